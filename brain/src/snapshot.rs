@@ -1,0 +1,190 @@
+//! The brain's read model: an immutable picture taken after every round, for the page, the API and the views.
+//!
+//! Readers hold an `Arc<Snapshot>` from a `watch` channel and never block the engine. History is not in
+//! it: it is asked for through [`SeriesSource`].
+
+use serde::Serialize;
+use shadow::{Command, Forecast, Outcome, Resource, UnixMs};
+
+/// Everything a person may want to see at once.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Snapshot {
+    /// When it was taken (virtual time in a lab).
+    pub time_ms: UnixMs,
+    /// The cell that this brain rules.
+    pub cell: String,
+    /// `recommend-only`, or `acting` where commands are carried out.
+    pub mode: String,
+    /// All hosts ever seen, by name.
+    pub hosts: Vec<HostView>,
+    /// The LSTM in service, or in training.
+    pub model: ModelView,
+    /// What can be given, by host and resource.
+    pub pool: Vec<PoolView>,
+    /// Newest first, at most some hundred.
+    pub commands: Vec<CommandView>,
+    /// Newest first, at most some hundred.
+    pub anomalies: Vec<AnomalyView>,
+    /// Counts since the brain started.
+    pub totals: Totals,
+}
+
+/// Counts since the brain started.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Totals {
+    /// Frames taken in, all hosts.
+    pub frames: u64,
+    /// Samples in them.
+    pub samples: u64,
+    /// Samples a second lately.
+    pub samples_per_s: f64,
+    /// Bytes of frame bodies.
+    pub frame_bytes: u64,
+    /// The same values as packed protobuf doubles: 8 bytes a value and 9 a sample.
+    pub packed_bytes: u64,
+    /// Frames refused, with no data lost to the store.
+    pub refused: u64,
+    /// Frames that came twice.
+    pub duplicates: u64,
+    /// Frames that are missing.
+    pub missing: u64,
+}
+
+/// One host.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct HostView {
+    /// Its name.
+    pub name: String,
+    /// `online`, `stale` (frames have stopped) or `offline` (its agent is gone).
+    pub state: String,
+    /// When its newest sample was taken.
+    pub last_sample_ms: UnixMs,
+    /// Milliseconds between its newest two samples.
+    pub interval_ms: u64,
+    /// Version of its agent.
+    pub agent_version: String,
+    /// Kernel release, processor model and number of PCI functions, in a line.
+    pub inventory: String,
+    /// What its agent reads and whether it can.
+    pub sources: Vec<SourceView>,
+    /// The five resources, in the order of `Resource::ALL`.
+    pub resources: Vec<ResourceView>,
+    /// What resources are allocated to.
+    pub workloads: Vec<WorkloadView>,
+}
+
+/// One source of an agent.
+#[derive(Debug, Clone, Serialize)]
+pub struct SourceView {
+    /// The probe's name.
+    pub name: String,
+    /// `works`, `absent`, `no permission` or `failed`.
+    pub state: String,
+    /// Why, or where it is read.
+    pub reason: String,
+}
+
+/// One resource of one host.
+#[derive(Debug, Clone, Serialize)]
+pub struct ResourceView {
+    /// Which.
+    pub resource: Resource,
+    /// `1`, `B/s` or `W`.
+    pub unit: &'static str,
+    /// The newest value; `None` when it is not measured.
+    pub value: Option<f64>,
+    /// Why it is not measured; empty when it is.
+    pub absent: String,
+    /// What the host has at most in the value's unit (1 for shares); `None` when not known.
+    pub capacity: Option<f64>,
+    /// By horizon, nearest first; empty while there is no history.
+    pub forecasts: Vec<Forecast>,
+}
+
+/// One workload of one host.
+#[derive(Debug, Clone, Serialize)]
+pub struct WorkloadView {
+    /// Its name.
+    pub name: String,
+    /// 0 to 100.
+    pub criticality: u8,
+    /// The policy class that rules it.
+    pub class: String,
+    /// Cores busy lately.
+    pub cpu_cores: Option<f64>,
+    /// Bytes in use.
+    pub memory_bytes: Option<f64>,
+    /// What is reserved for it (recommended, in recommend-only mode): cores.
+    pub cpu_reserved: Option<f64>,
+    /// What is reserved for it: bytes.
+    pub memory_reserved: Option<f64>,
+}
+
+/// One command with what came of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct CommandView {
+    /// What was asked.
+    pub command: Command,
+    /// What the agent answered; `None` while it has not.
+    pub outcome: Option<Outcome>,
+}
+
+/// One anomaly.
+#[derive(Debug, Clone, Serialize)]
+pub struct AnomalyView {
+    /// Where.
+    pub host: String,
+    /// Of what.
+    pub resource: Resource,
+    /// When it began.
+    pub since_ms: UnixMs,
+    /// When it was last seen; equal to the snapshot's time while it goes on.
+    pub until_ms: UnixMs,
+    /// How rare: -log10 of the chance of a residual as large.
+    pub score: f64,
+    /// What was seen and what was expected, in words.
+    pub evidence: String,
+}
+
+/// The LSTM.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ModelView {
+    /// `waiting` (too little history), `training`, `serving` or `failed`.
+    pub state: String,
+    /// Version of the artifact in service, or empty.
+    pub version: String,
+    /// When it was trained, or 0.
+    pub trained_ms: UnixMs,
+    /// Rows of history that are there, and that a first training needs.
+    pub rows: u64,
+    /// Rows of history that a first training needs.
+    pub rows_needed: u64,
+    /// Share of series by rung, in the order last, ewma, lstm.
+    pub served: [f64; 3],
+    /// What failed, or the scores on held-out rows, in a line.
+    pub note: String,
+}
+
+/// What one host has of one resource, in cores, bytes, bytes/s or watts.
+#[derive(Debug, Clone, Serialize)]
+pub struct PoolView {
+    /// The host.
+    pub host: String,
+    /// Of what.
+    pub resource: Resource,
+    /// What can be given at most.
+    pub capacity: f64,
+    /// What is reserved by workloads.
+    pub reserved: f64,
+    /// What is not.
+    pub free: f64,
+    /// Requests that wait.
+    pub queued: u32,
+}
+
+/// Read access to the recent history, while the engine goes on.
+pub trait SeriesSource: Send + Sync {
+    /// Values of one resource of one host since `since_ms`, oldest first, one a grid step, gaps left out:
+    /// `(unix ms, value in the resource's unit)`. `None` when the host is not known.
+    fn series(&self, host: &str, resource: Resource, since_ms: UnixMs) -> Option<Vec<(UnixMs, f64)>>;
+}

@@ -1,0 +1,147 @@
+//! What an agent tells of its host before its first frame.
+
+use crate::{Catalogue, Resource, UnixMs};
+
+/// Everything needed to read the frames of one epoch.
+///
+/// An epoch is one life of an agent's catalogue: it begins at the agent's start and whenever the
+/// catalogue changes (a workload came or went), and frames are numbered from 0 within it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Birth {
+    /// Microseconds of the unix clock at its begin; a larger epoch is newer.
+    pub epoch: u64,
+    /// When it was told.
+    pub time_ms: UnixMs,
+    /// Version of the agent.
+    pub agent_version: String,
+    /// What is sampled, in column order.
+    pub catalogue: Catalogue,
+    /// What the agent reads, and whether it can.
+    pub sources: Vec<Source>,
+    /// What the host could give at most.
+    pub capacity: Capacity,
+    /// What the host is.
+    pub inventory: Inventory,
+    /// What resources are allocated to.
+    pub workloads: Vec<Workload>,
+}
+
+/// One place that an agent reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The probe's name: `cpu`, `memory`, `power`, ...
+    pub name: String,
+    /// Whether it can be read.
+    pub state: SourceState,
+    /// Why not, or where it is read.
+    pub reason: String,
+}
+
+/// Whether a source can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceState {
+    /// It is read.
+    Works,
+    /// The machine does not have it.
+    Absent,
+    /// The agent may not read it.
+    NoPermission,
+    /// It should be there, but reading it failed.
+    Failed,
+}
+
+impl SourceState {
+    /// The word for people and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Works => "works",
+            Self::Absent => "absent",
+            Self::NoPermission => "no permission",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What a host could give at most; `None` is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Capacity {
+    /// Cores that may be used.
+    pub cpu_cores: Option<f64>,
+    /// Bytes of memory.
+    pub memory_bytes: Option<f64>,
+    /// Bytes a second, both directions together.
+    pub network_bytes_per_s: Option<f64>,
+    /// Bytes a second, reads and writes together.
+    pub disk_bytes_per_s: Option<f64>,
+    /// Watts.
+    pub power_w: Option<f64>,
+}
+
+impl Capacity {
+    /// What the host has of `resource`, in cores, bytes, bytes/s or watts.
+    pub const fn of(&self, resource: Resource) -> Option<f64> {
+        match resource {
+            Resource::Cpu => self.cpu_cores,
+            Resource::Memory => self.memory_bytes,
+            Resource::Network => self.network_bytes_per_s,
+            Resource::Disk => self.disk_bytes_per_s,
+            Resource::Power => self.power_w,
+        }
+    }
+}
+
+/// What a host is, as far as it changes slowly.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Inventory {
+    /// Kernel release.
+    pub kernel: String,
+    /// Distribution and version.
+    pub os: String,
+    /// Processor model.
+    pub cpu_model: String,
+    /// Functions on the PCI buses.
+    pub pci: Vec<PciDevice>,
+    /// Network interfaces that are sampled.
+    pub interfaces: Vec<String>,
+    /// Whole disks that are sampled.
+    pub disks: Vec<String>,
+}
+
+/// One PCI function.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PciDevice {
+    /// `0000:00:1f.2`.
+    pub address: String,
+    /// PCI vendor id.
+    pub vendor: u16,
+    /// PCI device id.
+    pub device: u16,
+    /// Class, subclass and programming interface: 24 bits.
+    pub class: u32,
+    /// Bound driver, or empty.
+    pub driver: String,
+    /// Link speed in GT/s; `None` without a link.
+    pub link_speed_gts: Option<f64>,
+    /// Lanes in use; `None` without a link.
+    pub link_width: Option<u32>,
+    /// What the device could do, in GT/s.
+    pub link_speed_max_gts: Option<f64>,
+    /// Lanes it has.
+    pub link_width_max: Option<u32>,
+}
+
+/// A cgroup or systemd unit that resources are allocated to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workload {
+    /// Unique on its host; `workload.<name>.cpu` and `workload.<name>.memory` are its metrics.
+    pub name: String,
+    /// 0 (may be stopped) to 100 (the host is pointless without it).
+    pub criticality: u8,
+    /// The policy class that rules it.
+    pub class: String,
+}
+
+/// The metric of a workload's use of a resource: cores busy, or bytes.
+pub fn workload_metric(workload: &str, resource: Resource) -> String {
+    format!("workload.{workload}.{resource}")
+}

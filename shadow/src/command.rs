@@ -1,0 +1,125 @@
+//! Commands: changes of allocations on one host, their reasons and what came of them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Resource, UnixMs};
+
+/// One change of allocations on one host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Command {
+    /// Unique for ever: issuer epoch, host and sequence.
+    pub id: String,
+    /// The host that it is for.
+    pub host: String,
+    /// Fencing: one of an older issuer epoch is refused.
+    pub issuer_epoch: u64,
+    /// 1, 2, 3, ... within the issuer epoch and host.
+    pub sequence: u64,
+    /// When the brain issued it.
+    pub issued_ms: UnixMs,
+    /// How long it holds, from receipt, on the agent's monotonic clock.
+    pub ttl_ms: u64,
+    /// The agent guards it and reports what it would have done, but writes nothing.
+    pub dry_run: bool,
+    /// What to change.
+    pub changes: Vec<Change>,
+}
+
+/// One workload's new reservation of one resource, in cores, bytes, bytes/s or watts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// Whose reservation.
+    pub workload: String,
+    /// Of what.
+    pub resource: Resource,
+    /// What the brain believes it is now.
+    pub before: Option<f64>,
+    /// What it is to be.
+    pub target: f64,
+    /// Why.
+    pub explanation: Explanation,
+}
+
+/// Why a change was asked for.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Explanation {
+    /// `preemptive`, `dynamic` or `priority`.
+    pub strategy: String,
+    /// One sentence for people.
+    pub text: String,
+    /// The quantile that was reserved for, 0 to 1.
+    pub quantile: f64,
+    /// The forecast at that quantile, in the change's unit.
+    pub forecast: f64,
+    /// What was put on top, as a share of the forecast.
+    pub margin: f64,
+    /// The horizon of the forecast, in seconds.
+    pub horizon_s: u32,
+    /// Which step of the ladder made it.
+    pub rung: String,
+    /// The bound that held the target: `capacity`, `floor`, `ceiling`, `slew`, `pool`; empty when none did.
+    pub clamp: String,
+    /// What was considered and not taken.
+    pub rejected: String,
+}
+
+/// What an agent did with a command.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Of which command.
+    pub command_id: String,
+    /// What became of it.
+    pub state: OutcomeState,
+    /// Why, where it was not applied.
+    pub reason: String,
+    /// When.
+    pub time_ms: UnixMs,
+    /// One entry a change, in the command's order; empty when refused as a whole.
+    pub changes: Vec<ChangeOutcome>,
+}
+
+/// What became of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeState {
+    /// Written and read back.
+    Applied,
+    /// Guarded; what would have been done is told.
+    DryRun,
+    /// The guard said no.
+    Refused,
+    /// Its time ran out; what it had changed is as it was before.
+    Expired,
+    /// Writing it failed; what it had changed is as it was before.
+    Failed,
+}
+
+impl OutcomeState {
+    /// The word in tables, views and the page.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::DryRun => "dry_run",
+            Self::Refused => "refused",
+            Self::Expired => "expired",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What became of one change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChangeOutcome {
+    /// Whose reservation.
+    pub workload: String,
+    /// Of what.
+    pub resource: Resource,
+    /// The value found.
+    pub before: Option<f64>,
+    /// The value now (in a dry run: what it would be).
+    pub after: Option<f64>,
+    /// What was, or would be, written: `cpu.max`, `memory.high`, ...
+    pub lever: String,
+    /// A clamp or a fault, in words; empty when all went as asked.
+    pub note: String,
+}

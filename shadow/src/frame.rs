@@ -1,0 +1,75 @@
+//! Frames: consecutive samples of one host, encoded together.
+
+use schemas::Bytes;
+
+use crate::{Catalogue, Reading, Sample, UnixMs};
+
+/// The most samples that a frame may hold.
+pub const MAX_SAMPLES: usize = 4_096;
+
+/// One encoded frame, as it travels and as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// The birth that it is read with.
+    pub epoch: u64,
+    /// 0, 1, 2, ... within the epoch.
+    pub sequence: u64,
+    /// When its first sample was taken.
+    pub start_ms: UnixMs,
+    /// How many samples it holds, 1 to [`MAX_SAMPLES`].
+    pub samples: u32,
+    /// Which codec wrote `body`: see [`crate::codec`].
+    pub codec: u32,
+    /// The samples.
+    pub body: Bytes,
+}
+
+/// Samples in columns: what an agent collects and what a reader gets.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Block {
+    /// When each sample was taken, rising.
+    pub times_ms: Vec<UnixMs>,
+    /// One column a metric of the catalogue, each as long as `times_ms`.
+    pub columns: Vec<Vec<Reading>>,
+}
+
+impl Block {
+    /// An empty block for the metrics of `catalogue`.
+    pub fn new(catalogue: &Catalogue) -> Self {
+        Self {
+            times_ms: Vec::new(),
+            columns: vec![Vec::new(); catalogue.len()],
+        }
+    }
+
+    /// Appends a sample. Readings past the last column are dropped, missing ones are absent.
+    pub fn push(&mut self, time_ms: UnixMs, readings: &[Reading]) {
+        self.times_ms.push(time_ms);
+        for (i, column) in self.columns.iter_mut().enumerate() {
+            column.push(readings.get(i).copied().unwrap_or(Reading::ABSENT));
+        }
+    }
+
+    /// How many samples it holds.
+    pub fn len(&self) -> usize {
+        self.times_ms.len()
+    }
+
+    /// Whether it holds no sample.
+    pub fn is_empty(&self) -> bool {
+        self.times_ms.is_empty()
+    }
+
+    /// Forgets all samples and keeps the memory.
+    pub fn clear(&mut self) {
+        self.times_ms.clear();
+        self.columns.iter_mut().for_each(Vec::clear);
+    }
+
+    /// The sample at `row`, if there is one.
+    pub fn sample(&self, row: usize) -> Option<Sample> {
+        let time_ms = *self.times_ms.get(row)?;
+        let readings = self.columns.iter().filter_map(|c| c.get(row).copied()).collect();
+        Some(Sample { time_ms, readings })
+    }
+}

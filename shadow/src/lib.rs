@@ -1,0 +1,46 @@
+//! The domain of foreshadow, pure: no clock, no socket, no file, no thread.
+//!
+//! A host casts a *shadow*: [`Sample`]s of its [`Metric`]s, encoded into [`Frame`]s that are read with
+//! the [`Birth`] they belong to. From shadows come [`Forecast`]s of its [`Resource`]s, from these
+//! [`Command`]s, and from these [`Outcome`]s.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`name`] | host names, cells and vantages, checked |
+//! | [`resource`] | the five resources, and the channels that they are made of |
+//! | [`metric`] | which quantities exist, and how far their values may be off |
+//! | [`sample`] | readings, and why one is missing |
+//! | [`rate`] | counters to rates: wraps, resets, gaps |
+//! | [`birth`] | what an agent tells of its host before its first frame |
+//! | [`frame`] | samples of one interval, and how they are encoded ([`codec`]) |
+//! | [`watermark`] | what is durable, missing and not readable |
+//! | [`forecast`] | quantiles by resource and horizon |
+//! | [`command`] | changes of allocations, their reasons and outcomes |
+//! | [`wire`] | the one place where domain types become protobuf bytes and back |
+
+pub mod birth;
+pub mod codec;
+pub mod command;
+pub mod forecast;
+pub mod frame;
+pub mod metric;
+pub mod name;
+pub mod rate;
+pub mod resource;
+pub mod sample;
+pub mod watermark;
+pub mod wire;
+
+pub use birth::{Birth, Capacity, Inventory, PciDevice, Source, SourceState, Workload};
+pub use command::{Change, ChangeOutcome, Command, Explanation, Outcome, OutcomeState};
+pub use forecast::{Forecast, QUANTILES, Quantiles, Rung};
+pub use frame::{Block, Frame};
+pub use metric::{Bound, Catalogue, Metric};
+pub use name::{NameError, Vantage, check_name};
+pub use resource::{Channel, Resource};
+pub use sample::{Missing, Reading, Sample};
+pub use watermark::{EpochMark, Watermark};
+pub use wire::WireError;
+
+/// Milliseconds of the unix clock.
+pub type UnixMs = i64;

@@ -1,0 +1,145 @@
+//! Which quantities exist, in which unit, and how far their values on the wire may be off.
+
+use std::collections::HashMap;
+
+use crate::Channel;
+
+/// The most metrics that a catalogue may hold.
+pub const MAX_METRICS: usize = 10_000;
+
+/// How values are put on the wire, and so how far they may be off.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Bound {
+    /// Multiples of `step`: off by at most half a step. A whole number with step 1 comes back exactly.
+    Absolute {
+        /// Distance of two neighbouring values, greater than 0.
+        step: f64,
+    },
+    /// Off by at most `ratio` of the value, and by at most `ratio * floor` below `floor`.
+    Relative {
+        /// Largest relative error, greater than 0 and less than 1.
+        ratio: f64,
+        /// The value below which errors are no longer relative, greater than 0.
+        floor: f64,
+    },
+}
+
+impl Bound {
+    /// The largest error that `value` may come back with.
+    pub fn max_error(self, value: f64) -> f64 {
+        match self {
+            Self::Absolute { step } => step / 2.0,
+            Self::Relative { ratio, floor } => ratio * value.abs().max(floor),
+        }
+    }
+
+    /// Whether its numbers are finite and in range.
+    pub fn is_valid(self) -> bool {
+        match self {
+            Self::Absolute { step } => step.is_finite() && step > 0.0,
+            Self::Relative { ratio, floor } => ratio > 0.0 && ratio < 1.0 && floor.is_finite() && floor > 0.0,
+        }
+    }
+}
+
+/// One quantity that is sampled.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metric {
+    /// Dotted, stable, unique in its catalogue: `cpu.0.user`, `network.eth0.rx_bytes`, `workload.web.cpu`.
+    pub name: String,
+    /// UCUM-like: `1` (a share), `By`, `By/s`, `1/s`, `W`, `Cel`, `{core}`.
+    pub unit: String,
+    /// How far its values may be off.
+    pub bound: Bound,
+    /// Whether its short peaks matter.
+    pub key: bool,
+}
+
+impl Metric {
+    /// A share, 0 to 1 (or more where a reading is over its capacity), within a quarter of a point.
+    pub fn share(name: impl Into<String>) -> Self {
+        Self::new(name, "1", Bound::Absolute { step: 0.005 })
+    }
+
+    /// A rate of change, within 1 %; below `floor` within 1 % of `floor`.
+    pub fn rate(name: impl Into<String>, unit: &str, floor: f64) -> Self {
+        Self::new(name, unit, Bound::Relative { ratio: 0.01, floor })
+    }
+
+    /// Any metric that is not key.
+    pub fn new(name: impl Into<String>, unit: &str, bound: Bound) -> Self {
+        Self {
+            name: name.into(),
+            unit: unit.to_owned(),
+            bound,
+            key: false,
+        }
+    }
+
+    /// The same metric, marked as one whose short peaks matter.
+    #[must_use]
+    pub fn key(self) -> Self {
+        Self { key: true, ..self }
+    }
+}
+
+/// The metrics of one epoch in column order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Catalogue {
+    metrics: Vec<Metric>,
+    columns: HashMap<String, usize>,
+}
+
+impl Catalogue {
+    /// A catalogue of `metrics` in this order. Of two metrics with one name the first is found by name.
+    pub fn new(metrics: Vec<Metric>) -> Self {
+        let mut columns = HashMap::with_capacity(metrics.len());
+        for (column, metric) in metrics.iter().enumerate() {
+            columns.entry(metric.name.clone()).or_insert(column);
+        }
+        Self { metrics, columns }
+    }
+
+    /// The catalogue of a host of which only the channels are known, as replayed traces are.
+    pub fn of_channels(channels: &[Channel]) -> Self {
+        Self::new(channels.iter().map(|&c| channel_metric(c)).collect())
+    }
+
+    /// The metrics in column order.
+    pub fn metrics(&self) -> &[Metric] {
+        &self.metrics
+    }
+
+    /// How many columns a frame has.
+    pub fn len(&self) -> usize {
+        self.metrics.len()
+    }
+
+    /// Whether there is no metric at all.
+    pub fn is_empty(&self) -> bool {
+        self.metrics.is_empty()
+    }
+
+    /// The column of the metric called `name`.
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.columns.get(name).copied()
+    }
+
+    /// The column of each channel, `None` where this host does not have it.
+    pub fn channel_columns(&self) -> [Option<usize>; Channel::COUNT] {
+        Channel::ALL.map(|channel| self.column(channel.metric()))
+    }
+}
+
+/// The metric that carries `channel`.
+pub fn channel_metric(channel: Channel) -> Metric {
+    let name = channel.metric();
+    match channel {
+        Channel::Cpu => Metric::share(name).key(),
+        Channel::Memory => Metric::new(name, "1", Bound::Absolute { step: 0.001 }).key(),
+        Channel::NetworkRx | Channel::NetworkTx | Channel::DiskRead | Channel::DiskWrite => {
+            Metric::rate(name, "By/s", 100.0).key()
+        }
+        Channel::Power => Metric::new(name, "W", Bound::Absolute { step: 0.1 }).key(),
+    }
+}

@@ -1,0 +1,71 @@
+//! Two readings of a counter make a rate: wraps, resets and gaps.
+
+use crate::Reading;
+
+/// The longest gap that a rate is taken over. Past it the average would hide what happened.
+const MAX_GAP_NS: u64 = 60_000_000_000;
+
+/// Turns a counter into a rate a second.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RateMeter {
+    last: Option<(u64, u64)>,
+}
+
+impl RateMeter {
+    /// The rate since the last call, in counts a second. `now_ns` is monotonic.
+    ///
+    /// The first reading after a start, a reset or a gap of more than a minute has no rate yet and is
+    /// [`Reading::STALE`]. A counter that fell is taken as reset, unless it is a 32 bit one that wrapped:
+    /// then both readings lie within an eighth of either end of its range.
+    pub fn update(&mut self, count: u64, now_ns: u64) -> Reading {
+        let last = self.last.replace((count, now_ns));
+        let Some((before, then_ns)) = last else {
+            return Reading::STALE;
+        };
+        let gap_ns = now_ns.saturating_sub(then_ns);
+        match difference(before, count) {
+            Some(counts) if gap_ns > 0 && gap_ns <= MAX_GAP_NS => Reading::new(counts as f64 / (gap_ns as f64 / 1e9)),
+            _ => Reading::STALE,
+        }
+    }
+
+    /// Forgets the last count: the next reading has no rate.
+    pub fn reset(&mut self) {
+        self.last = None;
+    }
+}
+
+fn difference(before: u64, after: u64) -> Option<u64> {
+    const RANGE_32: u64 = 1 << 32;
+    const NEAR_END: u64 = RANGE_32 / 8;
+    match after.checked_sub(before) {
+        Some(counts) => Some(counts),
+        None if before < RANGE_32 && before >= RANGE_32 - NEAR_END && after < NEAR_END => {
+            Some(after + RANGE_32 - before)
+        }
+        None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn rates_survive_wraps_and_refuse_resets_and_gaps() {
+        let check = |first: (u64, u64), second: (u64, u64), rate: Option<f64>| {
+            let mut meter = RateMeter::default();
+            assert_eq!(meter.update(first.0, first.1), Reading::STALE);
+            assert_eq!(meter.update(second.0, second.1).value(), rate, "{first:?} {second:?}");
+        };
+        check((100, SECOND), (300, 2 * SECOND), Some(200.0));
+        check((100, SECOND), (150, SECOND + SECOND / 10), Some(500.0));
+        check(((1 << 32) - 50, 0), (50, SECOND), Some(100.0));
+        check((5_000, 0), (10, SECOND), None);
+        check((0, 0), (10, 61 * SECOND), None);
+        check((0, SECOND), (10, SECOND), None);
+        check((0, 2 * SECOND), (10, SECOND), None);
+    }
+}

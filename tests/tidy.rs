@@ -1,0 +1,153 @@
+//! The house rules that a compiler does not check: who may import whom, one home for each heavy
+//! dependency, and files short enough to read.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Each crate, and the crates of ours that it may depend on.
+const EDGES: &[(&str, &[&str])] = &[
+    ("schemas", &[]),
+    ("shadow", &["schemas"]),
+    ("runtime", &[]),
+    ("bus", &["shadow"]),
+    ("agent", &["shadow", "bus", "runtime"]),
+    ("broker", &["runtime"]),
+    ("brain/forecast", &["shadow"]),
+    ("brain", &["shadow", "bus", "runtime", "forecast"]),
+];
+
+/// Each heavy dependency, and the only crates that may name it; tests and benches excepted.
+const HOMES: &[(&str, &[&str])] = &[
+    ("rumqttc", &["bus"]),
+    ("rumqttd", &["broker"]),
+    ("prost", &["schemas", "shadow", "bench"]),
+    ("lz4_flex", &["shadow", "bench"]),
+    ("sqlx", &["brain"]),
+    ("axum", &["brain"]),
+    ("plotly", &["brain"]),
+    ("burn", &["brain/forecast"]),
+    ("sysinfo", &["agent"]),
+];
+
+/// Where within its home a dependency may be named.
+const FILES: &[(&str, &str, &[&str])] = &[
+    ("sqlx::", "brain/src", &["brain/src/store.rs", "brain/src/store/"]),
+    ("axum::", "brain/src", &["brain/src/page.rs", "brain/src/page/"]),
+    ("lz4_flex::", "shadow/src", &["shadow/src/codec.rs", "shadow/src/codec/"]),
+    ("schemas::v1", "shadow/src", &["shadow/src/wire.rs", "shadow/src/wire/"]),
+    ("sysinfo::", "agent/src", &["agent/src/inventory.rs", "agent/src/probe/"]),
+];
+
+/// Words that a pure crate may not use: it has no clock, no socket, no file and no thread.
+const IMPURE: &[&str] = &["std::fs", "std::net", "std::thread", "std::time", "tokio::"];
+const PURE: &[&str] = &["shadow/src", "brain/src/allocate", "brain/src/allocate.rs", "brain/src/policy.rs"];
+
+const LONGEST_FILE: usize = 400;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn manifest(folder: &str) -> toml::Table {
+    let path = root().join(folder).join("Cargo.toml");
+    fs::read_to_string(&path).unwrap().parse().unwrap()
+}
+
+fn dependencies(folder: &str) -> BTreeSet<String> {
+    let manifest = manifest(folder);
+    let table = manifest.get("dependencies").and_then(toml::Value::as_table);
+    table.into_iter().flat_map(toml::Table::keys).cloned().collect()
+}
+
+fn members() -> Vec<String> {
+    let manifest = manifest("");
+    let members = manifest["workspace"]["members"].as_array().unwrap();
+    members.iter().map(|m| m.as_str().unwrap().to_owned()).collect()
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    if folder.is_file() {
+        return found.push(folder.to_owned());
+    }
+    let Ok(entries) = folder.read_dir() else { return };
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        if path.is_dir() && !path.ends_with("target") && !path.ends_with("gen") {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn relative(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap().to_string_lossy().into_owned()
+}
+
+#[test]
+fn crates_import_only_what_they_may() {
+    for (folder, allowed) in EDGES {
+        for name in dependencies(folder) {
+            if let Some(ours) = name.strip_prefix("foreshadow-") {
+                assert!(allowed.contains(&ours), "{folder} may not depend on {name}; allowed: {allowed:?}");
+            }
+        }
+    }
+    let ruled: BTreeSet<&str> = EDGES.iter().map(|(folder, _)| *folder).collect();
+    let free = BTreeSet::from([".", "bench"]);
+    for member in members() {
+        assert!(ruled.contains(&*member) || free.contains(&*member), "{member} has no rule in tests/tidy.rs");
+    }
+}
+
+#[test]
+fn heavy_dependencies_have_one_home() {
+    for member in members() {
+        for name in dependencies(&member) {
+            if let Some((_, homes)) = HOMES.iter().find(|(heavy, _)| *heavy == name) {
+                assert!(homes.contains(&&*member), "{member} may not depend on {name}; its home is {homes:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn heavy_dependencies_are_named_in_few_files() {
+    for (word, folder, allowed) in FILES {
+        let mut files = Vec::new();
+        sources(&root().join(folder), &mut files);
+        for file in files {
+            let name = relative(&file);
+            let home = allowed.iter().any(|prefix| name.starts_with(prefix));
+            assert!(home || !fs::read_to_string(&file).unwrap().contains(word), "{name} names {word}");
+        }
+    }
+}
+
+#[test]
+fn pure_code_has_no_clock_socket_file_or_thread() {
+    for folder in PURE {
+        let mut files = Vec::new();
+        sources(&root().join(folder), &mut files);
+        assert!(!files.is_empty(), "{folder} is gone: mend tests/tidy.rs");
+        for file in files {
+            let text = fs::read_to_string(&file).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            for word in IMPURE {
+                assert!(!code.contains(word), "{} names {word}", relative(&file));
+            }
+        }
+    }
+}
+
+#[test]
+fn files_are_short_enough_to_read() {
+    let mut files = Vec::new();
+    sources(&root(), &mut files);
+    for file in files {
+        let lines = fs::read_to_string(&file).unwrap().lines().count();
+        assert!(lines <= LONGEST_FILE, "{} has {lines} lines; split it", relative(&file));
+    }
+}

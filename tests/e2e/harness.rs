@@ -1,0 +1,153 @@
+//! Real processes on loopback, what they print, and what goes over their broker.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long a step may take on a busy machine before a test gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks `condition` until it holds.
+///
+/// # Panics
+/// After `patience`, naming `what`.
+pub(crate) fn until(what: &str, patience: Duration, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < patience, "not within {patience:?}: {what}");
+        thread::sleep(Duration::from_millis(25));
+    }
+}
+
+/// A port of loopback that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Whether somebody listens there.
+pub(crate) fn listens(port: u16) -> bool {
+    TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), Duration::from_secs(1)).is_ok()
+}
+
+/// Whether `program` can be started here; prints why a test steps aside where it cannot.
+pub(crate) fn have(program: &str) -> bool {
+    let found = Command::new(program).arg("-h").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    if !found {
+        eprintln!("SKIPPED: {program} is not installed");
+    }
+    found
+}
+
+/// A process that ends with its test.
+pub(crate) struct Process {
+    name: String,
+    child: Child,
+    printed: Arc<Mutex<String>>,
+}
+
+impl Process {
+    /// Starts `foreshadow` with `arguments`.
+    pub(crate) fn foreshadow<S: AsRef<str>>(arguments: &[S]) -> Self {
+        Self::start(env!("CARGO_BIN_EXE_foreshadow"), arguments)
+    }
+
+    /// Starts any program, its output kept.
+    pub(crate) fn start<S: AsRef<str>>(program: &str, arguments: &[S]) -> Self {
+        let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
+        let mut child = Command::new(program)
+            .args(&arguments)
+            .env("FORESHADOW_LOG", "info")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{program}: {error}"));
+        let printed = Arc::new(Mutex::new(String::new()));
+        keep(child.stdout.take().unwrap(), Arc::clone(&printed));
+        keep(child.stderr.take().unwrap(), Arc::clone(&printed));
+        let name = format!("{program} {}", arguments.join(" "));
+        Self { name, child, printed }
+    }
+
+    /// What it has printed so far, both outputs together.
+    pub(crate) fn printed(&self) -> String {
+        self.printed.lock().unwrap().clone()
+    }
+
+    /// Waits until it has printed `text`.
+    pub(crate) fn expect_text(&mut self, text: &str) {
+        let start = Instant::now();
+        while !self.printed().contains(text) {
+            let ended = self.child.try_wait().unwrap();
+            let late = start.elapsed() > PATIENCE;
+            assert!(ended.is_none() && !late, "{} ({ended:?}) did not print {text:?}:\n{}", self.name, self.printed());
+            thread::sleep(Duration::from_millis(25));
+        }
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Sends SIGTERM and tells how it ended and how long that took.
+    pub(crate) fn stop(mut self) -> (ExitStatus, Duration) {
+        let start = Instant::now();
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        (self.wait(), start.elapsed())
+    }
+
+    /// Sends SIGKILL.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(start.elapsed() < PATIENCE, "{} does not end:\n{}", self.name, self.printed());
+            thread::sleep(Duration::from_millis(25));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.runs() {
+            drop(self.child.kill());
+            drop(self.child.wait());
+        }
+        if thread::panicking() {
+            eprintln!("--- {}\n{}", self.name, self.printed());
+        }
+    }
+}
+
+fn keep(output: impl Read + Send + 'static, printed: Arc<Mutex<String>>) {
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            let mut printed = printed.lock().unwrap();
+            printed.push_str(&line);
+            printed.push('\n');
+        }
+    });
+}
+
+/// Writes `text` to a file in `folder` and gives its path.
+pub(crate) fn write(folder: &Path, name: &str, text: &str) -> String {
+    let path: PathBuf = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}

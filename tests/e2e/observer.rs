@@ -1,0 +1,87 @@
+//! A client of the broker under test that remembers what it was told.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use rumqttc::{Client, Event, MqttOptions, Packet, QoS};
+
+use crate::harness::{PATIENCE, until};
+
+type Messages = BTreeMap<String, Vec<Vec<u8>>>;
+
+/// Subscribed to `foreshadow/#` from its start; reconnects by itself.
+pub(crate) struct Observer {
+    client: Client,
+    messages: Arc<Mutex<Messages>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Observer {
+    pub(crate) fn new(port: u16) -> Self {
+        let mut options = MqttOptions::new(format!("observer-{port}"), "127.0.0.1", port);
+        options.set_max_packet_size(8 << 20, 8 << 20);
+        let (client, mut connection) = Client::new(options, 64);
+        let messages = Arc::new(Mutex::new(Messages::new()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (seen, ended, again) = (Arc::clone(&messages), Arc::clone(&stop), client.clone());
+        thread::spawn(move || {
+            for event in connection.iter() {
+                match event {
+                    Ok(Event::Incoming(Packet::ConnAck(_))) => drop(again.try_subscribe("foreshadow/#", QoS::AtLeastOnce)),
+                    Ok(Event::Incoming(Packet::Publish(message))) => {
+                        seen.lock().unwrap().entry(message.topic).or_default().push(message.payload.to_vec());
+                    }
+                    Ok(_) => {}
+                    Err(_) => thread::sleep(Duration::from_millis(100)),
+                }
+                if ended.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        });
+        Self { client, messages, stop }
+    }
+
+    /// Publishes as anybody could.
+    pub(crate) fn publish(&self, topic: &str, payload: &[u8]) {
+        self.client.publish(topic, QoS::AtLeastOnce, false, payload).unwrap();
+    }
+
+    /// Everything seen on topics that `matches`.
+    pub(crate) fn seen(&self, matches: impl Fn(&str) -> bool) -> Messages {
+        let messages = self.messages.lock().unwrap();
+        messages.iter().filter(|(topic, _)| matches(topic)).map(|(topic, all)| (topic.clone(), all.clone())).collect()
+    }
+
+    /// Waits for a message on a topic that ends in `ending`, and gives the newest.
+    pub(crate) fn expect(&self, ending: &str) -> Vec<u8> {
+        let newest = || self.seen(|topic| topic.ends_with(ending)).into_values().next()?.pop();
+        until(&format!("a message on .../{ending}"), PATIENCE, || newest().is_some());
+        newest().unwrap()
+    }
+
+    /// The newest message on such a topic as JSON.
+    pub(crate) fn expect_json(&self, ending: &str) -> serde_json::Value {
+        let payload = self.expect(ending);
+        serde_json::from_slice(&payload).unwrap_or_else(|e| panic!("{ending}: {e}: {}", String::from_utf8_lossy(&payload)))
+    }
+
+    /// Forgets everything.
+    pub(crate) fn forget(&self) {
+        self.messages.lock().unwrap().clear();
+    }
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        drop(self.client.try_disconnect());
+    }
+}

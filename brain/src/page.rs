@@ -1,0 +1,155 @@
+//! The page: what the brain sees, for people and for machines, over HTTP/1.1.
+//!
+//! Everything is read-only and comes from the newest [`Snapshot`]; nothing here can slow the engine down.
+//!
+//! | route | answers |
+//! |---|---|
+//! | `/` and `/assets/*` | the page itself, all of it from this binary ([`assets`]) |
+//! | `/api/v1/snapshot` | the whole [`Snapshot`] |
+//! | `/api/v1/fleet` | one line a host, model and totals: what the page asks for each second |
+//! | `/api/v1/hosts/{host}` | one host with its pool, commands and anomalies |
+//! | `/api/v1/hosts/{host}/series?resource=cpu&minutes=60` | recent values of one resource |
+//! | `/api/v1/stream` | server-sent events: when to ask again ([`stream`]) |
+//! | `/metrics` | the brain's own metrics as Prometheus text |
+//! | `/healthz` | 200 while snapshots keep coming, else 503 ([`health`]) |
+//!
+//! Errors are problem documents (RFC 9457, [`problem`]); who may ask is decided in [`guard`].
+
+mod api;
+mod assets;
+mod fleet;
+mod guard;
+mod health;
+mod plotly;
+mod problem;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::{future::Future, io, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderValue, Method, Uri, header},
+    middleware,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+    time,
+};
+use tokio_util::sync::CancellationToken;
+
+use self::{guard::Guard, health::Pulse, problem::Problem};
+use crate::snapshot::{SeriesSource, Snapshot};
+
+/// How long open requests may take to finish after the shutdown began.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// How many event streams may be open at a time; each open page holds one.
+const MAX_STREAMS: usize = 64;
+
+/// What the page shows.
+#[derive(Clone)]
+pub struct PageState {
+    /// The newest picture; closed when the engine is gone.
+    pub snapshot: watch::Receiver<Arc<Snapshot>>,
+    /// The recent history.
+    pub series: Arc<dyn SeriesSource>,
+    /// Renders the brain's own metrics, in OpenMetrics or Prometheus text.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Names besides `localhost` and addresses that a browser or scraper may reach the page by
+    /// (without port, `brain.example.org`). A request that names another host is refused: see [`guard`].
+    pub names: Vec<String>,
+}
+
+/// What the handlers share.
+struct Shared {
+    page: PageState,
+    pulse: Arc<Pulse>,
+    /// Ends the event streams, which would otherwise outlive every shutdown.
+    closing: CancellationToken,
+    streams: Arc<Semaphore>,
+}
+
+impl Shared {
+    /// The newest snapshot, without holding on to the channel.
+    fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.page.snapshot.borrow())
+    }
+}
+
+/// Serves the page on `listener` until `shutdown` is done, then finishes open requests within 2 s.
+///
+/// # Errors
+/// When the listener's own address cannot be read. Faults of single connections end these connections alone.
+pub async fn serve(
+    listener: TcpListener,
+    page: PageState,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let guard = Guard::new(listener.local_addr()?, &page.names);
+    let closing = CancellationToken::new();
+    let pulse = Pulse::start(page.snapshot.clone(), closing.clone());
+    let shared = Arc::new(Shared {
+        page,
+        pulse,
+        closing: closing.clone(),
+        streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+    });
+
+    let stop = closing.clone();
+    tokio::spawn(async move {
+        shutdown.await;
+        stop.cancel();
+    });
+    let server = axum::serve(listener, router(shared, guard)).with_graceful_shutdown(closing.clone().cancelled_owned());
+    let overdue = async {
+        closing.cancelled().await;
+        time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        served = server.into_future() => served,
+        () = overdue => Ok(()),
+    }
+}
+
+fn router(shared: Arc<Shared>, guard: Guard) -> Router {
+    Router::new()
+        .route("/", get(assets::index))
+        .route("/assets/{name}", get(assets::asset))
+        .route("/api/v1/snapshot", get(api::snapshot))
+        .route("/api/v1/fleet", get(api::fleet))
+        .route("/api/v1/hosts/{host}", get(api::host))
+        .route("/api/v1/hosts/{host}/series", get(api::series))
+        .route("/api/v1/stream", get(stream::events))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(health::healthz))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(shared)
+        .layer(middleware::from_fn(guard::secure_headers))
+        .layer(middleware::from_fn_with_state(Arc::new(guard), guard::check_host))
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    let text = (shared.page.metrics)();
+    // The two text formats differ in their end mark, and a scraper believes the header.
+    let kind = if text.ends_with("# EOF\n") {
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    } else {
+        "text/plain; version=0.0.4; charset=utf-8"
+    };
+    ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], text).into_response()
+}
+
+async fn unknown_path(uri: Uri) -> Problem {
+    Problem::not_found(format!("there is no {}; the routes begin at / and /api/v1/", uri.path()))
+}
+
+async fn wrong_method(method: Method) -> Problem {
+    Problem::method_not_allowed(format!("{method} is not answered here: everything is read with GET"))
+}

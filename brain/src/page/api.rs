@@ -1,0 +1,124 @@
+//! The JSON answers under `/api/v1`.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{
+        Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use shadow::{Resource, UnixMs};
+
+use super::{
+    Shared,
+    fleet::{Fleet, HostDetail},
+    problem::Problem,
+};
+
+/// The longest history that a request may ask for: a day.
+const MAX_MINUTES: u32 = 1_440;
+/// What is answered without `minutes`.
+const DEFAULT_MINUTES: u32 = 60;
+
+/// The whole snapshot.
+pub(super) async fn snapshot(State(shared): State<Arc<Shared>>) -> Response {
+    Json(&*shared.snapshot()).into_response()
+}
+
+/// One line a host, the model and the totals.
+pub(super) async fn fleet(State(shared): State<Arc<Shared>>) -> Response {
+    Json(Fleet::of(&shared.snapshot())).into_response()
+}
+
+/// One host with all that belongs to it.
+pub(super) async fn host(
+    State(shared): State<Arc<Shared>>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let host = host_name(path)?;
+    let snapshot = shared.snapshot();
+    let detail = HostDetail::of(&snapshot, &host).ok_or_else(|| unknown_host(&host))?;
+    Ok(Json(detail).into_response())
+}
+
+/// What to read of the history.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SeriesQuery {
+    resource: Option<String>,
+    minutes: Option<String>,
+}
+
+/// Recent values of one resource of one host.
+#[derive(Debug, Serialize)]
+struct Series {
+    host: String,
+    resource: Resource,
+    /// The unit of the values: `1`, `B/s` or `W`.
+    unit: &'static str,
+    /// The time that was asked for.
+    since_ms: UnixMs,
+    /// The snapshot's time.
+    until_ms: UnixMs,
+    /// `[unix ms, value]`, oldest first, gaps left out.
+    points: Vec<(UnixMs, f64)>,
+}
+
+/// Values of the last `minutes` (1 to 1440) before the snapshot's time.
+pub(super) async fn series(
+    State(shared): State<Arc<Shared>>,
+    path: Result<Path<String>, PathRejection>,
+    query: Result<Query<SeriesQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let host = host_name(path)?;
+    let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+    let (resource, minutes) = query.check()?;
+    let until_ms = shared.snapshot().time_ms;
+    let since_ms = until_ms.saturating_sub(i64::from(minutes) * 60_000);
+    let points = shared.page.series.series(&host, resource, since_ms);
+    let points = points.ok_or_else(|| unknown_host(&host))?;
+    let unit = resource.unit();
+    Ok(Json(Series {
+        host,
+        resource,
+        unit,
+        since_ms,
+        until_ms,
+        points,
+    })
+    .into_response())
+}
+
+impl SeriesQuery {
+    fn check(&self) -> Result<(Resource, u32), Problem> {
+        let resource = self.resource.as_deref().ok_or_else(|| {
+            Problem::bad_request("resource is missing; it is one of cpu, memory, network, disk, power")
+        })?;
+        let resource = resource
+            .parse()
+            .map_err(|error| Problem::bad_request(format!("resource: {error}")))?;
+        let minutes = match &self.minutes {
+            None => DEFAULT_MINUTES,
+            Some(text) => parse_minutes(text)?,
+        };
+        Ok((resource, minutes))
+    }
+}
+
+fn parse_minutes(text: &str) -> Result<u32, Problem> {
+    let minutes = text.parse().ok().filter(|minutes| (1..=MAX_MINUTES).contains(minutes));
+    minutes.ok_or_else(|| Problem::bad_request(format!("minutes: {text:?} is no whole number from 1 to {MAX_MINUTES}")))
+}
+
+fn host_name(path: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+    let Path(host) = path.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+    Ok(host)
+}
+
+fn unknown_host(host: &str) -> Problem {
+    Problem::not_found(format!("no host {host:?} was ever seen; /api/v1/fleet lists those that were"))
+}

@@ -1,0 +1,86 @@
+//! Whether the engine still takes pictures.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use shadow::UnixMs;
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use crate::snapshot::Snapshot;
+
+/// A snapshot is due every second. Half a minute without one is no hiccup of a busy machine any more.
+const STALE_AFTER: Duration = Duration::from_secs(30);
+
+/// Remembers when the newest snapshot came, on the monotonic clock: the snapshot's own time may be virtual.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    came: Mutex<Instant>,
+}
+
+impl Pulse {
+    /// Watches `snapshot` in a task of its own until `closing`.
+    pub(super) fn start(mut snapshot: watch::Receiver<Arc<Snapshot>>, closing: CancellationToken) -> Arc<Self> {
+        let pulse = Arc::new(Self {
+            came: Mutex::new(Instant::now()),
+        });
+        let watched = Arc::clone(&pulse);
+        tokio::spawn(async move {
+            while let Some(Ok(())) = closing.run_until_cancelled(snapshot.changed()).await {
+                snapshot.mark_unchanged();
+                watched.beat();
+            }
+        });
+        pulse
+    }
+
+    fn beat(&self) {
+        *self.came.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// How long ago the newest snapshot came.
+    pub(super) fn age(&self) -> Duration {
+        self.came.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+}
+
+/// The answer of `/healthz`.
+#[derive(Debug, Serialize)]
+struct Health {
+    /// `ok`, `stale` (no snapshot for 30 s) or `stopped` (the engine is gone).
+    status: &'static str,
+    /// Milliseconds since the newest snapshot came.
+    snapshot_age_ms: u64,
+    /// The newest snapshot's own time (virtual in a lab).
+    time_ms: UnixMs,
+    /// Hosts in it.
+    hosts: usize,
+}
+
+/// 200 while snapshots come, else 503.
+pub(super) async fn healthz(State(shared): State<Arc<Shared>>) -> Response {
+    let snapshot = shared.snapshot();
+    let age = shared.pulse.age();
+    let (code, status) = match shared.page.snapshot.has_changed() {
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "stopped"),
+        Ok(_) if age > STALE_AFTER => (StatusCode::SERVICE_UNAVAILABLE, "stale"),
+        Ok(_) => (StatusCode::OK, "ok"),
+    };
+    let health = Health {
+        status,
+        snapshot_age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
+        time_ms: snapshot.time_ms,
+        hosts: snapshot.hosts.len(),
+    };
+    (code, Json(health)).into_response()
+}

@@ -1,0 +1,66 @@
+//! Errors as problem documents: RFC 9457, `application/problem+json`.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+/// The longest `detail`, in characters: it may quote what a client sent.
+const MAX_DETAIL: usize = 300;
+
+/// Why a request has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Problem {
+    /// The status in short, stable words.
+    title: &'static str,
+    /// The HTTP status again, as the RFC wants it.
+    status: u16,
+    /// What was wrong with this request, and what would be right.
+    detail: String,
+}
+
+impl Problem {
+    /// A parameter that is missing, unknown or out of range.
+    pub(super) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad request", detail)
+    }
+
+    /// A path, host or asset that is not there.
+    pub(super) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not found", detail)
+    }
+
+    /// A method other than GET and HEAD.
+    pub(super) fn method_not_allowed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed", detail)
+    }
+
+    /// A request that names a host which this page is not.
+    pub(super) fn misdirected(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected request", detail)
+    }
+
+    /// More at a time than are served.
+    pub(super) fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+    }
+
+    fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
+        let detail: String = detail.into();
+        Self {
+            title,
+            status: status.as_u16(),
+            detail: detail.chars().take(MAX_DETAIL).collect(),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let kind = HeaderValue::from_static("application/problem+json");
+        (status, [(header::CONTENT_TYPE, kind)], Json(self)).into_response()
+    }
+}

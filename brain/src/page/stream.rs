@@ -1,0 +1,84 @@
+//! Server-sent events that tell an open page when to ask again.
+//!
+//! `tick`: there is a new snapshot, at most once a second. `quiet`: there was none for five seconds; the
+//! engine hangs or is gone. Both carry `{"time_ms", "age_ms"}`: the snapshot's own time, and how long ago it came.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    extract::State,
+    response::{
+        IntoResponse, Response, Sse,
+        sse::{Event, KeepAlive},
+    },
+};
+use futures_util::{Stream, StreamExt, stream};
+use tokio::{
+    sync::{OwnedSemaphorePermit, watch},
+    time::{self, Instant},
+};
+
+use super::{MAX_STREAMS, Shared, problem::Problem};
+use crate::snapshot::Snapshot;
+
+/// The shortest time between two events. A lab takes hundreds of snapshots a second; nobody reads as fast.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// The longest time between two events.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Opens a stream, unless too many are open.
+pub(super) async fn events(State(shared): State<Arc<Shared>>) -> Response {
+    let Ok(permit) = Arc::clone(&shared.streams).try_acquire_owned() else {
+        return Problem::unavailable(format!("{MAX_STREAMS} event streams are open already; close a page")).into_response();
+    };
+    let closing = shared.closing.clone().cancelled_owned();
+    let events = ticks(shared, permit).take_until(closing);
+    Sse::new(events).keep_alive(KeepAlive::default()).into_response()
+}
+
+/// One reader's place in the stream of snapshots.
+struct Reader {
+    shared: Arc<Shared>,
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+    /// When the next event may be sent.
+    next: Instant,
+    /// Given back when the browser goes.
+    _permit: OwnedSemaphorePermit,
+}
+
+fn ticks(shared: Arc<Shared>, permit: OwnedSemaphorePermit) -> impl Stream<Item = Result<Event, Infallible>> {
+    let mut snapshot = shared.page.snapshot.clone();
+    snapshot.mark_changed();
+    let reader = Reader {
+        shared,
+        snapshot,
+        next: Instant::now(),
+        _permit: permit,
+    };
+    stream::unfold(reader, |mut reader| async {
+        let event = reader.next_event().await;
+        Some((Ok(event), reader))
+    })
+}
+
+impl Reader {
+    /// Waits for the next snapshot, but neither less than a second nor more than five.
+    async fn next_event(&mut self) -> Event {
+        time::sleep_until(self.next).await;
+        let name = match time::timeout(LONGEST, self.snapshot.changed()).await {
+            Ok(Ok(())) => "tick",
+            Ok(Err(_)) => {
+                // The engine is gone: `changed` returns at once from now on.
+                time::sleep(LONGEST).await;
+                "quiet"
+            }
+            Err(_) => "quiet",
+        };
+        self.next = Instant::now() + SHORTEST;
+        let time_ms = self.snapshot.borrow_and_update().time_ms;
+        let age_ms = self.shared.pulse.age().as_millis();
+        Event::default()
+            .event(name)
+            .data(format!(r#"{{"time_ms":{time_ms},"age_ms":{age_ms}}}"#))
+    }
+}

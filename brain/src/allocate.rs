@@ -1,0 +1,164 @@
+//! Allocation: from forecasts, state, pool, policy and time to a plan. Pure: the same inputs always give the
+//! same plan, in whatever order they came.
+//!
+//! The loop, as the specification tells it, for each host, each workload on it and each resource:
+//!
+//! 1. **Required against available.** The need is what the workload uses now, grown as the host's forecast grows
+//!    ([`need`]). The strategies of its class say for which forecast to reserve ([`preemptive`], [`dynamic`],
+//!    [`priority`]), and the bounds of its class say what may be reserved ([`bounds`]).
+//! 2. **Where it lacks, acquire from the [`pool`]**: what is unreserved first, then what others hold and do not
+//!    need, the least critical first ([`contention`]).
+//! 3. **Where the pool cannot give, handle the contention**: the more critical is served first, then who waits
+//!    longest; a class with `priority` throttles the less critical, never below their floors; what is still
+//!    missing is queued, and the plan says in words which need is not met and why.
+//! 4. **What is spare goes back**, slowly, and never on the word of a stale shadow or a brain that has just started.
+//! 5. **Adjust.** What the agents answer and what is used afterwards moves the margins of the next plan
+//!    ([`crate::feedback`]).
+//!
+//! # What is accounted where
+//! CPU and memory belong to workloads. Network, disk and power are not measured by workload: one reservation, of
+//! the workload named [`HOST_WORKLOAD`], stands for the host as a whole and is ruled by the policy's class `host`.
+//! Where the policy limits a resource for the whole cell (uplink, rack power), hosts compete for it as workloads
+//! compete for a host, each with the criticality of its most critical workload.
+//! A resource whose capacity is not known has no account, and nothing of it is reserved.
+//!
+//! # Recommend-only
+//! A plan is a proposal. Reservations in [`State`] are what was recommended; whether an agent writes them is
+//! decided by the command's `dry_run` and the agent's own guard, and comes back through [`State::settle`].
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use shadow::{Capacity, Change, Forecast, Resource, UnixMs};
+
+use crate::{feedback::Feedback, policy::Policy};
+
+pub use self::{
+    pool::Account,
+    state::{Key, Reservation, State},
+};
+
+mod pool;
+mod state;
+
+/// The name under which network, disk and power of a whole host are reserved.
+pub const HOST_WORKLOAD: &str = "host";
+
+/// All that a plan rests on.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// The moment of the plan.
+    pub now_ms: UnixMs,
+    /// When the brain started.
+    pub started_ms: UnixMs,
+    /// What rules.
+    pub policy: &'a Policy,
+    /// What was learnt from earlier plans.
+    pub feedback: &'a Feedback,
+    /// What earlier plans left: reservations, requests that wait, changes of the last minute.
+    pub state: &'a State,
+    /// The hosts by name. A host that is not named keeps what it has, and is not planned for.
+    pub hosts: &'a BTreeMap<String, HostInput>,
+}
+
+/// One host, as its shadow tells it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct HostInput {
+    /// What it has at most.
+    pub capacity: Capacity,
+    /// The newest value of each resource in the resource's own unit (cpu and memory: shares), in the order of
+    /// [`Resource::ALL`]; `None` when it is not measured.
+    pub present: [Option<f64>; 5],
+    /// Age of its newest sample, in milliseconds; `None` when there is no sample at all.
+    pub age_ms: Option<u64>,
+    /// How much history its forecasts rest on, in milliseconds.
+    pub history_ms: u64,
+    /// Its forecasts, in any order, in the resource's own unit.
+    pub forecasts: Vec<Forecast>,
+    /// Its workloads by name.
+    pub workloads: BTreeMap<String, WorkloadInput>,
+}
+
+/// One workload.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct WorkloadInput {
+    /// 0 (may be stopped) to 100 (the host is pointless without it).
+    pub criticality: u8,
+    /// The policy class that rules it.
+    pub class: String,
+    /// Cores busy lately; `None` when it is not measured.
+    pub cpu_cores: Option<f64>,
+    /// Bytes in use lately; `None` when it is not measured.
+    pub memory_bytes: Option<f64>,
+}
+
+/// What is to be done, and why.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Plan {
+    /// The moment it was made for.
+    pub time_ms: UnixMs,
+    /// The changes by host, each host's in the order of workload and resource. Hosts without one are left out.
+    pub changes: BTreeMap<String, Vec<Change>>,
+    /// Requests that wait for the pool, first in line first.
+    pub queue: Vec<Request>,
+    /// Workloads that hold less than they ask for, because others are more critical.
+    pub throttled: Vec<Throttled>,
+    /// Needs that cannot be met, in words.
+    pub unmet: Vec<Unmet>,
+    /// Every account after the plan: hosts by name, then the cell's.
+    pub pool: Vec<Account>,
+    /// What the next plan starts from, as if every change came true.
+    pub state: State,
+}
+
+/// A request that waits for the pool.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Request {
+    /// Whose, and of what.
+    pub key: Key,
+    /// 0 to 100; the more critical is served first.
+    pub criticality: u8,
+    /// Since when it waits.
+    pub since_ms: UnixMs,
+    /// What is asked for in all, in cores, bytes, bytes/s or watts.
+    pub wanted: f64,
+    /// What of it is reserved.
+    pub held: f64,
+}
+
+/// A workload that had to give.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Throttled {
+    /// Whose, and of what.
+    pub key: Key,
+    /// What it held before.
+    pub before: f64,
+    /// What it holds now, not below its floor.
+    pub after: f64,
+    /// What it asks for.
+    pub wanted: f64,
+    /// For whom.
+    pub by: String,
+}
+
+/// A need that cannot be met.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Unmet {
+    /// Whose, and of what.
+    pub key: Key,
+    /// What is needed, in cores, bytes, bytes/s or watts.
+    pub needed: f64,
+    /// What is reserved.
+    pub held: f64,
+    /// What lacks, why, and what would help.
+    pub text: String,
+}
+
+/// Makes the plan of one round.
+pub fn plan(inputs: &Inputs<'_>) -> Plan {
+    Plan {
+        time_ms: inputs.now_ms,
+        state: inputs.state.clone(),
+        ..Plan::default()
+    }
+}

@@ -1,0 +1,113 @@
+//! What one plan leaves to the next: reservations, requests that wait, and changes lately.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use shadow::{Command, Outcome, OutcomeState, Resource, UnixMs};
+
+/// Whose reservation of what.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Key {
+    /// The host.
+    pub host: String,
+    /// The workload on it.
+    pub workload: String,
+    /// Of what.
+    pub resource: Resource,
+}
+
+impl Key {
+    /// The key of `resource` of `workload` on `host`.
+    pub fn new(host: &str, workload: &str, resource: Resource) -> Self {
+        Self {
+            host: host.to_owned(),
+            workload: workload.to_owned(),
+            resource,
+        }
+    }
+}
+
+/// What a workload holds of a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Reservation {
+    /// Cores, bytes, bytes/s or watts.
+    pub amount: f64,
+    /// When it last changed.
+    pub since_ms: UnixMs,
+}
+
+/// What the next plan starts from. It can be stored as JSON, and is empty in the beginning.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct State {
+    #[serde(with = "pairs")]
+    pub(super) reservations: BTreeMap<Key, Reservation>,
+    /// Since when each unmet request waits.
+    #[serde(with = "pairs")]
+    pub(super) waiting: BTreeMap<Key, UnixMs>,
+    /// When changes were made lately, by host.
+    pub(super) changed: BTreeMap<String, Vec<UnixMs>>,
+}
+
+impl State {
+    /// What `workload` on `host` holds of `resource`.
+    pub fn reservation(&self, host: &str, workload: &str, resource: Resource) -> Option<Reservation> {
+        self.reservations.get(&Key::new(host, workload, resource)).copied()
+    }
+
+    /// All reservations, in the order of host, workload and resource.
+    pub fn reservations(&self) -> impl Iterator<Item = (&Key, &Reservation)> {
+        self.reservations.iter()
+    }
+
+    /// Takes in what an agent did with `command`.
+    ///
+    /// What was not done is undone here: the reservation goes back to what the agent found, or else to what it was
+    /// before. A change that was bounded by the agent's own guard leaves what the agent wrote. A reservation that
+    /// a later plan has moved on is left alone.
+    pub fn settle(&mut self, command: &Command, outcome: &Outcome) {
+        for (at, change) in command.changes.iter().enumerate() {
+            let key = Key::new(&command.host, &change.workload, change.resource);
+            let Some(held) = self.reservations.get_mut(&key) else {
+                continue;
+            };
+            if held.amount != change.target {
+                continue;
+            }
+            let told = outcome.changes.get(at).filter(|told| told.workload == change.workload);
+            let now = match outcome.state {
+                OutcomeState::Applied | OutcomeState::DryRun => told.and_then(|told| told.after).or(Some(change.target)),
+                OutcomeState::Refused | OutcomeState::Expired | OutcomeState::Failed => change.before,
+            };
+            match now.filter(|amount| amount.is_finite() && *amount >= 0.0) {
+                Some(amount) => held.amount = amount,
+                None => {
+                    self.reservations.remove(&key);
+                }
+            }
+        }
+    }
+}
+
+/// Maps with a struct as key, as lists of pairs: JSON has no other keys than texts.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<K: Serialize, V: Serialize, S: Serializer>(
+        map: &BTreeMap<K, V>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, K, V, D>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+    where
+        K: Deserialize<'de> + Ord,
+        V: Deserialize<'de>,
+        D: Deserializer<'de>,
+    {
+        let pairs = Vec::<(K, V)>::deserialize(deserializer)?;
+        Ok(pairs.into_iter().collect())
+    }
+}

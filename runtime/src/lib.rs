@@ -1,1 +1,24 @@
-//! Placeholder.
+//! What every foreshadow process needs, and nothing of what it does.
+//!
+//! | module | what it gives |
+//! |---|---|
+//! | [`clock`] | time, injected: the system's, or one that a lab or a test sets |
+//! | [`shutdown`] | one signal to end, with a reason, for every task |
+//! | [`config`] | TOML files into checked types; faults name file, line and key |
+//! | [`span`] | durations as people write them: `100ms`, `5m` |
+//! | [`logging`] | `tracing` to standard error, and a limit for noisy sites |
+//! | [`metrics`] | counters and gauges in the Prometheus text form |
+
+pub mod clock;
+pub mod config;
+pub mod logging;
+pub mod metrics;
+pub mod shutdown;
+pub mod span;
+
+pub use clock::Clock;
+pub use config::{ConfigError, Faults, Validate};
+pub use logging::LogLimit;
+pub use metrics::Metrics;
+pub use shutdown::Shutdown;
+pub use span::Span;

@@ -1,0 +1,114 @@
+//! `tracing` to standard error, and a limit for sites that would flood it.
+
+use std::{
+    io::{self, IsTerminal},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use thiserror::Error;
+use tracing_subscriber::EnvFilter;
+
+/// The environment variable with the filter, such as `debug` or `info,broker=trace`.
+pub const ENV: &str = "FORESHADOW_LOG";
+
+/// Why logging could not be set up.
+#[derive(Debug, Error)]
+pub enum LoggingError {
+    /// The filter is not one.
+    #[error("{ENV}={filter:?}: {reason}; try \"info\" or \"info,broker=debug\"")]
+    Filter {
+        /// What was set.
+        filter: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Another part of the process has set it up before.
+    #[error("logging is set up already")]
+    Twice,
+}
+
+/// Sends log lines to standard error: in colour on a terminal where `NO_COLOR` is not set, filtered by
+/// [`ENV`], or else by `default` (`info`).
+///
+/// # Errors
+/// [`LoggingError`].
+pub fn init(default: &str) -> Result<(), LoggingError> {
+    let filter = std::env::var(ENV).ok().filter(|f| !f.is_empty());
+    let filter = filter.unwrap_or_else(|| default.to_owned());
+    let parsed = EnvFilter::try_new(&filter).map_err(|error| LoggingError::Filter {
+        filter,
+        reason: error.to_string(),
+    })?;
+    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(parsed)
+        .with_writer(io::stderr)
+        .with_ansi(colour);
+    lines.try_init().map_err(|_| LoggingError::Twice)
+}
+
+/// Lets one line through each interval and counts the others, for sites that a peer can make noisy.
+///
+/// ```
+/// # use std::time::Duration;
+/// static REFUSED: runtime::LogLimit = runtime::LogLimit::new(Duration::from_secs(10));
+/// # let clock = runtime::Clock::system();
+/// if let Some(suppressed) = REFUSED.pass(clock.monotonic_ns()) {
+///     tracing::warn!(suppressed, "frame refused");
+/// }
+/// ```
+#[derive(Debug)]
+pub struct LogLimit {
+    every_ns: u64,
+    /// 0 = open.
+    closed_until_ns: AtomicU64,
+    suppressed: AtomicU64,
+}
+
+impl LogLimit {
+    /// One line each `every`.
+    pub const fn new(every: Duration) -> Self {
+        let ns = every.as_nanos();
+        Self {
+            every_ns: if ns > u64::MAX as u128 { u64::MAX } else { ns as u64 },
+            closed_until_ns: AtomicU64::new(0),
+            suppressed: AtomicU64::new(0),
+        }
+    }
+
+    /// `Some(lines held back since the last one)` when a line may be written at `now_ns`, the monotonic time.
+    pub fn pass(&self, now_ns: u64) -> Option<u64> {
+        let until = self.closed_until_ns.load(Ordering::Relaxed);
+        let next = now_ns.saturating_add(self.every_ns).max(1);
+        let open = now_ns >= until
+            && self
+                .closed_until_ns
+                .compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        if open {
+            return Some(self.suppressed.swap(0, Ordering::Relaxed));
+        }
+        self.suppressed.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_passes_each_interval() {
+        let limit = LogLimit::new(Duration::from_nanos(10));
+        let passed: Vec<_> = [0, 1, 9, 10, 11, 40].into_iter().map(|now| limit.pass(now)).collect();
+        assert_eq!(passed, [Some(0), None, None, Some(2), None, Some(1)]);
+    }
+
+    #[test]
+    fn an_endless_interval_lets_one_line_through() {
+        let limit = LogLimit::new(Duration::MAX);
+        assert_eq!(limit.pass(5), Some(0));
+        assert_eq!(limit.pass(u64::MAX - 1), None);
+    }
+}

@@ -40,7 +40,7 @@ fn difference(before: u64, after: u64) -> Option<u64> {
     const NEAR_END: u64 = RANGE_32 / 8;
     match after.checked_sub(before) {
         Some(counts) => Some(counts),
-        None if before < RANGE_32 && before >= RANGE_32 - NEAR_END && after < NEAR_END => {
+        None if (RANGE_32 - NEAR_END..RANGE_32).contains(&before) && after < NEAR_END => {
             Some(after + RANGE_32 - before)
         }
         None => None,

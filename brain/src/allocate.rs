@@ -29,8 +29,9 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use shadow::{Capacity, Change, Forecast, Resource, UnixMs};
+use shadow::{Capacity, Change, Forecast, UnixMs};
 
+use self::round::Round;
 use crate::{feedback::Feedback, policy::Policy};
 
 pub use self::{
@@ -38,7 +39,18 @@ pub use self::{
     state::{Key, Reservation, State},
 };
 
+mod ask;
+mod bounds;
+mod budget;
+mod claim;
+mod contention;
+mod dynamic;
+mod explain;
+mod need;
 mod pool;
+mod preemptive;
+mod priority;
+mod round;
 mod state;
 
 /// The name under which network, disk and power of a whole host are reserved.
@@ -67,7 +79,7 @@ pub struct HostInput {
     /// What it has at most.
     pub capacity: Capacity,
     /// The newest value of each resource in the resource's own unit (cpu and memory: shares), in the order of
-    /// [`Resource::ALL`]; `None` when it is not measured.
+    /// [`shadow::Resource::ALL`]; `None` when it is not measured.
     pub present: [Option<f64>; 5],
     /// Age of its newest sample, in milliseconds; `None` when there is no sample at all.
     pub age_ms: Option<u64>,
@@ -137,8 +149,8 @@ pub struct Throttled {
     pub after: f64,
     /// What it asks for.
     pub wanted: f64,
-    /// For whom.
-    pub by: String,
+    /// For whom, in the order in which they took.
+    pub by: Vec<String>,
 }
 
 /// A need that cannot be met.
@@ -156,9 +168,14 @@ pub struct Unmet {
 
 /// Makes the plan of one round.
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
-    Plan {
-        time_ms: inputs.now_ms,
-        state: inputs.state.clone(),
-        ..Plan::default()
-    }
+    let mut round = Round::open(inputs);
+    round.correct();
+    round.raise();
+    round.lower();
+    round.close()
 }
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod scenarios;

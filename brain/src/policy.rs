@@ -9,7 +9,6 @@ use std::{collections::BTreeMap, fmt};
 use shadow::Resource;
 use thiserror::Error;
 
-
 mod read;
 
 /// The text of the built-in policy, commented.
@@ -212,7 +211,10 @@ impl Default for Class {
                 slew: PerResource::all(0.25),
                 dwell_ms: 600_000,
             },
-            confident: Confident { width: 0.25, skill: 0.0 },
+            confident: Confident {
+                width: 0.25,
+                skill: 0.0,
+            },
         }
     }
 }
@@ -317,7 +319,10 @@ mod tests {
         let policy = Policy::parse(BUILT_IN).unwrap();
         let base = Policy::default();
         assert_eq!(policy.class(DEFAULT_CLASS).1, &Class::default());
-        assert_eq!((policy.budget, policy.safety, policy.cell), (base.budget, base.safety, base.cell));
+        assert_eq!(
+            (policy.budget, policy.safety, policy.cell),
+            (base.budget, base.safety, base.cell)
+        );
         assert_eq!(Policy::parse("").unwrap(), base);
         let names: Vec<&str> = policy.class_names().collect();
         assert_eq!(names, ["default", "batch", "critical", HOST_CLASS]);
@@ -339,7 +344,12 @@ mod tests {
         .unwrap();
         let (name, web) = policy.class("web");
         assert_eq!((name, web.quantile, web.lower.dwell_ms), ("web", 0.99, 3_600_000));
-        assert_eq!(web.margin, PerResource::all(0.1).with(Resource::Memory, 0.3).with(Resource::Cpu, 0.5));
+        assert_eq!(
+            web.margin,
+            PerResource::all(0.1)
+                .with(Resource::Memory, 0.3)
+                .with(Resource::Cpu, 0.5)
+        );
         assert_eq!(web.lower.slew, PerResource::all(0.25).with(Resource::Disk, 1.0));
         let (name, other) = policy.class("nowhere named");
         assert_eq!((name, other.margin.of(Resource::Memory)), (DEFAULT_CLASS, 0.3));
@@ -405,15 +415,24 @@ mod tests {
         check("[class.web]\nquantile = 0.97", "class.web.quantile:");
         check("[class.web]\nmargin = nan", "class.web.margin:");
         check("[class.web]\nmargin = { cpu = true }", "class.web.margin.cpu:");
-        check("[class.web]\nfloor = { gpu = 0.1 }", "class.web.floor.gpu: is not known");
-        check("[class.web]\nfloor = { disk = 0.9 }\nceiling = 0.5", "class.web.floor: 0.9 of disk");
+        check(
+            "[class.web]\nfloor = { gpu = 0.1 }",
+            "class.web.floor.gpu: is not known",
+        );
+        check(
+            "[class.web]\nfloor = { disk = 0.9 }\nceiling = 0.5",
+            "class.web.floor: 0.9 of disk",
+        );
         check("[class.web]\nstrategies = [\"psychic\"]", "class.web.strategies:");
         check("[class.web]\nstrategies = \"dynamic\"", "class.web.strategies:");
         check("[class.web]\nhorizon = \"0s\"", "class.web.horizon:");
         check("[class.web.lower]\nslew = 0", "class.web.lower.slew:");
         check("[class]\nbatch = 3", "class.batch: is a number");
         check("[class", "TOML parse error");
-        assert_eq!(faults("a = 1\n[budget]\nb = 2\n[class.web]\nmargin = -1\nquantile = 2").len(), 4);
+        assert_eq!(
+            faults("a = 1\n[budget]\nb = 2\n[class.web]\nmargin = -1\nquantile = 2").len(),
+            4
+        );
     }
 
     #[test]

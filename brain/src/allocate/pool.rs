@@ -1,7 +1,13 @@
-//! What can be given: accounts that always add up.
+//! What can be given: accounts that always add up, of each host and, above them, of the cell.
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use shadow::Resource;
+
+use crate::policy::CellLimits;
+
+use super::{HostInput, state::Key};
 
 /// One account of the pool: a resource of a host, or of the cell.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -19,8 +25,103 @@ pub struct Account {
 }
 
 impl Account {
-    /// What is not reserved, 0 or more.
+    /// What is not reserved, 0 or more: `reserved + free() = capacity`, unless more is reserved than there is.
     pub fn free(&self) -> f64 {
         (self.capacity - self.reserved).max(0.0)
     }
+
+    /// What is reserved beyond the capacity, 0 or more (a host lost cores, or a limit was tightened).
+    pub fn excess(&self) -> f64 {
+        (self.reserved - self.capacity).max(0.0)
+    }
+}
+
+/// Every account of a cell.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pool {
+    hosts: BTreeMap<(String, Resource), Account>,
+    cell: BTreeMap<Resource, Account>,
+}
+
+impl Pool {
+    /// The accounts of every resource whose capacity is known, with nothing reserved.
+    pub(super) fn new(hosts: &BTreeMap<String, HostInput>, cell: &CellLimits) -> Self {
+        let account = |host: Option<&str>, resource, capacity| Account {
+            host: host.map(str::to_owned),
+            resource,
+            capacity,
+            reserved: 0.0,
+            queued: 0,
+        };
+        let mut pool = Self::default();
+        for resource in Resource::ALL {
+            if let Some(limit) = cell.of(resource) {
+                pool.cell.insert(resource, account(None, resource, limit));
+            }
+            for (name, host) in hosts {
+                if let Some(capacity) = capacity(host, resource) {
+                    let own = account(Some(name), resource, capacity);
+                    pool.hosts.insert((name.clone(), resource), own);
+                }
+            }
+        }
+        pool
+    }
+
+    /// The capacity behind `key`, where it is known.
+    pub(super) fn capacity(&self, key: &Key) -> Option<f64> {
+        self.host(key).map(|account| account.capacity)
+    }
+
+    /// What may be given to `key` without taking from others: what is free on its host and in the cell.
+    pub(super) fn free(&self, key: &Key) -> f64 {
+        let host = self.host(key).map_or(0.0, Account::free);
+        let cell = self.cell.get(&key.resource).map_or(f64::INFINITY, Account::free);
+        host.min(cell)
+    }
+
+    /// What is free on the host of `key` alone.
+    pub(super) fn free_on_host(&self, key: &Key) -> f64 {
+        self.host(key).map_or(0.0, Account::free)
+    }
+
+    /// Forgets everything that is reserved.
+    pub(super) fn clear(&mut self) {
+        for account in self.hosts.values_mut().chain(self.cell.values_mut()) {
+            account.reserved = 0.0;
+        }
+    }
+
+    /// Changes what is reserved for `key` by `amount`, on its host and in the cell.
+    pub(super) fn shift(&mut self, key: &Key, amount: f64) {
+        let host = self.hosts.get_mut(&(key.host.clone(), key.resource));
+        let cell = self.cell.get_mut(&key.resource);
+        for account in host.into_iter().chain(cell) {
+            account.reserved = (account.reserved + amount).max(0.0);
+        }
+    }
+
+    /// Counts a request for `key` that waits.
+    pub(super) fn enqueue(&mut self, key: &Key) {
+        let host = self.hosts.get_mut(&(key.host.clone(), key.resource));
+        let cell = self.cell.get_mut(&key.resource);
+        for account in host.into_iter().chain(cell) {
+            account.queued = account.queued.saturating_add(1);
+        }
+    }
+
+    /// The accounts: hosts by name, then the cell's.
+    pub(super) fn accounts(&self) -> impl Iterator<Item = &Account> {
+        self.hosts.values().chain(self.cell.values())
+    }
+
+    fn host(&self, key: &Key) -> Option<&Account> {
+        self.hosts.get(&(key.host.clone(), key.resource))
+    }
+}
+
+/// What `host` has of `resource`; `None` where it is not known or nothing.
+fn capacity(host: &HostInput, resource: Resource) -> Option<f64> {
+    let told = host.capacity.of(resource);
+    told.filter(|capacity| capacity.is_finite() && *capacity > 0.0)
 }

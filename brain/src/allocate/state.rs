@@ -75,7 +75,9 @@ impl State {
             }
             let told = outcome.changes.get(at).filter(|told| told.workload == change.workload);
             let now = match outcome.state {
-                OutcomeState::Applied | OutcomeState::DryRun => told.and_then(|told| told.after).or(Some(change.target)),
+                OutcomeState::Applied | OutcomeState::DryRun => {
+                    told.and_then(|told| told.after).or(Some(change.target))
+                }
                 OutcomeState::Refused | OutcomeState::Expired | OutcomeState::Failed => change.before,
             };
             match now.filter(|amount| amount.is_finite() && *amount >= 0.0) {

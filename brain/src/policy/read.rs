@@ -4,8 +4,8 @@ use shadow::{QUANTILES, Resource};
 use toml::{Table, Value};
 
 use super::{
-    BudgetPolicy, CellLimits, Class, Confident, DEFAULT_CLASS, Fault, Lower, PerResource, Policy, PolicyError,
-    Raise, Safety, Strategy,
+    BudgetPolicy, CellLimits, Class, Confident, DEFAULT_CLASS, Fault, Lower, PerResource, Policy, PolicyError, Raise,
+    Safety, Strategy,
 };
 
 /// The largest file that is read, in bytes.
@@ -27,9 +27,10 @@ pub(super) fn policy(text: &str) -> Result<Policy, PolicyError> {
             Policy::default()
         }
     };
-    match faults.0.is_empty() {
-        true => Ok(policy),
-        false => Err(PolicyError { faults: faults.0 }),
+    if faults.0.is_empty() {
+        Ok(policy)
+    } else {
+        Err(PolicyError { faults: faults.0 })
     }
 }
 

@@ -1,0 +1,217 @@
+//! Claims: what each workload holds, asks for, and may do in this round.
+
+use std::collections::BTreeMap;
+
+use shadow::{Resource, UnixMs};
+
+use crate::policy::{Class, HOST_CLASS};
+
+use super::{
+    HOST_WORKLOAD, HostInput, Inputs, WorkloadInput,
+    ask::{Ask, Ground, ask},
+    bounds::{Stand, Step, step},
+    need::{self, Question, needs},
+    pool::Pool,
+    state::{Key, Reservation},
+};
+
+/// One workload's claim on one resource of its host.
+#[derive(Debug, Clone)]
+pub(super) struct Claim<'a> {
+    pub(super) key: Key,
+    pub(super) criticality: u8,
+    pub(super) class: &'a Class,
+    /// What the host has of it, above 0.
+    pub(super) capacity: f64,
+    /// What it holds before this plan.
+    pub(super) before: Option<Reservation>,
+    /// What it asks for; `None` when nothing is known of its need: then it keeps what it has.
+    pub(super) ask: Option<Ask>,
+    /// What it would do alone.
+    pub(super) step: Step,
+    /// Why nothing of it may be taken; `None` when it may give.
+    pub(super) held_by: Option<String>,
+}
+
+impl Claim<'_> {
+    /// Its guaranteed floor, as an amount.
+    pub(super) fn floor(&self) -> f64 {
+        self.class.floor.of(self.key.resource) * self.capacity
+    }
+
+    /// What it is to hold after this round: all that it asks for, or less where a slew slows it.
+    pub(super) fn goal(&self) -> Option<f64> {
+        let ask = self.ask.as_ref()?;
+        let before = self.before.map(|held| held.amount);
+        Some(match self.step {
+            Step::Raise { to, .. } => to,
+            Step::Keep | Step::Lower { .. } => before.map_or(ask.wanted, |held| held.min(ask.wanted)),
+        })
+    }
+
+    /// The name under which others speak of it.
+    pub(super) fn label(&self) -> &str {
+        match self.key.resource {
+            Resource::Cpu | Resource::Memory => &self.key.workload,
+            Resource::Network | Resource::Disk | Resource::Power => &self.key.host,
+        }
+    }
+}
+
+/// Why nothing may be lowered on a host; `None` when it may.
+pub(super) fn hold(inputs: &Inputs<'_>, host: &HostInput) -> Option<String> {
+    let safety = &inputs.policy.safety;
+    let running_ms = inputs.now_ms.saturating_sub(inputs.started_ms);
+    let running_ms = u64::try_from(running_ms).unwrap_or(0);
+    let age_ms = host.age_ms.unwrap_or(u64::MAX);
+    if age_ms > safety.stale_after_ms {
+        Some(format!("its newest sample is {} s old", age_ms / 1000))
+    } else if running_ms < safety.settle_ms {
+        Some(format!("the brain runs for {} s only", running_ms / 1000))
+    } else if host.history_ms < safety.min_history_ms {
+        Some(format!("it has {} s of history only", host.history_ms / 1000))
+    } else {
+        None
+    }
+}
+
+/// Whether a host has been silent for so long that nothing of it is changed.
+pub(super) fn is_silent(inputs: &Inputs<'_>, host: &HostInput) -> bool {
+    host.age_ms
+        .is_none_or(|age_ms| age_ms > inputs.policy.safety.silent_after_ms)
+}
+
+/// The claims of all hosts that are not silent, on all resources whose capacity is known.
+pub(super) fn claims<'a>(inputs: &Inputs<'a>, pool: &Pool) -> BTreeMap<Key, Claim<'a>> {
+    let mut claims = BTreeMap::new();
+    for (name, host) in inputs.hosts {
+        if is_silent(inputs, host) {
+            continue;
+        }
+        let hold = hold(inputs, host);
+        let whole = whole(host);
+        for (workload, resource, details) in subjects(host, &whole) {
+            let key = Key::new(name, workload, resource);
+            if let Some(capacity) = pool.capacity(&key) {
+                let place = Place {
+                    host,
+                    capacity,
+                    hold: hold.as_deref(),
+                };
+                claims.insert(key.clone(), claim(inputs, key, details, place));
+            }
+        }
+    }
+    claims
+}
+
+/// A host as one workload, as critical as the most critical on it.
+fn whole(host: &HostInput) -> WorkloadInput {
+    WorkloadInput {
+        criticality: host.workloads.values().map(|own| own.criticality).max().unwrap_or(0),
+        class: HOST_CLASS.to_owned(),
+        ..WorkloadInput::default()
+    }
+}
+
+/// Everything that may hold something on `host`.
+fn subjects<'h>(
+    host: &'h HostInput,
+    whole: &'h WorkloadInput,
+) -> impl Iterator<Item = (&'h str, Resource, &'h WorkloadInput)> {
+    let own = host.workloads.iter().flat_map(|(name, workload)| {
+        [Resource::Cpu, Resource::Memory].map(|resource| (name.as_str(), resource, workload))
+    });
+    let shared = [Resource::Network, Resource::Disk, Resource::Power];
+    own.chain(shared.map(|resource| (HOST_WORKLOAD, resource, whole)))
+}
+
+/// Whether `key` names something that may hold a reservation on `host`.
+pub(super) fn is_subject(host: &HostInput, key: &Key) -> bool {
+    match key.resource {
+        Resource::Cpu | Resource::Memory => host.workloads.contains_key(&key.workload),
+        Resource::Network | Resource::Disk | Resource::Power => key.workload == HOST_WORKLOAD,
+    }
+}
+
+/// Where a claim stands.
+#[derive(Clone, Copy)]
+struct Place<'p> {
+    host: &'p HostInput,
+    capacity: f64,
+    hold: Option<&'p str>,
+}
+
+fn claim<'a>(inputs: &Inputs<'a>, key: Key, details: &WorkloadInput, place: Place<'_>) -> Claim<'a> {
+    let Place { capacity, hold, .. } = place;
+    let (_, class) = inputs.policy.class(&details.class);
+    let before = inputs.state.reservations.get(&key).copied().filter(is_amount);
+    let ask = ask_of(inputs, &key, details, place, class);
+    let step = ask.as_ref().map_or(Step::Keep, |ask| {
+        step(&Stand {
+            before,
+            wanted: ask.wanted,
+            class,
+            resource: key.resource,
+            capacity,
+            now_ms: inputs.now_ms,
+        })
+    });
+    let held_by = match &ask {
+        None => Some("its need is not known".to_owned()),
+        Some(ask) => hold.map(str::to_owned).or_else(|| ask.doubt.clone()),
+    };
+    Claim {
+        key,
+        criticality: details.criticality.min(100),
+        class,
+        capacity,
+        before,
+        ask,
+        step,
+        held_by,
+    }
+}
+
+fn ask_of(inputs: &Inputs<'_>, key: &Key, details: &WorkloadInput, place: Place<'_>, class: &Class) -> Option<Ask> {
+    let measured = match key.resource {
+        Resource::Cpu => details.cpu_cores,
+        Resource::Memory => details.memory_bytes,
+        Resource::Network | Resource::Disk | Resource::Power => need::present(place.host, key.resource),
+    };
+    let used = measured.filter(|used| used.is_finite() && *used >= 0.0)?;
+    let own = matches!(key.resource, Resource::Cpu | Resource::Memory);
+    let oldest = i64::try_from(inputs.policy.safety.silent_after_ms).unwrap_or(i64::MAX);
+    let needs = needs(&Question {
+        host: place.host,
+        resource: key.resource,
+        capacity: place.capacity,
+        used: own.then_some(used),
+        not_before_ms: inputs.now_ms.saturating_sub(oldest),
+    });
+    let learnt = inputs.feedback.margin(&key.host, &key.workload, key.resource);
+    ask(
+        &needs,
+        &Ground {
+            class,
+            resource: key.resource,
+            capacity: place.capacity,
+            used: Some(used),
+            learnt: if learnt.is_finite() { learnt.max(0.0) } else { 0.0 },
+            min_coverage: inputs.policy.safety.min_coverage,
+        },
+    )
+}
+
+/// Whether a stored reservation can be believed.
+pub(super) fn is_amount(held: &Reservation) -> bool {
+    held.amount.is_finite() && held.amount >= 0.0
+}
+
+/// When a reservation that changes now has last changed.
+pub(super) const fn changed_at(amount: f64, now_ms: UnixMs) -> Reservation {
+    Reservation {
+        amount,
+        since_ms: now_ms,
+    }
+}

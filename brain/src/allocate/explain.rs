@@ -1,0 +1,237 @@
+//! Plans in plain words, with their numbers.
+
+use shadow::{Explanation, Resource};
+
+use super::{
+    ask::{Ask, Pick},
+    bounds::Step,
+    claim::Claim,
+    round::{Cause, Draft, Round},
+    state::Key,
+};
+
+/// The amount of `resource` as people write it: `1.8 cores`, `1.2 GiB`, `3.4 MB/s`, `45 W`.
+pub(super) fn amount(resource: Resource, value: f64) -> String {
+    match resource {
+        Resource::Cpu => format!("{} cores", short(value)),
+        Resource::Memory => scaled(value, 1024.0, ["B", "KiB", "MiB", "GiB", "TiB"]),
+        Resource::Network | Resource::Disk => scaled(value, 1000.0, ["B/s", "kB/s", "MB/s", "GB/s", "TB/s"]),
+        Resource::Power => format!("{} W", short(value)),
+    }
+}
+
+fn scaled(value: f64, base: f64, units: [&str; 5]) -> String {
+    let mut value = value;
+    let mut text = String::new();
+    for unit in units {
+        text = format!("{} {unit}", short(value));
+        if value.abs() < base {
+            break;
+        }
+        value /= base;
+    }
+    text
+}
+
+/// Three digits that mean something, no trailing zeros.
+fn short(value: f64) -> String {
+    let decimals = match value.abs() {
+        size if size >= 100.0 => 0,
+        size if size >= 10.0 => 1,
+        size if size >= 1.0 => 2,
+        _ => 3,
+    };
+    let text = format!("{value:.decimals$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
+}
+
+/// A pick that was not taken.
+pub(super) fn alternative(pick: &Pick, resource: Resource) -> String {
+    let strategy = pick.strategy.as_str();
+    format!("{strategy}: {}", source(pick, resource))
+}
+
+/// Why `claim` is changed as `draft` says.
+pub(super) fn change(claim: &Claim<'_>, draft: &Draft) -> Explanation {
+    let clamp = clamp(claim, draft);
+    let rejected = rejected(claim, draft);
+    let text = format!("{}{}", moved(claim, draft), because(claim, draft, clamp));
+    let Some(ask) = &claim.ask else {
+        return Explanation {
+            strategy: "priority".to_owned(),
+            text,
+            clamp: clamp.to_owned(),
+            ..Explanation::default()
+        };
+    };
+    let strategy = match draft.cause {
+        Cause::Raised { .. } | Cause::Lowered => ask.pick.strategy.as_str(),
+        Cause::Reclaimed { .. } | Cause::Throttled { .. } | Cause::Corrected => "priority",
+    };
+    Explanation {
+        strategy: strategy.to_owned(),
+        text,
+        quantile: ask.pick.quantile,
+        forecast: ask.pick.forecast,
+        margin: ask.margin,
+        horizon_s: ask.pick.horizon_s,
+        rung: ask.pick.rung.map_or("present", shadow::Rung::as_str).to_owned(),
+        clamp: clamp.to_owned(),
+        rejected,
+    }
+}
+
+/// Which need waits, and why.
+pub(super) fn queued(claim: &Claim<'_>, ask: &Ask, held: f64, round: &Round<'_>) -> String {
+    let resource = claim.key.resource;
+    let head = format!(
+        "{} asks for {} and holds {}",
+        subject(claim),
+        amount(resource, ask.wanted),
+        amount(resource, held)
+    );
+    if round.budget.left(&claim.key.host) == 0 {
+        return format!("{head}; the changes of this minute are used up, it waits for the next");
+    }
+    let free = amount(resource, round.pool.free(&claim.key));
+    format!(
+        "{head}; {free} are free and nothing more may be taken from others: it waits at criticality {}. \
+         Move a workload away, or add capacity",
+        claim.criticality
+    )
+}
+
+/// A need that its bounds do not let be met.
+pub(super) fn beyond(claim: &Claim<'_>, ask: &Ask) -> String {
+    let resource = claim.key.resource;
+    let (needed, most) = (amount(resource, ask.needed), amount(resource, ask.wanted));
+    let subject = subject(claim);
+    match ask.clamp {
+        "ceiling" => {
+            format!("{subject} needs {needed}; the ceiling of its class is {most}: raise it, or move the workload")
+        }
+        _ => format!("{subject} needs {needed}; the host has {most}: move a workload away, or add capacity"),
+    }
+}
+
+fn subject(claim: &Claim<'_>) -> String {
+    let resource = claim.key.resource;
+    let Key { host, workload, .. } = &claim.key;
+    match resource {
+        Resource::Cpu | Resource::Memory => format!("{resource} of {workload} on {host}"),
+        Resource::Network | Resource::Disk | Resource::Power => format!("{resource} of {host}"),
+    }
+}
+
+/// `cpu of web on edge-1 from 1.2 to 1.8 cores`.
+fn moved(claim: &Claim<'_>, draft: &Draft) -> String {
+    let resource = claim.key.resource;
+    let to = amount(resource, draft.amount);
+    let subject = subject(claim);
+    match claim.before {
+        Some(held) => format!("{subject} from {} to {to}: ", amount(resource, held.amount)),
+        None => format!("{subject}, first reservation of {to}: "),
+    }
+}
+
+fn because(claim: &Claim<'_>, draft: &Draft, clamp: &str) -> String {
+    let Some(ask) = &claim.ask else {
+        return format!("more was promised than {} has", claim.key.host);
+    };
+    let resource = claim.key.resource;
+    let asked = asked(ask, resource);
+    match &draft.cause {
+        Cause::Raised { free, from } => {
+            let given = given(*free, from, resource);
+            format!("{asked}{}{given}", bound(clamp))
+        }
+        Cause::Lowered => format!("{asked}; the rest is spare{}", bound(clamp)),
+        Cause::Reclaimed { by } => format!("{asked}; the rest is spare, and {} needs it", by.join(", ")),
+        Cause::Throttled { by } => format!(
+            "{} is more critical than {} and the pool is empty; {asked}; its floor is {}",
+            by.join(", "),
+            claim.criticality,
+            amount(resource, claim.floor())
+        ),
+        Cause::Corrected => format!("more was promised than there is; {asked}"),
+    }
+}
+
+/// `its p95 for 15 min ahead is 1.6 cores (lstm), with 10 % on top`.
+fn asked(ask: &Ask, resource: Resource) -> String {
+    let source = source(&ask.pick, resource);
+    let used = match ask.used {
+        Some(used) if used > ask.pick.forecast => format!(", but it uses {} now", amount(resource, used)),
+        _ => String::new(),
+    };
+    format!("{source}{used}, with {:.0} % on top", ask.margin * 100.0)
+}
+
+fn source(pick: &Pick, resource: Resource) -> String {
+    let forecast = amount(resource, pick.forecast);
+    match pick.rung {
+        None => format!("it uses {forecast} now"),
+        Some(rung) => format!(
+            "p{:.0} for {} min ahead is {forecast} ({})",
+            pick.quantile * 100.0,
+            short(f64::from(pick.horizon_s) / 60.0),
+            rung.as_str()
+        ),
+    }
+}
+
+fn bound(clamp: &str) -> String {
+    match clamp {
+        "" => String::new(),
+        "slew" => ", in one step of those allowed".to_owned(),
+        "pool" => ", as far as the pool reaches".to_owned(),
+        bound => format!(", held by the {bound}"),
+    }
+}
+
+fn given(free: f64, from: &[(String, f64)], resource: Resource) -> String {
+    if from.is_empty() {
+        return String::new();
+    }
+    let others = from
+        .iter()
+        .map(|(name, given)| format!("{} from {name}", amount(resource, *given)));
+    let others: Vec<String> = others.collect();
+    format!("; {} were free, {}", amount(resource, free.max(0.0)), others.join(", "))
+}
+
+/// The bound that holds the new amount, or empty.
+fn clamp(claim: &Claim<'_>, draft: &Draft) -> &'static str {
+    let asked = claim.ask.as_ref().map_or("", |ask| ask.clamp);
+    match (&draft.cause, claim.step) {
+        (Cause::Raised { .. }, Step::Raise { to, .. }) if draft.amount < to * (1.0 - 1e-9) => "pool",
+        (Cause::Raised { .. }, Step::Raise { clamp, .. }) | (Cause::Lowered, Step::Lower { clamp, .. }) => {
+            if clamp.is_empty() { asked } else { clamp }
+        }
+        (Cause::Throttled { .. }, _) if draft.amount <= claim.floor() * (1.0 + 1e-9) => "floor",
+        (Cause::Throttled { .. }, _) => "pool",
+        (Cause::Corrected, _) => "capacity",
+        _ => asked,
+    }
+}
+
+fn rejected(claim: &Claim<'_>, draft: &Draft) -> String {
+    let Some(ask) = &claim.ask else {
+        return String::new();
+    };
+    let resource = claim.key.resource;
+    let before = claim.before.map_or(0.0, |held| held.amount);
+    let spare = amount(resource, (before - draft.amount).max(0.0));
+    match (&draft.cause, claim.step) {
+        (Cause::Lowered, Step::Lower { clamp: "slew", .. }) => {
+            format!("lowering to {} at once", amount(resource, ask.wanted))
+        }
+        (Cause::Lowered | Cause::Reclaimed { .. }, _) => format!("keeping {spare} that are not needed"),
+        (Cause::Throttled { by }, _) => format!("letting {} wait", by.join(", ")),
+        _ => ask.rejected.clone(),
+    }
+}

@@ -1,0 +1,323 @@
+//! What holds for every plan, whatever comes in.
+
+use std::collections::BTreeMap;
+
+use proptest::{collection::vec, option, prelude::*, sample::select};
+use shadow::{Capacity, Forecast, Quantiles, Resource, Rung};
+
+use super::{HostInput, Inputs, Key, Plan, Reservation, State, WorkloadInput, plan};
+use crate::{feedback::Feedback, policy::Policy};
+
+/// Room for rounding, as a share of the capacity.
+const ROUNDING: f64 = 1e-9;
+
+const POLICY: &str = r#"
+[budget]
+host_per_minute = 6
+cell_per_minute = 20
+[cell]
+power_w = 500
+network_bytes_per_s = 2e9
+[class.default]
+floor = 0.05
+[class.batch]
+strategies = ["dynamic"]
+floor = 0
+[class.last]
+strategies = ["priority"]
+floor = 0.02
+ceiling = 0.5
+[class.eager]
+strategies = ["preemptive"]
+floor = 0.02
+"#;
+
+/// A number as broken input may have it: mostly sensible up to `most`, sometimes anything.
+fn number(most: f64) -> impl Strategy<Value = f64> {
+    prop_oneof![
+        12 => 0.0..most,
+        1 => select(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, -0.0, 0.0, 1e300, f64::MIN_POSITIVE]),
+    ]
+}
+
+fn forecasts(present: f64) -> impl Strategy<Value = Vec<Forecast>> {
+    let one = (
+        select(Resource::ALL.to_vec()),
+        select(vec![300_u32, 600, 900]),
+        [number(present), number(present), number(present), number(present)],
+        select(Rung::ALL.to_vec()),
+        option::of(number(1.0)),
+        option::of(number(1.0)),
+        0_i64..2_000_000,
+    );
+    let one = one.prop_map(|(resource, horizon_s, values, rung, skill, coverage, made_ms)| {
+        let unit = match resource {
+            Resource::Cpu | Resource::Memory => 1.0,
+            Resource::Network | Resource::Disk => 1e9,
+            Resource::Power => 300.0,
+        };
+        let [p50, p90, p95, p99] = values.map(|value| value * unit);
+        Forecast {
+            resource,
+            made_ms,
+            horizon_s,
+            quantiles: Quantiles { p50, p90, p95, p99 },
+            rung,
+            skill,
+            coverage,
+        }
+    });
+    vec(one, 0..14)
+}
+
+fn workload() -> impl Strategy<Value = WorkloadInput> {
+    let class = select(vec!["default", "batch", "last", "eager", "unheard of"]);
+    let parts = (any::<u8>(), class, option::of(number(6.0)), option::of(number(8e9)));
+    parts.prop_map(|(criticality, class, cpu_cores, memory_bytes)| WorkloadInput {
+        criticality,
+        class: class.to_owned(),
+        cpu_cores,
+        memory_bytes,
+    })
+}
+
+fn host() -> impl Strategy<Value = HostInput> {
+    let capacity = (
+        option::weighted(0.9, number(8.0)),
+        option::weighted(0.9, number(16e9)),
+        option::of(number(1e9)),
+        option::of(number(1e9)),
+        option::of(number(300.0)),
+    );
+    let capacity = capacity.prop_map(|(cpu, memory, network, disk, power)| Capacity {
+        cpu_cores: cpu,
+        memory_bytes: memory,
+        network_bytes_per_s: network,
+        disk_bytes_per_s: disk,
+        power_w: power,
+    });
+    let present = [
+        option::of(number(1.0)),
+        option::of(number(1.0)),
+        option::of(number(1e9)),
+        option::of(number(1e9)),
+        option::of(number(300.0)),
+    ];
+    let age_ms = option::weighted(0.95, prop_oneof![9 => 0_u64..60_000, 1 => 0_u64..1_000_000]);
+    let workloads = vec(workload(), 0..6);
+    let parts = (capacity, present, age_ms, 0_u64..20_000_000, forecasts(1.2), workloads);
+    parts.prop_map(|(capacity, present, age_ms, history_ms, forecasts, workloads)| {
+        let named = workloads.into_iter().enumerate();
+        HostInput {
+            capacity,
+            present,
+            age_ms,
+            history_ms,
+            forecasts,
+            workloads: named.map(|(at, workload)| (format!("w{at}"), workload)).collect(),
+        }
+    })
+}
+
+/// Rounds of hosts that come, change and go, planned one after the other.
+fn rounds() -> impl Strategy<Value = Vec<BTreeMap<String, HostInput>>> {
+    let hosts = vec(host(), 1..4);
+    let named = hosts.prop_map(|hosts| {
+        hosts
+            .into_iter()
+            .enumerate()
+            .map(|(at, host)| (format!("h{at}"), host))
+            .collect()
+    });
+    vec(named, 1..5)
+}
+
+/// Reservations that no plan has made.
+fn foreign_state() -> impl Strategy<Value = State> {
+    let key = (0..3_usize, 0..7_usize, select(Resource::ALL.to_vec()));
+    let one = (key, number(10.0), -1_000_000_i64..3_000_000);
+    vec(one, 0..12).prop_map(|all| {
+        let entries = all.into_iter().map(|((host, workload, resource), amount, since_ms)| {
+            let workload = if workload == 6 {
+                "host".to_owned()
+            } else {
+                format!("w{workload}")
+            };
+            let key = Key::new(&format!("h{host}"), &workload, resource);
+            (key, Reservation { amount, since_ms })
+        });
+        State {
+            reservations: entries.collect(),
+            ..State::default()
+        }
+    })
+}
+
+struct World {
+    policy: Policy,
+    feedback: Feedback,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            policy: Policy::parse(POLICY).unwrap(),
+            feedback: Feedback::default(),
+        }
+    }
+
+    fn plan(&self, now_ms: i64, state: &State, hosts: &BTreeMap<String, HostInput>) -> Plan {
+        plan(&Inputs {
+            now_ms,
+            started_ms: 0,
+            policy: &self.policy,
+            feedback: &self.feedback,
+            state,
+            hosts,
+        })
+    }
+}
+
+/// Hosts that are planned for: neither silent nor without samples.
+fn is_heard(world: &World, host: &HostInput) -> bool {
+    host.age_ms
+        .is_some_and(|age| age <= world.policy.safety.silent_after_ms)
+}
+
+/// Reserved and free make up the capacity; the account is the sum of the reservations behind it; nobody gets more
+/// than there is.
+fn accounts_add_up(world: &World, plan: &Plan, hosts: &BTreeMap<String, HostInput>) -> Result<(), TestCaseError> {
+    for account in &plan.pool {
+        let behind = plan
+            .state
+            .reservations()
+            .filter(|(key, _)| key.resource == account.resource);
+        let behind = behind.filter(|(key, _)| account.host.as_ref().is_none_or(|host| key.host == *host));
+        let held: f64 = behind.map(|(_, held)| held.amount).sum();
+        let rounding = ROUNDING * account.capacity.max(held);
+        prop_assert!((account.reserved - held).abs() <= rounding, "{account:?} but {held}");
+        let whole = account.reserved + account.free() - account.excess();
+        prop_assert!((whole - account.capacity).abs() <= rounding, "{account:?}");
+        let planned = |name: &String| hosts.get(name).is_some_and(|host| is_heard(world, host));
+        let all_planned = plan.state.reservations().all(|(key, _)| planned(&key.host));
+        if account.host.as_ref().map_or(all_planned, planned) {
+            prop_assert!(account.reserved <= account.capacity + rounding, "{account:?}");
+        }
+    }
+    Ok(())
+}
+
+/// What is raised or throttled by the plan keeps at least the floor of its class, unless floors exceed the host.
+fn floors_are_kept(world: &World, plan: &Plan, hosts: &BTreeMap<String, HostInput>) -> Result<(), TestCaseError> {
+    for (host, changes) in &plan.changes {
+        for change in changes.iter().filter(|change| change.explanation.clamp != "capacity") {
+            let before = change.before.unwrap_or(0.0);
+            let workloads = &hosts[host].workloads;
+            let class = workloads
+                .get(&change.workload)
+                .map_or("host", |workload| workload.class.as_str());
+            let (_, class) = world.policy.class(class);
+            let capacity = hosts[host].capacity.of(change.resource).unwrap();
+            let floor = class.floor.of(change.resource) * capacity;
+            let least = floor.min(before) - ROUNDING * capacity;
+            prop_assert!(change.target >= least, "{host}: {change:?}, floor {floor}");
+        }
+    }
+    Ok(())
+}
+
+fn changes_are_sane(world: &World, plan: &Plan, hosts: &BTreeMap<String, HostInput>) -> Result<(), TestCaseError> {
+    for (host, changes) in &plan.changes {
+        prop_assert!(is_heard(world, &hosts[host]), "{host} is silent");
+        for change in changes {
+            let capacity = hosts[host].capacity.of(change.resource).unwrap();
+            prop_assert!(change.target.is_finite() && change.target >= 0.0, "{change:?}");
+            prop_assert!(change.target <= capacity * (1.0 + ROUNDING), "{change:?} of {capacity}");
+            let told = &change.explanation;
+            prop_assert!(
+                !told.text.contains("NaN") && !told.text.contains("inf"),
+                "{}",
+                told.text
+            );
+            prop_assert!(!told.strategy.is_empty());
+            let lowered = change.before.is_some_and(|before| change.target < before);
+            let corrected = told.clamp == "capacity" || told.text.contains("more was promised");
+            let stale = hosts[host]
+                .age_ms
+                .is_none_or(|age| age > world.policy.safety.stale_after_ms);
+            prop_assert!(!lowered || corrected || !stale, "lowered on a stale shadow: {change:?}");
+        }
+        let corrections = changes
+            .iter()
+            .filter(|change| change.explanation.text.contains("more was promised"));
+        let most = world.policy.budget.host_per_minute as usize + corrections.count();
+        prop_assert!(changes.len() <= most, "{} changes on {host}", changes.len());
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_plan_adds_up(state in foreign_state(), rounds in rounds()) {
+        let world = World::new();
+        let mut state = state;
+        for (at, hosts) in rounds.iter().enumerate() {
+            let now_ms = 1_000_000 + 700_000 * i64::try_from(at).unwrap();
+            let plan = world.plan(now_ms, &state, hosts);
+            accounts_add_up(&world, &plan, hosts)?;
+            floors_are_kept(&world, &plan, hosts)?;
+            changes_are_sane(&world, &plan, hosts)?;
+            prop_assert_eq!(&plan, &world.plan(now_ms, &state, hosts));
+            state = plan.state;
+        }
+    }
+
+    #[test]
+    fn the_order_of_forecasts_does_not_matter(hosts in rounds(), seed in vec(any::<u32>(), 14)) {
+        let world = World::new();
+        let hosts = &hosts[0];
+        let mut shuffled = hosts.clone();
+        for host in shuffled.values_mut() {
+            let mut keyed: Vec<_> = host.forecasts.drain(..).zip(&seed).collect();
+            keyed.sort_by_key(|(_, key)| **key);
+            host.forecasts = keyed.into_iter().map(|(forecast, _)| forecast).collect();
+        }
+        let state = State::default();
+        prop_assert_eq!(world.plan(2_000_000, &state, hosts), world.plan(2_000_000, &state, &shuffled));
+    }
+
+    #[test]
+    fn hosts_do_not_disturb_each_other(state in foreign_state(), rounds in rounds()) {
+        let world = World { policy: Policy::built_in(), ..World::new() };
+        let hosts = &rounds[0];
+        let whole = world.plan(2_000_000, &state, hosts);
+        for (name, host) in hosts {
+            let alone = BTreeMap::from([(name.clone(), host.clone())]);
+            let plan = world.plan(2_000_000, &state, &alone);
+            prop_assert_eq!(plan.changes.get(name), whole.changes.get(name));
+        }
+    }
+
+    #[test]
+    fn a_calm_cell_comes_to_rest(rounds in rounds()) {
+        let world = World::new();
+        let mut hosts = rounds[0].clone();
+        let mut state = State::default();
+        let mut moving = Vec::new();
+        for hour in 1..60 {
+            let now_ms = hour * 3_600_000;
+            for forecast in hosts.values_mut().flat_map(|host| &mut host.forecasts) {
+                forecast.made_ms = now_ms;
+            }
+            let plan = world.plan(now_ms, &state, &hosts);
+            moving = plan.changes.into_values().flatten().collect();
+            state = plan.state;
+            if moving.is_empty() {
+                break;
+            }
+        }
+        prop_assert!(moving.is_empty(), "still moving after 60 hours: {moving:#?}");
+    }
+}

@@ -1,0 +1,103 @@
+//! The agent's command line; the root command `foreshadow agent` takes the same.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use runtime::{Clock, Shutdown, Span};
+
+use crate::{
+    config::Config,
+    probe::Place,
+    record::{Recording, record},
+};
+
+/// `agent --config FILE`, or one of its subcommands.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct AgentArgs {
+    /// What to do; without it the agent runs
+    #[command(subcommand)]
+    pub command: Option<AgentCommand>,
+    /// How to run
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// What an agent can do.
+#[derive(Debug, Subcommand)]
+pub enum AgentCommand {
+    /// Sample this machine and tell the brain, until stopped
+    Run(RunArgs),
+    /// Record this machine into a trace CSV
+    Record(RecordArgs),
+}
+
+/// How to run.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Configuration; without it every key has its default
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// What to record.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// How long, such as 10m or 2h
+    #[arg(long = "for", value_name = "TIME")]
+    pub length: Span,
+    /// How often a row is taken, at least 10ms
+    #[arg(long, value_name = "TIME", default_value = "2s")]
+    pub every: Span,
+    /// Trace CSV to write; with the ending .gz it is compressed
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Configuration, of which only the probes matter
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Does what the arguments say, on the system's clock, until it is done or a signal comes.
+///
+/// # Errors
+/// A faulty configuration ([`runtime::ConfigError`]), or what failed.
+pub async fn main(arguments: AgentArgs) -> anyhow::Result<()> {
+    let shutdown = Shutdown::new();
+    shutdown.on_signals().context("cannot listen to signals")?;
+    match arguments.command {
+        Some(AgentCommand::Record(arguments)) => run_record(&arguments, &shutdown).await,
+        Some(AgentCommand::Run(arguments)) => run(&arguments, &shutdown).await,
+        None => run(&arguments.run, &shutdown).await,
+    }
+}
+
+async fn run(arguments: &RunArgs, shutdown: &Shutdown) -> anyhow::Result<()> {
+    let _config = load(arguments.config.as_deref())?;
+    shutdown.wait().await;
+    Ok(())
+}
+
+async fn run_record(arguments: &RecordArgs, shutdown: &Shutdown) -> anyhow::Result<()> {
+    let (length, every) = (arguments.length.duration(), arguments.every.duration());
+    anyhow::ensure!(
+        every >= Span::from_millis(10).duration(),
+        "--every must be at least 10ms"
+    );
+    let place = Place {
+        root: PathBuf::from("/"),
+        config: load(arguments.config.as_deref())?.probes,
+    };
+    let output = arguments.output.clone();
+    let recording = Recording { length, every, output };
+    let rows = record(place, &recording, &Clock::system(), shutdown).await?;
+    tracing::info!(rows, output = %arguments.output.display(), "recorded");
+    Ok(())
+}
+
+fn load(path: Option<&Path>) -> anyhow::Result<Config> {
+    Ok(match path {
+        Some(path) => runtime::config::load(path)?,
+        None => Config::default(),
+    })
+}

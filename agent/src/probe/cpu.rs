@@ -1,0 +1,166 @@
+//! Processor time of the host and of each core: `/proc/stat` (proc_stat(5)).
+//!
+//! The kernel accounts in ticks of 10 ms there, so that at 100 ms a core moves in steps of 10 points.
+
+use shadow::{Channel, Metric, Reading, metric::channel_metric};
+
+use super::{
+    Place, Probe,
+    file::KeptFile,
+    parse::{fields, lines, number},
+};
+use crate::error::ProbeError;
+
+/// What is told of each core, in this order.
+const PARTS: [&str; 5] = ["user", "system", "iowait", "irq", "steal"];
+
+/// Opens `/proc/stat`.
+///
+/// # Errors
+/// [`ProbeError`] when it is not there or names no core.
+pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
+    let mut stat = KeptFile::open(place.path("proc/stat"))?;
+    let ids: Vec<u64> = lines(stat.read()?).filter_map(core_id).collect();
+    if ids.is_empty() {
+        return Err(stat.format("names no core"));
+    }
+    let mut metrics = vec![channel_metric(Channel::Cpu)];
+    for core in &ids {
+        metrics.extend(PARTS.map(|part| Metric::new(format!("cpu.{core}.{part}"), "1", super::HALF_POINT)));
+    }
+    Ok(Box::new(Cpu {
+        stat,
+        host: CoreClock::default(),
+        cores: ids.into_iter().map(Core::new).collect(),
+        metrics,
+        outdated: false,
+    }))
+}
+
+struct Cpu {
+    stat: KeptFile,
+    host: CoreClock,
+    cores: Vec<Core>,
+    metrics: Vec<Metric>,
+    outdated: bool,
+}
+
+impl Probe for Cpu {
+    fn location(&self) -> String {
+        format!("{}, {} cores", self.stat.path().display(), self.cores.len())
+    }
+
+    fn metrics(&self) -> &[Metric] {
+        &self.metrics
+    }
+
+    fn read(&mut self, _now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
+        let mut table = lines(self.stat.read()?);
+        let (host, cores) = out.split_at_mut(1);
+        let shares = table
+            .next()
+            .and_then(Times::parse)
+            .and_then(|now| self.host.advance(now));
+        host.fill(shares.map_or(Reading::STALE, |s| Reading::new(s.busy())));
+        let mut places = self.cores.iter_mut().zip(cores.chunks_mut(PARTS.len()));
+        self.outdated |= !places.all(|(core, out)| table.next().is_some_and(|line| core.read(line, out)));
+        drop(table);
+        if self.outdated {
+            Err(self.stat.format("cores came or went"))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn outdated(&mut self) -> bool {
+        self.outdated
+    }
+}
+
+/// One core.
+struct Core {
+    id: u64,
+    clock: CoreClock,
+}
+
+impl Core {
+    fn new(id: u64) -> Self {
+        Self {
+            id,
+            clock: CoreClock::default(),
+        }
+    }
+
+    /// Reads the line of this core; returns whether it is one.
+    fn read(&mut self, line: &[u8], out: &mut [Reading]) -> bool {
+        let Some(now) = Times::parse(line).filter(|_| core_id(line) == Some(self.id)) else {
+            return false;
+        };
+        let shares = self.clock.advance(now);
+        out.copy_from_slice(&shares.map_or([Reading::STALE; PARTS.len()], |s| s.parts()));
+        true
+    }
+}
+
+/// The number of the core that a line is about; `None` for the line of the host and all others.
+fn core_id(line: &[u8]) -> Option<u64> {
+    fields(line).next()?.strip_prefix(b"cpu").and_then(number)
+}
+
+/// Where the ticks of a core, or of all, stood last.
+#[derive(Default)]
+struct CoreClock {
+    last: Option<Times>,
+}
+
+impl CoreClock {
+    /// How the time since the last call was spent; `None` at first and while no tick has passed.
+    fn advance(&mut self, now: Times) -> Option<Shares> {
+        let last = self.last.replace(now)?;
+        let mut ticks = [0_u64; Times::COUNT];
+        for ((ticks, now), last) in ticks.iter_mut().zip(now.0).zip(last.0) {
+            // The kernel's idle and iowait may step back a little: see proc_stat(5).
+            *ticks = now.saturating_sub(last);
+        }
+        let total: u64 = ticks.iter().sum();
+        (total > 0).then(|| Shares(ticks.map(|t| t as f64 / total as f64)))
+    }
+}
+
+/// Ticks since boot: user, nice, system, idle, iowait, irq, softirq, steal. Guests are part of user and nice.
+#[derive(Clone, Copy)]
+struct Times([u64; Times::COUNT]);
+
+impl Times {
+    const COUNT: usize = 8;
+
+    /// Kernels before 2.6.11 have fewer columns: what is missing is 0.
+    fn parse(line: &[u8]) -> Option<Self> {
+        let mut fields = fields(line);
+        fields.next()?.strip_prefix(b"cpu")?;
+        let mut times = [0; Self::COUNT];
+        let mut read = 0;
+        for (time, field) in times.iter_mut().zip(fields) {
+            *time = number(field)?;
+            read += 1;
+        }
+        (read >= 4).then_some(Self(times))
+    }
+}
+
+/// Shares of the time that passed, in the order of [`Times`].
+struct Shares([f64; Times::COUNT]);
+
+impl Shares {
+    /// What was neither idle nor waiting for a disk.
+    fn busy(&self) -> f64 {
+        let [_, _, _, idle, iowait, ..] = self.0;
+        (1.0 - idle - iowait).clamp(0.0, 1.0)
+    }
+
+    /// In the order of [`PARTS`].
+    fn parts(&self) -> [Reading; PARTS.len()] {
+        let [user, nice, system, _, iowait, irq, softirq, steal] = self.0;
+        [user + nice, system, iowait, irq + softirq, steal].map(Reading::new)
+    }
+}

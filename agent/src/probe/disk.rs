@@ -1,0 +1,217 @@
+//! Traffic of whole disks: `/proc/diskstats` (kernel documentation, `admin-guide/iostats`).
+//!
+//! Left out is what would count the same bytes twice or is no disk: partitions, device-mapper, md and
+//! other stacked devices, loop and memory disks.
+
+use std::fs;
+
+use shadow::{Bound, Channel, Metric, Reading, metric::channel_metric, rate::RateMeter};
+
+use super::{
+    BYTES_FLOOR, EVENTS_FLOOR, HALF_POINT, Place, Probe,
+    file::KeptFile,
+    network::total,
+    parse::{fields, lines, metric_part, next_number},
+};
+use crate::error::ProbeError;
+
+/// A sector of `/proc/diskstats`, whatever the disk calls a sector.
+const SECTOR_BYTES: f64 = 512.0;
+
+/// Devices that are no disks, or lie on top of disks that are counted already.
+const NO_DISKS: [&str; 10] = [
+    "loop", "ram", "zram", "dm-", "md", "drbd", "bcache", "sr", "fd", "mtdblock",
+];
+
+/// What is told of each disk, in this order.
+const PARTS: [(&str, &str, Bound); 6] = [
+    ("read_bytes", "By/s", relative(BYTES_FLOOR)),
+    ("write_bytes", "By/s", relative(BYTES_FLOOR)),
+    ("read_ios", "1/s", relative(EVENTS_FLOOR)),
+    ("write_ios", "1/s", relative(EVENTS_FLOOR)),
+    ("busy", "1", HALF_POINT),
+    ("inflight", "{request}", Bound::Absolute { step: 1.0 }),
+];
+
+const fn relative(floor: f64) -> Bound {
+    Bound::Relative { ratio: 0.01, floor }
+}
+
+/// Opens `/proc/diskstats`.
+///
+/// # Errors
+/// [`ProbeError`] when it is not there, or shows no disk.
+pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
+    let mut table = KeptFile::open(place.path("proc/diskstats"))?;
+    let names = chosen(place, table.read()?);
+    if names.is_empty() {
+        return Err(ProbeError::Absent(format!("{} shows no disk", table.path().display())));
+    }
+    let mut metrics = vec![channel_metric(Channel::DiskRead), channel_metric(Channel::DiskWrite)];
+    for name in &names {
+        let name = metric_part(name);
+        metrics.extend(PARTS.map(|(part, unit, bound)| Metric::new(format!("disk.{name}.{part}"), unit, bound)));
+    }
+    Ok(Box::new(Disks {
+        place: place.clone(),
+        table,
+        disks: names.into_iter().map(Disk::new).collect(),
+        metrics,
+    }))
+}
+
+/// The disks that are sampled on the host at `place`; empty where that cannot be told.
+pub fn disks(place: &Place) -> Vec<String> {
+    fs::read(place.path("proc/diskstats")).map_or_else(|_| Vec::new(), |text| chosen(place, &text))
+}
+
+fn chosen(place: &Place, text: &[u8]) -> Vec<String> {
+    let all: Vec<String> = lines(text)
+        .filter_map(|line| Some(String::from_utf8_lossy(fields(line).nth(2)?).into_owned()))
+        .collect();
+    let wanted = &place.config.disk.devices;
+    let keep = |name: &&String| match wanted.as_slice() {
+        [] => is_whole_disk(name, &all),
+        names => names.contains(name),
+    };
+    all.iter().filter(keep).cloned().collect()
+}
+
+/// Whether `name` is a disk of its own, among `all` names of the host.
+fn is_whole_disk(name: &str, all: &[String]) -> bool {
+    let stacked = NO_DISKS.iter().any(|prefix| name.starts_with(prefix));
+    let partition = all.iter().any(|disk| is_partition(name, disk));
+    !stacked && !partition && !is_path(name)
+}
+
+/// `sda1` of `sda`, `nvme0n1p2` of `nvme0n1`, `mmcblk0p1` of `mmcblk0` (but not `mmcblk0boot0`, and not
+/// `sdaa` of `sda`).
+fn is_partition(name: &str, disk: &str) -> bool {
+    let Some(rest) = name.strip_prefix(disk) else {
+        return false;
+    };
+    let number = if disk.ends_with(|c: char| c.is_ascii_digit()) {
+        rest.strip_prefix('p')
+    } else {
+        Some(rest)
+    };
+    number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// `nvme0c1n1`: one of several paths to `nvme0n1`, which counts them all.
+fn is_path(name: &str) -> bool {
+    name.strip_prefix("nvme").is_some_and(|rest| rest.contains('c'))
+}
+
+struct Disks {
+    place: Place,
+    table: KeptFile,
+    disks: Vec<Disk>,
+    metrics: Vec<Metric>,
+}
+
+impl Probe for Disks {
+    fn location(&self) -> String {
+        let names: Vec<&str> = self.disks.iter().map(|d| d.name.as_str()).collect();
+        format!("{}: {}", self.table.path().display(), names.join(", "))
+    }
+
+    fn metrics(&self) -> &[Metric] {
+        &self.metrics
+    }
+
+    fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
+        let (sums, parts) = out.split_at_mut(2);
+        parts.fill(Reading::ABSENT);
+        for (name, counters) in lines(self.table.read()?).filter_map(Counters::parse) {
+            let mut places = self.disks.iter_mut().zip(parts.chunks_mut(PARTS.len()));
+            if let Some((disk, out)) = places.find(|(d, _)| d.name.as_bytes() == name) {
+                out.copy_from_slice(&disk.update(&counters, now_ns));
+            }
+        }
+        for (column, sum) in sums.iter_mut().enumerate() {
+            *sum = total(parts.iter().skip(column).step_by(PARTS.len()));
+        }
+        Ok(())
+    }
+
+    fn outdated(&mut self) -> bool {
+        let now = self.table.read().map(|text| chosen(&self.place, text));
+        now.map_or(true, |names| !names.iter().eq(self.disks.iter().map(|d| &d.name)))
+    }
+}
+
+/// Since boot, except `inflight`, which is now.
+struct Counters {
+    reads: u64,
+    sectors_read: u64,
+    writes: u64,
+    sectors_written: u64,
+    inflight: u64,
+    busy_ms: u64,
+}
+
+impl Counters {
+    /// A line: major, minor, name; reads completed, merged, sectors, ms; the same of writes; in flight, busy ms.
+    fn parse(line: &[u8]) -> Option<(&[u8], Self)> {
+        let mut fields = fields(line).skip(2);
+        let name = fields.next()?;
+        let mut values = [0; 10];
+        for value in &mut values {
+            *value = next_number(&mut fields)?;
+        }
+        let [
+            reads,
+            _,
+            sectors_read,
+            _,
+            writes,
+            _,
+            sectors_written,
+            _,
+            inflight,
+            busy_ms,
+        ] = values;
+        let counters = Self {
+            reads,
+            sectors_read,
+            writes,
+            sectors_written,
+            inflight,
+            busy_ms,
+        };
+        Some((name, counters))
+    }
+}
+
+struct Disk {
+    name: String,
+    meters: [RateMeter; 5],
+}
+
+impl Disk {
+    fn new(name: String) -> Self {
+        Self {
+            name,
+            meters: Default::default(),
+        }
+    }
+
+    /// In the order of [`PARTS`].
+    fn update(&mut self, now: &Counters, now_ns: u64) -> [Reading; PARTS.len()] {
+        let [read, written, reads, writes, busy] = &mut self.meters;
+        [
+            scaled(read.update(now.sectors_read, now_ns), SECTOR_BYTES),
+            scaled(written.update(now.sectors_written, now_ns), SECTOR_BYTES),
+            reads.update(now.reads, now_ns),
+            writes.update(now.writes, now_ns),
+            scaled(busy.update(now.busy_ms, now_ns), 1e-3),
+            Reading::new(now.inflight as f64),
+        ]
+    }
+}
+
+/// `reading` times `factor`; one that is missing stays so.
+pub(super) fn scaled(reading: Reading, factor: f64) -> Reading {
+    reading.value().map_or(reading, |value| Reading::new(value * factor))
+}

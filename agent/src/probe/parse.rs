@@ -1,0 +1,76 @@
+//! Reading the kernel's text tables in place, without allocation.
+
+/// The lines of `text`, without their ends; an empty last line is left out.
+pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|&b| b == b'\n').filter(|line| !line.is_empty())
+}
+
+/// What stands between spaces and tabs.
+pub(super) fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|b| b.is_ascii_whitespace())
+        .filter(|field| !field.is_empty())
+}
+
+/// An unsigned decimal number, digits only; `None` for anything else or more than 64 bits.
+pub(super) fn number(field: &[u8]) -> Option<u64> {
+    if field.is_empty() {
+        return None;
+    }
+    field.iter().try_fold(0_u64, |value, &digit| {
+        let digit = digit.checked_sub(b'0').filter(|&d| d < 10)?;
+        value.checked_mul(10)?.checked_add(u64::from(digit))
+    })
+}
+
+/// The next field as a number.
+pub(super) fn next_number<'a>(fields: &mut impl Iterator<Item = &'a [u8]>) -> Option<u64> {
+    fields.next().and_then(number)
+}
+
+/// A decimal number with or without a fraction, such as `1.25`; `None` for anything else.
+pub(super) fn decimal(field: &[u8]) -> Option<f64> {
+    let text = std::str::from_utf8(field).ok()?;
+    text.parse().ok().filter(|value: &f64| value.is_finite())
+}
+
+/// `name` as a part of a metric's name: other than letters, digits, `.`, `-` and `_` becomes `_`,
+/// and at most 63 characters are kept.
+pub(super) fn metric_part(name: &str) -> String {
+    let safe = |c: char| {
+        if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') {
+            c
+        } else {
+            '_'
+        }
+    };
+    name.chars().take(63).map(safe).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_digits_of_64_bits() {
+        let check = |text: &str, value| assert_eq!(number(text.as_bytes()), value, "{text:?}");
+        check("0", Some(0));
+        check("18446744073709551615", Some(u64::MAX));
+        for bad in ["18446744073709551616", "", "-1", "+1", "1.0", "0x1", " 1", "1 ", "١"] {
+            check(bad, None);
+        }
+    }
+
+    #[test]
+    fn tables_fall_apart_into_lines_and_fields() {
+        let table = b"a  1\n\n\tb 2 \nc";
+        let found: Vec<Vec<&[u8]>> = lines(table).map(|line| fields(line).collect()).collect();
+        assert_eq!(found, [vec![&b"a"[..], b"1"], vec![b"b", b"2"], vec![b"c"]]);
+    }
+
+    #[test]
+    fn metric_parts_are_safe() {
+        assert_eq!(metric_part("eth0.100"), "eth0.100");
+        assert_eq!(metric_part("a/b c#+ä"), "a_b_c___");
+        assert_eq!(metric_part(&"x".repeat(99)).len(), 63);
+    }
+}

@@ -1,0 +1,297 @@
+//! Power drawn, from whatever the machine has.
+//!
+//! | meter | file | what it covers |
+//! |---|---|---|
+//! | `psys` | RAPL zone of that name, `energy_uj` | the whole platform |
+//! | `acpi` | hwmon chip `power_meter`, `power*_average` or `_input` | the whole machine, at its supply |
+//! | `package` | RAPL zones `package-*` | processors |
+//! | `dram` | RAPL zones `dram` | memory |
+//! | `battery` | `power_now`, or `current_now` x `voltage_now` | the whole machine, while it discharges |
+//! | `hwmon` | `power*_input` or `_average` of other chips | one device each |
+//!
+//! The host's power is the first of: psys, acpi, package + dram, battery, hwmon. Sources: kernel
+//! documentation `power/powercap`, `hwmon/sysfs-interface`, `ABI/testing/sysfs-class-power`.
+
+use std::{fs, path::Path, path::PathBuf};
+
+use shadow::{Bound, Channel, Metric, Reading, metric::channel_metric, rate::RateMeter};
+
+use super::{Place, Probe, Tier, disk::scaled, file::KeptFile, network::total, parse::number};
+use crate::error::ProbeError;
+
+/// Kinds of meters, the most telling first; `Package` and `Dram` are added up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Psys,
+    Acpi,
+    Package,
+    Dram,
+    Battery,
+    Hwmon,
+}
+
+impl Kind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Psys => "psys",
+            Self::Acpi => "acpi",
+            Self::Package => "package",
+            Self::Dram => "dram",
+            Self::Battery => "battery",
+            Self::Hwmon => "hwmon",
+        }
+    }
+
+    /// Whether meters of this kind make up the host's power when `best` is the best kind there is.
+    fn serves(self, best: Self) -> bool {
+        self == best || (best == Self::Package && self == Self::Dram)
+    }
+}
+
+/// Opens every power meter of the machine.
+///
+/// # Errors
+/// [`ProbeError::Absent`] without any; the fault of the first that is there but cannot be read
+/// (`energy_uj` wants root since CVE-2020-8694).
+pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
+    let (mut meters, mut fault) = (Vec::new(), None);
+    for (kind, source) in found(place) {
+        match Meter::open(kind, source) {
+            Ok(meter) => meters.push(meter),
+            Err(why) => fault = fault.or(Some(why)),
+        }
+    }
+    meters.sort_by_key(|meter: &Meter| meter.kind);
+    let Some(best) = meters.first().map(|meter| meter.kind) else {
+        let absent = "no RAPL zone, no power meter in hwmon, no battery that tells its power";
+        return Err(fault.unwrap_or_else(|| ProbeError::Absent(absent.to_owned())));
+    };
+    let mut metrics = vec![channel_metric(Channel::Power)];
+    for (i, meter) in meters.iter().enumerate() {
+        let same = meters.iter().take(i).filter(|m| m.kind == meter.kind).count();
+        let name = format!("power.{}.{same}", meter.kind.as_str());
+        metrics.push(Metric::new(name, "W", Bound::Absolute { step: 0.1 }));
+    }
+    Ok(Box::new(Power { meters, best, metrics }))
+}
+
+struct Power {
+    meters: Vec<Meter>,
+    best: Kind,
+    metrics: Vec<Metric>,
+}
+
+impl Probe for Power {
+    fn tier(&self) -> Tier {
+        Tier::Middle
+    }
+
+    fn location(&self) -> String {
+        let paths: Vec<String> = self.meters.iter().map(Meter::location).collect();
+        paths.join(", ")
+    }
+
+    fn metrics(&self) -> &[Metric] {
+        &self.metrics
+    }
+
+    fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
+        let (sum, parts) = out.split_at_mut(1);
+        for (meter, place) in self.meters.iter_mut().zip(parts.iter_mut()) {
+            *place = meter.read(now_ns).unwrap_or(Reading::FAILED);
+        }
+        let meters = self.meters.iter().zip(parts.iter());
+        let serving = meters
+            .filter(|(m, _)| m.kind.serves(self.best))
+            .map(|(_, reading)| reading);
+        sum.fill(total(serving));
+        Ok(())
+    }
+}
+
+/// How one meter is read.
+enum Source {
+    /// Microjoules, counted up to a maximum, then from 0 again.
+    Energy { counter: PathBuf, range: PathBuf },
+    /// Microwatts.
+    Power(PathBuf),
+    /// Microamperes and microvolts.
+    CurrentVoltage(PathBuf, PathBuf),
+}
+
+struct Meter {
+    kind: Kind,
+    file: KeptFile,
+    state: State,
+}
+
+enum State {
+    Energy(EnergyMeter),
+    Power,
+    Current { voltage: KeptFile },
+}
+
+impl Meter {
+    fn open(kind: Kind, source: Source) -> Result<Self, ProbeError> {
+        let (path, state) = match source {
+            Source::Energy { counter, range } => {
+                let range = KeptFile::open(range)
+                    .and_then(|mut file| file.number())
+                    .unwrap_or(u64::MAX);
+                (counter, State::Energy(EnergyMeter::new(range)))
+            }
+            Source::Power(path) => (path, State::Power),
+            Source::CurrentVoltage(current, voltage) => (
+                current,
+                State::Current {
+                    voltage: KeptFile::open(voltage)?,
+                },
+            ),
+        };
+        let mut file = KeptFile::open(path)?;
+        file.number()?;
+        Ok(Self { kind, file, state })
+    }
+
+    fn location(&self) -> String {
+        self.file.path().display().to_string()
+    }
+
+    fn read(&mut self, now_ns: u64) -> Result<Reading, ProbeError> {
+        let value = self.file.number()?;
+        Ok(match &mut self.state {
+            State::Energy(meter) => meter.update(value, now_ns),
+            State::Power => Reading::new(value as f64 / 1e6),
+            State::Current { voltage } => Reading::new(value as f64 / 1e6 * (voltage.number()? as f64 / 1e6)),
+        })
+    }
+}
+
+/// Energy to power, over the end of the counter's range.
+struct EnergyMeter {
+    range: u64,
+    last: u64,
+    counted: u64,
+    meter: RateMeter,
+}
+
+impl EnergyMeter {
+    fn new(range: u64) -> Self {
+        Self {
+            range,
+            last: 0,
+            counted: 0,
+            meter: RateMeter::default(),
+        }
+    }
+
+    fn update(&mut self, microjoules: u64, now_ns: u64) -> Reading {
+        let last = std::mem::replace(&mut self.last, microjoules);
+        let more = match microjoules.checked_sub(last) {
+            Some(more) => more,
+            None => self.range.saturating_sub(last).saturating_add(microjoules),
+        };
+        self.counted = self.counted.wrapping_add(more);
+        scaled(self.meter.update(self.counted, now_ns), 1e-6)
+    }
+}
+
+/// Every meter that shows itself under `sys/class`.
+fn found(place: &Place) -> Vec<(Kind, Source)> {
+    let mut found = Vec::new();
+    found.extend(
+        entries(&place.path("sys/class/powercap"))
+            .iter()
+            .filter_map(|dir| rapl(dir)),
+    );
+    found.extend(
+        entries(&place.path("sys/class/hwmon"))
+            .iter()
+            .flat_map(|dir| hwmon(dir)),
+    );
+    found.extend(
+        entries(&place.path("sys/class/power_supply"))
+            .iter()
+            .filter_map(|dir| battery(dir)),
+    );
+    found
+}
+
+/// The paths in a directory, sorted; none where there is no directory.
+pub(super) fn entries(dir: &Path) -> Vec<PathBuf> {
+    let listed = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = listed.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
+
+/// The text of a small file without its end of line, or empty.
+pub(super) fn text(path: &Path) -> String {
+    fs::read_to_string(path)
+        .map(|text| text.trim().to_owned())
+        .unwrap_or_default()
+}
+
+/// Zones called `intel-rapl-mmio` show the same packages once more.
+fn rapl(dir: &Path) -> Option<(Kind, Source)> {
+    let zone = dir.file_name()?.to_str()?;
+    if !zone.starts_with("intel-rapl:") {
+        return None;
+    }
+    let kind = match text(&dir.join("name")).as_str() {
+        "psys" => Kind::Psys,
+        "dram" => Kind::Dram,
+        name if name.starts_with("package") => Kind::Package,
+        _ => return None,
+    };
+    let energy = Source::Energy {
+        counter: dir.join("energy_uj"),
+        range: dir.join("max_energy_range_uj"),
+    };
+    Some((kind, energy))
+}
+
+fn hwmon(dir: &Path) -> Vec<(Kind, Source)> {
+    let kind = if text(&dir.join("name")) == "power_meter" {
+        Kind::Acpi
+    } else {
+        Kind::Hwmon
+    };
+    let mut channels: Vec<(u64, PathBuf)> = Vec::new();
+    for path in entries(dir) {
+        let Some(channel) = path.file_name().and_then(|n| n.to_str()).and_then(power_channel) else {
+            continue;
+        };
+        // "average" sorts before "input": where a chip has both, the average of its interval is kept.
+        if channels.iter().all(|(known, _)| *known != channel) {
+            channels.push((channel, path));
+        }
+    }
+    channels
+        .into_iter()
+        .map(|(_, path)| (kind, Source::Power(path)))
+        .collect()
+}
+
+/// 1 of `power1_input` and of `power1_average`.
+fn power_channel(file: &str) -> Option<u64> {
+    let (channel, what) = file.strip_prefix("power")?.split_once('_')?;
+    if matches!(what, "input" | "average") {
+        number(channel.as_bytes())
+    } else {
+        None
+    }
+}
+
+fn battery(dir: &Path) -> Option<(Kind, Source)> {
+    if text(&dir.join("type")) != "Battery" {
+        return None;
+    }
+    let power = dir.join("power_now");
+    if power.exists() {
+        return Some((Kind::Battery, Source::Power(power)));
+    }
+    let (current, voltage) = (dir.join("current_now"), dir.join("voltage_now"));
+    let both = current.exists() && voltage.exists();
+    both.then_some((Kind::Battery, Source::CurrentVoltage(current, voltage)))
+}

@@ -1,0 +1,145 @@
+//! Bits and varints.
+
+use super::CodecError;
+
+/// Bits in bytes, the lowest first; the last byte is filled up with zeros.
+#[derive(Debug, Default)]
+pub(super) struct BitWriter {
+    bytes: Vec<u8>,
+    pending: u64,
+    count: u32,
+}
+
+impl BitWriter {
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.pending = 0;
+        self.count = 0;
+    }
+
+    pub(super) fn push(&mut self, bit: bool) {
+        self.pending |= u64::from(bit) << self.count;
+        self.count += 1;
+        if self.count == u64::BITS {
+            self.bytes.extend_from_slice(&self.pending.to_le_bytes());
+            self.pending = 0;
+            self.count = 0;
+        }
+    }
+
+    /// Appends all bits to `out`.
+    pub(super) fn finish(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.bytes);
+        let rest = self.pending.to_le_bytes();
+        out.extend(rest.iter().take(self.count.div_ceil(8) as usize));
+    }
+}
+
+/// Reads what a [`BitWriter`] wrote.
+#[derive(Debug)]
+pub(super) struct BitReader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> BitReader<'a> {
+    /// The `count` bits at the beginning of `input`, which goes on behind them.
+    pub(super) fn take(input: &mut ByteReader<'a>, count: usize, what: &'static str) -> Result<Self, CodecError> {
+        let bytes = input.take(count.div_ceil(8), what)?;
+        let used = count % 8;
+        match bytes.last() {
+            Some(last) if used > 0 && last >> used != 0 => Err(CodecError::Invalid(what)),
+            _ => Ok(Self { bytes, at: 0 }),
+        }
+    }
+
+    pub(super) fn count_ones(&self) -> usize {
+        self.bytes.iter().map(|byte| byte.count_ones() as usize).sum()
+    }
+
+    /// The next `count` bits, at most 64; past the end there are zeros.
+    pub(super) fn next(&mut self, count: usize) -> u64 {
+        let rest = self.bytes.get(self.at / 8..).unwrap_or_default();
+        let mut window = [0; 16];
+        for (to, from) in window.iter_mut().zip(rest.iter().take(9)) {
+            *to = *from;
+        }
+        let word = (u128::from_le_bytes(window) >> (self.at % 8)) as u64;
+        self.at += count;
+        if count < 64 { word & ((1 << count) - 1) } else { word }
+    }
+}
+
+/// Bytes that are taken from the front.
+#[derive(Debug)]
+pub(super) struct ByteReader<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> ByteReader<'a> {
+    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes }
+    }
+
+    /// All that is left.
+    pub(super) const fn rest(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    pub(super) fn take(&mut self, count: usize, what: &'static str) -> Result<&'a [u8], CodecError> {
+        let (head, rest) = self.bytes.split_at_checked(count).ok_or(CodecError::Truncated(what))?;
+        self.bytes = rest;
+        Ok(head)
+    }
+
+    pub(super) fn byte(&mut self, what: &'static str) -> Result<u8, CodecError> {
+        let (&byte, rest) = self.bytes.split_first().ok_or(CodecError::Truncated(what))?;
+        self.bytes = rest;
+        Ok(byte)
+    }
+
+    pub(super) fn varint(&mut self, what: &'static str) -> Result<u64, CodecError> {
+        let first = self.byte(what)?;
+        if first < 0x80 {
+            return Ok(first.into());
+        }
+        let mut value = u64::from(first & 0x7f);
+        for shift in (7..64).step_by(7) {
+            let byte = self.byte(what)?;
+            if shift == 63 && byte > 1 {
+                break;
+            }
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(CodecError::Invalid(what))
+    }
+
+    pub(super) const fn finish(&self) -> Result<(), CodecError> {
+        match self.bytes.len() {
+            0 => Ok(()),
+            left => Err(CodecError::TrailingBytes(left)),
+        }
+    }
+}
+
+/// Appends `value` in groups of seven bits, the lowest first, the high bit set on all but the last.
+pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// 0, -1, 1, -2, 2, ... as 0, 1, 2, 3, 4, ...
+pub(super) const fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
+/// The opposite of [`zigzag`].
+pub(super) const fn unzigzag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
+}

@@ -1,0 +1,112 @@
+//! One column: marks where it changes, and a token for each change.
+//!
+//! A token is the difference to the column's last index as a zigzag varint. Since a change is never
+//! 0, that number is free and tells of what is no index: a second byte says which.
+
+use super::{
+    CodecError,
+    bits::{ByteReader, put_varint, unzigzag, zigzag},
+    grid::MAX_INDEX,
+};
+use crate::Missing;
+
+/// In place of a difference: the next byte tells what follows.
+const MARKER: u64 = 0;
+const ABSENT: u8 = 0;
+const FAILED: u8 = 1;
+const STALE: u8 = 2;
+/// The 8 bytes of a finite `f64` follow, little-endian.
+const RAW: u8 = 3;
+/// The column is back at its last index.
+const BACK: u8 = 4;
+
+/// What a column holds in one row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Cell {
+    /// A value on the grid, by its index: at most [`MAX_INDEX`] either way.
+    Index(i64),
+    /// A finite value that the grid does not have.
+    Raw(f64),
+    /// No value.
+    Missing(Missing),
+}
+
+/// Where a column stands while it is written or read; index 0 before its first row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cursor {
+    cell: Cell,
+    last_index: i64,
+}
+
+impl Default for Cursor {
+    fn default() -> Self {
+        Self {
+            cell: Cell::Index(0),
+            last_index: 0,
+        }
+    }
+}
+
+impl Cursor {
+    /// What the column holds in the last row written or read.
+    pub(super) const fn cell(&self) -> Cell {
+        self.cell
+    }
+
+    /// Goes on to `cell`: `false` when nothing changed, else its token is in `tokens`.
+    pub(super) fn write(&mut self, cell: Cell, tokens: &mut Vec<u8>) -> bool {
+        if cell == self.cell {
+            return false;
+        }
+        self.cell = cell;
+        match cell {
+            Cell::Index(index) if index != self.last_index => {
+                put_varint(tokens, zigzag(index - self.last_index));
+                self.last_index = index;
+            }
+            Cell::Index(_) => tokens.extend([MARKER as u8, BACK]),
+            Cell::Missing(Missing::Absent) => tokens.extend([MARKER as u8, ABSENT]),
+            Cell::Missing(Missing::Failed) => tokens.extend([MARKER as u8, FAILED]),
+            Cell::Missing(Missing::Stale) => tokens.extend([MARKER as u8, STALE]),
+            Cell::Raw(value) => {
+                tokens.extend([MARKER as u8, RAW]);
+                tokens.extend(value.to_le_bytes());
+            }
+        }
+        true
+    }
+
+    /// Goes on by the next of `tokens`.
+    pub(super) fn read(&mut self, tokens: &mut ByteReader<'_>) -> Result<Cell, CodecError> {
+        let token = tokens.varint("tokens")?;
+        self.cell = if token == MARKER {
+            self.read_marked(tokens)?
+        } else {
+            let index = self.last_index.wrapping_add(unzigzag(token));
+            if !(-MAX_INDEX..=MAX_INDEX).contains(&index) {
+                return Err(CodecError::Invalid("index"));
+            }
+            self.last_index = index;
+            Cell::Index(index)
+        };
+        Ok(self.cell)
+    }
+
+    #[cold]
+    fn read_marked(&self, tokens: &mut ByteReader<'_>) -> Result<Cell, CodecError> {
+        match tokens.byte("tokens")? {
+            ABSENT => Ok(Cell::Missing(Missing::Absent)),
+            FAILED => Ok(Cell::Missing(Missing::Failed)),
+            STALE => Ok(Cell::Missing(Missing::Stale)),
+            BACK => Ok(Cell::Index(self.last_index)),
+            RAW => {
+                let mut bits = [0; 8];
+                bits.copy_from_slice(tokens.take(8, "tokens")?);
+                let value = f64::from_le_bytes(bits);
+                let finite = value.is_finite().then_some(Cell::Raw(value));
+                finite.ok_or(CodecError::Invalid("raw value"))
+            }
+            _ => Err(CodecError::Invalid("marker")),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Bodies to blocks.
+
+use super::{
+    CodecError, MASK_VARINT_LZ4, MAX_SPAN_MS, Shape,
+    bits::{BitReader, ByteReader},
+    check_size,
+    column::{Cell, Cursor},
+    even_time,
+    grid::Grid,
+    pack,
+};
+use crate::{Block, Catalogue, Reading, UnixMs};
+
+/// The longest token: a marker and a raw value. A varint has as many bytes.
+const MAX_TOKEN_BYTES: u64 = 10;
+
+/// Decodes the bodies of one catalogue, and keeps its memory from one to the next.
+#[derive(Debug)]
+pub struct Decoder {
+    grids: Vec<Grid>,
+    plain: Vec<u8>,
+    cursors: Vec<Cursor>,
+}
+
+impl Decoder {
+    /// A decoder of the frames of the epoch that `catalogue` was born with.
+    pub fn new(catalogue: &Catalogue) -> Self {
+        Self {
+            grids: catalogue
+                .metrics()
+                .iter()
+                .map(|metric| Grid::new(metric.bound))
+                .collect(),
+            plain: Vec::new(),
+            cursors: Vec::new(),
+        }
+    }
+
+    /// Replaces `block` by the samples of `body`.
+    ///
+    /// Never allocates more than 10 bytes for a reading and 8 more in `block`, whatever it is fed. After an
+    /// error `block` holds nothing of use.
+    ///
+    /// # Errors
+    /// [`CodecError`] when the codec is not known, the frame too large, or the body is not one that an
+    /// [`Encoder`](super::Encoder) of the same catalogue wrote.
+    pub fn decode(&mut self, shape: Shape, body: &[u8], block: &mut Block) -> Result<(), CodecError> {
+        if shape.codec != MASK_VARINT_LZ4 {
+            return Err(CodecError::UnknownCodec(shape.codec));
+        }
+        let samples = shape.samples as usize;
+        check_size(samples, self.grids.len())?;
+        let mut reader = ByteReader::new(pack::unpack(
+            body,
+            max_plain_bytes(samples, self.grids.len()),
+            &mut self.plain,
+        )?);
+        let span_ms = reader.varint("span")?;
+        if span_ms > MAX_SPAN_MS || (samples == 1 && span_ms > 0) {
+            return Err(CodecError::Invalid("span"));
+        }
+        let mut columns = Columns::read(&mut reader, samples, self.grids.len() + 1, &mut self.cursors)?;
+        columns.read_times(shape.start_ms, span_ms, &mut block.times_ms)?;
+        block.columns.resize_with(self.grids.len(), Vec::new);
+        for (i, (grid, column)) in self.grids.iter().zip(&mut block.columns).enumerate() {
+            columns.read_readings(grid, i, column)?;
+        }
+        columns.tokens.finish()
+    }
+}
+
+/// The most bytes that a body has before it is packed.
+fn max_plain_bytes(samples: usize, metrics: usize) -> u64 {
+    let columns = metrics as u64 + 1;
+    // The span, two bits a column, a bit and a token a cell.
+    MAX_TOKEN_BYTES + 2 * (columns / 8 + 1) + columns * samples as u64 * (MAX_TOKEN_BYTES + 1)
+}
+
+/// The columns that are still to be read.
+struct Columns<'a, 'c> {
+    samples: usize,
+    cursors: std::slice::Iter<'c, Cursor>,
+    varying: BitReader<'a>,
+    changed: BitReader<'a>,
+    tokens: ByteReader<'a>,
+}
+
+impl<'a, 'c> Columns<'a, 'c> {
+    fn read(
+        reader: &mut ByteReader<'a>,
+        samples: usize,
+        count: usize,
+        cursors: &'c mut Vec<Cursor>,
+    ) -> Result<Self, CodecError> {
+        let mut first = BitReader::take(reader, count, "first-row marks")?;
+        let varying = BitReader::take(reader, count, "column marks")?;
+        let rows = varying.count_ones() * (samples - 1);
+        let changed = BitReader::take(reader, rows, "row marks")?;
+        cursors.clear();
+        for _ in 0..count {
+            let mut cursor = Cursor::default();
+            if first.next(1) == 1 {
+                cursor.read(reader)?;
+            }
+            cursors.push(cursor);
+        }
+        let tokens = ByteReader::new(reader.rest());
+        Ok(Self {
+            samples,
+            cursors: cursors.iter(),
+            varying,
+            changed,
+            tokens,
+        })
+    }
+
+    fn read_times(&mut self, start_ms: UnixMs, span_ms: u64, times_ms: &mut Vec<UnixMs>) -> Result<(), CodecError> {
+        times_ms.clear();
+        self.read_column(times_ms, |cell| match cell {
+            Cell::Index(off_ms) => Ok(off_ms),
+            Cell::Raw(_) | Cell::Missing(_) => Err(CodecError::Invalid("time")),
+        })?;
+        let samples = self.samples;
+        let mut last_ms = None;
+        for (row, time_ms) in times_ms.iter_mut().enumerate() {
+            // Each summand has at most 53 bits.
+            let told_ms = start_ms.checked_add(even_time(row, samples, span_ms) + *time_ms);
+            *time_ms = told_ms
+                .filter(|told_ms| last_ms.is_none_or(|last_ms| last_ms < *told_ms))
+                .ok_or(CodecError::Times { row })?;
+            last_ms = Some(*time_ms);
+        }
+        Ok(())
+    }
+
+    fn read_readings(&mut self, grid: &Grid, column: usize, out: &mut Vec<Reading>) -> Result<(), CodecError> {
+        out.clear();
+        self.read_column(out, |cell| match cell {
+            Cell::Index(index) => {
+                let value = grid.value(index);
+                let finite = value.is_finite().then(|| Reading::new(value));
+                finite.ok_or(CodecError::Value { column })
+            }
+            Cell::Raw(value) => Ok(Reading::new(value)),
+            Cell::Missing(why) => Ok(why.into()),
+        })
+    }
+
+    /// Appends the next column's rows, each distinct cell read through `value`.
+    fn read_column<T: Copy>(
+        &mut self,
+        out: &mut Vec<T>,
+        value: impl Fn(Cell) -> Result<T, CodecError>,
+    ) -> Result<(), CodecError> {
+        let mut cursor = self.cursors.next().copied().unwrap_or_default();
+        let mut current = value(cursor.cell())?;
+        out.reserve(self.samples);
+        out.push(current);
+        let mut left = self.samples - 1;
+        if self.varying.next(1) == 0 {
+            out.resize(self.samples, current);
+            return Ok(());
+        }
+        while left > 0 {
+            let rows = left.min(64);
+            let mut marks = self.changed.next(rows);
+            let end = out.len() + rows;
+            while marks != 0 {
+                let unchanged = marks.trailing_zeros() as usize;
+                out.resize(out.len() + unchanged, current);
+                current = value(cursor.read(&mut self.tokens)?)?;
+                out.push(current);
+                marks = marks.checked_shr(unchanged as u32 + 1).unwrap_or(0);
+            }
+            out.resize(end, current);
+            left -= rows;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,205 @@
+//! Blocks to bodies.
+
+use std::fmt;
+
+use super::{
+    CodecError, MASK_VARINT_LZ4, MAX_BODY_BYTES, MAX_SPAN_MS,
+    bits::{BitWriter, put_varint},
+    check_size,
+    column::{Cell, Cursor},
+    even_time,
+    grid::Grid,
+    pack::Packer,
+};
+use crate::{Block, Catalogue, Frame, Reading, UnixMs};
+
+/// Encodes the blocks of one catalogue, and keeps its memory from one to the next.
+pub struct Encoder {
+    grids: Vec<Grid>,
+    parts: Parts,
+    plain: Vec<u8>,
+    packer: Packer,
+}
+
+/// The parts of a body, in their order.
+#[derive(Default)]
+struct Parts {
+    /// A bit a column: its first row is not index 0.
+    first: BitWriter,
+    /// A bit a column: some row differs from the one before.
+    varying: BitWriter,
+    /// A bit for each further row of each column that varies: it differs from the one before.
+    changed: BitWriter,
+    /// The tokens of first rows.
+    first_tokens: Vec<u8>,
+    /// The tokens of further rows, column by column.
+    tokens: Vec<u8>,
+    /// The changed-bits of the column at hand.
+    rows: Vec<bool>,
+}
+
+impl Encoder {
+    /// An encoder of the frames that are read with `catalogue`.
+    pub fn new(catalogue: &Catalogue) -> Self {
+        Self {
+            grids: catalogue
+                .metrics()
+                .iter()
+                .map(|metric| Grid::new(metric.bound))
+                .collect(),
+            parts: Parts::default(),
+            plain: Vec::new(),
+            packer: Packer::default(),
+        }
+    }
+
+    /// Replaces `body` by the encoded `block`, for [`MASK_VARINT_LZ4`]. Readings come back within their
+    /// metric's bound, times and missing readings exactly.
+    ///
+    /// # Errors
+    /// [`CodecError`] when the block is empty or too large for a frame, was not made for this catalogue, or
+    /// its times do not rise.
+    pub fn encode(&mut self, block: &Block, body: &mut Vec<u8>) -> Result<(), CodecError> {
+        let samples = block.len();
+        check_size(samples, self.grids.len())?;
+        self.check_columns(block)?;
+        let span_ms = check_times(&block.times_ms)?;
+        self.parts.clear();
+        self.parts.write_times(&block.times_ms, span_ms);
+        for (grid, column) in self.grids.iter().zip(&block.columns) {
+            self.parts.write_readings(grid, column);
+        }
+        self.plain.clear();
+        put_varint(&mut self.plain, span_ms);
+        self.parts.finish(&mut self.plain);
+        self.packer.pack(&self.plain, body);
+        if body.len() > MAX_BODY_BYTES {
+            return Err(CodecError::BodyTooLong(body.len()));
+        }
+        Ok(())
+    }
+
+    /// The frame `sequence` of `epoch` that holds `block`.
+    ///
+    /// # Errors
+    /// See [`Encoder::encode`].
+    pub fn frame(&mut self, epoch: u64, sequence: u64, block: &Block) -> Result<Frame, CodecError> {
+        let mut body = Vec::new();
+        self.encode(block, &mut body)?;
+        Ok(Frame {
+            epoch,
+            sequence,
+            start_ms: block.times_ms.first().copied().unwrap_or_default(),
+            samples: u32::try_from(block.len()).unwrap_or(u32::MAX),
+            codec: MASK_VARINT_LZ4,
+            body: body.into(),
+        })
+    }
+
+    fn check_columns(&self, block: &Block) -> Result<(), CodecError> {
+        if block.columns.len() != self.grids.len() {
+            return Err(CodecError::Columns {
+                found: block.columns.len(),
+                expected: self.grids.len(),
+            });
+        }
+        let expected = block.len();
+        let odd = block.columns.iter().position(|column| column.len() != expected);
+        odd.map_or(Ok(()), |column| {
+            Err(CodecError::ColumnLength {
+                column,
+                found: block.columns.get(column).map_or(0, Vec::len),
+                expected,
+            })
+        })
+    }
+}
+
+impl fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Encoder")
+            .field("metrics", &self.grids.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The time from the first to the last sample.
+fn check_times(times_ms: &[UnixMs]) -> Result<u64, CodecError> {
+    for (row, pair) in times_ms.windows(2).enumerate() {
+        if let [before, after] = pair
+            && after <= before
+        {
+            return Err(CodecError::Times { row: row + 1 });
+        }
+    }
+    let [first, .., last] = times_ms else { return Ok(0) };
+    match last.abs_diff(*first) {
+        span_ms if span_ms <= MAX_SPAN_MS => Ok(span_ms),
+        _ => Err(CodecError::Times {
+            row: times_ms.len() - 1,
+        }),
+    }
+}
+
+impl Parts {
+    fn clear(&mut self) {
+        self.first.clear();
+        self.varying.clear();
+        self.changed.clear();
+        self.first_tokens.clear();
+        self.tokens.clear();
+    }
+
+    fn finish(&self, out: &mut Vec<u8>) {
+        self.first.finish(out);
+        self.varying.finish(out);
+        self.changed.finish(out);
+        out.extend_from_slice(&self.first_tokens);
+        out.extend_from_slice(&self.tokens);
+    }
+
+    /// How far each time is from an even grid.
+    fn write_times(&mut self, times_ms: &[UnixMs], span_ms: u64) {
+        let start_ms = times_ms.first().copied().unwrap_or_default();
+        let samples = times_ms.len();
+        let cells = times_ms.iter().enumerate();
+        self.write(cells.map(|(row, time_ms)| Cell::Index(time_ms - start_ms - even_time(row, samples, span_ms))));
+    }
+
+    fn write_readings(&mut self, grid: &Grid, column: &[Reading]) {
+        let mut last_bits = None;
+        let mut cell = Cell::Index(0);
+        self.write(column.iter().map(|reading| {
+            let bits = reading.or_nan().to_bits();
+            // Most readings repeat the one before to the last bit.
+            if last_bits != Some(bits) {
+                last_bits = Some(bits);
+                cell = cell_of(grid, *reading);
+            }
+            cell
+        }));
+    }
+
+    fn write(&mut self, mut cells: impl Iterator<Item = Cell>) {
+        let mut cursor = Cursor::default();
+        let first = cells
+            .next()
+            .is_some_and(|cell| cursor.write(cell, &mut self.first_tokens));
+        self.first.push(first);
+        self.rows.clear();
+        self.rows.extend(cells.map(|cell| cursor.write(cell, &mut self.tokens)));
+        let varying = self.rows.contains(&true);
+        self.varying.push(varying);
+        if varying {
+            self.rows.iter().for_each(|&changed| self.changed.push(changed));
+        }
+    }
+}
+
+fn cell_of(grid: &Grid, reading: Reading) -> Cell {
+    if let Some(why) = reading.missing() {
+        return Cell::Missing(why);
+    }
+    let value = reading.or_nan();
+    grid.index(value).map_or(Cell::Raw(value), Cell::Index)
+}

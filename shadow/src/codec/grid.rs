@@ -1,0 +1,126 @@
+//! The grid of a metric: which values a frame can tell, by index.
+
+use crate::Bound;
+
+/// The largest index: whole numbers up to it are exact as `f64`.
+pub(super) const MAX_INDEX: i64 = 1 << 53;
+
+/// The values that one metric can have on the wire.
+///
+/// `Bound::Absolute`: index times step. `Bound::Relative`, with magnitude a share `u` of the floor, `n`
+/// cells an octave and `k` cells below the floor:
+/// - below the floor, cells of `2 * ratio * floor` each;
+/// - above it index `k + n * (e + y)`, where `u = 2^e * (1 + x)` and `y = x * (4 - x) / 3`.
+///
+/// `e + y` stands for log2(u): its slope lies within 4 % of the logarithm's on average and 8 % at worst, which
+/// costs 38 cells an octave instead of 35 at 1 %. In return it takes only operations that IEEE 754 defines
+/// to the last bit, so that every reader on every machine gets the same value.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Grid {
+    bound: Bound,
+    scale: Scale,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Scale {
+    Linear { step: f64 },
+    Logarithmic(Logarithmic),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Logarithmic {
+    floor: f64,
+    /// Width of a cell below the floor, as a share of the floor.
+    low_width: f64,
+    /// `k`: the index of the floor.
+    low_cells: f64,
+    /// `n`.
+    octave_cells: f64,
+}
+
+impl Grid {
+    /// The grid of `bound`. One that is not valid has no values; then every value travels raw.
+    pub(super) fn new(bound: Bound) -> Self {
+        let scale = match bound {
+            Bound::Absolute { step } => Scale::Linear { step },
+            Bound::Relative { ratio, floor } => Scale::Logarithmic(Logarithmic {
+                floor,
+                low_width: 2.0 * ratio,
+                low_cells: (0.5 / ratio).ceil(),
+                octave_cells: (0.375 * (1.0 + ratio) / ratio).ceil(),
+            }),
+        };
+        Self { bound, scale }
+    }
+
+    /// The value at `index`; not finite when the grid does not reach as far.
+    pub(super) fn value(&self, index: i64) -> f64 {
+        match &self.scale {
+            Scale::Linear { step } => index as f64 * step,
+            Scale::Logarithmic(scale) => {
+                let magnitude = scale.value(index.unsigned_abs() as f64);
+                if index < 0 { -magnitude } else { magnitude }
+            }
+        }
+    }
+
+    /// The index whose value is within the bound of the finite `value`; `None` when the grid has none.
+    pub(super) fn index(&self, value: f64) -> Option<i64> {
+        let position = match &self.scale {
+            Scale::Linear { step } => value.abs() / step,
+            Scale::Logarithmic(scale) => scale.position(value.abs()),
+        };
+        // NaN and infinity fail here.
+        if !(position < MAX_INDEX as f64) {
+            return None;
+        }
+        let magnitude = (position + 0.5) as i64;
+        let index = if value < 0.0 { -magnitude } else { magnitude };
+        let told = self.value(index);
+        if (told - value).abs() <= self.bound.max_error(value) {
+            return Some(index);
+        }
+        self.neighbour(index, told, value)
+    }
+
+    /// Rounding in the last bit may have led to the wrong side of a cell's edge.
+    #[cold]
+    fn neighbour(&self, index: i64, told: f64, value: f64) -> Option<i64> {
+        let index = if told > value { index - 1 } else { index + 1 };
+        let holds = (self.value(index) - value).abs() <= self.bound.max_error(value);
+        holds.then_some(index)
+    }
+}
+
+const MANTISSA_BITS: u32 = 52;
+const EXPONENT_BIAS: u64 = 1_023;
+
+impl Logarithmic {
+    /// The index of a magnitude, not rounded.
+    fn position(&self, magnitude: f64) -> f64 {
+        let u = magnitude / self.floor;
+        if u < 1.0 {
+            return u / self.low_width;
+        }
+        let bits = u.to_bits();
+        let e = (bits >> MANTISSA_BITS) as f64 - EXPONENT_BIAS as f64;
+        let mantissa = (bits & ((1 << MANTISSA_BITS) - 1)) | (EXPONENT_BIAS << MANTISSA_BITS);
+        let x = f64::from_bits(mantissa) - 1.0;
+        self.low_cells + self.octave_cells * (e + x * (4.0 - x) / 3.0)
+    }
+
+    /// The magnitude at an index of 0 or more.
+    fn value(&self, index: f64) -> f64 {
+        if index < self.low_cells {
+            return index * self.low_width * self.floor;
+        }
+        let octaves = (index - self.low_cells) / self.octave_cells;
+        let e = octaves as u64;
+        if e > EXPONENT_BIAS {
+            return f64::INFINITY;
+        }
+        let y = octaves - e as f64;
+        let power = f64::from_bits((e + EXPONENT_BIAS) << MANTISSA_BITS);
+        self.floor * power * (3.0 - (4.0 - 3.0 * y).sqrt())
+    }
+}

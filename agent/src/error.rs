@@ -68,3 +68,25 @@ impl ProbeError {
         }
     }
 }
+
+/// Why a sample is not taken, or a publisher cannot go on.
+#[derive(Debug, Error)]
+pub enum PublishError {
+    /// The host's name cannot be a level of a topic.
+    #[error("host {0}")]
+    Host(#[from] shadow::NameError),
+    /// No birth was told yet, so that nobody could read the frame.
+    #[error("sample before the first birth")]
+    NoBirth,
+    /// Samples of an epoch must be pushed in the order of their times.
+    #[error("sample at {time_ms} is not later than {last_ms}, the one before")]
+    TimeNotRising {
+        /// Of this sample, in unix milliseconds.
+        time_ms: shadow::UnixMs,
+        /// Of the one before.
+        last_ms: shadow::UnixMs,
+    },
+    /// One of its tasks has ended.
+    #[error("a task of the publisher has ended: {0}")]
+    Ended(String),
+}

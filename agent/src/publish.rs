@@ -1,0 +1,336 @@
+//! From samples to the broker: block, frame, spool, MQTT.
+//!
+//! A [`Publisher`] speaks for one host from one vantage. It needs no probes, so that a lab can push the
+//! samples of a trace through it. The samples are the caller's business; connection, resending, watermarks
+//! and commands are handled by two tasks of its own:
+//!
+//! - the pump takes the next letter of the outbox and hands it to the bus, resending at most
+//!   [`RESEND_PER_S`] frames a second;
+//! - the receiver (see [`crate::receive`]) takes watermarks and commands.
+//!
+//! Nothing waits for the network but the pump: pushing a sample takes some microseconds, whatever happens.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bus::Topics;
+use bytes::Bytes;
+use runtime::Clock;
+use shadow::{Birth, Block, Catalogue, Frame, Reading, UnixMs, Vantage, codec, wire};
+use tokio::{sync::Notify, task::JoinHandle, time::timeout};
+
+use crate::{
+    act::Lever,
+    error::PublishError,
+    guard::{Guard, Limit},
+    receive::Receiver,
+    spool::FrameId,
+    status::{Cost, State, status},
+};
+
+pub use outbox::Counters;
+use outbox::Outbox;
+
+pub(crate) mod outbox;
+mod pump;
+
+/// Frames that are sent again in a second, at most: after an outage they are many, of many hosts.
+pub const RESEND_PER_S: u32 = 200;
+
+/// The most points in a frame, so that even values that do not compress stay below the largest frame.
+const MAX_POINTS: usize = 65_536;
+
+/// Who speaks, for whom, and to which broker.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The host spoken for.
+    pub host: String,
+    /// From where it is seen.
+    pub vantage: Vantage,
+    /// Of the cell.
+    pub topics: Topics,
+    /// Name or address of the broker.
+    pub broker_host: String,
+    /// Its port.
+    pub broker_port: u16,
+    /// A frame is cut when its samples span this many milliseconds.
+    pub frame_ms: i64,
+    /// What frames that are not durable may take in memory, in bytes.
+    pub spool_bytes: usize,
+    /// Floors and ceilings that no command gets past.
+    pub limits: Vec<Limit>,
+}
+
+impl Settings {
+    /// Frames of a second, a spool of 16 MiB, no limits.
+    pub fn new(topics: Topics, host: impl Into<String>, broker_host: impl Into<String>, broker_port: u16) -> Self {
+        Self {
+            host: host.into(),
+            vantage: Vantage::Inband,
+            topics,
+            broker_host: broker_host.into(),
+            broker_port,
+            frame_ms: 1_000,
+            spool_bytes: 16 << 20,
+            limits: Vec::new(),
+        }
+    }
+}
+
+/// Publishes one host.
+pub struct Publisher {
+    shared: Arc<Shared>,
+    settings: Settings,
+    clock: Clock,
+    client: bus::Client,
+    pump: JoinHandle<()>,
+    receiver: JoinHandle<()>,
+    running: Option<Running>,
+    last_epoch: u64,
+}
+
+/// The epoch that is told, and its samples that are in no frame yet.
+struct Running {
+    epoch: u64,
+    sequence: u64,
+    catalogue: Catalogue,
+    block: Block,
+    last_ms: Option<UnixMs>,
+}
+
+/// What the tasks of a publisher share. The lock is held for microseconds and never across an await.
+pub(crate) struct Shared {
+    outbox: Mutex<Outbox>,
+    pub(crate) guard: Mutex<Guard>,
+    wake: Notify,
+    closing: std::sync::atomic::AtomicBool,
+}
+
+impl Shared {
+    /// A panic of another task cannot leave tables that are worse than the loss of a letter.
+    pub(crate) fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the pump look into the outbox.
+    pub(crate) fn wake(&self) {
+        self.wake.notify_one();
+    }
+}
+
+impl Publisher {
+    /// Connects, and goes on connecting, in tasks of its own. `lever` carries out what the guard lets through.
+    ///
+    /// Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`PublishError::Host`] when the host's name cannot be a topic level.
+    pub fn start(settings: Settings, lever: Box<dyn Lever>, clock: Clock) -> Result<Self, PublishError> {
+        shadow::check_name(&settings.host)?;
+        let (client, events) = bus::connect(bus_config(&settings));
+        let shared = Arc::new(Shared {
+            outbox: Mutex::new(Outbox::new(settings.spool_bytes)),
+            guard: Mutex::new(Guard::new(&settings.host, settings.limits.clone())),
+            wake: Notify::new(),
+            closing: false.into(),
+        });
+        let pump = pump::Pump::new(&settings, Arc::clone(&shared), client.clone(), clock.clone());
+        let receiver = Receiver::new(&settings, Arc::clone(&shared), lever, clock.clone());
+        Ok(Self {
+            shared,
+            settings,
+            clock,
+            client,
+            pump: tokio::spawn(pump.run()),
+            receiver: tokio::spawn(receiver.run(events)),
+            running: None,
+            last_epoch: 0,
+        })
+    }
+
+    /// Begins an epoch: cuts the running frame, and tells `birth` with an epoch and time of its own. Returns
+    /// the epoch, in microseconds of the unix clock; it is always greater than the one before.
+    pub fn begin(&mut self, birth: Birth) -> u64 {
+        self.cut();
+        let time_ms = self.clock.now_ms();
+        let epoch = u64::try_from(time_ms.saturating_mul(1_000))
+            .unwrap_or(0)
+            .max(self.last_epoch + 1);
+        self.last_epoch = epoch;
+        let birth = Birth {
+            epoch,
+            time_ms,
+            ..birth
+        };
+        let guard = &mut self.shared.guard.lock().unwrap_or_else(PoisonError::into_inner);
+        guard.host_is(&birth);
+        self.shared.outbox().begin(epoch, wire::encode_birth(&birth).into());
+        self.shared.wake();
+        self.running = Some(Running {
+            epoch,
+            sequence: 0,
+            block: Block::new(&birth.catalogue),
+            catalogue: birth.catalogue,
+            last_ms: None,
+        });
+        epoch
+    }
+
+    /// Takes a sample, in the column order of the birth's catalogue, and cuts a frame when one is full.
+    ///
+    /// # Errors
+    /// [`PublishError::NoBirth`] before [`Publisher::begin`], [`PublishError::TimeNotRising`] when it is not
+    /// later than the one before in its epoch; the sample is dropped and counted.
+    pub fn push(&mut self, time_ms: UnixMs, readings: &[Reading]) -> Result<(), PublishError> {
+        let frame_ms = self.settings.frame_ms;
+        let accepted = match self.running.as_mut() {
+            None => Err(PublishError::NoBirth),
+            Some(running) => running.push(time_ms, readings, frame_ms),
+        };
+        let mut outbox = self.shared.outbox();
+        match accepted {
+            Ok(_) => outbox.counters.samples += 1,
+            Err(_) => outbox.counters.refused += 1,
+        }
+        drop(outbox);
+        if accepted? {
+            self.cut();
+        }
+        Ok(())
+    }
+
+    /// Cuts the running frame now, if it holds a sample. Returns how many frames were cut so far.
+    pub fn cut(&mut self) -> u64 {
+        let frame = self.running.as_mut().and_then(Running::cut);
+        let mut outbox = self.shared.outbox();
+        if let Some(frame) = frame {
+            let id = FrameId {
+                epoch: frame.epoch,
+                sequence: frame.sequence,
+            };
+            outbox.frame(id, wire::encode_frame(&frame).into());
+            self.shared.wake();
+        }
+        outbox.counters.frames
+    }
+
+    /// Tells that the agent lives, and what it costs.
+    pub fn report(&self, cost: Cost) {
+        self.tell(State::Online, cost);
+    }
+
+    /// Counts since the start.
+    pub fn counters(&self) -> Counters {
+        self.shared.outbox().counters
+    }
+
+    /// Frames handed to the broker for the first time.
+    pub fn sent(&self) -> u64 {
+        self.counters().sent
+    }
+
+    /// Frames that are not known to be durable at the brain.
+    pub fn spooled(&self) -> usize {
+        self.shared.outbox().spooled()
+    }
+
+    /// Returns when a task has ended that should not, with the reason.
+    pub async fn failed(&mut self) -> PublishError {
+        let ended = tokio::select! {
+            ended = &mut self.pump => ended,
+            ended = &mut self.receiver => ended,
+        };
+        PublishError::Ended(
+            ended
+                .err()
+                .map_or_else(|| "it returned".to_owned(), |why| why.to_string()),
+        )
+    }
+
+    /// Cuts the running frame, says that the agent is offline, and leaves when everything is out or at the
+    /// `deadline`. Returns whether everything was out.
+    pub async fn stop(mut self, deadline: Duration) -> bool {
+        self.cut();
+        self.tell(State::Offline, Cost::default());
+        self.shared.closing.store(true, std::sync::atomic::Ordering::Release);
+        self.shared.wake();
+        let begin = self.clock.monotonic_ns();
+        let pumped = timeout(deadline, &mut self.pump).await.is_ok();
+        self.pump.abort();
+        let spent = Duration::from_nanos(self.clock.monotonic_ns().saturating_sub(begin));
+        let flushed = self.client.disconnect(deadline.saturating_sub(spent)).await;
+        self.receiver.abort();
+        pumped && flushed
+    }
+
+    fn tell(&self, state: State, cost: Cost) {
+        let mut outbox = self.shared.outbox();
+        let text = status(state, self.clock.now_ms(), &outbox, cost);
+        outbox.status(text.into());
+        drop(outbox);
+        self.shared.wake();
+    }
+}
+
+impl Running {
+    /// Returns whether the frame is full.
+    fn push(&mut self, time_ms: UnixMs, readings: &[Reading], frame_ms: i64) -> Result<bool, PublishError> {
+        if let Some(last_ms) = self.last_ms.filter(|last| *last >= time_ms) {
+            return Err(PublishError::TimeNotRising { time_ms, last_ms });
+        }
+        let step_ms = self.last_ms.map_or(0, |last| time_ms - last);
+        self.last_ms = Some(time_ms);
+        self.block.push(time_ms, readings);
+        let first_ms = self.block.times_ms.first().copied().unwrap_or(time_ms);
+        let most = (MAX_POINTS / self.catalogue.len().max(1)).clamp(1, shadow::frame::MAX_SAMPLES);
+        // The next sample would be too late for this frame.
+        Ok(time_ms - first_ms + step_ms >= frame_ms || self.block.len() >= most)
+    }
+
+    fn cut(&mut self) -> Option<Frame> {
+        let start_ms = self.block.times_ms.first().copied()?;
+        let samples = u32::try_from(self.block.len()).ok()?;
+        let body = codec::encode(&self.catalogue, &self.block);
+        self.block.clear();
+        let body = body
+            .inspect_err(
+                |fault| tracing::error!(epoch = self.epoch, samples, %fault, "samples lost: they cannot be encoded"),
+            )
+            .ok()?;
+        let sequence = self.sequence;
+        self.sequence += 1;
+        Some(Frame {
+            epoch: self.epoch,
+            sequence,
+            start_ms,
+            samples,
+            codec: codec::MASK_VARINT_LZ4,
+            body: body.into(),
+        })
+    }
+}
+
+fn bus_config(settings: &Settings) -> bus::Config {
+    let Settings {
+        host, vantage, topics, ..
+    } = settings;
+    let will = bus::Will {
+        topic: topics.status(host, *vantage),
+        payload: Bytes::from_static(br#"{"state":"offline","reason":"connection lost"}"#),
+        retain: true,
+    };
+    bus::Config {
+        will: Some(will),
+        subscriptions: vec![
+            (topics.watermark(host, *vantage), bus::Qos::AtLeastOnce),
+            (topics.command(host, *vantage), bus::Qos::AtLeastOnce),
+        ],
+        ..bus::Config::new(
+            settings.broker_host.clone(),
+            settings.broker_port,
+            format!("agent-{host}-{vantage}"),
+        )
+    }
+}

@@ -1,0 +1,190 @@
+//! What an agent has to say, in the order in which it is said. Pure.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use shadow::Watermark;
+
+use crate::spool::{FrameId, Spool};
+
+/// Outcomes that wait for a connection; of more, the oldest go, and their commands time out at the brain.
+const MAX_OUTCOMES: usize = 256;
+
+/// Counts since the agent started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Samples pushed.
+    pub samples: u64,
+    /// Samples refused: not later than the one before, or of no known catalogue.
+    pub refused: u64,
+    /// Frames cut.
+    pub frames: u64,
+    /// Bytes of their envelopes and bodies.
+    pub bytes: u64,
+    /// Frames handed to the broker for the first time.
+    pub sent: u64,
+    /// Frames handed to the broker again.
+    pub resent: u64,
+    /// Frames that the spool had no room for any more: they are lost.
+    pub dropped: u64,
+    /// Commands answered.
+    pub commands: u64,
+}
+
+/// One message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Letter {
+    Birth { epoch: u64, payload: Bytes, newest: bool },
+    Status(Bytes),
+    Outcome(Bytes),
+    Frame { id: FrameId, payload: Bytes, again: bool },
+}
+
+/// Everything that is to be said, and what has been said and is not durable yet.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    connected: bool,
+    /// Of the running epoch and of all that still have frames in the spool.
+    births: BTreeMap<u64, Bytes>,
+    /// Epochs whose birth is to be told.
+    untold: Vec<u64>,
+    status: Option<Bytes>,
+    outcomes: VecDeque<Bytes>,
+    spool: Spool,
+    pub(crate) counters: Counters,
+}
+
+impl Outbox {
+    pub(crate) fn new(spool_bytes: usize) -> Self {
+        Self {
+            connected: false,
+            births: BTreeMap::new(),
+            untold: Vec::new(),
+            status: None,
+            outcomes: VecDeque::new(),
+            spool: Spool::new(spool_bytes),
+            counters: Counters::default(),
+        }
+    }
+
+    /// A new epoch: its birth is told before anything else.
+    pub(crate) fn begin(&mut self, epoch: u64, birth: Bytes) {
+        self.births.insert(epoch, birth);
+        self.forget_births();
+        self.tell_birth(epoch);
+    }
+
+    pub(crate) fn frame(&mut self, id: FrameId, payload: Bytes) {
+        self.counters.frames += 1;
+        self.counters.bytes += payload.len() as u64;
+        self.counters.dropped += self.spool.push(id, payload);
+    }
+
+    /// Only the newest status is told.
+    pub(crate) fn status(&mut self, status: Bytes) {
+        self.status = Some(status);
+    }
+
+    pub(crate) fn outcome(&mut self, outcome: Bytes) {
+        if self.outcomes.len() >= MAX_OUTCOMES {
+            self.outcomes.pop_front();
+        }
+        self.outcomes.push_back(outcome);
+    }
+
+    /// The broker is there (again). It may have forgotten the birth that it kept, and frames under way.
+    pub(crate) fn connected(&mut self) {
+        self.connected = true;
+        self.spool.send_again();
+        if let Some(&newest) = self.births.keys().next_back() {
+            self.tell_birth(newest);
+        }
+    }
+
+    pub(crate) fn disconnected(&mut self) {
+        self.connected = false;
+    }
+
+    /// What the brain knows. Births that it lacks are told again, where they are still there.
+    pub(crate) fn watermark(&mut self, watermark: &Watermark, now_ns: u64) {
+        for mark in &watermark.epochs {
+            self.spool.mark(mark, now_ns);
+            if mark.birth_wanted {
+                self.tell_birth(mark.epoch);
+            }
+        }
+        self.forget_births();
+    }
+
+    /// What to say now: nothing while there is nobody to hear it. Births first, for frames are read with them.
+    pub(crate) fn next(&mut self, now_ns: u64) -> Option<Letter> {
+        if !self.connected {
+            return None;
+        }
+        if let Some(epoch) = self.untold.pop() {
+            let newest = self.births.keys().next_back() == Some(&epoch);
+            let payload = self.births.get(&epoch)?.clone();
+            return Some(Letter::Birth { epoch, payload, newest });
+        }
+        if let Some(status) = self.status.take() {
+            return Some(Letter::Status(status));
+        }
+        if let Some(outcome) = self.outcomes.pop_front() {
+            return Some(Letter::Outcome(outcome));
+        }
+        let due = self.spool.next(now_ns)?;
+        *self.sent_counter(due.again) += 1;
+        Some(Letter::Frame {
+            id: due.id,
+            payload: due.payload,
+            again: due.again,
+        })
+    }
+
+    /// A letter that could not be handed over.
+    pub(crate) fn put_back(&mut self, letter: Letter) {
+        match letter {
+            Letter::Birth { epoch, .. } => self.tell_birth(epoch),
+            Letter::Status(status) => self.status = self.status.take().or(Some(status)),
+            Letter::Outcome(outcome) => self.outcomes.push_front(outcome),
+            Letter::Frame { id, again, .. } => {
+                let counter = self.sent_counter(again);
+                *counter = counter.saturating_sub(1);
+                self.spool.put_back(id, again);
+            }
+        }
+    }
+
+    /// How many frames are not known to be durable.
+    pub(crate) fn spooled(&self) -> usize {
+        self.spool.len()
+    }
+
+    /// The bytes that they take.
+    pub(crate) fn spooled_bytes(&self) -> usize {
+        self.spool.bytes()
+    }
+
+    fn sent_counter(&mut self, again: bool) -> &mut u64 {
+        if again {
+            &mut self.counters.resent
+        } else {
+            &mut self.counters.sent
+        }
+    }
+
+    fn tell_birth(&mut self, epoch: u64) {
+        if self.births.contains_key(&epoch) && !self.untold.contains(&epoch) {
+            self.untold.push(epoch);
+        }
+    }
+
+    fn forget_births(&mut self) {
+        let newest = self.births.keys().next_back().copied();
+        let spool = &self.spool;
+        self.births
+            .retain(|&epoch, _| Some(epoch) == newest || spool.holds(epoch));
+        let births = &self.births;
+        self.untold.retain(|epoch| births.contains_key(epoch));
+    }
+}

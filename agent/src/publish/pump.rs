@@ -1,0 +1,108 @@
+//! The task that hands letters to the bus.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use bus::{BusError, Client, Qos, Topics};
+use bytes::Bytes;
+use runtime::{Clock, LogLimit};
+use shadow::Vantage;
+use tokio::time::sleep;
+
+use super::{RESEND_PER_S, Settings, Shared, outbox::Letter};
+
+static NOT_TAKEN: LogLimit = LogLimit::new(Duration::from_secs(10));
+
+/// How long to wait before the bus is tried again when it took nothing.
+const RETRY: Duration = Duration::from_millis(500);
+
+pub(super) struct Pump {
+    shared: Arc<Shared>,
+    client: Client,
+    clock: Clock,
+    addresses: Addresses,
+}
+
+/// Where each kind of letter goes.
+struct Addresses {
+    birth: String,
+    delta: String,
+    outcome: String,
+    status: String,
+}
+
+impl Addresses {
+    fn new(topics: &Topics, host: &str, vantage: Vantage) -> Self {
+        Self {
+            birth: topics.birth(host, vantage),
+            delta: topics.delta(host, vantage),
+            outcome: topics.outcome(host, vantage),
+            status: topics.status(host, vantage),
+        }
+    }
+
+    /// Topic, payload, and whether the broker keeps it: only the newest birth, and the status.
+    fn of(&self, letter: &Letter) -> (String, Bytes, bool) {
+        let (topic, payload, retain) = match letter {
+            Letter::Birth { payload, newest, .. } => (&self.birth, payload, *newest),
+            Letter::Status(payload) => (&self.status, payload, true),
+            Letter::Outcome(payload) => (&self.outcome, payload, false),
+            Letter::Frame { payload, .. } => (&self.delta, payload, false),
+        };
+        (topic.clone(), payload.clone(), retain)
+    }
+}
+
+impl Pump {
+    pub(super) fn new(settings: &Settings, shared: Arc<Shared>, client: Client, clock: Clock) -> Self {
+        Self {
+            addresses: Addresses::new(&settings.topics, &settings.host, settings.vantage),
+            shared,
+            client,
+            clock,
+        }
+    }
+
+    /// Runs until the publisher stops and nothing is left to say, or there is nobody to say it to.
+    pub(super) async fn run(self) {
+        loop {
+            let next = self.shared.outbox().next(self.clock.monotonic_ns());
+            match next {
+                Some(letter) => {
+                    if self.hand_over(letter).await.is_err() {
+                        return;
+                    }
+                }
+                None if self.shared.closing.load(Ordering::Acquire) => return,
+                None => self.shared.wake.notified().await,
+            }
+        }
+    }
+
+    /// Errs when the bus is closed for good.
+    async fn hand_over(&self, letter: Letter) -> Result<(), BusError> {
+        let (topic, payload, retain) = self.addresses.of(&letter);
+        let taken = self.client.publish(topic, payload, Qos::AtLeastOnce, retain).await;
+        match taken {
+            Ok(()) => {
+                if matches!(letter, Letter::Frame { again: true, .. }) {
+                    sleep(Duration::from_secs(1) / RESEND_PER_S).await;
+                }
+            }
+            Err(BusError::Closed) => return Err(BusError::Closed),
+            Err(fault @ (BusError::TooLarge { .. } | BusError::Topic(_))) => {
+                tracing::error!(%fault, "message lost: it can never be sent");
+            }
+            Err(fault) => {
+                if let Some(suppressed) = NOT_TAKEN.pass(self.clock.monotonic_ns()) {
+                    tracing::warn!(%fault, suppressed, "broker is slow: message kept for later");
+                }
+                self.shared.outbox().put_back(letter);
+                sleep(RETRY).await;
+            }
+        }
+        Ok(())
+    }
+}

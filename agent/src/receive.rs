@@ -1,0 +1,143 @@
+//! What comes from the brain: watermarks into the outbox, commands through guard and lever.
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use bus::{Event, Kind, Topics};
+use runtime::{Clock, LogLimit};
+use shadow::{Command, Outcome, OutcomeState, wire};
+use tokio::sync::mpsc;
+
+use crate::{
+    act::Lever,
+    guard::{Ruling, Verdict},
+    publish::{Settings, Shared},
+};
+
+static REFUSED: LogLimit = LogLimit::new(Duration::from_secs(10));
+
+/// The task that listens to the brain.
+pub(crate) struct Receiver {
+    host: String,
+    topics: Topics,
+    shared: Arc<Shared>,
+    lever: Box<dyn Lever>,
+    clock: Clock,
+}
+
+impl Receiver {
+    pub(crate) fn new(settings: &Settings, shared: Arc<Shared>, lever: Box<dyn Lever>, clock: Clock) -> Self {
+        Self {
+            host: settings.host.clone(),
+            topics: settings.topics.clone(),
+            shared,
+            lever,
+            clock,
+        }
+    }
+
+    /// Runs until the bus is closed.
+    pub(crate) async fn run(mut self, mut events: mpsc::Receiver<Event>) {
+        while let Some(event) = events.recv().await {
+            self.take(event);
+            self.shared.wake();
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Connected => self.shared.outbox().connected(),
+            Event::Disconnected { .. } => self.shared.outbox().disconnected(),
+            Event::Message {
+                topic,
+                payload,
+                retained,
+            } => {
+                if let Err(fault) = self.message(&topic, &payload, retained)
+                    && let Some(suppressed) = REFUSED.pass(self.clock.monotonic_ns())
+                {
+                    tracing::warn!(host = self.host, topic, suppressed, %fault, "message refused");
+                }
+            }
+        }
+    }
+
+    fn message(&mut self, topic: &str, payload: &[u8], retained: bool) -> Result<(), String> {
+        let address = self.topics.parse(topic).map_err(|fault| fault.to_string())?;
+        match address.kind {
+            Kind::Watermark(_) => {
+                let watermark = wire::decode_watermark(payload).map_err(|fault| fault.to_string())?;
+                self.shared.outbox().watermark(&watermark, self.clock.monotonic_ns());
+            }
+            Kind::Command(_) if retained => return Err("a command that the broker kept is not obeyed".to_owned()),
+            Kind::Command(_) => {
+                let command = wire::decode_command(payload).map_err(|fault| fault.to_string())?;
+                let outcome = self.command(&command);
+                let mut outbox = self.shared.outbox();
+                outbox.counters.commands += 1;
+                outbox.outcome(wire::encode_outcome(&outcome).into());
+            }
+            other => return Err(format!("an agent does not take {other:?}")),
+        }
+        Ok(())
+    }
+
+    fn command(&mut self, command: &Command) -> Outcome {
+        let mut guard = self.shared.guard.lock().unwrap_or_else(PoisonError::into_inner);
+        let now_ms = self.clock.now_ms();
+        let outcome = match guard.check(command, now_ms) {
+            Verdict::Repeat(outcome) => return outcome,
+            Verdict::Refuse(reason) => Outcome {
+                command_id: command.id.clone(),
+                state: OutcomeState::Refused,
+                reason,
+                time_ms: now_ms,
+                changes: Vec::new(),
+            },
+            Verdict::Act(rulings) => {
+                let lever = self.lever.as_mut();
+                let changes = rulings.iter().map(|ruling| obey(lever, ruling)).collect();
+                let none = rulings.iter().all(|ruling| ruling.refused.is_some());
+                Outcome {
+                    command_id: command.id.clone(),
+                    state: if none {
+                        OutcomeState::Refused
+                    } else {
+                        OutcomeState::DryRun
+                    },
+                    reason: if none {
+                        "no change was allowed".to_owned()
+                    } else {
+                        String::new()
+                    },
+                    time_ms: now_ms,
+                    changes,
+                }
+            }
+        };
+        tracing::debug!(
+            host = self.host,
+            id = outcome.command_id,
+            state = outcome.state.as_str(),
+            "command answered"
+        );
+        guard.answered(outcome.clone());
+        outcome
+    }
+}
+
+fn obey(lever: &mut dyn Lever, ruling: &Ruling) -> shadow::ChangeOutcome {
+    let Some(reason) = &ruling.refused else {
+        return lever.pull(ruling);
+    };
+    shadow::ChangeOutcome {
+        workload: ruling.change.workload.clone(),
+        resource: ruling.change.resource,
+        before: None,
+        after: None,
+        lever: String::new(),
+        note: reason.clone(),
+    }
+}

@@ -59,12 +59,15 @@ impl<'a> BitReader<'a> {
 
     /// The next `count` bits, at most 64; past the end there are zeros.
     pub(super) fn next(&mut self, count: usize) -> u64 {
-        let rest = self.bytes.get(self.at / 8..).unwrap_or_default();
-        let mut window = [0; 16];
-        for (to, from) in window.iter_mut().zip(rest.iter().take(9)) {
+        let mut rest = self.bytes.get(self.at / 8..).unwrap_or_default().iter();
+        let mut window = [0; 8];
+        for (to, from) in window.iter_mut().zip(&mut rest) {
             *to = *from;
         }
-        let word = (u128::from_le_bytes(window) >> (self.at % 8)) as u64;
+        let shift = self.at % 8;
+        let above = u64::from(rest.next().copied().unwrap_or(0));
+        // Two steps, for above << 64 is not defined.
+        let word = u64::from_le_bytes(window) >> shift | above << 1 << (63 - shift);
         self.at += count;
         if count < 64 { word & ((1 << count) - 1) } else { word }
     }
@@ -127,11 +130,14 @@ impl<'a> ByteReader<'a> {
 
 /// Appends `value` in groups of seven bits, the lowest first, the high bit set on all but the last.
 pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
+    loop {
+        let [low, ..] = value.to_le_bytes();
+        if value < 0x80 {
+            return out.push(low);
+        }
+        out.push(low | 0x80);
         value >>= 7;
     }
-    out.push(value as u8);
 }
 
 /// 0, -1, 1, -2, 2, ... as 0, 1, 2, 3, 4, ...

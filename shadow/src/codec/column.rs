@@ -11,7 +11,7 @@ use super::{
 use crate::Missing;
 
 /// In place of a difference: the next byte tells what follows.
-const MARKER: u64 = 0;
+const MARKER: u8 = 0;
 const ABSENT: u8 = 0;
 const FAILED: u8 = 1;
 const STALE: u8 = 2;
@@ -64,12 +64,12 @@ impl Cursor {
                 put_varint(tokens, zigzag(index - self.last_index));
                 self.last_index = index;
             }
-            Cell::Index(_) => tokens.extend([MARKER as u8, BACK]),
-            Cell::Missing(Missing::Absent) => tokens.extend([MARKER as u8, ABSENT]),
-            Cell::Missing(Missing::Failed) => tokens.extend([MARKER as u8, FAILED]),
-            Cell::Missing(Missing::Stale) => tokens.extend([MARKER as u8, STALE]),
+            Cell::Index(_) => tokens.extend([MARKER, BACK]),
+            Cell::Missing(Missing::Absent) => tokens.extend([MARKER, ABSENT]),
+            Cell::Missing(Missing::Failed) => tokens.extend([MARKER, FAILED]),
+            Cell::Missing(Missing::Stale) => tokens.extend([MARKER, STALE]),
             Cell::Raw(value) => {
-                tokens.extend([MARKER as u8, RAW]);
+                tokens.extend([MARKER, RAW]);
                 tokens.extend(value.to_le_bytes());
             }
         }
@@ -79,7 +79,7 @@ impl Cursor {
     /// Goes on by the next of `tokens`.
     pub(super) fn read(&mut self, tokens: &mut ByteReader<'_>) -> Result<Cell, CodecError> {
         let token = tokens.varint("tokens")?;
-        self.cell = if token == MARKER {
+        self.cell = if token == MARKER.into() {
             self.read_marked(tokens)?
         } else {
             let index = self.last_index.wrapping_add(unzigzag(token));

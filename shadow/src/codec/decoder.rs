@@ -166,11 +166,11 @@ impl<'a, 'c> Columns<'a, 'c> {
             let mut marks = self.changed.next(rows);
             let end = out.len() + rows;
             while marks != 0 {
-                let unchanged = marks.trailing_zeros() as usize;
-                out.resize(out.len() + unchanged, current);
+                let unchanged = marks.trailing_zeros();
+                out.resize(out.len() + unchanged as usize, current);
                 current = value(cursor.read(&mut self.tokens)?)?;
                 out.push(current);
-                marks = marks.checked_shr(unchanged as u32 + 1).unwrap_or(0);
+                marks = marks.checked_shr(unchanged + 1).unwrap_or(0);
             }
             out.resize(end, current);
             left -= rows;

@@ -70,11 +70,10 @@ impl Grid {
             Scale::Linear { step } => value.abs() / step,
             Scale::Logarithmic(scale) => scale.position(value.abs()),
         };
-        // NaN and infinity fail here.
-        if !(position < MAX_INDEX as f64) {
+        if position.is_nan() || position >= MAX_INDEX as f64 {
             return None;
         }
-        let magnitude = (position + 0.5) as i64;
+        let magnitude = whole(position + 0.5);
         let index = if value < 0.0 { -magnitude } else { magnitude };
         let told = self.value(index);
         if (told - value).abs() <= self.bound.max_error(value) {
@@ -92,8 +91,17 @@ impl Grid {
     }
 }
 
+/// The whole part of a number of 0 or more.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the fraction is to go; what no i64 holds becomes the largest one"
+)]
+const fn whole(number: f64) -> i64 {
+    number as i64
+}
+
 const MANTISSA_BITS: u32 = 52;
-const EXPONENT_BIAS: u64 = 1_023;
+const EXPONENT_BIAS: i64 = 1_023;
 
 impl Logarithmic {
     /// The index of a magnitude, not rounded.
@@ -103,10 +111,10 @@ impl Logarithmic {
             return u / self.low_width;
         }
         let bits = u.to_bits();
-        let e = (bits >> MANTISSA_BITS) as f64 - EXPONENT_BIAS as f64;
-        let mantissa = (bits & ((1 << MANTISSA_BITS) - 1)) | (EXPONENT_BIAS << MANTISSA_BITS);
-        let x = f64::from_bits(mantissa) - 1.0;
-        self.low_cells + self.octave_cells * (e + x * (4.0 - x) / 3.0)
+        let e = (bits >> MANTISSA_BITS) as i64 - EXPONENT_BIAS;
+        let mantissa = bits & ((1 << MANTISSA_BITS) - 1);
+        let x = f64::from_bits(mantissa | (EXPONENT_BIAS as u64) << MANTISSA_BITS) - 1.0;
+        self.low_cells + self.octave_cells * (e as f64 + x * (4.0 - x) / 3.0)
     }
 
     /// The magnitude at an index of 0 or more.
@@ -115,12 +123,12 @@ impl Logarithmic {
             return index * self.low_width * self.floor;
         }
         let octaves = (index - self.low_cells) / self.octave_cells;
-        let e = octaves as u64;
+        let e = whole(octaves);
         if e > EXPONENT_BIAS {
             return f64::INFINITY;
         }
         let y = octaves - e as f64;
-        let power = f64::from_bits((e + EXPONENT_BIAS) << MANTISSA_BITS);
+        let power = f64::from_bits(((e + EXPONENT_BIAS) as u64) << MANTISSA_BITS);
         self.floor * power * (3.0 - (4.0 - 3.0 * y).sqrt())
     }
 }

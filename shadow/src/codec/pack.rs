@@ -53,12 +53,13 @@ pub(super) fn unpack<'a>(body: &'a [u8], most: u64, buffer: &'a mut Vec<u8>) -> 
                 claimed,
                 packed: packed.len(),
             };
-            if claimed > most.min(packed.len() as u64 * MAX_LZ4_RATIO) {
+            let allowed = claimed <= most.min(packed.len() as u64 * MAX_LZ4_RATIO);
+            let Some(claimed) = usize::try_from(claimed).ok().filter(|_| allowed) else {
                 return Err(error);
-            }
-            buffer.resize(claimed as usize, 0);
+            };
+            buffer.resize(claimed, 0);
             match decompress_into(packed, buffer) {
-                Ok(length) if length as u64 == claimed => Ok(buffer),
+                Ok(length) if length == claimed => Ok(buffer),
                 _ => Err(error),
             }
         }

@@ -14,10 +14,14 @@ fn catalogue(bounds: &[Bound]) -> Catalogue {
     )
 }
 
+fn samples(block: &Block) -> u32 {
+    block.len().try_into().unwrap()
+}
+
 fn round_trip(catalogue: &Catalogue, block: &Block) -> Block {
     let body = encode(catalogue, block).unwrap();
     let start_ms = block.times_ms[0];
-    decode(catalogue, MASK_VARINT_LZ4, block.len() as u32, start_ms, &body).unwrap()
+    decode(catalogue, MASK_VARINT_LZ4, samples(block), start_ms, &body).unwrap()
 }
 
 fn assert_within_bounds(catalogue: &Catalogue, sent: &Block, told: &Block) {
@@ -138,9 +142,9 @@ proptest! {
         let mut body = encode(&catalogue, &block).unwrap();
         let start_ms = block.times_ms[0];
         let cut = at.index(body.len());
-        prop_assert!(decode(&catalogue, MASK_VARINT_LZ4, block.len() as u32, start_ms, &body[..cut]).is_err());
+        prop_assert!(decode(&catalogue, MASK_VARINT_LZ4, samples(&block), start_ms, &body[..cut]).is_err());
         body[cut] ^= 1_u8 << bit;
-        if let Ok(told) = decode(&catalogue, MASK_VARINT_LZ4, block.len() as u32, start_ms, &body) {
+        if let Ok(told) = decode(&catalogue, MASK_VARINT_LZ4, samples(&block), start_ms, &body) {
             prop_assert_eq!(told.len(), block.len());
         }
     }

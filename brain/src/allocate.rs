@@ -47,6 +47,7 @@ mod contention;
 mod dynamic;
 mod explain;
 mod need;
+pub(crate) mod pairs;
 mod pool;
 mod preemptive;
 mod priority;

@@ -31,6 +31,10 @@ pub(super) struct Claim<'a> {
     pub(super) step: Step,
     /// Why nothing of it may be taken; `None` when it may give.
     pub(super) held_by: Option<String>,
+    /// Why it is left alone altogether: its agent did not do as asked lately.
+    pub(super) rests: Option<String>,
+    /// What feedback has put on top, in words.
+    pub(super) learnt: Option<String>,
 }
 
 impl Claim<'_> {
@@ -40,8 +44,9 @@ impl Claim<'_> {
     }
 
     /// What it is to hold after this round: all that it asks for, or less where a slew slows it.
+    /// `None` where its need is not known, and while it rests.
     pub(super) fn goal(&self) -> Option<f64> {
-        let ask = self.ask.as_ref()?;
+        let ask = self.ask.as_ref().filter(|_| self.rests.is_none())?;
         let before = self.before.map(|held| held.amount);
         Some(match self.step {
             Step::Raise { to, .. } => to,
@@ -157,10 +162,15 @@ fn claim<'a>(inputs: &Inputs<'a>, key: Key, details: &WorkloadInput, place: Plac
             now_ms: inputs.now_ms,
         })
     });
+    let rests = inputs.feedback.rest(&key, inputs.now_ms);
     let held_by = match &ask {
         None => Some("its need is not known".to_owned()),
-        Some(ask) => hold.map(str::to_owned).or_else(|| ask.doubt.clone()),
+        Some(ask) => rests
+            .clone()
+            .or_else(|| hold.map(str::to_owned))
+            .or_else(|| ask.doubt.clone()),
     };
+    let learnt = inputs.feedback.explain(&key);
     Claim {
         key,
         criticality: details.criticality.min(100),
@@ -170,6 +180,8 @@ fn claim<'a>(inputs: &Inputs<'a>, key: Key, details: &WorkloadInput, place: Plac
         ask,
         step,
         held_by,
+        rests,
+        learnt,
     }
 }
 
@@ -189,7 +201,6 @@ fn ask_of(inputs: &Inputs<'_>, key: &Key, details: &WorkloadInput, place: Place<
         used: own.then_some(used),
         not_before_ms: inputs.now_ms.saturating_sub(oldest),
     });
-    let learnt = inputs.feedback.margin(&key.host, &key.workload, key.resource);
     ask(
         &needs,
         &Ground {
@@ -197,7 +208,7 @@ fn ask_of(inputs: &Inputs<'_>, key: &Key, details: &WorkloadInput, place: Place<
             resource: key.resource,
             capacity: place.capacity,
             used: Some(used),
-            learnt: if learnt.is_finite() { learnt.max(0.0) } else { 0.0 },
+            learnt: inputs.feedback.margin(key),
             min_coverage: inputs.policy.safety.min_coverage,
         },
     )

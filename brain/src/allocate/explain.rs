@@ -105,6 +105,16 @@ pub(super) fn queued(claim: &Claim<'_>, ask: &Ask, held: f64, round: &Round<'_>)
     )
 }
 
+/// A need that is left alone, because its agent does not meet it.
+pub(super) fn resting(claim: &Claim<'_>, ask: &Ask, held: f64, why: &str) -> String {
+    let resource = claim.key.resource;
+    let (wanted, held) = (amount(resource, ask.wanted), amount(resource, held));
+    format!(
+        "{} asks for {wanted} and holds {held}; it is left alone for a while: {why}",
+        subject(claim)
+    )
+}
+
 /// A need that its bounds do not let be met.
 pub(super) fn beyond(claim: &Claim<'_>, ask: &Ask) -> String {
     let resource = claim.key.resource;
@@ -143,7 +153,7 @@ fn because(claim: &Claim<'_>, draft: &Draft, clamp: &str) -> String {
         return format!("more was promised than {} has", claim.key.host);
     };
     let resource = claim.key.resource;
-    let asked = asked(ask, resource);
+    let asked = asked(claim, ask);
     match &draft.cause {
         Cause::Raised { free, from } => {
             let given = given(*free, from, resource);
@@ -162,13 +172,18 @@ fn because(claim: &Claim<'_>, draft: &Draft, clamp: &str) -> String {
 }
 
 /// `its p95 for 15 min ahead is 1.6 cores (lstm), with 10 % on top`.
-fn asked(ask: &Ask, resource: Resource) -> String {
+fn asked(claim: &Claim<'_>, ask: &Ask) -> String {
+    let resource = claim.key.resource;
+    let learnt = claim
+        .learnt
+        .as_ref()
+        .map_or(String::new(), |learnt| format!(" ({learnt})"));
     let source = source(&ask.pick, resource);
     let used = match ask.used {
         Some(used) if used > ask.pick.forecast => format!(", but it uses {} now", amount(resource, used)),
         _ => String::new(),
     };
-    format!("{source}{used}, with {:.0} % on top", ask.margin * 100.0)
+    format!("{source}{used}, with {:.0} % on top{learnt}", ask.margin * 100.0)
 }
 
 fn source(pick: &Pick, resource: Resource) -> String {

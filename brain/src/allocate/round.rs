@@ -288,7 +288,12 @@ impl<'a> Round<'a> {
         let unmet = self.claims.values().filter_map(|claim| {
             let ask = claim.ask.as_ref()?;
             let held = self.held(&claim.key);
-            let text = if self.lacks(claim) {
+            let text = if let Some(why) = &claim.rests {
+                if ask.wanted <= held {
+                    return None;
+                }
+                explain::resting(claim, ask, held, why)
+            } else if self.lacks(claim) {
                 explain::queued(claim, ask, held, self)
             } else if ask.needed > ask.wanted {
                 explain::beyond(claim, ask)

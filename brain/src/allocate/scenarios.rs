@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use shadow::{Capacity, Explanation, Forecast, Quantiles, Resource, Rung};
+use shadow::{Capacity, Command, Explanation, Forecast, Outcome, OutcomeState, Quantiles, Resource, Rung};
 
 use super::{Account, HostInput, Inputs, Key, Plan, Reservation, State, WorkloadInput, plan};
 use crate::{feedback::Feedback, policy::Policy};
@@ -376,4 +376,55 @@ fn what_is_not_measured_keeps_what_it_has() {
     let plan = scene.plan();
     assert_eq!(targets(&plan), [("low", 1.0)]);
     assert_eq!(plan.state.reservation("a", "web", Resource::Cpu).unwrap().amount, 3.0);
+}
+
+#[test]
+fn what_was_learnt_is_put_on_top_and_said() {
+    let mut scene = Scene::new("").workload("web", 50, 2.0, None);
+    let key = Key::new("a", "web", Resource::Cpu);
+    for minute in 0..=10 {
+        scene.feedback.usage(minute * 60_000, &key, 3.0, 2.0);
+    }
+    let plan = scene.plan();
+    assert_eq!(targets(&plan), [("web", 2.596)]);
+    let text = &explanation(&plan, "web").text;
+    assert!(
+        text.ends_with("with 30 % on top (20 % learnt: 10 of 10 min were over the reservation)"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_an_agent_refused_is_left_alone_for_a_while() {
+    let mut scene = Scene::new("").workload("web", 50, 2.0, Some(1.0));
+    let change = scene.plan().changes.remove("a").unwrap();
+    let command = Command {
+        id: "1-a-1".to_owned(),
+        host: "a".to_owned(),
+        issuer_epoch: 1,
+        sequence: 1,
+        issued_ms: scene.now_ms,
+        ttl_ms: 900_000,
+        dry_run: true,
+        changes: change,
+    };
+    let refused = Outcome {
+        command_id: command.id.clone(),
+        state: OutcomeState::Refused,
+        reason: "clock skew".to_owned(),
+        time_ms: scene.now_ms,
+        changes: Vec::new(),
+    };
+    scene.state = scene.plan().state;
+    scene.state.settle(&command, &refused);
+    scene.feedback.outcome(&command, &refused);
+    let plan = scene.plan();
+    assert_eq!(targets(&plan), []);
+    assert!(
+        plan.unmet[0]
+            .text
+            .ends_with("did not do as asked 1 time(s), last: clock skew")
+    );
+    scene.now_ms += 60_000;
+    assert_eq!(targets(&scene.plan()), [("web", 2.2)]);
 }

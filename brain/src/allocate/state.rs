@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shadow::{Command, Outcome, OutcomeState, Resource, UnixMs};
+use shadow::{Change, ChangeOutcome, Command, Outcome, OutcomeState, Resource, UnixMs};
+
+use super::pairs;
 
 /// Whose reservation of what.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -61,26 +63,20 @@ impl State {
 
     /// Takes in what an agent did with `command`.
     ///
-    /// What was not done is undone here: the reservation goes back to what the agent found, or else to what it was
-    /// before. A change that was bounded by the agent's own guard leaves what the agent wrote. A reservation that
+    /// What was not done is undone here: the reservation goes back to what it was before. A change that was bounded by the agent's own guard leaves what the agent wrote. A reservation that
     /// a later plan has moved on is left alone.
     pub fn settle(&mut self, command: &Command, outcome: &Outcome) {
         for (at, change) in command.changes.iter().enumerate() {
             let key = Key::new(&command.host, &change.workload, change.resource);
-            let Some(held) = self.reservations.get_mut(&key) else {
+            let Some(held) = self
+                .reservations
+                .get_mut(&key)
+                .filter(|held| is_same(held.amount, change.target))
+            else {
                 continue;
             };
-            if held.amount != change.target {
-                continue;
-            }
             let told = outcome.changes.get(at).filter(|told| told.workload == change.workload);
-            let now = match outcome.state {
-                OutcomeState::Applied | OutcomeState::DryRun => {
-                    told.and_then(|told| told.after).or(Some(change.target))
-                }
-                OutcomeState::Refused | OutcomeState::Expired | OutcomeState::Failed => change.before,
-            };
-            match now.filter(|amount| amount.is_finite() && *amount >= 0.0) {
+            match settled(outcome.state, change, told) {
                 Some(amount) => held.amount = amount,
                 None => {
                     self.reservations.remove(&key);
@@ -88,28 +84,30 @@ impl State {
             }
         }
     }
-}
 
-/// Maps with a struct as key, as lists of pairs: JSON has no other keys than texts.
-mod pairs {
-    use std::collections::BTreeMap;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn serialize<K: Serialize, V: Serialize, S: Serializer>(
-        map: &BTreeMap<K, V>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(map)
-    }
-
-    pub(super) fn deserialize<'de, K, V, D>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
-    where
-        K: Deserialize<'de> + Ord,
-        V: Deserialize<'de>,
-        D: Deserializer<'de>,
-    {
-        let pairs = Vec::<(K, V)>::deserialize(deserializer)?;
-        Ok(pairs.into_iter().collect())
+    /// Whether a request for `key` waits for the pool.
+    pub fn waits(&self, key: &Key) -> bool {
+        self.waiting.contains_key(key)
     }
 }
+
+/// What is held after an answer; `None` when nothing is.
+fn settled(state: OutcomeState, change: &Change, told: Option<&ChangeOutcome>) -> Option<f64> {
+    match state {
+        OutcomeState::Applied | OutcomeState::DryRun => {
+            let after = told
+                .and_then(|told| told.after)
+                .filter(|amount| amount.is_finite() && *amount >= 0.0);
+            after.or(Some(change.target))
+        }
+        OutcomeState::Refused | OutcomeState::Expired | OutcomeState::Failed => change.before,
+    }
+}
+
+/// Whether two amounts are the same but for the last digits, which a stored text may lose.
+fn is_same(one: f64, other: f64) -> bool {
+    (one - other).abs() <= 1e-12 * one.abs().max(other.abs())
+}
+
+#[cfg(test)]
+mod tests;

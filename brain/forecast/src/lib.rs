@@ -1,1 +1,56 @@
-//! Placeholder.
+//! Forecasts of every host's resources, always with an answer and always with what it is worth.
+//!
+//! [`Forecaster::step`] takes each host's newest rows and gives four quantiles per resource and horizon. They
+//! come from a ladder of rungs: the last value stays, an exponentially weighted average stays, one LSTM for
+//! the whole fleet. A rung serves a series only while its rolling pinball loss is the lowest; what is
+//! published is calibrated online and says which rung made it, its skill and its coverage.
+//! [`train`] fits the LSTM to stored history and gives an [`Artifact`], which the forecaster adopts.
+//!
+//! The crate is pure: no clock, no socket, no file but an artifact's folder. The same inputs give the same
+//! forecasts, bit by bit, whatever the number of threads.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`config`] | grid, horizons, training |
+//! | `window` | grid rows to resources, and which rows a forecast looks at |
+//! | `features` | what the network sees of one host at one moment, free of units |
+//! | `scaler` | statistics of the features, which travel with the weights |
+//! | `dataset` | moments of history with what came after them |
+//! | `model` | the network: an LSTM joined with window statistics, quantiles that cannot cross |
+//! | `training` | fit, average, hold out, score |
+//! | `inference` | all hosts in one forward pass |
+//! | `baseline` | last value and EWMA with the quantiles of their own past errors |
+//! | `calibrate` | quantile tracking |
+//! | `ladder` | one series: rungs, losses, which one serves |
+//! | `forecaster` | all hosts, step by step |
+//! | [`score`] | losses and the table of them |
+//! | [`artifact`] | weights, scaler, configuration and scores in one versioned folder |
+
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "f64 sums become the network's f32 by design, and row counts come from checked settings"
+)]
+
+pub mod artifact;
+mod baseline;
+mod calibrate;
+pub mod config;
+mod dataset;
+pub mod error;
+mod features;
+mod forecaster;
+mod inference;
+mod ladder;
+mod model;
+mod scaler;
+pub mod score;
+mod training;
+mod window;
+
+pub use artifact::Artifact;
+pub use config::{Config, Training};
+pub use error::{ArtifactError, ConfigError, TrainError};
+pub use forecaster::{Forecaster, HostForecasts, HostWindow, Matured};
+pub use score::{Compared, Loss, ScoreRow, ScoreTable};
+pub use training::{History, train};
+pub use window::resources;

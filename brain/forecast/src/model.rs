@@ -1,0 +1,254 @@
+//! The network: an LSTM over the window, joined with window statistics, quantiles that cannot cross.
+//!
+//! B moments, R resources, F features a resource, T inputs of I values, S state, D dense, H horizons:
+//! the LSTM reads `[B, T, I]` and leaves its last state `[B, S]`, the same for every resource. State,
+//! statistics `[B, R, F]` and a bias of the resource enter a layer of D; a second one is added to it; out come
+//! `[B, R, H, 4]` numbers, and the statistics reach them on a straight path too. The first of the four is the
+//! p50, the others are steps upwards (softplus), so the quantiles rise whatever the weights are.
+//! In units: forecast = newest value + scale * output.
+
+use burn::{
+    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    nn::Linear,
+    tensor::{Device, Tensor, TensorData, activation},
+};
+use rand::{RngExt, rngs::StdRng};
+use shadow::QUANTILES;
+
+/// Sizes of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    pub(crate) resources: usize,
+    pub(crate) horizons: usize,
+    pub(crate) features: usize,
+    pub(crate) inputs: usize,
+    pub(crate) input_width: usize,
+    pub(crate) hidden: usize,
+    pub(crate) dense: usize,
+}
+
+/// One gate of the LSTM: what it takes from the input and what from the state before.
+#[derive(Module, Debug)]
+struct Gate {
+    input: Linear,
+    state: Linear,
+}
+
+/// The network's weights.
+#[derive(Module, Debug)]
+pub(crate) struct Network {
+    /// Input, forget, cell and output gate.
+    gates: Vec<Gate>,
+    from_state: Linear,
+    from_statistics: Linear,
+    /// `[resource, dense]`
+    of_resource: Param<Tensor<2>>,
+    middle: Linear,
+    out: Linear,
+    straight: Linear,
+    #[module(skip)]
+    sizes: Sizes,
+}
+
+/// What the network reads of B moments.
+#[derive(Debug, Clone)]
+pub(crate) struct Inputs {
+    /// `[B, T, I]`
+    pub(crate) sequence: Tensor<3>,
+    /// `[B * R, F]`, standardised.
+    pub(crate) statistics: Tensor<2>,
+}
+
+/// What is dropped in a training step: 0 or 1 / (1 - share), element by element.
+#[derive(Debug, Clone)]
+pub(crate) struct Masks {
+    /// `[B, S]`
+    pub(crate) state: Tensor<2>,
+    /// `[B * R, F]`
+    pub(crate) statistics: Tensor<2>,
+    /// `[B * R, D]`
+    pub(crate) dense: Tensor<2>,
+}
+
+impl Network {
+    /// Fresh weights from `random`: uniform within 1 / sqrt(inputs), as `PyTorch` does, and a first output close to
+    /// "no change" with narrow quantiles.
+    pub(crate) fn new(sizes: Sizes, random: &mut StdRng, device: &Device) -> Self {
+        let Sizes {
+            resources,
+            horizons,
+            features,
+            input_width,
+            hidden,
+            dense,
+            ..
+        } = sizes;
+        let bound = |width: usize| 1.0 / (width.max(1) as f32).sqrt();
+        let of_state = bound(hidden);
+        let mut fresh = Fresh { random, device };
+        let gates = (0..4).map(|_| Gate {
+            input: fresh.linear(input_width, hidden, of_state, true),
+            state: fresh.linear(hidden, hidden, of_state, false),
+        });
+        let gates = gates.collect();
+        let enter = bound(hidden + features + resources);
+        let (from_state, from_statistics) = (
+            fresh.linear(hidden, dense, enter, true),
+            fresh.linear(features, dense, enter, false),
+        );
+        let of_resource = Param::from_data(fresh.uniform([resources, dense], enter), device);
+        let middle = fresh.linear(dense, dense, bound(dense), true);
+        let mut out = fresh.linear(dense, horizons * 4, 0.3 * bound(dense), false);
+        let start = [0.0_f32, 0.0, -1.0, -0.5].repeat(horizons);
+        out.bias = Some(Param::from_data(TensorData::new(start, [horizons * 4]), device));
+        let straight = fresh.linear(features, horizons * 4, 0.1 * bound(features), false);
+        Self {
+            gates,
+            from_state,
+            from_statistics,
+            of_resource,
+            middle,
+            out,
+            straight,
+            sizes,
+        }
+    }
+
+    /// `[B * R * H, 4]` rising quantiles of (value - newest) / scale.
+    pub(crate) fn forward(&self, inputs: &Inputs, masks: Option<&Masks>) -> Tensor<2> {
+        let Sizes { resources, dense, .. } = self.sizes;
+        let drop = |x: Tensor<2>, mask: Option<&Tensor<2>>| match mask {
+            Some(mask) => x * mask.clone(),
+            None => x,
+        };
+        let state = drop(self.last_state(&inputs.sequence), masks.map(|masks| &masks.state));
+        let [moments, _] = state.dims();
+        let shared = self.from_state.forward(state).reshape([moments, 1, dense]);
+        let statistics = drop(inputs.statistics.clone(), masks.map(|masks| &masks.statistics));
+        let own = self
+            .from_statistics
+            .forward(statistics)
+            .reshape([moments, resources, dense]);
+        let bias = self.of_resource.val().reshape([1, resources, dense]);
+        let entered = activation::relu(own + shared + bias).reshape([moments * resources, dense]);
+        let deep = entered.clone() + activation::relu(self.middle.forward(entered));
+        let deep = drop(deep, masks.map(|masks| &masks.dense));
+        let steps = self.out.forward(deep) + self.straight.forward(inputs.statistics.clone());
+        self.rise(steps)
+    }
+
+    /// The LSTM's state after the last input: `[B, S]`.
+    fn last_state(&self, sequence: &Tensor<3>) -> Tensor<2> {
+        let [moments, inputs, width] = sequence.dims();
+        let device = sequence.device();
+        let mut state: Tensor<2> = Tensor::zeros([moments, self.sizes.hidden], &device);
+        let mut cell = state.clone();
+        let [input, forget, candidate, output] = self.gates.as_slice() else {
+            return state;
+        };
+        for step in 0..inputs {
+            let read = sequence.clone().narrow(1, step, 1).reshape([moments, width]);
+            let gate = |gate: &Gate| gate.input.forward(read.clone()) + gate.state.forward(state.clone());
+            let kept = activation::sigmoid(gate(forget)) * cell;
+            cell = kept + activation::sigmoid(gate(input)) * activation::tanh(gate(candidate));
+            state = activation::sigmoid(gate(output)) * activation::tanh(cell.clone());
+        }
+        state
+    }
+
+    /// `[B * R, H * 4]` steps to `[B * R * H, 4]` quantiles: the first as it is, the others upwards from it.
+    fn rise(&self, steps: Tensor<2>) -> Tensor<2> {
+        let [rows, _] = steps.dims();
+        let device = steps.device();
+        let steps = steps.reshape([rows * self.sizes.horizons, 4]);
+        let first: Tensor<2> = Tensor::from_floats([[1.0, 0.0, 0.0, 0.0]], &device);
+        let others: Tensor<2> = Tensor::from_floats([[0.0, 1.0, 1.0, 1.0]], &device);
+        let sum = [
+            [1.0, 1.0, 1.0, 1.0],
+            [0.0, 1.0, 1.0, 1.0],
+            [0.0, 0.0, 1.0, 1.0],
+            [0.0, 0.0, 0.0, 1.0],
+        ];
+        let up = activation::softplus(steps.clone(), 1.0) * others + steps * first;
+        up.matmul(Tensor::from_floats(sum, &device))
+    }
+
+    /// Pinball loss over all quantiles.
+    ///
+    /// `quantiles`: `[N, 4]`; `truths`: `[N, 1]`; `weights`: `[N, 1]`, 0 where there is no truth, sum above 0.
+    pub(crate) fn loss(quantiles: Tensor<2>, truths: Tensor<2>, weights: Tensor<2>, total: f32) -> Tensor<1> {
+        let device = quantiles.device();
+        let taus: Tensor<2> = Tensor::from_floats([QUANTILES], &device);
+        let error = truths - quantiles;
+        // max(tau e, (tau - 1) e) = tau e + max(-e, 0)
+        let pinball = error.clone() * taus + activation::relu(error.neg());
+        (pinball * weights).sum().div_scalar(4.0 * total)
+    }
+
+    /// All weights in a fixed order.
+    pub(crate) fn weights(&self) -> Vec<f32> {
+        let mut reader = Reader { weights: Vec::new() };
+        self.visit(&mut reader);
+        reader.weights
+    }
+
+    /// The same network with other weights, in the order of [`Network::weights`].
+    pub(crate) fn with_weights(self, weights: &[f32]) -> Self {
+        self.map(&mut Writer { weights, at: 0 })
+    }
+}
+
+/// Draws fresh weights.
+struct Fresh<'a> {
+    random: &'a mut StdRng,
+    device: &'a Device,
+}
+
+impl Fresh<'_> {
+    fn uniform<const D: usize>(&mut self, shape: [usize; D], bound: f32) -> TensorData {
+        let count = shape.iter().product();
+        let values: Vec<f32> = (0..count)
+            .map(|_| bound * (2.0 * self.random.random::<f32>() - 1.0))
+            .collect();
+        TensorData::new(values, shape)
+    }
+
+    fn linear(&mut self, width: usize, out: usize, bound: f32, bias: bool) -> Linear {
+        let weight = Param::from_data(self.uniform([width, out], bound), self.device);
+        let bias = bias.then(|| Param::from_data(self.uniform([out], bound), self.device));
+        Linear { weight, bias }
+    }
+}
+
+/// Collects weights in the module's order.
+struct Reader {
+    weights: Vec<f32>,
+}
+
+impl ModuleVisitor for Reader {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.weights.extend(param.val().into_data().iter::<f32>());
+    }
+}
+
+/// Hands weights out in the module's order.
+struct Writer<'a> {
+    weights: &'a [f32],
+    at: usize,
+}
+
+impl ModuleMapper for Writer<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let shape = param.val().dims();
+        let count: usize = shape.iter().product();
+        let Some(values) = self.weights.get(self.at..self.at + count) else {
+            return param;
+        };
+        self.at += count;
+        param.map(|old| {
+            let required = old.is_require_grad();
+            let new = Tensor::from_data(TensorData::new(values.to_vec(), shape), &old.device());
+            if required { new.require_grad() } else { new }
+        })
+    }
+}

@@ -17,6 +17,8 @@
 
 mod api;
 mod assets;
+#[cfg(test)]
+mod fixture;
 mod fleet;
 mod guard;
 mod health;
@@ -59,7 +61,7 @@ pub struct PageState {
     pub snapshot: watch::Receiver<Arc<Snapshot>>,
     /// The recent history.
     pub series: Arc<dyn SeriesSource>,
-    /// Renders the brain's own metrics, in OpenMetrics or Prometheus text.
+    /// Renders the brain's own metrics, in either text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Names besides `localhost` and addresses that a browser or scraper may reach the page by
     /// (without port, `brain.example.org`). A request that names another host is refused: see [`guard`].
@@ -147,7 +149,10 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn unknown_path(uri: Uri) -> Problem {
-    Problem::not_found(format!("there is no {}; the routes begin at / and /api/v1/", uri.path()))
+    Problem::not_found(format!(
+        "there is no {}; the routes begin at / and /api/v1/",
+        uri.path()
+    ))
 }
 
 async fn wrong_method(method: Method) -> Problem {

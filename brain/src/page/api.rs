@@ -39,7 +39,7 @@ pub(super) async fn host(
     State(shared): State<Arc<Shared>>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let host = host_name(path)?;
+    let Path(host) = path?;
     let snapshot = shared.snapshot();
     let detail = HostDetail::of(&snapshot, &host).ok_or_else(|| unknown_host(&host))?;
     Ok(Json(detail).into_response())
@@ -74,18 +74,17 @@ pub(super) async fn series(
     path: Result<Path<String>, PathRejection>,
     query: Result<Query<SeriesQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let host = host_name(path)?;
-    let Query(query) = query.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+    let Path(host) = path?;
+    let Query(query) = query?;
     let (resource, minutes) = query.check()?;
     let until_ms = shared.snapshot().time_ms;
     let since_ms = until_ms.saturating_sub(i64::from(minutes) * 60_000);
     let points = shared.page.series.series(&host, resource, since_ms);
     let points = points.ok_or_else(|| unknown_host(&host))?;
-    let unit = resource.unit();
     Ok(Json(Series {
         host,
         resource,
-        unit,
+        unit: resource.unit(),
         since_ms,
         until_ms,
         points,
@@ -114,11 +113,8 @@ fn parse_minutes(text: &str) -> Result<u32, Problem> {
     minutes.ok_or_else(|| Problem::bad_request(format!("minutes: {text:?} is no whole number from 1 to {MAX_MINUTES}")))
 }
 
-fn host_name(path: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
-    let Path(host) = path.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
-    Ok(host)
-}
-
 fn unknown_host(host: &str) -> Problem {
-    Problem::not_found(format!("no host {host:?} was ever seen; /api/v1/fleet lists those that were"))
+    Problem::not_found(format!(
+        "no host {host:?} was ever seen; /api/v1/fleet lists those that were"
+    ))
 }

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use shadow::{Resource, UnixMs};
 
-use crate::snapshot::{
-    AnomalyView, CommandView, HostView, ModelView, PoolView, ResourceView, Snapshot, Totals,
-};
+use crate::snapshot::{AnomalyView, CommandView, HostView, ModelView, PoolView, ResourceView, Snapshot, Totals};
 
 /// How many of the newest commands and anomalies of the whole cell go along.
 const NEWEST: usize = 50;
@@ -111,8 +109,18 @@ impl<'a> HostDetail<'a> {
             time_ms: snapshot.time_ms,
             host,
             pool: snapshot.pool.iter().filter(|pool| pool.host == name).collect(),
-            commands: snapshot.commands.iter().filter(|c| c.command.host == name).take(NEWEST).collect(),
-            anomalies: snapshot.anomalies.iter().filter(|a| a.host == name).take(NEWEST).collect(),
+            commands: snapshot
+                .commands
+                .iter()
+                .filter(|c| c.command.host == name)
+                .take(NEWEST)
+                .collect(),
+            anomalies: snapshot
+                .anomalies
+                .iter()
+                .filter(|a| a.host == name)
+                .take(NEWEST)
+                .collect(),
         })
     }
 }

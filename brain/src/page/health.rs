@@ -37,7 +37,6 @@ impl Pulse {
         let watched = Arc::clone(&pulse);
         tokio::spawn(async move {
             while let Some(Ok(())) = closing.run_until_cancelled(snapshot.changed()).await {
-                snapshot.mark_unchanged();
                 watched.beat();
             }
         });
@@ -83,4 +82,39 @@ pub(super) async fn healthz(State(shared): State<Arc<Shared>>) -> Response {
         hosts: snapshot.hosts.len(),
     };
     (code, Json(health)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{
+        body::Body,
+        http::{Request, header},
+    };
+    use serde_json::json;
+    use tokio::time;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::page::fixture::{Page, page, snapshot, text};
+
+    #[tokio::test(start_paused = true)]
+    async fn health_follows_the_engine() {
+        let page = page();
+        let check = async |code: StatusCode, word: &str| {
+            let (status, health) = page.json("/healthz").await;
+            assert_eq!((status, &health["status"]), (code, &json!(word)), "{health}");
+        };
+        check(StatusCode::OK, "ok").await;
+        time::sleep(Duration::from_secs(31)).await;
+        check(StatusCode::SERVICE_UNAVAILABLE, "stale").await;
+        page.engine.send_replace(Arc::new(snapshot()));
+        time::sleep(Duration::from_millis(1)).await;
+        check(StatusCode::OK, "ok").await;
+        let Page { engine, router, .. } = page;
+        drop(engine);
+        let request = Request::get("/healthz").header(header::HOST, "localhost");
+        let response = router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(text(response).await.contains("\"stopped\""));
+    }
 }

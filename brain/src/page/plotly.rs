@@ -2,7 +2,7 @@
 
 use plotly::Plot;
 
-/// The script of plotly.js. The crate hands it out in HTML script tags, followed by MathJax, which no
+/// The script of plotly.js. The crate hands it out in HTML script tags, followed by a second library that no
 /// chart here needs.
 pub(super) fn script() -> String {
     between(&Plot::offline_js_sources()).to_owned()
@@ -22,7 +22,7 @@ mod tests {
     #[test]
     fn the_first_script_is_plotly_whole() {
         let script = script();
-        assert!(script.trim_start().starts_with("/**\n* plotly.js v3."), "{:.80}", script);
+        assert!(script.trim_start().starts_with("/**\n* plotly.js v3."), "{script:.80}");
         assert!(script.len() > 1_000_000, "{} bytes", script.len());
         assert!(script.contains("window.Plotly"), "the page reads this global");
         assert!(!script.contains("MathJax.js v"), "the second library came along");

@@ -29,7 +29,8 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// Opens a stream, unless too many are open.
 pub(super) async fn events(State(shared): State<Arc<Shared>>) -> Response {
     let Ok(permit) = Arc::clone(&shared.streams).try_acquire_owned() else {
-        return Problem::unavailable(format!("{MAX_STREAMS} event streams are open already; close a page")).into_response();
+        return Problem::unavailable(format!("{MAX_STREAMS} event streams are open already; close a page"))
+            .into_response();
     };
     let closing = shared.closing.clone().cancelled_owned();
     let events = ticks(shared, permit).take_until(closing);
@@ -80,5 +81,57 @@ impl Reader {
         Event::default()
             .event(name)
             .data(format!(r#"{{"time_ms":{time_ms},"age_ms":{age_ms}}}"#))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::BodyDataStream, http::StatusCode};
+
+    use super::*;
+    use crate::page::fixture::{page, snapshot};
+
+    /// The next event of a stream that is not a comment.
+    async fn next_event(stream: &mut BodyDataStream) -> Option<String> {
+        loop {
+            let chunk = stream.next().await?.unwrap();
+            let text = String::from_utf8(chunk.to_vec()).unwrap();
+            if !text.starts_with(':') {
+                return text.lines().next().map(str::to_owned);
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_come_at_most_once_a_second_and_tell_of_silence() {
+        let page = page();
+        let mut stream = page.get("/api/v1/stream").await.into_body().into_data_stream();
+        let began = Instant::now();
+        assert_eq!(next_event(&mut stream).await.as_deref(), Some("event: tick"));
+        assert_eq!(began.elapsed(), Duration::ZERO, "a new page is told at once");
+        for _ in 0..100 {
+            page.engine.send_replace(Arc::new(snapshot()));
+        }
+        assert_eq!(next_event(&mut stream).await.as_deref(), Some("event: tick"));
+        assert_eq!(began.elapsed().as_secs(), 1, "a hundred snapshots are one event");
+        assert_eq!(next_event(&mut stream).await.as_deref(), Some("event: quiet"));
+        assert_eq!(began.elapsed().as_secs(), 7);
+        page.shared.closing.cancel();
+        assert_eq!(next_event(&mut stream).await, None);
+    }
+
+    #[tokio::test]
+    async fn streams_are_bounded_and_given_back() {
+        let page = page();
+        let mut open = Vec::new();
+        for _ in 0..MAX_STREAMS {
+            open.push(page.get("/api/v1/stream").await);
+        }
+        assert_eq!(
+            page.get("/api/v1/stream").await.status(),
+            StatusCode::SERVICE_UNAVAILABLE
+        );
+        open.pop();
+        assert_eq!(page.get("/api/v1/stream").await.status(), StatusCode::OK);
     }
 }

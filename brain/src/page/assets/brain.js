@@ -1,0 +1,80 @@
+// The brain itself: the line at the top, its model and what went through it.
+
+import {ago, el, facts, fill, keyed, setText} from "./dom.js";
+import * as format from "./format.js";
+
+const byId = (id) => document.getElementById(id);
+
+export function drawTop(fleet) {
+  const {hosts, totals} = fleet;
+  setText(byId("cell"), fleet.cell);
+  setText(byId("mode"), fleet.mode);
+  byId("mode").className = fleet.mode === "acting" ? "chip warn" : "chip";
+  const online = hosts.filter((host) => host.state === "online").length;
+  const anomalies = hosts.reduce((sum, host) => sum + host.anomalies, 0);
+  const figures = [
+    ["hosts online", `${format.count(online)} of ${format.count(hosts.length)}`],
+    ["anomalies now", format.count(anomalies)],
+    ["samples", `${format.digits(totals.samples_per_s)}/s`],
+    ["of packed doubles", packed(totals)],
+    ["model", fleet.model.state],
+  ];
+  keyed(byId("figures"), figures, ([name]) => name, ([name, text]) => el("div", {}, el("dt", {}, name), el("dd", {}, text)));
+  setText(byId("clock"), fleet.time_ms ? format.clock(fleet.time_ms) : "–");
+  byId("clock").title = fleet.time_ms ? format.moment(fleet.time_ms) : "";
+}
+
+function packed({frame_bytes: sent, packed_bytes: raw}) {
+  return raw > 0 ? format.share(sent / raw) : "–";
+}
+
+export function drawBrain(fleet) {
+  const node = byId("brain");
+  if (node.children.length === 0) {
+    fill(node, el("section.panel"), el("section.panel"));
+  }
+  const [model, totals] = node.children;
+  keyed(model, [fleet.model], () => "model", drawModel);
+  keyed(totals, [fleet.totals], () => "totals", drawTotals);
+}
+
+const TONES = {serving: "good", training: "fan", waiting: "", failed: "bad"};
+
+function drawModel(model) {
+  const tone = TONES[model.state];
+  const [last, ewma, lstm] = model.served;
+  const part = (share) => el("i", {style: {width: `${(100 * share).toFixed(1)}%`}});
+  return el("div", {},
+    el("header.line", {}, el("h2", {}, "Model"), el(tone ? `span.chip.${tone}` : "span.chip", {}, model.state)),
+    el("div.rungs", {role: "img", "aria-label": "Share of series by rung"}, part(last), part(ewma), part(lstm)),
+    facts([
+      ["served by LSTM", el("span", {style: {color: "var(--fan)"}}, format.share(lstm))],
+      ["by EWMA", el("span", {style: {color: "var(--value)"}}, format.share(ewma))],
+      ["by last value", format.share(last)],
+      ["version", model.version],
+      ["trained", model.trained_ms ? ago(model.trained_ms) : ""],
+      ["history", history(model)],
+    ]),
+    model.note ? el("p.note", {}, model.note) : null);
+}
+
+function history({rows, rows_needed: needed}) {
+  return rows < needed ? `${format.count(rows)} of ${format.count(needed)} rows` : `${format.count(rows)} rows`;
+}
+
+function drawTotals(totals) {
+  return el("div", {},
+    el("header.line", {}, el("h2", {}, "Since the start")),
+    facts([
+      ["frames", format.count(totals.frames)],
+      ["samples", format.count(totals.samples)],
+      ["on the wire", `${format.bytes(totals.frame_bytes)}, ${packed(totals)} of packed doubles`],
+      ["missing", fault(totals.missing)],
+      ["refused", fault(totals.refused)],
+      ["duplicates", format.count(totals.duplicates)],
+    ]));
+}
+
+function fault(number) {
+  return number > 0 ? el("span.warn", {}, format.count(number)) : "0";
+}

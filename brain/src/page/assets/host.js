@@ -1,0 +1,152 @@
+// Everything about the selected host.
+
+import {el, fill, keyed, setText} from "./dom.js";
+import {drawCharts} from "./charts.js";
+import {anomaly, command} from "./events.js";
+import * as format from "./format.js";
+
+const main = document.getElementById("host");
+let sections;
+let scope = "host"; // of the events: this host, or the whole cell
+
+// `fleet`: the cell's events. `detail`: a HostDetail, or null. `history`: see drawCharts.
+export function drawHost({fleet, detail, history, selected}) {
+  if (!detail) return drawNothing(fleet, selected);
+  if (!sections) build();
+  drawTitle(detail);
+  drawCharts(sections.charts, detail, history);
+  drawEvents(fleet, detail);
+  drawTables(detail);
+}
+
+function drawNothing(fleet, selected) {
+  sections = undefined;
+  const text = selected ? `No host “${selected}” was ever seen in this cell.`
+    : fleet.hosts.length === 0 ? "Waiting for the first host. It appears a few seconds after its agent reached the broker." : "Select a host.";
+  if (main.textContent !== text) fill(main, el("section.panel.note", {}, text));
+}
+
+function build() {
+  const charts = el("div.pair.charts");
+  const anomalies = el("ul.events");
+  const commands = el("ul.events");
+  sections = {
+    title: el("header.title"), charts, anomalies, commands,
+    workloads: el("div.scroll"), pool: el("div.pool"), sources: el("div.scroll"),
+    switches: [], counts: {anomalies: el("span.soft"), commands: el("span.soft")},
+  };
+  fill(main, sections.title, charts,
+    el("div.pair", {},
+      el("div.stack", {},
+        panel(["Commands ", sections.counts.commands], scopeSwitch(), commands),
+        panel("Workloads", el("span.soft", {}, "in use / reserved"), sections.workloads)),
+      el("div.stack", {},
+        panel(["Anomalies ", sections.counts.anomalies], scopeSwitch(), anomalies),
+        panel("Pool", el("span.soft", {}, "reserved of what can be given"), sections.pool),
+        panel("Sources", el("span.soft", {}, "what the agent reads"), sections.sources))));
+}
+
+function panel(title, aside, body) {
+  return el("section.panel", {}, el("header", {}, el("h2", {}, title), aside), body);
+}
+
+let redraw = () => {};
+
+// What to call when a person changed what is to be seen.
+export function listenHost(onChange) {
+  redraw = onChange;
+}
+
+function scopeSwitch() {
+  const button = (value, text) => {
+    const node = el("button", {type: "button", onclick: () => { scope = value; redraw(); }}, text);
+    sections.switches.push([node, value]);
+    return node;
+  };
+  return el("span.switch", {role: "group", "aria-label": "Show"}, button("host", "this host"), button("cell", "all hosts"));
+}
+
+function drawTitle({host, time_ms: now}) {
+  const item = {name: host.name, state: host.state, inventory: host.inventory, agent: host.agent_version,
+    interval: host.interval_ms, silent: host.state === "online" ? "" : format.age(now, host.last_sample_ms)};
+  keyed(sections.title, [item], () => "title", (host) => el("div.title", {},
+    el("h1", {}, host.name),
+    el(`span.chip.${{online: "good", stale: "warn", offline: "bad"}[host.state] ?? "soft"}`, {}, host.state),
+    host.silent ? el("span.soft", {}, `last sample ${host.silent}`) : null,
+    el("span.soft", {}, `a sample each ${format.duration(host.interval)}`),
+    el("span.soft", {}, `agent ${host.agent}`),
+    el("p.soft.inventory", {}, host.inventory)));
+}
+
+function drawEvents(fleet, detail) {
+  const {anomalies, commands} = scope === "cell" ? fleet : detail;
+  const now = detail.time_ms;
+  const place = (host) => scope === "cell" ? host : "";
+  const noticed = anomalies.map(({until_ms: until, ...item}) => ({...item, lasts: until >= now, place: place(item.host)}));
+  const asked = commands.map((item) => ({...item, place: place(item.command.host)}));
+  drawList(sections.anomalies, noticed, (item) => `${item.host}/${item.resource}/${item.since_ms}`, anomaly,
+    "None. Readings stay within what was forecast.");
+  drawList(sections.commands, asked, (item) => item.command.id, command,
+    "None yet. The brain commands when a reservation should change.");
+  setText(sections.counts.anomalies, anomalies.length ? String(anomalies.length) : "");
+  setText(sections.counts.commands, commands.length ? String(commands.length) : "");
+  for (const [node, value] of sections.switches) node.setAttribute("aria-pressed", String(scope === value));
+}
+
+const FEW = 6;
+
+// The newest few; the others on demand.
+function drawList(node, items, key, build, none) {
+  const shown = node.all ? items : items.slice(0, FEW);
+  const more = items.length - shown.length;
+  const rows = [...shown, ...(more > 0 ? [{more}] : []), ...(items.length === 0 ? [{none}] : [])];
+  keyed(node, rows, (item) => item.more ? "more" : item.none ? "none" : key(item), (item) => {
+    if (item.none) return el("li.note", {}, item.none);
+    if (!item.more) return build(item);
+    return el("li", {}, el("span.switch", {}, el("button", {type: "button", onclick: () => { node.all = true; redraw(); }}, `show ${item.more} more`)));
+  });
+}
+
+function drawTables({host, pool}) {
+  keyed(sections.workloads, [host.workloads], () => "workloads", workloads);
+  keyed(sections.sources, [host.sources], () => "sources", sources);
+  keyed(sections.pool, pool.flatMap((item) => [{...item, part: "name"}, {...item, part: "bar"}, {...item, part: "text"}]),
+    (item) => `${item.resource}/${item.part}`, poolPart);
+}
+
+function workloads(list) {
+  if (list.length === 0) return el("p.note", {}, "None is configured or found on this host.");
+  const sorted = [...list].sort((a, b) => b.criticality - a.criticality || a.name.localeCompare(b.name));
+  return grid(["workload", "class", "criticality", "CPU", "memory"], sorted.map((item) => [
+    item.name, item.class, el("span.number", {}, item.criticality),
+    pair(item.cpu_cores, item.cpu_reserved, format.digits),
+    pair(item.memory_bytes, item.memory_reserved, format.bytes)]));
+}
+
+function pair(used, reserved, write) {
+  const text = (number) => number === null ? "–" : write(number);
+  return el("span", {}, text(used), el("span.soft", {}, ` / ${text(reserved)}`));
+}
+
+const SOURCE_TONES = {works: "good", absent: "", "no permission": "warn", failed: "bad"};
+
+function sources(list) {
+  if (list.length === 0) return el("p.note", {}, "The agent has not told what it reads.");
+  return grid(["source", "state", ""], list.map((item) => [
+    item.name, el(SOURCE_TONES[item.state] ? `span.chip.${SOURCE_TONES[item.state]}` : "span.chip", {}, item.state),
+    el("span.soft", {}, item.reason)]));
+}
+
+function grid(head, rows) {
+  return el("table", {},
+    el("thead", {}, el("tr", {}, head.map((text) => el("th", {}, text)))),
+    el("tbody", {}, rows.map((cells) => el("tr", {}, cells.map((cell) => el("td", {}, cell))))));
+}
+
+function poolPart({part, resource, capacity, reserved, queued}) {
+  if (part === "name") return el("span", {}, format.NAMES[resource]);
+  const share = capacity > 0 ? Math.min(1, reserved / capacity) : 0;
+  if (part === "bar") return el("span.bar", {role: "img", "aria-label": format.share(share)}, el("i", {style: {width: `${(100 * share).toFixed(1)}%`}}));
+  return el("span.soft", {}, `${format.amount(resource, reserved)} of ${format.amount(resource, capacity)}`,
+    queued > 0 ? el("span.warn", {}, ` · ${queued} waiting`) : null);
+}

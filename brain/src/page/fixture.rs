@@ -1,0 +1,155 @@
+//! A page over two hosts for tests, called without a socket.
+
+use std::sync::{Arc, Mutex};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{HeaderMap, Request, StatusCode, header},
+    response::Response,
+};
+use serde_json::Value;
+use shadow::{Forecast, Quantiles, Resource, Rung, UnixMs};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::{MAX_STREAMS, PageState, Shared, guard::Guard, health::Pulse, router};
+use crate::snapshot::{AnomalyView, HostView, ResourceView, SeriesSource, Snapshot};
+
+/// A name that no check lets in; the page has to bear it all the same.
+pub(super) const HOSTILE: &str = "<img src=x onerror=alert(1)>";
+pub(super) const NOW_MS: UnixMs = 1_700_000_000_000;
+
+/// Knows `web-1` only, and what it was last asked for.
+#[derive(Default)]
+pub(super) struct OneHost {
+    pub(super) asked: Mutex<Option<(Resource, UnixMs)>>,
+}
+
+impl SeriesSource for OneHost {
+    fn series(&self, host: &str, resource: Resource, since_ms: UnixMs) -> Option<Vec<(UnixMs, f64)>> {
+        *self.asked.lock().unwrap() = Some((resource, since_ms));
+        (host == "web-1").then(|| vec![(NOW_MS - 20_000, 0.25), (NOW_MS - 10_000, 0.5)])
+    }
+}
+
+fn forecast(horizon_s: u32, p95: f64) -> Forecast {
+    Forecast {
+        resource: Resource::Cpu,
+        made_ms: NOW_MS,
+        horizon_s,
+        quantiles: Quantiles::from_array([0.1, 0.2, p95, 1.0]),
+        rung: Rung::Lstm,
+        skill: Some(0.2),
+        coverage: None,
+    }
+}
+
+fn host(name: &str) -> HostView {
+    let cpu = ResourceView {
+        resource: Resource::Cpu,
+        unit: "1",
+        value: Some(0.5),
+        absent: String::new(),
+        capacity: Some(1.0),
+        forecasts: vec![forecast(300, 0.6), forecast(900, 0.8)],
+    };
+    HostView {
+        name: name.to_owned(),
+        state: "online".to_owned(),
+        last_sample_ms: NOW_MS - 100,
+        resources: vec![cpu],
+        ..HostView::default()
+    }
+}
+
+fn anomaly(host: &str, until_ms: UnixMs) -> AnomalyView {
+    AnomalyView {
+        host: host.to_owned(),
+        resource: Resource::Cpu,
+        since_ms: NOW_MS - 60_000,
+        until_ms,
+        score: 4.0,
+        evidence: String::new(),
+    }
+}
+
+pub(super) fn snapshot() -> Snapshot {
+    Snapshot {
+        time_ms: NOW_MS,
+        cell: "lab".to_owned(),
+        hosts: vec![host("web-1"), host(HOSTILE)],
+        anomalies: vec![
+            anomaly("web-1", NOW_MS),
+            anomaly("web-1", NOW_MS - 1),
+            anomaly("other", NOW_MS),
+        ],
+        ..Snapshot::default()
+    }
+}
+
+pub(super) struct Page {
+    pub(super) engine: watch::Sender<Arc<Snapshot>>,
+    pub(super) series: Arc<OneHost>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) router: Router,
+}
+
+/// The page's state, and the engine's end of it.
+pub(super) fn state() -> (watch::Sender<Arc<Snapshot>>, Arc<OneHost>, PageState) {
+    let (engine, snapshot) = watch::channel(Arc::new(snapshot()));
+    let series = Arc::new(OneHost::default());
+    let state = PageState {
+        snapshot,
+        series: Arc::clone(&series) as Arc<dyn SeriesSource>,
+        metrics: Arc::new(|| "# TYPE foreshadow_up gauge\nforeshadow_up 1\n# EOF\n".to_owned()),
+        names: vec!["brain.example.org".to_owned()],
+    };
+    (engine, series, state)
+}
+
+pub(super) fn page() -> Page {
+    let (engine, series, page) = state();
+    let closing = CancellationToken::new();
+    let guard = Guard::new("127.0.0.1:8080".parse().unwrap(), &page.names);
+    let shared = Arc::new(Shared {
+        pulse: Pulse::start(page.snapshot.clone(), closing.clone()),
+        page,
+        closing,
+        streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+    });
+    let router = router(Arc::clone(&shared), guard);
+    Page {
+        engine,
+        series,
+        shared,
+        router,
+    }
+}
+
+impl Page {
+    pub(super) async fn send(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Response {
+        let request = Request::get(path).header(header::HOST, "127.0.0.1:8080");
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    pub(super) async fn json(&self, path: &str) -> (StatusCode, Value) {
+        let response = self.get(path).await;
+        let status = response.status();
+        (status, serde_json::from_str(&text(response).await).unwrap())
+    }
+}
+
+pub(super) async fn text(response: Response) -> String {
+    let body = to_bytes(response.into_body(), 1 << 24).await.unwrap();
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+pub(super) fn value<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).map_or("", |value| value.to_str().unwrap())
+}

@@ -21,6 +21,7 @@ pub(super) struct Fleet<'a> {
     totals: &'a Totals,
     commands: &'a [CommandView],
     anomalies: &'a [AnomalyView],
+    unmet: &'a [String],
 }
 
 /// One host in a line.
@@ -69,6 +70,7 @@ impl<'a> Fleet<'a> {
             totals: &snapshot.totals,
             commands: newest(&snapshot.commands),
             anomalies: newest(&snapshot.anomalies),
+            unmet: newest(&snapshot.unmet),
         }
     }
 }

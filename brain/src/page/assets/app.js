@@ -47,7 +47,9 @@ async function updateHistory({host, time_ms: now}) {
   if (fresh) return;
   const measured = host.resources.filter((view) => view.value !== null);
   const all = await Promise.all(measured.map((view) => feed.series(host.name, view.resource, HISTORY_MIN)));
-  state.history = Object.fromEntries(measured.map((view, at) => [view.resource, all[at]]));
+  // Values may be newer than the picture they are drawn with.
+  const known = (points) => points.filter(([t]) => t <= now);
+  state.history = Object.fromEntries(measured.map((view, at) => [view.resource, known(all[at])]));
   state.historyOf = host.name;
   state.historyAt = now;
 }

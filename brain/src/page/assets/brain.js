@@ -1,6 +1,6 @@
 // The brain itself: the line at the top, its model and what went through it.
 
-import {ago, el, facts, fill, keyed, setText} from "./dom.js";
+import {ago, el, facts, keyed, setText} from "./dom.js";
 import * as format from "./format.js";
 
 const byId = (id) => document.getElementById(id);
@@ -29,13 +29,16 @@ function packed({frame_bytes: sent, packed_bytes: raw}) {
 }
 
 export function drawBrain(fleet) {
-  const node = byId("brain");
-  if (node.children.length === 0) {
-    fill(node, el("section.panel"), el("section.panel"));
-  }
-  const [model, totals] = node.children;
-  keyed(model, [fleet.model], () => "model", drawModel);
-  keyed(totals, [fleet.totals], () => "totals", drawTotals);
+  const panels = [["model", fleet.model, drawModel], ["totals", fleet.totals, drawTotals]];
+  if (fleet.unmet.length > 0) panels.unshift(["unmet", fleet.unmet, drawUnmet]);
+  keyed(byId("brain"), panels.map(([name, shown]) => ({name, shown})), ({name}) => name,
+    ({name, shown}) => panels.find((panel) => panel[0] === name)[2](shown));
+}
+
+function drawUnmet(needs) {
+  return el("section.panel", {},
+    el("header", {}, el("h2", {}, "Needs that cannot be met"), el("span.chip.warn", {}, String(needs.length))),
+    el("ul.events", {}, needs.map((need) => el("li", {}, need))));
 }
 
 const TONES = {serving: "good", training: "fan", waiting: "", failed: "bad"};
@@ -44,8 +47,8 @@ function drawModel(model) {
   const tone = TONES[model.state];
   const [last, ewma, lstm] = model.served;
   const part = (share) => el("i", {style: {width: `${(100 * share).toFixed(1)}%`}});
-  return el("div", {},
-    el("header.line", {}, el("h2", {}, "Model"), el(tone ? `span.chip.${tone}` : "span.chip", {}, model.state)),
+  return el("section.panel", {},
+    el("header", {}, el("h2", {}, "Model"), el(tone ? `span.chip.${tone}` : "span.chip", {}, model.state)),
     el("div.rungs", {role: "img", "aria-label": "Share of series by rung"}, part(last), part(ewma), part(lstm)),
     facts([
       ["served by LSTM", el("span", {style: {color: "var(--fan)"}}, format.share(lstm))],
@@ -63,8 +66,8 @@ function history({rows, rows_needed: needed}) {
 }
 
 function drawTotals(totals) {
-  return el("div", {},
-    el("header.line", {}, el("h2", {}, "Since the start")),
+  return el("section.panel", {},
+    el("header", {}, el("h2", {}, "Since the start")),
     facts([
       ["frames", format.count(totals.frames)],
       ["samples", format.count(totals.samples)],

@@ -1,2 +1,46 @@
-//! m
-fn main() {}
+//! Benchmarks of foreshadow against rivals, interleaved in one run.
+//!
+//! `cargo run --release -p foreshadow-bench -- NAME [--json]`. `docs/benchmarks.md` keeps results and commands.
+
+mod codec;
+mod recording;
+mod report;
+mod rivals;
+mod timing;
+
+use std::io;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "foreshadow-bench",
+    about = "Benchmarks of foreshadow against rivals, in one run"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    bench: Bench,
+    /// Print one JSON object instead of a table.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Size and speed of frames against packed doubles, lz4 and zstd.
+    Codec(codec::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let report = match &arguments.bench {
+        Bench::Codec(codec) => codec::run(codec)?,
+    };
+    let mut out = io::stdout().lock();
+    if arguments.json {
+        report.write_json(&mut out)?;
+    } else {
+        report.write_table(&mut out)?;
+    }
+    Ok(())
+}

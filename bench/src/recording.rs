@@ -1,0 +1,181 @@
+//! Recordings of hosts: raw `/proc` counters at 100 ms, or a trace.
+
+mod metrics;
+
+use std::{
+    fs::File,
+    io::{BufReader, Read},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail, ensure};
+use csv::StringRecord;
+use flate2::read::MultiGzDecoder;
+use shadow::{Block, Catalogue, Channel, Metric, Reading, UnixMs};
+
+/// Where the project keeps its own traces.
+const OWN_TRACES: &str = "testdata/traces";
+
+/// What a host told.
+pub(crate) struct Recording {
+    /// The metrics of `samples`.
+    pub(crate) catalogue: Catalogue,
+    /// All samples.
+    pub(crate) samples: Block,
+}
+
+/// One metric and where its readings come from.
+struct Column {
+    metric: Metric,
+    field: usize,
+    /// What one unit of the field is in the metric's unit; of a counter, one unit a second.
+    factor: f64,
+    counter: bool,
+}
+
+/// Which fields of a CSV hold what.
+struct Layout {
+    clock: Clock,
+    columns: Vec<Column>,
+}
+
+/// Where the time of a row stands.
+enum Clock {
+    /// Unix seconds.
+    Trace { time: usize },
+    /// Nanoseconds. The wall clock tells only when the recording began, for it may be set meanwhile.
+    Recording { mono_ns: usize, wall_ns: usize },
+}
+
+/// Reads `path`, gzip or plain: a recording if it has the field `mono_ns`, else a trace.
+pub(crate) fn read(path: &Path) -> anyhow::Result<Recording> {
+    parse(path).with_context(|| format!("cannot use {}", path.display()))
+}
+
+/// The first trace that the project ships.
+pub(crate) fn own() -> anyhow::Result<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(OWN_TRACES);
+    let missing = || format!("no *.csv.gz in {OWN_TRACES}: name a file with --telemetry");
+    let entries = folder.read_dir().with_context(missing)?;
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let traces = paths.filter(|path| path.to_string_lossy().ends_with(".csv.gz"));
+    traces.min().with_context(missing)
+}
+
+fn parse(path: &Path) -> anyhow::Result<Recording> {
+    let mut reader = csv::Reader::from_reader(open(path)?);
+    let layout = Layout::of(reader.headers()?)?;
+    let catalogue = Catalogue::new(layout.columns.iter().map(|column| column.metric.clone()).collect());
+    let mut samples = Block::new(&catalogue);
+    let mut rows = reader.records().zip(2..).map(|(record, line)| {
+        let row = layout.row(&record?);
+        row.with_context(|| format!("line {line}"))
+    });
+    let Some(first) = rows.next().transpose()? else {
+        bail!("no rows");
+    };
+    let (start_s, unix_s) = (first.clock_s, first.unix_s);
+    let mut last = first;
+    for row in rows {
+        let row = row?;
+        ensure!(
+            row.clock_s > last.clock_s,
+            "the row after {} s is not later",
+            last.clock_s
+        );
+        let time_ms = to_unix_ms(unix_s + (row.clock_s - start_s));
+        // Rows of one millisecond become one sample: a recorder that was held up makes good for it in a burst.
+        if samples.times_ms.last() == Some(&time_ms) {
+            continue;
+        }
+        samples.push(time_ms, &layout.readings(&last, &row));
+        last = row;
+    }
+    ensure!(!samples.is_empty(), "fewer than two rows");
+    Ok(Recording { catalogue, samples })
+}
+
+fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
+    let file = BufReader::new(File::open(path)?);
+    if path.extension().is_some_and(|ending| ending == "gz") {
+        return Ok(Box::new(MultiGzDecoder::new(file)));
+    }
+    Ok(Box::new(file))
+}
+
+/// The fields of a line that are used, as numbers; an empty one is NaN.
+struct Row {
+    /// On a clock that nobody sets.
+    clock_s: f64,
+    unix_s: f64,
+    values: Vec<f64>,
+}
+
+impl Layout {
+    fn of(header: &StringRecord) -> anyhow::Result<Self> {
+        let field = |name: &str| header.iter().position(|field| field == name);
+        if let (Some(mono_ns), Some(wall_ns)) = (field("mono_ns"), field("wall_ns")) {
+            return Ok(Self {
+                clock: Clock::Recording { mono_ns, wall_ns },
+                columns: metrics::columns(field)?,
+            });
+        }
+        let Some(time) = field("time") else {
+            bail!("neither the fields mono_ns and wall_ns (recording) nor time (trace)");
+        };
+        let columns = Channel::ALL.into_iter().filter_map(|channel| {
+            Some(Column {
+                metric: shadow::metric::channel_metric(channel),
+                field: field(channel.column())?,
+                factor: 1.0,
+                counter: false,
+            })
+        });
+        Ok(Self {
+            clock: Clock::Trace { time },
+            columns: columns.collect(),
+        })
+    }
+
+    fn row(&self, record: &StringRecord) -> anyhow::Result<Row> {
+        let number = |field: usize| match record.get(field) {
+            None => bail!("field {} is not there", field + 1),
+            Some("") => Ok(f64::NAN),
+            Some(text) => text
+                .parse()
+                .with_context(|| format!("field {}: {text:?} is not a number", field + 1)),
+        };
+        let (clock_s, unix_s) = match self.clock {
+            Clock::Trace { time } => (number(time)?, number(time)?),
+            Clock::Recording { mono_ns, wall_ns } => (number(mono_ns)? / 1e9, number(wall_ns)? / 1e9),
+        };
+        let values = self.columns.iter().map(|column| number(column.field));
+        Ok(Row {
+            clock_s,
+            unix_s,
+            values: values.collect::<anyhow::Result<_>>()?,
+        })
+    }
+
+    fn readings(&self, last: &Row, row: &Row) -> Vec<Reading> {
+        let seconds = row.clock_s - last.clock_s;
+        let pairs = self.columns.iter().zip(last.values.iter().zip(&row.values));
+        let readings = pairs.map(|(column, (last, now))| {
+            let amount = if column.counter { (now - last) / seconds } else { *now };
+            if amount.is_nan() {
+                Reading::ABSENT
+            } else {
+                Reading::new(amount * column.factor)
+            }
+        });
+        readings.collect()
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "milliseconds of the unix clock have 41 bits"
+)]
+fn to_unix_ms(unix_s: f64) -> UnixMs {
+    (unix_s * 1e3).floor() as UnixMs
+}

@@ -1,0 +1,89 @@
+//! What a benchmark found, for people and for programs.
+
+use std::{
+    fs,
+    io::{self, Write},
+    thread,
+};
+
+use serde::Serialize;
+
+/// The result of one benchmark.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    name: &'static str,
+    machine: String,
+    rows: Vec<Row>,
+}
+
+/// One figure of ours beside one of a rival.
+#[derive(Debug, Serialize)]
+pub(crate) struct Row {
+    /// What was done: `H/1s`.
+    pub(crate) case: String,
+    /// What was measured.
+    pub(crate) metric: &'static str,
+    /// In which unit.
+    pub(crate) unit: &'static str,
+    /// Our figure.
+    pub(crate) ours: f64,
+    /// The rival's figure.
+    pub(crate) rival: f64,
+    /// Who the rival is.
+    pub(crate) rival_name: &'static str,
+    /// `ours / rival`: below 1 we are smaller or faster.
+    pub(crate) ratio: f64,
+}
+
+impl Report {
+    /// An empty report of this machine.
+    pub(crate) fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            machine: machine(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds a figure. Its ratio is computed here.
+    pub(crate) fn push(&mut self, row: Row) {
+        let ratio = row.ours / row.rival;
+        self.rows.push(Row { ratio, ..row });
+    }
+
+    /// The report as one line of JSON.
+    pub(crate) fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
+        serde_json::to_writer(&mut *out, self)?;
+        writeln!(out)
+    }
+
+    /// The report as a table.
+    pub(crate) fn write_table(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "{} on {}", self.name, self.machine)?;
+        writeln!(out)?;
+        writeln!(
+            out,
+            "{:<12} {:<26} {:<6} {:>10} {:>10} {:>7}  rival",
+            "case", "metric", "unit", "ours", "rival", "ratio"
+        )?;
+        for row in &self.rows {
+            writeln!(
+                out,
+                "{:<12} {:<26} {:<6} {:>10.4} {:>10.4} {:>7.3}  {}",
+                row.case, row.metric, row.unit, row.ours, row.rival, row.ratio, row.rival_name
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Processor model and number of cores.
+fn machine() -> String {
+    let cores = thread::available_parallelism().map_or(0, usize::from);
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("unknown processor", |(_, model)| model);
+    format!("{cores} x {model}, {}", std::env::consts::OS)
+}

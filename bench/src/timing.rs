@@ -1,0 +1,23 @@
+//! Times of several tasks that take turns, so that whatever else the machine does hits all of them.
+
+use std::time::Instant;
+
+/// The median over `rounds` of each task's time for one call, in nanoseconds. One round goes uncounted.
+pub(crate) fn medians_ns<const N: usize>(rounds: usize, mut tasks: [&mut dyn FnMut(); N]) -> [f64; N] {
+    let mut times = [(); N].map(|()| Vec::with_capacity(rounds));
+    for round in 0..=rounds {
+        for (task, times) in tasks.iter_mut().zip(&mut times) {
+            let start = Instant::now();
+            task();
+            if round > 0 {
+                times.push(start.elapsed().as_nanos() as f64);
+            }
+        }
+    }
+    times.map(median)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

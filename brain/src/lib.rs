@@ -1,1 +1,48 @@
-//! Placeholder.
+//! The brain of foreshadow: it takes in the shadows of a cell's hosts, keeps them, forecasts what each host
+//! will need, says what is unusual, and recommends allocations before the bottleneck.
+//!
+//! [`start`] gives a [`Handle`]. Inside, one task ([`run`]) owns one [`engine`], which takes one event at a
+//! time; every step is a plain function.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`cli`], [`config`], `handle` | how the brain is started, set and held |
+//! | `run` | the loop: bus, store, page and clock around the engine |
+//! | `engine` | the state and its steps, without a clock, a socket or a file |
+//! | `ingest` | births and frames: new, doubled, late, missing, not readable |
+//! | `fleet` | which hosts live, how stale, what their newest sample says |
+//! | `grid`, `store::memory` | readings averaged onto rows; the recent past in memory |
+//! | `store` | what is durable; SQLite, batches, retention |
+//! | `foresight`, `learning` | rows to forecasts; training in a thread of its own |
+//! | [`anomaly`] | values outside their forecast |
+//! | [`allocate`], [`policy`] | forecasts and pool to a plan; what rules it |
+//! | `dispatch`, [`feedback`] | plan to commands; outcomes to margins |
+//! | [`snapshot`], `view`, [`page`] | the picture after every tick; MQTT views; HTTP |
+//! | `metrics` | the brain's own figures |
+
+pub mod allocate;
+pub mod anomaly;
+pub mod cli;
+pub mod config;
+mod dispatch;
+mod engine;
+mod error;
+pub mod feedback;
+mod fleet;
+mod foresight;
+mod grid;
+mod handle;
+mod ingest;
+mod learning;
+mod metrics;
+pub mod page;
+pub mod policy;
+mod run;
+pub mod snapshot;
+mod store;
+mod view;
+
+pub use config::{Config, Ticks};
+pub use error::Error;
+pub use handle::{Handle, start};
+pub use store::StoreError;

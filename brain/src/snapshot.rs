@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub commands: Vec<CommandView>,
     /// Newest first, at most some hundred.
     pub anomalies: Vec<AnomalyView>,
+    /// Needs that cannot be met, in words.
+    pub unmet: Vec<String>,
     /// Counts since the brain started.
     pub totals: Totals,
 }

@@ -1,0 +1,417 @@
+//! What a person can set: `config/brain.toml` shows every key with its default.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use runtime::{Faults, Span, Validate};
+use serde::{Deserialize, Serialize};
+use shadow::check_name;
+
+/// The brain of one cell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The cell that this brain rules: a topic level.
+    pub cell: String,
+    /// First level of all topics.
+    pub prefix: String,
+    /// Where the database, the models and the lock live. Made when it is not there.
+    pub data_dir: PathBuf,
+    /// What moves the brain: not in the file, a lab sets it.
+    #[serde(skip)]
+    pub ticks: Ticks,
+    /// Where the broker listens.
+    pub broker: Broker,
+    /// Where the page listens.
+    pub page: Page,
+    /// What is taken in.
+    pub ingest: Ingest,
+    /// The grid that readings are averaged onto.
+    pub grid: Grid,
+    /// What is kept on disk, and for how long.
+    pub store: Store,
+    /// What is forecast, and when it is learnt.
+    pub forecast: Forecast,
+    /// When an unusual value is one.
+    pub anomaly: crate::anomaly::Config,
+    /// When allocations are planned.
+    pub allocate: Allocate,
+}
+
+/// What moves the brain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ticks {
+    /// One tick each second of the system's clock.
+    #[default]
+    EverySecond,
+    /// [`Handle::tick`](crate::Handle::tick) only: a lab's virtual time.
+    Manual,
+}
+
+/// Where the broker listens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Broker {
+    /// Name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// Where the page listens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Page {
+    /// Address and port; port 0 takes a free one, which the log and the handle tell.
+    pub listen: SocketAddr,
+    /// Names besides `localhost` and addresses that it may be reached by; requests that name another host
+    /// are refused.
+    pub names: Vec<String>,
+}
+
+/// What is taken in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ingest {
+    /// A sample this far ahead of the brain's clock is refused; `0s` refuses none (a lab's virtual time).
+    pub max_ahead: Span,
+    /// A host whose newest sample is older is called stale, and nothing of it is lowered.
+    pub stale_after: Span,
+    /// Further hosts are refused.
+    pub max_hosts: usize,
+}
+
+/// The grid that readings are averaged onto.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Grid {
+    /// Width of a row; also how often forecasts are made.
+    pub step: Span,
+    /// How much is kept in memory, and read back at a restart.
+    pub length: Span,
+    /// How long after its end a row is closed, so that samples under way are in it.
+    pub grace: Span,
+}
+
+/// What is kept on disk, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// How often what has come is made durable; 10 s at most.
+    pub flush_every: Span,
+    /// Frames kept in memory while the database cannot take them. Further ones are left to the agents' spools.
+    pub buffer_bytes: usize,
+    /// Frames as they came, at full rate.
+    pub keep_frames: Span,
+    /// Rows of the grid.
+    pub keep_rollup_10s: Span,
+    /// Rows of a minute.
+    pub keep_rollup_1m: Span,
+    /// Forecasts, one a minute.
+    pub keep_forecasts: Span,
+    /// Anomalies, commands, outcomes, models.
+    pub keep_events: Span,
+}
+
+/// What is forecast, and when it is learnt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Forecast {
+    /// How far ahead, each a whole number of grid steps.
+    pub horizons: Vec<Span>,
+    /// After a restart this much of the stored past is stepped through again, so that scores and
+    /// calibration do not begin anew.
+    pub warm_up: Span,
+    /// Whether an LSTM is trained at all; without it the ladder ends at the EWMA.
+    pub train: bool,
+    /// A tick waits for the training that it started: the same result at any speed (a lab).
+    pub wait: bool,
+    /// How the network is trained.
+    pub training: forecast::Training,
+}
+
+/// When allocations are planned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Allocate {
+    /// How often.
+    pub every: Span,
+    /// How long a command holds.
+    pub ttl: Span,
+    /// The policy file; without one the built-in policy rules.
+    pub policy: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            cell: "main".into(),
+            prefix: "foreshadow".into(),
+            data_dir: "data/brain".into(),
+            ticks: Ticks::default(),
+            broker: Broker::default(),
+            page: Page::default(),
+            ingest: Ingest::default(),
+            grid: Grid::default(),
+            store: Store::default(),
+            forecast: Forecast::default(),
+            anomaly: crate::anomaly::Config::default(),
+            allocate: Allocate::default(),
+        }
+    }
+}
+
+impl Default for Broker {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".into(),
+            port: 1883,
+        }
+    }
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8420)),
+            names: Vec::new(),
+        }
+    }
+}
+
+impl Default for Ingest {
+    fn default() -> Self {
+        Self {
+            max_ahead: Span::from_secs(300),
+            stale_after: Span::from_secs(20),
+            max_hosts: 2_000,
+        }
+    }
+}
+
+impl Default for Grid {
+    fn default() -> Self {
+        Self {
+            step: Span::from_secs(10),
+            length: Span::from_secs(DAY_S),
+            grace: Span::from_secs(2),
+        }
+    }
+}
+
+const DAY_S: u64 = 86_400;
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            flush_every: Span::from_secs(5),
+            buffer_bytes: 64 << 20,
+            keep_frames: Span::from_secs(2 * DAY_S),
+            keep_rollup_10s: Span::from_secs(3 * DAY_S),
+            keep_rollup_1m: Span::from_secs(90 * DAY_S),
+            keep_forecasts: Span::from_secs(3 * DAY_S),
+            keep_events: Span::from_secs(90 * DAY_S),
+        }
+    }
+}
+
+impl Default for Forecast {
+    fn default() -> Self {
+        Self {
+            horizons: [300, 600, 900].map(Span::from_secs).to_vec(),
+            warm_up: Span::from_secs(7_200),
+            train: true,
+            wait: false,
+            training: forecast::Training::default(),
+        }
+    }
+}
+
+impl Default for Allocate {
+    fn default() -> Self {
+        Self {
+            every: Span::from_secs(60),
+            ttl: Span::from_secs(300),
+            policy: None,
+        }
+    }
+}
+
+impl Allocate {
+    /// As the loop takes it.
+    pub(crate) fn timing(&self) -> crate::dispatch::Timing {
+        crate::dispatch::Timing {
+            every_ms: self.every.as_millis(),
+            ttl_ms: self.ttl.as_millis().unsigned_abs(),
+        }
+    }
+}
+
+/// The longest ring of the grid, in rows: a week at 10 s.
+const MAX_ROWS: i64 = 60_480;
+
+impl Validate for Config {
+    fn validate(&self, faults: &mut Faults) {
+        faults.check(check_name(&self.cell), "cell");
+        faults.check(bus::Topics::new(&self.prefix, "main"), "prefix");
+        let data_dir = !self.data_dir.as_os_str().is_empty();
+        faults.require(data_dir, "data_dir", "must name a folder");
+        faults.within("broker", |faults| {
+            faults.require(!self.broker.host.is_empty(), "host", "must name the broker's host");
+            faults.require(self.broker.port != 0, "port", "must be the broker's port, 1 to 65535");
+        });
+        faults.within("ingest", |faults| self.ingest.validate(faults));
+        faults.within("grid", |faults| self.grid.validate(faults));
+        faults.within("store", |faults| self.store.validate(faults));
+        faults.within("forecast", |faults| self.validate_forecast(faults));
+        faults.within("anomaly", |faults| {
+            let rate = self.anomaly.false_alarms_per_week;
+            let sound = rate > 0.0 && rate <= 1_000.0;
+            faults.require(sound, "false_alarms_per_week", "must be above 0 and at most 1000");
+        });
+        faults.within("allocate", |faults| {
+            let Allocate { every, ttl, .. } = self.allocate;
+            between(faults, "every", every, 1, 3_600);
+            faults.require(ttl >= every, "ttl", "must not be shorter than allocate.every");
+            between(faults, "ttl", ttl, 1, DAY_S);
+        });
+    }
+}
+
+impl Ingest {
+    fn validate(&self, faults: &mut Faults) {
+        between(faults, "stale_after", self.stale_after, 1, DAY_S);
+        faults.require(self.max_hosts > 0, "max_hosts", "must be at least 1");
+    }
+}
+
+impl Grid {
+    fn validate(&self, faults: &mut Faults) {
+        between(faults, "step", self.step, 1, 3_600);
+        between(faults, "grace", self.grace, 0, 60);
+        let whole = self.step.as_millis() % 1_000 == 0;
+        faults.require(whole, "step", "must be a whole number of seconds");
+        let rows = self.length.as_millis() / self.step.as_millis().max(1);
+        let sound = (1..=MAX_ROWS).contains(&rows);
+        faults.require(
+            sound,
+            "length",
+            format!("must hold 1 to {MAX_ROWS} steps; it holds {rows}"),
+        );
+    }
+
+    /// Width of a row in milliseconds, at least 1.
+    pub(crate) fn step_ms(&self) -> i64 {
+        self.step.as_millis().max(1)
+    }
+
+    /// How many rows are kept in memory, at least 1.
+    pub(crate) fn rows(&self) -> usize {
+        usize::try_from(self.length.as_millis() / self.step_ms()).map_or(1, |rows| rows.max(1))
+    }
+}
+
+impl Store {
+    fn validate(&self, faults: &mut Faults) {
+        let flush = self.flush_every.as_millis();
+        let sound = (10..=10_000).contains(&flush);
+        faults.require(sound, "flush_every", "must be 10ms to 10s");
+        let buffer = self.buffer_bytes >= 1 << 20;
+        faults.require(buffer, "buffer_bytes", "must be at least 1048576");
+        for (key, span) in [
+            ("keep_frames", self.keep_frames),
+            ("keep_rollup_10s", self.keep_rollup_10s),
+            ("keep_rollup_1m", self.keep_rollup_1m),
+            ("keep_forecasts", self.keep_forecasts),
+            ("keep_events", self.keep_events),
+        ] {
+            between(faults, key, span, 60, 10 * 366 * DAY_S);
+        }
+    }
+}
+
+impl Config {
+    fn validate_forecast(&self, faults: &mut Faults) {
+        between(faults, "warm_up", self.forecast.warm_up, 0, DAY_S);
+        if let Err(error) = self.forecaster().validate() {
+            for fault in error.faults {
+                faults.add("", fault);
+            }
+        }
+    }
+
+    /// What the forecaster is asked for.
+    pub(crate) fn forecaster(&self) -> forecast::Config {
+        let seconds = |span: &Span| u32::try_from(span.as_secs()).unwrap_or(u32::MAX);
+        forecast::Config {
+            step_s: seconds(&self.grid.step),
+            horizons_s: self.forecast.horizons.iter().map(seconds).collect(),
+            window_s: None,
+            training: self.forecast.training.clone(),
+        }
+    }
+}
+
+fn between(faults: &mut Faults, key: &str, span: Span, least_s: u64, most_s: u64) {
+    let (least, most) = (Span::from_secs(least_s), Span::from_secs(most_s));
+    let sound = span >= least && span <= most;
+    faults.require(sound, key, format!("must be {least} to {most}; it is {span}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../config/brain.toml");
+
+    #[test]
+    fn the_example_shows_every_key_with_its_default() {
+        let read: Config = runtime::config::parse(EXAMPLE, "brain.toml").unwrap();
+        assert_eq!(read, Config::default());
+        let shown: toml::Table = EXAMPLE.parse().unwrap();
+        let whole = toml::Table::try_from(Config::default()).unwrap();
+        for (section, keys) in &whole {
+            for key in keys.as_table().into_iter().flat_map(toml::Table::keys) {
+                assert!(
+                    shown[section].get(key).is_some(),
+                    "{section}.{key} is not in config/brain.toml"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once() {
+        let text = r#"
+            cell = "a/b"
+            prefix = "+"
+            [grid]
+            step = "7s"
+            grace = "2m"
+            [store]
+            flush_every = "1m"
+            buffer_bytes = 5
+            [forecast]
+            horizons = ["5m", "1m"]
+            [anomaly]
+            false_alarms_per_week = 0.0
+            [allocate]
+            every = "10m"
+        "#;
+        let told = runtime::config::parse::<Config>(text, "brain.toml")
+            .unwrap_err()
+            .to_string();
+        for key in [
+            "cell",
+            "prefix",
+            "grid.grace",
+            "store.flush_every",
+            "store.buffer_bytes",
+            "forecast",
+            "allocate.ttl",
+        ] {
+            assert!(told.contains(key), "{key} is not in:\n{told}");
+        }
+        assert!(told.contains("not a multiple of step_s = 7"), "{told}");
+        assert!(runtime::config::parse::<Config>("ticks = \"Manual\"", "x").is_err());
+    }
+}

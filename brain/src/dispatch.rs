@@ -1,0 +1,312 @@
+//! From a plan to commands, and from outcomes to what the next plan rests on.
+//!
+//! A command is fenced: its issuer epoch is larger than that of every brain before, kept in the store, and its
+//! sequence rises by host. Answers are matched by id; one of another host, or the same one twice, is left out.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use shadow::{Change, Command, Outcome, Resource, UnixMs, wire::MAX_CHANGES};
+
+use crate::{
+    allocate::{self, HOST_WORKLOAD, HostInput, Inputs, Key, State},
+    feedback::Feedback,
+    policy::Policy,
+    snapshot::{CommandView, PoolView},
+};
+
+/// The most commands that are remembered, to be shown and to be answered.
+const MAX_SENT: usize = 300;
+
+/// When plans are made, and how long their commands hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timing {
+    /// Between two rounds.
+    pub(crate) every_ms: i64,
+    /// How long a command holds.
+    pub(crate) ttl_ms: u64,
+}
+
+/// The allocation loop's memory.
+#[derive(Debug)]
+pub(crate) struct Dispatch {
+    policy: Policy,
+    timing: Timing,
+    issuer_epoch: u64,
+    started_ms: UnixMs,
+    last_ms: Option<UnixMs>,
+    state: State,
+    feedback: Feedback,
+    sequences: BTreeMap<String, u64>,
+    /// Oldest first.
+    sent: VecDeque<CommandView>,
+    pool: Vec<PoolView>,
+    unmet: Vec<String>,
+}
+
+/// What an answer was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Of a command that is remembered, and new.
+    Taken,
+    /// It came before.
+    Repeated,
+    /// Of no command of this host that is remembered.
+    Unknown,
+}
+
+impl Dispatch {
+    /// Nothing is reserved and nothing was sent.
+    pub(crate) fn new(policy: Policy, timing: Timing, issuer_epoch: u64, started_ms: UnixMs) -> Self {
+        Self {
+            policy,
+            timing,
+            issuer_epoch,
+            started_ms,
+            last_ms: None,
+            state: State::default(),
+            feedback: Feedback::default(),
+            sequences: BTreeMap::new(),
+            sent: VecDeque::new(),
+            pool: Vec::new(),
+            unmet: Vec::new(),
+        }
+    }
+
+    /// Puts back what was known before a restart.
+    pub(crate) fn restore(&mut self, state: State, feedback: Feedback, sent: Vec<(Command, Option<Outcome>)>) {
+        self.state = state;
+        self.feedback = feedback;
+        self.sent = sent
+            .into_iter()
+            .map(|(command, outcome)| CommandView { command, outcome })
+            .collect();
+        self.forget_old();
+    }
+
+    /// Whether it is time for a round.
+    pub(crate) fn is_due(&self, now_ms: UnixMs) -> bool {
+        self.last_ms
+            .is_none_or(|last_ms| now_ms.saturating_sub(last_ms) >= self.timing.every_ms)
+    }
+
+    /// Makes a plan and the commands that carry it out.
+    pub(crate) fn round(&mut self, now_ms: UnixMs, hosts: &BTreeMap<String, HostInput>) -> Vec<Command> {
+        self.last_ms = Some(now_ms);
+        let plan = allocate::plan(&Inputs {
+            now_ms,
+            started_ms: self.started_ms,
+            policy: &self.policy,
+            feedback: &self.feedback,
+            state: &self.state,
+            hosts,
+        });
+        self.state = plan.state;
+        self.pool = plan.pool.iter().filter_map(pool_view).collect();
+        self.unmet = plan.unmet.into_iter().map(|unmet| unmet.text).collect();
+        let mut commands = Vec::new();
+        for (host, changes) in plan.changes {
+            for changes in changes.chunks(MAX_CHANGES) {
+                commands.push(self.command(now_ms, &host, changes.to_vec()));
+            }
+        }
+        for command in &commands {
+            self.sent.push_back(CommandView {
+                command: command.clone(),
+                outcome: None,
+            });
+        }
+        self.forget_old();
+        commands
+    }
+
+    fn command(&mut self, now_ms: UnixMs, host: &str, changes: Vec<Change>) -> Command {
+        let sequence = self.sequences.entry(host.to_owned()).or_insert(0);
+        *sequence += 1;
+        Command {
+            id: format!("{}-{host}-{sequence}", self.issuer_epoch),
+            host: host.to_owned(),
+            issuer_epoch: self.issuer_epoch,
+            sequence: *sequence,
+            issued_ms: now_ms,
+            ttl_ms: self.timing.ttl_ms,
+            dry_run: true,
+            changes,
+        }
+    }
+
+    fn forget_old(&mut self) {
+        let old = self.sent.len().saturating_sub(MAX_SENT);
+        self.sent.drain(..old);
+    }
+
+    /// Takes in what an agent of `host` answered.
+    pub(crate) fn outcome(&mut self, host: &str, outcome: &Outcome) -> Answer {
+        let mut sent = self.sent.iter_mut().rev();
+        let Some(view) = sent.find(|view| view.command.id == outcome.command_id && view.command.host == host) else {
+            return Answer::Unknown;
+        };
+        // A later state, such as expired after applied, is news; the same one again is not.
+        if view.outcome.as_ref().is_some_and(|known| known.state == outcome.state) {
+            return Answer::Repeated;
+        }
+        view.outcome = Some(outcome.clone());
+        self.state.settle(&view.command, outcome);
+        self.feedback.outcome(&view.command, outcome);
+        Answer::Taken
+    }
+
+    /// Compares what is used with what is reserved, once a row of the grid.
+    pub(crate) fn usage(&mut self, time_ms: UnixMs, hosts: &BTreeMap<String, HostInput>) {
+        for (key, reservation) in self.state.reservations() {
+            if let Some(used) = hosts.get(&key.host).and_then(|host| used(host, key)) {
+                self.feedback.usage(time_ms, key, used, reservation.amount);
+            }
+        }
+    }
+
+    /// What is reserved, in cores, bytes, bytes/s or watts.
+    pub(crate) fn reserved(&self, host: &str, workload: &str, resource: Resource) -> Option<f64> {
+        self.state
+            .reservation(host, workload, resource)
+            .map(|reservation| reservation.amount)
+    }
+
+    /// What outcomes and use have taught, and what is reserved: to be stored.
+    pub(crate) const fn memory(&self) -> (&State, &Feedback) {
+        (&self.state, &self.feedback)
+    }
+
+    /// Commands, newest first.
+    pub(crate) fn sent(&self) -> impl Iterator<Item = &CommandView> {
+        self.sent.iter().rev()
+    }
+
+    /// What hosts have, hold and lack.
+    pub(crate) fn pool(&self) -> &[PoolView] {
+        &self.pool
+    }
+
+    /// Needs that cannot be met, in words.
+    pub(crate) fn unmet(&self) -> &[String] {
+        &self.unmet
+    }
+}
+
+fn pool_view(account: &allocate::Account) -> Option<PoolView> {
+    Some(PoolView {
+        host: account.host.clone()?,
+        resource: account.resource,
+        capacity: account.capacity,
+        reserved: account.reserved,
+        free: account.free(),
+        queued: account.queued,
+    })
+}
+
+/// What the holder of a reservation uses of it, in the reservation's unit.
+fn used(host: &HostInput, key: &Key) -> Option<f64> {
+    if key.workload == HOST_WORKLOAD && !matches!(key.resource, Resource::Cpu | Resource::Memory) {
+        return host.present.get(key.resource.index()).copied().flatten();
+    }
+    let workload = host.workloads.get(&key.workload)?;
+    match key.resource {
+        Resource::Cpu => workload.cpu_cores,
+        Resource::Memory => workload.memory_bytes,
+        Resource::Network | Resource::Disk | Resource::Power => None,
+    }
+}
+
+/// An issuer epoch that is larger than the last one: the unix clock in microseconds where it can be.
+pub(crate) fn next_issuer_epoch(now_ms: UnixMs, last: Option<u64>) -> u64 {
+    let now = u64::try_from(now_ms).unwrap_or(0).saturating_mul(1_000);
+    last.map_or(now, |last| now.max(last.saturating_add(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use shadow::{Capacity, Forecast, OutcomeState, Quantiles, Rung};
+
+    use super::*;
+    use crate::allocate::WorkloadInput;
+
+    fn dispatch() -> Dispatch {
+        let timing = Timing {
+            every_ms: 60_000,
+            ttl_ms: 300_000,
+        };
+        Dispatch::new(Policy::built_in(), timing, 7, 0)
+    }
+
+    fn hosts() -> BTreeMap<String, HostInput> {
+        let forecast = |horizon_s| Forecast {
+            resource: Resource::Cpu,
+            made_ms: 3_600_000,
+            horizon_s,
+            quantiles: Quantiles::from_array([0.5, 0.55, 0.6, 0.65]),
+            rung: Rung::Ewma,
+            skill: Some(0.2),
+            coverage: Some(0.95),
+        };
+        let web = WorkloadInput {
+            criticality: 50,
+            class: "default".into(),
+            cpu_cores: Some(1.0),
+            memory_bytes: None,
+        };
+        let host = HostInput {
+            capacity: Capacity {
+                cpu_cores: Some(4.0),
+                ..Capacity::default()
+            },
+            present: [Some(0.5), None, None, None, None],
+            age_ms: Some(500),
+            history_ms: 3_600_000,
+            forecasts: [300, 600, 900].map(forecast).to_vec(),
+            workloads: BTreeMap::from([("web".to_owned(), web)]),
+        };
+        BTreeMap::from([("a".to_owned(), host)])
+    }
+
+    #[test]
+    fn a_plan_becomes_fenced_commands_and_answers_settle_it() {
+        let mut dispatch = dispatch();
+        assert!(dispatch.is_due(3_600_000));
+        let commands = dispatch.round(3_600_000, &hosts());
+        let [command] = commands.as_slice() else {
+            panic!("{commands:?}")
+        };
+        assert_eq!(
+            (command.id.as_str(), command.sequence, command.dry_run),
+            ("7-a-1", 1, true)
+        );
+        let asked = dispatch.reserved("a", "web", Resource::Cpu);
+        assert!(asked.is_some_and(|cores| cores > 1.0), "{asked:?}");
+        assert!(!dispatch.is_due(3_659_999) && dispatch.is_due(3_660_000));
+
+        let mut answer = Outcome {
+            command_id: command.id.clone(),
+            state: OutcomeState::Refused,
+            reason: "floor".into(),
+            time_ms: 3_600_100,
+            changes: Vec::new(),
+        };
+        assert_eq!(dispatch.outcome("b", &answer), Answer::Unknown, "another host's answer");
+        assert_eq!(dispatch.outcome("a", &answer), Answer::Taken);
+        assert_eq!(dispatch.outcome("a", &answer), Answer::Repeated);
+        assert_eq!(
+            dispatch.reserved("a", "web", Resource::Cpu),
+            None,
+            "what was refused is not held"
+        );
+        answer.command_id = "7-a-99".into();
+        assert_eq!(dispatch.outcome("a", &answer), Answer::Unknown);
+    }
+
+    #[test]
+    fn issuer_epochs_rise_even_when_the_clock_does_not() {
+        assert_eq!(next_issuer_epoch(5, None), 5_000);
+        assert_eq!(next_issuer_epoch(5, Some(4_000)), 5_000);
+        assert_eq!(next_issuer_epoch(5, Some(9_000)), 9_001);
+        assert_eq!(next_issuer_epoch(-5, Some(0)), 1);
+    }
+}

@@ -1,0 +1,480 @@
+//! The brain's state and its steps. One event at a time goes in, and what is to be told comes out.
+//!
+//! Nothing here waits, and nothing here asks a clock: every event carries or is given its time, maps are
+//! ordered, so the same events always give the same forecasts, plans and views. [`crate::run`] strings the
+//! steps together with the bus, the store and the page.
+//!
+//! ```text
+//! Message -> ingest -> hot store + batch          Tick -> close rows -> forecast -> anomalies
+//! Flush   -> batch sealed and handed over              -> training, if due
+//! Flushed -> watermarks                                -> allocation, if due -> commands
+//! Trained -> model adopted                             -> snapshot
+//! ```
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use bus::{Kind, Qos, Topics};
+use bytes::Bytes;
+use runtime::{LogLimit, Metrics};
+use shadow::{Frame, UnixMs, Vantage};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    Config, Error,
+    dispatch::{Answer, Dispatch},
+    fleet::Fleet,
+    foresight::Foresight,
+    ingest::{Ingest, Limits, Refusal, Taken, Verdict},
+    learning::{Learning, Trained},
+    metrics::Figures,
+    policy::Policy,
+    snapshot::Snapshot,
+    store::{Batch, Stream, flush::Flushed, memory::HotStore, meta},
+    view::Views,
+};
+
+mod picture;
+mod restore;
+mod round;
+#[cfg(test)]
+mod tests;
+
+/// Everything that can happen to the brain.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The bus is there, gone, or has a message.
+    Bus(bus::Event),
+    /// Time has passed; `done` is told when all that follows from it is done.
+    Tick {
+        /// The present.
+        time_ms: UnixMs,
+        /// Whoever waits.
+        done: Option<oneshot::Sender<()>>,
+    },
+    /// It is time to hand over what has come.
+    Flush,
+    /// It is time to publish views.
+    Publish,
+    /// The store tells.
+    Flushed(Flushed),
+    /// A training has ended.
+    Trained(Box<Trained>),
+    /// Somebody asks for the scores.
+    Scores(oneshot::Sender<forecast::ScoreTable>),
+}
+
+/// A message for the bus.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Publication {
+    /// Where.
+    pub(crate) topic: String,
+    /// What.
+    pub(crate) payload: Bytes,
+    /// How sure.
+    pub(crate) qos: Qos,
+    /// Whether the broker keeps it.
+    pub(crate) retain: bool,
+}
+
+/// The brain, without its edges.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    config: Config,
+    topics: Topics,
+    figures: Figures,
+    ingest: Ingest,
+    fleet: Fleet,
+    hot: Arc<HotStore>,
+    foresight: Foresight,
+    learning: Learning,
+    dispatch: Dispatch,
+    batch: Batch,
+    /// Bytes of frames in the batch and in the one under way.
+    buffered: usize,
+    /// Watermarks and commands, oldest first.
+    outbox: Vec<Publication>,
+    views: Views,
+    connected: bool,
+    /// Messages refused.
+    refused: u64,
+    /// Number of the first row of the grid that is not closed.
+    open: i64,
+    /// Number of the first row ever.
+    first_row: i64,
+    now_ms: UnixMs,
+    started_ms: UnixMs,
+    /// Whoever waits for a tick whose training is under way.
+    waiting: Vec<oneshot::Sender<()>>,
+    pace: Pace,
+    snapshot: Arc<Snapshot>,
+}
+
+/// Samples a second lately.
+#[derive(Debug, Default)]
+struct Pace {
+    counted: u64,
+    per_s: f64,
+}
+
+/// What an engine is made with.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) policy: Policy,
+    pub(crate) metrics: Metrics,
+    pub(crate) now_ms: UnixMs,
+    pub(crate) models: PathBuf,
+    pub(crate) trained: mpsc::Sender<Trained>,
+    /// From [`crate::dispatch::next_issuer_epoch`].
+    pub(crate) issuer_epoch: u64,
+}
+
+impl Engine {
+    /// A brain that knows nothing yet.
+    ///
+    /// # Errors
+    /// When the configuration is refused by the bus or the forecaster.
+    pub(crate) fn new(parts: Parts) -> Result<Self, Error> {
+        let Parts { config, now_ms, .. } = parts;
+        let topics = Topics::new(&config.prefix, &config.cell).map_err(|error| Error::Bus(error.to_string()))?;
+        let step_ms = config.grid.step_ms();
+        let limits = Limits {
+            max_ahead_ms: (!config.ingest.max_ahead.is_zero()).then(|| config.ingest.max_ahead.as_millis()),
+            max_hosts: config.ingest.max_hosts,
+        };
+        let foresight = Foresight::new(config.forecaster(), config.anomaly.clone());
+        let foresight = foresight.map_err(|error| Error::Forecast(error.to_string()))?;
+        let learning = Learning::new(config.forecaster(), config.forecast.train, parts.models, parts.trained);
+        let mut batch = Batch::default();
+        batch.meta.insert(meta::ISSUER_EPOCH, parts.issuer_epoch.to_string());
+        Ok(Self {
+            dispatch: Dispatch::new(parts.policy, config.allocate.timing(), parts.issuer_epoch, now_ms),
+            figures: Figures::new(&parts.metrics),
+            hot: Arc::new(HotStore::new(step_ms, config.grid.rows())),
+            ingest: Ingest::new(limits),
+            fleet: Fleet::default(),
+            buffered: 0,
+            outbox: Vec::new(),
+            views: Views::default(),
+            connected: false,
+            refused: 0,
+            open: now_ms.div_euclid(step_ms),
+            first_row: i64::MAX,
+            started_ms: now_ms,
+            waiting: Vec::new(),
+            pace: Pace::default(),
+            snapshot: Arc::default(),
+            now_ms,
+            batch,
+            topics,
+            foresight,
+            learning,
+            config,
+        })
+    }
+
+    /// Takes one step, at `now_ms` of the brain's clock.
+    pub(crate) fn handle(&mut self, event: Event, now_ms: UnixMs, monotonic_ns: u64) {
+        match event {
+            Event::Bus(bus::Event::Connected) => self.connected(),
+            Event::Bus(bus::Event::Disconnected { reason }) => self.disconnected(&reason),
+            Event::Bus(bus::Event::Message { topic, payload, .. }) => {
+                self.message(&topic, payload, now_ms, monotonic_ns);
+            }
+            Event::Tick { time_ms, done } => {
+                self.tick(time_ms, monotonic_ns);
+                self.waiting.extend(done);
+            }
+            Event::Flushed(flushed) => self.flushed(flushed),
+            Event::Trained(trained) => self.trained(*trained),
+            // Nobody waits any more when this fails.
+            Event::Scores(ask) => drop(ask.send(self.foresight.scores())),
+            // What is due here needs the edges: see `seal` and `publish_views`.
+            Event::Flush | Event::Publish => {}
+        }
+        if !(self.config.forecast.wait && self.learning.is_running()) {
+            // Whoever no longer waits need not be told.
+            self.waiting
+                .drain(..)
+                .for_each(|done| done.send(()).unwrap_or_default());
+        }
+    }
+
+    fn connected(&mut self) {
+        tracing::info!("connected to the broker");
+        self.connected = true;
+        // A broker that was restarted may have lost what it retained.
+        self.views.forget();
+        self.ingest.retell();
+        self.outbox.push(self.status("online"));
+        self.tell_watermarks();
+    }
+
+    fn disconnected(&mut self, reason: &str) {
+        tracing::warn!(reason, "the broker is away");
+        self.connected = false;
+        self.figures.disconnects.inc();
+    }
+
+    /// What the brain tells of itself: `online` or `offline`.
+    pub(crate) fn status(&self, state: &str) -> Publication {
+        status(&self.topics, state, self.started_ms)
+    }
+
+    fn message(&mut self, topic: &str, payload: Bytes, now_ms: UnixMs, monotonic_ns: u64) {
+        let address = match self.topics.parse(topic) {
+            Ok(address) => address,
+            Err(error) => return self.refuse("topic", &error, topic, monotonic_ns),
+        };
+        let stream = |vantage| Stream {
+            host: address.host.as_str().into(),
+            vantage,
+        };
+        let refusal = match address.kind {
+            Kind::Birth(vantage) => self.birth(&stream(vantage), &payload, now_ms).err(),
+            Kind::Delta(vantage) => self.delta(&stream(vantage), payload, now_ms).err(),
+            Kind::Outcome(_) => return self.outcome(&address.host, &payload, topic, monotonic_ns),
+            Kind::Status(vantage) => return self.agent_status(&address.host, vantage, &payload, topic, monotonic_ns),
+            // Its own words, and diagnostics that a later version reads.
+            Kind::Event(_) | Kind::Watermark(_) | Kind::Command(_) | Kind::View(_) => return,
+        };
+        if let Some(refusal) = refusal {
+            self.refuse(refusal.label(), &refusal, topic, monotonic_ns);
+        }
+    }
+
+    fn refuse(&mut self, label: &'static str, reason: &dyn std::fmt::Display, topic: &str, monotonic_ns: u64) {
+        static LIMIT: LogLimit = LogLimit::new(Duration::from_secs(10));
+        self.refused += 1;
+        self.figures.refused.with(label).inc();
+        if let Some(suppressed) = LIMIT.pass(monotonic_ns) {
+            let topic: String = topic.chars().take(200).collect();
+            tracing::warn!(topic, %reason, suppressed, "message refused");
+        }
+    }
+
+    fn birth(&mut self, stream: &Stream, payload: &[u8], now_ms: UnixMs) -> Result<(), Refusal> {
+        let Some(born) = self.ingest.birth(now_ms, stream, payload)? else {
+            return Ok(());
+        };
+        self.figures.births.inc();
+        tracing::info!(host = &*stream.host, vantage = %stream.vantage, epoch = born.birth.epoch, "birth");
+        if born.newest {
+            self.fleet.birth(stream, &born.birth);
+        }
+        self.batch.births.push((stream.clone(), born.birth));
+        for frame in born.held {
+            self.frame(stream, frame, now_ms)?;
+        }
+        self.tell_watermarks();
+        Ok(())
+    }
+
+    fn delta(&mut self, stream: &Stream, payload: Bytes, now_ms: UnixMs) -> Result<(), Refusal> {
+        let frame = shadow::wire::decode_frame(payload)?;
+        self.frame(stream, frame, now_ms)
+    }
+
+    fn frame(&mut self, stream: &Stream, frame: Frame, now_ms: UnixMs) -> Result<(), Refusal> {
+        // What the store cannot keep up with is left to the agents, who hold it until a watermark covers it.
+        if self.buffered >= self.config.store.buffer_bytes {
+            self.figures.overflow.inc();
+            return Ok(());
+        }
+        match self.ingest.frame(now_ms, stream, frame)? {
+            Verdict::Taken(taken) => self.take(*taken),
+            Verdict::Duplicate => self.figures.duplicates.inc(),
+            Verdict::Held => self.figures.held.inc(),
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, taken: Taken) {
+        let Taken {
+            stream,
+            frame,
+            readings,
+            metrics,
+        } = taken;
+        let added = self.hot.add(&stream.host, &readings, self.open);
+        if added.late {
+            self.figures.late.inc();
+        }
+        if added.dropped {
+            self.figures.dropped.inc();
+        }
+        self.fleet.samples(&stream, &readings);
+        let samples = u64::from(frame.samples);
+        self.figures.frames.inc();
+        self.figures.samples.add(samples);
+        self.figures.frame_bytes.add(frame.body.len() as u64);
+        // A packed double is 8 bytes; a sample has its time and length besides.
+        self.figures.packed_bytes.add(samples * (8 * metrics as u64 + 9));
+        if let Some(&(newest_ms, _)) = readings.times.last() {
+            let known = self.batch.hosts.entry(Arc::clone(&stream.host)).or_insert(newest_ms);
+            *known = newest_ms.max(*known);
+        }
+        self.buffered += frame.body.len();
+        self.batch.frames.push((stream, frame));
+    }
+
+    fn outcome(&mut self, host: &str, payload: &[u8], topic: &str, monotonic_ns: u64) {
+        let outcome = match shadow::wire::decode_outcome(payload) {
+            Ok(outcome) => outcome,
+            Err(error) => return self.refuse("message", &error, topic, monotonic_ns),
+        };
+        match self.dispatch.outcome(host, &outcome) {
+            Answer::Taken => {
+                self.figures.outcomes.with(outcome.state.as_str()).inc();
+                self.batch.outcomes.push(outcome);
+            }
+            Answer::Repeated => {}
+            Answer::Unknown => self.refuse("outcome", &"no command of this host has this id", topic, monotonic_ns),
+        }
+    }
+
+    fn agent_status(&mut self, host: &str, vantage: Vantage, payload: &[u8], topic: &str, monotonic_ns: u64) {
+        if !self.fleet.status(host, vantage, payload) {
+            self.refuse("status", &"no JSON with a field `state`", topic, monotonic_ns);
+        }
+    }
+
+    fn trained(&mut self, trained: Trained) {
+        let Some((artifact, row)) = self.learning.finish(trained) else {
+            return self.figures.trainings_failed.inc();
+        };
+        self.figures.trainings.inc();
+        tracing::info!(
+            version = row.version,
+            took_ms = row.took_ms,
+            note = row.note,
+            "model trained"
+        );
+        if let Err(error) = self.foresight.adopt(&artifact) {
+            return self.learning.rejected(error.to_string());
+        }
+        self.batch.models.push(row);
+        self.remember_model();
+    }
+
+    fn flushed(&mut self, flushed: Flushed) {
+        match flushed {
+            Flushed::Written(batch) => {
+                self.figures.flushes.inc();
+                self.committed(&batch);
+            }
+            Flushed::Retrying(reason) => {
+                self.figures.flush_retries.inc();
+                tracing::warn!(
+                    reason,
+                    "the store is busy; nothing is lost, agents hold what is not durable"
+                );
+            }
+        }
+    }
+
+    /// A batch is durable: only now do watermarks cover its frames.
+    pub(crate) fn committed(&mut self, batch: &Batch) {
+        let bytes: usize = batch.frames.iter().map(|(_, frame)| frame.body.len()).sum();
+        self.buffered = self.buffered.saturating_sub(bytes);
+        self.ingest.committed(&batch.watermarks);
+        self.tell_watermarks();
+    }
+
+    /// Everything that came since the last batch, to be made durable.
+    pub(crate) fn seal(&mut self) -> Batch {
+        self.close_rows();
+        self.batch.watermarks = self.ingest.seal();
+        std::mem::take(&mut self.batch)
+    }
+
+    fn tell_watermarks(&mut self) {
+        for (stream, watermark) in self.ingest.watermarks() {
+            self.outbox.push(Publication {
+                topic: self.topics.watermark(&stream.host, stream.vantage),
+                payload: shadow::wire::encode_watermark(&watermark).into(),
+                qos: Qos::AtLeastOnce,
+                retain: true,
+            });
+        }
+    }
+
+    /// Watermarks and commands that wait for the bus. While it is away they wait only as long as they are few:
+    /// a watermark is told anew at the next connection.
+    pub(crate) fn take_outbox(&mut self) -> Vec<Publication> {
+        std::mem::take(&mut self.outbox)
+    }
+
+    /// The views that have changed; none while the bus is away.
+    pub(crate) fn changed_views(&mut self) -> Vec<Publication> {
+        if !self.connected {
+            return Vec::new();
+        }
+        let snapshot = Arc::clone(&self.snapshot);
+        let mut views = Vec::new();
+        for host in &snapshot.hosts {
+            let of_host = crate::view::of_host(&snapshot, host);
+            views.extend(
+                of_host
+                    .into_iter()
+                    .map(|(path, view)| (self.topics.view(&host.name, &path), view)),
+            );
+        }
+        let of_cell = crate::view::of_cell(&snapshot);
+        views.extend(of_cell.map(|(path, view)| (self.topics.brain_view(path), view)));
+        let publication = |(topic, view): (String, String)| Publication {
+            topic,
+            payload: view.into(),
+            qos: Qos::AtMostOnce,
+            retain: true,
+        };
+        self.views.changes(views).into_iter().map(publication).collect()
+    }
+
+    /// The bus did not take a message.
+    pub(crate) fn not_published(&mut self, topic: &str) {
+        self.figures.publish_failures.inc();
+        self.views.failed(topic);
+    }
+
+    /// Views that the bus has taken.
+    pub(crate) fn published(&self, views: u64) {
+        self.figures.views_published.add(views);
+    }
+
+    /// The present, as the newest tick told it.
+    pub(crate) const fn now_ms(&self) -> UnixMs {
+        self.now_ms
+    }
+
+    /// Frames taken in so far.
+    pub(crate) fn ingested(&self) -> u64 {
+        self.figures.frames.get()
+    }
+
+    /// The newest picture.
+    pub(crate) const fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// The recent past of all hosts.
+    pub(crate) const fn hot(&self) -> &Arc<HotStore> {
+        &self.hot
+    }
+
+    /// Tells a running training to end.
+    pub(crate) fn stop(&self) {
+        self.learning.stop();
+    }
+}
+
+/// What a brain, or its last will, tells of itself.
+pub(crate) fn status(topics: &Topics, state: &str, since_ms: UnixMs) -> Publication {
+    let since = since_ms.div_euclid(1_000);
+    let version = env!("CARGO_PKG_VERSION");
+    Publication {
+        topic: topics.brain_status(),
+        payload: format!(r#"{{"state":"{state}","since":{since},"version":"{version}"}}"#).into(),
+        qos: Qos::AtLeastOnce,
+        retain: true,
+    }
+}

@@ -1,0 +1,127 @@
+//! The picture that is taken after every tick.
+
+use shadow::{Birth, Resource, SourceState};
+
+use super::Engine;
+use crate::{
+    fleet::{Host, Life},
+    snapshot::{HostView, ModelView, ResourceView, Snapshot, SourceView, Totals, WorkloadView},
+};
+
+impl Engine {
+    /// Everything as it stands now.
+    pub(super) fn picture(&self) -> Snapshot {
+        let hosts: Vec<HostView> = self
+            .fleet
+            .hosts()
+            .map(|(name, host)| self.host_view(name, host))
+            .collect();
+        let online = hosts.iter().filter(|host| host.state == Life::Online.as_str()).count();
+        let missing = self.ingest.missing();
+        let figures = &self.figures;
+        figures.hosts.set(self.fleet.len() as f64);
+        figures.hosts_online.set(online as f64);
+        figures.missing_frames.set(missing as f64);
+        figures.buffered_bytes.set(self.buffered as f64);
+        if let Some(made_ms) = self.foresight.made_ms() {
+            figures
+                .forecast_age_seconds
+                .set(self.now_ms.saturating_sub(made_ms) as f64 / 1_000.0);
+        }
+        Snapshot {
+            time_ms: self.now_ms,
+            cell: self.config.cell.clone(),
+            mode: "recommend-only".into(),
+            hosts,
+            model: ModelView {
+                served: self.foresight.served(),
+                ..self.learning.view()
+            },
+            pool: self.dispatch.pool().to_vec(),
+            commands: self.dispatch.sent().cloned().collect(),
+            anomalies: self.foresight.anomalies(self.now_ms),
+            unmet: self.dispatch.unmet().to_vec(),
+            totals: Totals {
+                frames: figures.frames.get(),
+                samples: figures.samples.get(),
+                samples_per_s: self.pace.per_s(),
+                frame_bytes: figures.frame_bytes.get(),
+                packed_bytes: figures.packed_bytes.get(),
+                refused: self.refused,
+                duplicates: figures.duplicates.get(),
+                missing,
+            },
+        }
+    }
+
+    fn host_view(&self, name: &str, host: &Host) -> HostView {
+        let stale_ms = self.config.ingest.stale_after.as_millis();
+        HostView {
+            name: name.to_owned(),
+            state: host.life(self.now_ms, stale_ms).as_str().into(),
+            last_sample_ms: host.newest_ms,
+            interval_ms: host.interval_ms,
+            agent_version: host
+                .birth()
+                .map(|birth| birth.agent_version.clone())
+                .unwrap_or_default(),
+            inventory: host.inventory(),
+            sources: host.birth().map(|birth| sources(birth)).unwrap_or_default(),
+            resources: Resource::ALL
+                .map(|resource| self.resource_view(name, host, resource))
+                .to_vec(),
+            workloads: self.workload_views(name, host),
+        }
+    }
+
+    fn resource_view(&self, name: &str, host: &Host, resource: Resource) -> ResourceView {
+        let value = host.value(resource);
+        let forecasts = self
+            .foresight
+            .latest(name)
+            .iter()
+            .filter(|forecast| forecast.resource == resource);
+        ResourceView {
+            resource,
+            unit: resource.unit(),
+            value,
+            absent: if value.is_none() {
+                host.why_absent(resource)
+            } else {
+                String::new()
+            },
+            capacity: match resource {
+                Resource::Cpu | Resource::Memory => Some(1.0),
+                _ => host.capacity().of(resource),
+            },
+            forecasts: forecasts.cloned().collect(),
+        }
+    }
+
+    fn workload_views(&self, name: &str, host: &Host) -> Vec<WorkloadView> {
+        let uses = self.hot.uses(name);
+        let view = |workload: &shadow::Workload| {
+            let [cpu, memory] = uses.get(&workload.name).copied().unwrap_or([f32::NAN; 2]);
+            let reserved = |resource| self.dispatch.reserved(name, &workload.name, resource);
+            WorkloadView {
+                name: workload.name.clone(),
+                criticality: workload.criticality,
+                class: workload.class.clone(),
+                cpu_cores: cpu.is_finite().then_some(f64::from(cpu)),
+                memory_bytes: memory.is_finite().then_some(f64::from(memory)),
+                cpu_reserved: reserved(Resource::Cpu),
+                memory_reserved: reserved(Resource::Memory),
+            }
+        };
+        host.workloads().iter().map(view).collect()
+    }
+}
+
+fn sources(birth: &Birth) -> Vec<SourceView> {
+    let view = |source: &shadow::Source| SourceView {
+        name: source.name.clone(),
+        state: SourceState::as_str(source.state).to_owned(),
+        reason: source.reason.clone(),
+    };
+    birth.sources.iter().map(view).collect()
+}

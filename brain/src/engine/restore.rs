@@ -1,0 +1,110 @@
+//! A restarted brain goes on where the last one ended.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::de::DeserializeOwned;
+use shadow::{Birth, Frame, UnixMs};
+
+use super::Engine;
+use crate::{
+    ingest::RangeSet,
+    store::{Recovered, Stream, meta},
+};
+
+impl Engine {
+    /// Puts back what the store has, and steps through the newest past again, so that forecasts, scores and
+    /// calibration stand where they stood.
+    pub(crate) fn restore(&mut self, recovered: Recovered) {
+        self.restore_streams(recovered.births, &recovered.watermarks);
+        self.restore_rows(&recovered.rollups, &recovered.meta);
+        self.restore_tail(recovered.tail, json(&recovered.meta, meta::CLOSED_MS).unwrap_or(0));
+        for (host, newest_ms) in &recovered.hosts {
+            self.fleet.restore(host, *newest_ms);
+        }
+        self.close_rows();
+        let state = json(&recovered.meta, meta::ALLOCATION).unwrap_or_default();
+        let feedback = json(&recovered.meta, meta::FEEDBACK).unwrap_or_default();
+        self.dispatch.restore(state, feedback, recovered.commands);
+        for (host, resource, since_ms, told) in recovered.anomalies {
+            self.foresight.restore(host, resource, since_ms, told);
+        }
+        if let Some(artifact) = json(&recovered.meta, meta::MODEL).and_then(|served| self.learning.restore(served)) {
+            if let Err(error) = self.foresight.adopt(&artifact) {
+                self.learning.rejected(error.to_string());
+            }
+        }
+        self.warm_up();
+        self.snapshot = self.picture().into();
+    }
+
+    fn restore_streams(&mut self, births: Vec<(Stream, Birth)>, watermarks: &BTreeMap<(Stream, u64), RangeSet>) {
+        let mut of_epoch = BTreeMap::new();
+        for (stream, birth) in births {
+            let birth = Arc::new(birth);
+            // Oldest first, so that the newest stays.
+            self.fleet.birth(&stream, &birth);
+            of_epoch.insert((stream, birth.epoch), birth);
+        }
+        for ((stream, epoch), durable) in watermarks {
+            let birth = of_epoch.remove(&(stream.clone(), *epoch));
+            self.ingest.restore(stream, birth, *epoch, durable.clone());
+        }
+        for ((stream, epoch), birth) in of_epoch {
+            self.ingest.restore(&stream, Some(birth), epoch, RangeSet::default());
+        }
+    }
+
+    fn restore_rows(
+        &mut self,
+        rollups: &BTreeMap<Arc<str>, Vec<(i64, f32, [f32; 7])>>,
+        known: &BTreeMap<String, String>,
+    ) {
+        let step_ms = self.config.grid.step_ms();
+        for (host, rows) in rollups {
+            // Rows past the present are from a clock that was wrong.
+            let until = rows.partition_point(|&(begin_ms, ..)| begin_ms < self.open.saturating_mul(step_ms));
+            self.hot.restore(host, rows.get(..until).unwrap_or_default());
+        }
+        let oldest = rollups
+            .values()
+            .filter_map(|rows| rows.first())
+            .map(|&(begin_ms, ..)| begin_ms)
+            .min();
+        let first_ms = json::<i64>(known, meta::FIRST_ROW_MS).or(oldest);
+        self.first_row = first_ms.map_or(i64::MAX, |ms| ms.div_euclid(step_ms));
+    }
+
+    /// Frames are durable before the rows that they fill: what is later than `closed_ms` is in no row yet.
+    fn restore_tail(&mut self, tail: Vec<(Stream, Frame)>, closed_ms: UnixMs) {
+        for (stream, frame) in tail {
+            match self.ingest.read_again(&stream, frame) {
+                Ok(Some(readings)) => {
+                    self.fleet.samples(&stream, &readings);
+                    self.hot.add(&stream.host, &readings.later_than(closed_ms), self.open);
+                }
+                Ok(None) => {}
+                Err(error) => tracing::warn!(host = &*stream.host, %error, "stored frame left out"),
+            }
+        }
+    }
+
+    fn warm_up(&mut self) {
+        let step_ms = self.config.grid.step_ms();
+        let longest = i64::try_from(self.hot.longest()).unwrap_or(0);
+        let rows = (self.config.forecast.warm_up.as_millis() / step_ms).min(longest);
+        for end in self.open - rows + 1..=self.open {
+            // What was unusual is known from the store.
+            drop(self.foresight.step(end * step_ms, end, &self.hot));
+        }
+        if rows > 0 {
+            tracing::info!(rows, "stepped through the stored past");
+        }
+    }
+}
+
+fn json<T: DeserializeOwned>(known: &BTreeMap<String, String>, key: &str) -> Option<T> {
+    let text = known.get(key)?;
+    serde_json::from_str(text)
+        .inspect_err(|error| tracing::warn!(key, %error, "stored value left out"))
+        .ok()
+}

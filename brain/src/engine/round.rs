@@ -1,0 +1,227 @@
+//! A tick: rows are closed, forecasts made, values judged, allocations planned.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use bus::Qos;
+use forecast::History;
+use shadow::{Command, Resource, UnixMs, Vantage};
+
+use super::{Engine, Publication};
+use crate::{
+    allocate::{HostInput, WorkloadInput},
+    store::{memory::Changed, meta},
+};
+
+/// Rows that one tick makes up for, when ticks come late: an hour at 10 s. Of a longer pause only the end is
+/// forecast.
+const MAX_CATCH_UP: i64 = 360;
+/// How far the clock may fall back before it is said to have jumped.
+const JITTER_MS: i64 = 1_000;
+/// How often forecasts are stored.
+const STORED_EVERY_MS: i64 = 60_000;
+
+impl Engine {
+    /// Time has passed.
+    pub(super) fn tick(&mut self, now_ms: UnixMs, monotonic_ns: u64) {
+        let start = Instant::now();
+        let past_ms = now_ms.saturating_sub(self.now_ms);
+        if past_ms < -JITTER_MS {
+            self.jumped(
+                past_ms,
+                "the clock fell back; rows are closed again once it has caught up",
+            );
+        }
+        self.now_ms = now_ms;
+        self.pace.tick(past_ms, self.figures.samples.get());
+        let step_ms = self.config.grid.step_ms();
+        let end = now_ms
+            .saturating_sub(self.config.grid.grace.as_millis())
+            .div_euclid(step_ms);
+        if end - self.open > MAX_CATCH_UP {
+            self.jumped(
+                past_ms,
+                "a long pause or a jump of the clock; the rows between are not forecast",
+            );
+            self.open = end - 1;
+        }
+        while self.open < end {
+            self.open += 1;
+            self.row(self.open * step_ms);
+        }
+        self.close_rows();
+        self.learn(now_ms);
+        self.allocate(now_ms, monotonic_ns);
+        self.tell_watermarks();
+        self.snapshot = self.picture().into();
+        self.figures.tick_seconds.set(start.elapsed().as_secs_f64());
+    }
+
+    fn jumped(&self, by_ms: i64, what: &str) {
+        self.figures.clock_jumps.inc();
+        tracing::warn!(by_ms, "{what}");
+    }
+
+    /// One row of the grid is over at `end_ms`.
+    fn row(&mut self, end_ms: UnixMs) {
+        self.close_rows();
+        for incident in self.foresight.step(end_ms, self.open, &self.hot) {
+            let key = (incident.host.clone(), incident.resource, incident.since_ms);
+            if self.batch.anomalies.insert(key, incident.told).is_none() && incident.began {
+                self.figures.anomalies.inc();
+            }
+        }
+        let made = self.foresight.all().count();
+        self.figures.forecasts.add(made as u64);
+        if end_ms.rem_euclid(STORED_EVERY_MS.max(self.config.grid.step_ms())) == 0 {
+            let all = self
+                .foresight
+                .all()
+                .map(|(host, forecast)| (host.clone(), forecast.clone()));
+            self.batch.forecasts.extend(all);
+        }
+        let hosts = self.host_inputs(end_ms);
+        self.dispatch.usage(end_ms, &hosts);
+    }
+
+    /// Closes rows up to the open one, and hands over what changed in closed ones.
+    pub(super) fn close_rows(&mut self) {
+        let Changed { rollups, workloads } = self.hot.close(self.open);
+        let step_ms = self.config.grid.step_ms();
+        if let Some((_, begin_ms)) = rollups.keys().min_by_key(|(_, begin_ms)| *begin_ms) {
+            self.first_row = self.first_row.min(begin_ms.div_euclid(step_ms));
+        }
+        if !rollups.is_empty() {
+            let closed_ms = self.open.saturating_mul(step_ms);
+            self.batch.meta.insert(meta::CLOSED_MS, closed_ms.to_string());
+            self.batch
+                .meta
+                .insert(meta::FIRST_ROW_MS, self.first_row.saturating_mul(step_ms).to_string());
+        }
+        self.batch.rollups.extend(rollups);
+        self.batch.workloads.extend(workloads);
+    }
+
+    fn learn(&mut self, now_ms: UnixMs) {
+        let rows = usize::try_from(self.open.saturating_sub(self.first_row)).unwrap_or(0);
+        if !self.learning.is_due(rows) {
+            return;
+        }
+        let histories = self.hot.read_windows(self.open, i64::MAX, |windows| {
+            let history = |window: &crate::store::memory::Window<'_>| History {
+                host: window.host.to_owned(),
+                first_ms: window.first_ms,
+                rows: window.rows.to_vec(),
+            };
+            windows.iter().map(history).collect::<Vec<_>>()
+        });
+        tracing::info!(hosts = histories.len(), rows, "training begins");
+        self.learning.start(now_ms, histories);
+    }
+
+    fn allocate(&mut self, now_ms: UnixMs, monotonic_ns: u64) {
+        // While the bus is away nobody hears a command, and a plan would count as carried out.
+        if !self.connected || self.foresight.made_ms().is_none() || !self.dispatch.is_due(now_ms) {
+            return;
+        }
+        let hosts = self.host_inputs(now_ms);
+        for command in self.dispatch.round(now_ms, &hosts) {
+            self.send(command, monotonic_ns);
+        }
+        let (state, feedback) = self.dispatch.memory();
+        for (key, json) in [
+            (meta::ALLOCATION, serde_json::to_string(state)),
+            (meta::FEEDBACK, serde_json::to_string(feedback)),
+        ] {
+            match json {
+                Ok(json) => drop(self.batch.meta.insert(key, json)),
+                Err(error) => tracing::error!(key, %error, "not stored"),
+            }
+        }
+    }
+
+    fn send(&mut self, command: Command, monotonic_ns: u64) {
+        let payload = shadow::wire::encode_command(&command);
+        if payload.len() > shadow::wire::MAX_COMMAND_BYTES {
+            let topic = self.topics.command(&command.host, Vantage::Inband);
+            return self.refuse(
+                "command",
+                &"the plan for this host is too long for one command",
+                &topic,
+                monotonic_ns,
+            );
+        }
+        self.figures.commands.inc();
+        self.outbox.push(Publication {
+            topic: self.topics.command(&command.host, Vantage::Inband),
+            payload: payload.into(),
+            qos: Qos::AtLeastOnce,
+            retain: false,
+        });
+        self.batch.commands.push(command);
+    }
+
+    /// What allocation knows of each host.
+    fn host_inputs(&self, now_ms: UnixMs) -> BTreeMap<String, HostInput> {
+        let step_ms = self.config.grid.step_ms();
+        let input = |(name, host): (&std::sync::Arc<str>, &crate::fleet::Host)| {
+            let uses = self.hot.uses(name);
+            let present = self.hot.present(name);
+            let workload = |workload: &shadow::Workload| {
+                let [cpu, memory] = uses.get(&workload.name).copied().unwrap_or([f32::NAN; 2]);
+                let input = WorkloadInput {
+                    criticality: workload.criticality,
+                    class: workload.class.clone(),
+                    cpu_cores: known(cpu),
+                    memory_bytes: known(memory),
+                };
+                (workload.name.clone(), input)
+            };
+            let age_ms = now_ms.saturating_sub(host.newest_ms);
+            let input = HostInput {
+                capacity: host.capacity(),
+                present: Resource::ALL
+                    .map(|resource| present.and_then(|row| crate::store::memory::resource_value(&row, resource))),
+                age_ms: (host.newest_ms > 0).then(|| u64::try_from(age_ms).unwrap_or(0)),
+                history_ms: self.hot.rows_of(name) as u64 * step_ms.unsigned_abs(),
+                forecasts: self.foresight.latest(name).to_vec(),
+                workloads: host.workloads().iter().map(workload).collect(),
+            };
+            (name.to_string(), input)
+        };
+        self.fleet.hosts().map(input).collect()
+    }
+
+    /// Notes which model is in service, for the next start.
+    pub(super) fn remember_model(&mut self) {
+        match serde_json::to_string(self.learning.served()) {
+            Ok(json) => drop(self.batch.meta.insert(meta::MODEL, json)),
+            Err(error) => tracing::error!(%error, "the model in service is not noted"),
+        }
+    }
+}
+
+impl super::Pace {
+    /// An average over about ten seconds.
+    fn tick(&mut self, past_ms: i64, samples: u64) {
+        if past_ms <= 0 {
+            return;
+        }
+        let seconds = past_ms as f64 / 1_000.0;
+        let now = (samples - self.counted) as f64 / seconds;
+        let weight = if self.counted == 0 {
+            1.0
+        } else {
+            1.0 - (-seconds / 10.0).exp()
+        };
+        self.per_s += weight * (now - self.per_s);
+        self.counted = samples;
+    }
+
+    pub(super) const fn per_s(&self) -> f64 {
+        self.per_s
+    }
+}
+
+fn known(value: f32) -> Option<f64> {
+    value.is_finite().then_some(f64::from(value))
+}

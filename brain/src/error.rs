@@ -1,0 +1,65 @@
+//! What can end the brain, or keep it from starting.
+
+use std::{io, net::SocketAddr, path::PathBuf};
+
+use thiserror::Error;
+
+use crate::store::StoreError;
+
+/// Why the brain does not start, or has ended.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// Values of the configuration that make no sense.
+    #[error(transparent)]
+    Config(#[from] runtime::ConfigError),
+    /// The policy file cannot be read.
+    #[error("policy {file}: {source}; mend allocate.policy or leave it out for the built-in policy")]
+    PolicyFile {
+        /// Its path.
+        file: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The policy file has faults.
+    #[error("policy {file}: {source}")]
+    Policy {
+        /// Its path.
+        file: PathBuf,
+        /// All of them.
+        source: crate::policy::PolicyError,
+    },
+    /// The forecaster refuses its configuration.
+    #[error("forecast: {0}")]
+    Forecast(String),
+    /// The page cannot listen.
+    #[error("page: cannot listen on {address}: {source}; choose another page.listen")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The page's server ended.
+    #[error("page: {0}")]
+    Page(io::Error),
+    /// The database, or the folder that it lies in.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Topics or the connection to the broker.
+    #[error("bus: {0}")]
+    Bus(String),
+    /// A part of the brain panicked; the log has its message.
+    #[error("{0} panicked")]
+    Panicked(&'static str),
+}
+
+impl Error {
+    /// Whether trying again later may help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_transient(),
+            Self::Listen { .. } | Self::Page(_) | Self::Bus(_) => true,
+            _ => false,
+        }
+    }
+}

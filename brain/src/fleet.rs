@@ -1,0 +1,284 @@
+//! Which hosts there are, which of them live, and what their newest sample says.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::Deserialize;
+use shadow::{Birth, Capacity, Resource, SourceState, UnixMs, Vantage, Workload};
+
+use crate::store::{
+    Stream,
+    memory::{Channels, Readings},
+};
+
+/// All hosts ever seen.
+#[derive(Debug, Default)]
+pub(crate) struct Fleet {
+    hosts: BTreeMap<Arc<str>, Host>,
+}
+
+/// One host.
+#[derive(Debug, Default)]
+pub(crate) struct Host {
+    /// What its agents said of themselves: gone or there.
+    online: BTreeMap<Vantage, bool>,
+    births: BTreeMap<Vantage, Arc<Birth>>,
+    /// When its newest sample was taken; 0 before the first.
+    pub(crate) newest_ms: UnixMs,
+    /// Milliseconds between its newest two samples.
+    pub(crate) interval_ms: u64,
+    /// The newest value of each channel; NaN where there is none.
+    newest: Option<Channels>,
+}
+
+/// Whether a host lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// Samples come.
+    Online,
+    /// They have stopped.
+    Stale,
+    /// Its agents are gone.
+    Offline,
+}
+
+impl Life {
+    /// The word in views and on the page.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Stale => "stale",
+            Self::Offline => "offline",
+        }
+    }
+}
+
+/// What an agent, or the broker in its stead, tells on its status topic. Other fields are for people.
+#[derive(Debug, Deserialize)]
+struct Status {
+    state: String,
+}
+
+/// The longest status that is read, in bytes.
+const MAX_STATUS: usize = 4_096;
+
+impl Fleet {
+    /// All hosts by name.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = (&Arc<str>, &Host)> {
+        self.hosts.iter()
+    }
+
+    /// How many hosts are known.
+    pub(crate) fn len(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// The host called `name`, if it is known.
+    #[cfg(test)]
+    pub(crate) fn get(&self, name: &str) -> Option<&Host> {
+        self.hosts.get(name)
+    }
+
+    /// A host that the store knows from before a restart.
+    pub(crate) fn restore(&mut self, name: &Arc<str>, newest_ms: UnixMs) {
+        let host = self.host(name);
+        host.newest_ms = host.newest_ms.max(newest_ms);
+    }
+
+    /// The newest birth of a stream.
+    pub(crate) fn birth(&mut self, stream: &Stream, birth: &Arc<Birth>) {
+        self.host(&stream.host).births.insert(stream.vantage, Arc::clone(birth));
+    }
+
+    /// An agent's status; tells whether it could be read. A host that is not known yet becomes known by its
+    /// birth or frames, not by its status.
+    pub(crate) fn status(&mut self, name: &str, vantage: Vantage, payload: &[u8]) -> bool {
+        if payload.len() > MAX_STATUS {
+            return false;
+        }
+        let Ok(status) = serde_json::from_slice::<Status>(payload) else {
+            return false;
+        };
+        if let Some(host) = self.hosts.get_mut(name) {
+            host.online.insert(vantage, status.state != "offline");
+        }
+        true
+    }
+
+    /// The samples of a frame. Older ones than the newest change nothing.
+    pub(crate) fn samples(&mut self, stream: &Stream, readings: &Readings) {
+        let host = self.host(&stream.host);
+        for (&(time_ms, span_ms), channels) in readings.times.iter().zip(&readings.channels) {
+            if time_ms <= host.newest_ms {
+                continue;
+            }
+            host.newest_ms = time_ms;
+            host.interval_ms = span_ms.unsigned_abs();
+            let newest = host.newest.get_or_insert([f64::NAN; 7]);
+            merge(newest, channels, stream.vantage);
+        }
+        // Frames are the better sign of life: a last will may be older than they are.
+        host.online.insert(stream.vantage, true);
+    }
+
+    fn host(&mut self, name: &Arc<str>) -> &mut Host {
+        self.hosts.entry(Arc::clone(name)).or_default()
+    }
+}
+
+/// In band a reading that failed is told as such; out of band only adds what it has.
+fn merge(newest: &mut Channels, channels: &Channels, vantage: Vantage) {
+    for (slot, &value) in newest.iter_mut().zip(channels) {
+        if vantage == Vantage::Inband || !value.is_nan() {
+            *slot = value;
+        }
+    }
+}
+
+impl Host {
+    /// Whether it lives at `now_ms`, where samples may be `stale_ms` old.
+    pub(crate) fn life(&self, now_ms: UnixMs, stale_ms: i64) -> Life {
+        // A host that samples slowly is not stale between two samples.
+        let patience = stale_ms.max(3_i64.saturating_mul(i64::try_from(self.interval_ms).unwrap_or(i64::MAX)));
+        if !self.online.is_empty() && self.online.values().all(|online| !online) {
+            Life::Offline
+        } else if now_ms.saturating_sub(self.newest_ms) > patience {
+            Life::Stale
+        } else {
+            Life::Online
+        }
+    }
+
+    /// What its agent in band told, or else the one beside it.
+    pub(crate) fn birth(&self) -> Option<&Arc<Birth>> {
+        self.births.values().next()
+    }
+
+    /// What it has at most; each agent may add what the others do not know.
+    pub(crate) fn capacity(&self) -> Capacity {
+        let mut all = Capacity::default();
+        for birth in self.births.values() {
+            let told = birth.capacity;
+            all.cpu_cores = all.cpu_cores.or(told.cpu_cores);
+            all.memory_bytes = all.memory_bytes.or(told.memory_bytes);
+            all.network_bytes_per_s = all.network_bytes_per_s.or(told.network_bytes_per_s);
+            all.disk_bytes_per_s = all.disk_bytes_per_s.or(told.disk_bytes_per_s);
+            all.power_w = all.power_w.or(told.power_w);
+        }
+        all
+    }
+
+    /// What resources are allocated to.
+    pub(crate) fn workloads(&self) -> &[Workload] {
+        self.birth().map_or(&[], |birth| &birth.workloads)
+    }
+
+    /// The newest value of `resource` in its own unit; `None` when it is not measured.
+    pub(crate) fn value(&self, resource: Resource) -> Option<f64> {
+        let newest = self.newest.as_ref()?;
+        let channels = resource.channels().iter();
+        let value = channels.filter_map(|channel| newest.get(channel.index())).sum::<f64>();
+        value.is_finite().then_some(value)
+    }
+
+    /// Why `resource` has no value, in words.
+    pub(crate) fn why_absent(&self, resource: Resource) -> String {
+        let sources = self.births.values().flat_map(|birth| &birth.sources);
+        let source = sources.into_iter().find(|source| source.name == resource.as_str());
+        match source {
+            Some(source) if source.state != SourceState::Works => {
+                format!("{}: {}", source.state.as_str(), source.reason)
+            }
+            _ if self.newest.is_none() => "no sample yet".into(),
+            _ if self.is_in_catalogue(resource) => "not read in the newest sample".into(),
+            _ => "this host's agent does not measure it".into(),
+        }
+    }
+
+    fn is_in_catalogue(&self, resource: Resource) -> bool {
+        let has = |birth: &Arc<Birth>| {
+            let mut channels = resource.channels().iter();
+            channels.all(|channel| birth.catalogue.column(channel.metric()).is_some())
+        };
+        self.births.values().any(has)
+    }
+
+    /// Kernel, processor and number of PCI functions, in a line.
+    pub(crate) fn inventory(&self) -> String {
+        let Some(birth) = self.birth() else {
+            return String::new();
+        };
+        let inventory = &birth.inventory;
+        let pci = match inventory.pci.len() {
+            0 => String::new(),
+            n => format!("{n} PCI functions"),
+        };
+        let parts = [&inventory.kernel, &inventory.os, &inventory.cpu_model, &pci];
+        let parts: Vec<&str> = parts
+            .into_iter()
+            .map(String::as_str)
+            .filter(|part| !part.is_empty())
+            .collect();
+        parts.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fleet(interval_ms: i64) -> Fleet {
+        let mut fleet = Fleet::default();
+        let stream = Stream {
+            host: "a".into(),
+            vantage: Vantage::Inband,
+        };
+        let mut channels = [f64::NAN; 7];
+        channels[0] = 0.25;
+        let readings = Readings {
+            times: vec![(100_000, interval_ms)],
+            channels: vec![channels],
+            workloads: Vec::new(),
+        };
+        fleet.samples(&stream, &readings);
+        fleet
+    }
+
+    #[test]
+    fn a_host_lives_while_samples_come_and_its_agent_is_there() {
+        let check = |interval_ms: i64, now_ms: i64, status: Option<&str>, expected: Life| {
+            let mut fleet = fleet(interval_ms);
+            if let Some(status) = status {
+                assert!(fleet.status("a", Vantage::Inband, status.as_bytes()));
+            }
+            let life = fleet.get("a").unwrap().life(now_ms, 20_000);
+            assert_eq!(life, expected, "{interval_ms} {now_ms} {status:?}");
+        };
+        check(1_000, 110_000, None, Life::Online);
+        check(1_000, 121_000, None, Life::Stale);
+        check(60_000, 270_000, None, Life::Online);
+        check(1_000, 110_000, Some(r#"{"state":"offline"}"#), Life::Offline);
+        check(1_000, 110_000, Some(r#"{"state":"online","samples":5}"#), Life::Online);
+    }
+
+    #[test]
+    fn a_status_that_is_none_is_refused() {
+        let mut fleet = fleet(1_000);
+        for bad in [&b"offline"[..], b"{}", b"\xff", &[b' '; 5_000]] {
+            assert!(!fleet.status("a", Vantage::Inband, bad));
+        }
+        assert!(fleet.status("never seen", Vantage::Inband, br#"{"state":"online"}"#));
+        assert_eq!(fleet.len(), 1);
+    }
+
+    #[test]
+    fn what_is_not_measured_has_a_reason() {
+        let fleet = fleet(1_000);
+        let host = fleet.get("a").unwrap();
+        assert_eq!(host.value(Resource::Cpu), Some(0.25));
+        assert_eq!(host.value(Resource::Power), None);
+        assert_eq!(
+            host.why_absent(Resource::Power),
+            "this host's agent does not measure it"
+        );
+    }
+}

@@ -1,0 +1,209 @@
+//! Starting the brain, and what whoever started it holds of it.
+
+use std::{fs, net::SocketAddr, sync::Arc};
+
+use runtime::{Clock, Metrics, Shutdown};
+use shadow::UnixMs;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+};
+
+use crate::{
+    Config, Error,
+    config::Ticks,
+    dispatch::next_issuer_epoch,
+    engine::{Engine, Parts, status},
+    page::{self, PageState},
+    policy::Policy,
+    run::{Edges, Request, run},
+    snapshot::Snapshot,
+    store::{Since, Sqlite, Store, flush::Flusher, meta},
+};
+
+/// Requests of a handle that may wait.
+const REQUESTS: usize = 64;
+
+/// A running brain.
+#[derive(Debug)]
+pub struct Handle {
+    page_addr: SocketAddr,
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+    ingested: watch::Receiver<u64>,
+    requests: mpsc::Sender<Request>,
+    task: Option<JoinHandle<Result<(), Error>>>,
+}
+
+/// Starts a brain: opens the data folder, reads back what it has, listens for the page, and connects to the
+/// broker, which need not be there yet. Ends when `shutdown` is given.
+///
+/// # Errors
+/// [`Error`] when the configuration or the policy has faults, the data folder cannot be used, or the page
+/// cannot listen. Nothing runs then.
+pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Handle, Error> {
+    runtime::config::check(&config, "brain")?;
+    let policy = policy(&config)?;
+    let now_ms = clock.now_ms();
+    let mut store = Sqlite::open(&config.data_dir).await?;
+    let recovered = store.recover(since(&config, now_ms)).await?;
+    let last_epoch = recovered
+        .meta
+        .get(meta::ISSUER_EPOCH)
+        .and_then(|text| text.parse().ok());
+    let listener = listen(config.page.listen).await?;
+    let page_addr = listener.local_addr().map_err(Error::Page)?;
+
+    let metrics = Metrics::new();
+    let (trained_in, trained) = mpsc::channel(1);
+    let mut engine = Engine::new(Parts {
+        policy,
+        metrics: metrics.clone(),
+        now_ms,
+        models: config.data_dir.join("models"),
+        trained: trained_in,
+        issuer_epoch: next_issuer_epoch(now_ms, last_epoch),
+        config: config.clone(),
+    })?;
+    engine.restore(recovered);
+
+    let (snapshot_in, snapshot) = watch::channel(Arc::clone(engine.snapshot()));
+    let (ingested_in, ingested) = watch::channel(0);
+    let page = PageState {
+        snapshot: snapshot.clone(),
+        series: Arc::clone(engine.hot()) as _,
+        metrics: Arc::new(move || metrics.render()),
+        names: config.page.names.clone(),
+    };
+    let page_stop = Shutdown::new();
+    let page_stopped = page_stop.clone();
+    let page = tokio::spawn(page::serve(listener, page, async move { page_stopped.wait().await }));
+    let (client, bus_events) = bus::connect(bus_config(&config, now_ms)?);
+    let (requests, requests_in) = mpsc::channel(REQUESTS);
+    let edges = Edges {
+        client,
+        bus_events,
+        requests: requests_in,
+        trained,
+        flusher: Flusher::start(store),
+        page,
+        page_stop,
+        snapshot: snapshot_in,
+        ingested: ingested_in,
+        shutdown,
+        clock,
+    };
+    tracing::info!(page = %page_addr, data = %config.data_dir.display(), "brain started");
+    Ok(Handle {
+        page_addr,
+        snapshot,
+        ingested,
+        requests,
+        task: Some(tokio::spawn(run(engine, edges, config))),
+    })
+}
+
+impl Handle {
+    /// Where the page listens.
+    pub const fn page_addr(&self) -> SocketAddr {
+        self.page_addr
+    }
+
+    /// The newest picture; a new one comes with every tick.
+    pub fn snapshot(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshot.clone()
+    }
+
+    /// How many frames were taken in so far.
+    pub fn ingested(&self) -> watch::Receiver<u64> {
+        self.ingested.clone()
+    }
+
+    /// Makes it `time_ms` for a brain with [`Ticks::Manual`]. Returns when all that follows from it is done,
+    /// with [`forecast.wait`](crate::config::Forecast::wait) a training as well; at once when the brain has ended.
+    pub async fn tick(&self, time_ms: UnixMs) {
+        let (done, wait) = oneshot::channel();
+        if self.requests.send(Request::Tick { time_ms, done }).await.is_ok() {
+            // An error means that the brain has ended: `join` tells why.
+            drop(wait.await);
+        }
+    }
+
+    /// How well was forecast since the brain started; `None` when it has ended.
+    pub async fn scores(&self) -> Option<forecast::ScoreTable> {
+        let (tell, wait) = oneshot::channel();
+        self.requests.send(Request::Scores(tell)).await.ok()?;
+        wait.await.ok()
+    }
+
+    /// Waits until the brain has ended by a failure; never returns when it ends because it was told to.
+    pub async fn failed(&mut self) -> Error {
+        match self.ended().await {
+            Err(error) => error,
+            Ok(()) => std::future::pending().await,
+        }
+    }
+
+    /// Waits until the brain has ended.
+    ///
+    /// # Errors
+    /// Why, when it was not told to.
+    pub async fn join(mut self) -> Result<(), Error> {
+        self.ended().await
+    }
+
+    async fn ended(&mut self) -> Result<(), Error> {
+        let Some(task) = &mut self.task else { return Ok(()) };
+        let ended = task.await;
+        self.task = None;
+        ended.unwrap_or(Err(Error::Panicked("the engine")))
+    }
+}
+
+fn policy(config: &Config) -> Result<Policy, Error> {
+    let Some(file) = config.allocate.policy.clone() else {
+        return Ok(Policy::built_in());
+    };
+    match fs::read_to_string(&file) {
+        Ok(text) => Policy::parse(&text).map_err(|source| Error::Policy { file, source }),
+        Err(source) => Err(Error::PolicyFile { file, source }),
+    }
+}
+
+/// A brain on virtual time takes all there is: its past may lie anywhere.
+fn since(config: &Config, now_ms: UnixMs) -> Since {
+    let ago = |ms: i64| match config.ticks {
+        Ticks::EverySecond => now_ms.saturating_sub(ms),
+        Ticks::Manual => i64::MIN,
+    };
+    Since {
+        rollups_ms: ago(config.grid.length.as_millis()),
+        events_ms: ago(config.store.keep_events.as_millis()),
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| Error::Listen { address, source })
+}
+
+fn bus_config(config: &Config, now_ms: UnixMs) -> Result<bus::Config, Error> {
+    let topics = bus::Topics::new(&config.prefix, &config.cell).map_err(|error| Error::Bus(error.to_string()))?;
+    let will = status(&topics, "offline", now_ms);
+    let filters = [topics.births(), topics.deltas(), topics.outcomes(), topics.statuses()];
+    let id = format!("foreshadow-brain-{}", config.cell);
+    let mut bus = bus::Config::new(&config.broker.host, config.broker.port, id);
+    bus.will = Some(bus::Will {
+        topic: will.topic,
+        payload: will.payload,
+        retain: true,
+    });
+    bus.subscriptions = filters
+        .into_iter()
+        .map(|filter| (filter, bus::Qos::AtLeastOnce))
+        .collect();
+    bus.queue = 4_096;
+    bus.events = 4_096;
+    Ok(bus)
+}

@@ -1,0 +1,273 @@
+//! Births and frames from the bus: what is known, new, doubled, missing, not readable.
+//!
+//! Everything here is bounded, and each host pays for itself alone: a stream of broken frames costs its own
+//! frames and a counter. A frame is taken in once; whether it is *durable* is told by
+//! [`Ingest::committed`], and only that reaches a watermark.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use shadow::{Birth, Frame, UnixMs, Watermark, wire::MAX_EPOCHS};
+
+mod epoch;
+mod ranges;
+mod readings;
+mod refusal;
+
+pub(crate) use epoch::Taken;
+pub(crate) use ranges::RangeSet;
+pub(crate) use refusal::Refusal;
+
+use crate::store::{Stream, memory::Readings};
+use epoch::Epoch;
+
+/// Sequences from here on are not believed: at a hundred frames a second they would be reached in 89,000 years.
+const MAX_SEQUENCE: u64 = 1 << 48;
+/// Frames of all hosts that wait for their birth, in bytes.
+const MAX_HELD_BYTES: usize = 64 << 20;
+
+/// What is allowed in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Samples later than the present by more are refused; `None` refuses none.
+    pub(crate) max_ahead_ms: Option<i64>,
+    /// Hosts beyond this number are refused.
+    pub(crate) max_hosts: usize,
+}
+
+/// All streams, and what has come of each.
+#[derive(Debug)]
+pub(crate) struct Ingest {
+    limits: Limits,
+    streams: BTreeMap<Stream, BTreeMap<u64, Epoch>>,
+    hosts: BTreeSet<Arc<str>>,
+    /// Streams whose agents should hear a watermark.
+    untold: BTreeSet<Stream>,
+    held_bytes: usize,
+}
+
+/// What became of a frame.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// New and readable.
+    Taken(Box<Taken>),
+    /// It is here already.
+    Duplicate,
+    /// Its birth is not known; it waits.
+    Held,
+}
+
+impl Ingest {
+    /// Nothing has come yet.
+    pub(crate) const fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            streams: BTreeMap::new(),
+            hosts: BTreeSet::new(),
+            untold: BTreeSet::new(),
+            held_bytes: 0,
+        }
+    }
+
+    /// Puts back what was durable of an epoch before a restart.
+    pub(crate) fn restore(&mut self, stream: &Stream, birth: Option<Arc<Birth>>, epoch: u64, durable: RangeSet) {
+        self.hosts.insert(Arc::clone(&stream.host));
+        let epochs = self.streams.entry(stream.clone()).or_default();
+        epochs.insert(epoch, Epoch::restored(birth, durable));
+        self.evict(stream);
+    }
+
+    /// Takes in a birth. Tells `None` when it says nothing new, else the birth and the frames that waited for it.
+    ///
+    /// # Errors
+    /// [`Refusal`]; the stream is as it was before.
+    pub(crate) fn birth(&mut self, now_ms: UnixMs, stream: &Stream, payload: &[u8]) -> Result<Option<Born>, Refusal> {
+        let birth = shadow::wire::decode_birth(payload)?;
+        self.not_ahead(now_ms, i64::try_from(birth.epoch / 1_000).unwrap_or(i64::MAX))?;
+        self.admit(stream)?;
+        let epochs = self.streams.entry(stream.clone()).or_default();
+        let number = birth.epoch;
+        let epoch = epochs.entry(number).or_default();
+        let birth = Arc::new(birth);
+        if !epoch.begin(&birth)? {
+            return Ok(None);
+        }
+        let held = epoch.release();
+        self.held_bytes -= held.iter().map(|frame| frame.body.len()).sum::<usize>();
+        let newest = epochs.keys().next_back() == Some(&number);
+        self.untold.insert(stream.clone());
+        self.evict(stream);
+        Ok(Some(Born { birth, held, newest }))
+    }
+
+    /// Takes in a frame.
+    ///
+    /// # Errors
+    /// [`Refusal`]. Where the frame is what its agent sent and yet is not readable, its sequence counts as come,
+    /// or the agent would send it again for ever.
+    pub(crate) fn frame(&mut self, now_ms: UnixMs, stream: &Stream, frame: Frame) -> Result<Verdict, Refusal> {
+        if frame.sequence >= MAX_SEQUENCE {
+            return Err(Refusal::Sequence(frame.sequence));
+        }
+        self.not_ahead(now_ms, frame.start_ms)?;
+        self.admit(stream)?;
+        let epochs = self.streams.entry(stream.clone()).or_default();
+        let epoch = epochs.entry(frame.epoch).or_default();
+        if epoch.has(frame.sequence) {
+            return Ok(Verdict::Duplicate);
+        }
+        if epoch.birth().is_none() {
+            self.untold.insert(stream.clone());
+            self.hold(stream, frame)?;
+            self.evict(stream);
+            return Ok(Verdict::Held);
+        }
+        let gaps = epoch.gap_count();
+        let taken = epoch.take(stream, frame);
+        if epoch.gap_count() > gaps {
+            self.untold.insert(stream.clone());
+        }
+        let taken = taken?;
+        if let Some(&(last_ms, _)) = taken.readings.times.last() {
+            self.not_ahead(now_ms, last_ms)?;
+        }
+        Ok(Verdict::Taken(Box::new(taken)))
+    }
+
+    fn hold(&mut self, stream: &Stream, frame: Frame) -> Result<(), Refusal> {
+        let bytes = frame.body.len();
+        if self.held_bytes + bytes > MAX_HELD_BYTES {
+            return Err(Refusal::HoldingFull);
+        }
+        let epoch = self
+            .streams
+            .get_mut(stream)
+            .and_then(|epochs| epochs.get_mut(&frame.epoch));
+        if epoch.is_some_and(|epoch| epoch.hold(frame)) {
+            self.held_bytes += bytes;
+            return Ok(());
+        }
+        Err(Refusal::HoldingFull)
+    }
+
+    fn not_ahead(&self, now_ms: UnixMs, time_ms: UnixMs) -> Result<(), Refusal> {
+        match self.limits.max_ahead_ms {
+            Some(most) if time_ms.saturating_sub(now_ms) > most => Err(Refusal::Ahead {
+                ahead_ms: time_ms.saturating_sub(now_ms),
+                most_ms: most,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn admit(&mut self, stream: &Stream) -> Result<(), Refusal> {
+        if self.hosts.contains(&stream.host) {
+            return Ok(());
+        }
+        if self.hosts.len() >= self.limits.max_hosts {
+            return Err(Refusal::TooManyHosts(self.limits.max_hosts));
+        }
+        self.hosts.insert(Arc::clone(&stream.host));
+        Ok(())
+    }
+
+    /// Forgets the oldest epochs past what a watermark can tell.
+    fn evict(&mut self, stream: &Stream) {
+        let Some(epochs) = self.streams.get_mut(stream) else {
+            return;
+        };
+        while epochs.len() > MAX_EPOCHS {
+            if let Some((_, old)) = epochs.pop_first() {
+                self.held_bytes -= old.held_bytes();
+            }
+        }
+    }
+
+    /// Everything that has come of the epochs that changed since the last call: durable once it is written.
+    pub(crate) fn seal(&mut self) -> BTreeMap<(Stream, u64), RangeSet> {
+        let mut sealed = BTreeMap::new();
+        for (stream, epochs) in &mut self.streams {
+            for (&number, epoch) in epochs {
+                if let Some(received) = epoch.seal() {
+                    sealed.insert((stream.clone(), number), received);
+                }
+            }
+        }
+        sealed
+    }
+
+    /// What was sealed is durable now.
+    pub(crate) fn committed(&mut self, durable: &BTreeMap<(Stream, u64), RangeSet>) {
+        for ((stream, number), ranges) in durable {
+            let epoch = self.streams.get_mut(stream).and_then(|epochs| epochs.get_mut(number));
+            if let Some(epoch) = epoch {
+                epoch.committed(ranges);
+                self.untold.insert(stream.clone());
+            }
+        }
+    }
+
+    /// Reads a frame that was taken in before a restart; `None` without its birth.
+    ///
+    /// # Errors
+    /// [`Refusal::Body`].
+    pub(crate) fn read_again(&mut self, stream: &Stream, frame: Frame) -> Result<Option<Readings>, Refusal> {
+        let epoch = self
+            .streams
+            .get_mut(stream)
+            .and_then(|epochs| epochs.get_mut(&frame.epoch));
+        epoch
+            .filter(|epoch| epoch.birth().is_some())
+            .map(|epoch| epoch.read(&frame))
+            .transpose()
+    }
+
+    /// Every watermark should be told again.
+    pub(crate) fn retell(&mut self) {
+        self.untold = self.streams.keys().cloned().collect();
+    }
+
+    /// Watermarks that should be told now.
+    pub(crate) fn watermarks(&mut self) -> Vec<(Stream, Watermark)> {
+        let untold = std::mem::take(&mut self.untold);
+        untold
+            .into_iter()
+            .map(|stream| (stream.clone(), self.watermark(&stream)))
+            .collect()
+    }
+
+    fn watermark(&self, stream: &Stream) -> Watermark {
+        let mut room = shadow::wire::MAX_RANGES;
+        let epochs = self.streams.get(stream).into_iter().flatten();
+        let mark = |(&number, epoch): (&u64, &Epoch)| {
+            let mark = epoch.mark(number, room);
+            room -= mark.missing.len();
+            mark
+        };
+        Watermark {
+            epochs: epochs.map(mark).collect(),
+        }
+    }
+
+    /// Frames that are missing between others, over all streams.
+    pub(crate) fn missing(&self) -> u64 {
+        let epochs = self.streams.values().flat_map(BTreeMap::values);
+        epochs.map(Epoch::missing).fold(0, u64::saturating_add)
+    }
+}
+
+/// A birth that says something new.
+#[derive(Debug)]
+pub(crate) struct Born {
+    /// What was told.
+    pub(crate) birth: Arc<Birth>,
+    /// Frames that waited for it, to be taken in now.
+    pub(crate) held: Vec<Frame>,
+    /// Whether no newer one is known.
+    pub(crate) newest: bool,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! One epoch of one stream: its birth, which of its frames have come, and which are durable.
+
+use std::sync::Arc;
+
+use shadow::{Birth, EpochMark, Frame};
+
+use super::{RangeSet, Refusal, readings::Columns};
+use crate::store::{Stream, memory::Readings};
+
+/// Frames of one epoch that wait for its birth.
+const MAX_HELD: usize = 256;
+
+/// What is known of an epoch.
+#[derive(Debug, Default)]
+pub(super) struct Epoch {
+    reader: Option<Reader>,
+    received: RangeSet,
+    durable: RangeSet,
+    /// Whether `received` holds something that was not sealed yet.
+    changed: bool,
+    held: Vec<Frame>,
+}
+
+/// A birth and where its columns are.
+#[derive(Debug)]
+struct Reader {
+    birth: Arc<Birth>,
+    columns: Columns,
+}
+
+/// A frame that was new and readable.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    /// Of whom.
+    pub(crate) stream: Stream,
+    /// As it came, for the durable store.
+    pub(crate) frame: Frame,
+    /// What the hot store keeps of it.
+    pub(crate) readings: Readings,
+    /// How many metrics each of its samples has.
+    pub(crate) metrics: usize,
+}
+
+impl Epoch {
+    /// As it was before a restart.
+    pub(super) fn restored(birth: Option<Arc<Birth>>, durable: RangeSet) -> Self {
+        Self {
+            reader: birth.map(Reader::new),
+            received: durable.clone(),
+            durable,
+            ..Self::default()
+        }
+    }
+
+    /// Takes the birth; tells whether it says something new.
+    pub(super) fn begin(&mut self, birth: &Arc<Birth>) -> Result<bool, Refusal> {
+        if let Some(known) = &self.reader {
+            if known.birth == *birth {
+                return Ok(false);
+            }
+            if known.birth.catalogue != birth.catalogue {
+                return Err(Refusal::OtherCatalogue(birth.epoch));
+            }
+        }
+        self.reader = Some(Reader::new(Arc::clone(birth)));
+        Ok(true)
+    }
+
+    pub(super) fn birth(&self) -> Option<&Arc<Birth>> {
+        self.reader.as_ref().map(|reader| &reader.birth)
+    }
+
+    /// Whether a frame has come, be it to wait.
+    pub(super) fn has(&self, sequence: u64) -> bool {
+        self.received.contains(sequence) || self.held.iter().any(|frame| frame.sequence == sequence)
+    }
+
+    /// Keeps a frame until the birth comes; tells whether there was room. A frame that waits counts as not
+    /// come, so its agent keeps it as well.
+    pub(super) fn hold(&mut self, frame: Frame) -> bool {
+        let room = self.held.len() < MAX_HELD;
+        if room {
+            self.held.push(frame);
+        }
+        room
+    }
+
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held.iter().map(|frame| frame.body.len()).sum()
+    }
+
+    /// The frames that waited, in the order of their sequence.
+    pub(super) fn release(&mut self) -> Vec<Frame> {
+        let mut held = std::mem::take(&mut self.held);
+        held.sort_by_key(|frame| frame.sequence);
+        held
+    }
+
+    /// Takes a frame that is new; whether it can be read or not, it has come.
+    pub(super) fn take(&mut self, stream: &Stream, frame: Frame) -> Result<Taken, Refusal> {
+        self.received.insert(frame.sequence..frame.sequence.saturating_add(1));
+        self.changed = true;
+        Ok(Taken {
+            stream: stream.clone(),
+            readings: self.read(&frame)?,
+            metrics: self.birth().map_or(0, |birth| birth.catalogue.len()),
+            frame,
+        })
+    }
+
+    /// The readings of a frame.
+    pub(super) fn read(&mut self, frame: &Frame) -> Result<Readings, Refusal> {
+        let Some(reader) = &mut self.reader else {
+            return Err(Refusal::HoldingFull);
+        };
+        let Frame {
+            codec,
+            samples,
+            start_ms,
+            ref body,
+            ..
+        } = *frame;
+        let decoded = shadow::codec::decode(&reader.birth.catalogue, codec, samples, start_ms, body);
+        let block = decoded.map_err(|source| Refusal::Body {
+            epoch: frame.epoch,
+            sequence: frame.sequence,
+            source,
+        })?;
+        Ok(reader.columns.read(&block))
+    }
+
+    /// What has come, if that changed since the last call.
+    pub(super) fn seal(&mut self) -> Option<RangeSet> {
+        std::mem::take(&mut self.changed).then(|| self.received.clone())
+    }
+
+    pub(super) fn committed(&mut self, ranges: &RangeSet) {
+        self.durable.extend(ranges);
+    }
+
+    /// What is told of it, with at most `room` missing ranges.
+    pub(super) fn mark(&self, epoch: u64, room: usize) -> EpochMark {
+        let end = self.received.first_not_in(&self.durable).unwrap_or(self.durable.end());
+        let never_came = |gap: std::ops::Range<u64>| gap.start..gap.end.min(end);
+        let mut gaps = self.durable.gaps().take_while(|gap| gap.start < end).map(never_came);
+        let missing: Vec<_> = gaps.by_ref().take(room).collect();
+        EpochMark {
+            epoch,
+            // Past what there is room to tell nothing is claimed.
+            durable_below: gaps.next().map_or(end, |gap| gap.start),
+            missing,
+            birth_wanted: self.reader.is_none() && !self.held.is_empty(),
+        }
+    }
+
+    pub(super) fn gap_count(&self) -> usize {
+        self.received.ranges().len()
+    }
+
+    pub(super) fn missing(&self) -> u64 {
+        self.received.missing_within()
+    }
+}
+
+impl Reader {
+    fn new(birth: Arc<Birth>) -> Self {
+        Self {
+            columns: Columns::new(&birth),
+            birth,
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The brain's own figures: names, and the counters that the parts hold.
+
+use runtime::{
+    Metrics,
+    metrics::{Counter, Counters, Gauge, Name},
+};
+
+/// Every metric of the brain.
+#[derive(Debug, Clone, Copy)]
+enum Metric {
+    Frames,
+    Samples,
+    FrameBytes,
+    PackedBytes,
+    Refused,
+    Duplicates,
+    Held,
+    Overflow,
+    Late,
+    Dropped,
+    Births,
+    Outcomes,
+    Commands,
+    Anomalies,
+    Forecasts,
+    Trainings,
+    TrainingsFailed,
+    Flushes,
+    FlushRetries,
+    Disconnects,
+    PublishFailures,
+    ViewsPublished,
+    ClockJumps,
+    Hosts,
+    HostsOnline,
+    MissingFrames,
+    BufferedBytes,
+    TickSeconds,
+    ForecastAgeSeconds,
+}
+
+impl Name for Metric {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Frames => "brain_frames",
+            Self::Samples => "brain_samples",
+            Self::FrameBytes => "brain_frame_bytes",
+            Self::PackedBytes => "brain_packed_bytes",
+            Self::Refused => "brain_refused",
+            Self::Duplicates => "brain_frames_duplicate",
+            Self::Held => "brain_frames_held",
+            Self::Overflow => "brain_frames_overflow",
+            Self::Late => "brain_frames_late",
+            Self::Dropped => "brain_frames_out_of_grid",
+            Self::Births => "brain_births",
+            Self::Outcomes => "brain_outcomes",
+            Self::Commands => "brain_commands",
+            Self::Anomalies => "brain_anomalies",
+            Self::Forecasts => "brain_forecasts",
+            Self::Trainings => "brain_trainings",
+            Self::TrainingsFailed => "brain_trainings_failed",
+            Self::Flushes => "brain_flushes",
+            Self::FlushRetries => "brain_flush_retries",
+            Self::Disconnects => "brain_disconnects",
+            Self::PublishFailures => "brain_publish_failures",
+            Self::ViewsPublished => "brain_views_published",
+            Self::ClockJumps => "brain_clock_jumps",
+            Self::Hosts => "brain_hosts",
+            Self::HostsOnline => "brain_hosts_online",
+            Self::MissingFrames => "brain_frames_missing",
+            Self::BufferedBytes => "brain_buffered_bytes",
+            Self::TickSeconds => "brain_tick_seconds",
+            Self::ForecastAgeSeconds => "brain_forecast_age_seconds",
+        }
+    }
+
+    fn help(&self) -> &'static str {
+        match self {
+            Self::Frames => "Frames taken in",
+            Self::Samples => "Samples in these frames",
+            Self::FrameBytes => "Bytes of the bodies of these frames",
+            Self::PackedBytes => "Bytes that the same values have as packed protobuf doubles",
+            Self::Refused => "Messages refused, by reason",
+            Self::Duplicates => "Frames that were here already",
+            Self::Held => "Frames that had to wait for their birth",
+            Self::Overflow => "Frames left to the agents' spools because the store could not keep up",
+            Self::Late => "Frames with samples of rows that were closed already",
+            Self::Dropped => "Frames with samples too old for the grid; the store has them",
+            Self::Births => "Births that said something new",
+            Self::Outcomes => "Answers of agents, by state",
+            Self::Commands => "Commands sent",
+            Self::Anomalies => "Incidents that began",
+            Self::Forecasts => "Forecasts made",
+            Self::Trainings => "Trainings that gave a model",
+            Self::TrainingsFailed => "Trainings that did not",
+            Self::Flushes => "Batches made durable",
+            Self::FlushRetries => "Batches that had to be tried again",
+            Self::Disconnects => "Losses of the broker",
+            Self::PublishFailures => "Messages that the bus did not take",
+            Self::ViewsPublished => "Views published",
+            Self::ClockJumps => "Jumps of the clock",
+            Self::Hosts => "Hosts known",
+            Self::HostsOnline => "Hosts online",
+            Self::MissingFrames => "Frames that are missing between others",
+            Self::BufferedBytes => "Bytes of frames that are not durable yet",
+            Self::TickSeconds => "How long the newest tick took",
+            Self::ForecastAgeSeconds => "Age of the newest forecasts",
+        }
+    }
+}
+
+/// The counters that the parts hold.
+#[derive(Debug, Clone)]
+pub(crate) struct Figures {
+    pub(crate) frames: Counter,
+    pub(crate) samples: Counter,
+    pub(crate) frame_bytes: Counter,
+    pub(crate) packed_bytes: Counter,
+    /// By [`crate::ingest::Refusal::label`] and the like.
+    pub(crate) refused: Counters,
+    pub(crate) duplicates: Counter,
+    pub(crate) held: Counter,
+    pub(crate) overflow: Counter,
+    pub(crate) late: Counter,
+    pub(crate) dropped: Counter,
+    pub(crate) births: Counter,
+    pub(crate) outcomes: Counters,
+    pub(crate) commands: Counter,
+    pub(crate) anomalies: Counter,
+    pub(crate) forecasts: Counter,
+    pub(crate) trainings: Counter,
+    pub(crate) trainings_failed: Counter,
+    pub(crate) flushes: Counter,
+    pub(crate) flush_retries: Counter,
+    pub(crate) disconnects: Counter,
+    pub(crate) publish_failures: Counter,
+    pub(crate) views_published: Counter,
+    pub(crate) clock_jumps: Counter,
+    pub(crate) hosts: Gauge,
+    pub(crate) hosts_online: Gauge,
+    pub(crate) missing_frames: Gauge,
+    pub(crate) buffered_bytes: Gauge,
+    pub(crate) tick_seconds: Gauge,
+    pub(crate) forecast_age_seconds: Gauge,
+}
+
+impl Figures {
+    /// All of them at 0, rendered with `metrics`.
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        Self {
+            frames: metrics.counter(Metric::Frames),
+            samples: metrics.counter(Metric::Samples),
+            frame_bytes: metrics.counter(Metric::FrameBytes),
+            packed_bytes: metrics.counter(Metric::PackedBytes),
+            refused: metrics.counters(Metric::Refused, "reason"),
+            duplicates: metrics.counter(Metric::Duplicates),
+            held: metrics.counter(Metric::Held),
+            overflow: metrics.counter(Metric::Overflow),
+            late: metrics.counter(Metric::Late),
+            dropped: metrics.counter(Metric::Dropped),
+            births: metrics.counter(Metric::Births),
+            outcomes: metrics.counters(Metric::Outcomes, "state"),
+            commands: metrics.counter(Metric::Commands),
+            anomalies: metrics.counter(Metric::Anomalies),
+            forecasts: metrics.counter(Metric::Forecasts),
+            trainings: metrics.counter(Metric::Trainings),
+            trainings_failed: metrics.counter(Metric::TrainingsFailed),
+            flushes: metrics.counter(Metric::Flushes),
+            flush_retries: metrics.counter(Metric::FlushRetries),
+            disconnects: metrics.counter(Metric::Disconnects),
+            publish_failures: metrics.counter(Metric::PublishFailures),
+            views_published: metrics.counter(Metric::ViewsPublished),
+            clock_jumps: metrics.counter(Metric::ClockJumps),
+            hosts: metrics.gauge(Metric::Hosts),
+            hosts_online: metrics.gauge(Metric::HostsOnline),
+            missing_frames: metrics.gauge(Metric::MissingFrames),
+            buffered_bytes: metrics.gauge(Metric::BufferedBytes),
+            tick_seconds: metrics.gauge(Metric::TickSeconds),
+            forecast_age_seconds: metrics.gauge(Metric::ForecastAgeSeconds),
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! The one loop: waits for the next event, lets the engine take its step, and carries out what it tells.
+//!
+//! Every source is bounded. The bus holds senders back when its events are not fetched; the store's task has
+//! room for one batch; a handle's requests wait in a queue. Views that do not fit into the bus's queue are told
+//! a second later, watermarks and commands wait in the engine's outbox.
+
+use std::{sync::Arc, time::Duration};
+
+use bus::{BusError, Client};
+use runtime::{Clock, Shutdown};
+use shadow::UnixMs;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+    time::{Interval, MissedTickBehavior, interval, timeout},
+};
+
+use crate::{
+    Config, Error,
+    config::Ticks,
+    engine::{Engine, Event, Publication},
+    learning::Trained,
+    snapshot::Snapshot,
+    store::{Cutoffs, flush::Flusher},
+};
+
+/// How often the clock is looked at, and views are published at most.
+const SECOND: Duration = Duration::from_secs(1);
+/// How often old rows are deleted.
+const PRUNE_EVERY: Duration = Duration::from_secs(600);
+/// How long the last batch may take at the end, and how long the goodbye to the broker.
+const LAST_FLUSH: Duration = Duration::from_secs(3);
+const GOODBYE: Duration = Duration::from_secs(1);
+/// Publications that wait for the bus; past it the oldest are dropped. Watermarks among them are told anew at
+/// the next connection.
+const MAX_WAITING: usize = 10_000;
+
+/// What a handle asks.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Tick { time_ms: UnixMs, done: oneshot::Sender<()> },
+    Scores(oneshot::Sender<forecast::ScoreTable>),
+}
+
+/// Everything around the engine.
+pub(crate) struct Edges {
+    pub(crate) client: Client,
+    pub(crate) bus_events: mpsc::Receiver<bus::Event>,
+    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) trained: mpsc::Receiver<Trained>,
+    pub(crate) flusher: Flusher,
+    pub(crate) page: JoinHandle<std::io::Result<()>>,
+    pub(crate) page_stop: Shutdown,
+    pub(crate) snapshot: watch::Sender<Arc<Snapshot>>,
+    pub(crate) ingested: watch::Sender<u64>,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) clock: Clock,
+}
+
+/// When things are due.
+struct Timers {
+    tick: Option<Interval>,
+    flush: Interval,
+    publish: Interval,
+    prune: Interval,
+}
+
+impl Timers {
+    fn new(config: &Config) -> Self {
+        let every = |period| {
+            let mut interval = interval(period);
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            interval
+        };
+        Self {
+            tick: (config.ticks == Ticks::EverySecond).then(|| every(SECOND)),
+            flush: every(config.store.flush_every.duration()),
+            publish: every(SECOND),
+            prune: every(PRUNE_EVERY),
+        }
+    }
+}
+
+/// Runs the brain until it is told to end.
+pub(crate) async fn run(mut engine: Engine, mut edges: Edges, config: Config) -> Result<(), Error> {
+    let mut timers = Timers::new(&config);
+    let mut waiting = Vec::new();
+    let ended = loop {
+        let event = match edges.next(&mut timers, &config, engine.now_ms()).await {
+            Ok(Some(event)) => event,
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        };
+        let due = Due::of(&event);
+        engine.handle(event, edges.clock.now_ms(), edges.clock.monotonic_ns());
+        match due {
+            Due::Flush => edges.flush(&mut engine),
+            Due::Publish => edges.publish_views(&mut engine),
+            Due::Nothing => {}
+        }
+        edges.publish(&mut engine, &mut waiting);
+        edges.show(&engine);
+    };
+    let stopped = edges.stop(engine, waiting).await;
+    ended.and(stopped)
+}
+
+/// What an event asks of the edges.
+enum Due {
+    Flush,
+    Publish,
+    Nothing,
+}
+
+impl Due {
+    const fn of(event: &Event) -> Self {
+        match event {
+            Event::Flush => Self::Flush,
+            Event::Publish => Self::Publish,
+            _ => Self::Nothing,
+        }
+    }
+}
+
+impl Edges {
+    /// The next event; `None` when it is time to end. What keeps the brain going comes before messages, so that
+    /// no flood of them can hold it up.
+    async fn next(&mut self, timers: &mut Timers, config: &Config, now_ms: UnixMs) -> Result<Option<Event>, Error> {
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = self.shutdown.wait() => return Ok(None),
+                () = due(timers.tick.as_mut()) => Event::Tick { time_ms: self.clock.now_ms(), done: None },
+                request = self.requests.recv() => match request {
+                    Some(request) => request.into(),
+                    // The handle is gone, and with it whoever could stop this brain in order.
+                    None => return Ok(None),
+                },
+                flushed = self.flusher.next() => match flushed {
+                    Some(flushed) => Event::Flushed(flushed),
+                    None => return Err(Error::Panicked("the store's task")),
+                },
+                Some(trained) = self.trained.recv() => Event::Trained(Box::new(trained)),
+                _ = timers.flush.tick() => Event::Flush,
+                _ = timers.publish.tick() => Event::Publish,
+                _ = timers.prune.tick() => {
+                    self.flusher.prune(cutoffs(config, now_ms));
+                    continue;
+                }
+                page = &mut self.page => return Err(page_ended(page)),
+                event = self.bus_events.recv() => match event {
+                    Some(event) => Event::Bus(event),
+                    None => return Err(Error::Bus("the client has ended".into())),
+                },
+            };
+            return Ok(Some(event));
+        }
+    }
+
+    /// Hands over what has come, unless the batch before is still under way.
+    fn flush(&mut self, engine: &mut Engine) {
+        if self.flusher.is_writing() {
+            return;
+        }
+        let batch = engine.seal();
+        if !batch.is_empty() {
+            self.flusher.write(batch);
+        }
+    }
+
+    /// Watermarks and commands, in order; what does not fit waits.
+    fn publish(&self, engine: &mut Engine, waiting: &mut Vec<Publication>) {
+        waiting.extend(engine.take_outbox());
+        let full = waiting
+            .iter()
+            .position(|publication| self.send(engine, publication) == Sent::Full);
+        waiting.drain(..full.unwrap_or(waiting.len()));
+        let old = waiting.len().saturating_sub(MAX_WAITING);
+        waiting.drain(..old);
+    }
+
+    fn publish_views(&self, engine: &mut Engine) {
+        let views = engine.changed_views();
+        let mut full = false;
+        let mut published = 0;
+        for view in &views {
+            full |= !full && self.send(engine, view) == Sent::Full;
+            if full {
+                engine.not_published(&view.topic);
+            } else {
+                published += 1;
+            }
+        }
+        engine.published(published);
+    }
+
+    fn send(&self, engine: &mut Engine, publication: &Publication) -> Sent {
+        let Publication {
+            topic,
+            payload,
+            qos,
+            retain,
+        } = publication;
+        match self.client.try_publish(topic.clone(), payload.clone(), *qos, *retain) {
+            Ok(()) => Sent::Taken,
+            Err(BusError::Full { .. }) => Sent::Full,
+            Err(error) => {
+                tracing::warn!(topic, %error, "not published");
+                engine.not_published(topic);
+                Sent::Refused
+            }
+        }
+    }
+
+    fn show(&self, engine: &Engine) {
+        self.snapshot.send_if_modified(|shown| {
+            let newer = !Arc::ptr_eq(shown, engine.snapshot());
+            if newer {
+                *shown = Arc::clone(engine.snapshot());
+            }
+            newer
+        });
+        self.ingested.send_if_modified(|shown| {
+            let newer = *shown != engine.ingested();
+            *shown = engine.ingested();
+            newer
+        });
+    }
+
+    /// In order: no more intake, everything durable, the agents told so, goodbye, the page last.
+    async fn stop(mut self, mut engine: Engine, mut waiting: Vec<Publication>) -> Result<(), Error> {
+        engine.stop();
+        self.bus_events.close();
+        while let Ok(event) = self.bus_events.try_recv() {
+            engine.handle(Event::Bus(event), self.clock.now_ms(), self.clock.monotonic_ns());
+        }
+        let flushed = timeout(LAST_FLUSH, last_flush(self.flusher, &mut engine)).await;
+        let flushed = flushed.unwrap_or_else(|_| {
+            tracing::error!("the store did not take the last batch in time; agents still hold its frames");
+            Ok(())
+        });
+        waiting.extend(engine.take_outbox());
+        waiting.push(engine.status("offline"));
+        for Publication {
+            topic,
+            payload,
+            qos,
+            retain,
+        } in waiting
+        {
+            if let Err(error) = self.client.try_publish(topic, payload, qos, retain) {
+                tracing::debug!(%error, "not published at the end");
+            }
+        }
+        self.client.disconnect(GOODBYE).await;
+        self.page_stop.trigger("the brain ends");
+        if let Ok(Ok(Err(error))) = timeout(GOODBYE, &mut self.page).await {
+            tracing::warn!(%error, "page");
+        }
+        flushed
+    }
+}
+
+async fn last_flush(mut flusher: Flusher, engine: &mut Engine) -> Result<(), Error> {
+    while flusher.is_writing() {
+        match flusher.next().await {
+            Some(flushed) => engine.handle(Event::Flushed(flushed), engine.now_ms(), 0),
+            None => break,
+        }
+    }
+    let batch = engine.seal();
+    if !batch.is_empty() {
+        flusher.write(batch);
+    }
+    for batch in flusher.finish().await? {
+        engine.committed(&batch);
+    }
+    Ok(())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Sent {
+    Taken,
+    Refused,
+    Full,
+}
+
+impl From<Request> for Event {
+    fn from(request: Request) -> Self {
+        match request {
+            Request::Tick { time_ms, done } => Self::Tick {
+                time_ms,
+                done: Some(done),
+            },
+            Request::Scores(tell) => Self::Scores(tell),
+        }
+    }
+}
+
+async fn due(interval: Option<&mut Interval>) {
+    match interval {
+        Some(interval) => drop(interval.tick().await),
+        None => std::future::pending().await,
+    }
+}
+
+fn page_ended(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> Error {
+    match ended {
+        Ok(Ok(())) => Error::Page(std::io::Error::other("the server has ended")),
+        Ok(Err(error)) => Error::Page(error),
+        Err(_) => Error::Panicked("the page"),
+    }
+}
+
+fn cutoffs(config: &Config, now_ms: UnixMs) -> Cutoffs {
+    let ago = |span: runtime::Span| now_ms.saturating_sub(span.as_millis());
+    let store = &config.store;
+    Cutoffs {
+        frames_ms: ago(store.keep_frames),
+        rollup_10s_ms: ago(store.keep_rollup_10s),
+        rollup_1m_ms: ago(store.keep_rollup_1m),
+        forecasts_ms: ago(store.keep_forecasts),
+        events_ms: ago(store.keep_events),
+    }
+}

@@ -1,0 +1,245 @@
+//! What is durable, and what a store can do.
+//!
+//! A [`Batch`] is everything that came since the last one. It becomes durable in one transaction, or not at
+//! all: a watermark is in the same transaction as the frames that it covers.
+
+use std::{collections::BTreeMap, future::Future, io, path::PathBuf, sync::Arc};
+
+use shadow::{Birth, Command, Forecast, Frame, Outcome, Resource, UnixMs, Vantage};
+use thiserror::Error;
+
+pub(crate) mod flush;
+pub(crate) mod memory;
+mod sqlite;
+
+pub(crate) use sqlite::Sqlite;
+
+use crate::ingest::RangeSet;
+
+/// Where frames come from: one agent's view of one host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Stream {
+    /// The host.
+    pub(crate) host: Arc<str>,
+    /// From where it is seen.
+    pub(crate) vantage: Vantage,
+}
+
+/// Means and peaks of one host in one row of the grid, in the order of [`shadow::Channel::ALL`];
+/// NaN where nothing was read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Rollup {
+    /// Share of the row that samples tell of, 0 to 1.
+    pub(crate) coverage: f32,
+    /// Means over time.
+    pub(crate) mean: [f32; 7],
+    /// Largest samples.
+    pub(crate) max: [f32; 7],
+}
+
+/// What came since the last batch.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Batch {
+    /// Newest sample of each host that told something.
+    pub(crate) hosts: BTreeMap<Arc<str>, UnixMs>,
+    /// Births, before the frames that are read with them.
+    pub(crate) births: Vec<(Stream, Arc<Birth>)>,
+    /// Frames as they came.
+    pub(crate) frames: Vec<(Stream, Frame)>,
+    /// What is durable of each epoch once this batch is.
+    pub(crate) watermarks: BTreeMap<(Stream, u64), RangeSet>,
+    /// Rows of the grid by host and begin.
+    pub(crate) rollups: BTreeMap<(Arc<str>, UnixMs), Rollup>,
+    /// Cores and bytes of workloads by host, workload and begin of the minute; NaN where not read.
+    pub(crate) workloads: BTreeMap<(Arc<str>, String, UnixMs), [f32; 2]>,
+    /// Forecasts by host.
+    pub(crate) forecasts: Vec<(Arc<str>, Forecast)>,
+    /// Anomalies by host, resource and begin.
+    pub(crate) anomalies: BTreeMap<(Arc<str>, Resource, UnixMs), AnomalyRow>,
+    /// Commands.
+    pub(crate) commands: Vec<Command>,
+    /// Outcomes.
+    pub(crate) outcomes: Vec<Outcome>,
+    /// Models.
+    pub(crate) models: Vec<ModelRow>,
+    /// Single values.
+    pub(crate) meta: BTreeMap<&'static str, String>,
+}
+
+/// One anomaly, as far as its key does not say it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct AnomalyRow {
+    /// When it was last seen.
+    pub(crate) until_ms: UnixMs,
+    /// -log10 of its chance.
+    pub(crate) score: f64,
+    /// In words.
+    pub(crate) evidence: String,
+}
+
+/// One trained artifact.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ModelRow {
+    /// Its version, and the name of its folder.
+    pub(crate) version: String,
+    /// When its training began.
+    pub(crate) trained_ms: UnixMs,
+    /// Rows of history that it was trained on.
+    pub(crate) rows: u64,
+    /// How long the training took, in milliseconds of real time.
+    pub(crate) took_ms: u64,
+    /// Its scores, in a line.
+    pub(crate) note: String,
+}
+
+impl Batch {
+    /// Whether there is nothing to write.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.hosts.is_empty()
+            && self.births.is_empty()
+            && self.watermarks.is_empty()
+            && self.rollups.is_empty()
+            && self.workloads.is_empty()
+            && self.forecasts.is_empty()
+            && self.anomalies.is_empty()
+            && self.commands.is_empty()
+            && self.outcomes.is_empty()
+            && self.models.is_empty()
+            && self.meta.is_empty()
+    }
+}
+
+/// What a restarted brain goes on with.
+#[derive(Debug, Default)]
+pub(crate) struct Recovered {
+    /// Newest sample by host.
+    pub(crate) hosts: BTreeMap<Arc<str>, UnixMs>,
+    /// Births, oldest first.
+    pub(crate) births: Vec<(Stream, Birth)>,
+    /// What is durable of each epoch.
+    pub(crate) watermarks: BTreeMap<(Stream, u64), RangeSet>,
+    /// Rows of the grid since the asked time: begin, share that samples tell of, means.
+    pub(crate) rollups: BTreeMap<Arc<str>, Vec<(UnixMs, f32, [f32; 7])>>,
+    /// Frames that may hold samples past the rows of the grid.
+    pub(crate) tail: Vec<(Stream, Frame)>,
+    /// Newest commands with the newest answer of each, oldest first.
+    pub(crate) commands: Vec<(Command, Option<Outcome>)>,
+    /// Anomalies, oldest first.
+    pub(crate) anomalies: Vec<(Arc<str>, Resource, UnixMs, AnomalyRow)>,
+    /// Single values.
+    pub(crate) meta: BTreeMap<String, String>,
+}
+
+/// From when on history is read back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Since {
+    /// Rows of the grid.
+    pub(crate) rollups_ms: UnixMs,
+    /// Commands and anomalies.
+    pub(crate) events_ms: UnixMs,
+}
+
+/// Everything older is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cutoffs {
+    /// Frames, and births that no frame needs.
+    pub(crate) frames_ms: UnixMs,
+    /// Rows of the grid.
+    pub(crate) rollup_10s_ms: UnixMs,
+    /// Rows of a minute.
+    pub(crate) rollup_1m_ms: UnixMs,
+    /// Forecasts.
+    pub(crate) forecasts_ms: UnixMs,
+    /// Anomalies, commands, outcomes, models.
+    pub(crate) events_ms: UnixMs,
+}
+
+/// Keys of single values.
+pub(crate) mod meta {
+    /// The issuer epoch of the last brain, in microseconds.
+    pub(crate) const ISSUER_EPOCH: &str = "issuer_epoch";
+    /// End of the newest closed row of the grid, in unix milliseconds.
+    pub(crate) const CLOSED_MS: &str = "grid_closed_ms";
+    /// Begin of the first row ever, in unix milliseconds.
+    pub(crate) const FIRST_ROW_MS: &str = "grid_first_row_ms";
+    /// Reservations and requests that wait, as JSON.
+    pub(crate) const ALLOCATION: &str = "allocation";
+    /// The model in service, as JSON.
+    pub(crate) const MODEL: &str = "model";
+    /// What outcomes taught, as JSON.
+    pub(crate) const FEEDBACK: &str = "feedback";
+}
+
+/// A durable store. One task owns it.
+pub(crate) trait Store: Send + 'static {
+    /// Makes `batch` durable, as a whole or not at all. Writing a batch twice is writing it once.
+    fn write(&mut self, batch: &Batch) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Deletes what is older than the cutoffs, a bounded number of rows a call; tells whether more is left.
+    fn prune(&mut self, cutoffs: &Cutoffs) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Reads what a restarted brain goes on with.
+    fn recover(&mut self, since: Since) -> impl Future<Output = Result<Recovered, StoreError>> + Send;
+
+    /// Closes it, so that the folder can be copied or opened by another.
+    fn close(self) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// What can be wrong with a store.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The folder cannot be used.
+    #[error("data folder {folder}: {source}; it must be there or creatable, and writable for this user")]
+    Folder {
+        /// Its path.
+        folder: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Another brain runs on the folder.
+    #[error("data folder {0}: another brain uses it; stop that one or choose another data_dir")]
+    InUse(PathBuf),
+    /// The database was written by a newer version.
+    #[error(
+        "{file}: its schema has version {found}, this brain knows {known}; use a newer foreshadow or another folder"
+    )]
+    Newer {
+        /// The database.
+        file: PathBuf,
+        /// Version found.
+        found: i64,
+        /// Newest version known.
+        known: i64,
+    },
+    /// The schema could not be brought up to date.
+    #[error("{file}: {reason}")]
+    Schema {
+        /// The database.
+        file: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Busy, locked or full: later it may work.
+    #[error("{file}: {reason}; trying again")]
+    Busy {
+        /// The database.
+        file: PathBuf,
+        /// The database's answer.
+        reason: String,
+    },
+    /// Anything else that the database answers.
+    #[error("{file}: {reason}")]
+    Database {
+        /// The database.
+        file: PathBuf,
+        /// The database's answer.
+        reason: String,
+    },
+}
+
+impl StoreError {
+    /// Whether trying again later may help.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Busy { .. })
+    }
+}

@@ -1,0 +1,246 @@
+//! Batches into the store, in a task of its own: one at a time, tried until the store has taken it.
+//!
+//! The engine goes on collecting while a batch is written. Of a batch that cannot be written nothing is
+//! acknowledged, so the agents still hold its frames.
+
+use std::{sync::Arc, time::Duration};
+
+use rand::RngExt as _;
+use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
+
+use super::{Batch, Cutoffs, Store, StoreError};
+use crate::Error;
+
+/// First and longest pause before a busy store is asked again.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// What the flusher is asked.
+#[derive(Debug)]
+enum Job {
+    Write(Arc<Batch>),
+    Prune(Cutoffs),
+}
+
+/// What the flusher tells.
+#[derive(Debug)]
+pub(crate) enum Flushed {
+    /// The batch is durable.
+    Written(Arc<Batch>),
+    /// The store is busy or full; the batch is tried again.
+    Retrying(String),
+}
+
+/// The engine's end of the flusher.
+#[derive(Debug)]
+pub(crate) struct Flusher {
+    /// One job may wait beside the one at work.
+    jobs: mpsc::Sender<Job>,
+    flushed: mpsc::Receiver<Flushed>,
+    task: JoinHandle<Result<(), StoreError>>,
+    writing: bool,
+}
+
+impl Flusher {
+    /// Starts the task that owns `store`.
+    pub(crate) fn start(store: impl Store) -> Self {
+        let (jobs, jobs_in) = mpsc::channel(2);
+        let (tell, flushed) = mpsc::channel(4);
+        Self {
+            jobs,
+            flushed,
+            task: tokio::spawn(run(store, jobs_in, tell)),
+            writing: false,
+        }
+    }
+
+    /// Whether a batch is under way; another one must wait until it is told as written.
+    pub(crate) const fn is_writing(&self) -> bool {
+        self.writing
+    }
+
+    /// Hands over a batch; only for when none [is under way](Self::is_writing), so that there is room.
+    /// Of a task that has ended, [`next`](Self::next) tells.
+    pub(crate) fn write(&mut self, batch: Batch) {
+        self.writing = self.jobs.try_send(Job::Write(Arc::new(batch))).is_ok();
+    }
+
+    /// Asks for a deletion of what is old; left out when the task is busy, for the next one does as well.
+    pub(crate) fn prune(&self, cutoffs: Cutoffs) {
+        if self.jobs.capacity() > 1 {
+            drop(self.jobs.try_send(Job::Prune(cutoffs)));
+        }
+    }
+
+    /// Waits for what the task tells next; `None` when it has ended. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Option<Flushed> {
+        let flushed = self.flushed.recv().await;
+        if matches!(flushed, Some(Flushed::Written(_)) | None) {
+            self.writing = false;
+        }
+        flushed
+    }
+
+    /// Ends the task after the jobs that it was given, and closes the store; tells what was written.
+    pub(crate) async fn finish(mut self) -> Result<Vec<Arc<Batch>>, Error> {
+        let (idle, _) = mpsc::channel(1);
+        drop(std::mem::replace(&mut self.jobs, idle));
+        let mut written = Vec::new();
+        while let Some(flushed) = self.next().await {
+            if let Flushed::Written(batch) = flushed {
+                written.push(batch);
+            }
+        }
+        match self.task.await {
+            Ok(Ok(())) => Ok(written),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(Error::Panicked("the flusher")),
+        }
+    }
+}
+
+async fn run(
+    mut store: impl Store,
+    mut jobs: mpsc::Receiver<Job>,
+    tell: mpsc::Sender<Flushed>,
+) -> Result<(), StoreError> {
+    while let Some(job) = jobs.recv().await {
+        match job {
+            Job::Write(batch) => {
+                write(&mut store, &batch, &tell).await?;
+                // Nobody listens any more after the engine's end; the batch is durable all the same.
+                drop(tell.send(Flushed::Written(batch)).await);
+            }
+            Job::Prune(cutoffs) => prune(&mut store, &cutoffs, &jobs).await?,
+        }
+    }
+    store.close().await
+}
+
+async fn write(store: &mut impl Store, batch: &Batch, tell: &mpsc::Sender<Flushed>) -> Result<(), StoreError> {
+    let mut pause = BACKOFF.0;
+    loop {
+        match store.write(batch).await {
+            Ok(()) => return Ok(()),
+            Err(error) if error.is_transient() => {
+                // A full channel has told it before.
+                drop(tell.try_send(Flushed::Retrying(error.to_string())));
+            }
+            Err(error) => return Err(error),
+        }
+        let jitter = rand::rng().random_range(0.5..1.0);
+        sleep(pause.mul_f64(jitter)).await;
+        pause = (pause * 2).min(BACKOFF.1);
+    }
+}
+
+/// Goes on until nothing old is left or a batch waits.
+async fn prune(store: &mut impl Store, cutoffs: &Cutoffs, jobs: &mpsc::Receiver<Job>) -> Result<(), StoreError> {
+    loop {
+        match store.prune(cutoffs).await {
+            Ok(true) if jobs.is_empty() => {}
+            Ok(_) => return Ok(()),
+            Err(error) if error.is_transient() => {
+                tracing::warn!(%error, "old rows are deleted later");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    };
+
+    use super::{
+        super::{Recovered, Since},
+        *,
+    };
+
+    /// Busy for the first `busy` writes, then broken if `broken`.
+    #[derive(Default, Clone)]
+    struct Fake {
+        busy: Arc<AtomicU32>,
+        broken: bool,
+        written: Arc<Mutex<Vec<usize>>>,
+    }
+
+    impl Store for Fake {
+        async fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
+            let busy = self
+                .busy
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+            let (file, reason) = ("fake".into(), "no".into());
+            match busy {
+                Ok(_) => Err(StoreError::Busy { file, reason }),
+                Err(_) if self.broken => Err(StoreError::Database { file, reason }),
+                Err(_) => {
+                    self.written.lock().unwrap().push(batch.meta.len());
+                    Ok(())
+                }
+            }
+        }
+
+        async fn prune(&mut self, _: &Cutoffs) -> Result<bool, StoreError> {
+            Ok(false)
+        }
+
+        async fn recover(&mut self, _: Since) -> Result<Recovered, StoreError> {
+            Ok(Recovered::default())
+        }
+
+        async fn close(self) -> Result<(), StoreError> {
+            Ok(())
+        }
+    }
+
+    fn batch(values: usize) -> Batch {
+        let keys = ["a", "b", "c"];
+        let meta = keys.into_iter().take(values).map(|key| (key, String::new())).collect();
+        Batch {
+            meta,
+            ..Batch::default()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_busy_store_is_tried_until_it_has_the_batch() {
+        let fake = Fake::default();
+        fake.busy.store(3, Ordering::SeqCst);
+        let mut flusher = Flusher::start(fake.clone());
+        flusher.write(batch(2));
+        let mut retries = 0;
+        while let Some(Flushed::Retrying(_)) = flusher.next().await {
+            assert!(fake.written.lock().unwrap().is_empty(), "told as written too early");
+            retries += 1;
+        }
+        assert_eq!((retries, flusher.is_writing()), (3, false));
+        fake.busy.store(2, Ordering::SeqCst);
+        flusher.write(batch(1));
+        assert_eq!(
+            flusher.finish().await.unwrap().len(),
+            1,
+            "the last batch is tried as long"
+        );
+        assert_eq!(*fake.written.lock().unwrap(), [2, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broken_store_ends_the_task() {
+        let fake = Fake {
+            broken: true,
+            ..Fake::default()
+        };
+        let mut flusher = Flusher::start(fake);
+        flusher.write(batch(1));
+        assert!(flusher.next().await.is_none());
+        let ended = flusher.finish().await;
+        assert!(
+            matches!(ended, Err(Error::Store(StoreError::Database { .. }))),
+            "{ended:?}"
+        );
+    }
+}

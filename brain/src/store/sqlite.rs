@@ -1,0 +1,141 @@
+//! The embedded store: one SQLite file in the data folder, in WAL mode with `synchronous = NORMAL`.
+//!
+//! A committed batch outlives a kill of the process. A loss of power may take the newest commits, never the
+//! consistency of the file; agents told of those by a watermark no longer hold them.
+
+use std::{
+    fs::{self, File, TryLockError},
+    path::{Path, PathBuf},
+};
+
+use sqlx::{
+    Connection, SqlSafeStr, SqliteConnection,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+
+use super::{Batch, Cutoffs, Recovered, Since, Store, StoreError};
+
+mod prune;
+mod recover;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+/// All migrations: version, name, SQL. A version that was released never changes.
+const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "initial", include_str!("../../migrations/0001_initial.sql"))];
+
+/// A database and the lock on its folder.
+#[derive(Debug)]
+pub(crate) struct Sqlite {
+    connection: SqliteConnection,
+    file: PathBuf,
+    /// Held, not read: the lock ends with the file.
+    _lock: File,
+}
+
+impl Sqlite {
+    /// Opens `brain.db` in `folder`, both made where they are not there, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// A folder that cannot be written or that another brain uses, a database of a newer version or a broken
+    /// one, each named.
+    pub(crate) async fn open(folder: &Path) -> Result<Self, StoreError> {
+        let lock = lock(folder)?;
+        let file = folder.join("brain.db");
+        let options = SqliteConnectOptions::new()
+            .filename(&file)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .pragma("temp_store", "memory");
+        let opened = SqliteConnection::connect_with(&options).await;
+        let mut connection = opened.map_err(|error| fault(&file, &error))?;
+        let migrated = migrator().run(&mut connection).await;
+        migrated.map_err(|error| schema_fault(&file, &error))?;
+        Ok(Self {
+            connection,
+            file,
+            _lock: lock,
+        })
+    }
+}
+
+impl Store for Sqlite {
+    async fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let written = write::batch(&mut self.connection, batch).await;
+        written.map_err(|error| fault(&self.file, &error))
+    }
+
+    async fn prune(&mut self, cutoffs: &Cutoffs) -> Result<bool, StoreError> {
+        let pruned = prune::older(&mut self.connection, cutoffs).await;
+        pruned.map_err(|error| fault(&self.file, &error))
+    }
+
+    async fn recover(&mut self, since: Since) -> Result<Recovered, StoreError> {
+        let read = recover::all(&mut self.connection, since).await;
+        read.map_err(|error| fault(&self.file, &error))
+    }
+
+    async fn close(self) -> Result<(), StoreError> {
+        let closed = self.connection.close().await;
+        closed.map_err(|error| fault(&self.file, &error))
+    }
+}
+
+/// Makes the folder, proves that it can be written, and keeps other brains out of it.
+fn lock(folder: &Path) -> Result<File, StoreError> {
+    let fault = |source| StoreError::Folder {
+        folder: folder.to_owned(),
+        source,
+    };
+    fs::create_dir_all(folder).map_err(fault)?;
+    let file = File::create(folder.join("brain.lock")).map_err(fault)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(folder.to_owned())),
+        Err(TryLockError::Error(source)) => Err(fault(source)),
+    }
+}
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS.iter().map(|&(version, name, sql)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    Migrator::with_migrations(migrations.collect())
+}
+
+fn schema_fault(file: &Path, error: &MigrateError) -> StoreError {
+    let known = MIGRATIONS.last().map_or(0, |&(version, ..)| version);
+    let reason = match *error {
+        MigrateError::VersionMissing(found) if found > known => {
+            return StoreError::Newer {
+                file: file.to_owned(),
+                found,
+                known,
+            };
+        }
+        MigrateError::Execute(ref error) => return fault(file, error),
+        ref other => format!("{other}; the file was changed by another program or is damaged"),
+    };
+    StoreError::Schema {
+        file: file.to_owned(),
+        reason,
+    }
+}
+
+/// Primary result codes after which trying again may help: busy, locked, out of memory, I/O, full, and
+/// those of a file or a journal that cannot be opened just now. <https://www.sqlite.org/rescode.html>
+const TRANSIENT: [i32; 6] = [5, 6, 7, 10, 13, 14];
+
+fn fault(file: &Path, error: &sqlx::Error) -> StoreError {
+    let code = error.as_database_error().and_then(|e| e.code()?.parse::<i32>().ok());
+    let (file, reason) = (file.to_owned(), error.to_string());
+    // The lowest byte of an extended code is the primary one.
+    if code.is_some_and(|code| TRANSIENT.contains(&(code & 0xff))) {
+        StoreError::Busy { file, reason }
+    } else {
+        StoreError::Database { file, reason }
+    }
+}

@@ -1,0 +1,242 @@
+//! What a restarted brain goes on with.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use shadow::{Birth, Command, Frame, Outcome, OutcomeState, UnixMs, Vantage};
+use sqlx::{Row, SqliteConnection, query, sqlite::SqliteRow};
+
+use crate::{
+    ingest::RangeSet,
+    store::{AnomalyRow, Recovered, Since, Stream, meta},
+};
+
+/// The newest commands and anomalies that are read back; older ones stay in the database.
+const MAX_EVENTS: i64 = 500;
+/// The newest births of all hosts that are read back.
+const MAX_BIRTHS: i64 = 100_000;
+/// The most frames read back to fill the row of the grid that was open when the last brain ended.
+const MAX_TAIL: i64 = 100_000;
+
+/// A frame that began this long before a row may still hold samples of it.
+const LONGEST_FRAME_MS: i64 = 60_000;
+
+pub(super) async fn all(from: &mut SqliteConnection, since: Since) -> Result<Recovered, sqlx::Error> {
+    let meta = meta(from).await?;
+    let closed_ms = meta.get(meta::CLOSED_MS).and_then(|text| text.parse::<UnixMs>().ok());
+    Ok(Recovered {
+        hosts: hosts(from).await?,
+        births: births(from).await?,
+        watermarks: watermarks(from).await?,
+        rollups: rollups(from, since.rollups_ms).await?,
+        tail: match closed_ms {
+            Some(closed_ms) => tail(from, closed_ms.max(since.rollups_ms)).await?,
+            None => Vec::new(),
+        },
+        commands: commands(from, since.events_ms).await?,
+        anomalies: anomalies(from, since.events_ms).await?,
+        meta,
+    })
+}
+
+async fn meta(from: &mut SqliteConnection) -> Result<BTreeMap<String, String>, sqlx::Error> {
+    let rows = query("SELECT key, value FROM meta").fetch_all(from).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+async fn hosts(from: &mut SqliteConnection) -> Result<BTreeMap<Arc<str>, UnixMs>, sqlx::Error> {
+    let rows = query("SELECT host, last_sample_ms FROM hosts").fetch_all(from).await?;
+    rows.iter().map(|row| Ok((host(row, 0)?, row.try_get(1)?))).collect()
+}
+
+async fn births(from: &mut SqliteConnection) -> Result<Vec<(Stream, Birth)>, sqlx::Error> {
+    let rows = query("SELECT host, vantage, body FROM births ORDER BY epoch DESC LIMIT ?")
+        .bind(MAX_BIRTHS)
+        .fetch_all(from)
+        .await?;
+    let mut births = Vec::with_capacity(rows.len());
+    for row in rows.iter().rev() {
+        let stream = stream(row)?;
+        match shadow::wire::decode_birth(row.try_get(2)?) {
+            Ok(birth) => births.push((stream, birth)),
+            Err(error) => tracing::warn!(host = &*stream.host, %error, "stored birth left out"),
+        }
+    }
+    Ok(births)
+}
+
+async fn watermarks(from: &mut SqliteConnection) -> Result<BTreeMap<(Stream, u64), RangeSet>, sqlx::Error> {
+    let rows = query("SELECT host, vantage, epoch, ranges FROM watermarks")
+        .fetch_all(from)
+        .await?;
+    let mut found = BTreeMap::new();
+    for row in &rows {
+        let ranges: Vec<[u64; 2]> = json(row, 3)?;
+        let set = RangeSet::from_ranges(ranges.into_iter().map(|[start, end]| start..end));
+        found.insert((stream(row)?, unsigned(row, 2)?), set);
+    }
+    Ok(found)
+}
+
+type Rollups = BTreeMap<Arc<str>, Vec<(UnixMs, f32, [f32; 7])>>;
+
+async fn rollups(from: &mut SqliteConnection, since_ms: UnixMs) -> Result<Rollups, sqlx::Error> {
+    let hosts = query("SELECT DISTINCT host FROM hosts ORDER BY host")
+        .fetch_all(&mut *from)
+        .await?;
+    let mut found = Rollups::new();
+    // Host by host, so that the rows of the whole cell are never held twice.
+    for row in &hosts {
+        let name = host(row, 0)?;
+        let rows = query(
+            "SELECT bucket_ms, coverage, cpu, memory, network_rx_bytes_per_s, network_tx_bytes_per_s, \
+             disk_read_bytes_per_s, disk_write_bytes_per_s, power_w \
+             FROM rollup_10s WHERE host = ? AND bucket_ms >= ? ORDER BY bucket_ms",
+        )
+        .bind(&*name)
+        .bind(since_ms)
+        .fetch_all(&mut *from)
+        .await?;
+        let read = rows.iter().map(rollup).collect::<Result<Vec<_>, _>>()?;
+        if !read.is_empty() {
+            found.insert(name, read);
+        }
+    }
+    Ok(found)
+}
+
+fn rollup(row: &SqliteRow) -> Result<(UnixMs, f32, [f32; 7]), sqlx::Error> {
+    let mut mean = [f32::NAN; 7];
+    for (column, value) in mean.iter_mut().enumerate() {
+        *value = row.try_get::<Option<f64>, _>(column + 2)?.map_or(f32::NAN, narrow);
+    }
+    Ok((row.try_get(0)?, narrow(row.try_get(1)?), mean))
+}
+
+async fn tail(from: &mut SqliteConnection, closed_ms: UnixMs) -> Result<Vec<(Stream, Frame)>, sqlx::Error> {
+    let rows = query(
+        "SELECT host, vantage, epoch, sequence, start_ms, samples, codec, body FROM frames \
+         WHERE start_ms >= ? ORDER BY start_ms, host, vantage, sequence LIMIT ?",
+    )
+    .bind(closed_ms.saturating_sub(LONGEST_FRAME_MS))
+    .bind(MAX_TAIL)
+    .fetch_all(from)
+    .await?;
+    let frame = |row: &SqliteRow| -> Result<_, sqlx::Error> {
+        let frame = Frame {
+            epoch: unsigned(row, 2)?,
+            sequence: unsigned(row, 3)?,
+            start_ms: row.try_get(4)?,
+            samples: row.try_get(5)?,
+            codec: row.try_get(6)?,
+            body: row.try_get::<Vec<u8>, _>(7)?.into(),
+        };
+        Ok((stream(row)?, frame))
+    };
+    rows.iter().map(frame).collect()
+}
+
+async fn commands(
+    from: &mut SqliteConnection,
+    since_ms: UnixMs,
+) -> Result<Vec<(Command, Option<Outcome>)>, sqlx::Error> {
+    let rows = query(
+        "SELECT c.id, c.host, c.issuer_epoch, c.sequence, c.issued_ms, c.ttl_ms, c.dry_run, c.changes, \
+                o.state, o.time_ms, o.reason, o.changes \
+         FROM commands c LEFT JOIN outcomes o ON o.command_id = c.id \
+         WHERE c.issued_ms >= ? ORDER BY c.issued_ms DESC, c.id, o.time_ms DESC LIMIT ?",
+    )
+    .bind(since_ms)
+    .bind(MAX_EVENTS)
+    .fetch_all(from)
+    .await?;
+    let mut found: Vec<(Command, Option<Outcome>)> = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let command = command(row)?;
+        // The newest answer of a command comes first; the others are history.
+        if found.last().is_none_or(|(last, _)| last.id != command.id) {
+            let answer = outcome(&command.id, row)?;
+            found.push((command, answer));
+        }
+    }
+    found.reverse();
+    Ok(found)
+}
+
+fn command(row: &SqliteRow) -> Result<Command, sqlx::Error> {
+    Ok(Command {
+        id: row.try_get(0)?,
+        host: row.try_get(1)?,
+        issuer_epoch: unsigned(row, 2)?,
+        sequence: unsigned(row, 3)?,
+        issued_ms: row.try_get(4)?,
+        ttl_ms: unsigned(row, 5)?,
+        dry_run: row.try_get(6)?,
+        changes: json(row, 7)?,
+    })
+}
+
+fn outcome(command_id: &str, row: &SqliteRow) -> Result<Option<Outcome>, sqlx::Error> {
+    let Some(word) = row.try_get::<Option<String>, _>(8)? else {
+        return Ok(None);
+    };
+    let state = serde_json::from_value::<OutcomeState>(word.into()).map_err(decode)?;
+    Ok(Some(Outcome {
+        command_id: command_id.to_owned(),
+        state,
+        time_ms: row.try_get(9)?,
+        reason: row.try_get(10)?,
+        changes: json(row, 11)?,
+    }))
+}
+
+type Anomaly = (Arc<str>, shadow::Resource, UnixMs, AnomalyRow);
+
+async fn anomalies(from: &mut SqliteConnection, since_ms: UnixMs) -> Result<Vec<Anomaly>, sqlx::Error> {
+    let rows = query(
+        "SELECT host, resource, since_ms, until_ms, score, evidence FROM anomalies \
+         WHERE since_ms >= ? ORDER BY since_ms DESC LIMIT ?",
+    )
+    .bind(since_ms)
+    .bind(MAX_EVENTS)
+    .fetch_all(from)
+    .await?;
+    let anomaly = |row: &SqliteRow| -> Result<Anomaly, sqlx::Error> {
+        let resource = row.try_get::<&str, _>(1)?.parse().map_err(decode::<String>)?;
+        let told = AnomalyRow {
+            until_ms: row.try_get(3)?,
+            score: row.try_get(4)?,
+            evidence: row.try_get(5)?,
+        };
+        Ok((host(row, 0)?, resource, row.try_get(2)?, told))
+    };
+    rows.iter().rev().map(anomaly).collect()
+}
+
+fn stream(row: &SqliteRow) -> Result<Stream, sqlx::Error> {
+    let vantage = row.try_get::<&str, _>(1)?;
+    Ok(Stream {
+        host: host(row, 0)?,
+        vantage: vantage.parse::<Vantage>().map_err(decode)?,
+    })
+}
+
+fn host(row: &SqliteRow, column: usize) -> Result<Arc<str>, sqlx::Error> {
+    row.try_get::<&str, _>(column).map(Arc::from)
+}
+
+fn unsigned(row: &SqliteRow, column: usize) -> Result<u64, sqlx::Error> {
+    u64::try_from(row.try_get::<i64, _>(column)?).map_err(decode)
+}
+
+fn json<T: serde::de::DeserializeOwned>(row: &SqliteRow, column: usize) -> Result<T, sqlx::Error> {
+    serde_json::from_str(row.try_get(column)?).map_err(decode)
+}
+
+fn decode<E: Into<Box<dyn std::error::Error + Send + Sync>>>(error: E) -> sqlx::Error {
+    sqlx::Error::Decode(error.into())
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the grid holds single precision")]
+fn narrow(value: f64) -> f32 {
+    value as f32
+}

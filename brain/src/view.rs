@@ -1,0 +1,213 @@
+//! Views: what people see in MQTT Explorer or `mosquitto_sub`. Retained flat JSON of at most [`MAX_BYTES`],
+//! with stable keys and bare numbers, so that every number can be plotted.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use runtime::Span;
+use shadow::{Forecast, Resource, UnixMs};
+
+use crate::snapshot::{AnomalyView, HostView, PoolView, ResourceView, Snapshot};
+
+mod flat;
+
+use flat::Flat;
+
+/// The longest view, in bytes: a line on a screen, and well within what MQTT Explorer keeps.
+pub(crate) const MAX_BYTES: usize = 200;
+
+/// What was published last by topic, so that only changes are published.
+#[derive(Debug, Default)]
+pub(crate) struct Views {
+    published: BTreeMap<String, String>,
+}
+
+impl Views {
+    /// The views of `views` that differ from what was published, which they now count as.
+    pub(crate) fn changes(&mut self, views: Vec<(String, String)>) -> Vec<(String, String)> {
+        let published = &mut self.published;
+        let mut changes = views;
+        changes.retain(|(topic, view)| published.get(topic) != Some(view));
+        for (topic, view) in &changes {
+            published.insert(topic.clone(), view.clone());
+        }
+        changes
+    }
+
+    /// A view could not be published; it is told again.
+    pub(crate) fn failed(&mut self, topic: &str) {
+        self.published.remove(topic);
+    }
+
+    /// The broker may have lost what it retained: everything is told again.
+    pub(crate) fn forget(&mut self) {
+        self.published.clear();
+    }
+}
+
+/// The views of one host: path below `view/`, and JSON.
+pub(crate) fn of_host(snapshot: &Snapshot, host: &HostView) -> Vec<(String, String)> {
+    let mut views = vec![("status".to_owned(), status(host))];
+    for resource in &host.resources {
+        views.push((resource.resource.to_string(), value(resource)));
+        for forecast in &resource.forecasts {
+            let path = format!("forecast/{}/{}", resource.resource, horizon(forecast.horizon_s));
+            views.push((path, quantiles(forecast)));
+        }
+    }
+    views.push(("anomaly".to_owned(), anomaly(snapshot, &host.name)));
+    views.push(("allocation".to_owned(), allocation(snapshot, &host.name)));
+    views
+}
+
+/// The views of the cell: path below `_brain/view/`, and JSON.
+pub(crate) fn of_cell(snapshot: &Snapshot) -> [(&'static str, String); 3] {
+    [
+        ("fleet", fleet(snapshot)),
+        ("pool", pool(&snapshot.pool)),
+        ("models", models(snapshot)),
+    ]
+}
+
+/// `5m`, `15m`, `1h30m`.
+pub(crate) fn horizon(horizon_s: u32) -> String {
+    let span = Span(Duration::from_secs(u64::from(horizon_s)));
+    span.to_string().replace(' ', "")
+}
+
+fn seconds(time_ms: UnixMs) -> f64 {
+    time_ms as f64 / 1_000.0
+}
+
+fn status(host: &HostView) -> String {
+    Flat::new()
+        .text("state", &host.state)
+        .number("sample_time", seconds(host.last_sample_ms).floor())
+        .number("interval_s", host.interval_ms as f64 / 1_000.0)
+        .number("workloads", host.workloads.len() as f64)
+        .text("agent", &host.agent_version)
+        .finish()
+}
+
+fn value(resource: &ResourceView) -> String {
+    let Some(now) = resource.value else {
+        return Flat::new().text("absent", &resource.absent).finish();
+    };
+    let flat = Flat::new()
+        .number("value", now)
+        .text("unit", resource.unit)
+        .maybe("capacity", resource.capacity);
+    match resource.forecasts.last() {
+        Some(far) => flat
+            .number("horizon_s", f64::from(far.horizon_s))
+            .number("p50", far.quantiles.p50)
+            .number("p95", far.quantiles.p95)
+            .text("rung", far.rung.as_str())
+            .finish(),
+        None => flat.finish(),
+    }
+}
+
+fn quantiles(forecast: &Forecast) -> String {
+    Flat::new()
+        .number("p50", forecast.quantiles.p50)
+        .number("p90", forecast.quantiles.p90)
+        .number("p95", forecast.quantiles.p95)
+        .number("p99", forecast.quantiles.p99)
+        .number("made", seconds(forecast.made_ms).floor())
+        .text("rung", forecast.rung.as_str())
+        .maybe("skill", forecast.skill)
+        .maybe("coverage", forecast.coverage)
+        .finish()
+}
+
+fn anomaly(snapshot: &Snapshot, host: &str) -> String {
+    let goes_on = |a: &&AnomalyView| a.host == host && a.until_ms >= snapshot.time_ms;
+    let active: Vec<&AnomalyView> = snapshot.anomalies.iter().filter(goes_on).collect();
+    let flat = Flat::new().number("active", active.len() as f64);
+    match active.iter().max_by(|a, b| a.score.total_cmp(&b.score)) {
+        Some(worst) => flat
+            .text("resource", worst.resource.as_str())
+            .number("score", worst.score)
+            .number("since", seconds(worst.since_ms).floor())
+            .text("evidence", &worst.evidence)
+            .finish(),
+        None => flat.finish(),
+    }
+}
+
+fn allocation(snapshot: &Snapshot, host: &str) -> String {
+    let mut flat = Flat::new();
+    for (resource, reserved, free) in [
+        (Resource::Cpu, "cpu_reserved", "cpu_free"),
+        (Resource::Memory, "memory_reserved", "memory_free"),
+    ] {
+        let mut pool = snapshot.pool.iter();
+        if let Some(account) = pool.find(|account| account.host == host && account.resource == resource) {
+            flat = flat.number(reserved, account.reserved).number(free, account.free);
+        }
+    }
+    let mut commands = snapshot.commands.iter();
+    match commands.find(|view| view.command.host == host) {
+        Some(last) => flat
+            .text("command", &last.command.id)
+            .number("changes", last.command.changes.len() as f64)
+            .text(
+                "outcome",
+                last.outcome
+                    .as_ref()
+                    .map_or("waiting", |outcome| outcome.state.as_str()),
+            )
+            .finish(),
+        None => flat.finish(),
+    }
+}
+
+fn fleet(snapshot: &Snapshot) -> String {
+    let count = |state: &str| snapshot.hosts.iter().filter(|host| host.state == state).count() as f64;
+    let goes_on = snapshot.anomalies.iter().filter(|a| a.until_ms >= snapshot.time_ms);
+    Flat::new()
+        .number("hosts", snapshot.hosts.len() as f64)
+        .number("online", count("online"))
+        .number("stale", count("stale"))
+        .number("offline", count("offline"))
+        .number("samples_per_s", snapshot.totals.samples_per_s)
+        .number("missing", snapshot.totals.missing as f64)
+        .number("refused", snapshot.totals.refused as f64)
+        .number("anomalies", goes_on.count() as f64)
+        .finish()
+}
+
+fn pool(accounts: &[PoolView]) -> String {
+    let mut flat = Flat::new();
+    for (resource, capacity, reserved) in [
+        (Resource::Cpu, "cpu_capacity", "cpu_reserved"),
+        (Resource::Memory, "memory_capacity", "memory_reserved"),
+        (Resource::Power, "power_capacity", "power_reserved"),
+    ] {
+        let of = accounts.iter().filter(|account| account.resource == resource);
+        let sums = of.fold((0.0, 0.0), |sums, account| {
+            (sums.0 + account.capacity, sums.1 + account.reserved)
+        });
+        flat = flat.number(capacity, sums.0).number(reserved, sums.1);
+    }
+    let queued: u32 = accounts.iter().map(|account| account.queued).sum();
+    flat.number("queued", f64::from(queued)).finish()
+}
+
+fn models(snapshot: &Snapshot) -> String {
+    let model = &snapshot.model;
+    let [last, ewma, lstm] = model.served;
+    Flat::new()
+        .text("state", &model.state)
+        .text("version", &model.version)
+        .number("trained", seconds(model.trained_ms).floor())
+        .number("rows", model.rows as f64)
+        .number("rows_needed", model.rows_needed as f64)
+        .number("last", last)
+        .number("ewma", ewma)
+        .number("lstm", lstm)
+        .finish()
+}
+
+#[cfg(test)]
+mod tests;

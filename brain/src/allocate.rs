@@ -51,6 +51,7 @@ pub(crate) mod pairs;
 mod pool;
 mod preemptive;
 mod priority;
+mod report;
 mod round;
 mod state;
 

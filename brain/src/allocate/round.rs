@@ -2,18 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use shadow::{Change, Resource, UnixMs};
+use shadow::Resource;
 
 use super::{
-    Inputs, Plan, Request, Throttled, Unmet,
+    Inputs,
     bounds::Step,
-    budget::{self, Budget},
-    claim::{self, Claim, changed_at, claims, is_amount, is_silent},
+    budget::Budget,
+    claim::{self, Claim, claims, is_amount, is_silent},
     contention::{self, NOTHING, acquire},
-    explain,
     pool::Pool,
     priority,
-    state::{Key, Reservation, State},
+    state::{Key, Reservation},
 };
 
 /// Why a reservation is changed.
@@ -70,7 +69,7 @@ pub(super) struct Round<'a> {
     pub(super) pool: Pool,
     pub(super) budget: Budget,
     /// What is reserved without a claim in this round: silent hosts, hosts that are not among the inputs.
-    others: BTreeMap<Key, Reservation>,
+    pub(super) others: BTreeMap<Key, Reservation>,
     /// What has been counted against the budget, changed or about to be.
     drafts: BTreeMap<Key, Option<Draft>>,
 }
@@ -146,24 +145,6 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// The plan, with every change explained.
-    pub(super) fn close(mut self) -> Plan {
-        self.recount();
-        let queue = self.queue();
-        for request in &queue {
-            self.pool.enqueue(&request.key);
-        }
-        Plan {
-            time_ms: self.inputs.now_ms,
-            changes: self.changes(),
-            throttled: self.throttled(),
-            unmet: self.unmet(),
-            pool: self.pool.accounts().cloned().collect(),
-            state: self.state(&queue),
-            queue,
-        }
-    }
-
     /// The claims on `resource` of `host`, or of all hosts.
     pub(super) fn holders<'r>(
         &'r self,
@@ -228,105 +209,9 @@ impl<'a> Round<'a> {
     }
 
     /// Whether `claim` holds less than it is to hold after this round.
-    fn lacks(&self, claim: &Claim<'_>) -> bool {
+    pub(super) fn lacks(&self, claim: &Claim<'_>) -> bool {
         let nothing = NOTHING * claim.capacity;
         claim.goal().is_some_and(|goal| goal - self.held(&claim.key) > nothing)
-    }
-
-    fn changes(&self) -> BTreeMap<String, Vec<Change>> {
-        let mut changes: BTreeMap<String, Vec<Change>> = BTreeMap::new();
-        for claim in self.claims.values() {
-            if let Some(draft) = self.draft(&claim.key) {
-                let own = changes.entry(claim.key.host.clone()).or_default();
-                own.push(Change {
-                    workload: claim.key.workload.clone(),
-                    resource: claim.key.resource,
-                    before: claim.before.map(|held| held.amount),
-                    target: draft.amount,
-                    explanation: explain::change(claim, draft),
-                });
-            }
-        }
-        changes
-    }
-
-    fn queue(&self) -> Vec<Request> {
-        let (state, now_ms) = (self.inputs.state, self.inputs.now_ms);
-        let mut waiting: Vec<&Claim<'_>> = self.claims.values().filter(|claim| self.lacks(claim)).collect();
-        waiting.sort_by_key(|claim| priority::rank(claim, state, now_ms));
-        let request = |claim: &Claim<'_>| Request {
-            key: claim.key.clone(),
-            criticality: claim.criticality,
-            since_ms: state
-                .waiting
-                .get(&claim.key)
-                .map_or(now_ms, |since| *since.min(&now_ms)),
-            wanted: claim.ask.as_ref().map_or(0.0, |ask| ask.wanted),
-            held: self.held(&claim.key),
-        };
-        waiting.into_iter().map(request).collect()
-    }
-
-    fn throttled(&self) -> Vec<Throttled> {
-        let throttled = self.claims.values().filter_map(|claim| {
-            let Draft { amount, cause } = self.draft(&claim.key)?;
-            let Cause::Throttled { by } = cause else {
-                return None;
-            };
-            Some(Throttled {
-                key: claim.key.clone(),
-                before: claim.before.map_or(0.0, |held| held.amount),
-                after: *amount,
-                wanted: claim.ask.as_ref()?.wanted,
-                by: by.clone(),
-            })
-        });
-        throttled.collect()
-    }
-
-    fn unmet(&self) -> Vec<Unmet> {
-        let unmet = self.claims.values().filter_map(|claim| {
-            let ask = claim.ask.as_ref()?;
-            let held = self.held(&claim.key);
-            let text = if let Some(why) = &claim.rests {
-                if ask.wanted <= held {
-                    return None;
-                }
-                explain::resting(claim, ask, held, why)
-            } else if self.lacks(claim) {
-                explain::queued(claim, ask, held, self)
-            } else if ask.needed > ask.wanted {
-                explain::beyond(claim, ask)
-            } else {
-                return None;
-            };
-            Some(Unmet {
-                key: claim.key.clone(),
-                needed: ask.needed,
-                held,
-                text,
-            })
-        });
-        unmet.collect()
-    }
-
-    fn state(&self, queue: &[Request]) -> State {
-        let now_ms = self.inputs.now_ms;
-        let mut changed = budget::recent(&self.inputs.state.changed, now_ms);
-        let mut reservations = self.others.clone();
-        for claim in self.claims.values() {
-            let draft = self.draft(&claim.key).map(|draft| changed_at(draft.amount, now_ms));
-            if draft.is_some() {
-                changed.entry(claim.key.host.clone()).or_default().push(now_ms);
-            }
-            reservations.extend(draft.or(claim.before).map(|held| (claim.key.clone(), held)));
-        }
-        let waiting: BTreeMap<Key, UnixMs> = queue.iter().map(|r| (r.key.clone(), r.since_ms)).collect();
-        State {
-            reservations,
-            waiting,
-            changed,
-        }
     }
 }
 

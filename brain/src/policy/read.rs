@@ -1,5 +1,6 @@
 //! From TOML to a [`Policy`]: every key is looked at, and every fault is told.
 
+use runtime::Span;
 use shadow::{QUANTILES, Resource};
 use toml::{Table, Value};
 
@@ -326,7 +327,7 @@ fn number(value: &Value, range: Range) -> Result<f64, String> {
 fn duration_ms(value: &Value) -> Result<u64, String> {
     let expected = || format!("is {value}; a duration of at most 30 days such as \"90s\" or \"10m\" is expected");
     let text = value.as_str().ok_or_else(expected)?;
-    let read = humantime::parse_duration(text).map_err(|_| expected())?;
+    let read: Span = text.parse().map_err(|_| expected())?;
     let ms = u64::try_from(read.as_millis()).map_err(|_| expected())?;
     (ms <= MAX_DURATION_MS).then_some(ms).ok_or_else(expected)
 }

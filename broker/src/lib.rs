@@ -1,1 +1,41 @@
-//! Placeholder.
+//! The MQTT broker of foreshadow: rumqttd's router and packet formats behind a listener of its own.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`config`] | where to listen, and every limit |
+//! | `listener` | accepts connections, stops in order |
+//! | `handshake` | the first packet of a connection, with a deadline |
+//! | `connection` | one client: its reader and its writer |
+//! | `packet` | MQTT 3.1.1 and 5 on the wire |
+//! | `router` | rumqttd's router as the one ordered log between publishers and subscribers |
+//! | `exchange` | who gets what: clients, wills, `subscriptions`, `retained` |
+//! | `outbox` | what one client still has to get, bounded |
+//! | `sys` | figures, and the `$SYS` tree that shows them |
+//!
+//! A message goes connection -> router -> exchange -> outbox -> connection. Why the router's own
+//! subscriptions, retained messages and wills are not used: see `router`.
+//!
+//! # What it does not do (yet)
+//! No TLS, no access control, nothing on disk: retained messages end with the process. Sessions end with
+//! their connection. QoS 2 is taken from publishers and delivered at QoS 1. Shared subscriptions are
+//! refused. Properties of MQTT 5 are read and not passed on.
+
+pub mod cli;
+pub mod config;
+mod connection;
+mod error;
+mod exchange;
+mod handshake;
+mod listener;
+mod message;
+mod outbox;
+mod packet;
+mod retained;
+mod router;
+mod subscriptions;
+mod sys;
+
+pub use config::{Config, Limits};
+pub use error::BrokerError;
+pub use listener::{Handle, start};
+pub use sys::Figures;

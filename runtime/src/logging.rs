@@ -28,6 +28,9 @@ pub enum LoggingError {
     Twice,
 }
 
+/// rumqttd logs each connection of its router and a panic of it; the broker reports what matters itself.
+const QUIET: &str = "rumqttd=off";
+
 /// Sends log lines to standard error: in colour on a terminal where `NO_COLOR` is not set, filtered by
 /// [`ENV`], or else by `default` (`info`).
 ///
@@ -36,7 +39,7 @@ pub enum LoggingError {
 pub fn init(default: &str) -> Result<(), LoggingError> {
     let filter = std::env::var(ENV).ok().filter(|f| !f.is_empty());
     let filter = filter.unwrap_or_else(|| default.to_owned());
-    let parsed = EnvFilter::try_new(&filter).map_err(|error| LoggingError::Filter {
+    let parsed = EnvFilter::try_new(format!("{QUIET},{filter}")).map_err(|error| LoggingError::Filter {
         filter,
         reason: error.to_string(),
     })?;

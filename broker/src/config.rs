@@ -1,0 +1,121 @@
+//! Where to listen, and every limit. `config/broker.toml` is the commented example.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use runtime::{Faults, Span, Validate};
+use serde::Deserialize;
+
+/// MQTT cannot express a longer packet.
+const PROTOCOL_MAX_PACKET: usize = 268_435_455;
+
+/// The broker's configuration.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Address and port; port 0 takes a free one. Anything but loopback is open to everyone who reaches it.
+    pub listen: SocketAddr,
+    /// How often the `$SYS` tree is told; 0 never.
+    pub sys_interval: Span,
+    /// What a client may ask for.
+    pub limits: Limits,
+}
+
+/// What a client may ask for. Past a limit the one who asks is refused, never another.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Connections at once; the next one is closed.
+    pub max_connections: usize,
+    /// Bytes of a packet, without its fixed header; a larger one ends the connection.
+    pub max_packet_bytes: usize,
+    /// Bytes that wait for one client. Past it a QoS 0 message is dropped for that client; a QoS 1 message
+    /// ends its connection, for it would otherwise miss one without a sign.
+    pub max_queue_bytes: usize,
+    /// Topic filters of one client; the next one is refused.
+    pub max_subscriptions: usize,
+    /// Retained messages; the next new topic is delivered but not retained.
+    pub max_retained: usize,
+    /// Bytes of topics and payloads of retained messages.
+    pub max_retained_bytes: usize,
+    /// How long a new connection may take until its CONNECT is complete.
+    pub connect_timeout: Span,
+    /// How long a client may take to read what was written to it.
+    pub write_timeout: Span,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 1883)),
+            sys_interval: Span::from_secs(10),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 1_000,
+            max_packet_bytes: 5 * 1024 * 1024,
+            max_queue_bytes: 32 * 1024 * 1024,
+            max_subscriptions: 1_000,
+            max_retained: 100_000,
+            max_retained_bytes: 256 * 1024 * 1024,
+            connect_timeout: Span::from_secs(5),
+            write_timeout: Span::from_secs(20),
+        }
+    }
+}
+
+impl Validate for Config {
+    fn validate(&self, faults: &mut Faults) {
+        faults.within("limits", |faults| self.limits.validate(faults));
+    }
+}
+
+impl Validate for Limits {
+    fn validate(&self, faults: &mut Faults) {
+        let packet = self.max_packet_bytes;
+        faults.require(self.max_connections > 0, "max_connections", "must be at least 1");
+        faults.require(
+            (1_024..=PROTOCOL_MAX_PACKET).contains(&packet),
+            "max_packet_bytes",
+            format!("{packet} is not within 1024 to {PROTOCOL_MAX_PACKET}"),
+        );
+        faults.require(
+            self.max_queue_bytes >= packet,
+            "max_queue_bytes",
+            format!("{} is less than max_packet_bytes, {packet}", self.max_queue_bytes),
+        );
+        faults.require(
+            !self.connect_timeout.is_zero(),
+            "connect_timeout",
+            "must be longer than 0",
+        );
+        faults.require(!self.write_timeout.is_zero(), "write_timeout", "must be longer than 0");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_says_what_the_defaults_are() {
+        let example = include_str!("../../config/broker.toml");
+        let config: Config = runtime::config::parse(example, "broker.toml").unwrap();
+        assert_eq!(config, Config::default());
+    }
+
+    #[test]
+    fn all_faults_are_told() {
+        let text = "[limits]\nmax_connections = 0\nmax_packet_bytes = 10\nwrite_timeout = '0s'";
+        let error = runtime::config::parse::<Config>(text, "x").unwrap_err().to_string();
+        assert_eq!(error.lines().count(), 3, "{error}");
+        assert!(
+            error.starts_with("x:2: limits.max_connections: must be at least 1"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,32 @@
+//! Why the broker did not start, or ended.
+
+use std::{io, net::SocketAddr};
+
+use thiserror::Error;
+
+/// Why the broker did not start, or ended without being told to.
+#[derive(Debug, Error)]
+pub enum BrokerError {
+    /// Something else listens there.
+    #[error(
+        "broker: {addr} is in use, perhaps by another broker; stop that one, or set `listen` to another port (0 takes a free one)"
+    )]
+    InUse {
+        /// Where it was to listen.
+        addr: SocketAddr,
+    },
+    /// The address cannot be listened on.
+    #[error("broker: cannot listen on {addr}: {source}")]
+    Bind {
+        /// Where it was to listen.
+        addr: SocketAddr,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// rumqttd's router could not be started, or its thread has ended.
+    #[error("broker: the router has failed ({0}); retained messages are lost")]
+    Router(String),
+    /// A task of the broker has panicked.
+    #[error("broker: internal error: {0}")]
+    Internal(String),
+}

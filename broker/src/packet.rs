@@ -1,0 +1,259 @@
+//! MQTT 3.1.1 and 5 on the wire.
+//!
+//! rumqttd reads and writes all packets but PUBLISH: its type hides QoS and packet id, so that one is read
+//! and written here. Properties of MQTT 5 in a PUBLISH are skipped and never written.
+//!
+//! <https://docs.oasis-open.org/mqtt/mqtt/v3.1.1/mqtt-v3.1.1.html> (section numbers below),
+//! <https://docs.oasis-open.org/mqtt/mqtt/v5.0/mqtt-v5.0.html>
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use rumqttd::protocol::{
+    Disconnect, DisconnectReasonCode, Error as ProtocolError, Packet, Protocol, SubscribeReasonCode,
+    v4::{self, FixedHeader, V4},
+    v5::V5,
+};
+use thiserror::Error;
+
+use crate::message::{Message, Qos};
+
+/// Payloads up to this size are copied out of the buffer they came in, so that a small message that is
+/// kept (retained, queued) does not keep a large buffer with it.
+const COPY_UP_TO: usize = 64 * 1024;
+
+/// Types of packets, in the upper half of the first byte (2.2.1).
+const CONNECT: u8 = 1;
+const PUBLISH: u8 = 3;
+const DISCONNECT: u8 = 14;
+
+/// Which MQTT a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// 3.1.1.
+    V4,
+    /// 5.
+    V5,
+}
+
+/// A packet that a client sent.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Received {
+    Publish(Publish),
+    Other(Packet),
+}
+
+/// A PUBLISH that a client sent (3.3).
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Publish {
+    pub(crate) topic: String,
+    pub(crate) payload: Bytes,
+    /// 0, 1 or 2.
+    pub(crate) qos: u8,
+    /// 0 with QoS 0, and only then.
+    pub(crate) packet_id: u16,
+    pub(crate) retain: bool,
+}
+
+/// Why bytes are refused; the connection ends.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum PacketError {
+    #[error("packet of {0} bytes is too large")]
+    TooLarge(usize),
+    #[error("malformed packet: {0}")]
+    Malformed(String),
+}
+
+impl From<ProtocolError> for PacketError {
+    fn from(error: ProtocolError) -> Self {
+        match error {
+            ProtocolError::PayloadSizeLimitExceeded(size) => Self::TooLarge(size),
+            error => Self::Malformed(error.to_string()),
+        }
+    }
+}
+
+impl PacketError {
+    fn malformed(what: &str) -> Self {
+        Self::Malformed(what.to_owned())
+    }
+}
+
+/// Which MQTT a CONNECT at the front of `buffer` speaks (3.1.2.1, 3.1.2.2): `Ok(None)` needs more bytes,
+/// `Err(level)` is another version.
+pub(crate) fn version(buffer: &[u8], max: usize) -> Result<Option<Result<Version, u8>>, PacketError> {
+    let Some(header) = complete(buffer, max)? else {
+        return Ok(None);
+    };
+    if header.byte1 >> 4 != CONNECT {
+        return Err(PacketError::malformed("the first packet is no CONNECT"));
+    }
+    let body = buffer
+        .get(header.fixed_header_len..header.frame_length())
+        .unwrap_or_default();
+    match body {
+        [0, 4, b'M', b'Q', b'T', b'T', 4, ..] => Ok(Some(Ok(Version::V4))),
+        [0, 4, b'M', b'Q', b'T', b'T', 5, ..] => Ok(Some(Ok(Version::V5))),
+        [0, 4, b'M', b'Q', b'T', b'T', level, ..] => Ok(Some(Err(*level))),
+        [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', level, ..] => Ok(Some(Err(*level))),
+        _ => Err(PacketError::malformed("CONNECT of no MQTT")),
+    }
+}
+
+/// Takes one packet off the front of `buffer`; `None` needs more bytes.
+pub(crate) fn read(version: Version, buffer: &mut BytesMut, max: usize) -> Result<Option<Received>, PacketError> {
+    let Some(header) = complete(buffer, max)? else {
+        return Ok(None);
+    };
+    let received = match header.byte1 >> 4 {
+        PUBLISH => {
+            let mut body = buffer.split_to(header.frame_length()).freeze();
+            body.advance(header.fixed_header_len);
+            Received::Publish(read_publish(version, header.byte1, body)?)
+        }
+        DISCONNECT if header.remaining_len == 1 => {
+            // MQTT 5 lets the properties' length be left out (3.14.2.2.1), which rumqttd does not know.
+            let frame = buffer.split_to(header.frame_length());
+            Received::Other(short_disconnect(frame.last().copied().unwrap_or_default()))
+        }
+        _ => Received::Other(match version {
+            Version::V4 => V4.read_mut(buffer, max)?,
+            Version::V5 => V5.read_mut(buffer, max)?,
+        }),
+    };
+    Ok(Some(received))
+}
+
+/// Appends `packet` to `buffer`.
+pub(crate) fn write(version: Version, packet: Packet, buffer: &mut BytesMut) -> Result<(), PacketError> {
+    let written = match version {
+        Version::V4 => V4.write(for_version_4(packet), buffer),
+        Version::V5 => V5.write(packet, buffer),
+    };
+    written.map(|_bytes| ()).map_err(PacketError::from)
+}
+
+/// 3.1.1 has one code for a subscription that is refused (3.9.3).
+fn for_version_4(packet: Packet) -> Packet {
+    use SubscribeReasonCode::{Failure, QoS0, QoS1, QoS2};
+    match packet {
+        Packet::SubAck(mut ack, _) => {
+            for code in ack
+                .return_codes
+                .iter_mut()
+                .filter(|code| !matches!(code, QoS0 | QoS1 | QoS2))
+            {
+                *code = Failure;
+            }
+            Packet::SubAck(ack, None)
+        }
+        packet => packet,
+    }
+}
+
+/// Appends a PUBLISH to `buffer`. `packet_id` is written with QoS 1 only.
+pub(crate) fn write_publish(
+    version: Version,
+    message: &Message,
+    (qos, packet_id): (Qos, u16),
+    retain: bool,
+    buffer: &mut BytesMut,
+) {
+    let id_len = if qos == Qos::AtLeastOnce { 2 } else { 0 };
+    let properties_len = if version == Version::V5 { 1 } else { 0 };
+    let topic_len = u16::try_from(message.topic.len()).unwrap_or(u16::MAX);
+    let remaining = 2 + usize::from(topic_len) + id_len + properties_len + message.payload.len();
+
+    buffer.reserve(remaining + 5);
+    buffer.put_u8(PUBLISH << 4 | (id_len as u8) | u8::from(retain));
+    put_length(remaining, buffer);
+    buffer.put_u16(topic_len);
+    buffer.put_slice(
+        message
+            .topic
+            .as_bytes()
+            .get(..usize::from(topic_len))
+            .unwrap_or_default(),
+    );
+    if qos == Qos::AtLeastOnce {
+        buffer.put_u16(packet_id);
+    }
+    if version == Version::V5 {
+        buffer.put_u8(0);
+    }
+    buffer.put_slice(&message.payload);
+}
+
+/// The fixed header, when the packet behind it is complete.
+fn complete(buffer: &[u8], max: usize) -> Result<Option<FixedHeader>, PacketError> {
+    match v4::check(buffer.iter(), max) {
+        Ok(header) => Ok(Some(header)),
+        Err(ProtocolError::InsufficientBytes(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn read_publish(version: Version, byte1: u8, mut body: Bytes) -> Result<Publish, PacketError> {
+    let qos = byte1 >> 1 & 0b11;
+    if qos > 2 {
+        return Err(PacketError::malformed("PUBLISH of QoS 3"));
+    }
+    let topic_len = usize::from(take_u16(&mut body)?);
+    if body.len() < topic_len {
+        return Err(PacketError::malformed("PUBLISH with a topic past its end"));
+    }
+    let topic = std::str::from_utf8(&body.split_to(topic_len))
+        .map_err(|_| PacketError::malformed("PUBLISH with a topic that is no UTF-8"))?
+        .to_owned();
+    let packet_id = if qos == 0 { 0 } else { take_u16(&mut body)? };
+    if qos > 0 && packet_id == 0 {
+        return Err(PacketError::malformed("PUBLISH with packet id 0"));
+    }
+    if version == Version::V5 {
+        let (len_len, len) =
+            v4::length(body.iter()).map_err(|_| PacketError::malformed("PUBLISH without properties"))?;
+        if body.len() < len_len + len {
+            return Err(PacketError::malformed("PUBLISH with properties past its end"));
+        }
+        body.advance(len_len + len);
+    }
+    let payload = if body.len() <= COPY_UP_TO {
+        Bytes::copy_from_slice(&body)
+    } else {
+        body
+    };
+    Ok(Publish {
+        topic,
+        payload,
+        qos,
+        packet_id,
+        retain: byte1 & 1 == 1,
+    })
+}
+
+fn take_u16(body: &mut Bytes) -> Result<u16, PacketError> {
+    body.try_get_u16()
+        .map_err(|_| PacketError::malformed("PUBLISH that ends early"))
+}
+
+/// The length of what follows, seven bits a byte (2.2.3).
+fn put_length(mut length: usize, buffer: &mut BytesMut) {
+    loop {
+        let more = length >= 128;
+        buffer.put_u8((length % 128) as u8 | if more { 128 } else { 0 });
+        length /= 128;
+        if !more {
+            break;
+        }
+    }
+}
+
+fn short_disconnect(code: u8) -> Packet {
+    let reason_code = match code {
+        0x00 => DisconnectReasonCode::NormalDisconnection,
+        0x04 => DisconnectReasonCode::DisconnectWithWillMessage,
+        _ => DisconnectReasonCode::UnspecifiedError,
+    };
+    Packet::Disconnect(Disconnect { reason_code }, None)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+use super::*;
+
+const MAX: usize = 1_000;
+
+fn buffer(bytes: &[u8]) -> BytesMut {
+    BytesMut::from(bytes)
+}
+
+fn message(topic: &str, payload: &[u8]) -> Message {
+    Message {
+        topic: topic.into(),
+        payload: Bytes::copy_from_slice(payload),
+        qos: Qos::AtLeastOnce,
+        retain: false,
+        source: 1,
+        will_of: None,
+    }
+}
+
+#[test]
+fn what_is_written_is_read() {
+    for version in [Version::V4, Version::V5] {
+        for (qos, packet_id) in [(Qos::AtMostOnce, 0), (Qos::AtLeastOnce, 7)] {
+            for payload_len in [0, 1, 119, 120, 700] {
+                let mut bytes = BytesMut::new();
+                write_publish(
+                    version,
+                    &message("a/b", &vec![9; payload_len]),
+                    (qos, packet_id),
+                    true,
+                    &mut bytes,
+                );
+                let read = read(version, &mut bytes, MAX).unwrap().unwrap();
+                let Received::Publish(publish) = read else {
+                    panic!("{read:?}")
+                };
+                assert_eq!((publish.topic.as_str(), publish.payload.len()), ("a/b", payload_len));
+                assert_eq!(
+                    (publish.qos, publish.packet_id, publish.retain),
+                    (qos as u8, packet_id, true)
+                );
+                assert!(bytes.is_empty());
+            }
+        }
+    }
+}
+
+#[test]
+fn rumqttd_reads_what_is_written_here() {
+    let mut bytes = BytesMut::new();
+    write_publish(
+        Version::V4,
+        &message("a/b", b"x"),
+        (Qos::AtLeastOnce, 3),
+        false,
+        &mut bytes,
+    );
+    write_publish(
+        Version::V5,
+        &message("a/b", b"x"),
+        (Qos::AtMostOnce, 0),
+        true,
+        &mut bytes,
+    );
+    let Packet::Publish(first, _) = V4.read_mut(&mut bytes, MAX).unwrap() else {
+        panic!("no PUBLISH")
+    };
+    let Packet::Publish(second, _) = V5.read_mut(&mut bytes, MAX).unwrap() else {
+        panic!("no PUBLISH")
+    };
+    assert_eq!(
+        (&first.topic[..], &first.payload[..], first.retain),
+        (&b"a/b"[..], &b"x"[..], false)
+    );
+    assert_eq!(
+        (&second.topic[..], &second.payload[..], second.retain),
+        (&b"a/b"[..], &b"x"[..], true)
+    );
+}
+
+#[test]
+fn a_packet_is_taken_only_when_it_is_complete() {
+    let mut whole = BytesMut::new();
+    write_publish(
+        Version::V4,
+        &message("topic", b"payload"),
+        (Qos::AtMostOnce, 0),
+        false,
+        &mut whole,
+    );
+    for cut in 0..whole.len() {
+        let mut part = buffer(&whole[..cut]);
+        assert_eq!(read(Version::V4, &mut part, MAX), Ok(None), "{cut} bytes");
+        assert_eq!(part.len(), cut);
+    }
+}
+
+#[test]
+fn a_packet_past_the_limit_is_refused_before_it_has_come() {
+    let mut bytes = buffer(&[0x30, 0xe9, 0x07]);
+    assert_eq!(read(Version::V4, &mut bytes, MAX), Err(PacketError::TooLarge(1_001)));
+}
+
+#[test]
+fn malformed_publishes_are_refused() {
+    for (bytes, why) in [
+        (&[0x36, 5, 0, 1, b'a', 0, 1][..], "QoS 3"),
+        (&[0x30, 1, 0], "ends early"),
+        (&[0x30, 3, 0, 2, b'a'], "topic past its end"),
+        (&[0x30, 3, 0, 1, 0xff], "no UTF-8"),
+        (&[0x32, 3, 0, 1, b'a'], "ends early"),
+        (&[0x32, 5, 0, 1, b'a', 0, 0], "packet id 0"),
+    ] {
+        let error = read(Version::V4, &mut buffer(bytes), MAX).unwrap_err().to_string();
+        assert!(error.contains(why), "{bytes:?}: {error}");
+    }
+    for bytes in [
+        &[0x30, 3, 0, 1, b'a'][..],
+        &[0x30, 4, 0, 1, b'a', 9],
+        &[0x30, 5, 0, 1, b'a', 0xff, 0xff],
+    ] {
+        let error = read(Version::V5, &mut buffer(bytes), MAX).unwrap_err().to_string();
+        assert!(error.contains("properties"), "{bytes:?}: {error}");
+    }
+}
+
+#[test]
+fn connects_tell_their_version() {
+    let connect = |name: &[u8], level: u8| {
+        let mut bytes = vec![0x10, (2 + name.len() + 1) as u8, 0, name.len() as u8];
+        bytes.extend_from_slice(name);
+        bytes.push(level);
+        bytes
+    };
+    assert_eq!(version(&connect(b"MQTT", 4), MAX), Ok(Some(Ok(Version::V4))));
+    assert_eq!(version(&connect(b"MQTT", 5), MAX), Ok(Some(Ok(Version::V5))));
+    assert_eq!(version(&connect(b"MQTT", 6), MAX), Ok(Some(Err(6))));
+    assert_eq!(version(&connect(b"MQIsdp", 3), MAX), Ok(Some(Err(3))));
+    assert_eq!(version(&connect(b"MQTT", 4)[..5], MAX), Ok(None));
+    assert!(version(&connect(b"HTTP", 4), MAX).is_err());
+    assert!(version(b"GET / HTTP/1.1\r\n\r\n", MAX).is_err());
+}
+
+#[test]
+fn a_disconnect_of_version_5_may_be_short() {
+    for (bytes, expected) in [
+        (&[0xe0, 0][..], DisconnectReasonCode::NormalDisconnection),
+        (&[0xe0, 1, 4], DisconnectReasonCode::DisconnectWithWillMessage),
+        (&[0xe0, 2, 0, 0], DisconnectReasonCode::NormalDisconnection),
+    ] {
+        let read = read(Version::V5, &mut buffer(bytes), MAX).unwrap();
+        let expected = Packet::Disconnect(Disconnect { reason_code: expected }, None);
+        assert_eq!(read, Some(Received::Other(expected)), "{bytes:?}");
+    }
+}

@@ -1,0 +1,155 @@
+//! Figures of the broker, and the `$SYS` tree that shows them under mosquitto's names.
+//!
+//! MQTT Explorer subscribes to `$SYS/#` by itself. Each topic is retained and holds a bare number, `uptime`
+//! and `version` excepted, which are text as mosquitto has it (`man mosquitto`, "Broker status").
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Instant,
+};
+
+use crate::message::{BROKER, Message, Qos};
+
+/// What the broker has done since it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Figures {
+    /// Seconds since the start.
+    pub uptime_s: u64,
+    /// Clients connected now.
+    pub clients: u64,
+    /// The most that were connected at once.
+    pub clients_max: u64,
+    /// Packets of any kind that came, and that were sent.
+    pub packets_received: u64,
+    /// Packets of any kind that were sent.
+    pub packets_sent: u64,
+    /// Messages that were published.
+    pub published: u64,
+    /// Messages that were delivered: one that has three subscribers counts three times.
+    pub delivered: u64,
+    /// Deliveries that did not happen because the client does not keep up.
+    pub dropped: u64,
+    /// Bytes that came.
+    pub bytes_received: u64,
+    /// Bytes that were sent.
+    pub bytes_sent: u64,
+    /// Retained messages now.
+    pub retained: u64,
+    /// Subscriptions now.
+    pub subscriptions: u64,
+}
+
+/// The counters behind [`Figures`].
+#[derive(Debug)]
+pub(crate) struct Counters {
+    started: Instant,
+    pub(crate) clients_max: AtomicU64,
+    pub(crate) packets_received: AtomicU64,
+    pub(crate) packets_sent: AtomicU64,
+    pub(crate) published: AtomicU64,
+    pub(crate) delivered: AtomicU64,
+    pub(crate) dropped: AtomicU64,
+    pub(crate) bytes_received: AtomicU64,
+    pub(crate) bytes_sent: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            clients_max: AtomicU64::new(0),
+            packets_received: AtomicU64::new(0),
+            packets_sent: AtomicU64::new(0),
+            published: AtomicU64::new(0),
+            delivered: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            bytes_received: AtomicU64::new(0),
+            bytes_sent: AtomicU64::new(0),
+        }
+    }
+
+    /// Nanoseconds since the start.
+    pub(crate) fn now_ns(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// All figures but those of the exchange.
+    pub(crate) fn figures(&self) -> Figures {
+        Figures {
+            uptime_s: self.started.elapsed().as_secs(),
+            clients_max: self.clients_max.load(Relaxed),
+            packets_received: self.packets_received.load(Relaxed),
+            packets_sent: self.packets_sent.load(Relaxed),
+            published: self.published.load(Relaxed),
+            delivered: self.delivered.load(Relaxed),
+            dropped: self.dropped.load(Relaxed),
+            bytes_received: self.bytes_received.load(Relaxed),
+            bytes_sent: self.bytes_sent.load(Relaxed),
+            ..Figures::default()
+        }
+    }
+}
+
+/// Adds `n` to a counter.
+pub(crate) fn add(counter: &AtomicU64, n: u64) {
+    counter.fetch_add(n, Relaxed);
+}
+
+/// The `$SYS` tree.
+pub(crate) fn messages(figures: &Figures) -> Vec<Message> {
+    let texts = [
+        (
+            "version",
+            format!("foreshadow-broker version {}", env!("CARGO_PKG_VERSION")),
+        ),
+        ("uptime", format!("{} seconds", figures.uptime_s)),
+    ];
+    let numbers = [
+        ("clients/connected", figures.clients),
+        ("clients/maximum", figures.clients_max),
+        ("messages/received", figures.packets_received),
+        ("messages/sent", figures.packets_sent),
+        ("publish/messages/received", figures.published),
+        ("publish/messages/sent", figures.delivered),
+        ("publish/messages/dropped", figures.dropped),
+        ("bytes/received", figures.bytes_received),
+        ("bytes/sent", figures.bytes_sent),
+        ("retained messages/count", figures.retained),
+        ("subscriptions/count", figures.subscriptions),
+    ];
+    let numbers = numbers.into_iter().map(|(name, number)| (name, number.to_string()));
+    let all = texts.into_iter().chain(numbers);
+    all.map(|(name, payload)| Message {
+        topic: format!("$SYS/broker/{name}").into(),
+        payload: payload.into(),
+        qos: Qos::AtMostOnce,
+        retain: true,
+        source: BROKER,
+        will_of: None,
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_shows_the_figures() {
+        let counters = Counters::new();
+        add(&counters.published, 3);
+        let figures = Figures {
+            clients: 2,
+            ..counters.figures()
+        };
+        let messages = messages(&figures);
+        let payload = |name: &str| {
+            let message = messages.iter().find(|m| &*m.topic == name).unwrap();
+            assert!(message.retain, "{name}");
+            String::from_utf8(message.payload.to_vec()).unwrap()
+        };
+        assert_eq!(payload("$SYS/broker/clients/connected"), "2");
+        assert_eq!(payload("$SYS/broker/publish/messages/received"), "3");
+        assert_eq!(payload("$SYS/broker/uptime"), "0 seconds");
+    }
+}

@@ -1,0 +1,184 @@
+//! A broker on a free port, and a client that keeps what it gets.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use broker::{Config, Handle, Limits};
+use rumqttc::{AsyncClient, Event, Incoming, LastWill, MqttOptions, Outgoing, QoS};
+use runtime::{Shutdown, Span};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::mpsc,
+    task::JoinHandle,
+    time::timeout,
+};
+
+/// Longer than anything takes here, even on a machine that is busy with other tests.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Broker {
+    pub handle: Handle,
+    pub shutdown: Shutdown,
+}
+
+impl Broker {
+    pub async fn start() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    pub async fn with(limits: Limits) -> Self {
+        let config = Config {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            sys_interval: Span::from_secs(1),
+            limits,
+        };
+        Self::listen(config).await
+    }
+
+    pub async fn listen(config: Config) -> Self {
+        let shutdown = Shutdown::new();
+        let handle = broker::start(config, shutdown.clone()).await.unwrap();
+        Self { handle, shutdown }
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.handle.addr()
+    }
+
+    /// Stops it and tells how long that took.
+    pub async fn stop(mut self) -> Duration {
+        let before = Instant::now();
+        self.shutdown.trigger("test");
+        timeout(PATIENCE, self.handle.ended()).await.unwrap().unwrap();
+        before.elapsed()
+    }
+
+    pub async fn client(&self, id: &str) -> Client {
+        Client::connect(self.options(id)).await
+    }
+
+    pub fn options(&self, id: &str) -> MqttOptions {
+        let mut options = MqttOptions::new(id, self.addr().ip().to_string(), self.addr().port());
+        options.set_max_packet_size(6_000_000, 6_000_000).set_inflight(100);
+        options
+    }
+
+    pub fn options_with_will(&self, id: &str, topic: &str) -> MqttOptions {
+        let mut options = self.options(id);
+        options.set_last_will(LastWill::new(topic, "gone", QoS::AtLeastOnce, true));
+        options
+    }
+}
+
+/// A rumqttc client that does not come back when its connection ends.
+pub struct Client {
+    pub requests: AsyncClient,
+    events: mpsc::UnboundedReceiver<Event>,
+    task: JoinHandle<()>,
+}
+
+impl Client {
+    pub async fn connect(options: MqttOptions) -> Self {
+        let mut client = Self::begin(options);
+        client
+            .until(|event| matches!(event, Event::Incoming(Incoming::ConnAck(_))))
+            .await;
+        client
+    }
+
+    pub fn begin(options: MqttOptions) -> Self {
+        let (requests, mut eventloop) = AsyncClient::new(options, 100);
+        let (sender, events) = mpsc::unbounded_channel();
+        let task = tokio::spawn(async move {
+            while let Ok(event) = eventloop.poll().await {
+                if sender.send(event).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { requests, events, task }
+    }
+
+    pub async fn subscribe(&mut self, filter: &str, qos: QoS) {
+        self.requests.subscribe(filter, qos).await.unwrap();
+        self.until(|event| matches!(event, Event::Incoming(Incoming::SubAck(_))))
+            .await;
+    }
+
+    pub async fn publish(&self, topic: &str, payload: impl Into<Vec<u8>>, qos: QoS, retain: bool) {
+        self.requests.publish(topic, qos, retain, payload).await.unwrap();
+    }
+
+    /// Publishes at QoS 1 and waits until the broker has it.
+    pub async fn publish_surely(&mut self, topic: &str, payload: impl Into<Vec<u8>>, retain: bool) {
+        self.publish(topic, payload, QoS::AtLeastOnce, retain).await;
+        self.until(|event| matches!(event, Event::Incoming(Incoming::PubAck(_))))
+            .await;
+    }
+
+    /// The next message: topic, payload, retained, QoS.
+    pub async fn message(&mut self) -> (String, String, bool, QoS) {
+        let is_message = |event: &Event| matches!(event, Event::Incoming(Incoming::Publish(_)));
+        let Event::Incoming(Incoming::Publish(p)) = self.until(is_message).await else {
+            unreachable!()
+        };
+        let payload = String::from_utf8_lossy(&p.payload).into_owned();
+        (p.topic, payload, p.retain, p.qos)
+    }
+
+    pub async fn until(&mut self, wanted: impl Fn(&Event) -> bool) -> Event {
+        loop {
+            let event = timeout(PATIENCE, self.events.recv())
+                .await
+                .expect("nothing came in time");
+            match event.expect("connection has ended") {
+                event if wanted(&event) => return event,
+                _ => (),
+            }
+        }
+    }
+
+    /// Says goodbye.
+    pub async fn disconnect(mut self) {
+        self.requests.disconnect().await.unwrap();
+        self.until(|event| matches!(event, Event::Outgoing(Outgoing::Disconnect)))
+            .await;
+    }
+
+    /// Closes the socket without a word.
+    pub async fn drop_connection(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
+    }
+
+    /// Waits until the broker ends the connection.
+    pub async fn ended(mut self) {
+        let all = async { while self.events.recv().await.is_some() {} };
+        timeout(PATIENCE, all).await.expect("connection goes on");
+    }
+}
+
+/// Sends `bytes` and returns what is answered until the broker closes the connection.
+pub async fn exchange_raw(addr: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut answer = Vec::new();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut answer))
+        .await
+        .expect("connection goes on");
+    // A reset is an end too: the broker had not read everything.
+    drop(read);
+    answer
+}
+
+/// A CONNECT of protocol level `level` and name `id`.
+pub fn connect_packet(level: u8, id: &str, keep_alive_s: u8) -> Vec<u8> {
+    let mut body = vec![0, 4, b'M', b'Q', b'T', b'T', level, 2, 0, keep_alive_s];
+    body.extend((level == 5).then_some(0));
+    body.extend([0, id.len() as u8]);
+    body.extend(id.as_bytes());
+    [vec![0x10, body.len() as u8], body].concat()
+}

@@ -1,0 +1,129 @@
+//! mosquitto's own clients against this broker.
+
+use std::{
+    io,
+    process::{Output, Stdio},
+};
+
+use rumqttc::QoS;
+use tokio::{process::Command, time::timeout};
+
+use crate::harness::{Broker, PATIENCE};
+
+/// Runs a client of mosquitto; `None`, with a printed reason, where it is not installed.
+async fn run(broker: &Broker, program: &str, arguments: &[&str]) -> Option<Output> {
+    let port = broker.addr().port().to_string();
+    let mut command = Command::new(program);
+    command.args(["-h", "127.0.0.1", "-p", &port]).args(arguments);
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    match timeout(PATIENCE, command.output())
+        .await
+        .expect("mosquitto's client does not end")
+    {
+        Ok(output) => Some(output),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            println!("skipped: {program} is not installed (Debian package mosquitto-clients)");
+            None
+        }
+        Err(error) => panic!("{program}: {error}"),
+    }
+}
+
+fn text(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn what_it_publishes_arrives_at_each_qos_and_version() {
+    let broker = Broker::start().await;
+    let mut subscriber = broker.client("subscriber").await;
+    subscriber.subscribe("m/#", QoS::AtLeastOnce).await;
+    for version in ["mqttv311", "mqttv5"] {
+        for (qos, expected) in [("0", QoS::AtMostOnce), ("1", QoS::AtLeastOnce), ("2", QoS::AtLeastOnce)] {
+            // What version 5 adds must not reach a subscriber of 3.1.1.
+            let property = [
+                "-D",
+                "publish",
+                "user-property",
+                "k",
+                "v",
+                "-D",
+                "publish",
+                "content-type",
+                "text",
+            ];
+            let property = if version == "mqttv5" { &property[..] } else { &[] };
+            let arguments = [&["-V", version, "-q", qos, "-t", "m/t", "-m", "hello"][..], property].concat();
+            let Some(output) = run(&broker, "mosquitto_pub", &arguments).await else {
+                return;
+            };
+            assert!(output.status.success(), "{version} {qos}: {output:?}");
+            let message = subscriber.message().await;
+            assert_eq!(
+                message,
+                ("m/t".to_owned(), "hello".to_owned(), false, expected),
+                "{version} {qos}"
+            );
+        }
+    }
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn it_gets_retained_messages_and_the_sys_tree() {
+    let broker = Broker::start().await;
+    let mut publisher = broker.client("publisher").await;
+    for n in 0..350 {
+        publisher
+            .publish(&format!("r/{n}"), n.to_string(), QoS::AtMostOnce, true)
+            .await;
+    }
+    publisher.publish_surely("r/last", "350", true).await;
+    for version in ["mqttv311", "mqttv5"] {
+        let arguments = ["-V", version, "-q", "1", "-t", "r/#", "-v", "-C", "351", "-W", "20"];
+        let Some(output) = run(&broker, "mosquitto_sub", &arguments).await else {
+            return;
+        };
+        assert_eq!(text(&output).lines().count(), 351, "{version}: {output:?}");
+        assert!(text(&output).lines().any(|line| line == "r/349 349"), "{version}");
+
+        let arguments = ["-V", version, "-t", "$SYS/#", "-v", "-C", "13", "-W", "20"];
+        let output = run(&broker, "mosquitto_sub", &arguments).await.unwrap();
+        assert!(
+            text(&output).contains("$SYS/broker/retained messages/count 3"),
+            "{version}: {output:?}"
+        );
+    }
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn its_will_is_published_when_it_is_killed() {
+    let broker = Broker::start().await;
+    let mut watcher = broker.client("watcher").await;
+    watcher.subscribe("w", QoS::AtMostOnce).await;
+    let port = broker.addr().port().to_string();
+    let mut command = Command::new("mosquitto_sub");
+    command.args([
+        "-h",
+        "127.0.0.1",
+        "-p",
+        &port,
+        "-t",
+        "x",
+        "--will-topic",
+        "w",
+        "--will-payload",
+        "gone",
+    ]);
+    let Ok(mut child) = command.kill_on_drop(true).spawn() else {
+        println!("skipped: mosquitto_sub is not installed (Debian package mosquitto-clients)");
+        return;
+    };
+    while broker.handle.figures().subscriptions < 2 {
+        tokio::task::yield_now().await;
+    }
+    child.kill().await.unwrap();
+    assert_eq!(watcher.message().await.1, "gone");
+    broker.stop().await;
+}

@@ -18,6 +18,8 @@ mod check;
 mod command;
 mod frame;
 mod scan;
+#[cfg(test)]
+mod tests;
 mod watermark;
 
 use thiserror::Error;

@@ -1,21 +1,21 @@
 //! One column: marks where it changes, and a token for each change.
 //!
-//! A token is the difference to the column's last index as a zigzag varint. Since a change is never
-//! 0, that number is free and tells of what is no index: a second byte says which.
+//! A token is the difference to the column's last index, zigzag, in nibbles. Since a change is never
+//! 0, that number is free and tells of what is no index: a second nibble says which.
 
 use super::{
     CodecError,
-    bits::{ByteReader, put_varint, unzigzag, zigzag},
+    bits::{NibbleReader, NibbleWriter, unzigzag, zigzag},
     grid::MAX_INDEX,
 };
 use crate::Missing;
 
-/// In place of a difference: the next byte tells what follows.
+/// In place of a difference: the next nibble tells what follows.
 const MARKER: u8 = 0;
 const ABSENT: u8 = 0;
 const FAILED: u8 = 1;
 const STALE: u8 = 2;
-/// The 8 bytes of a finite `f64` follow, little-endian.
+/// The 16 nibbles of a finite `f64` follow, the lowest first.
 const RAW: u8 = 3;
 /// The column is back at its last index.
 const BACK: u8 = 4;
@@ -54,32 +54,35 @@ impl Cursor {
     }
 
     /// Goes on to `cell`: `false` when nothing changed, else its token is in `tokens`.
-    pub(super) fn write(&mut self, cell: Cell, tokens: &mut Vec<u8>) -> bool {
+    pub(super) fn write(&mut self, cell: Cell, tokens: &mut NibbleWriter) -> bool {
         if cell == self.cell {
             return false;
         }
         self.cell = cell;
         match cell {
             Cell::Index(index) if index != self.last_index => {
-                put_varint(tokens, zigzag(index - self.last_index));
+                tokens.varint(zigzag(index - self.last_index));
                 self.last_index = index;
             }
-            Cell::Index(_) => tokens.extend([MARKER, BACK]),
-            Cell::Missing(Missing::Absent) => tokens.extend([MARKER, ABSENT]),
-            Cell::Missing(Missing::Failed) => tokens.extend([MARKER, FAILED]),
-            Cell::Missing(Missing::Stale) => tokens.extend([MARKER, STALE]),
+            Cell::Index(_) => put_marker(tokens, BACK),
+            Cell::Missing(Missing::Absent) => put_marker(tokens, ABSENT),
+            Cell::Missing(Missing::Failed) => put_marker(tokens, FAILED),
+            Cell::Missing(Missing::Stale) => put_marker(tokens, STALE),
             Cell::Raw(value) => {
-                tokens.extend([MARKER, RAW]);
-                tokens.extend(value.to_le_bytes());
+                put_marker(tokens, RAW);
+                for byte in value.to_le_bytes() {
+                    tokens.push(byte);
+                    tokens.push(byte >> 4);
+                }
             }
         }
         true
     }
 
     /// Goes on by the next of `tokens`.
-    pub(super) fn read(&mut self, tokens: &mut ByteReader<'_>) -> Result<Cell, CodecError> {
-        let token = tokens.varint("tokens")?;
-        self.cell = if token == MARKER.into() {
+    pub(super) fn read(&mut self, tokens: &mut NibbleReader<'_>) -> Result<Cell, CodecError> {
+        let token = tokens.varint()?;
+        self.cell = if token == u64::from(MARKER) {
             self.read_marked(tokens)?
         } else {
             let index = self.last_index.wrapping_add(unzigzag(token));
@@ -93,20 +96,27 @@ impl Cursor {
     }
 
     #[cold]
-    fn read_marked(&self, tokens: &mut ByteReader<'_>) -> Result<Cell, CodecError> {
-        match tokens.byte("tokens")? {
+    fn read_marked(&self, tokens: &mut NibbleReader<'_>) -> Result<Cell, CodecError> {
+        match tokens.nibble()? {
             ABSENT => Ok(Cell::Missing(Missing::Absent)),
             FAILED => Ok(Cell::Missing(Missing::Failed)),
             STALE => Ok(Cell::Missing(Missing::Stale)),
             BACK => Ok(Cell::Index(self.last_index)),
             RAW => {
-                let mut bits = [0; 8];
-                bits.copy_from_slice(tokens.take(8, "tokens")?);
-                let value = f64::from_le_bytes(bits);
+                let mut bytes = [0; 8];
+                for byte in &mut bytes {
+                    *byte = tokens.nibble()? | tokens.nibble()? << 4;
+                }
+                let value = f64::from_le_bytes(bytes);
                 let finite = value.is_finite().then_some(Cell::Raw(value));
                 finite.ok_or(CodecError::Invalid("raw value"))
             }
             _ => Err(CodecError::Invalid("marker")),
         }
     }
+}
+
+fn put_marker(tokens: &mut NibbleWriter, what: u8) {
+    tokens.push(MARKER);
+    tokens.push(what);
 }

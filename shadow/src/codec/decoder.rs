@@ -2,7 +2,7 @@
 
 use super::{
     CodecError, MASK_VARINT_LZ4, MAX_SPAN_MS, Shape,
-    bits::{BitReader, ByteReader},
+    bits::{BitReader, ByteReader, NibbleReader},
     check_size,
     column::{Cell, Cursor},
     even_time,
@@ -11,15 +11,14 @@ use super::{
 };
 use crate::{Block, Catalogue, Reading, UnixMs};
 
-/// The longest token: a marker and a raw value. A varint has as many bytes.
-const MAX_TOKEN_BYTES: u64 = 10;
+/// The longest token: 22 nibbles of a varint; a marker and a raw value have fewer.
+const MAX_TOKEN_BYTES: u64 = 11;
 
 /// Decodes the bodies of one catalogue, and keeps its memory from one to the next.
 #[derive(Debug)]
 pub struct Decoder {
     grids: Vec<Grid>,
     plain: Vec<u8>,
-    cursors: Vec<Cursor>,
 }
 
 impl Decoder {
@@ -32,13 +31,12 @@ impl Decoder {
                 .map(|metric| Grid::new(metric.bound))
                 .collect(),
             plain: Vec::new(),
-            cursors: Vec::new(),
         }
     }
 
     /// Replaces `block` by the samples of `body`.
     ///
-    /// Never allocates more than 10 bytes for a reading and 8 more in `block`, whatever it is fed. After an
+    /// Never allocates more than 12 bytes for a reading and 8 more in `block`, whatever it is fed. After an
     /// error `block` holds nothing of use.
     ///
     /// # Errors
@@ -59,7 +57,7 @@ impl Decoder {
         if span_ms > MAX_SPAN_MS || (samples == 1 && span_ms > 0) {
             return Err(CodecError::Invalid("span"));
         }
-        let mut columns = Columns::read(&mut reader, samples, self.grids.len() + 1, &mut self.cursors)?;
+        let mut columns = Columns::read(&mut reader, samples, self.grids.len() + 1)?;
         columns.read_times(shape.start_ms, span_ms, &mut block.times_ms)?;
         block.columns.resize_with(self.grids.len(), Vec::new);
         for (i, (grid, column)) in self.grids.iter().zip(&mut block.columns).enumerate() {
@@ -77,40 +75,25 @@ fn max_plain_bytes(samples: usize, metrics: usize) -> u64 {
 }
 
 /// The columns that are still to be read.
-struct Columns<'a, 'c> {
+struct Columns<'a> {
     samples: usize,
-    cursors: std::slice::Iter<'c, Cursor>,
+    first: BitReader<'a>,
     varying: BitReader<'a>,
     changed: BitReader<'a>,
-    tokens: ByteReader<'a>,
+    tokens: NibbleReader<'a>,
 }
 
-impl<'a, 'c> Columns<'a, 'c> {
-    fn read(
-        reader: &mut ByteReader<'a>,
-        samples: usize,
-        count: usize,
-        cursors: &'c mut Vec<Cursor>,
-    ) -> Result<Self, CodecError> {
-        let mut first = BitReader::take(reader, count, "first-row marks")?;
+impl<'a> Columns<'a> {
+    fn read(reader: &mut ByteReader<'a>, samples: usize, count: usize) -> Result<Self, CodecError> {
+        let first = BitReader::take(reader, count, "first-row marks")?;
         let varying = BitReader::take(reader, count, "column marks")?;
         let rows = varying.count_ones() * (samples - 1);
-        let changed = BitReader::take(reader, rows, "row marks")?;
-        cursors.clear();
-        for _ in 0..count {
-            let mut cursor = Cursor::default();
-            if first.next(1) == 1 {
-                cursor.read(reader)?;
-            }
-            cursors.push(cursor);
-        }
-        let tokens = ByteReader::new(reader.rest());
         Ok(Self {
             samples,
-            cursors: cursors.iter(),
+            first,
             varying,
-            changed,
-            tokens,
+            changed: BitReader::take(reader, rows, "row marks")?,
+            tokens: NibbleReader::new(reader.rest()),
         })
     }
 
@@ -152,7 +135,10 @@ impl<'a, 'c> Columns<'a, 'c> {
         out: &mut Vec<T>,
         value: impl Fn(Cell) -> Result<T, CodecError>,
     ) -> Result<(), CodecError> {
-        let mut cursor = self.cursors.next().copied().unwrap_or_default();
+        let mut cursor = Cursor::default();
+        if self.first.next(1) == 1 {
+            cursor.read(&mut self.tokens)?;
+        }
         let mut current = value(cursor.cell())?;
         out.reserve(self.samples);
         out.push(current);

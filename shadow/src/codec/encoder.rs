@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     CodecError, MASK_VARINT_LZ4, MAX_BODY_BYTES, MAX_SPAN_MS,
-    bits::{BitWriter, put_varint},
+    bits::{BitWriter, NibbleWriter, put_varint},
     check_size,
     column::{Cell, Cursor},
     even_time,
@@ -30,10 +30,8 @@ struct Parts {
     varying: BitWriter,
     /// A bit for each further row of each column that varies: it differs from the one before.
     changed: BitWriter,
-    /// The tokens of first rows.
-    first_tokens: Vec<u8>,
-    /// The tokens of further rows, column by column.
-    tokens: Vec<u8>,
+    /// The token of each row that is marked, column by column.
+    tokens: NibbleWriter,
     /// The changed-bits of the column at hand.
     rows: Vec<bool>,
 }
@@ -146,7 +144,6 @@ impl Parts {
         self.first.clear();
         self.varying.clear();
         self.changed.clear();
-        self.first_tokens.clear();
         self.tokens.clear();
     }
 
@@ -154,8 +151,7 @@ impl Parts {
         self.first.finish(out);
         self.varying.finish(out);
         self.changed.finish(out);
-        out.extend_from_slice(&self.first_tokens);
-        out.extend_from_slice(&self.tokens);
+        self.tokens.finish(out);
     }
 
     /// How far each time is from an even grid.
@@ -182,9 +178,7 @@ impl Parts {
 
     fn write(&mut self, mut cells: impl Iterator<Item = Cell>) {
         let mut cursor = Cursor::default();
-        let first = cells
-            .next()
-            .is_some_and(|cell| cursor.write(cell, &mut self.first_tokens));
+        let first = cells.next().is_some_and(|cell| cursor.write(cell, &mut self.tokens));
         self.first.push(first);
         self.rows.clear();
         self.rows.extend(cells.map(|cell| cursor.write(cell, &mut self.tokens)));

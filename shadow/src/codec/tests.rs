@@ -224,25 +224,27 @@ fn bodies_that_nobody_wrote_are_refused() {
     check(1, &[0, 0, 4, 0], CodecError::Invalid("first-row marks"));
     check(2, &[0, 1, 0, 2], CodecError::Truncated("row marks"));
     check(1, &[0, 0, 2, 0], CodecError::Truncated("tokens"));
-    check(1, &[0, 0, 2, 0, 0, 9], CodecError::Invalid("marker"));
-    check(1, &[0, 0, 1, 0, 0, 1], CodecError::Invalid("time"));
+    check(1, &[0, 0, 2, 0, 0x90], CodecError::Invalid("marker"));
+    check(1, &[0, 0, 1, 0, 0x10], CodecError::Invalid("time"));
     check(2, &[0, 0, 0, 0], CodecError::Times { row: 1 });
+    check(1, &[0, 0, 2, 0, 0x11], CodecError::Invalid("end"));
     check(
         1,
-        &[&[0, 0, 2, 0][..], &[0xff; 9], &[2]].concat(),
-        CodecError::Invalid("tokens"),
+        &[&[0, 0, 2, 0][..], &[0xff; 11]].concat(),
+        CodecError::Invalid("token"),
     );
     check(
         1,
-        &[&[0, 0, 2, 0][..], &[0xff; 9], &[1]].concat(),
+        &[&[0, 0, 2, 0][..], &[0xff; 9], &[0x0f]].concat(),
         CodecError::Invalid("index"),
     );
-    check(1, &[0, 0, 2, 0, 0x80, 0x80, 0x80, 1], CodecError::Value { column: 0 });
     check(
         1,
-        &[&[0, 0, 2, 0, 0, 3][..], &f64::NAN.to_le_bytes()].concat(),
-        CodecError::Invalid("raw value"),
+        &[0, 0, 2, 0, 0x88, 0x88, 0x88, 0x18],
+        CodecError::Value { column: 0 },
     );
+    let raw_nan = [&[0, 0, 2, 0, 0x30][..], &f64::NAN.to_le_bytes()].concat();
+    check(1, &raw_nan, CodecError::Invalid("raw value"));
     // lz4 that claims a gigabyte, and lz4 that holds less than it claims.
     check(
         1,

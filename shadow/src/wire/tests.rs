@@ -1,0 +1,464 @@
+//! Messages there and back, and what is refused.
+
+use proptest::{collection::vec, prelude::*};
+use prost::Message;
+use schemas::{Bytes, v1};
+
+use super::*;
+use crate::{
+    Birth, Bound, Capacity, Catalogue, Change, ChangeOutcome, Command, EpochMark, Explanation, Frame, Inventory,
+    Metric, Outcome, OutcomeState, PciDevice, Resource, Source, SourceState, Watermark, Workload, metric::MAX_METRICS,
+};
+
+fn birth() -> Birth {
+    let device = PciDevice {
+        address: "0000:00:1f.2".into(),
+        vendor: 0x8086,
+        device: 0xffff,
+        class: 0x0c_0330,
+        driver: "ahci".into(),
+        link_speed_gts: Some(8.0),
+        link_width: Some(4),
+        link_speed_max_gts: None,
+        link_width_max: None,
+    };
+    let states = [
+        SourceState::Works,
+        SourceState::Absent,
+        SourceState::NoPermission,
+        SourceState::Failed,
+    ];
+    let sources = states.map(|state| Source {
+        name: format!("probe-{}", state as u8),
+        state,
+        reason: "because".into(),
+    });
+    Birth {
+        epoch: 1_795_486_574_086_790,
+        time_ms: 1_795_486_574_086,
+        agent_version: "0.1.0".into(),
+        catalogue: Catalogue::new(vec![
+            Metric::share("host.cpu").key(),
+            Metric::rate("host.network.rx", "By/s", 100.0),
+        ]),
+        sources: sources.into(),
+        capacity: Capacity {
+            cpu_cores: Some(2.0),
+            power_w: Some(0.0),
+            ..Capacity::default()
+        },
+        inventory: Inventory {
+            kernel: "6.18".into(),
+            os: "Debian".into(),
+            cpu_model: "EPYC".into(),
+            pci: vec![device],
+            interfaces: vec!["eth0".into()],
+            disks: vec!["vda".into(), "vdb".into()],
+        },
+        workloads: vec![Workload {
+            name: "system.slice/web.service".into(),
+            criticality: 100,
+            class: "gold".into(),
+        }],
+    }
+}
+
+fn frame() -> Frame {
+    Frame {
+        epoch: 1,
+        sequence: 0,
+        start_ms: 5,
+        samples: 4_096,
+        codec: 99,
+        body: Bytes::from_static(b"body"),
+    }
+}
+
+fn mark(durable_below: u64, missing: &[(u64, u64)]) -> Watermark {
+    let mark = EpochMark {
+        epoch: 7,
+        durable_below,
+        missing: missing.iter().map(|&(first, end)| first..end).collect(),
+        birth_wanted: true,
+    };
+    Watermark {
+        epochs: vec![mark, EpochMark::default()],
+    }
+}
+
+fn command() -> Command {
+    let change = |resource| Change {
+        workload: "web".into(),
+        resource,
+        before: Some(1.5),
+        target: 2.0,
+        explanation: Explanation {
+            strategy: "preemptive".into(),
+            text: "p95 in 10 min".into(),
+            quantile: 0.95,
+            forecast: 1.9,
+            margin: -0.05,
+            horizon_s: 600,
+            rung: "lstm".into(),
+            clamp: "slew".into(),
+            rejected: "nothing".into(),
+        },
+    };
+    Command {
+        id: "7-web1-3".into(),
+        host: "web1".into(),
+        issuer_epoch: 7,
+        sequence: 3,
+        issued_ms: 9,
+        ttl_ms: 60_000,
+        dry_run: true,
+        changes: Resource::ALL.map(change).into(),
+    }
+}
+
+fn outcome(state: OutcomeState) -> Outcome {
+    Outcome {
+        command_id: "7-web1-3".into(),
+        state,
+        reason: "floor".into(),
+        time_ms: 10,
+        changes: vec![ChangeOutcome {
+            workload: "web".into(),
+            resource: Resource::Power,
+            before: None,
+            after: Some(0.0),
+            lever: "cpu.max".into(),
+            note: String::new(),
+        }],
+    }
+}
+
+#[test]
+fn messages_come_back_as_they_were() {
+    assert_eq!(decode_birth(&encode_birth(&birth())), Ok(birth()));
+    assert_eq!(decode_birth(&[]), Ok(Birth::default()));
+    assert_eq!(decode_frame(encode_frame(&frame()).as_slice()), Ok(frame()));
+    assert_eq!(decode_frame(Bytes::from(encode_frame(&frame()))), Ok(frame()));
+    let watermark = mark(9, &[(0, 1), (1, 4), (8, 9)]);
+    assert_eq!(decode_watermark(&encode_watermark(&watermark)), Ok(watermark));
+    assert_eq!(decode_command(&encode_command(&command())), Ok(command()));
+    for state in [
+        OutcomeState::Applied,
+        OutcomeState::DryRun,
+        OutcomeState::Refused,
+        OutcomeState::Expired,
+        OutcomeState::Failed,
+    ] {
+        assert_eq!(decode_outcome(&encode_outcome(&outcome(state))), Ok(outcome(state)));
+    }
+}
+
+/// A change of a good message, and how the refusal begins.
+type Fault<T> = (fn(&mut T), &'static str);
+
+fn check_faults<T, R: std::fmt::Debug>(
+    good: &dyn Fn() -> T,
+    decode: &dyn Fn(&T) -> Result<R, WireError>,
+    faults: &[Fault<T>],
+) {
+    for (spoil, expected) in faults {
+        let mut message = good();
+        spoil(&mut message);
+        let error = decode(&message).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error:?} should be {expected:?}");
+    }
+}
+
+#[test]
+fn births_that_cannot_be_believed_are_refused() {
+    fn bound(birth: &mut Birth, bound: Bound) {
+        birth.catalogue = Catalogue::new(vec![Metric::new("m", "1", bound)]);
+    }
+    fn relative(birth: &mut Birth, ratio: f64, floor: f64) {
+        bound(birth, Bound::Relative { ratio, floor });
+    }
+    fn names(birth: &mut Birth, names: &[&str]) {
+        birth.catalogue = Catalogue::new(names.iter().map(|name| Metric::share(*name)).collect());
+    }
+    let faults: &[Fault<Birth>] = &[
+        (
+            |b| b.epoch = u64::MAX,
+            "birth with bad epoch: 18446744073709551615 is not less than 2^63",
+        ),
+        (|b| b.time_ms = -1, "birth with bad time_ms: -1 is not a moment"),
+        (
+            |b| b.agent_version = "x".repeat(4097),
+            "birth with bad agent_version: 4097 bytes",
+        ),
+        (
+            |b| bound(b, Bound::Absolute { step: 0.0 }),
+            "birth with bad metrics[0].bound: Absolute",
+        ),
+        (
+            |b| bound(b, Bound::Absolute { step: f64::NAN }),
+            "birth with bad metrics[0].bound",
+        ),
+        (
+            |b| bound(b, Bound::Relative { ratio: 1.0, floor: 1.0 }),
+            "birth with bad metrics[0].bound",
+        ),
+        (|b| relative(b, 0.1, -1.0), "birth with bad metrics[0].bound"),
+        (
+            |b| names(b, &["a", "b", "a"]),
+            "birth with bad metrics[2].name: \"a\" is there twice",
+        ),
+        (|b| names(b, &["a", ""]), "birth with bad metrics[1].name: 0 bytes"),
+        (
+            |b| names(b, &["a\n"]),
+            "birth with bad metrics[0].name: \"a\\n\" has the control character",
+        ),
+        (
+            |b| names(b, &[&"x".repeat(256)]),
+            "birth with bad metrics[0].name: 256 bytes",
+        ),
+        (
+            |b| names(b, &vec!["a"; MAX_METRICS + 1]),
+            "birth has more than 10000 metrics",
+        ),
+        (
+            |b| b.capacity.power_w = Some(-1.0),
+            "birth with bad capacity.power_w: -1 is not a finite number",
+        ),
+        (
+            |b| b.capacity.cpu_cores = Some(f64::INFINITY),
+            "birth with bad capacity.cpu_cores",
+        ),
+        (|b| b.sources[1].name.clear(), "birth with bad sources[1].name"),
+        (
+            |b| b.inventory.pci[0].class = 1 << 24,
+            "birth with bad inventory.pci[0].class",
+        ),
+        (
+            |b| b.inventory.pci[0].link_speed_gts = Some(f64::NAN),
+            "birth with bad inventory.pci[0].link_speed_gts",
+        ),
+        (
+            |b| b.inventory.pci = vec![PciDevice::default(); 4_097],
+            "birth has more than 4096 inventory.pci",
+        ),
+        (
+            |b| b.workloads[0].criticality = 101,
+            "birth with bad workloads[0].criticality",
+        ),
+        (
+            |b| b.workloads.push(b.workloads[0].clone()),
+            "birth with bad workloads[1].name",
+        ),
+        (
+            |b| b.inventory.disks = vec!["x".repeat(4_096); 1_024],
+            "birth of 4197690 bytes",
+        ),
+    ];
+    check_faults(&birth, &|birth| decode_birth(&encode_birth(birth)), faults);
+}
+
+#[test]
+fn births_with_foreign_parts_are_refused() {
+    let check = |message: v1::Birth, expected: &str| {
+        let error = decode_birth(&message.encode_to_vec()).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error:?} should be {expected:?}");
+    };
+    let source = |state| v1::Source {
+        name: "s".into(),
+        state,
+        reason: String::new(),
+    };
+    for state in [0, 5] {
+        let sources = vec![source(1), source(state)];
+        check(
+            v1::Birth {
+                sources,
+                ..v1::Birth::default()
+            },
+            "birth with bad sources[1].state",
+        );
+    }
+    let metrics = vec![v1::Metric {
+        name: "m".into(),
+        ..v1::Metric::default()
+    }];
+    check(
+        v1::Birth {
+            metrics,
+            ..v1::Birth::default()
+        },
+        "birth with bad metrics[0].bound: it has none",
+    );
+    let pci = vec![v1::PciDevice {
+        vendor: 0x1_0000,
+        ..v1::PciDevice::default()
+    }];
+    let inventory = Some(v1::Inventory {
+        pci,
+        ..v1::Inventory::default()
+    });
+    check(
+        v1::Birth {
+            inventory,
+            ..v1::Birth::default()
+        },
+        "birth with bad inventory.pci[0].vendor: 0x10000",
+    );
+    let error = decode_birth(b"\x0a\xff").unwrap_err().to_string();
+    assert!(error.starts_with("not a birth: "), "{error}");
+}
+
+#[test]
+fn lists_are_counted_over_all_parts_of_a_message() {
+    // Protobuf joins repeated messages: 2 x 2,500 empty PCI functions, then 2 x 513 disks.
+    let part = |field: u8, entries: usize| [field, 0].repeat(entries);
+    let inventory = |inner: Vec<u8>| v1::Birth {
+        inventory: Some(v1::Inventory::decode(inner.as_slice()).unwrap()),
+        ..v1::Birth::default()
+    };
+    let twice = |message: v1::Birth| message.encode_to_vec().repeat(2);
+    let error = decode_birth(&twice(inventory(part(0x22, 2_500)))).unwrap_err();
+    let too_many = |field, most| WireError::TooMany {
+        message: "birth",
+        field,
+        most,
+    };
+    assert_eq!(error, too_many("inventory.pci", 4_096));
+    let error = decode_birth(&twice(inventory(part(0x32, 513)))).unwrap_err();
+    assert_eq!(error, too_many("inventory.disks", 1_024));
+}
+
+#[test]
+fn text_for_people_carries_no_control_characters() {
+    let mut sent = birth();
+    sent.inventory.cpu_model = "EPYC\u{1b}[2J\n".into();
+    let told = decode_birth(&encode_birth(&sent)).unwrap();
+    assert_eq!(told.inventory.cpu_model, "EPYC\u{fffd}[2J\u{fffd}");
+}
+
+#[test]
+fn frames_that_cannot_be_believed_are_refused() {
+    let faults: &[Fault<Frame>] = &[
+        (|f| f.samples = 0, "frame with bad samples: 0 is not from 1 to 4096"),
+        (|f| f.samples = 4_097, "frame with bad samples"),
+        (|f| f.epoch = 1 << 63, "frame with bad epoch"),
+        (|f| f.sequence = u64::MAX, "frame with bad sequence"),
+        (|f| f.start_ms = MAX_TIME_MS + 1, "frame with bad start_ms"),
+        (|f| f.body = vec![0; 1 << 20].into(), "frame of 10485"),
+    ];
+    check_faults(&frame, &|frame| decode_frame(encode_frame(frame).as_slice()), faults);
+    assert!(matches!(
+        decode_frame(&b"\x0f"[..]),
+        Err(WireError::Malformed { message: "frame", .. })
+    ));
+}
+
+#[test]
+fn watermarks_that_cannot_be_believed_are_refused() {
+    let decode = |watermark: &Watermark| decode_watermark(&encode_watermark(watermark));
+    for missing in [&[(1, 1)][..], &[(3, 1)], &[(4, 6), (5, 7)], &[(9, 11)]] {
+        let error = decode(&mark(10, missing)).unwrap_err().to_string();
+        assert!(error.starts_with("watermark with bad epochs[0].missing: "), "{error}");
+    }
+    assert!(decode(&mark(1 << 63, &[])).is_err());
+    let many: Vec<_> = (0..4_097).map(|i| (2 * i, 2 * i + 1)).collect();
+    let error = decode(&mark(10_000, &many)).unwrap_err().to_string();
+    assert_eq!(error, "watermark has more than 4096 epochs.missing");
+}
+
+#[test]
+fn commands_that_cannot_be_believed_are_refused() {
+    let faults: &[Fault<Command>] = &[
+        (|c| c.id.clear(), "command with bad id"),
+        (
+            |c| c.host = "a/b".into(),
+            "command with bad host: name \"a/b\" has '/' at byte 1",
+        ),
+        (|c| c.sequence = 0, "command with bad sequence"),
+        (|c| c.ttl_ms = 0, "command with bad ttl_ms: 0 ms"),
+        (|c| c.ttl_ms = MAX_TTL_MS + 1, "command with bad ttl_ms"),
+        (|c| c.issued_ms = -1, "command with bad issued_ms"),
+        (
+            |c| c.changes[1].workload.clear(),
+            "command with bad changes[1].workload",
+        ),
+        (
+            |c| c.changes[2].target = f64::NAN,
+            "command with bad changes[2].target: NaN",
+        ),
+        (
+            |c| c.changes[2].target = -0.1,
+            "command with bad changes[2].target: -0.1",
+        ),
+        (
+            |c| c.changes[2].before = Some(f64::INFINITY),
+            "command with bad changes[2].before",
+        ),
+        (
+            |c| c.changes[0].explanation.margin = f64::NAN,
+            "command with bad changes[0].explanation.margin",
+        ),
+        (
+            |c| c.changes = vec![c.changes[0].clone(); 1_025],
+            "command has more than 1024 changes",
+        ),
+    ];
+    check_faults(&command, &|command| decode_command(&encode_command(command)), faults);
+    let change = v1::Change {
+        workload: "web".into(),
+        resource: 6,
+        ..v1::Change::default()
+    };
+    let mut message = v1::Command::decode(encode_command(&command()).as_slice()).unwrap();
+    message.changes = vec![change];
+    let error = decode_command(&message.encode_to_vec()).unwrap_err().to_string();
+    assert_eq!(error, "command with bad changes[0].resource: 6 is not known");
+}
+
+#[test]
+fn outcomes_that_cannot_be_believed_are_refused() {
+    let faults: &[Fault<Outcome>] = &[
+        (|o| o.command_id.clear(), "outcome with bad command_id"),
+        (|o| o.time_ms = i64::MAX, "outcome with bad time_ms"),
+        (
+            |o| o.changes[0].after = Some(f64::NAN),
+            "outcome with bad changes[0].after",
+        ),
+        (|o| o.reason = "x".repeat(5_000), "outcome with bad reason"),
+    ];
+    let good = || outcome(OutcomeState::Applied);
+    check_faults(&good, &|outcome| decode_outcome(&encode_outcome(outcome)), faults);
+    let state = v1::Outcome {
+        command_id: "c".into(),
+        ..v1::Outcome::default()
+    };
+    let error = decode_outcome(&state.encode_to_vec()).unwrap_err().to_string();
+    assert_eq!(error, "outcome with bad state: 0 is not known");
+}
+
+proptest! {
+    #[test]
+    fn garbage_and_damage_never_panic(garbage in vec(any::<u8>(), 0..300), at in any::<prop::sample::Index>(), byte: u8) {
+        let read_all = |bytes: &[u8]| {
+            // Only that they return matters here.
+            drop(decode_birth(bytes));
+            drop(decode_frame(bytes));
+            drop(decode_watermark(bytes));
+            drop(decode_command(bytes));
+            drop(decode_outcome(bytes));
+        };
+        read_all(&garbage);
+        for mut good in [
+            encode_birth(&birth()),
+            encode_frame(&frame()),
+            encode_watermark(&mark(9, &[(0, 1)])),
+            encode_command(&command()),
+            encode_outcome(&outcome(OutcomeState::Failed)),
+        ] {
+            let at = at.index(good.len());
+            read_all(&good[..at]);
+            good[at] = byte;
+            read_all(&good);
+        }
+    }
+}

@@ -73,9 +73,9 @@ pub async fn main(arguments: AgentArgs) -> anyhow::Result<()> {
 }
 
 async fn run(arguments: &RunArgs, shutdown: &Shutdown) -> anyhow::Result<()> {
-    let _config = load(arguments.config.as_deref())?;
-    shutdown.wait().await;
-    Ok(())
+    let config = load(arguments.config.as_deref())?;
+    let mut agent = crate::start(config, Clock::system(), shutdown.clone()).await?;
+    Ok(agent.ended().await?)
 }
 
 async fn run_record(arguments: &RecordArgs, shutdown: &Shutdown) -> anyhow::Result<()> {

@@ -90,3 +90,25 @@ pub enum PublishError {
     #[error("a task of the publisher has ended: {0}")]
     Ended(String),
 }
+
+/// Why an agent cannot start or go on.
+#[derive(Debug, Error)]
+pub enum AgentError {
+    /// The machine's own name cannot be a level of a topic.
+    #[error("this machine's name cannot be used, so set `host` in the agent's configuration: {0}")]
+    HostName(shadow::NameError),
+    /// Prefix or cell cannot be levels of a topic.
+    #[error(transparent)]
+    Topic(#[from] bus::TopicError),
+    /// Publishing failed.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// A task has ended by a panic.
+    #[error("the agent's {task} has ended: {reason}")]
+    Panicked {
+        /// Which.
+        task: &'static str,
+        /// What it said.
+        reason: String,
+    },
+}

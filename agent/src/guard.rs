@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use shadow::{Birth, Capacity, Change, Command, Outcome, Resource, UnixMs};
 
 use crate::pattern::matches;
@@ -20,7 +20,7 @@ const CLOCK_TOLERANCE_MS: i64 = 30_000;
 const KEPT_OUTCOMES: usize = 64;
 
 /// A floor and a ceiling that no command gets past.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limit {
     /// Which workloads: a name, with `*` for any characters.

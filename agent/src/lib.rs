@@ -5,9 +5,17 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`start`] | this machine's agent: everything below, put together |
+//! | [`replay`] | the same without probes, for hosts of a lab |
 //! | [`config`] | what an operator may set |
 //! | [`probe`] | reads one kind of source each |
-//! | [`publish`] | samples to the broker; usable without probes |
+//! | [`pace`] | when to take the next sample |
+//! | `sampler` | the loop: probes to publisher |
+//! | `timeline` | times that only rise, whatever the clock does |
+//! | `inventory` | what the host is and could give |
+//! | [`publish`] | samples to the broker |
+//! | `spool` | frames that are not durable yet |
+//! | `receive` | watermarks and commands |
 //! | [`guard`] | whether a command may be carried out |
 //! | [`act`] | carries it out, or tells what it would do |
 //! | [`status`] | what the agent tells of itself |
@@ -19,11 +27,21 @@ pub mod cli;
 pub mod config;
 pub mod error;
 pub mod guard;
+pub mod pace;
 pub mod probe;
 pub mod publish;
 pub mod record;
+pub mod replay;
 pub mod status;
 
+mod agent;
+mod inventory;
 mod pattern;
 mod receive;
+mod sampler;
 mod spool;
+mod timeline;
+
+pub use agent::{Handle, start};
+pub use config::Config;
+pub use error::AgentError;

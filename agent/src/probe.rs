@@ -6,7 +6,11 @@
 //! | [`memory`] | `/proc/meminfo` | fast |
 //! | [`network`] | `/proc/net/dev` | fast |
 //! | [`disk`] | `/proc/diskstats` | fast |
+//! | [`pressure`] | `/proc/pressure` | fast |
+//! | [`load`] | `/proc/loadavg` | fast |
 //! | [`power`] | RAPL, hwmon, battery under `/sys/class` | middle |
+//! | [`workload`] | cgroups | middle |
+//! | [`pci`] | `/sys/bus/pci/devices`, at each birth only | |
 //!
 //! A probe opens its files once and reads them again with `pread`; on the fast tier it allocates nothing.
 //! All take a root path, so that a tree of recorded files serves as a host. A probe that fails costs
@@ -17,13 +21,17 @@ use std::path::{Path, PathBuf};
 
 use shadow::{Bound, Catalogue, Channel, Metric, Reading, Source, SourceState};
 
-use crate::{config::ProbesConfig, error::ProbeError};
+use crate::{config::Probes, error::ProbeError};
 
 pub mod cpu;
 pub mod disk;
+pub mod load;
 pub mod memory;
 pub mod network;
+pub mod pci;
 pub mod power;
+pub mod pressure;
+pub mod workload;
 
 mod file;
 mod parse;
@@ -83,7 +91,7 @@ pub struct Place {
     /// `/`, or a tree that looks like one.
     pub root: PathBuf,
     /// What the configuration says.
-    pub config: ProbesConfig,
+    pub config: Probes,
 }
 
 impl Place {
@@ -96,12 +104,15 @@ impl Place {
 type Open = fn(&Place) -> Result<Box<dyn Probe>, ProbeError>;
 
 /// All probes there are, in the order in which they are read.
-const PROBES: [(&str, Open); 5] = [
+const PROBES: [(&str, Open); 8] = [
     ("cpu", cpu::open),
     ("memory", memory::open),
     ("network", network::open),
     ("disk", disk::open),
+    ("pressure", pressure::open),
+    ("load", load::open),
     ("power", power::open),
+    ("workload", workload::open),
 ];
 
 /// All probes of a host, and the order of their readings.

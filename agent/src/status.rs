@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use rustix::time::{ClockId, clock_gettime};
 use shadow::UnixMs;
 
 use crate::publish::outbox::Outbox;
@@ -51,4 +52,37 @@ pub(crate) fn status(state: State, time_ms: UnixMs, outbox: &Outbox, cost: Cost)
     }
     json.push('}');
     json
+}
+
+/// Measures what this process costs: CPU time by its clock, memory by `/proc/self/status`.
+///
+/// Where other parts of foreshadow live in the same process, they are part of it.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    last: Option<(u64, u64)>,
+}
+
+impl Meter {
+    pub(crate) const fn new() -> Self {
+        Self { last: None }
+    }
+
+    /// Cores used since the last call, 0 at first, and bytes in memory, 0 where that is not told.
+    pub(crate) fn read(&mut self, now_ns: u64) -> (f64, u64) {
+        let spent = clock_gettime(ClockId::ProcessCPUTime);
+        let spent_ns = spent.tv_sec.unsigned_abs() * 1_000_000_000 + spent.tv_nsec.unsigned_abs();
+        let last = self.last.replace((spent_ns, now_ns));
+        let cores = last
+            .filter(|&(_, then_ns)| now_ns > then_ns)
+            .map_or(0.0, |(before_ns, then_ns)| {
+                spent_ns.saturating_sub(before_ns) as f64 / (now_ns - then_ns) as f64
+            });
+        (cores, resident_bytes().unwrap_or(0))
+    }
+}
+
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1_024)
 }

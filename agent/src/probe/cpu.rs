@@ -77,6 +77,31 @@ impl Probe for Cpu {
     }
 }
 
+/// A cheap look at how busy the host is, for the time between two samples.
+pub struct Watch {
+    stat: KeptFile,
+    host: CoreClock,
+}
+
+impl Watch {
+    /// Opens `/proc/stat`.
+    ///
+    /// # Errors
+    /// [`ProbeError`] when it is not there.
+    pub fn open(place: &Place) -> Result<Self, ProbeError> {
+        Ok(Self {
+            stat: KeptFile::open(place.path("proc/stat"))?,
+            host: CoreClock::default(),
+        })
+    }
+
+    /// Busy share of all cores since the last look; `None` at first, or when it cannot be read.
+    pub fn busy(&mut self) -> Option<f64> {
+        let line = lines(self.stat.read().ok()?).next()?;
+        Some(self.host.advance(Times::parse(line)?)?.busy())
+    }
+}
+
 /// One core.
 struct Core {
     id: u64,

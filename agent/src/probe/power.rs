@@ -226,7 +226,7 @@ pub(super) fn entries(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// The text of a small file without its end of line, or empty.
-pub(super) fn text(path: &Path) -> String {
+pub(crate) fn text(path: &Path) -> String {
     fs::read_to_string(path)
         .map(|text| text.trim().to_owned())
         .unwrap_or_default()

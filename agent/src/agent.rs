@@ -1,0 +1,87 @@
+//! A real agent, put together: probes, sampler, publisher.
+
+use std::path::PathBuf;
+
+use bus::Topics;
+use runtime::{Clock, Shutdown};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::{
+    act::dry_run::DryRun,
+    config::Config,
+    error::AgentError,
+    probe::{Place, ProbeSet},
+    publish::{Publisher, Settings},
+    sampler::Sampler,
+};
+
+/// A running agent.
+#[derive(Debug)]
+pub struct Handle {
+    host: String,
+    task: JoinHandle<Result<(), AgentError>>,
+}
+
+impl Handle {
+    /// The host that it speaks for.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Returns when the agent has ended: after its shutdown was told and everything was said, or because it
+    /// failed. To be awaited until it returns, once; cancelling it in between does no harm.
+    ///
+    /// # Errors
+    /// [`AgentError`] when a part of it failed or panicked.
+    pub async fn ended(&mut self) -> Result<(), AgentError> {
+        (&mut self.task).await.unwrap_or_else(|why| {
+            Err(AgentError::Panicked {
+                task: "sampler",
+                reason: why.to_string(),
+            })
+        })
+    }
+}
+
+/// Starts the agent of this machine, in tasks of its own, until `shutdown`. The broker need not be there yet.
+///
+/// # Errors
+/// [`AgentError`] when host, cell or prefix cannot be levels of a topic.
+pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Handle, AgentError> {
+    let topics = Topics::new(&config.prefix, &config.cell)?;
+    let host = config.host.clone().map_or_else(own_name, Ok)?;
+    let place = Place {
+        root: PathBuf::from("/"),
+        config: config.probes.clone(),
+    };
+    // Opening everything takes some ten milliseconds.
+    let opened = spawn_blocking(move || (ProbeSet::open(place.clone()), place)).await;
+    let (probes, place) = opened.map_err(|why| AgentError::Panicked {
+        task: "first look at the probes",
+        reason: why.to_string(),
+    })?;
+    for source in probes.sources() {
+        let state = source.state.as_str();
+        tracing::info!(probe = source.name, state, reason = source.reason, "source");
+    }
+
+    let settings = Settings {
+        vantage: config.vantage,
+        frame_ms: config.frame.span.as_millis(),
+        spool_bytes: config.spool.max_bytes,
+        limits: config.limits.clone(),
+        ..Settings::new(topics, host.clone(), config.broker.host.clone(), config.broker.port)
+    };
+    let lever = Box::new(DryRun::new(&place));
+    let publisher = Publisher::start(settings, lever, clock.clone())?;
+    let sampler = Sampler::new(config, place, probes, publisher, clock);
+    let task = tokio::spawn(sampler.run(shutdown));
+    Ok(Handle { host, task })
+}
+
+/// The name that the machine gives itself (uname(2)).
+fn own_name() -> Result<String, AgentError> {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    shadow::check_name(&name).map_err(AgentError::HostName)?;
+    Ok(name)
+}

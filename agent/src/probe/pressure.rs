@@ -1,0 +1,94 @@
+//! Pressure stall information: `/proc/pressure/{cpu,memory,io}` (kernel documentation, `accounting/psi`).
+//!
+//! The share of time that some, or all, tasks that were not idle waited. Taken from the totals, which are
+//! exact at any distance of samples; the kernel's own averages span 10 s at least. `full` of CPU is left
+//! out, for it has no meaning for a host and reads 0.
+
+use shadow::{Metric, Reading, rate::RateMeter};
+
+use super::{
+    HALF_POINT, Place, Probe,
+    disk::scaled,
+    file::KeptFile,
+    parse::{fields, lines, number},
+};
+use crate::error::ProbeError;
+
+/// What is waited for, and how many lines of its file are told.
+const FILES: [(&str, &[&str]); 3] = [
+    ("cpu", &["some"]),
+    ("memory", &["some", "full"]),
+    ("io", &["some", "full"]),
+];
+
+/// Opens `/proc/pressure`.
+///
+/// # Errors
+/// [`ProbeError`] where the kernel has no PSI (before 4.20, or booted with `psi=0`).
+pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
+    let mut files = Vec::new();
+    let mut metrics = Vec::new();
+    for (what, kinds) in FILES {
+        let file = KeptFile::open(place.path("proc/pressure").join(what))?;
+        metrics.extend(
+            kinds
+                .iter()
+                .map(|kind| Metric::new(format!("pressure.{what}.{kind}"), "1", HALF_POINT)),
+        );
+        files.push(Stalls {
+            file,
+            meters: kinds.iter().map(|_| RateMeter::default()).collect(),
+        });
+    }
+    Ok(Box::new(Pressure {
+        location: place.path("proc/pressure").display().to_string(),
+        files,
+        metrics,
+    }))
+}
+
+struct Pressure {
+    location: String,
+    files: Vec<Stalls>,
+    metrics: Vec<Metric>,
+}
+
+impl Probe for Pressure {
+    fn location(&self) -> String {
+        self.location.clone()
+    }
+
+    fn metrics(&self) -> &[Metric] {
+        &self.metrics
+    }
+
+    fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
+        let mut rest = out;
+        for stalls in &mut self.files {
+            let (out, tail) = rest.split_at_mut(stalls.meters.len().min(rest.len()));
+            stalls.read(now_ns, out)?;
+            rest = tail;
+        }
+        Ok(())
+    }
+}
+
+struct Stalls {
+    file: KeptFile,
+    meters: Vec<RateMeter>,
+}
+
+impl Stalls {
+    /// The lines come in the order of [`FILES`]: `some avg10=0.12 avg60=0.03 avg300=0.04 total=3100769`.
+    fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
+        out.fill(Reading::ABSENT);
+        for ((line, meter), place) in lines(self.file.read()?).zip(&mut self.meters).zip(out) {
+            let total_us = fields(line)
+                .last()
+                .and_then(|field| number(field.strip_prefix(b"total=")?));
+            let share = total_us.map(|us| scaled(meter.update(us, now_ns), 1e-6));
+            *place = share.unwrap_or(Reading::FAILED);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,241 @@
+//! The loop of a real agent: waits, samples, pushes, and begins a new epoch when the host has changed.
+
+use std::time::Duration;
+
+use runtime::{Clock, Shutdown};
+use shadow::{Birth, Channel, Reading, UnixMs};
+use tokio::time::{Instant, sleep_until};
+
+use crate::{
+    config::Config,
+    error::AgentError,
+    inventory,
+    pace::{Pace, Vitals},
+    probe::{Place, ProbeSet, cpu},
+    publish::Publisher,
+    status::{Cost, Meter},
+    timeline::{Moment, Timeline},
+};
+
+/// How long the last frames and the goodbye may take.
+const STOP: Duration = Duration::from_secs(3);
+
+/// A host whose cores are this busy between two samples is awake.
+const AWAKE: f64 = 0.10;
+
+/// Samples a host until told to stop.
+pub(crate) struct Sampler {
+    config: Config,
+    place: Place,
+    probes: ProbeSet,
+    publisher: Publisher,
+    clock: Clock,
+    pace: Pace,
+    watch: Option<cpu::Watch>,
+    timeline: Timeline,
+    columns: VitalColumns,
+    meter: Meter,
+    lag: Duration,
+    over_budget: bool,
+    jumps: u64,
+}
+
+/// When what is due.
+struct Schedule {
+    sample: Instant,
+    refresh: Instant,
+    report: Instant,
+}
+
+impl Sampler {
+    /// Tells the first birth.
+    pub(crate) fn new(config: Config, place: Place, probes: ProbeSet, publisher: Publisher, clock: Clock) -> Self {
+        let mut sampler = Self {
+            pace: Pace::new(&config.pace),
+            watch: cpu::Watch::open(&place).ok(),
+            timeline: Timeline::new(clock.now_ms(), clock.monotonic_ns()),
+            columns: VitalColumns::default(),
+            meter: Meter::new(),
+            lag: Duration::ZERO,
+            over_budget: false,
+            jumps: 0,
+            config,
+            place,
+            probes,
+            publisher,
+            clock,
+        };
+        sampler.begin();
+        sampler
+    }
+
+    /// Runs until `shutdown`, then says goodbye.
+    pub(crate) async fn run(mut self, shutdown: Shutdown) -> Result<(), AgentError> {
+        let now = Instant::now();
+        let mut due = Schedule {
+            sample: now,
+            refresh: now + self.config.probes.refresh.duration(),
+            report: now,
+        };
+        loop {
+            let wake = due.sample.min(Instant::now() + self.config.pace.watch.duration());
+            tokio::select! {
+                () = shutdown.wait() => break,
+                fault = self.publisher.failed() => return Err(fault.into()),
+                () = sleep_until(wake) => {}
+            }
+            if wake < due.sample && !self.is_awake() {
+                continue;
+            }
+            self.turn(&mut due, Instant::now());
+        }
+        if !self.publisher.stop(STOP).await {
+            tracing::warn!("not everything was told before the end; what the spool held is lost");
+        }
+        Ok(())
+    }
+
+    /// One sample, and whatever else is due.
+    fn turn(&mut self, due: &mut Schedule, now: Instant) {
+        self.lag = self.lag.max(now.saturating_duration_since(due.sample));
+        let interval = self.sample();
+        due.sample = following(due.sample.min(now), interval, now);
+        if now >= due.refresh {
+            due.refresh = now + self.config.probes.refresh.duration();
+            if self.probes.refresh() {
+                self.begin();
+            }
+        }
+        if now >= due.report {
+            due.report = now + self.config.status_every.duration();
+            self.report(interval);
+        }
+    }
+
+    /// Takes and pushes one sample; returns when to take the next, from the begin of this one.
+    fn sample(&mut self) -> Duration {
+        let begin_ns = self.clock.monotonic_ns();
+        let time_ms = self.time(begin_ns);
+        let row = self.probes.sample(begin_ns);
+        let vitals = self.columns.vitals(row);
+        if let Err(fault) = self.publisher.push(time_ms, row) {
+            tracing::warn!(%fault, "sample dropped");
+        }
+        let cost = Duration::from_nanos(self.clock.monotonic_ns().saturating_sub(begin_ns));
+        let interval = self.pace.next(vitals, cost);
+        if interval >= self.config.frame.span.duration() {
+            self.publisher.cut();
+        }
+        self.tell_budget();
+        interval
+    }
+
+    /// The time of a sample that is taken now. A clock that was set begins a new epoch.
+    fn time(&mut self, monotonic_ns: u64) -> UnixMs {
+        match self.timeline.at(self.clock.now_ms(), monotonic_ns) {
+            Moment::At(time_ms) => time_ms,
+            Moment::Jumped { to, by_ms } => {
+                self.jumps += 1;
+                tracing::warn!(by_ms, jumps = self.jumps, "the system's clock was set: new epoch");
+                self.begin();
+                to
+            }
+        }
+    }
+
+    fn begin(&mut self) {
+        let catalogue = self.probes.catalogue().clone();
+        self.columns = VitalColumns::new(&catalogue);
+        let birth = Birth {
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            catalogue,
+            sources: self.probes.sources(),
+            capacity: inventory::capacity(&self.config, &self.place),
+            inventory: inventory::inventory(&self.place),
+            workloads: inventory::workloads(&self.config, &self.place),
+            ..Birth::default()
+        };
+        let (metrics, workloads) = (birth.catalogue.len(), birth.workloads.len());
+        let epoch = self.publisher.begin(birth);
+        tracing::info!(epoch, metrics, workloads, "epoch begins");
+    }
+
+    /// Whether a resting host has woken up. Costs some ten microseconds.
+    fn is_awake(&mut self) -> bool {
+        let busy = self.watch.as_mut().and_then(cpu::Watch::busy);
+        let awake = busy.is_some_and(|busy| busy >= AWAKE);
+        if awake {
+            self.pace.wake();
+        }
+        awake
+    }
+
+    fn tell_budget(&mut self) {
+        let over = self.pace.is_over_budget();
+        if over != self.over_budget {
+            let interval_ms = self.pace.interval().as_millis();
+            tracing::warn!(
+                over,
+                interval_ms,
+                budget = self.config.pace.budget,
+                "sampling costs more than its budget: rate adapted"
+            );
+        }
+        self.over_budget = over;
+    }
+
+    fn report(&mut self, interval: Duration) {
+        let (cpu, rss_bytes) = self.meter.read(self.clock.monotonic_ns());
+        let lag = std::mem::take(&mut self.lag);
+        self.publisher.report(Cost {
+            interval_ms: millis(interval),
+            lag_ms: millis(lag),
+            cpu,
+            rss_bytes,
+        });
+    }
+}
+
+/// When the next sample is due: on the raster of the last one, without making good for what was missed.
+fn following(last: Instant, interval: Duration, now: Instant) -> Instant {
+    let next = last + interval;
+    if next > now { next } else { now + interval }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Where the vital signs stand in a row.
+#[derive(Debug, Default)]
+struct VitalColumns {
+    channels: [Option<usize>; Channel::COUNT],
+    pressure: Vec<usize>,
+}
+
+impl VitalColumns {
+    fn new(catalogue: &shadow::Catalogue) -> Self {
+        let names = ["pressure.cpu.some", "pressure.memory.some", "pressure.io.some"];
+        Self {
+            channels: catalogue.channel_columns(),
+            pressure: names.iter().filter_map(|name| catalogue.column(name)).collect(),
+        }
+    }
+
+    fn vitals(&self, row: &[Reading]) -> Vitals {
+        let value = |column: usize| row.get(column).and_then(|reading| reading.value());
+        let [cpu, memory, rx, tx, read, write, _] = self.channels.map(|column| column.and_then(value));
+        let sum = |a: Option<f64>, b: Option<f64>| Some(a? + b?);
+        Vitals {
+            cpu,
+            memory,
+            pressure: self
+                .pressure
+                .iter()
+                .filter_map(|&column| value(column))
+                .reduce(f64::max),
+            network: sum(rx, tx),
+            disk: sum(read, write),
+        }
+    }
+}

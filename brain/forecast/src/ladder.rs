@@ -449,8 +449,18 @@ mod tests {
         );
         let (shares, _) = run(|row| noise[row], |_| None, 3_000);
         assert!(shares[2] == 0.0, "{shares:?}");
-        let (shares, _) = run(|row| row as f32, |row| Some(row as f32 - 2.0), 3_000);
-        assert!(shares[0] > 0.95, "a ramp is for the last value: {shares:?}");
+        let walk: Vec<f32> = noise
+            .iter()
+            .scan(50.0, |at, step| {
+                *at += step - 1.5;
+                Some(*at)
+            })
+            .collect();
+        let (shares, _) = run(|row| walk[row], |row| Some(walk[row] - 2.0), 3_000);
+        assert!(
+            shares[2] < 0.01 && shares[0] > 0.5,
+            "a walk is for the last value: {shares:?}"
+        );
     }
 
     #[test]
@@ -462,7 +472,7 @@ mod tests {
 
     #[test]
     fn a_past_makes_the_first_forecast_sharp() {
-        let mut series = Series::new(Resource::Cpu, &[20]);
+        let mut series = Series::new(Resource::Cpu, &[10]);
         let values: Vec<f32> = (0..400).map(|row| [1.0, 2.0, f32::NAN][row % 3]).collect();
         series.learn_past(&values, 0.5, 10_000);
         let now = Now {

@@ -17,9 +17,7 @@ pub(crate) fn inventory(place: &Place) -> Inventory {
     Inventory {
         kernel: System::kernel_version().unwrap_or_default(),
         os: System::long_os_version().unwrap_or_default(),
-        cpu_model: cpus
-            .first()
-            .map_or_else(String::new, |cpu| cpu.brand().trim().to_owned()),
+        cpu_model: model.unwrap_or_default(),
         pci: pci::devices(place),
         interfaces: network::interfaces(place),
         disks: disk::disks(place),

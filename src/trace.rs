@@ -62,7 +62,11 @@ pub(crate) struct Trace {
 impl Trace {
     /// The median distance of two rows, in milliseconds.
     pub(crate) fn step_ms(&self) -> i64 {
-        let mut gaps: Vec<i64> = self.times_ms.windows(2).filter_map(|w| Some(w.get(1)? - w.first()?)).collect();
+        let mut gaps: Vec<i64> = self
+            .times_ms
+            .windows(2)
+            .filter_map(|w| Some(w.get(1)? - w.first()?))
+            .collect();
         gaps.sort_unstable();
         gaps.get(gaps.len() / 2).copied().unwrap_or(1_000)
     }
@@ -73,6 +77,12 @@ impl Trace {
         let values = self.rows.iter().filter_map(|row| row.get(rates.clone())).flatten();
         values.copied().filter(|v| v.is_finite()).fold(0.0, f64::max)
     }
+}
+
+/// The recording that ships with foreshadow: see `testdata/traces/README.md`.
+pub(crate) fn shipped() -> Result<Vec<Trace>, TraceError> {
+    const BUILD_1: &[u8] = include_bytes!("../testdata/traces/build-1.csv.gz");
+    Ok(vec![parse(Path::new("build-1.csv.gz"), MultiGzDecoder::new(BUILD_1))?])
 }
 
 /// Reads every trace of a folder, in the order of their names.
@@ -114,7 +124,11 @@ pub(crate) fn read_file(path: &Path) -> Result<Trace, TraceError> {
     };
     let file = BufReader::new(File::open(path).map_err(io)?);
     let packed = path.extension().is_some_and(|ending| ending == "gz");
-    let input: Box<dyn Read> = if packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    let input: Box<dyn Read> = if packed {
+        Box::new(MultiGzDecoder::new(file))
+    } else {
+        Box::new(file)
+    };
     parse(path, input)
 }
 
@@ -138,10 +152,17 @@ fn parse(path: &Path, input: impl Read) -> Result<Trace, TraceError> {
     let mut record = csv::StringRecord::new();
     loop {
         let line = reader.position().line();
-        if !reader.read_record(&mut record).map_err(|source| csv_error(path, line, source))? {
+        if !reader
+            .read_record(&mut record)
+            .map_err(|source| csv_error(path, line, source))?
+        {
             break;
         }
-        let at = Place { path, header: &header, line: record.position().map_or(line, csv::Position::line) };
+        let at = Place {
+            path,
+            header: &header,
+            line: record.position().map_or(line, csv::Position::line),
+        };
         let time_ms = at.time(&record, layout.time, trace.times_ms.last().copied())?;
         trace.times_ms.push(time_ms);
         trace.rows.push(at.row(&record, &layout.columns)?);
@@ -153,7 +174,10 @@ fn parse(path: &Path, input: impl Read) -> Result<Trace, TraceError> {
     if (2..=MAX_ROWS).contains(&rows) {
         return Ok(trace);
     }
-    Err(TraceError::Rows { path: path.to_owned(), rows })
+    Err(TraceError::Rows {
+        path: path.to_owned(),
+        rows,
+    })
 }
 
 fn csv_error(path: &Path, line: u64, source: csv::Error) -> TraceError {
@@ -207,7 +231,9 @@ impl Place<'_> {
     fn time(&self, record: &csv::StringRecord, column: usize, before: Option<UnixMs>) -> Result<UnixMs, TraceError> {
         let seconds = self.number(record, column)?;
         let in_range = |s: &f64| (0.0..4e9).contains(s);
-        let seconds = seconds.filter(in_range).ok_or_else(|| self.fault(column, "a time in seconds is needed".into()))?;
+        let seconds = seconds
+            .filter(in_range)
+            .ok_or_else(|| self.fault(column, "a time in seconds is needed".into()))?;
         #[expect(clippy::cast_possible_truncation, reason = "checked above: below 4e12")]
         let time_ms = (seconds * 1e3).round() as UnixMs;
         match before {

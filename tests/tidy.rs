@@ -36,14 +36,27 @@ const HOMES: &[(&str, &[&str])] = &[
 const FILES: &[(&str, &str, &[&str])] = &[
     ("sqlx::", "brain/src", &["brain/src/store.rs", "brain/src/store/"]),
     ("axum::", "brain/src", &["brain/src/page.rs", "brain/src/page/"]),
-    ("lz4_flex::", "shadow/src", &["shadow/src/codec.rs", "shadow/src/codec/"]),
+    (
+        "lz4_flex::",
+        "shadow/src",
+        &["shadow/src/codec.rs", "shadow/src/codec/"],
+    ),
     ("schemas::v1", "shadow/src", &["shadow/src/wire.rs", "shadow/src/wire/"]),
-    ("sysinfo::", "agent/src", &["agent/src/inventory.rs", "agent/src/probe/"]),
+    (
+        "sysinfo::",
+        "agent/src",
+        &["agent/src/inventory.rs", "agent/src/probe/"],
+    ),
 ];
 
 /// Words that a pure crate may not use: it has no clock, no socket, no file and no thread.
 const IMPURE: &[&str] = &["std::fs", "std::net", "std::thread", "std::time", "tokio::"];
-const PURE: &[&str] = &["shadow/src", "brain/src/allocate", "brain/src/allocate.rs", "brain/src/policy.rs"];
+const PURE: &[&str] = &[
+    "shadow/src",
+    "brain/src/allocate",
+    "brain/src/allocate.rs",
+    "brain/src/policy.rs",
+];
 
 const LONGEST_FILE: usize = 400;
 
@@ -91,14 +104,20 @@ fn crates_import_only_what_they_may() {
     for (folder, allowed) in EDGES {
         for name in dependencies(folder) {
             if let Some(ours) = name.strip_prefix("foreshadow-") {
-                assert!(allowed.contains(&ours), "{folder} may not depend on {name}; allowed: {allowed:?}");
+                assert!(
+                    allowed.contains(&ours),
+                    "{folder} may not depend on {name}; allowed: {allowed:?}"
+                );
             }
         }
     }
     let ruled: BTreeSet<&str> = EDGES.iter().map(|(folder, _)| *folder).collect();
     let free = BTreeSet::from([".", "bench"]);
     for member in members() {
-        assert!(ruled.contains(&*member) || free.contains(&*member), "{member} has no rule in tests/tidy.rs");
+        assert!(
+            ruled.contains(&*member) || free.contains(&*member),
+            "{member} has no rule in tests/tidy.rs"
+        );
     }
 }
 
@@ -107,7 +126,10 @@ fn heavy_dependencies_have_one_home() {
     for member in members() {
         for name in dependencies(&member) {
             if let Some((_, homes)) = HOMES.iter().find(|(heavy, _)| *heavy == name) {
-                assert!(homes.contains(&&*member), "{member} may not depend on {name}; its home is {homes:?}");
+                assert!(
+                    homes.contains(&&*member),
+                    "{member} may not depend on {name}; its home is {homes:?}"
+                );
             }
         }
     }
@@ -121,7 +143,10 @@ fn heavy_dependencies_are_named_in_few_files() {
         for file in files {
             let name = relative(&file);
             let home = allowed.iter().any(|prefix| name.starts_with(prefix));
-            assert!(home || !fs::read_to_string(&file).unwrap().contains(word), "{name} names {word}");
+            assert!(
+                home || !fs::read_to_string(&file).unwrap().contains(word),
+                "{name} names {word}"
+            );
         }
     }
 }

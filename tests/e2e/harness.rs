@@ -1,7 +1,7 @@
 //! Real processes on loopback, what they print, and what goes over their broker.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -35,9 +35,30 @@ pub(crate) fn listens(port: u16) -> bool {
     TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), Duration::from_secs(1)).is_ok()
 }
 
+/// The body of a page's answer.
+pub(crate) fn get(port: u16, path: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+        .split_once("\r\n\r\n")
+        .map(|(_, body)| body.to_owned())
+        .unwrap_or_default()
+}
+
 /// Whether `program` can be started here; prints why a test steps aside where it cannot.
 pub(crate) fn have(program: &str) -> bool {
-    let found = Command::new(program).arg("-h").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    let found = Command::new(program)
+        .arg("-h")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok();
     if !found {
         eprintln!("SKIPPED: {program} is not installed");
     }
@@ -86,7 +107,12 @@ impl Process {
         while !self.printed().contains(text) {
             let ended = self.child.try_wait().unwrap();
             let late = start.elapsed() > PATIENCE;
-            assert!(ended.is_none() && !late, "{} ({ended:?}) did not print {text:?}:\n{}", self.name, self.printed());
+            assert!(
+                ended.is_none() && !late,
+                "{} ({ended:?}) did not print {text:?}:\n{}",
+                self.name,
+                self.printed()
+            );
             thread::sleep(Duration::from_millis(25));
         }
     }
@@ -117,7 +143,12 @@ impl Process {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(start.elapsed() < PATIENCE, "{} does not end:\n{}", self.name, self.printed());
+            assert!(
+                start.elapsed() < PATIENCE,
+                "{} does not end:\n{}",
+                self.name,
+                self.printed()
+            );
             thread::sleep(Duration::from_millis(25));
         }
     }

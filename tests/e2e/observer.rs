@@ -34,9 +34,15 @@ impl Observer {
         thread::spawn(move || {
             for event in connection.iter() {
                 match event {
-                    Ok(Event::Incoming(Packet::ConnAck(_))) => drop(again.try_subscribe("foreshadow/#", QoS::AtLeastOnce)),
+                    Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                        drop(again.try_subscribe("foreshadow/#", QoS::AtLeastOnce))
+                    }
                     Ok(Event::Incoming(Packet::Publish(message))) => {
-                        seen.lock().unwrap().entry(message.topic).or_default().push(message.payload.to_vec());
+                        seen.lock()
+                            .unwrap()
+                            .entry(message.topic)
+                            .or_default()
+                            .push(message.payload.to_vec());
                     }
                     Ok(_) => {}
                     Err(_) => thread::sleep(Duration::from_millis(100)),
@@ -57,7 +63,11 @@ impl Observer {
     /// Everything seen on topics that `matches`.
     pub(crate) fn seen(&self, matches: impl Fn(&str) -> bool) -> Messages {
         let messages = self.messages.lock().unwrap();
-        messages.iter().filter(|(topic, _)| matches(topic)).map(|(topic, all)| (topic.clone(), all.clone())).collect()
+        messages
+            .iter()
+            .filter(|(topic, _)| matches(topic))
+            .map(|(topic, all)| (topic.clone(), all.clone()))
+            .collect()
     }
 
     /// Waits for a message on a topic that ends in `ending`, and gives the newest.
@@ -70,7 +80,8 @@ impl Observer {
     /// The newest message on such a topic as JSON.
     pub(crate) fn expect_json(&self, ending: &str) -> serde_json::Value {
         let payload = self.expect(ending);
-        serde_json::from_slice(&payload).unwrap_or_else(|e| panic!("{ending}: {e}: {}", String::from_utf8_lossy(&payload)))
+        serde_json::from_slice(&payload)
+            .unwrap_or_else(|e| panic!("{ending}: {e}: {}", String::from_utf8_lossy(&payload)))
     }
 
     /// Forgets everything.

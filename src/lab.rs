@@ -1,0 +1,290 @@
+//! `foreshadow lab`: hosts replayed from traces through the real path, faster than time.
+//!
+//! Broker, brain and hosts run in this process and talk over MQTT on loopback, as ever; only time is virtual.
+//! Each step sets the clock, lets every host tell what it did since the step before, waits until all of it
+//! has reached the brain, and lets the brain do what is due. So the outcome hangs on traces and seed alone,
+//! and not on the speed.
+
+mod fleet;
+mod timeline;
+
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow, ensure};
+use bus::Topics;
+use clap::{Args, ValueEnum};
+use runtime::{Clock, Shutdown, Span};
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::{
+    live::{self, say},
+    table,
+    trace::{self, Trace},
+};
+use fleet::{Fleet, LINK_BYTES_PER_S};
+use timeline::Timeline;
+
+/// How long frames may take from a host to the brain before the lab gives up, in real time.
+const ARRIVAL: Duration = Duration::from_secs(30);
+/// How long each part may take to stop.
+const STOP: Duration = Duration::from_secs(3);
+/// What the brain keeps in memory of a replay, in grid rows: a day of 10 s steps at least, six weeks of minutes at most.
+const MIN_ROWS: i64 = 8_640;
+const MAX_ROWS: i64 = 60_480;
+
+/// What is replayed, and how.
+#[derive(Debug, Args)]
+pub(crate) struct LabArgs {
+    /// How many hosts; more than there are traces repeats them from another moment on [default: one a trace]
+    #[arg(long, value_name = "N")]
+    hosts: Option<usize>,
+    /// Folder of trace CSVs, one a host [default: the recording that ships with foreshadow]
+    #[arg(long, value_name = "DIR")]
+    traces: Option<PathBuf>,
+    /// How much faster than time, at most
+    #[arg(long, value_name = "FACTOR", default_value_t = 600.0)]
+    speed: f64,
+    /// What byte rates in the traces are
+    #[arg(long, value_enum, default_value_t = Rates::Auto)]
+    rates: Rates,
+    /// Seed of everything random in training
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Where the page is served; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    page: SocketAddr,
+    /// Go on serving the page after the end, until Ctrl-C
+    #[arg(long)]
+    stay: bool,
+}
+
+/// What byte rates in traces are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Rates {
+    /// Normalised where none in the whole set exceeds 1.5
+    Auto,
+    /// Bytes a second
+    Bytes,
+    /// Shares, 0 to 1
+    Normalised,
+}
+
+/// Replays to the end, or until a signal comes, and prints the table.
+pub(crate) async fn main(arguments: LabArgs) -> anyhow::Result<()> {
+    let speed = arguments.speed;
+    ensure!(speed > 0.0 && speed.is_finite(), "--speed {speed}: must be above 0");
+    ensure!(arguments.hosts != Some(0), "--hosts 0: at least one is needed");
+    let shutdown = Shutdown::new();
+    shutdown.on_signals().context("cannot listen to signals")?;
+    let traces = match &arguments.traces {
+        Some(folder) => trace::read_folder(folder)?,
+        None => trace::shipped()?,
+    };
+    let mut lab = Lab::start(&arguments, &traces).await?;
+    lab.introduce(&traces)?;
+    let snapshot = lab.brain.snapshot();
+    let ended = tokio::select! {
+        ended = lab.replay(speed) => ended,
+        () = live::show(snapshot, &shutdown) => Ok(()),
+    };
+    if ended.is_ok() {
+        lab.report().await?;
+        if arguments.stay {
+            say("the page goes on; Ctrl-C ends")?;
+            shutdown.wait().await;
+        }
+    }
+    lab.stop().await?;
+    ended
+}
+
+/// A lab at work.
+struct Lab<'a> {
+    broker: broker::Handle,
+    brain: brain::Handle,
+    fleet: Fleet<'a>,
+    clock: Clock,
+    timeline: Timeline,
+    hosts: usize,
+    normalised: bool,
+    stops: [Shutdown; 2],
+    /// Deleted when the lab is dropped.
+    _data: TempDir,
+}
+
+impl<'a> Lab<'a> {
+    async fn start(arguments: &LabArgs, traces: &'a [Trace]) -> anyhow::Result<Self> {
+        let timeline = Timeline::of(traces);
+        let clock = Clock::manual(timeline.start_ms);
+        let data = TempDir::with_prefix("foreshadow-lab-").context("no folder for the lab's data")?;
+        let [broker_stop, brain_stop] = [(); 2].map(|()| Shutdown::new());
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let broker = broker::Config {
+            listen,
+            ..broker::Config::default()
+        };
+        let broker = broker::start(broker, broker_stop.clone()).await?;
+        let config = brain_config(arguments, timeline, data.path(), broker.addr());
+        let topics = Topics::new(&config.prefix, &config.cell)?;
+        let brain = brain::start(config, clock.clone(), brain_stop.clone()).await?;
+        let normalised = is_normalised(arguments.rates, traces);
+        let hosts = arguments.hosts.unwrap_or(traces.len());
+        let address = (&*broker.addr().ip().to_string(), broker.addr().port());
+        let fleet = Fleet::start(traces, hosts, normalised, &topics, address, &clock)?;
+        let stops = [brain_stop, broker_stop];
+        Ok(Self {
+            broker,
+            brain,
+            fleet,
+            clock,
+            timeline,
+            hosts,
+            normalised,
+            stops,
+            _data: data,
+        })
+    }
+
+    fn introduce(&self, traces: &[Trace]) -> anyhow::Result<()> {
+        let hours = self.timeline.length_ms() as f64 / 3.6e6;
+        let step_s = self.timeline.step_ms / 1_000;
+        say(&format!("page    http://{}", self.brain.page_addr()))?;
+        say(&format!("broker  mqtt://{}", self.broker.addr()))?;
+        say(&format!(
+            "lab     {} hosts, {hours:.1} h in steps of {step_s} s",
+            self.hosts
+        ))?;
+        if self.normalised {
+            say("rates   normalised: 1 is taken as 125 MB/s")?;
+        }
+        if self.hosts > traces.len() {
+            say("repeat  hosts that share a trace know each other's future: scores flatter")?;
+        }
+        let unknown: BTreeSet<&str> = traces
+            .iter()
+            .flat_map(|trace| &trace.unknown)
+            .map(String::as_str)
+            .collect();
+        if !unknown.is_empty() {
+            let names: Vec<&str> = unknown.into_iter().collect();
+            say(&format!("ignored columns: {}", names.join(", ")))?;
+        }
+        Ok(())
+    }
+
+    /// Step by step to the end, no faster than `speed` times real time.
+    async fn replay(&mut self, speed: f64) -> anyhow::Result<()> {
+        let start = Instant::now();
+        for now_ms in self.timeline.steps() {
+            self.clock.set(now_ms);
+            let frames = self.fleet.tell(now_ms)?;
+            self.arrived(frames).await?;
+            self.brain.tick(now_ms).await;
+            let virtual_s = (now_ms - self.timeline.start_ms) as f64 / 1e3;
+            sleep_until(start + Duration::from_secs_f64(virtual_s / speed)).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until the brain has taken in `frames`.
+    async fn arrived(&mut self, frames: u64) -> anyhow::Result<()> {
+        let mut ingested = self.brain.ingested();
+        let arrival = timeout(ARRIVAL, ingested.wait_for(|&count| count >= frames));
+        tokio::select! {
+            arrived = arrival => match arrived {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(_)) => Err(anyhow!("the brain has ended")),
+                Err(_) => Err(anyhow!("{} of {frames} frames reached the brain within {ARRIVAL:?}", *self.brain.ingested().borrow())),
+            },
+            ended = self.broker.ended() => match ended {
+                Ok(()) => Err(anyhow!("the broker has ended")),
+                Err(error) => Err(anyhow!(error).context("the broker has ended")),
+            },
+        }
+    }
+
+    async fn report(&self) -> anyhow::Result<()> {
+        let scores = self.brain.scores().await.context("the brain has ended")?;
+        let normalised = self.normalised.then_some(LINK_BYTES_PER_S);
+        let snapshot = self.brain.snapshot().borrow().clone();
+        say(&format!("\n{}", table::render(&scores, normalised)))?;
+        say(&format!("model   {}: {}", snapshot.model.state, snapshot.model.note))?;
+        say(&format!("page    http://{}", self.brain.page_addr()))?;
+        Ok(())
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        let Self {
+            mut broker,
+            brain,
+            fleet,
+            stops: [brain_stop, broker_stop],
+            ..
+        } = self;
+        fleet.stop(STOP).await;
+        brain_stop.trigger("stop");
+        let brain = timeout(STOP, brain.join()).await;
+        broker_stop.trigger("stop");
+        let broker = timeout(STOP, broker.ended()).await;
+        brain.context("the brain does not stop")??;
+        Ok(broker.context("the broker does not stop")??)
+    }
+}
+
+/// The brain as ever, but moved by the lab's clock, with a grid that fits the traces, and waiting for its trainings.
+fn brain_config(arguments: &LabArgs, timeline: Timeline, data: &Path, broker: SocketAddr) -> brain::Config {
+    let step = Span::from_millis(timeline.step_ms.unsigned_abs());
+    let defaults = brain::Config::default();
+    let rows = (timeline.length_ms() / timeline.step_ms).clamp(MIN_ROWS, MAX_ROWS);
+    let horizon = |k: i64| Span::from_millis((timeline.step_ms.max(300_000) * k).unsigned_abs());
+    brain::Config {
+        cell: "lab".to_owned(),
+        data_dir: data.to_owned(),
+        ticks: brain::Ticks::Manual,
+        broker: brain::config::Broker {
+            host: broker.ip().to_string(),
+            port: broker.port(),
+        },
+        page: brain::config::Page {
+            listen: arguments.page,
+            ..defaults.page
+        },
+        ingest: brain::config::Ingest {
+            max_ahead: Span::from_secs(0),
+            stale_after: Span::from_millis(timeline.step_ms.unsigned_abs() * 3).max(defaults.ingest.stale_after),
+            max_hosts: defaults.ingest.max_hosts.max(arguments.hosts.unwrap_or(0)),
+        },
+        grid: brain::config::Grid {
+            step,
+            length: Span::from_millis((rows * timeline.step_ms).unsigned_abs()),
+            grace: Span::from_secs(0),
+        },
+        forecast: brain::config::Forecast {
+            horizons: [1, 2, 3].map(horizon).to_vec(),
+            wait: true,
+            training: forecast::Training {
+                seed: arguments.seed,
+                ..defaults.forecast.training
+            },
+            ..defaults.forecast
+        },
+        ..defaults
+    }
+}
+
+fn is_normalised(rates: Rates, traces: &[Trace]) -> bool {
+    match rates {
+        Rates::Bytes => false,
+        Rates::Normalised => true,
+        Rates::Auto => {
+            let largest = traces.iter().map(Trace::largest_rate).fold(0.0, f64::max);
+            largest > 0.0 && largest <= 1.5
+        }
+    }
+}

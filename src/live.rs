@@ -1,0 +1,93 @@
+//! The live line: what goes on, in one line, for a person who watches.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::Arc,
+    time::Duration,
+};
+
+use brain::snapshot::{CommandView, Snapshot};
+use runtime::Shutdown;
+use tokio::{sync::watch, time};
+
+/// Where the line cannot be rewritten it is printed once in so many seconds.
+const PLAIN_EVERY: u32 = 10;
+
+/// Prints the line each second on a terminal (rewriting it), each ten seconds elsewhere, until `shutdown`.
+pub(crate) async fn show(snapshot: watch::Receiver<Arc<Snapshot>>, shutdown: &Shutdown) {
+    let terminal = io::stdout().is_terminal();
+    let mut seconds = time::interval(Duration::from_secs(1));
+    for turn in 1_u32.. {
+        tokio::select! {
+            () = shutdown.wait() => break,
+            _ = seconds.tick() => {}
+        }
+        let text = line(&snapshot.borrow());
+        // Nobody reading any more is no reason to stop.
+        drop(print(&text, terminal, turn));
+    }
+    if terminal {
+        drop(writeln!(io::stdout()));
+    }
+}
+
+fn print(text: &str, terminal: bool, turn: u32) -> io::Result<()> {
+    let mut out = io::stdout();
+    if terminal {
+        write!(out, "\r\x1b[2K{text}")?;
+    } else if turn % PLAIN_EVERY == 0 {
+        writeln!(out, "{text}")?;
+    }
+    out.flush()
+}
+
+/// Prints a line for people.
+pub(crate) fn say(text: &str) -> io::Result<()> {
+    writeln!(io::stdout(), "{text}")
+}
+
+/// Hosts, samples a second, age and rung of the newest forecast, last command.
+pub(crate) fn line(snapshot: &Snapshot) -> String {
+    let online = snapshot.hosts.iter().filter(|host| host.state == "online").count();
+    let hosts = format!("{online}/{} hosts", snapshot.hosts.len());
+    let samples = format!("{:.1} samples/s", snapshot.totals.samples_per_s);
+    [hosts, samples, forecast(snapshot), command(snapshot.commands.first())].join(" | ")
+}
+
+fn forecast(snapshot: &Snapshot) -> String {
+    let resources = snapshot.hosts.iter().flat_map(|host| &host.resources);
+    let newest = resources
+        .flat_map(|resource| &resource.forecasts)
+        .max_by_key(|forecast| forecast.made_ms);
+    let Some(newest) = newest else {
+        return "no forecast yet".to_owned();
+    };
+    let age_s = (snapshot.time_ms - newest.made_ms).max(0) / 1_000;
+    let [last, ewma, lstm] = snapshot.model.served.map(|share| share * 100.0);
+    format!("forecast {age_s} s old (last {last:.0} %, ewma {ewma:.0} %, lstm {lstm:.0} %)")
+}
+
+fn command(newest: Option<&CommandView>) -> String {
+    let Some(newest) = newest else {
+        return "no command yet".to_owned();
+    };
+    let state = newest.outcome.as_ref().map_or("sent", |outcome| outcome.state.as_str());
+    let Some(change) = newest.command.changes.first() else {
+        return format!("last command {state}: {}", newest.command.host);
+    };
+    format!(
+        "last command {state}: {} {} {}",
+        newest.command.host, change.workload, change.resource
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_brain_says_so() {
+        let text = line(&Snapshot::default());
+        assert_eq!(text, "0/0 hosts | 0.0 samples/s | no forecast yet | no command yet");
+    }
+}

@@ -1,0 +1,163 @@
+//! `foreshadow up`: broker, brain and this machine's agent in one process, talking over MQTT on loopback.
+
+use std::{env, net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::Context;
+use clap::Args;
+use runtime::{Clock, Shutdown};
+use tokio::time::timeout;
+
+use crate::live::{self, say};
+
+/// How long each part may take to stop.
+const STOP: Duration = Duration::from_secs(2);
+
+/// How `up` runs.
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Folder of the database and the models [default: foreshadow in the XDG state folder]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Where the broker listens; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:1883")]
+    broker: SocketAddr,
+    /// Where the page is served; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8420")]
+    page: SocketAddr,
+    /// Configuration of the agent; the broker's address in it does not count
+    #[arg(long, value_name = "FILE")]
+    agent_config: Option<PathBuf>,
+    /// Configuration of the brain; the addresses and the data folder in it do not count
+    #[arg(long, value_name = "FILE")]
+    brain_config: Option<PathBuf>,
+}
+
+/// Runs until a signal comes or a part fails.
+pub(crate) async fn main(arguments: UpArgs) -> anyhow::Result<()> {
+    let shutdown = Shutdown::new();
+    shutdown.on_signals().context("cannot listen to signals")?;
+    let mut parts = Parts::start(&arguments).await?;
+    parts.introduce()?;
+    let ended = tokio::select! {
+        () = live::show(parts.brain.snapshot(), &shutdown) => Ok(()),
+        fault = parts.failed() => Err(fault),
+    };
+    let stopped = parts.stop().await;
+    ended.and(stopped)
+}
+
+/// The three parts. Each has a signal of its own, for they stop one after the other.
+struct Parts {
+    broker: broker::Handle,
+    brain: brain::Handle,
+    agent: agent::Handle,
+    stops: [Shutdown; 3],
+    data_dir: PathBuf,
+}
+
+impl Parts {
+    async fn start(arguments: &UpArgs) -> anyhow::Result<Self> {
+        let clock = Clock::system();
+        let [broker_stop, brain_stop, agent_stop] = [(); 3].map(|()| Shutdown::new());
+        let data_dir = arguments.data_dir.clone().map_or_else(default_data_dir, Ok)?;
+        let (agent_config, brain_config) = (agent_config(arguments)?, brain_config(arguments)?);
+        let broker_config = broker::Config {
+            listen: arguments.broker,
+            ..broker::Config::default()
+        };
+        let broker = broker::start(broker_config, broker_stop.clone()).await?;
+        let (host, port) = (broker.addr().ip().to_string(), broker.addr().port());
+        let brain_config = brain::Config {
+            broker: brain::config::Broker {
+                host: host.clone(),
+                port,
+            },
+            page: brain::config::Page {
+                listen: arguments.page,
+                ..brain_config.page.clone()
+            },
+            data_dir: data_dir.clone(),
+            ..brain_config
+        };
+        let agent_config = agent::Config {
+            broker: agent::config::Broker { host, port },
+            cell: brain_config.cell.clone(),
+            prefix: brain_config.prefix.clone(),
+            ..agent_config
+        };
+        let brain = brain::start(brain_config, clock.clone(), brain_stop.clone()).await?;
+        let agent = agent::start(agent_config, clock, agent_stop.clone()).await?;
+        let stops = [agent_stop, brain_stop, broker_stop];
+        Ok(Self {
+            broker,
+            brain,
+            agent,
+            stops,
+            data_dir,
+        })
+    }
+
+    fn introduce(&self) -> std::io::Result<()> {
+        let (page, broker) = (self.brain.page_addr(), self.broker.addr());
+        say(&format!("page    http://{page}"))?;
+        say(&format!("broker  mqtt://{broker}"))?;
+        say(&format!("data    {}", self.data_dir.display()))?;
+        say(&format!(
+            "host    {} (recommend-only: nothing on it is changed)",
+            self.agent.host()
+        ))
+    }
+
+    /// Returns when a part has ended that was not told to.
+    async fn failed(&mut self) -> anyhow::Error {
+        tokio::select! {
+            ended = self.broker.ended() => unexpected("broker", ended.err().map(Into::into)),
+            error = self.brain.failed() => unexpected("brain", Some(error.into())),
+            ended = self.agent.ended() => unexpected("agent", ended.err().map(Into::into)),
+        }
+    }
+
+    /// Stops in order: intake first, so that what it has told is drained and flushed before the broker goes.
+    async fn stop(self) -> anyhow::Result<()> {
+        let Self {
+            mut broker,
+            brain,
+            mut agent,
+            stops,
+            ..
+        } = self;
+        let [agent_stop, brain_stop, broker_stop] = stops;
+        agent_stop.trigger("stop");
+        let agent = timeout(STOP, agent.ended()).await;
+        brain_stop.trigger("stop");
+        let brain = timeout(STOP, brain.join()).await;
+        broker_stop.trigger("stop");
+        let broker = timeout(STOP, broker.ended()).await;
+        agent.context("the agent does not stop")??;
+        brain.context("the brain does not stop")??;
+        Ok(broker.context("the broker does not stop")??)
+    }
+}
+
+fn unexpected(part: &str, why: Option<anyhow::Error>) -> anyhow::Error {
+    let why = why.unwrap_or_else(|| anyhow::anyhow!("it was not told to"));
+    why.context(format!("the {part} has ended"))
+}
+
+fn agent_config(arguments: &UpArgs) -> anyhow::Result<agent::Config> {
+    let path = arguments.agent_config.as_deref();
+    Ok(path.map(runtime::config::load).transpose()?.unwrap_or_default())
+}
+
+fn brain_config(arguments: &UpArgs) -> anyhow::Result<brain::Config> {
+    let path = arguments.brain_config.as_deref();
+    Ok(path.map(runtime::config::load).transpose()?.unwrap_or_default())
+}
+
+/// `$XDG_STATE_HOME/foreshadow`, or `~/.local/state/foreshadow` (XDG Base Directory Specification 0.8).
+fn default_data_dir() -> anyhow::Result<PathBuf> {
+    let folder = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = folder("XDG_STATE_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/state")));
+    let state = state.context("neither XDG_STATE_HOME nor HOME names a folder: say --data-dir DIR")?;
+    Ok(state.join("foreshadow"))
+}

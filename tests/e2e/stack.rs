@@ -1,0 +1,68 @@
+//! Broker, brain and agent as processes of their own.
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::harness::{PATIENCE, Process, free_port, listens, until, write};
+
+/// Ports and folders of one test.
+pub(crate) struct Stack {
+    pub(crate) port: u16,
+    pub(crate) page: u16,
+    folder: TempDir,
+}
+
+impl Stack {
+    pub(crate) fn new() -> Self {
+        let folder = TempDir::with_prefix("foreshadow-e2e-").unwrap();
+        Self {
+            port: free_port(),
+            page: free_port(),
+            folder,
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The brain's data folder.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Our broker, listening.
+    pub(crate) fn broker(&self) -> Process {
+        let text = format!("listen = \"127.0.0.1:{}\"\n", self.port);
+        let config = write(self.path(), "broker.toml", &text);
+        let broker = Process::foreshadow(&["broker", "--config", &config]);
+        until("the broker listens", PATIENCE, || listens(self.port));
+        broker
+    }
+
+    /// A brain that makes everything durable at once, forecasts each second and plans every two.
+    pub(crate) fn brain(&self) -> Process {
+        let text = format!(
+            "data_dir = {:?}\n[broker]\nport = {}\n[page]\nlisten = \"127.0.0.1:{}\"\n\
+             [grid]\nstep = \"1s\"\ngrace = \"0s\"\n[store]\nflush_every = \"200ms\"\n[allocate]\nevery = \"2s\"\n",
+            self.data(),
+            self.port,
+            self.page
+        );
+        let config = write(self.path(), "brain.toml", &text);
+        let brain = Process::foreshadow(&["brain", "--config", &config]);
+        until("the page listens", PATIENCE, || listens(self.page));
+        brain
+    }
+
+    /// An agent of this machine that cuts a frame every 200 ms at least.
+    pub(crate) fn agent(&self) -> Process {
+        let text = format!(
+            "host = \"web-1\"\n[broker]\nport = {}\n[pace]\nmin = \"100ms\"\nmax = \"200ms\"\n[frame]\nspan = \"200ms\"\n",
+            self.port
+        );
+        let config = write(self.path(), "agent.toml", &text);
+        Process::foreshadow(&["agent", "--config", &config])
+    }
+}

@@ -93,7 +93,8 @@ pub struct Anomaly {
     pub since_ms: UnixMs,
     /// The last moment at which something unusual was seen.
     pub until_ms: UnixMs,
-    /// The rarest that was seen in it: -log10 of the chance that ten minutes reach it, at most 12.
+    /// The rarest that was seen in it: -log10 of the chance that ten minutes reach it. A tail is not
+    /// believed further than four powers of ten beyond the time that was watched.
     pub score: f64,
     /// What was seen at its rarest and what had been expected, in words.
     pub evidence: String,

@@ -18,8 +18,8 @@ const KEPT: usize = 48;
 /// At four weeks half of the past is forgotten, so that a series may change its habits.
 const FORGET: u32 = 4032;
 
-/// The highest score; what is rarer cannot be told apart.
-const MOST: f64 = 12.0;
+/// How far a tail is believed beyond what was seen, in powers of ten: of a hundred blocks, one in a million at most.
+const BEYOND: f64 = 4.0;
 
 /// The largest residual of each block, on one side of the forecast.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -75,6 +75,8 @@ struct Fit {
     share: f64,
     /// Hill's estimate of the tail's weight, 0.05 or more.
     shape: f64,
+    /// The highest score.
+    most: f64,
 }
 
 impl Fit {
@@ -95,6 +97,7 @@ impl Fit {
         Some(Self {
             start: *start,
             share: (f64::from(blocks + 1) / tail.len() as f64).log10(),
+            most: f64::from(blocks + 1).log10() + BEYOND,
             shape: if mean.is_finite() { mean.max(0.05) } else { 1.0 },
         })
     }
@@ -103,7 +106,7 @@ impl Fit {
         if residual <= self.start {
             0.0
         } else if self.start > 0.0 {
-            (self.share + (residual / self.start).log10() / self.shape).min(MOST)
+            (self.share + (residual / self.start).log10() / self.shape).min(self.most)
         } else {
             // Nothing was ever off: all that is known is how often.
             self.share
@@ -128,11 +131,11 @@ mod tests {
     fn a_score_and_its_residual_are_inverse() {
         let largest: Vec<f64> = (1..=48).rev().map(|at| f64::from(at) / 10.0).collect();
         let fit = Fit::new(&largest, 240).unwrap();
-        for score in [1.0, 2.0, 5.0, 11.0] {
+        for score in [1.0, 2.0, 5.0, 6.3] {
             assert!((fit.score(fit.at(score)) - score).abs() < 1e-9);
         }
         assert_eq!(fit.score(0.01), 0.0);
-        assert_eq!(fit.score(f64::MAX), MOST);
+        assert!((fit.score(f64::MAX) - 6.382).abs() < 1e-3);
     }
 
     #[test]

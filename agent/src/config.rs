@@ -379,3 +379,81 @@ fn validate_limits(limits: &[Limit], faults: &mut Faults) {
 fn at_least(faults: &mut Faults, key: &str, span: Span, least: Span) {
     faults.require(span >= least, key, format!("{span} is shorter than {least}"));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../config/agent.toml");
+
+    /// The example with every commented key switched on: lines such as `# key = value` and `# [[table]]`.
+    fn uncommented() -> String {
+        let key = |line: &str| line.starts_with("[[") || line.contains(" = ");
+        let lines = EXAMPLE
+            .lines()
+            .map(|line| line.strip_prefix("# ").filter(|rest| key(rest)).unwrap_or(line));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    fn check(text: &str, expected: &[&str]) {
+        let fault = runtime::config::parse::<Config>(text, "agent.toml")
+            .unwrap_err()
+            .to_string();
+        for part in expected {
+            assert!(fault.contains(part), "{fault:?} lacks {part:?}");
+        }
+        assert_eq!(fault.lines().count(), expected.len(), "{fault}");
+    }
+
+    #[test]
+    fn the_example_shows_the_defaults() {
+        let config: Config = runtime::config::parse(EXAMPLE, "config/agent.toml").unwrap();
+        assert_eq!(config, Config::default());
+    }
+
+    #[test]
+    fn every_key_of_the_example_works() {
+        let config: Config = runtime::config::parse(&uncommented(), "config/agent.toml").unwrap();
+        assert_eq!(config.host.as_deref(), Some("web-1"));
+        assert_eq!(config.capacity.disk_bytes_per_s, Some(500e6));
+        assert!(config.workloads.len() >= 2 && config.limits.len() == 2);
+        assert_eq!(config.limits.first().and_then(|limit| limit.floor), Some(0.5));
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once() {
+        check(
+            "host = 'a/b'\nprefix = 'x+'\n[broker]\nport = 0\n[pace]\nmin = '9s'\nbudget = 0.0\n[frame]\nspan = '2m'\n[spool]\nmax_bytes = 5",
+            &[
+                "1: host: ",
+                "cell: ",
+                "4: broker.port: ",
+                "pace.max: 5s is shorter than min, 9s",
+                "7: pace.budget: ",
+                "9: frame.span: ",
+                "11: spool.max_bytes: ",
+            ],
+        );
+        check(
+            "[probes.workload]\nparents = ['../x']\n[[workloads]]\nname = ''\ncriticality = 101\n[[limits]]\nworkload = 'web'\nresource = 'cpu'\nfloor = 2.0\nceiling = 1.0",
+            &[
+                "probes.workload.parents: ",
+                "workloads: name",
+                "workloads: criticality 101",
+                "limits: floor of cpu for \"web\" is above its ceiling",
+            ],
+        );
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        check(
+            "[probes.network]\ninterface = 'eth0'",
+            &["2: probes.network.interface: unknown field `interface`"],
+        );
+        check(
+            "[[limits]]\nworkload = 'web'\nresource = 'gpu'",
+            &["unknown variant `gpu`"],
+        );
+    }
+}

@@ -191,3 +191,193 @@ impl Guard {
         (target, note)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use shadow::{Explanation, OutcomeState, Workload};
+
+    use super::*;
+
+    const NOW: UnixMs = 1_000_000;
+
+    fn guard(limits: Vec<Limit>) -> Guard {
+        let mut guard = Guard::new("web-1", limits);
+        let workload = Workload {
+            name: "app.slice".to_owned(),
+            criticality: 50,
+            class: "default".to_owned(),
+        };
+        let capacity = Capacity {
+            cpu_cores: Some(8.0),
+            ..Capacity::default()
+        };
+        guard.host_is(&Birth {
+            workloads: vec![workload],
+            capacity,
+            ..Birth::default()
+        });
+        guard
+    }
+
+    fn change(workload: &str, resource: Resource, target: f64) -> Change {
+        Change {
+            workload: workload.to_owned(),
+            resource,
+            before: None,
+            target,
+            explanation: Explanation::default(),
+        }
+    }
+
+    fn command(issuer_epoch: u64, sequence: u64) -> Command {
+        Command {
+            id: format!("{issuer_epoch}.web-1.{sequence}"),
+            host: "web-1".to_owned(),
+            issuer_epoch,
+            sequence,
+            issued_ms: NOW,
+            ttl_ms: 60_000,
+            dry_run: true,
+            changes: vec![change("app.slice", Resource::Cpu, 2.0)],
+        }
+    }
+
+    fn check_refused(command: &Command, expected: &str) {
+        match guard(Vec::new()).check(command, NOW) {
+            Verdict::Refuse(reason) => assert_eq!(reason, expected),
+            other => panic!("{other:?}, not {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn commands_that_are_not_for_us_now_are_refused_with_a_reason() {
+        let base = command(5, 1);
+        check_refused(
+            &Command {
+                host: "web-2".to_owned(),
+                ..base.clone()
+            },
+            "it is for web-2, this is web-1",
+        );
+        check_refused(
+            &Command {
+                ttl_ms: 0,
+                ..base.clone()
+            },
+            "it has no time to live",
+        );
+        check_refused(
+            &Command {
+                issued_ms: NOW - 90_001,
+                ..base.clone()
+            },
+            "it was issued 90 s ago and holds 60 s",
+        );
+        check_refused(
+            &Command {
+                dry_run: false,
+                ..base.clone()
+            },
+            "acting is not switched on for this host",
+        );
+        let ahead = Command {
+            issued_ms: NOW + 3_600_000,
+            ttl_ms: u64::MAX,
+            ..base
+        };
+        assert!(
+            matches!(guard(Vec::new()).check(&ahead, NOW), Verdict::Act(_)),
+            "the brain's clock may be ahead"
+        );
+    }
+
+    #[test]
+    fn older_issuers_and_numbers_are_fenced_off() {
+        let mut guard = guard(Vec::new());
+        let mut refused = |issuer, sequence| match guard.check(&command(issuer, sequence), NOW) {
+            Verdict::Refuse(reason) => Some(reason),
+            _ => None,
+        };
+        assert_eq!(refused(5, 3), None);
+        assert_eq!(refused(5, 2).as_deref(), Some("its sequence 2 is not after 3"));
+        assert_eq!(refused(5, 3).as_deref(), Some("its sequence 3 is not after 3"));
+        assert_eq!(refused(5, 9), None);
+        assert_eq!(refused(6, 1), None, "a new issuer begins anew");
+        assert_eq!(
+            refused(5, 10).as_deref(),
+            Some("its issuer epoch 5 is over: 6 has begun")
+        );
+    }
+
+    #[test]
+    fn a_command_that_comes_twice_gets_the_same_answer() {
+        let mut guard = guard(Vec::new());
+        assert!(matches!(guard.check(&command(5, 1), NOW), Verdict::Act(_)));
+        let outcome = Outcome {
+            command_id: command(5, 1).id,
+            state: OutcomeState::DryRun,
+            reason: String::new(),
+            time_ms: NOW,
+            changes: Vec::new(),
+        };
+        guard.answered(outcome.clone());
+        assert_eq!(guard.check(&command(5, 1), NOW + 5), Verdict::Repeat(outcome));
+        for sequence in 2..200 {
+            let command_id = command(5, sequence).id;
+            guard.answered(Outcome {
+                command_id,
+                state: OutcomeState::Refused,
+                reason: String::new(),
+                time_ms: NOW,
+                changes: Vec::new(),
+            });
+        }
+        assert_eq!(guard.outcomes.len(), KEPT_OUTCOMES);
+    }
+
+    #[test]
+    fn targets_are_held_within_local_bounds() {
+        let limit = |workload: &str, floor, ceiling| Limit {
+            workload: workload.to_owned(),
+            resource: Resource::Cpu,
+            floor,
+            ceiling,
+        };
+        let check = |limits: &[Limit], target: f64, expected: f64, note: &str| {
+            let ruling = guard(limits.to_vec()).rule(&change("app.slice", Resource::Cpu, target));
+            assert_eq!((ruling.change.target, ruling.note.as_str()), (expected, note));
+            assert_eq!(ruling.refused, None);
+        };
+        check(&[], 3.0, 3.0, "");
+        check(&[], 9.0, 8.0, "held at the host's capacity of 8");
+        check(
+            &[limit("app*", Some(1.0), Some(4.0))],
+            9.0,
+            4.0,
+            "held at the local ceiling of 4",
+        );
+        check(
+            &[limit("app*", Some(1.0), Some(4.0))],
+            0.5,
+            1.0,
+            "held at the local floor of 1",
+        );
+        check(&[limit("db*", Some(1.0), Some(4.0))], 0.5, 0.5, "");
+    }
+
+    #[test]
+    fn changes_that_make_no_sense_are_refused_one_by_one() {
+        let guard = guard(Vec::new());
+        let refused = |workload: &str, target| guard.rule(&change(workload, Resource::Cpu, target)).refused;
+        assert_eq!(refused("app.slice", 1.0), None);
+        assert_eq!(refused(HOST_WORKLOAD, 1.0), None);
+        assert_eq!(
+            refused("ghost", 1.0).as_deref(),
+            Some("refused: no workload called \"ghost\" here")
+        );
+        for target in [-1.0, f64::NAN, f64::INFINITY] {
+            let reason = refused("app.slice", target);
+            assert!(reason.is_some_and(|reason| reason.contains("target")), "{target}");
+        }
+    }
+}

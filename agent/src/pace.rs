@@ -123,3 +123,106 @@ impl Vitals {
         moved(self.cpu, last.cpu, CPU_STEP) || moved(self.memory, last.memory, MEMORY_STEP)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHEAP: Duration = Duration::from_micros(200);
+
+    fn pace() -> Pace {
+        Pace::new(&config::Pace::default())
+    }
+
+    fn vitals(cpu: f64) -> Vitals {
+        Vitals {
+            cpu: Some(cpu),
+            memory: Some(0.5),
+            pressure: Some(0.0),
+            network: Some(1_000.0),
+            disk: Some(0.0),
+        }
+    }
+
+    fn millis(pace: &mut Pace, vitals: Vitals) -> u128 {
+        pace.next(vitals, CHEAP).as_millis()
+    }
+
+    /// A pace that has come to rest, and how long that took.
+    fn at_rest() -> (Pace, Duration) {
+        let mut pace = pace();
+        let mut spent = Duration::ZERO;
+        while pace.interval() < Duration::from_secs(5) {
+            spent += pace.next(vitals(0.01), CHEAP);
+        }
+        (pace, spent)
+    }
+
+    #[test]
+    fn a_quiet_host_comes_to_rest_step_by_step() {
+        let (mut pace, spent) = at_rest();
+        assert!((40..90).contains(&spent.as_secs()), "{spent:?}");
+        assert_eq!(millis(&mut pace, vitals(0.01)), 5_000);
+    }
+
+    #[test]
+    fn any_movement_brings_full_rate_with_the_next_sample() {
+        let quiet = vitals(0.01);
+        for moved in [
+            vitals(0.5),
+            vitals(0.08),
+            Vitals {
+                memory: Some(0.51),
+                ..quiet
+            },
+            Vitals {
+                pressure: Some(0.05),
+                ..quiet
+            },
+            Vitals {
+                network: Some(1e6),
+                ..quiet
+            },
+            Vitals {
+                disk: Some(1e6),
+                ..quiet
+            },
+        ] {
+            let (mut pace, _) = at_rest();
+            assert_eq!(millis(&mut pace, moved), 100, "{moved:?}");
+        }
+        let (mut pace, _) = at_rest();
+        pace.wake();
+        assert_eq!(pace.interval().as_millis(), 100);
+    }
+
+    #[test]
+    fn steady_load_stays_at_full_rate() {
+        let mut pace = pace();
+        assert!((0..1_000).all(|_| millis(&mut pace, vitals(0.4)) == 100));
+    }
+
+    #[test]
+    fn what_is_not_known_is_no_movement() {
+        let mut pace = pace();
+        let last = (0..200).map(|_| millis(&mut pace, Vitals::default())).last();
+        assert_eq!(last, Some(5_000));
+        assert_eq!(millis(&mut pace, vitals(0.05)), 5_000);
+    }
+
+    #[test]
+    fn samples_that_cost_too_much_get_rarer() {
+        let mut pace = pace();
+        assert!(!pace.is_over_budget());
+        // 20 ms a sample at 2 % of a core: one a second.
+        let last = (0..200)
+            .map(|_| pace.next(vitals(0.9), Duration::from_millis(20)))
+            .last();
+        assert_eq!(last.map(|interval| interval.as_millis() / 10), Some(99));
+        assert!(pace.is_over_budget());
+        let last = (0..200).map(|_| pace.next(vitals(0.9), Duration::from_secs(9))).last();
+        assert_eq!(last, Some(Duration::from_secs(5)), "never rarer than at rest");
+        let last = (0..400).map(|_| pace.next(vitals(0.9), CHEAP)).last();
+        assert_eq!((last, pace.is_over_budget()), (Some(Duration::from_millis(100)), false));
+    }
+}

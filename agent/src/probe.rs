@@ -13,13 +13,12 @@
 //! | [`pci`] | `/sys/bus/pci/devices`, at each birth only | |
 //!
 //! A probe opens its files once and reads them again with `pread`; on the fast tier it allocates nothing.
-//! All take a root path, so that a tree of recorded files serves as a host. A probe that fails costs
-//! itself alone: its columns are [`Reading::FAILED`], and after [`MAX_FAILURES`] failures in a row it is
-//! left alone until the next [`ProbeSet::refresh`].
+//! All take a root path, so that a tree of recorded files serves as a host. A probe that fails costs itself
+//! alone: see [`ProbeSet`].
 
 use std::path::{Path, PathBuf};
 
-use shadow::{Bound, Catalogue, Channel, Metric, Reading, Source, SourceState};
+use shadow::{Bound, Metric, Reading};
 
 use crate::{config::Probes, error::ProbeError};
 
@@ -35,12 +34,11 @@ pub mod workload;
 
 mod file;
 mod parse;
+mod set;
+#[cfg(test)]
+pub(crate) mod tree;
 
-/// Failures in a row after which a probe is left alone until the next refresh.
-const MAX_FAILURES: u32 = 3;
-
-/// The shortest time between two readings of a middle probe.
-const MIDDLE_NS: u64 = 900_000_000;
+pub use set::ProbeSet;
 
 /// The bound of CPU and pressure shares: off by at most half a point.
 const HALF_POINT: Bound = Bound::Absolute { step: 0.01 };
@@ -114,204 +112,3 @@ const PROBES: [(&str, Open); 8] = [
     ("power", power::open),
     ("workload", workload::open),
 ];
-
-/// All probes of a host, and the order of their readings.
-///
-/// Channels come first, in the order of [`Channel::ALL`], then everything else in the order of the probes.
-pub struct ProbeSet {
-    place: Place,
-    slots: Vec<Slot>,
-    catalogue: Catalogue,
-    /// Column of each reading, in the order in which they are read.
-    columns: Vec<usize>,
-    scratch: Vec<Reading>,
-    row: Vec<Reading>,
-}
-
-impl ProbeSet {
-    /// Opens whatever `place` has. What cannot be opened is told by [`ProbeSet::sources`].
-    pub fn open(place: Place) -> Self {
-        let slots = PROBES.map(|(name, open)| Slot::new(name, open, &place)).into();
-        let mut set = Self {
-            place,
-            slots,
-            catalogue: Catalogue::default(),
-            columns: Vec::new(),
-            scratch: Vec::new(),
-            row: Vec::new(),
-        };
-        set.lay_out();
-        set
-    }
-
-    /// What is read, in column order.
-    pub fn catalogue(&self) -> &Catalogue {
-        &self.catalogue
-    }
-
-    /// What each probe reads, or why it does not.
-    pub fn sources(&self) -> Vec<Source> {
-        self.slots.iter().map(Slot::source).collect()
-    }
-
-    /// Reads everything, in the column order of the catalogue. `now_ns` is monotonic.
-    pub fn sample(&mut self, now_ns: u64) -> &[Reading] {
-        let mut rest = self.scratch.as_mut_slice();
-        for slot in &mut self.slots {
-            let (out, tail) = rest.split_at_mut(slot.metrics.len().min(rest.len()));
-            slot.read(now_ns, out);
-            rest = tail;
-        }
-        for (&column, &reading) in self.columns.iter().zip(&self.scratch) {
-            if let Some(place) = self.row.get_mut(column) {
-                *place = reading;
-            }
-        }
-        &self.row
-    }
-
-    /// Looks for what came and went, and gives failed probes another try. Takes some milliseconds.
-    ///
-    /// Returns whether the catalogue or a source's state changed: then a new epoch has to begin.
-    pub fn refresh(&mut self) -> bool {
-        let mut changed = false;
-        for slot in &mut self.slots {
-            changed |= slot.refresh(&self.place);
-        }
-        if changed {
-            self.lay_out();
-        }
-        changed
-    }
-
-    fn lay_out(&mut self) {
-        let metrics: Vec<&Metric> = self.slots.iter().flat_map(|slot| &slot.metrics).collect();
-        let rank = |metric: &Metric| {
-            let found = Channel::ALL.iter().position(|c| c.metric() == metric.name);
-            found.unwrap_or(Channel::COUNT)
-        };
-        let mut order: Vec<usize> = (0..metrics.len()).collect();
-        order.sort_by_key(|&i| metrics.get(i).map(|m| rank(m)));
-        let mut columns = vec![0; order.len()];
-        for (column, &reading) in order.iter().enumerate() {
-            if let Some(place) = columns.get_mut(reading) {
-                *place = column;
-            }
-        }
-        let sorted = order
-            .iter()
-            .filter_map(|&i| metrics.get(i).map(|&m| m.clone()))
-            .collect();
-        self.catalogue = Catalogue::new(sorted);
-        self.scratch = vec![Reading::STALE; columns.len()];
-        self.row = vec![Reading::STALE; columns.len()];
-        self.columns = columns;
-    }
-}
-
-/// One probe with its troubles.
-struct Slot {
-    name: &'static str,
-    open: Open,
-    /// What the layout has places for; kept while the probe fails.
-    metrics: Vec<Metric>,
-    probe: Option<Box<dyn Probe>>,
-    fault: Option<ProbeError>,
-    failures: u32,
-    last_ns: Option<u64>,
-}
-
-impl Slot {
-    fn new(name: &'static str, open: Open, place: &Place) -> Self {
-        let mut slot = Self {
-            name,
-            open,
-            metrics: Vec::new(),
-            probe: None,
-            fault: None,
-            failures: 0,
-            last_ns: None,
-        };
-        slot.reopen(place);
-        slot
-    }
-
-    /// Opens the probe anew; a source that is gone takes its metrics along, one that fails keeps them.
-    fn reopen(&mut self, place: &Place) {
-        self.failures = 0;
-        self.last_ns = None;
-        match (self.open)(place) {
-            Ok(probe) => {
-                self.metrics = probe.metrics().to_vec();
-                self.probe = Some(probe);
-                self.fault = None;
-            }
-            Err(fault) => {
-                if fault.state() == SourceState::Absent {
-                    self.metrics.clear();
-                }
-                self.probe = None;
-                self.fault = Some(fault);
-            }
-        }
-    }
-
-    fn refresh(&mut self, place: &Place) -> bool {
-        let outdated = self.probe.as_mut().is_none_or(|probe| probe.outdated());
-        if !outdated {
-            return false;
-        }
-        let before = (self.metrics.clone(), self.state());
-        self.reopen(place);
-        before != (self.metrics.clone(), self.state())
-    }
-
-    fn read(&mut self, now_ns: u64, out: &mut [Reading]) {
-        let Some(probe) = self.probe.as_mut() else {
-            out.fill(Reading::FAILED);
-            return;
-        };
-        let rested = self.last_ns.is_none_or(|last| now_ns.saturating_sub(last) >= MIDDLE_NS);
-        if probe.tier() == Tier::Middle && !rested {
-            out.fill(Reading::STALE);
-            return;
-        }
-        self.last_ns = Some(now_ns);
-        match probe.read(now_ns, out) {
-            Ok(()) => self.failures = 0,
-            Err(fault) => {
-                out.fill(Reading::FAILED);
-                self.fail(fault);
-            }
-        }
-    }
-
-    fn fail(&mut self, fault: ProbeError) {
-        self.failures += 1;
-        if self.failures >= MAX_FAILURES {
-            tracing::warn!(probe = self.name, %fault, "probe left alone until the next refresh");
-            self.probe = None;
-            self.fault = Some(fault);
-        }
-    }
-
-    fn state(&self) -> SourceState {
-        match &self.fault {
-            None => SourceState::Works,
-            Some(fault) => fault.state(),
-        }
-    }
-
-    fn source(&self) -> Source {
-        let reason = match (&self.fault, &self.probe) {
-            (Some(fault), _) => fault.to_string(),
-            (None, Some(probe)) => probe.location(),
-            (None, None) => String::new(),
-        };
-        Source {
-            name: self.name.to_owned(),
-            state: self.state(),
-            reason,
-        }
-    }
-}

@@ -168,3 +168,71 @@ impl Write for Trace {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read, time::Duration};
+
+    use flate2::read::GzDecoder;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::probe::tree::Tree;
+
+    #[test]
+    fn rows_have_the_precision_of_their_channels_and_empty_fields() {
+        let all: Vec<(Channel, usize)> = Channel::ALL.into_iter().zip(0..).collect();
+        let mut text = Vec::new();
+        write_header(&mut text, &all).unwrap();
+        let row = [0.123_456_7, 0.5, 1_234.6, 0.0, f64::NAN, 7.0, 42.345].map(Reading::new);
+        write_row(&mut text, 1_700_000_000_005, &all, &row).unwrap();
+        write_row(&mut text, -5, &all, &[Reading::STALE]).unwrap();
+        assert_eq!(
+            String::from_utf8(text).unwrap(),
+            "time,cpu,mem,net_rx,net_tx,disk_read,disk_write,power\n\
+             1700000000.005,0.12346,0.50000,1235,0,,7,42.34\n\
+             -1.995,,,,,,,\n"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_recording_ends_in_order_when_it_is_told_to() {
+        let tree = Tree::new(&[("proc/meminfo", "MemTotal: 1000 kB\nMemAvailable: 400 kB\n")]);
+        let dir = TempDir::new().unwrap();
+        let recording = Recording {
+            length: Duration::from_secs(3_600),
+            every: Duration::from_secs(1_800),
+            output: dir.path().join("trace.csv.gz"),
+        };
+        let shutdown = Shutdown::new();
+        shutdown.trigger("test");
+        let rows = record(tree.place(), &recording, &Clock::manual(1_000), &shutdown)
+            .await
+            .unwrap();
+        assert_eq!(rows, 0);
+        let mut text = String::new();
+        GzDecoder::new(File::open(&recording.output).unwrap())
+            .read_to_string(&mut text)
+            .unwrap();
+        assert_eq!(text, "time,mem\n");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_recorded_is_an_error() {
+        let recording = |output| Recording {
+            length: Duration::from_millis(1),
+            every: Duration::from_millis(1),
+            output,
+        };
+        let (clock, shutdown) = (Clock::manual(0), Shutdown::new());
+        let fault = record(Tree::new(&[]).place(), &recording("x".into()), &clock, &shutdown)
+            .await
+            .unwrap_err();
+        assert!(fault.to_string().contains("no channel"), "{fault}");
+        let tree = Tree::new(&[("proc/meminfo", "MemTotal: 1000 kB\nMemAvailable: 400 kB\n")]);
+        let fault = record(tree.place(), &recording("no/such/dir/x.csv".into()), &clock, &shutdown)
+            .await
+            .unwrap_err();
+        assert!(fault.to_string().contains("no/such/dir/x.csv"), "{fault}");
+    }
+}

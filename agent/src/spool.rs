@@ -163,3 +163,133 @@ impl Spool {
 fn cost(payload: &Bytes) -> usize {
     payload.len() + OVERHEAD_BYTES
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn id(epoch: u64, sequence: u64) -> FrameId {
+        FrameId { epoch, sequence }
+    }
+
+    fn spool(frames: impl IntoIterator<Item = (u64, u64)>) -> Spool {
+        let mut spool = Spool::new(1 << 20);
+        for (epoch, sequence) in frames {
+            spool.push(id(epoch, sequence), Bytes::from_static(b"frame"));
+        }
+        spool
+    }
+
+    /// Everything that is due, as (epoch, sequence, again).
+    fn due(spool: &mut Spool, now_ns: u64) -> Vec<(u64, u64, bool)> {
+        std::iter::from_fn(|| spool.next(now_ns))
+            .map(|due| (due.id.epoch, due.id.sequence, due.again))
+            .collect()
+    }
+
+    fn mark(epoch: u64, durable_below: u64, missing: &[std::ops::Range<u64>]) -> EpochMark {
+        EpochMark {
+            epoch,
+            durable_below,
+            missing: missing.to_vec(),
+            birth_wanted: false,
+        }
+    }
+
+    #[test]
+    fn frames_are_sent_once_and_kept_until_they_are_durable() {
+        let mut spool = spool([(1, 0), (1, 1), (1, 2)]);
+        assert_eq!(due(&mut spool, 0), [(1, 0, false), (1, 1, false), (1, 2, false)]);
+        assert_eq!(due(&mut spool, 0), []);
+        spool.mark(&mark(1, 2, &[]), SECOND);
+        assert_eq!(spool.len(), 1);
+        spool.mark(&mark(1, 3, &[]), SECOND);
+        assert_eq!((spool.len(), spool.bytes()), (0, 0));
+        spool.mark(&mark(1, 0, &[]), SECOND);
+        spool.mark(&mark(7, u64::MAX, &[]), SECOND);
+    }
+
+    #[test]
+    fn missing_frames_are_sent_again_unless_they_are_under_way() {
+        let mut spool = spool((0..6).map(|sequence| (1, sequence)));
+        due(&mut spool, 0);
+        spool.mark(&mark(1, 5, &[1..2, 3..5]), SECOND);
+        assert_eq!(due(&mut spool, SECOND), [], "sent a second ago");
+        spool.mark(&mark(1, 5, &[1..2, 3..5]), 4 * SECOND);
+        assert_eq!(due(&mut spool, 4 * SECOND), [(1, 1, true), (1, 3, true), (1, 4, true)]);
+        assert_eq!(spool.len(), 4, "what is missing and what is not told of is kept");
+    }
+
+    #[test]
+    fn after_a_lost_connection_new_frames_go_first() {
+        let mut spool = spool([(1, 0), (2, 0)]);
+        due(&mut spool, 0);
+        spool.push(id(2, 1), Bytes::new());
+        spool.send_again();
+        assert_eq!(due(&mut spool, 0), [(2, 1, false), (1, 0, true), (2, 0, true)]);
+    }
+
+    #[test]
+    fn what_could_not_be_sent_is_next_again() {
+        let mut spool = spool([(1, 0), (1, 1)]);
+        let first = spool.next(0).unwrap();
+        spool.put_back(first.id, first.again);
+        assert_eq!(due(&mut spool, 0), [(1, 0, false), (1, 1, false)]);
+        spool.send_again();
+        let first = spool.next(0).unwrap();
+        spool.put_back(first.id, first.again);
+        assert_eq!(due(&mut spool, 0), [(1, 0, true), (1, 1, true)]);
+        spool.put_back(id(9, 9), true);
+        assert_eq!(due(&mut spool, 0), []);
+    }
+
+    #[test]
+    fn a_full_ring_drops_the_oldest_and_counts_them() {
+        let mut spool = Spool::new(3 * (OVERHEAD_BYTES + 10));
+        let dropped: Vec<u64> = (0..5).map(|n| spool.push(id(1, n), Bytes::from(vec![0; 10]))).collect();
+        assert_eq!(dropped, [0, 0, 0, 1, 1]);
+        assert_eq!(due(&mut spool, 0), [(1, 2, false), (1, 3, false), (1, 4, false)]);
+        assert_eq!(
+            spool.push(id(1, 9), Bytes::from(vec![0; 10_000])),
+            3,
+            "the newest stays, however large"
+        );
+        assert_eq!(spool.len(), 1);
+    }
+
+    proptest! {
+        /// Whatever happens, the bytes add up, the bound holds, and no frame that is not durable, kept and
+        /// unsent is forgotten.
+        #[test]
+        fn the_account_adds_up(steps in prop::collection::vec((0_u8..6, 0_u64..40, 0_usize..300), 1..200)) {
+            let mut spool = Spool::new(4_000);
+            let mut sequence = 0;
+            for (now, &(kind, at, size)) in steps.iter().enumerate() {
+                let now_ns = now as u64 * SECOND;
+                match kind {
+                    0 | 1 => {
+                        spool.push(id(1, sequence), Bytes::from(vec![0; size]));
+                        sequence += 1;
+                    }
+                    2 => drop(spool.next(now_ns)),
+                    3 => spool.send_again(),
+                    4 => spool.mark(&mark(1, at.min(sequence), &[at / 2..at / 2 + 1]), now_ns),
+                    _ => spool.put_back(id(1, at), at % 2 == 0),
+                }
+                let bytes: usize = spool.entries.values().map(|entry| cost(&entry.payload)).sum();
+                prop_assert_eq!(bytes, spool.bytes);
+                prop_assert!(bytes <= 4_000);
+            }
+            spool.send_again();
+            let kept: Vec<FrameId> = spool.entries.keys().copied().collect();
+            let mut told: Vec<FrameId> = std::iter::from_fn(|| spool.next(0)).map(|due| due.id).collect();
+            told.sort_unstable();
+            told.dedup();
+            prop_assert_eq!(kept, told);
+        }
+    }
+}

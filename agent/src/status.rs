@@ -27,7 +27,7 @@ pub struct Cost {
     pub rss_bytes: u64,
 }
 
-/// The JSON, at most about 250 bytes.
+/// The JSON: some 250 bytes, strings without anything to escape.
 pub(crate) fn status(state: State, time_ms: UnixMs, outbox: &Outbox, cost: Cost) -> String {
     let word = match state {
         State::Online => "online",
@@ -39,6 +39,7 @@ pub(crate) fn status(state: State, time_ms: UnixMs, outbox: &Outbox, cost: Cost)
         ("frames", counters.frames),
         ("bytes", counters.bytes),
         ("spooled", outbox.spooled() as u64),
+        ("spooled_bytes", outbox.spooled_bytes() as u64),
         ("dropped", counters.dropped),
         ("resent", counters.resent),
         ("interval_ms", cost.interval_ms),
@@ -85,4 +86,39 @@ fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1_024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_is_flat_json_with_bare_numbers() {
+        let cost = Cost {
+            interval_ms: 100,
+            lag_ms: 2,
+            cpu: 0.001_25,
+            rss_bytes: 4096,
+        };
+        let outbox = Outbox::new(1_000);
+        assert_eq!(
+            status(State::Online, 1_700_000_000_000, &outbox, cost),
+            r#"{"state":"online","time_ms":1700000000000,"cpu":0.0013,"samples":0,"frames":0,"bytes":0,"spooled":0,"spooled_bytes":0,"dropped":0,"resent":0,"interval_ms":100,"lag_ms":2,"rss_bytes":4096}"#
+        );
+        let offline = status(State::Offline, 5, &outbox, Cost::default());
+        assert!(
+            offline.starts_with(r#"{"state":"offline","reason":"stopped","time_ms":5,"#),
+            "{offline}"
+        );
+    }
+
+    #[test]
+    fn this_process_costs_something() {
+        let mut meter = Meter::new();
+        assert_eq!(meter.read(1_000).0, 0.0);
+        let spin: u64 = (0..2_000_000_u64).fold(0, |sum, n| sum ^ n.wrapping_mul(sum | 3));
+        let (cores, rss_bytes) = meter.read(2_000 + spin % 2);
+        assert!(cores > 0.0);
+        assert!(rss_bytes > 100_000, "{rss_bytes}");
+    }
 }

@@ -3,7 +3,7 @@
 use shadow::UnixMs;
 
 /// A unix clock that is off by more, against the monotonic one, was set anew.
-const JUMP_MS: i64 = 2_000;
+const JUMP_MS: u64 = 2_000;
 
 /// What a look at the clocks says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Timeline {
     pub(crate) fn at(&mut self, wall_ms: UnixMs, monotonic_ns: u64) -> Moment {
         let offset_ms = wall_ms.saturating_sub(in_ms(monotonic_ns));
         let by_ms = offset_ms.saturating_sub(self.offset_ms);
-        if by_ms.abs() > JUMP_MS {
+        if by_ms.unsigned_abs() > JUMP_MS {
             *self = Self {
                 last_ms: wall_ms,
                 ..Self::new(wall_ms, monotonic_ns)

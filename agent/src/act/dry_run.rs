@@ -180,3 +180,112 @@ fn memory(bytes: f64, v1: bool, workload: Option<&Found>) -> Write {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use shadow::{Change, Explanation};
+
+    use super::*;
+    use crate::probe::tree::Tree;
+
+    const ROOT: &str = "sys/fs/cgroup";
+
+    fn pull(lever: &mut DryRun, workload: &str, resource: Resource, target: f64) -> ChangeOutcome {
+        lever.pull(&Ruling {
+            change: Change {
+                workload: workload.to_owned(),
+                resource,
+                before: Some(7.0),
+                target,
+                explanation: Explanation::default(),
+            },
+            refused: None,
+            note: String::new(),
+        })
+    }
+
+    fn check(tree: &Tree, resource: Resource, target: f64, expected: (Option<f64>, f64, &str, &str)) {
+        let outcome = pull(&mut DryRun::new(&tree.place()), "web", resource, target);
+        let after = outcome.after.unwrap();
+        assert_eq!(
+            (outcome.before, after, outcome.lever.as_str(), outcome.note.as_str()),
+            expected
+        );
+    }
+
+    #[test]
+    fn cgroup_v2_is_told_in_its_own_words() {
+        let tree = Tree::new(&[
+            (&format!("{ROOT}/cgroup.controllers"), "cpu memory"),
+            (&format!("{ROOT}/web/cpu.max"), "max 100000\n"),
+            (&format!("{ROOT}/web/memory.high"), "max\n"),
+            (&format!("{ROOT}/web/memory.current"), "1000000\n"),
+        ]);
+        check(&tree, Resource::Cpu, 1.5, (None, 1.5, "cpu.max = 150000 100000", ""));
+        check(&tree, Resource::Memory, 2e6, (None, 2e6, "memory.high = 2000000", ""));
+        let raised = "raised to what is used and a margin";
+        check(
+            &tree,
+            Resource::Memory,
+            5e5,
+            (None, 1.1e6, "memory.high = 1100000", raised),
+        );
+        tree.set(&format!("{ROOT}/web/cpu.max"), "50000 200000\n");
+        tree.set(&format!("{ROOT}/web/memory.high"), "3000000\n");
+        check(
+            &tree,
+            Resource::Memory,
+            2e6,
+            (Some(3e6), 2e6, "memory.high = 2000000", ""),
+        );
+        let least = "raised to the least that the kernel takes";
+        check(
+            &tree,
+            Resource::Cpu,
+            0.0,
+            (Some(0.25), 0.01, "cpu.max = 1000 100000", least),
+        );
+    }
+
+    #[test]
+    fn cgroup_v1_has_files_of_its_own() {
+        let tree = Tree::new(&[
+            (&format!("{ROOT}/cpuacct/web/cpuacct.usage"), "1"),
+            (&format!("{ROOT}/cpu/web/cpu.cfs_quota_us"), "25000"),
+            (&format!("{ROOT}/cpu/web/cpu.cfs_period_us"), "50000"),
+            (
+                &format!("{ROOT}/memory/web/memory.soft_limit_in_bytes"),
+                "9223372036854771712",
+            ),
+        ]);
+        check(
+            &tree,
+            Resource::Cpu,
+            2.0,
+            (Some(0.5), 2.0, "cpu.cfs_quota_us = 200000", ""),
+        );
+        check(
+            &tree,
+            Resource::Memory,
+            10.0,
+            (None, 10.0, "memory.soft_limit_in_bytes = 10", ""),
+        );
+    }
+
+    #[test]
+    fn what_has_no_lever_says_so() {
+        let mut lever = DryRun::detached();
+        for (workload, resource) in [("web", Resource::Network), (HOST_WORKLOAD, Resource::Cpu)] {
+            let outcome = pull(&mut lever, workload, resource, 5.0);
+            assert_eq!(
+                (outcome.lever.as_str(), outcome.note.as_str()),
+                ("", "no lever for it yet")
+            );
+            assert_eq!(outcome.after, Some(5.0));
+        }
+        assert_eq!(
+            pull(&mut lever, "web", Resource::Cpu, 1.0).lever,
+            "cpu.max = 100000 100000"
+        );
+    }
+}

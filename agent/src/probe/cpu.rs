@@ -189,3 +189,73 @@ impl Shares {
         [user + nice, system, iowait, irq + softirq, steal].map(Reading::new)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::tree::{Tree, check, read};
+
+    const BEFORE: &str = "cpu  100 0 100 700 50 10 20 20 5 0\ncpu0 50 0 50 350 25 5 10 10 0 0\ncpu1 50 0 50 350 25 5 10 10 5 0\nintr 5\n";
+
+    #[test]
+    fn shares_are_of_the_time_that_passed() {
+        let tree = Tree::new(&[("proc/stat", BEFORE)]);
+        let mut probe = open(&tree.place()).unwrap();
+        check(
+            &read(probe.as_mut(), 0.0).unwrap(),
+            &[("host.cpu", f64::NAN), ("cpu.1.user", f64::NAN)],
+        );
+        // 100 ticks of each core; the second core was idle, and its iowait stepped back.
+        let after = "cpu  130 10 120 809 59 15 25 30 5 0\ncpu0 80 10 70 360 35 10 15 20 0 0\ncpu1 50 0 50 449 24 5 10 10 5 0\nintr 6\n";
+        tree.set("proc/stat", after);
+        let found = read(probe.as_mut(), 1.0).unwrap();
+        let busy = 30.0 + 10.0 + 20.0 + 5.0 + 5.0 + 10.0;
+        check(
+            &found,
+            &[
+                ("host.cpu", busy / (busy + 109.0 + 9.0)),
+                ("cpu.0.user", 40.0 / 100.0),
+                ("cpu.0.system", 20.0 / 100.0),
+                ("cpu.0.iowait", 10.0 / 100.0),
+                ("cpu.0.irq", 10.0 / 100.0),
+                ("cpu.0.steal", 10.0 / 100.0),
+                ("cpu.1.user", 0.0),
+                ("cpu.1.iowait", 0.0),
+            ],
+        );
+        // No tick since: not zero, but not known.
+        check(
+            &read(probe.as_mut(), 1.001).unwrap(),
+            &[("host.cpu", f64::NAN), ("cpu.0.user", f64::NAN)],
+        );
+    }
+
+    #[test]
+    fn a_core_that_goes_makes_the_probe_outdated() {
+        let tree = Tree::new(&[("proc/stat", BEFORE)]);
+        let mut probe = open(&tree.place()).unwrap();
+        assert!(!probe.outdated());
+        tree.set("proc/stat", "cpu  1 1 1 1\ncpu0 1 1 1 1\nintr 5\n");
+        assert!(read(probe.as_mut(), 1.0).is_err());
+        assert!(probe.outdated());
+        assert_eq!(open(&tree.place()).unwrap().metrics().len(), 1 + PARTS.len());
+    }
+
+    #[test]
+    fn what_is_no_stat_is_refused() {
+        for text in ["", "intr 5\n", "cpu  1 2 3 4\n", "\u{0}\u{0}"] {
+            assert!(open(&Tree::new(&[("proc/stat", text)]).place()).is_err(), "{text:?}");
+        }
+        let tree = Tree::new(&[("proc/stat", "cpu  1 2 3\ncpu0 1 2 x 4\n")]);
+        assert!(read(open(&tree.place()).unwrap().as_mut(), 0.0).is_err());
+    }
+
+    #[test]
+    fn a_watch_sees_a_host_wake_up() {
+        let tree = Tree::new(&[("proc/stat", "cpu  0 0 0 100\n")]);
+        let mut watch = Watch::open(&tree.place()).unwrap();
+        assert_eq!(watch.busy(), None);
+        tree.set("proc/stat", "cpu  25 0 0 175\n");
+        assert_eq!(watch.busy(), Some(0.25));
+    }
+}

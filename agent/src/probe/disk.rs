@@ -215,3 +215,61 @@ impl Disk {
 pub(super) fn scaled(reading: Reading, factor: f64) -> Reading {
     reading.value().map_or(reading, |value| Reading::new(value * factor))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::tree::{Tree, check, read};
+
+    #[test]
+    fn whole_disks_are_told_from_partitions_and_stacks() {
+        let all = "sda sda1 sda12 sdaa nvme0n1 nvme0n1p2 nvme0c1n1 mmcblk0 mmcblk0p1 mmcblk0boot0 xvda1 vda dm-0 md127 md127p1 loop0 ram0 zram0 sr0 nbd0";
+        let all: Vec<String> = all.split(' ').map(str::to_owned).collect();
+        let whole: Vec<&String> = all.iter().filter(|name| is_whole_disk(name, &all)).collect();
+        assert_eq!(
+            whole,
+            [
+                "sda",
+                "sdaa",
+                "nvme0n1",
+                "mmcblk0",
+                "mmcblk0boot0",
+                "xvda1",
+                "vda",
+                "nbd0"
+            ]
+        );
+    }
+
+    #[test]
+    fn counters_become_rates() {
+        let before =
+            "   8       0 sda 10 0 100 5 20 0 200 9 3 1000 14\n   8       1 sda1 10 0 100 5 20 0 200 9 0 1000 14\n";
+        let tree = Tree::new(&[("proc/diskstats", before)]);
+        let mut probe = open(&tree.place()).unwrap();
+        read(probe.as_mut(), 0.0).unwrap();
+        // Newer kernels have more columns.
+        tree.set(
+            "proc/diskstats",
+            "   8       0 sda 20 0 300 5 60 0 1200 9 2 1500 14 1 2 3 4 5 6\n",
+        );
+        check(
+            &read(probe.as_mut(), 2.0).unwrap(),
+            &[
+                ("host.disk.read", 100.0 * 512.0),
+                ("host.disk.write", 500.0 * 512.0),
+                ("disk.sda.read_ios", 5.0),
+                ("disk.sda.write_ios", 20.0),
+                ("disk.sda.busy", 0.25),
+                ("disk.sda.inflight", 2.0),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_machine_without_disks_says_so() {
+        let tree = Tree::new(&[("proc/diskstats", "   7       0 loop0 0 0 0 0 0 0 0 0 0 0 0\n")]);
+        let fault = open(&tree.place()).err().unwrap();
+        assert_eq!(fault.state(), shadow::SourceState::Absent);
+    }
+}

@@ -56,3 +56,21 @@ fn parse(text: &[u8]) -> Option<[f64; 2]> {
     let running = tasks.split(|&b| b == b'/').next().and_then(number)?;
     Some([load, running as f64])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::tree::{Tree, check, read};
+
+    #[test]
+    fn load_and_running_tasks_are_told() {
+        let tree = Tree::new(&[("proc/loadavg", "1.25 0.18 0.12 3/80 11206\n")]);
+        let mut probe = open(&tree.place()).unwrap();
+        check(
+            &read(probe.as_mut(), 0.0).unwrap(),
+            &[("load.1m", 1.25), ("load.running", 3.0)],
+        );
+        tree.set("proc/loadavg", "1.25 0.18\n");
+        assert!(read(probe.as_mut(), 1.0).is_err());
+    }
+}

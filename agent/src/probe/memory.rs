@@ -107,3 +107,34 @@ impl Table {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::tree::{Tree, check, read};
+
+    #[test]
+    fn what_is_missing_is_absent_and_not_zero() {
+        let text = "MemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable: 400 kB\nBuffers: 10 kB\nCached: 90 kB\nSwapTotal: 8 kB\nSwapFree: 5 kB\nDirty: junk kB\n";
+        let tree = Tree::new(&[("proc/meminfo", text)]);
+        let found = read(open(&tree.place()).unwrap().as_mut(), 0.0).unwrap();
+        check(
+            &found,
+            &[
+                ("host.memory", 0.6),
+                ("memory.available", 400.0 * 1024.0),
+                ("memory.file", 100.0 * 1024.0),
+                ("memory.swap_used", 3.0 * 1024.0),
+            ],
+        );
+        for absent in ["memory.anon", "memory.slab", "memory.dirty"] {
+            assert_eq!(found[absent], Reading::ABSENT, "{absent}");
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_does_not_tell_what_is_available_is_refused() {
+        let tree = Tree::new(&[("proc/meminfo", "MemTotal: 1000 kB\nMemFree: 1 kB\n")]);
+        assert!(open(&tree.place()).is_err());
+    }
+}

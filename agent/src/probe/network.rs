@@ -171,3 +171,72 @@ impl Interface {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::tree::{Tree, check, read};
+
+    fn table(eth0: [u64; 4], lo: u64) -> String {
+        let [rx, rx_packets, tx, drops] = eth0;
+        format!(
+            "Inter-|   Receive  |  Transmit\n face |bytes packets errs drop fifo frame compressed multicast|bytes packets\n    lo: {lo} 1 0 0 0 0 0 0 {lo} 1 0 0 0 0 0 0\n  eth0:{rx} {rx_packets} 1 {drops} 0 0 0 0 {tx} 7 2 0 0 0 0 0\nveth0: {lo} 0 0 0 0 0 0 0 {lo} 0 0 0 0 0 0 0\n"
+        )
+    }
+
+    fn tree(device: bool) -> Tree {
+        let tree = Tree::new(&[("proc/net/dev", &table([1_000, 10, 500, 0], 5_000))]);
+        if device {
+            tree.link("sys/class/net/eth0/device", "../../../");
+        }
+        tree
+    }
+
+    fn names(tree: &Tree) -> Vec<String> {
+        interfaces(&tree.place())
+    }
+
+    #[test]
+    fn interfaces_with_a_device_are_counted_once() {
+        let tree = tree(true);
+        assert_eq!(names(&tree), ["eth0"]);
+        let mut probe = open(&tree.place()).unwrap();
+        check(&read(probe.as_mut(), 0.0).unwrap(), &[("host.network.rx", f64::NAN)]);
+        tree.set("proc/net/dev", &table([3_000, 30, 1_500, 4], 99_000));
+        check(
+            &read(probe.as_mut(), 2.0).unwrap(),
+            &[
+                ("host.network.rx", 1_000.0),
+                ("host.network.tx", 500.0),
+                ("network.eth0.rx_bytes", 1_000.0),
+                ("network.eth0.rx_packets", 10.0),
+                ("network.eth0.rx_drops", 2.0),
+                ("network.eth0.rx_errors", 0.0),
+                ("network.eth0.tx_bytes", 500.0),
+            ],
+        );
+        assert!(!probe.outdated());
+    }
+
+    #[test]
+    fn without_devices_all_but_loopback_are_sampled_and_the_configuration_wins() {
+        let mut tree = tree(false);
+        assert_eq!(names(&tree), ["eth0", "veth0"]);
+        tree.config.network.interfaces = vec!["lo".to_owned(), "eth7".to_owned()];
+        assert_eq!(names(&tree), ["lo"]);
+        tree.config.network.interfaces = vec!["eth7".to_owned()];
+        assert!(open(&tree.place()).is_err());
+    }
+
+    #[test]
+    fn an_interface_that_goes_is_absent() {
+        let tree = tree(false);
+        let mut probe = open(&tree.place()).unwrap();
+        read(probe.as_mut(), 0.0).unwrap();
+        tree.set("proc/net/dev", "veth0: 6000 0 0 0 0 0 0 0 5000 0 0 0 0 0 0 0\n");
+        let found = read(probe.as_mut(), 1.0).unwrap();
+        assert_eq!(found["network.eth0.rx_bytes"], Reading::ABSENT);
+        check(&found, &[("host.network.rx", 1_000.0)]);
+        assert!(probe.outdated());
+    }
+}

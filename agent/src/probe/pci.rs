@@ -53,3 +53,38 @@ fn width(text: &str) -> Option<u32> {
     let lanes = text.parse().ok()?;
     (lanes > 0 && lanes < 255).then_some(lanes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::tree::Tree;
+
+    #[test]
+    fn functions_are_told_with_their_links() {
+        let dir = "sys/bus/pci/devices/0000:01:00.0";
+        let file = |name: &str| format!("{dir}/{name}");
+        let tree = Tree::new(&[
+            (&file("vendor"), "0x8086\n"),
+            (&file("device"), "0x1572\n"),
+            (&file("class"), "0x020000\n"),
+            (&file("current_link_speed"), "2.5 GT/s PCIe\n"),
+            (&file("max_link_speed"), "8.0 GT/s PCIe\n"),
+            (&file("current_link_width"), "4\n"),
+            (&file("max_link_width"), "255\n"),
+            ("sys/bus/pci/devices/0000:02:00.0/vendor", "gone\n"),
+        ]);
+        tree.link(&file("driver"), "../../../../bus/pci/drivers/i40e");
+        let expected = PciDevice {
+            address: "0000:01:00.0".to_owned(),
+            vendor: 0x8086,
+            device: 0x1572,
+            class: 0x02_0000,
+            driver: "i40e".to_owned(),
+            link_speed_gts: Some(2.5),
+            link_width: Some(4),
+            link_speed_max_gts: Some(8.0),
+            link_width_max: None,
+        };
+        assert_eq!(devices(&tree.place()), [expected]);
+    }
+}

@@ -92,3 +92,42 @@ impl Stalls {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::tree::{Tree, check, read};
+
+    fn stalls(some: u64, full: u64) -> String {
+        format!(
+            "some avg10=0.12 avg60=0.03 avg300=0.04 total={some}\nfull avg10=0.00 avg60=0.00 avg300=0.00 total={full}\n"
+        )
+    }
+
+    #[test]
+    fn stalls_are_shares_of_time() {
+        let tree = Tree::new(&[]);
+        for (what, _) in FILES {
+            tree.set(&format!("proc/pressure/{what}"), &stalls(1_000_000, 500_000));
+        }
+        let mut probe = open(&tree.place()).unwrap();
+        read(probe.as_mut(), 0.0).unwrap();
+        tree.set("proc/pressure/io", &stalls(1_050_000, 525_000));
+        check(
+            &read(probe.as_mut(), 0.1).unwrap(),
+            &[
+                ("pressure.io.some", 0.5),
+                ("pressure.io.full", 0.25),
+                ("pressure.cpu.some", 0.0),
+            ],
+        );
+        tree.set("proc/pressure/cpu", "some nonsense\n");
+        assert_eq!(read(probe.as_mut(), 0.2).unwrap()["pressure.cpu.some"], Reading::FAILED);
+    }
+
+    #[test]
+    fn a_kernel_without_it_says_so() {
+        let fault = open(&Tree::new(&[]).place()).err().unwrap();
+        assert_eq!(fault.state(), shadow::SourceState::Absent);
+    }
+}

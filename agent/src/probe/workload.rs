@@ -250,3 +250,100 @@ fn usage_us(text: &[u8]) -> Option<u64> {
         (fields.next()? == b"usage_usec").then(|| next_number(&mut fields))?
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::tree::{Tree, check, read};
+
+    const ROOT: &str = "sys/fs/cgroup";
+
+    fn v2() -> Tree {
+        Tree::new(&[
+            (&format!("{ROOT}/cgroup.controllers"), "cpu memory\n"),
+            (&format!("{ROOT}/cpu.stat"), "usage_usec 9\n"),
+            (
+                &format!("{ROOT}/system.slice/cpu.stat"),
+                "usage_usec 1000000\nuser_usec 5\n",
+            ),
+            (&format!("{ROOT}/system.slice/memory.current"), "4096\n"),
+            (&format!("{ROOT}/system.slice/web.service/cpu.stat"), "usage_usec 7\n"),
+            (&format!("{ROOT}/user@1.slice/cpu.stat"), "usage_usec 0\n"),
+        ])
+    }
+
+    #[test]
+    fn slices_of_cgroup_v2_are_workloads() {
+        let tree = v2();
+        let mut probe = open(&tree.place()).unwrap();
+        check(
+            &read(probe.as_mut(), 0.0).unwrap(),
+            &[
+                ("workload.system.slice.cpu", f64::NAN),
+                ("workload.system.slice.memory", 4096.0),
+            ],
+        );
+        tree.set(
+            &format!("{ROOT}/system.slice/cpu.stat"),
+            "usage_usec 2500000\nuser_usec 5\n",
+        );
+        let found = read(probe.as_mut(), 1.0).unwrap();
+        check(
+            &found,
+            &[("workload.system.slice.cpu", 1.5), ("workload.user_1.slice.cpu", 0.0)],
+        );
+        assert!(
+            !found.contains_key("workload.user_1.slice.memory"),
+            "its controller is not enabled"
+        );
+    }
+
+    #[test]
+    fn workloads_that_come_and_go_make_the_probe_outdated() {
+        let tree = v2();
+        let mut probe = open(&tree.place()).unwrap();
+        assert!(!probe.outdated());
+        tree.set(&format!("{ROOT}/batch.slice/cpu.stat"), "usage_usec 0\n");
+        assert!(probe.outdated());
+        tree.remove(&format!("{ROOT}/batch.slice"));
+        assert!(!probe.outdated());
+    }
+
+    #[test]
+    fn parents_names_and_their_number_are_bounded() {
+        let mut tree = v2();
+        tree.config.workload.parents = vec!["system.slice".to_owned()];
+        let names = |tree: &Tree| {
+            let found = Hierarchy::find(&tree.place()).unwrap().workloads(&tree.place());
+            found.into_iter().map(|found| found.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&tree), ["web.service"]);
+        tree.set(&format!("{ROOT}/system.slice/host/cpu.stat"), "usage_usec 0\n");
+        tree.set(&format!("{ROOT}/system.slice/a/cpu.stat"), "usage_usec 0\n");
+        assert_eq!(names(&tree), ["a", "web.service"], "the host as a whole is no workload");
+        tree.config.workload.max = 1;
+        assert_eq!(names(&tree), ["a"]);
+    }
+
+    #[test]
+    fn both_controllers_of_cgroup_v1_make_one_workload() {
+        let tree = Tree::new(&[
+            (&format!("{ROOT}/cpuacct/web/cpuacct.usage"), "1000000000\n"),
+            (&format!("{ROOT}/memory/web/memory.usage_in_bytes"), "1048576\n"),
+            (&format!("{ROOT}/memory/db/memory.usage_in_bytes"), "2097152\n"),
+        ]);
+        let mut probe = open(&tree.place()).unwrap();
+        read(probe.as_mut(), 0.0).unwrap();
+        tree.set(&format!("{ROOT}/cpuacct/web/cpuacct.usage"), "1250000000\n");
+        let found = read(probe.as_mut(), 1.0).unwrap();
+        check(
+            &found,
+            &[
+                ("workload.web.cpu", 0.25),
+                ("workload.web.memory", 1_048_576.0),
+                ("workload.db.memory", 2_097_152.0),
+            ],
+        );
+        assert_eq!(found.len(), 3);
+    }
+}

@@ -47,7 +47,7 @@ pub(crate) struct Outbox {
     /// Of the running epoch and of all that still have frames in the spool.
     births: BTreeMap<u64, Bytes>,
     /// Epochs whose birth is to be told.
-    untold: Vec<u64>,
+    untold: VecDeque<u64>,
     status: Option<Bytes>,
     outcomes: VecDeque<Bytes>,
     spool: Spool,
@@ -59,7 +59,7 @@ impl Outbox {
         Self {
             connected: false,
             births: BTreeMap::new(),
-            untold: Vec::new(),
+            untold: VecDeque::new(),
             status: None,
             outcomes: VecDeque::new(),
             spool: Spool::new(spool_bytes),
@@ -121,7 +121,7 @@ impl Outbox {
         if !self.connected {
             return None;
         }
-        if let Some(epoch) = self.untold.pop() {
+        if let Some(epoch) = self.untold.pop_front() {
             let newest = self.births.keys().next_back() == Some(&epoch);
             let payload = self.births.get(&epoch)?.clone();
             return Some(Letter::Birth { epoch, payload, newest });
@@ -175,7 +175,7 @@ impl Outbox {
 
     fn tell_birth(&mut self, epoch: u64) {
         if self.births.contains_key(&epoch) && !self.untold.contains(&epoch) {
-            self.untold.push(epoch);
+            self.untold.push_back(epoch);
         }
     }
 
@@ -186,5 +186,105 @@ impl Outbox {
             .retain(|&epoch, _| Some(epoch) == newest || spool.holds(epoch));
         let births = &self.births;
         self.untold.retain(|epoch| births.contains_key(epoch));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shadow::EpochMark;
+
+    use super::*;
+
+    fn bytes(text: &str) -> Bytes {
+        Bytes::copy_from_slice(text.as_bytes())
+    }
+
+    fn frame(outbox: &mut Outbox, epoch: u64, sequence: u64) {
+        outbox.frame(FrameId { epoch, sequence }, bytes("frame"));
+    }
+
+    /// Everything that is said now, in short: `B7*` is the newest birth, `F7.0+` a frame sent again.
+    fn said(outbox: &mut Outbox) -> Vec<String> {
+        let short = |letter| match letter {
+            Letter::Birth { epoch, newest, .. } => format!("B{epoch}{}", if newest { "*" } else { "" }),
+            Letter::Status(_) => "S".to_owned(),
+            Letter::Outcome(outcome) => format!("O{}", String::from_utf8_lossy(&outcome)),
+            Letter::Frame { id, again, .. } => {
+                format!("F{}.{}{}", id.epoch, id.sequence, if again { "+" } else { "" })
+            }
+        };
+        std::iter::from_fn(|| outbox.next(0)).map(short).collect()
+    }
+
+    fn wanted(epoch: u64, durable_below: u64) -> Watermark {
+        Watermark {
+            epochs: vec![EpochMark {
+                epoch,
+                durable_below,
+                birth_wanted: true,
+                ..EpochMark::default()
+            }],
+        }
+    }
+
+    #[test]
+    fn nothing_is_said_without_a_connection_and_births_go_first() {
+        let mut outbox = Outbox::new(1 << 20);
+        outbox.begin(7, bytes("birth"));
+        frame(&mut outbox, 7, 0);
+        outbox.status(bytes("old"));
+        outbox.status(bytes("new"));
+        outbox.outcome(bytes("1"));
+        assert_eq!(said(&mut outbox), [""; 0]);
+        outbox.connected();
+        assert_eq!(said(&mut outbox), ["B7*", "S", "O1", "F7.0"]);
+        frame(&mut outbox, 7, 1);
+        outbox.disconnected();
+        assert_eq!(said(&mut outbox), [""; 0]);
+        outbox.connected();
+        assert_eq!(said(&mut outbox), ["B7*", "F7.1", "F7.0+"]);
+        assert_eq!((outbox.counters.sent, outbox.counters.resent), (2, 1));
+    }
+
+    #[test]
+    fn births_live_as_long_as_their_frames() {
+        let mut outbox = Outbox::new(1 << 20);
+        outbox.connected();
+        outbox.begin(7, bytes("birth"));
+        frame(&mut outbox, 7, 0);
+        outbox.begin(8, bytes("birth"));
+        assert_eq!(said(&mut outbox), ["B7", "B8*", "F7.0"]);
+        outbox.watermark(&wanted(7, 0), 0);
+        assert_eq!(said(&mut outbox), ["B7"], "kept for its frame, and not as the newest");
+        outbox.watermark(&wanted(7, 1), 0);
+        assert_eq!(said(&mut outbox), [""; 0], "all of it is durable");
+        outbox.watermark(&wanted(8, 0), 0);
+        outbox.watermark(&wanted(8, 0), 0);
+        assert_eq!(said(&mut outbox), ["B8*"], "told once, however often it is wanted");
+    }
+
+    #[test]
+    fn letters_that_were_not_taken_are_said_later() {
+        let mut outbox = Outbox::new(1 << 20);
+        outbox.connected();
+        outbox.begin(7, bytes("birth"));
+        outbox.status(bytes("old"));
+        outbox.outcome(bytes("1"));
+        frame(&mut outbox, 7, 0);
+        let letters: Vec<Letter> = std::iter::from_fn(|| outbox.next(0)).collect();
+        outbox.outcome(bytes("2"));
+        letters.into_iter().for_each(|letter| outbox.put_back(letter));
+        assert_eq!(outbox.counters.sent, 0);
+        assert_eq!(said(&mut outbox), ["B7*", "S", "O1", "O2", "F7.0"]);
+        assert_eq!(outbox.counters.sent, 1);
+    }
+
+    #[test]
+    fn outcomes_that_wait_are_bounded() {
+        let mut outbox = Outbox::new(1 << 20);
+        (0..MAX_OUTCOMES + 2).for_each(|n| outbox.outcome(bytes(&n.to_string())));
+        outbox.connected();
+        let said = said(&mut outbox);
+        assert_eq!((said.len(), said[0].as_str()), (MAX_OUTCOMES, "O2"));
     }
 }

@@ -1,0 +1,350 @@
+//! All probes of a host, and what a failing one costs.
+
+use shadow::{Catalogue, Channel, Metric, Reading, Source, SourceState};
+
+use super::{Open, PROBES, Place, Probe, Tier};
+use crate::error::ProbeError;
+
+/// Failures in a row after which a probe is left alone until the next refresh.
+const MAX_FAILURES: u32 = 3;
+
+/// The shortest time between two readings of a middle probe.
+const MIDDLE_NS: u64 = 900_000_000;
+
+/// All probes of a host, and the order of their readings.
+///
+/// Channels come first, in the order of [`Channel::ALL`], then everything else in the order of the probes.
+///
+/// A probe that fails costs itself alone: its columns are [`Reading::FAILED`], and after three failures in a
+/// row it is left alone until the next [`ProbeSet::refresh`] opens it anew.
+pub struct ProbeSet {
+    place: Place,
+    slots: Vec<Slot>,
+    catalogue: Catalogue,
+    /// Column of each reading, in the order in which they are read.
+    columns: Vec<usize>,
+    scratch: Vec<Reading>,
+    row: Vec<Reading>,
+}
+
+impl ProbeSet {
+    /// Opens whatever `place` has. What cannot be opened is told by [`ProbeSet::sources`].
+    pub fn open(place: Place) -> Self {
+        let slots = PROBES.map(|(name, open)| Slot::new(name, open, &place)).into();
+        let mut set = Self {
+            place,
+            slots,
+            catalogue: Catalogue::default(),
+            columns: Vec::new(),
+            scratch: Vec::new(),
+            row: Vec::new(),
+        };
+        set.lay_out();
+        set
+    }
+
+    /// What is read, in column order.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// What each probe reads, or why it does not.
+    pub fn sources(&self) -> Vec<Source> {
+        self.slots.iter().map(Slot::source).collect()
+    }
+
+    /// Reads everything, in the column order of the catalogue. `now_ns` is monotonic.
+    pub fn sample(&mut self, now_ns: u64) -> &[Reading] {
+        let mut rest = self.scratch.as_mut_slice();
+        for slot in &mut self.slots {
+            let (out, tail) = rest.split_at_mut(slot.metrics.len().min(rest.len()));
+            slot.read(now_ns, out);
+            rest = tail;
+        }
+        for (&column, &reading) in self.columns.iter().zip(&self.scratch) {
+            if let Some(place) = self.row.get_mut(column) {
+                *place = reading;
+            }
+        }
+        &self.row
+    }
+
+    /// Looks for what came and went, and gives failed probes another try. Takes some milliseconds.
+    ///
+    /// Returns whether the catalogue or a source's state changed: then a new epoch has to begin.
+    pub fn refresh(&mut self) -> bool {
+        let mut changed = false;
+        for slot in &mut self.slots {
+            changed |= slot.refresh(&self.place);
+        }
+        if changed {
+            self.lay_out();
+        }
+        changed
+    }
+
+    fn lay_out(&mut self) {
+        let metrics: Vec<&Metric> = self.slots.iter().flat_map(|slot| &slot.metrics).collect();
+        let rank = |metric: &Metric| {
+            let found = Channel::ALL.iter().position(|c| c.metric() == metric.name);
+            found.unwrap_or(Channel::COUNT)
+        };
+        let mut order: Vec<usize> = (0..metrics.len()).collect();
+        order.sort_by_key(|&i| metrics.get(i).map(|m| rank(m)));
+        let mut columns = vec![0; order.len()];
+        for (column, &reading) in order.iter().enumerate() {
+            if let Some(place) = columns.get_mut(reading) {
+                *place = column;
+            }
+        }
+        let sorted = order
+            .iter()
+            .filter_map(|&i| metrics.get(i).map(|&m| m.clone()))
+            .collect();
+        self.catalogue = Catalogue::new(sorted);
+        self.scratch = vec![Reading::STALE; columns.len()];
+        self.row = vec![Reading::STALE; columns.len()];
+        self.columns = columns;
+    }
+}
+
+/// One probe with its troubles.
+struct Slot {
+    name: &'static str,
+    open: Open,
+    /// What the layout has places for; kept while the probe fails.
+    metrics: Vec<Metric>,
+    probe: Option<Box<dyn Probe>>,
+    fault: Option<ProbeError>,
+    failures: u32,
+    last_ns: Option<u64>,
+}
+
+impl Slot {
+    fn new(name: &'static str, open: Open, place: &Place) -> Self {
+        let mut slot = Self {
+            name,
+            open,
+            metrics: Vec::new(),
+            probe: None,
+            fault: None,
+            failures: 0,
+            last_ns: None,
+        };
+        slot.reopen(place);
+        slot
+    }
+
+    /// Opens the probe anew; a source that is gone takes its metrics along, one that fails keeps them.
+    fn reopen(&mut self, place: &Place) {
+        self.failures = 0;
+        self.last_ns = None;
+        match (self.open)(place) {
+            Ok(probe) => {
+                self.metrics = probe.metrics().to_vec();
+                self.probe = Some(probe);
+                self.fault = None;
+            }
+            Err(fault) => {
+                if fault.state() == SourceState::Absent {
+                    self.metrics.clear();
+                }
+                self.probe = None;
+                self.fault = Some(fault);
+            }
+        }
+    }
+
+    fn refresh(&mut self, place: &Place) -> bool {
+        let outdated = self.probe.as_mut().is_none_or(|probe| probe.outdated());
+        if !outdated {
+            return false;
+        }
+        let before = (self.metrics.clone(), self.state());
+        self.reopen(place);
+        before != (self.metrics.clone(), self.state())
+    }
+
+    fn read(&mut self, now_ns: u64, out: &mut [Reading]) {
+        let Some(probe) = self.probe.as_mut() else {
+            out.fill(Reading::FAILED);
+            return;
+        };
+        let rested = self.last_ns.is_none_or(|last| now_ns.saturating_sub(last) >= MIDDLE_NS);
+        if probe.tier() == Tier::Middle && !rested {
+            out.fill(Reading::STALE);
+            return;
+        }
+        self.last_ns = Some(now_ns);
+        match probe.read(now_ns, out) {
+            Ok(()) => self.failures = 0,
+            Err(fault) => {
+                out.fill(Reading::FAILED);
+                self.fail(fault);
+            }
+        }
+    }
+
+    fn fail(&mut self, fault: ProbeError) {
+        self.failures += 1;
+        if self.failures >= MAX_FAILURES {
+            tracing::warn!(probe = self.name, %fault, "probe left alone until the next refresh");
+            self.probe = None;
+            self.fault = Some(fault);
+        }
+    }
+
+    fn state(&self) -> SourceState {
+        match &self.fault {
+            None => SourceState::Works,
+            Some(fault) => fault.state(),
+        }
+    }
+
+    fn source(&self) -> Source {
+        let reason = match (&self.fault, &self.probe) {
+            (Some(fault), _) => fault.to_string(),
+            (None, Some(probe)) => probe.location(),
+            (None, None) => String::new(),
+        };
+        Source {
+            name: self.name.to_owned(),
+            state: self.state(),
+            reason,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::tree::Tree;
+
+    const STAT: &str = "cpu  1 0 1 7 0 0 0 0\ncpu0 1 0 1 7 0 0 0 0\nintr 0\n";
+    const MEMINFO: &str = "MemTotal: 1000 kB\nMemAvailable: 400 kB\n";
+    const DISKS: &str = " 8 0 sda 10 0 100 5 20 0 200 9 3 1000 14\n";
+
+    fn tree() -> Tree {
+        Tree::new(&[
+            ("proc/stat", STAT),
+            ("proc/meminfo", MEMINFO),
+            ("proc/diskstats", DISKS),
+        ])
+    }
+
+    fn names(set: &ProbeSet) -> Vec<&str> {
+        set.catalogue()
+            .metrics()
+            .iter()
+            .map(|metric| metric.name.as_str())
+            .collect()
+    }
+
+    fn reading(set: &mut ProbeSet, name: &str, seconds: u64) -> Reading {
+        let column = set.catalogue().column(name).unwrap();
+        set.sample(seconds * 1_000_000_000)[column]
+    }
+
+    fn state(set: &ProbeSet, name: &str) -> SourceState {
+        set.sources().iter().find(|source| source.name == name).unwrap().state
+    }
+
+    #[test]
+    fn channels_come_first_and_readings_follow_their_metrics() {
+        let mut set = ProbeSet::open(tree().place());
+        let names = names(&set);
+        assert_eq!(
+            names[..4],
+            ["host.cpu", "host.memory", "host.disk.read", "host.disk.write"]
+        );
+        assert_eq!(names[4..6], ["cpu.0.user", "cpu.0.system"]);
+        assert_eq!(reading(&mut set, "host.memory", 0).value(), Some(0.6));
+        assert_eq!(reading(&mut set, "disk.sda.inflight", 1).value(), Some(3.0));
+        assert_eq!(reading(&mut set, "memory.available", 2).value(), Some(409_600.0));
+    }
+
+    #[test]
+    fn what_is_not_there_is_absent_with_a_reason() {
+        let set = ProbeSet::open(tree().place());
+        assert_eq!(state(&set, "cpu"), SourceState::Works);
+        for absent in ["network", "pressure", "power", "workload"] {
+            assert_eq!(state(&set, absent), SourceState::Absent, "{absent}");
+        }
+        assert!(
+            set.sources().iter().all(|source| !source.reason.is_empty()),
+            "{:?}",
+            set.sources()
+        );
+    }
+
+    #[test]
+    fn a_failing_probe_costs_itself_alone_and_is_opened_anew() {
+        let tree = tree();
+        let mut set = ProbeSet::open(tree.place());
+        tree.set("proc/stat", "garbage\n");
+        for second in 0..5 {
+            assert_eq!(reading(&mut set, "host.cpu", second), Reading::FAILED);
+            assert_eq!(reading(&mut set, "host.memory", second).value(), Some(0.6));
+        }
+        assert_eq!(state(&set, "cpu"), SourceState::Failed);
+        assert!(!set.refresh(), "still broken: nothing has changed");
+        tree.set("proc/stat", STAT);
+        assert!(set.refresh(), "its state has changed");
+        assert_eq!(state(&set, "cpu"), SourceState::Works);
+        assert_eq!(reading(&mut set, "host.cpu", 9), Reading::STALE);
+    }
+
+    #[test]
+    fn what_comes_and_goes_changes_the_catalogue() {
+        let tree = tree();
+        let mut set = ProbeSet::open(tree.place());
+        assert!(!set.refresh());
+        tree.set("proc/loadavg", "0.5 0 0 1/2 3\n");
+        assert!(set.refresh());
+        assert_eq!(reading(&mut set, "load.1m", 1).value(), Some(0.5));
+        tree.set("proc/diskstats", &format!("{DISKS} 8 16 sdb 1 0 1 5 2 0 2 9 3 1 1\n"));
+        assert!(set.refresh());
+        assert!(set.catalogue().column("disk.sdb.busy").is_some());
+        assert_eq!(reading(&mut set, "load.1m", 2).value(), Some(0.5));
+    }
+
+    #[test]
+    fn middle_probes_are_stale_between_their_readings() {
+        let tree = tree();
+        tree.set("sys/class/hwmon/hwmon0/power1_input", "25000000");
+        let mut set = ProbeSet::open(tree.place());
+        let column = set.catalogue().column("host.power").unwrap();
+        let read = |set: &mut ProbeSet, ms: u64| set.sample(ms * 1_000_000)[column].value();
+        let found: Vec<_> = [0, 100, 800, 1_000, 1_100, 2_000].map(|ms| read(&mut set, ms)).into();
+        assert_eq!(found, [Some(25.0), None, None, Some(25.0), None, Some(25.0)]);
+    }
+
+    /// Trees of real servers; see the developers' notes for where they come from.
+    #[test]
+    fn trees_of_real_servers_are_read() {
+        let Ok(trees) = std::env::var("FORESHADOW_SYSFS_TREES") else {
+            eprintln!("stepped aside: FORESHADOW_SYSFS_TREES does not name a folder of sysfs and procfs trees");
+            return;
+        };
+        let mut read = 0;
+        for root in std::fs::read_dir(trees).unwrap().map(|entry| entry.unwrap().path()) {
+            let config = crate::config::Probes::default();
+            let place = Place { root, config };
+            let mut set = ProbeSet::open(place.clone());
+            set.sample(0);
+            let row = set.sample(1_000_000_000).to_vec();
+            read += row.iter().filter(|reading| reading.value().is_some()).count();
+            for source in set.sources() {
+                assert_ne!(
+                    source.state,
+                    SourceState::Failed,
+                    "{}: {source:?}",
+                    place.root.display()
+                );
+                eprintln!("{} {source:?}", place.root.display());
+            }
+            eprintln!("{:?}", super::super::pci::devices(&place));
+        }
+        assert!(read > 50, "{read} readings");
+    }
+}

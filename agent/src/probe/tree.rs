@@ -1,0 +1,80 @@
+//! A tree of files that looks like a host, for tests of probes.
+
+use std::{collections::BTreeMap, fs, os::unix::fs::symlink};
+
+use shadow::Reading;
+use tempfile::TempDir;
+
+use super::{Place, Probe};
+use crate::{config::Probes, error::ProbeError};
+
+/// A host made of files.
+pub(crate) struct Tree {
+    dir: TempDir,
+    pub(crate) config: Probes,
+}
+
+impl Tree {
+    pub(crate) fn new(files: &[(&str, &str)]) -> Self {
+        let tree = Self {
+            dir: TempDir::new().unwrap(),
+            config: Probes::default(),
+        };
+        files.iter().for_each(|(path, text)| tree.set(path, text));
+        tree
+    }
+
+    /// Writes a file, in place where it is there, as a kept file wants it.
+    pub(crate) fn set(&self, path: &str, text: &str) {
+        let path = self.dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    pub(crate) fn link(&self, path: &str, target: &str) {
+        let path = self.dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        symlink(target, path).unwrap();
+    }
+
+    pub(crate) fn remove(&self, path: &str) {
+        let path = self.dir.path().join(path);
+        if path.is_dir() {
+            fs::remove_dir_all(path).unwrap()
+        } else {
+            fs::remove_file(path).unwrap()
+        }
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        Place {
+            root: self.dir.path().to_owned(),
+            config: self.config.clone(),
+        }
+    }
+}
+
+/// Everything that `probe` reads at `seconds`, by name.
+pub(crate) fn read(probe: &mut dyn Probe, seconds: f64) -> Result<BTreeMap<String, Reading>, ProbeError> {
+    let mut out = vec![Reading::new(-1.0); probe.metrics().len()];
+    probe.read((seconds * 1e9) as u64, &mut out)?;
+    let names = probe.metrics().iter().map(|metric| metric.name.clone());
+    Ok(names.zip(out).collect())
+}
+
+/// Checks values within one in a million; NaN stands for a stale reading.
+pub(crate) fn check(found: &BTreeMap<String, Reading>, expected: &[(&str, f64)]) {
+    for &(name, value) in expected {
+        let reading = found
+            .get(name)
+            .unwrap_or_else(|| panic!("no {name} among {:?}", found.keys()));
+        if value.is_nan() {
+            assert_eq!(*reading, Reading::STALE, "{name}");
+        } else {
+            let close = reading
+                .value()
+                .is_some_and(|v| (v - value).abs() <= 1e-6 * value.abs().max(1e-3));
+            assert!(close, "{name}: {reading:?}, not {value}");
+        }
+    }
+}

@@ -32,7 +32,7 @@ pub struct Config {
     /// What is forecast, and when it is learnt.
     pub forecast: Forecast,
     /// When an unusual value is one.
-    pub anomaly: crate::anomaly::Config,
+    pub anomaly: Anomaly,
     /// When allocations are planned.
     pub allocate: Allocate,
 }
@@ -129,6 +129,16 @@ pub struct Forecast {
     pub training: forecast::Training,
 }
 
+/// When an unusual value is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Anomaly {
+    /// False alarms that are accepted of one resource of one host in a week.
+    pub false_alarms_per_week: f64,
+    /// An incident ends when nothing unusual has come for this long.
+    pub quiet: Span,
+}
+
 /// When allocations are planned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -154,7 +164,7 @@ impl Default for Config {
             grid: Grid::default(),
             store: Store::default(),
             forecast: Forecast::default(),
-            anomaly: crate::anomaly::Config::default(),
+            anomaly: Anomaly::default(),
             allocate: Allocate::default(),
         }
     }
@@ -226,6 +236,26 @@ impl Default for Forecast {
     }
 }
 
+impl Default for Anomaly {
+    fn default() -> Self {
+        let detector = crate::anomaly::Config::default();
+        Self {
+            false_alarms_per_week: detector.false_alarms_per_week,
+            quiet: Span::from_millis(detector.quiet_ms),
+        }
+    }
+}
+
+impl Anomaly {
+    /// As the detectors take it.
+    pub(crate) fn detector(&self) -> crate::anomaly::Config {
+        crate::anomaly::Config {
+            false_alarms_per_week: self.false_alarms_per_week,
+            quiet_ms: self.quiet.as_millis().unsigned_abs(),
+        }
+    }
+}
+
 impl Default for Allocate {
     fn default() -> Self {
         Self {
@@ -267,6 +297,7 @@ impl Validate for Config {
             let rate = self.anomaly.false_alarms_per_week;
             let sound = rate > 0.0 && rate <= 1_000.0;
             faults.require(sound, "false_alarms_per_week", "must be above 0 and at most 1000");
+            between(faults, "quiet", self.anomaly.quiet, 1, DAY_S);
         });
         faults.within("allocate", |faults| {
             let Allocate { every, ttl, .. } = self.allocate;

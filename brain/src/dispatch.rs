@@ -3,7 +3,10 @@
 //! A command is fenced: its issuer epoch is larger than that of every brain before, kept in the store, and its
 //! sequence rises by host. Answers are matched by id; one of another host, or the same one twice, is left out.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use shadow::{Change, Command, Outcome, Resource, UnixMs, wire::MAX_CHANGES};
 
@@ -14,8 +17,10 @@ use crate::{
     snapshot::{CommandView, PoolView},
 };
 
-/// The most commands that are remembered, to be shown and to be answered.
-const MAX_SENT: usize = 300;
+/// The most commands that are remembered so that answers find them: those of some minutes of a large cell.
+const MAX_SENT: usize = 5_000;
+/// The most that are shown.
+const MAX_SHOWN: usize = 100;
 
 /// When plans are made, and how long their commands hold.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +44,8 @@ pub(crate) struct Dispatch {
     sequences: BTreeMap<String, u64>,
     /// Oldest first.
     sent: VecDeque<CommandView>,
+    /// The newest of them, newest first; `None` since one has changed.
+    shown: Option<Arc<Vec<CommandView>>>,
     pool: Vec<PoolView>,
     unmet: Vec<String>,
 }
@@ -67,6 +74,7 @@ impl Dispatch {
             feedback: Feedback::default(),
             sequences: BTreeMap::new(),
             sent: VecDeque::new(),
+            shown: None,
             pool: Vec::new(),
             unmet: Vec::new(),
         }
@@ -135,6 +143,7 @@ impl Dispatch {
     }
 
     fn forget_old(&mut self) {
+        self.shown = None;
         let old = self.sent.len().saturating_sub(MAX_SENT);
         self.sent.drain(..old);
     }
@@ -150,6 +159,7 @@ impl Dispatch {
             return Answer::Repeated;
         }
         view.outcome = Some(outcome.clone());
+        self.shown = None;
         self.state.settle(&view.command, outcome);
         self.feedback.outcome(&view.command, outcome);
         Answer::Taken
@@ -176,9 +186,13 @@ impl Dispatch {
         (&self.state, &self.feedback)
     }
 
-    /// Commands, newest first.
-    pub(crate) fn sent(&self) -> impl Iterator<Item = &CommandView> {
-        self.sent.iter().rev()
+    /// The newest commands, newest first. Shared between pictures until one of them changes.
+    pub(crate) fn shown(&mut self) -> Arc<Vec<CommandView>> {
+        let sent = &self.sent;
+        let shown = self
+            .shown
+            .get_or_insert_with(|| Arc::new(sent.iter().rev().take(MAX_SHOWN).cloned().collect()));
+        Arc::clone(shown)
     }
 
     /// What hosts have, hold and lack.

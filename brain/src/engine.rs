@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! Message -> ingest -> hot store + batch          Tick -> close rows -> forecast -> anomalies
-//! Flush   -> batch sealed and handed over              -> training, if due
+//! (seal   -> batch to the store)                       -> training, if due
 //! Flushed -> watermarks                                -> allocation, if due -> commands
 //! Trained -> model adopted                             -> snapshot
 //! ```
@@ -16,7 +16,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use bus::{Kind, Qos, Topics};
 use bytes::Bytes;
 use runtime::{LogLimit, Metrics};
-use shadow::{Frame, UnixMs, Vantage};
+use shadow::{Birth, Frame, UnixMs, Vantage};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -51,10 +51,6 @@ pub(crate) enum Event {
         /// Whoever waits.
         done: Option<oneshot::Sender<()>>,
     },
-    /// It is time to hand over what has come.
-    Flush,
-    /// It is time to publish views.
-    Publish,
     /// The store tells.
     Flushed(Flushed),
     /// A training has ended.
@@ -141,7 +137,7 @@ impl Engine {
             max_ahead_ms: (!config.ingest.max_ahead.is_zero()).then(|| config.ingest.max_ahead.as_millis()),
             max_hosts: config.ingest.max_hosts,
         };
-        let foresight = Foresight::new(config.forecaster(), config.anomaly.clone());
+        let foresight = Foresight::new(config.forecaster(), config.anomaly.detector());
         let foresight = foresight.map_err(|error| Error::Forecast(error.to_string()))?;
         let learning = Learning::new(config.forecaster(), config.forecast.train, parts.models, parts.trained);
         let mut batch = Batch::default();
@@ -188,15 +184,15 @@ impl Engine {
             Event::Trained(trained) => self.trained(*trained),
             // Nobody waits any more when this fails.
             Event::Scores(ask) => drop(ask.send(self.foresight.scores())),
-            // What is due here needs the edges: see `seal` and `publish_views`.
-            Event::Flush | Event::Publish => {}
         }
-        if !(self.config.forecast.wait && self.learning.is_running()) {
-            // Whoever no longer waits need not be told.
-            self.waiting
-                .drain(..)
-                .for_each(|done| done.send(()).unwrap_or_default());
+    }
+
+    /// Whoever waits for ticks that are done: all, unless a training is to be waited for.
+    pub(crate) fn done(&mut self) -> Vec<oneshot::Sender<()>> {
+        if self.config.forecast.wait && self.learning.is_running() {
+            return Vec::new();
         }
+        std::mem::take(&mut self.waiting)
     }
 
     fn connected(&mut self) {
@@ -253,9 +249,14 @@ impl Engine {
     }
 
     fn birth(&mut self, stream: &Stream, payload: &[u8], now_ms: UnixMs) -> Result<(), Refusal> {
+        if self.buffered >= self.config.store.buffer_bytes {
+            self.figures.overflow.inc();
+            return Ok(());
+        }
         let Some(born) = self.ingest.birth(now_ms, stream, payload)? else {
             return Ok(());
         };
+        self.buffered += weight(&born.birth);
         self.figures.births.inc();
         tracing::info!(host = &*stream.host, vantage = %stream.vantage, epoch = born.birth.epoch, "birth");
         if born.newest {
@@ -374,8 +375,9 @@ impl Engine {
 
     /// A batch is durable: only now do watermarks cover its frames.
     pub(crate) fn committed(&mut self, batch: &Batch) {
-        let bytes: usize = batch.frames.iter().map(|(_, frame)| frame.body.len()).sum();
-        self.buffered = self.buffered.saturating_sub(bytes);
+        let frames: usize = batch.frames.iter().map(|(_, frame)| frame.body.len()).sum();
+        let births: usize = batch.births.iter().map(|(_, birth)| weight(birth)).sum();
+        self.buffered = self.buffered.saturating_sub(frames + births);
         self.ingest.committed(&batch.watermarks);
         self.tell_watermarks();
     }
@@ -387,7 +389,11 @@ impl Engine {
         std::mem::take(&mut self.batch)
     }
 
+    /// While the bus is away nothing is told: a watermark is told anew at the next connection.
     fn tell_watermarks(&mut self) {
+        if !self.connected {
+            return;
+        }
         for (stream, watermark) in self.ingest.watermarks() {
             self.outbox.push(Publication {
                 topic: self.topics.watermark(&stream.host, stream.vantage),
@@ -398,8 +404,7 @@ impl Engine {
         }
     }
 
-    /// Watermarks and commands that wait for the bus. While it is away they wait only as long as they are few:
-    /// a watermark is told anew at the next connection.
+    /// Watermarks and commands for the bus.
     pub(crate) fn take_outbox(&mut self) -> Vec<Publication> {
         std::mem::take(&mut self.outbox)
     }
@@ -465,6 +470,11 @@ impl Engine {
     pub(crate) fn stop(&self) {
         self.learning.stop();
     }
+}
+
+/// About how many bytes a birth has.
+fn weight(birth: &Birth) -> usize {
+    1_024 + 64 * (birth.catalogue.len() + birth.inventory.pci.len())
 }
 
 /// What a brain, or its last will, tells of itself.

@@ -14,6 +14,8 @@ use crate::store::{
 #[derive(Debug, Default)]
 pub(crate) struct Fleet {
     hosts: BTreeMap<Arc<str>, Host>,
+    /// Statuses of hosts that are not known yet: retained, they may come before the birth.
+    early: BTreeMap<(Arc<str>, Vantage), bool>,
 }
 
 /// One host.
@@ -60,6 +62,8 @@ struct Status {
 
 /// The longest status that is read, in bytes.
 const MAX_STATUS: usize = 4_096;
+/// The most statuses of hosts that are not known yet.
+const MAX_EARLY: usize = 10_000;
 
 impl Fleet {
     /// All hosts by name.
@@ -89,8 +93,8 @@ impl Fleet {
         self.host(&stream.host).births.insert(stream.vantage, Arc::clone(birth));
     }
 
-    /// An agent's status; tells whether it could be read. A host that is not known yet becomes known by its
-    /// birth or frames, not by its status.
+    /// An agent's status; tells whether it could be read. A host becomes known by its birth or frames, not by
+    /// its status.
     pub(crate) fn status(&mut self, name: &str, vantage: Vantage, payload: &[u8]) -> bool {
         if payload.len() > MAX_STATUS {
             return false;
@@ -98,8 +102,11 @@ impl Fleet {
         let Ok(status) = serde_json::from_slice::<Status>(payload) else {
             return false;
         };
-        if let Some(host) = self.hosts.get_mut(name) {
-            host.online.insert(vantage, status.state != "offline");
+        let online = status.state != "offline";
+        match self.hosts.get_mut(name) {
+            Some(host) => drop(host.online.insert(vantage, online)),
+            None if self.early.len() < MAX_EARLY => drop(self.early.insert((name.into(), vantage), online)),
+            None => {}
         }
         true
     }
@@ -121,7 +128,15 @@ impl Fleet {
     }
 
     fn host(&mut self, name: &Arc<str>) -> &mut Host {
-        self.hosts.entry(Arc::clone(name)).or_default()
+        let early = &mut self.early;
+        self.hosts.entry(Arc::clone(name)).or_insert_with(|| {
+            let told = [Vantage::Inband, Vantage::Oob].into_iter();
+            let online = told.filter_map(|vantage| Some((vantage, early.remove(&(Arc::clone(name), vantage))?)));
+            Host {
+                online: online.collect(),
+                ..Host::default()
+            }
+        })
     }
 }
 
@@ -266,8 +281,14 @@ mod tests {
         for bad in [&b"offline"[..], b"{}", b"\xff", &[b' '; 5_000]] {
             assert!(!fleet.status("a", Vantage::Inband, bad));
         }
-        assert!(fleet.status("never seen", Vantage::Inband, br#"{"state":"online"}"#));
-        assert_eq!(fleet.len(), 1);
+        assert!(fleet.status("later", Vantage::Inband, br#"{"state":"offline"}"#));
+        assert_eq!(fleet.len(), 1, "a status alone makes no host");
+        fleet.restore(&"later".into(), 100_000);
+        assert_eq!(
+            fleet.get("later").unwrap().life(100_000, 20_000),
+            Life::Offline,
+            "but it is not forgotten"
+        );
     }
 
     #[test]

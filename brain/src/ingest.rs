@@ -25,6 +25,8 @@ use epoch::Epoch;
 
 /// Sequences from here on are not believed: at a hundred frames a second they would be reached in 89,000 years.
 const MAX_SEQUENCE: u64 = 1 << 48;
+/// Metrics in all catalogues of one stream; about 150 bytes each.
+const MAX_CATALOGUES: usize = 100_000;
 /// Frames of all hosts that wait for their birth, in bytes.
 const MAX_HELD_BYTES: usize = 64 << 20;
 
@@ -173,12 +175,13 @@ impl Ingest {
         Ok(())
     }
 
-    /// Forgets the oldest epochs past what a watermark can tell.
+    /// Forgets the oldest epochs past what a watermark can tell, and past what one agent may take of memory.
     fn evict(&mut self, stream: &Stream) {
         let Some(epochs) = self.streams.get_mut(stream) else {
             return;
         };
-        while epochs.len() > MAX_EPOCHS {
+        let metrics = |epochs: &BTreeMap<u64, Epoch>| epochs.values().map(Epoch::metrics).sum::<usize>();
+        while epochs.len() > MAX_EPOCHS || (epochs.len() > 1 && metrics(epochs) > MAX_CATALOGUES) {
             if let Some((_, old)) = epochs.pop_first() {
                 self.held_bytes -= old.held_bytes();
             }

@@ -40,6 +40,8 @@ pub mod policy;
 mod run;
 pub mod snapshot;
 mod store;
+#[cfg(test)]
+mod testing;
 mod view;
 
 pub use config::{Config, Ticks};

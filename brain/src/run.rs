@@ -86,75 +86,69 @@ pub(crate) async fn run(mut engine: Engine, mut edges: Edges, config: Config) ->
     let mut timers = Timers::new(&config);
     let mut waiting = Vec::new();
     let ended = loop {
-        let event = match edges.next(&mut timers, &config, engine.now_ms()).await {
-            Ok(Some(event)) => event,
-            Ok(None) => break Ok(()),
+        match edges.next(&mut timers).await {
+            Ok(Turn::Event(event)) => engine.handle(event, edges.clock.now_ms(), edges.clock.monotonic_ns()),
+            Ok(Turn::Flush) => edges.flush(&mut engine),
+            Ok(Turn::Views) => edges.publish_views(&mut engine),
+            Ok(Turn::Prune) => edges.flusher.prune(cutoffs(&config, engine.now_ms())),
+            Ok(Turn::End) => break Ok(()),
             Err(error) => break Err(error),
-        };
-        let due = Due::of(&event);
-        engine.handle(event, edges.clock.now_ms(), edges.clock.monotonic_ns());
-        match due {
-            Due::Flush => edges.flush(&mut engine),
-            Due::Publish => edges.publish_views(&mut engine),
-            Due::Nothing => {}
         }
         edges.publish(&mut engine, &mut waiting);
         edges.show(&engine);
+        // Whoever waits for a tick sees what came of it; who no longer waits need not be told.
+        engine
+            .done()
+            .into_iter()
+            .for_each(|done| done.send(()).unwrap_or_default());
     };
     let stopped = edges.stop(engine, waiting).await;
     ended.and(stopped)
 }
 
-/// What an event asks of the edges.
-enum Due {
+/// What is to be done next.
+enum Turn {
+    /// The engine takes a step.
+    Event(Event),
+    /// What has come is made durable.
     Flush,
-    Publish,
-    Nothing,
-}
-
-impl Due {
-    const fn of(event: &Event) -> Self {
-        match event {
-            Event::Flush => Self::Flush,
-            Event::Publish => Self::Publish,
-            _ => Self::Nothing,
-        }
-    }
+    /// Views are published.
+    Views,
+    /// Old rows are deleted.
+    Prune,
+    /// The brain ends.
+    End,
 }
 
 impl Edges {
-    /// The next event; `None` when it is time to end. What keeps the brain going comes before messages, so that
-    /// no flood of them can hold it up.
-    async fn next(&mut self, timers: &mut Timers, config: &Config, now_ms: UnixMs) -> Result<Option<Event>, Error> {
-        loop {
-            let event = tokio::select! {
-                biased;
-                () = self.shutdown.wait() => return Ok(None),
-                () = due(timers.tick.as_mut()) => Event::Tick { time_ms: self.clock.now_ms(), done: None },
-                request = self.requests.recv() => match request {
-                    Some(request) => request.into(),
-                    // The handle is gone, and with it whoever could stop this brain in order.
-                    None => return Ok(None),
-                },
-                flushed = self.flusher.next() => match flushed {
-                    Some(flushed) => Event::Flushed(flushed),
-                    None => return Err(Error::Panicked("the store's task")),
-                },
-                Some(trained) = self.trained.recv() => Event::Trained(Box::new(trained)),
-                _ = timers.flush.tick() => Event::Flush,
-                _ = timers.publish.tick() => Event::Publish,
-                _ = timers.prune.tick() => {
-                    self.flusher.prune(cutoffs(config, now_ms));
-                    continue;
-                }
-                page = &mut self.page => return Err(page_ended(page)),
-                event = self.bus_events.recv() => match event {
-                    Some(event) => Event::Bus(event),
-                    None => return Err(Error::Bus("the client has ended".into())),
-                },
-            };
-            return Ok(Some(event));
-        }
+    /// What is to be done next. What keeps the brain going comes before messages, so that no flood of them can
+    /// hold it up.
+    async fn next(&mut self, timers: &mut Timers) -> Result<Turn, Error> {
+        let event = tokio::select! {
+            biased;
+            () = self.shutdown.wait() => return Ok(Turn::End),
+            () = due(timers.tick.as_mut()) => Event::Tick { time_ms: self.clock.now_ms(), done: None },
+            request = self.requests.recv() => match request {
+                Some(request) => request.into(),
+                // The handle is gone, and with it whoever could stop this brain in order.
+                None => return Ok(Turn::End),
+            },
+            flushed = self.flusher.next() => match flushed {
+                Some(flushed) => Event::Flushed(flushed),
+                // Why it has ended is told when it is finished.
+                None => return Ok(Turn::End),
+            },
+            Some(trained) = self.trained.recv() => Event::Trained(Box::new(trained)),
+            _ = timers.flush.tick() => return Ok(Turn::Flush),
+            _ = timers.publish.tick() => return Ok(Turn::Views),
+            _ = timers.prune.tick() => return Ok(Turn::Prune),
+            page = &mut self.page => return Err(page_ended(page)),
+            event = self.bus_events.recv() => match event {
+                Some(event) => Event::Bus(event),
+                None => return Err(Error::Bus("the client has ended".into())),
+            },
+        };
+        Ok(Turn::Event(event))
     }
 
     /// Hands over what has come, unless the batch before is still under way.
@@ -230,9 +224,11 @@ impl Edges {
     /// In order: no more intake, everything durable, the agents told so, goodbye, the page last.
     async fn stop(mut self, mut engine: Engine, mut waiting: Vec<Publication>) -> Result<(), Error> {
         engine.stop();
-        self.bus_events.close();
-        while let Ok(event) = self.bus_events.try_recv() {
-            engine.handle(Event::Bus(event), self.clock.now_ms(), self.clock.monotonic_ns());
+        // What is here already is taken in; what comes now stays with the agents.
+        for _ in 0..self.bus_events.len() {
+            if let Ok(event) = self.bus_events.try_recv() {
+                engine.handle(Event::Bus(event), self.clock.now_ms(), self.clock.monotonic_ns());
+            }
         }
         let flushed = timeout(LAST_FLUSH, last_flush(self.flusher, &mut engine)).await;
         let flushed = flushed.unwrap_or_else(|_| {

@@ -3,7 +3,9 @@
 //! Readers hold an `Arc<Snapshot>` from a `watch` channel and never block the engine. History is not in
 //! it: it is asked for through [`SeriesSource`].
 
-use serde::Serialize;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
 use shadow::{Command, Forecast, Outcome, Resource, UnixMs};
 
 /// Everything a person may want to see at once.
@@ -22,13 +24,18 @@ pub struct Snapshot {
     /// What can be given, by host and resource.
     pub pool: Vec<PoolView>,
     /// Newest first, at most some hundred.
-    pub commands: Vec<CommandView>,
+    #[serde(serialize_with = "shared")]
+    pub commands: Arc<Vec<CommandView>>,
     /// Newest first, at most some hundred.
     pub anomalies: Vec<AnomalyView>,
     /// Needs that cannot be met, in words.
     pub unmet: Vec<String>,
     /// Counts since the brain started.
     pub totals: Totals,
+}
+
+fn shared<S: Serializer>(list: &Arc<Vec<CommandView>>, serializer: S) -> Result<S::Ok, S::Error> {
+    list.as_slice().serialize(serializer)
 }
 
 /// Counts since the brain started.

@@ -10,7 +10,8 @@ use crate::{
 
 impl Engine {
     /// Everything as it stands now.
-    pub(super) fn picture(&self) -> Snapshot {
+    pub(super) fn picture(&mut self) -> Snapshot {
+        let commands = self.dispatch.shown();
         let hosts: Vec<HostView> = self
             .fleet
             .hosts()
@@ -38,7 +39,7 @@ impl Engine {
                 ..self.learning.view()
             },
             pool: self.dispatch.pool().to_vec(),
-            commands: self.dispatch.sent().cloned().collect(),
+            commands,
             anomalies: self.foresight.anomalies(self.now_ms),
             unmet: self.dispatch.unmet().to_vec(),
             totals: Totals {

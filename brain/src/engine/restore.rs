@@ -11,6 +11,9 @@ use crate::{
     store::{Recovered, Stream, meta},
 };
 
+/// Rows of all hosts together that are stepped through, so that a start takes seconds: a millisecond each.
+const MAX_WARM_UP: i64 = 10_000;
+
 impl Engine {
     /// Puts back what the store has, and steps through the newest past again, so that forecasts, scores and
     /// calibration stand where they stood.
@@ -91,7 +94,9 @@ impl Engine {
     fn warm_up(&mut self) {
         let step_ms = self.config.grid.step_ms();
         let longest = i64::try_from(self.hot.longest()).unwrap_or(0);
-        let rows = (self.config.forecast.warm_up.as_millis() / step_ms).min(longest);
+        let hosts = i64::try_from(self.fleet.len()).unwrap_or(i64::MAX).max(1);
+        let asked = self.config.forecast.warm_up.as_millis() / step_ms;
+        let rows = asked.min(longest).min(MAX_WARM_UP / hosts);
         for end in self.open - rows + 1..=self.open {
             // What was unusual is known from the store.
             drop(self.foresight.step(end * step_ms, end, &self.hot));

@@ -70,6 +70,11 @@ impl Epoch {
         self.reader.as_ref().map(|reader| &reader.birth)
     }
 
+    /// How many metrics its samples have; 0 without the birth.
+    pub(super) fn metrics(&self) -> usize {
+        self.birth().map_or(0, |birth| birth.catalogue.len())
+    }
+
     /// Whether a frame has come, be it to wait.
     pub(super) fn has(&self, sequence: u64) -> bool {
         self.received.contains(sequence) || self.held.iter().any(|frame| frame.sequence == sequence)
@@ -103,7 +108,7 @@ impl Epoch {
         Ok(Taken {
             stream: stream.clone(),
             readings: self.read(&frame)?,
-            metrics: self.birth().map_or(0, |birth| birth.catalogue.len()),
+            metrics: self.metrics(),
             frame,
         })
     }
@@ -142,7 +147,8 @@ impl Epoch {
     pub(super) fn mark(&self, epoch: u64, room: usize) -> EpochMark {
         let end = self.received.first_not_in(&self.durable).unwrap_or(self.durable.end());
         let never_came = |gap: std::ops::Range<u64>| gap.start..gap.end.min(end);
-        let mut gaps = self.durable.gaps().take_while(|gap| gap.start < end).map(never_came);
+        // Below `end` all that has come is durable, so that what is not has never come.
+        let mut gaps = self.received.gaps().take_while(|gap| gap.start < end).map(never_came);
         let missing: Vec<_> = gaps.by_ref().take(room).collect();
         EpochMark {
             epoch,

@@ -18,6 +18,8 @@ use crate::{
 
 /// How long the uses of workloads are kept in memory.
 const WORKLOADS_MS: i64 = 3_600_000;
+/// The most workloads of a host that are kept: as many as a birth may tell, twice.
+const MAX_WORKLOADS: usize = 4_096;
 /// Uses of workloads are told as means over this time.
 const MINUTE_MS: i64 = 60_000;
 
@@ -108,7 +110,7 @@ impl HotStore {
             all.dropped |= added.dropped;
         }
         for (workload, uses) in &readings.workloads {
-            if !series.workloads.contains_key(workload) {
+            if !series.workloads.contains_key(workload) && series.workloads.len() < MAX_WORKLOADS {
                 series.workloads.insert(workload.clone(), self.grid_of_a_workload());
             }
             let Some(grid) = series.workloads.get_mut(workload) else {

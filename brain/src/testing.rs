@@ -1,0 +1,55 @@
+//! Births, frames and batches for tests.
+
+use shadow::{
+    Birth, Block, Capacity, Catalogue, Channel, Frame, Reading, Workload,
+    birth::workload_metric,
+    codec,
+    metric::{Bound, Metric, channel_metric},
+};
+
+/// A birth with the channels of a traced host, and one workload.
+pub(crate) fn birth(epoch: u64) -> Birth {
+    let channels = [Channel::Cpu, Channel::Memory, Channel::NetworkRx, Channel::NetworkTx];
+    let mut metrics: Vec<Metric> = channels.into_iter().map(channel_metric).collect();
+    let cores = Bound::Absolute { step: 0.01 };
+    metrics.push(Metric::new(
+        workload_metric("web", shadow::Resource::Cpu),
+        "{core}",
+        cores,
+    ));
+    Birth {
+        epoch,
+        time_ms: 1,
+        agent_version: "0.1.0".into(),
+        catalogue: Catalogue::new(metrics),
+        capacity: Capacity {
+            cpu_cores: Some(4.0),
+            memory_bytes: Some(8e9),
+            ..Capacity::default()
+        },
+        workloads: vec![Workload {
+            name: "web".into(),
+            criticality: 50,
+            class: "default".into(),
+        }],
+        ..Birth::default()
+    }
+}
+
+/// A frame of [`birth`] with a sample at each of `times_ms`, the host's processor busy by `cpu`.
+pub(crate) fn frame(epoch: u64, sequence: u64, times_ms: &[i64], cpu: f64) -> Frame {
+    let catalogue = birth(epoch).catalogue;
+    let mut block = Block::new(&catalogue);
+    let readings = [cpu, 0.5, 1_000.0, 2_000.0, cpu * 4.0].map(Reading::new);
+    for &time_ms in times_ms {
+        block.push(time_ms, &readings);
+    }
+    Frame {
+        epoch,
+        sequence,
+        start_ms: times_ms[0],
+        samples: u32::try_from(times_ms.len()).unwrap(),
+        codec: codec::MASK_VARINT_LZ4,
+        body: codec::encode(&catalogue, &block).unwrap().into(),
+    }
+}

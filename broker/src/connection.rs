@@ -6,18 +6,16 @@
 use std::{
     collections::HashSet,
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
 use bytes::BytesMut;
 use rumqttd::protocol::{
     Disconnect, DisconnectReasonCode, Packet, PingResp, PubAck, PubAckReason, PubComp, PubCompReason, PubRec,
-    PubRecReason,
+    PubRecReason, Subscribe,
 };
+use runtime::Shutdown;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -56,19 +54,19 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) router: Router,
     pub(crate) counters: Counters,
-    /// Set before connections are ended: then no will is published, and nobody is left to read it.
-    pub(crate) stopping: AtomicBool,
+    /// Given before connections are ended: then no will is published, for nobody is left to read it.
+    pub(crate) stop: Shutdown,
     exchange: Mutex<Exchange>,
 }
 
 impl Shared {
-    pub(crate) fn new(limits: Limits, router: Router) -> Self {
+    pub(crate) fn new(limits: Limits, router: Router, stop: Shutdown) -> Self {
         Self {
             exchange: Mutex::new(Exchange::new(&limits)),
             limits,
             router,
             counters: Counters::new(),
-            stopping: AtomicBool::new(false),
+            stop,
         }
     }
 
@@ -149,7 +147,11 @@ impl End {
 /// Serves one connection until its end.
 pub(crate) async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     let serial = shared.exchange().next_serial();
-    let hello = match handshake::receive(&mut stream, serial, &shared.limits).await {
+    let received = tokio::select! {
+        received = handshake::receive(&mut stream, serial, &shared.limits) => received,
+        () = shared.stop.wait() => return,
+    };
+    let hello = match received {
         Ok(hello) => hello,
         Err(why) => {
             tracing::debug!(serial, %why, "connection refused");
@@ -190,7 +192,7 @@ impl Presence {
         let clients = {
             let mut exchange = shared.exchange();
             exchange.connect(serial, &hello.id, hello.will, outbox.clone());
-            if shared.stopping.load(Ordering::Relaxed) {
+            if shared.stop.is_triggered() {
                 outbox.close(Close::Stopping);
             }
             exchange.clients() as u64
@@ -216,13 +218,15 @@ impl Presence {
 
     fn take_will(&self) -> Option<Message> {
         let will = self.shared.exchange().disconnect(self.serial, self.farewell);
-        will.filter(|_| !self.shared.stopping.load(Ordering::Relaxed))
+        will.filter(|_| !self.shared.stop.is_triggered())
     }
 
     async fn leave(self) {
         if let Some(will) = self.take_will() {
             // Where the router is gone, the broker ends and nobody waits for the will.
-            self.shared.router.send(will).await.unwrap_or_else(|Gone| ());
+            if let Err(Gone) = self.shared.router.send(will).await {
+                tracing::debug!(serial = self.serial, "will is lost with the router");
+            }
         }
     }
 }
@@ -272,9 +276,19 @@ impl Reader {
             add(&self.shared.counters.packets_received, 1);
             match received {
                 Received::Publish(publish) => self.publish(publish).await?,
-                Received::Other(packet) => self.handle(packet)?,
+                Received::Other(packet) => match *packet {
+                    Packet::Subscribe(subscribe, _) => self.subscribe(subscribe).await?,
+                    packet => self.handle(packet)?,
+                },
             }
         }
+        Ok(())
+    }
+
+    /// What was acknowledged to anybody before is found among the retained messages.
+    async fn subscribe(&self, Subscribe { pkid, filters }: Subscribe) -> Result<(), Gone> {
+        self.shared.router.settled().await?;
+        self.shared.exchange().subscribe(self.serial, pkid, filters);
         Ok(())
     }
 
@@ -334,11 +348,6 @@ impl Reader {
         match packet {
             Packet::PubAck(ack, _) => self.outbox.acknowledged(ack.pkid),
             Packet::PingReq(_) => self.outbox.push_packet(Packet::PingResp(PingResp)),
-            Packet::Subscribe(subscribe, _) => {
-                self.shared
-                    .exchange()
-                    .subscribe(self.serial, subscribe.pkid, subscribe.filters);
-            }
             Packet::Unsubscribe(unsubscribe, _) => {
                 self.shared
                     .exchange()

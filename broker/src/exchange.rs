@@ -22,7 +22,7 @@ use crate::{
     subscriptions::{Subscriptions, Wants, valid_filter},
 };
 
-static RETAINED_FULL: LogLimit = LogLimit::new(Duration::from_secs(60));
+static RETAINED_FULL: LogLimit = LogLimit::new(Duration::from_mins(1));
 
 /// All that the broker knows of its clients.
 #[derive(Debug)]

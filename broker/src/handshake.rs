@@ -87,7 +87,7 @@ async fn read_connect(stream: &mut TcpStream) -> Result<(Version, Packet, BytesM
         if let Some(version) = packet::version(&buffer, MAX_CONNECT)? {
             let version = version.map_err(Refused::Version)?;
             return match packet::read(version, &mut buffer, MAX_CONNECT)? {
-                Some(Received::Other(packet)) => Ok((version, packet, buffer)),
+                Some(Received::Other(packet)) => Ok((version, *packet, buffer)),
                 _ => Err(Refused::Gone),
             };
         }
@@ -170,7 +170,6 @@ fn connack(version: Version, assigned: Option<String>, limits: &Limits) -> Packe
     let properties = (version == Version::V5).then(|| ConnAckProperties {
         assigned_client_identifier: assigned,
         session_expiry_interval: Some(0),
-        max_qos: Some(1),
         max_packet_size: u32::try_from(limits.max_packet_bytes).ok(),
         topic_alias_max: Some(0),
         subscription_identifiers_available: Some(0),

@@ -1,11 +1,6 @@
 //! Accepts connections, stops in order.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use runtime::{LogLimit, Shutdown};
 use tokio::{
@@ -54,13 +49,14 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Handle, BrokerE
     let listener = TcpListener::bind(addr).await.map_err(bind)?;
     let addr = listener.local_addr().map_err(bind)?;
     let (router, returning) = router::start()?;
-    let shared = Arc::new(Shared::new(config.limits, router));
+    // A child: the broker can end alone, when its router fails.
+    let shared = Arc::new(Shared::new(config.limits, router, shutdown.child()));
     let parts = Parts {
         listener,
         returning,
         sys_interval: config.sys_interval.duration(),
     };
-    let task = tokio::spawn(run(parts, shared.clone(), shutdown));
+    let task = tokio::spawn(run(parts, shared.clone()));
     tracing::info!(%addr, "broker listens");
     Ok(Handle {
         addr,
@@ -104,13 +100,13 @@ struct Parts {
     sys_interval: Duration,
 }
 
-async fn run(parts: Parts, shared: Arc<Shared>, shutdown: Shutdown) -> Result<(), BrokerError> {
+async fn run(parts: Parts, shared: Arc<Shared>) -> Result<(), BrokerError> {
     let mut background = JoinSet::new();
     background.spawn(dispatch(parts.returning, shared.clone()));
     background.spawn(tell_figures(parts.sys_interval, shared.clone()));
     let mut clients = JoinSet::new();
     let result = tokio::select! {
-        () = shutdown.wait() => Ok(()),
+        () = shared.stop.wait() => Ok(()),
         () = accept(&parts.listener, &mut clients, &shared) => Ok(()),
         // Neither of the two ends by itself.
         ended = background.join_next() => match ended {
@@ -120,7 +116,7 @@ async fn run(parts: Parts, shared: Arc<Shared>, shutdown: Shutdown) -> Result<()
     };
     // First nobody comes in any more, then everyone is sent out.
     drop(parts.listener);
-    shared.stopping.store(true, Ordering::Relaxed);
+    shared.stop.trigger("the broker ends");
     shared.exchange().close_all(Close::Stopping);
     let all_gone = timeout(STOP, async { while clients.join_next().await.is_some() {} }).await;
     if all_gone.is_err() {
@@ -196,10 +192,9 @@ async fn tell_figures(every: Duration, shared: Arc<Shared>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let figures = shared.figures();
-        sys::messages(&figures)
-            .into_iter()
-            .for_each(|message| deliver(&shared, message));
+        for message in sys::messages(&shared.figures()) {
+            deliver(&shared, message);
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
 const CHUNK: usize = 64 * 1024;
 
 /// An estimate of what a packet other than PUBLISH takes.
-const PACKET_COST: usize = 64;
+const PACKET_COST: usize = 400;
 
 /// What a client can take.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +96,7 @@ struct State {
 
 #[derive(Debug)]
 enum Item {
-    Packet(Packet),
+    Packet(Box<Packet>),
     Publish {
         message: Arc<Message>,
         qos: Qos,
@@ -147,7 +147,7 @@ impl Outbox {
             return;
         }
         state.bytes += PACKET_COST;
-        state.queue.push_back(Item::Packet(packet));
+        state.queue.push_back(Item::Packet(Box::new(packet)));
         self.wake.notify_one();
     }
 
@@ -185,7 +185,7 @@ impl Outbox {
             match state.queue.pop_front() {
                 Some(Item::Packet(packet)) => {
                     state.bytes -= PACKET_COST;
-                    if let Err(error) = packet::write(self.capacity.version, packet, buffer) {
+                    if let Err(error) = packet::write(self.capacity.version, *packet, buffer) {
                         tracing::error!(%error, "packet could not be written");
                     }
                 }

@@ -38,7 +38,7 @@ pub(crate) enum Version {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Received {
     Publish(Publish),
-    Other(Packet),
+    Other(Box<Packet>),
 }
 
 /// A PUBLISH that a client sent (3.3).
@@ -80,20 +80,22 @@ impl PacketError {
 /// Which MQTT a CONNECT at the front of `buffer` speaks (3.1.2.1, 3.1.2.2): `Ok(None)` needs more bytes,
 /// `Err(level)` is another version.
 pub(crate) fn version(buffer: &[u8], max: usize) -> Result<Option<Result<Version, u8>>, PacketError> {
+    // Told from its first byte, so that another protocol is not waited for.
+    if buffer.first().is_some_and(|byte1| byte1 >> 4 != CONNECT) {
+        return Err(PacketError::malformed("the first packet is no CONNECT"));
+    }
     let Some(header) = complete(buffer, max)? else {
         return Ok(None);
     };
-    if header.byte1 >> 4 != CONNECT {
-        return Err(PacketError::malformed("the first packet is no CONNECT"));
-    }
     let body = buffer
         .get(header.fixed_header_len..header.frame_length())
         .unwrap_or_default();
     match body {
         [0, 4, b'M', b'Q', b'T', b'T', 4, ..] => Ok(Some(Ok(Version::V4))),
         [0, 4, b'M', b'Q', b'T', b'T', 5, ..] => Ok(Some(Ok(Version::V5))),
-        [0, 4, b'M', b'Q', b'T', b'T', level, ..] => Ok(Some(Err(*level))),
-        [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', level, ..] => Ok(Some(Err(*level))),
+        [0, 4, b'M', b'Q', b'T', b'T', level, ..] | [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', level, ..] => {
+            Ok(Some(Err(*level)))
+        }
         _ => Err(PacketError::malformed("CONNECT of no MQTT")),
     }
 }
@@ -112,12 +114,12 @@ pub(crate) fn read(version: Version, buffer: &mut BytesMut, max: usize) -> Resul
         DISCONNECT if header.remaining_len == 1 => {
             // MQTT 5 lets the properties' length be left out (3.14.2.2.1), which rumqttd does not know.
             let frame = buffer.split_to(header.frame_length());
-            Received::Other(short_disconnect(frame.last().copied().unwrap_or_default()))
+            Received::Other(Box::new(short_disconnect(frame.last().copied().unwrap_or_default())))
         }
-        _ => Received::Other(match version {
+        _ => Received::Other(Box::new(match version {
             Version::V4 => V4.read_mut(buffer, max)?,
             Version::V5 => V5.read_mut(buffer, max)?,
-        }),
+        })),
     };
     Ok(Some(received))
 }
@@ -157,13 +159,14 @@ pub(crate) fn write_publish(
     retain: bool,
     buffer: &mut BytesMut,
 ) {
-    let id_len = if qos == Qos::AtLeastOnce { 2 } else { 0 };
-    let properties_len = if version == Version::V5 { 1 } else { 0 };
+    let sure = qos == Qos::AtLeastOnce;
+    let id_len = if sure { 2 } else { 0 };
+    let properties_len = usize::from(version == Version::V5);
     let topic_len = u16::try_from(message.topic.len()).unwrap_or(u16::MAX);
     let remaining = 2 + usize::from(topic_len) + id_len + properties_len + message.payload.len();
 
     buffer.reserve(remaining + 5);
-    buffer.put_u8(PUBLISH << 4 | (id_len as u8) | u8::from(retain));
+    buffer.put_u8(PUBLISH << 4 | u8::from(sure) << 1 | u8::from(retain));
     put_length(remaining, buffer);
     buffer.put_u16(topic_len);
     buffer.put_slice(
@@ -173,7 +176,7 @@ pub(crate) fn write_publish(
             .get(..usize::from(topic_len))
             .unwrap_or_default(),
     );
-    if qos == Qos::AtLeastOnce {
+    if sure {
         buffer.put_u16(packet_id);
     }
     if version == Version::V5 {
@@ -234,15 +237,16 @@ fn take_u16(body: &mut Bytes) -> Result<u16, PacketError> {
         .map_err(|_| PacketError::malformed("PUBLISH that ends early"))
 }
 
-/// The length of what follows, seven bits a byte (2.2.3).
+/// The length of what follows, seven bits a byte, the lowest first (2.2.3).
 fn put_length(mut length: usize, buffer: &mut BytesMut) {
     loop {
-        let more = length >= 128;
-        buffer.put_u8((length % 128) as u8 | if more { 128 } else { 0 });
-        length /= 128;
-        if !more {
-            break;
+        let [low, ..] = length.to_le_bytes();
+        length >>= 7;
+        if length == 0 {
+            buffer.put_u8(low & 127);
+            return;
         }
+        buffer.put_u8(low | 128);
     }
 }
 

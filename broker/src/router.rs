@@ -14,7 +14,7 @@
 //! The router's thread cannot be told to end: it is parked until the process ends. When it panics, the next
 //! call here fails, and the broker ends with an error.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use rumqttd::{
@@ -22,7 +22,7 @@ use rumqttd::{
     local::{LinkBuilder, LinkRx, LinkTx},
     protocol::{Packet, Publish, PublishProperties},
 };
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, watch};
 
 use crate::{
     BrokerError,
@@ -49,14 +49,25 @@ const WILL: u8 = 4;
 
 /// The way in.
 pub(crate) struct Router {
-    link: Mutex<LinkTx>,
+    link: Mutex<Incoming>,
     budget: Arc<Semaphore>,
+    /// Messages that came out and were handed on.
+    done: watch::Receiver<u64>,
+}
+
+struct Incoming {
+    link: LinkTx,
+    /// Messages that went in.
+    sent: u64,
 }
 
 /// The way out.
 pub(crate) struct Returning {
     link: LinkRx,
     budget: Arc<Semaphore>,
+    /// The last message has come out and may not be handed on yet.
+    holds: bool,
+    done: watch::Sender<u64>,
 }
 
 /// The router's thread has ended.
@@ -78,11 +89,22 @@ pub(crate) fn start() -> Result<(Router, Returning), BrokerError> {
     incoming.subscribe(TOPIC).map_err(failed)?;
 
     let budget = Arc::new(Semaphore::new(BUDGET as usize));
+    let done = watch::Sender::new(0);
     let router = Router {
-        link: Mutex::new(incoming),
+        link: Mutex::new(Incoming {
+            link: incoming,
+            sent: 0,
+        }),
         budget: budget.clone(),
+        done: done.subscribe(),
     };
-    Ok((router, Returning { link: outgoing, budget }))
+    let returning = Returning {
+        link: outgoing,
+        budget,
+        holds: false,
+        done,
+    };
+    Ok((router, returning))
 }
 
 impl Router {
@@ -91,8 +113,21 @@ impl Router {
         let permits = self.budget.acquire_many(cost(&message)).await.map_err(|_closed| Gone)?;
         // Given back by `Returning`, when the message has come out.
         permits.forget();
-        let sent = self.link.lock().await.send(wrap(message)).await;
+        let mut incoming = self.link.lock().await;
+        incoming.sent += 1;
+        let sent = incoming.link.send(wrap(message)).await;
         sent.map(|_waiting| ()).map_err(|_closed| Gone)
+    }
+
+    /// Waits until every message that was sent before has been handed on. Whoever subscribes then finds in
+    /// the retained messages all that were acknowledged before.
+    pub(crate) async fn settled(&self) -> Result<(), Gone> {
+        let sent = self.link.lock().await.sent;
+        let mut done = self.done.clone();
+        done.wait_for(|done| *done >= sent)
+            .await
+            .map(|_done| ())
+            .map_err(|_closed| Gone)
     }
 
     /// Makes the router's thread panic, as a fault in it would.
@@ -100,7 +135,7 @@ impl Router {
     pub(crate) async fn sabotage(&self) {
         use rumqttd::protocol::{Disconnect, DisconnectReasonCode};
         let reason_code = DisconnectReasonCode::NormalDisconnection;
-        let mut link = self.link.lock().await;
+        let link = &mut self.link.lock().await.link;
         link.send(Packet::Disconnect(Disconnect { reason_code }, None))
             .await
             .unwrap();
@@ -109,8 +144,11 @@ impl Router {
 }
 
 impl Returning {
-    /// The next message of the log.
+    /// The next message of the log. The one before counts as handed on.
     pub(crate) async fn next(&mut self) -> Result<Message, Gone> {
+        if mem::take(&mut self.holds) {
+            self.done.send_modify(|done| *done += 1);
+        }
         loop {
             let notification = match self.link.next().await {
                 Ok(Some(notification)) => notification,
@@ -121,6 +159,7 @@ impl Returning {
                 Notification::Forward(forward) => {
                     let message = unwrap(forward.publish, forward.properties.unwrap_or_default());
                     self.budget.add_permits(cost(&message) as usize);
+                    self.holds = true;
                     return Ok(message);
                 }
                 // The router has filled the link and waits until it is told to go on.
@@ -145,7 +184,7 @@ fn cost(message: &Message) -> u32 {
 /// Flags, source, length of the will's client id, that id, topic.
 fn wrap(message: Message) -> Packet {
     let will_of = message.will_of.as_deref().unwrap_or_default();
-    let mut header = BytesMut::with_capacity(1 + 8 + 4 + will_of.len() + message.topic.len());
+    let mut header = BytesMut::with_capacity(1 + 8 + 2 + will_of.len() + message.topic.len());
     let flag = |set: bool, flag: u8| if set { flag } else { 0 };
     header.put_u8(
         flag(message.retain, RETAIN)
@@ -153,7 +192,8 @@ fn wrap(message: Message) -> Packet {
             | flag(message.will_of.is_some(), WILL),
     );
     header.put_u64(message.source);
-    header.put_u32(will_of.len() as u32);
+    // A client id comes with a length of 16 bits.
+    header.put_u16(u16::try_from(will_of.len()).unwrap_or(u16::MAX));
     header.put_slice(will_of.as_bytes());
     header.put_slice(message.topic.as_bytes());
     let properties = PublishProperties {
@@ -169,7 +209,7 @@ fn unwrap(publish: Publish, properties: PublishProperties) -> Message {
     let mut header = properties.correlation_data.unwrap_or_default();
     let flags = header.try_get_u8().unwrap_or_default();
     let source = header.try_get_u64().unwrap_or_default();
-    let id_len = header.try_get_u32().unwrap_or_default() as usize;
+    let id_len = usize::from(header.try_get_u16().unwrap_or_default());
     let id = header.split_to(id_len.min(header.len()));
     let text = |bytes: &Bytes| Arc::from(std::str::from_utf8(bytes).unwrap_or_default());
     Message {
@@ -188,18 +228,20 @@ fn unwrap(publish: Publish, properties: PublishProperties) -> Message {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     fn message(topic: &str, payload: usize, will_of: Option<&str>) -> Message {
         Message {
             topic: topic.into(),
             payload: vec![7; payload].into(),
-            qos: if payload % 2 == 0 {
+            qos: if payload.is_multiple_of(2) {
                 Qos::AtMostOnce
             } else {
                 Qos::AtLeastOnce
             },
-            retain: payload % 3 == 0,
+            retain: payload.is_multiple_of(3),
             source: payload as u64,
             will_of: will_of.map(Arc::from),
         }
@@ -219,11 +261,11 @@ mod tests {
     /// Far more than the log holds, from many tasks, read slowly at first: nothing lost, order kept.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn the_log_never_overruns() {
-        const PUBLISHERS: u64 = 8;
+        const PUBLISHERS: usize = 8;
         const EACH: u32 = 1_000;
         let (router, mut returning) = start().unwrap();
         let router = Arc::new(router);
-        for source in 0..PUBLISHERS {
+        for source in 0..PUBLISHERS as u64 {
             let router = router.clone();
             tokio::spawn(async move {
                 for n in 0..EACH {
@@ -241,14 +283,38 @@ mod tests {
         while router.budget.available_permits() > MIN_COST as usize {
             tokio::task::yield_now().await;
         }
-        let mut next = [0; PUBLISHERS as usize];
-        for _ in 0..PUBLISHERS as u32 * EACH {
+        let mut next = HashMap::new();
+        for _ in 0..PUBLISHERS * EACH as usize {
             let message = returning.next().await.unwrap();
-            let expected = &mut next[message.source as usize];
+            let expected = next.entry(message.source).or_default();
             assert_eq!(message.payload[..4], u32::to_be_bytes(*expected));
             *expected += 1;
         }
         assert_eq!(router.budget.available_permits(), BUDGET as usize);
+    }
+
+    #[tokio::test]
+    async fn settled_is_what_was_handed_on() {
+        let (router, mut returning) = start().unwrap();
+        router.settled().await.unwrap();
+        router.send(message("t", 1, None)).await.unwrap();
+        returning.next().await.unwrap();
+        let settled = tokio::select! {
+            biased;
+            settled = router.settled() => settled.is_ok(),
+            () = tokio::task::yield_now() => false,
+        };
+        assert!(!settled, "the message is still in our hands");
+        let (settled, ()) = tokio::join!(router.settled(), async {
+            tokio::select! {
+                biased;
+                _ = returning.next() => panic!("there is no second message"),
+                () = tokio::task::yield_now() => (),
+            }
+        });
+        settled.unwrap();
+        drop(returning);
+        router.send(message("t", 1, None)).await.unwrap_err();
     }
 
     #[tokio::test]

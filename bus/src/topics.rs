@@ -204,7 +204,7 @@ fn shortened(topic: &str) -> String {
 
 /// Checks that `topic` can be published to.
 pub(crate) fn check_publishable(topic: &str) -> Result<(), TopicError> {
-    let good = !topic.is_empty() && topic.len() <= usize::from(u16::MAX) && !topic.contains(['+', '#', '\0']);
+    let good = !topic.is_empty() && u16::try_from(topic.len()).is_ok() && !topic.contains(['+', '#', '\0']);
     if good {
         Ok(())
     } else {

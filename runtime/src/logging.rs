@@ -72,9 +72,9 @@ pub struct LogLimit {
 impl LogLimit {
     /// One line each `every`.
     pub const fn new(every: Duration) -> Self {
-        let ns = every.as_nanos();
+        let whole = every.as_secs().saturating_mul(1_000_000_000);
         Self {
-            every_ns: if ns > u64::MAX as u128 { u64::MAX } else { ns as u64 },
+            every_ns: whole.saturating_add(every.subsec_nanos() as u64),
             closed_until_ns: AtomicU64::new(0),
             suppressed: AtomicU64::new(0),
         }

@@ -73,6 +73,10 @@ impl Metrics {
     }
 
     /// Adds a counter at 0.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "names are small enums; a reference at each call is noise"
+    )]
     pub fn counter(&self, name: impl Name) -> Counter {
         let counter = Counter::default();
         self.register(&name, counter.0.clone());
@@ -80,6 +84,10 @@ impl Metrics {
     }
 
     /// Adds a gauge at 0.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "names are small enums; a reference at each call is noise"
+    )]
     pub fn gauge(&self, name: impl Name) -> Gauge {
         let gauge = Gauge::default();
         self.register(&name, gauge.0.clone());
@@ -87,6 +95,10 @@ impl Metrics {
     }
 
     /// Adds counters by the values of `label`. Values come from code, never from a peer: each is kept for ever.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "names are small enums; a reference at each call is noise"
+    )]
     pub fn counters(&self, name: impl Name, label: &'static str) -> Counters {
         let family = Family::default();
         self.register(&name, family.clone());

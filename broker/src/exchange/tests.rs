@@ -66,8 +66,10 @@ async fn inbox(outbox: &Outbox) -> Vec<String> {
             words.push(match received {
                 Received::Publish(p) if p.retain => format!("{}={} retained", p.topic, text(&p.payload)),
                 Received::Publish(p) => format!("{}={}", p.topic, text(&p.payload)),
-                Received::Other(Packet::SubAck(ack, _)) => format!("suback {:?}", ack.return_codes),
-                Received::Other(packet) => format!("{packet:?}"),
+                Received::Other(packet) => match *packet {
+                    Packet::SubAck(ack, _) => format!("suback {:?}", ack.return_codes),
+                    packet => format!("{packet:?}"),
+                },
             });
         }
     }

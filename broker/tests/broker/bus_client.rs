@@ -133,7 +133,7 @@ async fn what_was_not_acknowledged_is_sent_again() {
     }
     timeout(PATIENCE, async {
         while publisher.outstanding() > 0 {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     })
     .await

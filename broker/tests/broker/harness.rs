@@ -17,19 +17,19 @@ use tokio::{
 };
 
 /// Longer than anything takes here, even on a machine that is busy with other tests.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-pub struct Broker {
-    pub handle: Handle,
-    pub shutdown: Shutdown,
+pub(crate) struct Broker {
+    pub(crate) handle: Handle,
+    pub(crate) shutdown: Shutdown,
 }
 
 impl Broker {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(Limits::default()).await
     }
 
-    pub async fn with(limits: Limits) -> Self {
+    pub(crate) async fn with(limits: Limits) -> Self {
         let config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             sys_interval: Span::from_secs(1),
@@ -38,35 +38,35 @@ impl Broker {
         Self::listen(config).await
     }
 
-    pub async fn listen(config: Config) -> Self {
+    pub(crate) async fn listen(config: Config) -> Self {
         let shutdown = Shutdown::new();
         let handle = broker::start(config, shutdown.clone()).await.unwrap();
         Self { handle, shutdown }
     }
 
-    pub fn addr(&self) -> SocketAddr {
+    pub(crate) fn addr(&self) -> SocketAddr {
         self.handle.addr()
     }
 
     /// Stops it and tells how long that took.
-    pub async fn stop(mut self) -> Duration {
+    pub(crate) async fn stop(mut self) -> Duration {
         let before = Instant::now();
         self.shutdown.trigger("test");
         timeout(PATIENCE, self.handle.ended()).await.unwrap().unwrap();
         before.elapsed()
     }
 
-    pub async fn client(&self, id: &str) -> Client {
+    pub(crate) async fn client(&self, id: &str) -> Client {
         Client::connect(self.options(id)).await
     }
 
-    pub fn options(&self, id: &str) -> MqttOptions {
+    pub(crate) fn options(&self, id: &str) -> MqttOptions {
         let mut options = MqttOptions::new(id, self.addr().ip().to_string(), self.addr().port());
         options.set_max_packet_size(6_000_000, 6_000_000).set_inflight(100);
         options
     }
 
-    pub fn options_with_will(&self, id: &str, topic: &str) -> MqttOptions {
+    pub(crate) fn options_with_will(&self, id: &str, topic: &str) -> MqttOptions {
         let mut options = self.options(id);
         options.set_last_will(LastWill::new(topic, "gone", QoS::AtLeastOnce, true));
         options
@@ -74,14 +74,14 @@ impl Broker {
 }
 
 /// A rumqttc client that does not come back when its connection ends.
-pub struct Client {
-    pub requests: AsyncClient,
+pub(crate) struct Client {
+    pub(crate) requests: AsyncClient,
     events: mpsc::UnboundedReceiver<Event>,
     task: JoinHandle<()>,
 }
 
 impl Client {
-    pub async fn connect(options: MqttOptions) -> Self {
+    pub(crate) async fn connect(options: MqttOptions) -> Self {
         let mut client = Self::begin(options);
         client
             .until(|event| matches!(event, Event::Incoming(Incoming::ConnAck(_))))
@@ -89,7 +89,7 @@ impl Client {
         client
     }
 
-    pub fn begin(options: MqttOptions) -> Self {
+    pub(crate) fn begin(options: MqttOptions) -> Self {
         let (requests, mut eventloop) = AsyncClient::new(options, 100);
         let (sender, events) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
@@ -102,25 +102,25 @@ impl Client {
         Self { requests, events, task }
     }
 
-    pub async fn subscribe(&mut self, filter: &str, qos: QoS) {
+    pub(crate) async fn subscribe(&mut self, filter: &str, qos: QoS) {
         self.requests.subscribe(filter, qos).await.unwrap();
         self.until(|event| matches!(event, Event::Incoming(Incoming::SubAck(_))))
             .await;
     }
 
-    pub async fn publish(&self, topic: &str, payload: impl Into<Vec<u8>>, qos: QoS, retain: bool) {
+    pub(crate) async fn publish(&self, topic: &str, payload: impl Into<Vec<u8>>, qos: QoS, retain: bool) {
         self.requests.publish(topic, qos, retain, payload).await.unwrap();
     }
 
     /// Publishes at QoS 1 and waits until the broker has it.
-    pub async fn publish_surely(&mut self, topic: &str, payload: impl Into<Vec<u8>>, retain: bool) {
+    pub(crate) async fn publish_surely(&mut self, topic: &str, payload: impl Into<Vec<u8>>, retain: bool) {
         self.publish(topic, payload, QoS::AtLeastOnce, retain).await;
         self.until(|event| matches!(event, Event::Incoming(Incoming::PubAck(_))))
             .await;
     }
 
     /// The next message: topic, payload, retained, QoS.
-    pub async fn message(&mut self) -> (String, String, bool, QoS) {
+    pub(crate) async fn message(&mut self) -> (String, String, bool, QoS) {
         let is_message = |event: &Event| matches!(event, Event::Incoming(Incoming::Publish(_)));
         let Event::Incoming(Incoming::Publish(p)) = self.until(is_message).await else {
             unreachable!()
@@ -129,7 +129,7 @@ impl Client {
         (p.topic, payload, p.retain, p.qos)
     }
 
-    pub async fn until(&mut self, wanted: impl Fn(&Event) -> bool) -> Event {
+    pub(crate) async fn until(&mut self, wanted: impl Fn(&Event) -> bool) -> Event {
         loop {
             let event = timeout(PATIENCE, self.events.recv())
                 .await
@@ -142,27 +142,27 @@ impl Client {
     }
 
     /// Says goodbye.
-    pub async fn disconnect(mut self) {
+    pub(crate) async fn disconnect(mut self) {
         self.requests.disconnect().await.unwrap();
         self.until(|event| matches!(event, Event::Outgoing(Outgoing::Disconnect)))
             .await;
     }
 
     /// Closes the socket without a word.
-    pub async fn drop_connection(self) {
+    pub(crate) async fn drop_connection(self) {
         self.task.abort();
         assert!(self.task.await.unwrap_err().is_cancelled());
     }
 
     /// Waits until the broker ends the connection.
-    pub async fn ended(mut self) {
+    pub(crate) async fn ended(mut self) {
         let all = async { while self.events.recv().await.is_some() {} };
         timeout(PATIENCE, all).await.expect("connection goes on");
     }
 }
 
 /// Sends `bytes` and returns what is answered until the broker closes the connection.
-pub async fn exchange_raw(addr: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+pub(crate) async fn exchange_raw(addr: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let mut answer = Vec::new();
@@ -175,10 +175,10 @@ pub async fn exchange_raw(addr: SocketAddr, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A CONNECT of protocol level `level` and name `id`.
-pub fn connect_packet(level: u8, id: &str, keep_alive_s: u8) -> Vec<u8> {
+pub(crate) fn connect_packet(level: u8, id: &str, keep_alive_s: u8) -> Vec<u8> {
     let mut body = vec![0, 4, b'M', b'Q', b'T', b'T', level, 2, 0, keep_alive_s];
     body.extend((level == 5).then_some(0));
-    body.extend([0, id.len() as u8]);
+    body.extend([0, id.len().to_le_bytes()[0]]);
     body.extend(id.as_bytes());
-    [vec![0x10, body.len() as u8], body].concat()
+    [vec![0x10, body.len().to_le_bytes()[0]], body].concat()
 }

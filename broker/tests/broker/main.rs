@@ -1,6 +1,14 @@
 //! The broker over real sockets: with rumqttc, with raw bytes, with mosquitto's own clients and with
 //! foreshadow's bus.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says why it stepped aside"
+)]
+
 mod bus_client;
 mod delivery;
 mod harness;

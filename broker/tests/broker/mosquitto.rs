@@ -87,7 +87,8 @@ async fn it_gets_retained_messages_and_the_sys_tree() {
         assert_eq!(text(&output).lines().count(), 351, "{version}: {output:?}");
         assert!(text(&output).lines().any(|line| line == "r/349 349"), "{version}");
 
-        let arguments = ["-V", version, "-t", "$SYS/#", "-v", "-C", "13", "-W", "20"];
+        // Twice the tree, so that it was told again since.
+        let arguments = ["-V", version, "-t", "$SYS/#", "-v", "-C", "26", "-W", "20"];
         let output = run(&broker, "mosquitto_sub", &arguments).await.unwrap();
         assert!(
             text(&output).contains("$SYS/broker/retained messages/count 3"),

@@ -14,4 +14,11 @@ pub mod dry_run;
 pub trait Lever: Send {
     /// Carries out one change, or tells what it would have done, and what it found. `ruling` is not refused.
     fn pull(&mut self, ruling: &Ruling) -> ChangeOutcome;
+
+    /// Makes everything that the command `id` changed what it was before, and tells what that is. A lever
+    /// that changes nothing has nothing to do.
+    fn release(&mut self, id: &str) -> Vec<ChangeOutcome> {
+        tracing::debug!(id, "nothing to take back");
+        Vec::new()
+    }
 }

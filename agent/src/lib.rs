@@ -16,6 +16,7 @@
 //! | [`publish`] | samples to the broker |
 //! | `spool` | frames that are not durable yet |
 //! | `receive` | watermarks and commands |
+//! | `lease` | how long applied commands hold |
 //! | [`guard`] | whether a command may be carried out |
 //! | [`act`] | carries it out, or tells what it would do |
 //! | [`status`] | what the agent tells of itself |
@@ -36,6 +37,7 @@ pub mod status;
 
 mod agent;
 mod inventory;
+mod lease;
 mod pattern;
 mod receive;
 mod sampler;

@@ -265,6 +265,12 @@ impl Publisher {
         pumped && flushed
     }
 
+    /// Ends at once and without a goodbye, as a crash would: the broker tells the last will.
+    pub fn abort(self) {
+        self.pump.abort();
+        self.receiver.abort();
+    }
+
     fn tell(&self, state: State, cost: Cost) {
         let mut outbox = self.shared.outbox();
         let text = status(state, self.clock.now_ms(), &outbox, cost);

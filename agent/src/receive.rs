@@ -8,13 +8,17 @@ use std::{
 use bus::{Event, Kind, Topics};
 use runtime::{Clock, LogLimit};
 use shadow::{Command, Outcome, OutcomeState, wire};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::sleep};
 
 use crate::{
     act::Lever,
     guard::{Ruling, Verdict},
+    lease::Leases,
     publish::{Settings, Shared},
 };
+
+/// How often is looked for leases that have run out, where any hold.
+const LEASE_CHECK: Duration = Duration::from_secs(1);
 
 static REFUSED: LogLimit = LogLimit::new(Duration::from_secs(10));
 
@@ -24,6 +28,7 @@ pub(crate) struct Receiver {
     topics: Topics,
     shared: Arc<Shared>,
     lever: Box<dyn Lever>,
+    leases: Leases,
     clock: Clock,
 }
 
@@ -34,16 +39,46 @@ impl Receiver {
             topics: settings.topics.clone(),
             shared,
             lever,
+            leases: Leases::default(),
             clock,
         }
     }
 
     /// Runs until the bus is closed.
     pub(crate) async fn run(mut self, mut events: mpsc::Receiver<Event>) {
-        while let Some(event) = events.recv().await {
-            self.take(event);
+        loop {
+            tokio::select! {
+                event = events.recv() => match event {
+                    Some(event) => self.take(event),
+                    None => return,
+                },
+                () = sleep(LEASE_CHECK), if !self.leases.is_empty() => {}
+            }
+            self.expire();
             self.shared.wake();
         }
+    }
+
+    /// Takes back what has run out, and says so.
+    fn expire(&mut self) {
+        while let Some(id) = self.leases.expired(self.clock.monotonic_ns()) {
+            let changes = self.lever.release(&id);
+            self.answer(Outcome {
+                command_id: id,
+                state: OutcomeState::Expired,
+                reason: "its time to live is over".to_owned(),
+                time_ms: self.clock.now_ms(),
+                changes,
+            });
+        }
+    }
+
+    fn answer(&self, outcome: Outcome) {
+        let (id, state) = (outcome.command_id.as_str(), outcome.state.as_str());
+        tracing::debug!(host = self.host, id, state, "command answered");
+        let mut outbox = self.shared.outbox();
+        outbox.counters.commands += 1;
+        outbox.outcome(wire::encode_outcome(&outcome).into());
     }
 
     fn take(&mut self, event: Event) {
@@ -75,9 +110,11 @@ impl Receiver {
             Kind::Command(_) => {
                 let command = wire::decode_command(payload).map_err(|fault| fault.to_string())?;
                 let outcome = self.command(&command);
-                let mut outbox = self.shared.outbox();
-                outbox.counters.commands += 1;
-                outbox.outcome(wire::encode_outcome(&outcome).into());
+                if outcome.state == OutcomeState::Applied {
+                    self.leases
+                        .grant(&command.id, command.ttl_ms, self.clock.monotonic_ns());
+                }
+                self.answer(outcome);
             }
             other => return Err(format!("an agent does not take {other:?}")),
         }
@@ -117,12 +154,6 @@ impl Receiver {
                 }
             }
         };
-        tracing::debug!(
-            host = self.host,
-            id = outcome.command_id,
-            state = outcome.state.as_str(),
-            "command answered"
-        );
         guard.answered(outcome.clone());
         outcome
     }

@@ -1,6 +1,8 @@
 //! Processor time of the host and of each core: `/proc/stat` (proc_stat(5)).
 //!
-//! The kernel accounts in ticks of 10 ms there, so that at 100 ms a core moves in steps of 10 points.
+//! The kernel accounts in ticks of 10 ms there, so that at 100 ms a core moves in steps of 10 points. Where
+//! cgroup v1 tells nanoseconds (see `nanos`), user and system time come from there, and the host's share is
+//! theirs plus the ticks of interrupts and of what other guests stole.
 
 use shadow::{Channel, Metric, Reading, metric::channel_metric};
 
@@ -11,6 +13,9 @@ use super::{
 };
 use crate::error::ProbeError;
 
+mod nanos;
+use nanos::Nanos;
+
 /// What is told of each core, in this order.
 const PARTS: [&str; 5] = ["user", "system", "iowait", "irq", "steal"];
 
@@ -20,7 +25,9 @@ const PARTS: [&str; 5] = ["user", "system", "iowait", "irq", "steal"];
 /// [`ProbeError`] when it is not there or names no core.
 pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
     let mut stat = KeptFile::open(place.path("proc/stat"))?;
-    let ids: Vec<u64> = lines(stat.read()?).filter_map(core_id).collect();
+    let table = stat.read()?;
+    let ids: Vec<u64> = lines(table).filter_map(core_id).collect();
+    let since_boot = lines(table).next().and_then(Times::parse);
     if ids.is_empty() {
         return Err(stat.format("names no core"));
     }
@@ -28,7 +35,9 @@ pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
     for core in &ids {
         metrics.extend(PARTS.map(|part| Metric::new(format!("cpu.{core}.{part}"), "1", super::HALF_POINT)));
     }
+    let busy_s = since_boot.map_or(0.0, |times| times.tasks_s());
     Ok(Box::new(Cpu {
+        nanos: Nanos::open(place, &ids, busy_s),
         stat,
         host: CoreClock::default(),
         cores: ids.into_iter().map(Core::new).collect(),
@@ -39,6 +48,7 @@ pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
 
 struct Cpu {
     stat: KeptFile,
+    nanos: Option<Nanos>,
     host: CoreClock,
     cores: Vec<Core>,
     metrics: Vec<Metric>,
@@ -47,33 +57,54 @@ struct Cpu {
 
 impl Probe for Cpu {
     fn location(&self) -> String {
-        format!("{}, {} cores", self.stat.path().display(), self.cores.len())
+        let nanos = self.nanos.as_ref().map_or("ticks", |_| "nanoseconds of cpuacct");
+        format!("{}, {} cores, {nanos}", self.stat.path().display(), self.cores.len())
     }
 
     fn metrics(&self) -> &[Metric] {
         &self.metrics
     }
 
-    fn read(&mut self, _now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
-        let mut table = lines(self.stat.read()?);
+    fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
         let (host, cores) = out.split_at_mut(1);
+        let shares = self.ticks(cores)?;
+        let ran = self.nanos.as_mut().map(|nanos| nanos.read(now_ns, cores, PARTS.len()));
+        host.fill(match ran {
+            Some(Ok(ran)) => {
+                let others = shares.map_or(0.0, |s| s.not_tasks());
+                ran.value().map_or(ran, |ran| Reading::new((ran + others).min(1.0)))
+            }
+            ticks_only => {
+                if ticks_only.is_some() {
+                    self.nanos = None;
+                }
+                shares.map_or(Reading::STALE, |s| Reading::new(s.busy()))
+            }
+        });
+        Ok(())
+    }
+
+    fn outdated(&mut self) -> bool {
+        self.outdated
+    }
+}
+
+impl Cpu {
+    /// Reads `/proc/stat` into the places of the cores; returns how the host as a whole spent the time.
+    fn ticks(&mut self, out: &mut [Reading]) -> Result<Option<Shares>, ProbeError> {
+        let mut table = lines(self.stat.read()?);
         let shares = table
             .next()
             .and_then(Times::parse)
             .and_then(|now| self.host.advance(now));
-        host.fill(shares.map_or(Reading::STALE, |s| Reading::new(s.busy())));
-        let mut places = self.cores.iter_mut().zip(cores.chunks_mut(PARTS.len()));
+        let mut places = self.cores.iter_mut().zip(out.chunks_mut(PARTS.len()));
         self.outdated |= !places.all(|(core, out)| table.next().is_some_and(|line| core.read(line, out)));
         drop(table);
         if self.outdated {
             Err(self.stat.format("cores came or went"))
         } else {
-            Ok(())
+            Ok(shares)
         }
-    }
-
-    fn outdated(&mut self) -> bool {
-        self.outdated
     }
 }
 
@@ -171,6 +202,12 @@ impl Times {
         }
         (read >= 4).then_some(Self(times))
     }
+
+    /// Seconds that tasks ran, at 100 ticks a second as every platform shows them.
+    fn tasks_s(self) -> f64 {
+        let [user, nice, system, ..] = self.0;
+        (user + nice + system) as f64 / 100.0
+    }
 }
 
 /// Shares of the time that passed, in the order of [`Times`].
@@ -181,6 +218,12 @@ impl Shares {
     fn busy(&self) -> f64 {
         let [_, _, _, idle, iowait, ..] = self.0;
         (1.0 - idle - iowait).clamp(0.0, 1.0)
+    }
+
+    /// What was busy, but with no task of this host: interrupts and other guests.
+    fn not_tasks(&self) -> f64 {
+        let [_, _, _, _, _, irq, softirq, steal] = self.0;
+        irq + softirq + steal
     }
 
     /// In the order of [`PARTS`].
@@ -228,6 +271,40 @@ mod tests {
             &read(probe.as_mut(), 1.001).unwrap(),
             &[("host.cpu", f64::NAN), ("cpu.0.user", f64::NAN)],
         );
+    }
+
+    #[test]
+    fn nanoseconds_are_preferred_where_they_are_the_hosts() {
+        const ALL: &str = "sys/fs/cgroup/cpuacct/cpuacct.usage_all";
+        let tree = Tree::new(&[
+            ("proc/stat", BEFORE),
+            (ALL, "cpu user system\n0 600000000 600000000\n1 600000000 0\n"),
+        ]);
+        let mut probe = open(&tree.place()).unwrap();
+        read(probe.as_mut(), 0.0).unwrap();
+        tree.set(
+            "proc/stat",
+            &BEFORE
+                .replace("700 50 10 20 20 5", "707 50 11 20 22 5")
+                .replace("cpu0 50 0 50 350", "cpu0 50 0 50 360"),
+        );
+        tree.set(ALL, "cpu user system\n0 625000000 612500000\n1 600000000 0\n2 7 7\n");
+        check(
+            &read(probe.as_mut(), 0.1).unwrap(),
+            &[
+                ("cpu.0.user", 0.25),
+                ("cpu.0.system", 0.125),
+                ("cpu.1.user", 0.0),
+                // One tick of interrupts and two that were stolen, of ten.
+                ("host.cpu", 0.375 / 2.0 + 0.3),
+            ],
+        );
+        tree.set(ALL, "cpu user system\n");
+        assert!(read(probe.as_mut(), 0.2).unwrap().contains_key("host.cpu"));
+
+        // A container's own account: far less than the host's.
+        tree.set("proc/stat", &BEFORE.replace("cpu  100", "cpu  100000"));
+        assert!(open(&tree.place()).unwrap().location().ends_with("ticks"));
     }
 
     #[test]

@@ -1,0 +1,237 @@
+//! The publishing half against a real broker: Debian's `mosquitto`, where it is installed.
+//!
+//! The brain's side of the bus is played by the tests. Nothing waits for a time of day: every wait is for a
+//! message, with a deadline.
+
+mod harness;
+
+use std::time::Duration;
+
+use agent::{
+    act::dry_run::DryRun,
+    publish::{Publisher, Settings},
+    status::Cost,
+};
+use harness::{Brain, Mosquitto, broker};
+use runtime::Clock;
+use shadow::{
+    Birth, Catalogue, Change, Channel, Command, EpochMark, Explanation, Outcome, OutcomeState, Reading, Resource,
+    Vantage, Watermark, Workload, codec, wire,
+};
+
+const HOST: &str = "web-1";
+const DEADLINE: Duration = Duration::from_secs(5);
+
+fn start(broker: &Mosquitto, clock: &Clock) -> Publisher {
+    let settings = Settings::new(harness::topics(), HOST, "127.0.0.1", broker.port());
+    Publisher::start(settings, Box::new(DryRun::detached()), clock.clone()).unwrap()
+}
+
+fn birth() -> Birth {
+    Birth {
+        agent_version: "1".to_owned(),
+        catalogue: Catalogue::of_channels(&[Channel::Cpu, Channel::Memory]),
+        workloads: vec![Workload {
+            name: "app".to_owned(),
+            criticality: 50,
+            class: "default".to_owned(),
+        }],
+        ..Birth::default()
+    }
+}
+
+/// One frame of one sample.
+fn tell(publisher: &mut Publisher, time_ms: i64, cpu: f64) -> u64 {
+    publisher
+        .push(time_ms, &[Reading::new(cpu), Reading::new(0.5)])
+        .unwrap();
+    publisher.cut()
+}
+
+fn mark(epoch: u64, durable_below: u64, missing: &[std::ops::Range<u64>], birth_wanted: bool) -> Vec<u8> {
+    wire::encode_watermark(&Watermark {
+        epochs: vec![EpochMark {
+            epoch,
+            durable_below,
+            missing: missing.to_vec(),
+            birth_wanted,
+        }],
+    })
+}
+
+fn command(sequence: u64, workload: &str, dry_run: bool) -> Command {
+    Command {
+        id: format!("9.{HOST}.{sequence}"),
+        host: HOST.to_owned(),
+        issuer_epoch: 9,
+        sequence,
+        issued_ms: 1_000_000,
+        ttl_ms: 60_000,
+        dry_run,
+        changes: vec![Change {
+            workload: workload.to_owned(),
+            resource: Resource::Cpu,
+            before: None,
+            target: 1.5,
+            explanation: Explanation::default(),
+        }],
+    }
+}
+
+async fn ask(brain: &mut Brain, command: Command) -> Outcome {
+    brain.say("command", wire::encode_command(&command)).await;
+    let outcome = wire::decode_outcome(&brain.expect("outcome").await).unwrap();
+    assert_eq!(outcome.command_id, command.id);
+    outcome
+}
+
+#[tokio::test]
+async fn samples_arrive_as_frames_that_the_birth_reads() {
+    let Some(broker) = broker() else { return };
+    let clock = Clock::manual(1_000_000);
+    let mut brain = Brain::connect(&broker).await;
+    let mut publisher = start(&broker, &clock);
+    let epoch = publisher.begin(birth());
+    publisher.report(Cost::default());
+    for i in 0..20 {
+        let row = [Reading::new(f64::from(i) / 100.0), Reading::STALE];
+        publisher.push(1_000_000 + i64::from(i) * 100, &row).unwrap();
+    }
+    assert!(publisher.push(1_000_000, &[]).is_err(), "time must rise");
+
+    let told = wire::decode_birth(&brain.expect("birth").await).unwrap();
+    assert_eq!((told.epoch, told.catalogue.len()), (epoch, 2));
+    let status = brain.expect("status").await;
+    assert!(status.starts_with(br#"{"state":"online""#), "{status:?}");
+    for sequence in 0..2 {
+        let frame = wire::decode_frame(brain.expect("delta").await).unwrap();
+        assert_eq!((frame.epoch, frame.sequence, frame.samples), (epoch, sequence, 10));
+        let block = codec::decode(&told.catalogue, frame.codec, frame.samples, frame.start_ms, &frame.body).unwrap();
+        let last = block.sample(9).unwrap();
+        assert_eq!(last.time_ms, 1_000_900 + sequence as i64 * 1_000);
+        assert_eq!(last.readings[1], Reading::STALE);
+    }
+    let counters = publisher.counters();
+    assert_eq!((counters.samples, counters.refused, counters.frames), (20, 1, 2));
+    assert!(publisher.stop(DEADLINE).await);
+    let status = brain.expect("status").await;
+    assert!(
+        status.starts_with(br#"{"state":"offline","reason":"stopped""#),
+        "{status:?}"
+    );
+}
+
+#[tokio::test]
+async fn frames_are_kept_until_the_watermark_covers_them() {
+    let Some(broker) = broker() else { return };
+    let clock = Clock::manual(1_000_000);
+    let mut brain = Brain::connect(&broker).await;
+    let mut publisher = start(&broker, &clock);
+    let epoch = publisher.begin(birth());
+    for i in 0..5 {
+        tell(&mut publisher, 1_000_000 + i, 0.5);
+        brain.expect("delta").await;
+    }
+    assert_eq!(publisher.spooled(), 5);
+
+    // Long after they were sent, the brain lacks two of them and the birth.
+    clock.set(1_010_000);
+    brain.expect("birth").await;
+    brain.say("watermark", mark(epoch, 5, &[1..2, 3..4], true)).await;
+    assert_eq!(wire::decode_birth(&brain.expect("birth").await).unwrap().epoch, epoch);
+    for sequence in [1, 3] {
+        assert_eq!(
+            wire::decode_frame(brain.expect("delta").await).unwrap().sequence,
+            sequence
+        );
+    }
+    assert_eq!(publisher.spooled(), 2);
+    brain.say("watermark", mark(epoch, 5, &[], true)).await;
+    brain.expect("birth").await;
+    assert_eq!(publisher.spooled(), 0);
+    assert_eq!(publisher.counters().resent, 2);
+}
+
+#[tokio::test]
+async fn nothing_is_lost_when_the_broker_dies() {
+    let Some(mut broker) = broker() else { return };
+    let clock = Clock::manual(1_000_000);
+    let mut brain = Brain::connect(&broker).await;
+    let mut publisher = start(&broker, &clock);
+    let first = publisher.begin(birth());
+    tell(&mut publisher, 1_000_000, 0.1);
+    brain.expect("delta").await;
+
+    broker.kill();
+    brain.lost().await;
+    tell(&mut publisher, 1_000_100, 0.2);
+    clock.set(1_001_000);
+    let second = publisher.begin(birth());
+    tell(&mut publisher, 1_001_000, 0.3);
+    broker.restart();
+    brain.connected().await;
+
+    let mut told = std::collections::BTreeSet::new();
+    while told.len() < 3 {
+        let frame = wire::decode_frame(brain.expect("delta").await).unwrap();
+        told.insert((frame.epoch, frame.sequence));
+    }
+    assert_eq!(told, [(first, 0), (first, 1), (second, 0)].into());
+    let kept = Brain::connect(&broker).await.expect("birth").await;
+    assert_eq!(
+        wire::decode_birth(&kept).unwrap().epoch,
+        second,
+        "the broker keeps the newest birth"
+    );
+}
+
+#[tokio::test]
+async fn a_publisher_that_dies_is_told_offline_by_its_will() {
+    let Some(broker) = broker() else { return };
+    let mut brain = Brain::connect(&broker).await;
+    let publisher = start(&broker, &Clock::manual(1_000_000));
+    publisher.report(Cost::default());
+    brain.expect("status").await;
+    // What a crash looks like to the broker: the tasks end without a goodbye.
+    publisher.abort();
+    let will = brain.expect("status").await;
+    assert_eq!(will.as_ref(), br#"{"state":"offline","reason":"connection lost"}"#);
+}
+
+#[tokio::test]
+async fn every_command_is_answered() {
+    let Some(broker) = broker() else { return };
+    let mut brain = Brain::connect(&broker).await;
+    let mut publisher = start(&broker, &Clock::manual(1_000_000));
+    publisher.begin(birth());
+    brain.expect("birth").await;
+
+    let outcome = ask(&mut brain, command(1, "app", true)).await;
+    assert_eq!(outcome.state, OutcomeState::DryRun);
+    assert_eq!(outcome.changes[0].lever, "cpu.max = 150000 100000");
+    assert_eq!(
+        ask(&mut brain, command(1, "app", true)).await,
+        outcome,
+        "the same again"
+    );
+
+    let outcome = ask(&mut brain, command(2, "ghost", true)).await;
+    assert_eq!(outcome.state, OutcomeState::Refused);
+    assert!(outcome.changes[0].note.contains("ghost"), "{outcome:?}");
+    let outcome = ask(&mut brain, command(3, "app", false)).await;
+    assert_eq!(outcome.state, OutcomeState::Refused);
+    assert_eq!(outcome.reason, "acting is not switched on for this host");
+
+    // What is not a command is refused without an answer, and harms nothing.
+    brain.say("command", b"\xff\xff garbage".to_vec()).await;
+    brain.say("watermark", b"\xff\xff garbage".to_vec()).await;
+    assert_eq!(
+        ask(&mut brain, command(5, "app", true)).await.state,
+        OutcomeState::DryRun
+    );
+    assert_eq!(publisher.counters().commands, 5);
+    assert_eq!(
+        harness::topics().command(HOST, Vantage::Inband),
+        "foreshadow/test/web-1/bin/inband/command"
+    );
+}

@@ -303,7 +303,7 @@ impl Validate for Probes {
         let named = |names: &[String]| names.iter().all(|name| !name.is_empty() && !name.contains('/'));
         let message = "names must not be empty or hold a '/'";
         faults.within("network", |f| {
-            f.require(named(&self.network.interfaces), "interfaces", message)
+            f.require(named(&self.network.interfaces), "interfaces", message);
         });
         faults.within("disk", |f| f.require(named(&self.disk.devices), "devices", message));
         faults.within("workload", |f| {

@@ -63,7 +63,7 @@ impl Receiver {
     fn expire(&mut self) {
         while let Some(id) = self.leases.expired(self.clock.monotonic_ns()) {
             let changes = self.lever.release(&id);
-            self.answer(Outcome {
+            self.answer(&Outcome {
                 command_id: id,
                 state: OutcomeState::Expired,
                 reason: "its time to live is over".to_owned(),
@@ -73,12 +73,12 @@ impl Receiver {
         }
     }
 
-    fn answer(&self, outcome: Outcome) {
+    fn answer(&self, outcome: &Outcome) {
         let (id, state) = (outcome.command_id.as_str(), outcome.state.as_str());
         tracing::debug!(host = self.host, id, state, "command answered");
         let mut outbox = self.shared.outbox();
         outbox.counters.commands += 1;
-        outbox.outcome(wire::encode_outcome(&outcome).into());
+        outbox.outcome(wire::encode_outcome(outcome).into());
     }
 
     fn take(&mut self, event: Event) {
@@ -114,7 +114,7 @@ impl Receiver {
                     self.leases
                         .grant(&command.id, command.ttl_ms, self.clock.monotonic_ns());
                 }
-                self.answer(outcome);
+                self.answer(&outcome);
             }
             other => return Err(format!("an agent does not take {other:?}")),
         }

@@ -200,8 +200,8 @@ mod tests {
         let tree = Tree::new(&[("proc/meminfo", "MemTotal: 1000 kB\nMemAvailable: 400 kB\n")]);
         let dir = TempDir::new().unwrap();
         let recording = Recording {
-            length: Duration::from_secs(3_600),
-            every: Duration::from_secs(1_800),
+            length: Duration::from_hours(1),
+            every: Duration::from_mins(30),
             output: dir.path().join("trace.csv.gz"),
         };
         let shutdown = Shutdown::new();

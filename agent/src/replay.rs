@@ -44,7 +44,7 @@ pub fn start(host: Host, topics: Topics, broker: (&str, u16), clock: Clock) -> R
     let (broker_host, broker_port) = broker;
     let settings = Settings::new(topics, host.name.clone(), broker_host, broker_port);
     let mut publisher = Publisher::start(settings, Box::new(DryRun::detached()), clock)?;
-    publisher.begin(birth(&host));
+    publisher.begin(birth(host));
     publisher.report(crate::status::Cost::default());
     Ok(Replay {
         publisher,
@@ -97,7 +97,7 @@ impl Replay {
     }
 }
 
-fn birth(host: &Host) -> Birth {
+fn birth(host: Host) -> Birth {
     Birth {
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         catalogue: Catalogue::of_channels(&host.channels),
@@ -107,7 +107,7 @@ fn birth(host: &Host) -> Birth {
             reason: "samples of a trace".to_owned(),
         }],
         capacity: host.capacity,
-        workloads: host.workloads.clone(),
+        workloads: host.workloads,
         ..Birth::default()
     }
 }

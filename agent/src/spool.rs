@@ -191,11 +191,11 @@ mod tests {
             .collect()
     }
 
-    fn mark(epoch: u64, durable_below: u64, missing: &[std::ops::Range<u64>]) -> EpochMark {
+    fn mark(epoch: u64, durable_below: u64, missing: &[(u64, u64)]) -> EpochMark {
         EpochMark {
             epoch,
             durable_below,
-            missing: missing.to_vec(),
+            missing: missing.iter().map(|&(first, end)| first..end).collect(),
             birth_wanted: false,
         }
     }
@@ -217,9 +217,9 @@ mod tests {
     fn missing_frames_are_sent_again_unless_they_are_under_way() {
         let mut spool = spool((0..6).map(|sequence| (1, sequence)));
         due(&mut spool, 0);
-        spool.mark(&mark(1, 5, &[1..2, 3..5]), SECOND);
+        spool.mark(&mark(1, 5, &[(1, 2), (3, 5)]), SECOND);
         assert_eq!(due(&mut spool, SECOND), [], "sent a second ago");
-        spool.mark(&mark(1, 5, &[1..2, 3..5]), 4 * SECOND);
+        spool.mark(&mark(1, 5, &[(1, 2), (3, 5)]), 4 * SECOND);
         assert_eq!(due(&mut spool, 4 * SECOND), [(1, 1, true), (1, 3, true), (1, 4, true)]);
         assert_eq!(spool.len(), 4, "what is missing and what is not told of is kept");
     }
@@ -277,7 +277,7 @@ mod tests {
                     }
                     2 => drop(spool.next(now_ns)),
                     3 => spool.send_again(),
-                    4 => spool.mark(&mark(1, at.min(sequence), &[at / 2..at / 2 + 1]), now_ns),
+                    4 => spool.mark(&mark(1, at.min(sequence), &[(at / 2, at / 2 + 1)]), now_ns),
                     _ => spool.put_back(id(1, at), at % 2 == 0),
                 }
                 let bytes: usize = spool.entries.values().map(|entry| cost(&entry.payload)).sum();

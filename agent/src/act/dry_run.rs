@@ -144,11 +144,11 @@ fn quota_v1(cpuacct: &Path) -> Option<f64> {
     let beside = |dir: &Path| -> Option<PathBuf> { Some(dir.parent()?.parent()?.join("cpu").join(dir.file_name()?)) };
     let dirs = [Some(cpuacct.to_owned()), beside(cpuacct)];
     let read = |dir: &PathBuf, file: &str| text(&dir.join(file));
-    let limits = dirs
+    let mut limits = dirs
         .iter()
         .flatten()
         .map(|dir| (read(dir, "cpu.cfs_quota_us"), read(dir, "cpu.cfs_period_us")));
-    limits.filter_map(|(quota, period)| ratio(&quota, &period)).next()
+    limits.find_map(|(quota, period)| ratio(&quota, &period))
 }
 
 /// -1 and `max` are no limit.

@@ -1,4 +1,4 @@
-//! Processor time of the host and of each core: `/proc/stat` (proc_stat(5)).
+//! Processor time of the host and of each core: `/proc/stat` (`proc_stat(5)`).
 //!
 //! The kernel accounts in ticks of 10 ms there, so that at 100 ms a core moves in steps of 10 points. Where
 //! cgroup v1 tells nanoseconds (see `nanos`), user and system time come from there, and the host's share is
@@ -35,7 +35,7 @@ pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
     for core in &ids {
         metrics.extend(PARTS.map(|part| Metric::new(format!("cpu.{core}.{part}"), "1", super::HALF_POINT)));
     }
-    let busy_s = since_boot.map_or(0.0, |times| times.tasks_s());
+    let busy_s = since_boot.map_or(0.0, Times::tasks_s);
     Ok(Box::new(Cpu {
         nanos: Nanos::open(place, &ids, busy_s),
         stat,
@@ -175,7 +175,7 @@ impl CoreClock {
         let last = self.last.replace(now)?;
         let mut ticks = [0_u64; Times::COUNT];
         for ((ticks, now), last) in ticks.iter_mut().zip(now.0).zip(last.0) {
-            // The kernel's idle and iowait may step back a little: see proc_stat(5).
+            // The kernel's idle and iowait may step back a little: see `proc_stat(5)`.
             *ticks = now.saturating_sub(last);
         }
         let total: u64 = ticks.iter().sum();

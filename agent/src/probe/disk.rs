@@ -55,7 +55,7 @@ pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
     Ok(Box::new(Disks {
         place: place.clone(),
         table,
-        disks: names.into_iter().map(Disk::new).collect(),
+        each: names.into_iter().map(Disk::new).collect(),
         metrics,
     }))
 }
@@ -106,13 +106,13 @@ fn is_path(name: &str) -> bool {
 struct Disks {
     place: Place,
     table: KeptFile,
-    disks: Vec<Disk>,
+    each: Vec<Disk>,
     metrics: Vec<Metric>,
 }
 
 impl Probe for Disks {
     fn location(&self) -> String {
-        let names: Vec<&str> = self.disks.iter().map(|d| d.name.as_str()).collect();
+        let names: Vec<&str> = self.each.iter().map(|d| d.name.as_str()).collect();
         format!("{}: {}", self.table.path().display(), names.join(", "))
     }
 
@@ -124,7 +124,7 @@ impl Probe for Disks {
         let (sums, parts) = out.split_at_mut(2);
         parts.fill(Reading::ABSENT);
         for (name, counters) in lines(self.table.read()?).filter_map(Counters::parse) {
-            let mut places = self.disks.iter_mut().zip(parts.chunks_mut(PARTS.len()));
+            let mut places = self.each.iter_mut().zip(parts.chunks_mut(PARTS.len()));
             if let Some((disk, out)) = places.find(|(d, _)| d.name.as_bytes() == name) {
                 out.copy_from_slice(&disk.update(&counters, now_ns));
             }
@@ -137,7 +137,7 @@ impl Probe for Disks {
 
     fn outdated(&mut self) -> bool {
         let now = self.table.read().map(|text| chosen(&self.place, text));
-        now.map_or(true, |names| !names.iter().eq(self.disks.iter().map(|d| &d.name)))
+        now.map_or(true, |names| !names.iter().eq(self.each.iter().map(|d| &d.name)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Load and running tasks: `/proc/loadavg` (proc_loadavg(5)).
+//! Load and running tasks: `/proc/loadavg` (`proc_loadavg(5)`).
 
 use shadow::{Bound, Metric, Reading};
 

@@ -1,4 +1,4 @@
-//! Memory: `/proc/meminfo` (proc_meminfo(5)), whose `kB` are 1,024 bytes.
+//! Memory: `/proc/meminfo` (`proc_meminfo(5)`), whose `kB` are 1,024 bytes.
 
 use shadow::{Bound, Channel, Metric, Reading, metric::channel_metric};
 
@@ -12,12 +12,15 @@ use crate::error::ProbeError;
 /// Opens `/proc/meminfo`.
 ///
 /// # Errors
-/// [`ProbeError`] when it is not there or does not tell `MemTotal` and `MemAvailable` (Linux 3.14).
+/// [`ProbeError::Absent`] when it is not there or does not tell `MemTotal` and `MemAvailable`.
 pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
     let mut file = KeptFile::open(place.path("proc/meminfo"))?;
     let table = Table::parse(file.read()?);
     let (Some(total), Some(_)) = (table.total, table.available) else {
-        return Err(file.format("tells no MemTotal or no MemAvailable"));
+        let path = file.path().display();
+        return Err(ProbeError::Absent(format!(
+            "{path} tells no MemTotal or no MemAvailable (Linux 3.14)"
+        )));
     };
     // A thousandth of the memory: off by at most 0.05 % of it.
     let bound = Bound::Absolute {

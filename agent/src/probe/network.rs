@@ -1,4 +1,4 @@
-//! Traffic of network interfaces: `/proc/net/dev` (proc_pid_net(5)).
+//! Traffic of network interfaces: `/proc/net/dev` (`proc_pid_net(5)`).
 //!
 //! Sampled are the interfaces that the configuration names, else those with a device behind them, else
 //! all but loopback. Virtual interfaces carry the same bytes again, and would be counted twice.

@@ -7,8 +7,7 @@ pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// What stands between spaces and tabs.
 pub(super) fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|b| b.is_ascii_whitespace())
-        .filter(|field| !field.is_empty())
+    line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty())
 }
 
 /// An unsigned decimal number, digits only; `None` for anything else or more than 64 bits.

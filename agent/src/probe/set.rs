@@ -319,7 +319,7 @@ mod tests {
         assert_eq!(found, [Some(25.0), None, None, Some(25.0), None, Some(25.0)]);
     }
 
-    /// Trees of real servers; see the developers' notes for where they come from.
+    /// Trees of real servers, such as the unpacked test archives of prometheus/procfs and node_exporter.
     #[test]
     fn trees_of_real_servers_are_read() {
         let Ok(trees) = std::env::var("FORESHADOW_SYSFS_TREES") else {
@@ -327,7 +327,8 @@ mod tests {
             return;
         };
         let mut read = 0;
-        for root in std::fs::read_dir(trees).unwrap().map(|entry| entry.unwrap().path()) {
+        let roots = std::fs::read_dir(trees).unwrap().map(|entry| entry.unwrap().path());
+        for root in roots.filter(|root| root.is_dir()) {
             let config = crate::config::Probes::default();
             let place = Place { root, config };
             let mut set = ProbeSet::open(place.clone());

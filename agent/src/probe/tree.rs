@@ -20,7 +20,9 @@ impl Tree {
             dir: TempDir::new().unwrap(),
             config: Probes::default(),
         };
-        files.iter().for_each(|(path, text)| tree.set(path, text));
+        for (path, text) in files {
+            tree.set(path, text);
+        }
         tree
     }
 
@@ -40,9 +42,9 @@ impl Tree {
     pub(crate) fn remove(&self, path: &str) {
         let path = self.dir.path().join(path);
         if path.is_dir() {
-            fs::remove_dir_all(path).unwrap()
+            fs::remove_dir_all(path).unwrap();
         } else {
-            fs::remove_file(path).unwrap()
+            fs::remove_file(path).unwrap();
         }
     }
 
@@ -57,7 +59,8 @@ impl Tree {
 /// Everything that `probe` reads at `seconds`, by name.
 pub(crate) fn read(probe: &mut dyn Probe, seconds: f64) -> Result<BTreeMap<String, Reading>, ProbeError> {
     let mut out = vec![Reading::new(-1.0); probe.metrics().len()];
-    probe.read((seconds * 1e9) as u64, &mut out)?;
+    let now = std::time::Duration::from_secs_f64(seconds);
+    probe.read(u64::try_from(now.as_nanos()).unwrap(), &mut out)?;
     let names = probe.metrics().iter().map(|metric| metric.name.clone());
     Ok(names.zip(out).collect())
 }

@@ -273,7 +273,9 @@ mod tests {
         frame(&mut outbox, 7, 0);
         let letters: Vec<Letter> = std::iter::from_fn(|| outbox.next(0)).collect();
         outbox.outcome(bytes("2"));
-        letters.into_iter().for_each(|letter| outbox.put_back(letter));
+        for letter in letters {
+            outbox.put_back(letter);
+        }
         assert_eq!(outbox.counters.sent, 0);
         assert_eq!(said(&mut outbox), ["B7*", "S", "O1", "O2", "F7.0"]);
         assert_eq!(outbox.counters.sent, 1);
@@ -282,7 +284,9 @@ mod tests {
     #[test]
     fn outcomes_that_wait_are_bounded() {
         let mut outbox = Outbox::new(1 << 20);
-        (0..MAX_OUTCOMES + 2).for_each(|n| outbox.outcome(bytes(&n.to_string())));
+        for n in 0..MAX_OUTCOMES + 2 {
+            outbox.outcome(bytes(&n.to_string()));
+        }
         outbox.connected();
         let said = said(&mut outbox);
         assert_eq!((said.len(), said[0].as_str()), (MAX_OUTCOMES, "O2"));

@@ -319,7 +319,7 @@ mod tests {
         assert_eq!(found, [Some(25.0), None, None, Some(25.0), None, Some(25.0)]);
     }
 
-    /// Trees of real servers, such as the unpacked test archives of prometheus/procfs and node_exporter.
+    /// Trees of real servers, such as the unpacked test archives of `prometheus/procfs` and `node_exporter`.
     #[test]
     fn trees_of_real_servers_are_read() {
         let Ok(trees) = std::env::var("FORESHADOW_SYSFS_TREES") else {

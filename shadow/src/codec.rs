@@ -19,6 +19,8 @@ mod grid;
 mod pack;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
 
 use thiserror::Error;
 

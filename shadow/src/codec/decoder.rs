@@ -108,9 +108,8 @@ impl<'a> Columns<'a> {
         for (row, time_ms) in times_ms.iter_mut().enumerate() {
             // Each summand has at most 53 bits.
             let told_ms = start_ms.checked_add(even_time(row, samples, span_ms) + *time_ms);
-            *time_ms = told_ms
-                .filter(|told_ms| last_ms.is_none_or(|last_ms| last_ms < *told_ms))
-                .ok_or(CodecError::Times { row })?;
+            let follows = |told_ms: &UnixMs| last_ms.map_or(*told_ms == start_ms, |last_ms| *told_ms > last_ms);
+            *time_ms = told_ms.filter(follows).ok_or(CodecError::Times { row })?;
             last_ms = Some(*time_ms);
         }
         Ok(())

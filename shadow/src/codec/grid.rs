@@ -7,13 +7,13 @@ pub(super) const MAX_INDEX: i64 = 1 << 53;
 
 /// The values that one metric can have on the wire.
 ///
-/// `Bound::Absolute`: index times step. `Bound::Relative`, with magnitude a share `u` of the floor, `n`
-/// cells an octave and `k` cells below the floor:
+/// [`Bound::Absolute`]: index times step. [`Bound::Relative`], the sign apart, with `k` cells below the floor
+/// and `n` an octave above it:
 /// - below the floor, cells of `2 * ratio * floor` each;
-/// - above it index `k + n * (e + y)`, where `u = 2^e * (1 + x)` and `y = x * (4 - x) / 3`.
+/// - above it index `k + n * (e + y)`, where the value is `2^e * (1 + x)` floors and `y = x * (4 - x) / 3`.
 ///
-/// `e + y` stands for log2(u): its slope lies within 4 % of the logarithm's on average and 8 % at worst, which
-/// costs 38 cells an octave instead of 35 at 1 %. In return it takes only operations that IEEE 754 defines
+/// `e + y` stands for the binary logarithm: its slope lies between 8 % below and 4 % above the logarithm's,
+/// which costs 38 cells an octave instead of 35 at 1 %. In return it takes only operations that IEEE 754 defines
 /// to the last bit, so that every reader on every machine gets the same value.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Grid {
@@ -30,8 +30,8 @@ enum Scale {
 #[derive(Debug, Clone, Copy)]
 struct Logarithmic {
     floor: f64,
-    /// Width of a cell below the floor, as a share of the floor.
-    low_width: f64,
+    /// Width of a cell below the floor.
+    low_step: f64,
     /// `k`: the index of the floor.
     low_cells: f64,
     /// `n`.
@@ -45,7 +45,7 @@ impl Grid {
             Bound::Absolute { step } => Scale::Linear { step },
             Bound::Relative { ratio, floor } => Scale::Logarithmic(Logarithmic {
                 floor,
-                low_width: 2.0 * ratio,
+                low_step: 2.0 * ratio * floor,
                 low_cells: (0.5 / ratio).ceil(),
                 octave_cells: (0.375 * (1.0 + ratio) / ratio).ceil(),
             }),
@@ -106,11 +106,10 @@ const EXPONENT_BIAS: i64 = 1_023;
 impl Logarithmic {
     /// The index of a magnitude, not rounded.
     fn position(&self, magnitude: f64) -> f64 {
-        let u = magnitude / self.floor;
-        if u < 1.0 {
-            return u / self.low_width;
+        if magnitude < self.floor {
+            return magnitude / self.low_step;
         }
-        let bits = u.to_bits();
+        let bits = (magnitude / self.floor).to_bits();
         let e = (bits >> MANTISSA_BITS) as i64 - EXPONENT_BIAS;
         let mantissa = bits & ((1 << MANTISSA_BITS) - 1);
         let x = f64::from_bits(mantissa | (EXPONENT_BIAS as u64) << MANTISSA_BITS) - 1.0;
@@ -120,7 +119,7 @@ impl Logarithmic {
     /// The magnitude at an index of 0 or more.
     fn value(&self, index: f64) -> f64 {
         if index < self.low_cells {
-            return index * self.low_width * self.floor;
+            return index * self.low_step;
         }
         let octaves = (index - self.low_cells) / self.octave_cells;
         let e = whole(octaves);

@@ -227,6 +227,7 @@ fn bodies_that_nobody_wrote_are_refused() {
     check(1, &[0, 0, 2, 0, 0x90], CodecError::Invalid("marker"));
     check(1, &[0, 0, 1, 0, 0x10], CodecError::Invalid("time"));
     check(2, &[0, 0, 0, 0], CodecError::Times { row: 1 });
+    check(1, &[0, 0, 1, 0, 2], CodecError::Times { row: 0 });
     check(1, &[0, 0, 2, 0, 0x11], CodecError::Invalid("end"));
     check(
         1,

@@ -111,8 +111,8 @@ impl Check {
         }
     }
 
-    /// Text for people: at most [`MAX_TEXT_BYTES`]. Control characters become U+FFFD, for it will be
-    /// printed on terminals.
+    /// Text for people: at most [`MAX_TEXT_BYTES`]. Control characters become spaces, for it will be printed
+    /// on terminals.
     pub(super) fn text(self, field: Arguments<'_>, text: String) -> Result<String, WireError> {
         if text.len() > MAX_TEXT_BYTES {
             return Err(self.bad(
@@ -121,7 +121,7 @@ impl Check {
             ));
         }
         if text.chars().any(char::is_control) {
-            return Ok(text.replace(char::is_control, "\u{fffd}"));
+            return Ok(text.replace(char::is_control, " "));
         }
         Ok(text)
     }

@@ -1,0 +1,34 @@
+//! Frames and their bodies.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use shadow::{
+    Catalogue, codec,
+    wire::{decode_birth, decode_frame},
+};
+
+static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
+    let birth = include_bytes!("../../shadow/testdata/codec-1/birth.bin");
+    decode_birth(birth).expect("it is checked in").catalogue
+});
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(frame) = decode_frame(bytes) else { return };
+    let Ok(block) = frame.decode(&CATALOGUE) else { return };
+    assert_eq!(block.len(), frame.samples as usize);
+    assert_eq!(block.times_ms[0], frame.start_ms);
+    let body = codec::encode(&CATALOGUE, &block).expect("what was decoded can be encoded");
+    let again = codec::decode(&CATALOGUE, codec::MASK_VARINT_LZ4, frame.samples, frame.start_ms, &body);
+    let again = again.expect("what was encoded can be decoded");
+    assert_eq!(block.times_ms, again.times_ms);
+    for (metric, (sent, told)) in CATALOGUE.metrics().iter().zip(block.columns.iter().zip(&again.columns)) {
+        for (sent, told) in sent.iter().zip(told) {
+            assert_eq!(sent.missing(), told.missing());
+            if let (Some(sent), Some(told)) = (sent.value(), told.value()) {
+                assert!((sent - told).abs() <= metric.bound.max_error(sent), "{sent} became {told}");
+            }
+        }
+    }
+});

@@ -44,6 +44,7 @@ mod bounds;
 mod budget;
 mod claim;
 mod contention;
+mod draft;
 mod dynamic;
 mod explain;
 mod need;

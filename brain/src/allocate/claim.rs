@@ -10,6 +10,8 @@ use super::{
     HOST_WORKLOAD, HostInput, Inputs, WorkloadInput,
     ask::{Ask, Ground, ask},
     bounds::{Stand, Step, step},
+    contention::NOTHING,
+    draft::Draft,
     need::{self, Question, needs},
     pool::Pool,
     state::{Key, Reservation},
@@ -35,12 +37,28 @@ pub(super) struct Claim<'a> {
     pub(super) rests: Option<String>,
     /// What feedback has put on top, in words.
     pub(super) learnt: Option<String>,
+    /// The change that is decided on in this round.
+    pub(super) draft: Option<Draft>,
+    /// Whether a change of it has been counted against the budget.
+    pub(super) is_counted: bool,
 }
 
 impl Claim<'_> {
     /// Its guaranteed floor, as an amount.
     pub(super) fn floor(&self) -> f64 {
         self.class.floor.of(self.key.resource) * self.capacity
+    }
+
+    /// What it holds as things stand in this round.
+    pub(super) fn held(&self) -> f64 {
+        let before = self.before.map_or(0.0, |held| held.amount);
+        self.draft.as_ref().map_or(before, |draft| draft.amount)
+    }
+
+    /// Whether it holds less than it is to hold after this round.
+    pub(super) fn lacks(&self) -> bool {
+        self.goal()
+            .is_some_and(|goal| goal - self.held() > NOTHING * self.capacity)
     }
 
     /// What it is to hold after this round: all that it asks for, or less where a slew slows it.
@@ -182,6 +200,8 @@ fn claim<'a>(inputs: &Inputs<'a>, key: Key, details: &WorkloadInput, place: Plac
         held_by,
         rests,
         learnt,
+        draft: None,
+        is_counted: false,
     }
 }
 

@@ -2,14 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::{
-    bounds::Step,
-    claim::Claim,
-    pool::Account,
-    priority,
-    round::{Cause, Round},
-    state::Key,
-};
+use super::{bounds::Step, claim::Claim, draft::Cause, pool::Account, priority, round::Round, state::Key};
 
 /// What counts as nothing, as a share of the host: rounding.
 pub(super) const NOTHING: f64 = 1e-9;
@@ -33,20 +26,16 @@ pub(super) fn acquire(round: &mut Round<'_>, key: &Key, goal: f64) {
         return;
     };
     let nothing = NOTHING * claim.capacity;
-    if round.budget.left(&key.host) == 0 && !round.is_touched(key) {
+    if round.is_beyond_budget(key) {
         return;
     }
     // Counted first, so that the donors do not use up the last change.
-    round.touch(key);
+    round.count(key);
     let free = round.pool.free(key).min(goal - round.held(key));
     let mut from = Vec::new();
     for taking in [Taking::Unused, Taking::Throttle] {
-        for donor in donors(round, key, taking) {
-            let lacks = goal - round.held(key) - round.pool.free(key);
-            if lacks <= nothing {
-                break;
-            }
-            from.extend(take(round, key, &donor, taking, lacks));
+        if lacks(round, key, goal) > nothing {
+            from.extend(take_from_all(round, key, goal, taking));
         }
     }
     let got = round.pool.free(key).min(goal - round.held(key));
@@ -54,8 +43,26 @@ pub(super) fn acquire(round: &mut Round<'_>, key: &Key, goal: f64) {
         let amount = round.held(key) + got;
         round.set(key, amount, Cause::Raised { free, from });
     } else {
-        round.untouch(key);
+        round.uncount(key);
     }
+}
+
+/// What `key` lacks to hold `goal` after all that is free.
+fn lacks(round: &Round<'_>, key: &Key, goal: f64) -> f64 {
+    goal - round.held(key) - round.pool.free(key)
+}
+
+/// Asks one after the other until nothing is lacking; tells from whom how much came.
+fn take_from_all(round: &mut Round<'_>, key: &Key, goal: f64, taking: Taking) -> Vec<(String, f64)> {
+    let mut from = Vec::new();
+    for donor in donors(round, key, taking) {
+        let lacks = lacks(round, key, goal);
+        if lacks <= 0.0 {
+            break;
+        }
+        from.extend(take(round, key, &donor, taking, lacks));
+    }
+    from
 }
 
 /// Who could give to `key`, in the order in which they are asked: on its host, or in the cell where that is short.
@@ -63,23 +70,23 @@ fn donors(round: &Round<'_>, key: &Key, taking: Taking) -> Vec<Key> {
     let Some(taker) = round.claims.get(key) else {
         return Vec::new();
     };
-    let lacks = taker.goal().unwrap_or(0.0) - round.held(key);
+    let lacks = taker.goal().unwrap_or(0.0) - taker.held();
     let host = (round.pool.free_on_host(key) < lacks).then_some(key.host.as_str());
     let mut donors: Vec<&Claim<'_>> = round
         .holders(host, key.resource)
         .filter(|donor| donor.key != *key)
-        .filter(|donor| spare(round, taker, donor, taking) > WORTH_A_CHANGE * donor.capacity)
+        .filter(|donor| spare(taker, donor, taking) > WORTH_A_CHANGE * donor.capacity)
         .collect();
     donors.sort_by_key(|donor| priority::donor_rank(donor));
     donors.into_iter().map(|donor| donor.key.clone()).collect()
 }
 
 /// What `donor` can give to `taker`.
-fn spare(round: &Round<'_>, taker: &Claim<'_>, donor: &Claim<'_>, taking: Taking) -> f64 {
+fn spare(taker: &Claim<'_>, donor: &Claim<'_>, taking: Taking) -> f64 {
     let (Some(ask), None) = (&donor.ask, &donor.held_by) else {
         return 0.0;
     };
-    let held = round.held(&donor.key);
+    let held = donor.held();
     let less_critical = donor.criticality < taker.criticality;
     match (taking, donor.step) {
         (Taking::Throttle, _) if priority::may_throttle(taker, donor) => held - donor.floor(),
@@ -92,16 +99,17 @@ fn spare(round: &Round<'_>, taker: &Claim<'_>, donor: &Claim<'_>, taking: Taking
 
 /// Takes at most `lacks` from `donor`; tells from whom and how much.
 fn take(round: &mut Round<'_>, key: &Key, donor: &Key, taking: Taking, lacks: f64) -> Option<(String, f64)> {
-    if !round.is_touched(donor) && round.budget.left(&donor.host) == 0 {
+    if round.is_beyond_budget(donor) {
         return None;
     }
     let (taker, giver) = (round.claims.get(key)?, round.claims.get(donor)?);
-    let amount = spare(round, taker, giver, taking).min(lacks);
+    let amount = spare(taker, giver, taking).min(lacks);
     if amount <= 0.0 {
         return None;
     }
-    let mut by = round
-        .draft(donor)
+    let mut by = giver
+        .draft
+        .as_ref()
         .map_or(Vec::new(), |draft| draft.cause.takers().to_vec());
     by.push(taker.label().to_owned());
     let from = giver.label().to_owned();
@@ -109,8 +117,8 @@ fn take(round: &mut Round<'_>, key: &Key, donor: &Key, taking: Taking, lacks: f6
         Taking::Unused => Cause::Reclaimed { by },
         Taking::Throttle => Cause::Throttled { by },
     };
-    let left = round.held(donor) - amount;
-    round.touch(donor);
+    let left = giver.held() - amount;
+    round.count(donor);
     round.set(donor, left, cause);
     Some((from, amount))
 }
@@ -132,7 +140,7 @@ pub(super) fn correct(round: &mut Round<'_>) {
         let host = account.host.as_deref();
         let mut holders: Vec<&Claim<'_>> = round.holders(host, account.resource).collect();
         holders.sort_by_key(|claim| Reverse(priority::donor_rank(claim)));
-        let promises: Vec<Promise> = holders.into_iter().map(|claim| promise(round, claim)).collect();
+        let promises: Vec<Promise> = holders.into_iter().map(promise).collect();
         let there_is = account.capacity - round.promised_elsewhere(host, account.resource);
         fill(round, &promises, there_is.max(0.0));
     }
@@ -147,8 +155,8 @@ struct Promise {
     floor: f64,
 }
 
-fn promise(round: &Round<'_>, claim: &Claim<'_>) -> Promise {
-    let held = round.held(&claim.key);
+fn promise(claim: &Claim<'_>) -> Promise {
+    let held = claim.held();
     Promise {
         key: claim.key.clone(),
         held,
@@ -166,7 +174,7 @@ fn fill(round: &mut Round<'_>, promises: &[Promise], there_is: f64) {
         left -= more;
         let amount = promise.floor * share + more;
         if amount < promise.held * (1.0 - NOTHING) {
-            round.touch(&promise.key);
+            round.count(&promise.key);
             round.set(&promise.key, amount, Cause::Corrected);
         }
     }

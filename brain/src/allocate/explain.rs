@@ -6,7 +6,8 @@ use super::{
     ask::{Ask, Pick},
     bounds::Step,
     claim::Claim,
-    round::{Cause, Draft, Round},
+    draft::{Cause, Draft},
+    round::Round,
     state::Key,
 };
 

@@ -70,7 +70,9 @@ pub(super) fn needs(question: &Question<'_>) -> Vec<Need> {
         order.then_with(|| rank(b).cmp(&rank(a)))
     });
     forecasts.dedup_by_key(|forecast| forecast.horizon_s);
-    forecasts.into_iter().map(|forecast| need(question, forecast)).collect()
+    let needs = forecasts.into_iter().map(|forecast| need(question, forecast));
+    // A share that is finite may be too much to be counted in bytes.
+    needs.filter(|need| need.amounts.p99.is_finite()).collect()
 }
 
 /// Makes the choice between two forecasts of one moment independent of their order.
@@ -174,6 +176,7 @@ mod tests {
                 newer,
                 forecast(600, f64::NAN, f64::NAN),
                 forecast(900, f64::INFINITY, f64::INFINITY),
+                forecast(1500, 1e300, f64::MAX),
                 Forecast {
                     made_ms: -1,
                     ..forecast(1200, 0.1, 0.2)
@@ -184,13 +187,13 @@ mod tests {
         let mut question = Question {
             host: &host,
             resource: Resource::Cpu,
-            capacity: 1.0,
+            capacity: 4.0,
             used: None,
             not_before_ms: 0,
         };
         // `from_array` turns a NaN into a zero: it is taken for what it says.
         let found: Vec<(u32, f64)> = needs(&question).iter().map(|n| (n.horizon_s, n.at(0.95))).collect();
-        assert_eq!(found, [(300, 0.3), (600, 0.0)]);
+        assert_eq!(found, [(300, 1.2), (600, 0.0)]);
         question.resource = Resource::Disk;
         assert_eq!(needs(&question), []);
     }

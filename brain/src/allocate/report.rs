@@ -7,8 +7,9 @@ use shadow::{Change, UnixMs};
 use super::{
     Plan, Request, Throttled, Unmet, budget,
     claim::{Claim, changed_at},
+    draft::{Cause, Draft},
     explain, priority,
-    round::{Cause, Draft, Round},
+    round::Round,
     state::{Key, State},
 };
 
@@ -34,7 +35,7 @@ impl Round<'_> {
     fn changes(&self) -> BTreeMap<String, Vec<Change>> {
         let mut changes: BTreeMap<String, Vec<Change>> = BTreeMap::new();
         for claim in self.claims.values() {
-            if let Some(draft) = self.draft(&claim.key) {
+            if let Some(draft) = claim.draft.as_ref() {
                 let own = changes.entry(claim.key.host.clone()).or_default();
                 own.push(Change {
                     workload: claim.key.workload.clone(),
@@ -50,8 +51,8 @@ impl Round<'_> {
 
     fn queue(&self) -> Vec<Request> {
         let (state, now_ms) = (self.inputs.state, self.inputs.now_ms);
-        let mut waiting: Vec<&Claim<'_>> = self.claims.values().filter(|claim| self.lacks(claim)).collect();
-        waiting.sort_by_key(|claim| priority::rank(claim, state, now_ms));
+        let mut waiting: Vec<&Claim<'_>> = self.claims.values().filter(|claim| claim.lacks()).collect();
+        waiting.sort_by_cached_key(|claim| priority::rank(claim, state, now_ms));
         let request = |claim: &Claim<'_>| Request {
             key: claim.key.clone(),
             criticality: claim.criticality,
@@ -60,14 +61,14 @@ impl Round<'_> {
                 .get(&claim.key)
                 .map_or(now_ms, |since| *since.min(&now_ms)),
             wanted: claim.ask.as_ref().map_or(0.0, |ask| ask.wanted),
-            held: self.held(&claim.key),
+            held: claim.held(),
         };
         waiting.into_iter().map(request).collect()
     }
 
     fn throttled(&self) -> Vec<Throttled> {
         let throttled = self.claims.values().filter_map(|claim| {
-            let Draft { amount, cause } = self.draft(&claim.key)?;
+            let Draft { amount, cause } = claim.draft.as_ref()?;
             let Cause::Throttled { by } = cause else {
                 return None;
             };
@@ -85,13 +86,13 @@ impl Round<'_> {
     fn unmet(&self) -> Vec<Unmet> {
         let unmet = self.claims.values().filter_map(|claim| {
             let ask = claim.ask.as_ref()?;
-            let held = self.held(&claim.key);
+            let held = claim.held();
             let text = if let Some(why) = &claim.rests {
                 if ask.wanted <= held {
                     return None;
                 }
                 explain::resting(claim, ask, held, why)
-            } else if self.lacks(claim) {
+            } else if claim.lacks() {
                 explain::queued(claim, ask, held, self)
             } else if ask.needed > ask.wanted {
                 explain::beyond(claim, ask)
@@ -113,7 +114,7 @@ impl Round<'_> {
         let mut changed = budget::recent(&self.inputs.state.changed, now_ms);
         let mut reservations = self.others.clone();
         for claim in self.claims.values() {
-            let draft = self.draft(&claim.key).map(|draft| changed_at(draft.amount, now_ms));
+            let draft = claim.draft.as_ref().map(|draft| changed_at(draft.amount, now_ms));
             if draft.is_some() {
                 changed.entry(claim.key.host.clone()).or_default().push(now_ms);
             }

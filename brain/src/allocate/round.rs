@@ -9,58 +9,12 @@ use super::{
     bounds::Step,
     budget::Budget,
     claim::{self, Claim, claims, is_amount, is_silent},
-    contention::{self, NOTHING, acquire},
+    contention::{self, acquire},
+    draft::{Cause, Draft},
     pool::Pool,
     priority,
     state::{Key, Reservation},
 };
-
-/// Why a reservation is changed.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Cause {
-    /// It asked for more.
-    Raised {
-        /// What of it was free.
-        free: f64,
-        /// Who gave the rest, and how much.
-        from: Vec<(String, f64)>,
-    },
-    /// It has more than it asks for.
-    Lowered,
-    /// It has more than it asks for, and someone needs it now.
-    Reclaimed {
-        /// Who, in the order in which they took.
-        by: Vec<String>,
-    },
-    /// Someone more critical needs it.
-    Throttled {
-        /// Who, in the order in which they took.
-        by: Vec<String>,
-    },
-    /// More was promised than there is.
-    Corrected,
-}
-
-impl Cause {
-    const fn is_gain(&self) -> bool {
-        matches!(self, Self::Raised { .. })
-    }
-
-    /// Who got what was given.
-    pub(super) fn takers(&self) -> &[String] {
-        match self {
-            Self::Reclaimed { by } | Self::Throttled { by } => by,
-            Self::Raised { .. } | Self::Lowered | Self::Corrected => &[],
-        }
-    }
-}
-
-/// A change that is decided on.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Draft {
-    pub(super) amount: f64,
-    pub(super) cause: Cause,
-}
 
 /// A round of planning.
 pub(super) struct Round<'a> {
@@ -70,8 +24,6 @@ pub(super) struct Round<'a> {
     pub(super) budget: Budget,
     /// What is reserved without a claim in this round: silent hosts, hosts that are not among the inputs.
     pub(super) others: BTreeMap<Key, Reservation>,
-    /// What has been counted against the budget, changed or about to be.
-    drafts: BTreeMap<Key, Option<Draft>>,
 }
 
 impl<'a> Round<'a> {
@@ -85,7 +37,6 @@ impl<'a> Round<'a> {
             claims,
             pool,
             budget: Budget::new(inputs.policy.budget, &inputs.state.changed, inputs.now_ms),
-            drafts: BTreeMap::new(),
         };
         round.recount();
         round
@@ -94,11 +45,10 @@ impl<'a> Round<'a> {
     /// Sums up the accounts anew, so that no rounding of earlier sums stays in them.
     pub(super) fn recount(&mut self) {
         self.pool.clear();
-        let own = self.claims.keys().map(|key| (key, self.held(key)));
+        let own = self.claims.iter().map(|(key, claim)| (key, claim.held()));
         let others = self.others.iter().map(|(key, held)| (key, held.amount));
-        let all: Vec<(Key, f64)> = own.chain(others).map(|(key, held)| (key.clone(), held)).collect();
-        for (key, held) in all {
-            self.pool.shift(&key, held);
+        for (key, held) in own.chain(others) {
+            self.pool.shift(key, held);
         }
     }
 
@@ -117,8 +67,8 @@ impl<'a> Round<'a> {
     /// Gives what is lacking, the most critical first, then who waits longest.
     pub(super) fn raise(&mut self) {
         let (state, now_ms) = (self.inputs.state, self.inputs.now_ms);
-        let mut lacking: Vec<&Claim<'_>> = self.claims.values().filter(|claim| self.lacks(claim)).collect();
-        lacking.sort_by_key(|claim| priority::rank(claim, state, now_ms));
+        let mut lacking: Vec<&Claim<'_>> = self.claims.values().filter(|claim| claim.lacks()).collect();
+        lacking.sort_by_cached_key(|claim| priority::rank(claim, state, now_ms));
         let goals: Vec<(Key, f64)> = lacking
             .into_iter()
             .filter_map(|claim| Some((claim.key.clone(), claim.goal()?)))
@@ -130,16 +80,20 @@ impl<'a> Round<'a> {
 
     /// Takes back what is spare, where that is allowed and the budget is not used up; the least critical first.
     pub(super) fn lower(&mut self) {
-        let mut spare: Vec<&Claim<'_>> = self.claims.values().filter(|claim| claim.held_by.is_none()).collect();
-        spare.sort_by_key(|claim| priority::donor_rank(claim));
-        let steps: Vec<(Key, Step)> = spare.iter().map(|claim| (claim.key.clone(), claim.step)).collect();
-        for (key, step) in steps {
-            if let Step::Lower { to, .. } = step
-                && to < self.held(&key)
-                && !self.is_touched(&key)
-                && self.budget.left(&key.host) > 0
-            {
-                self.touch(&key);
+        let mut spare: Vec<(&Claim<'_>, f64)> = self
+            .claims
+            .values()
+            .filter(|claim| claim.held_by.is_none() && !claim.is_counted)
+            .filter_map(|claim| match claim.step {
+                Step::Lower { to, .. } => Some((claim, to)),
+                Step::Keep | Step::Raise { .. } => None,
+            })
+            .collect();
+        spare.sort_by_key(|(claim, _)| priority::donor_rank(claim));
+        let steps: Vec<(Key, f64)> = spare.iter().map(|(claim, to)| (claim.key.clone(), *to)).collect();
+        for (key, to) in steps {
+            if self.budget.left(&key.host) > 0 {
+                self.count(&key);
                 self.set(&key, to, Cause::Lowered);
             }
         }
@@ -162,35 +116,27 @@ impl<'a> Round<'a> {
 
     /// What `key` holds as things stand in this round.
     pub(super) fn held(&self, key: &Key) -> f64 {
-        let before = || self.claims.get(key).and_then(|claim| claim.before);
-        match self.draft(key) {
-            Some(draft) => draft.amount,
-            None => before().map_or(0.0, |held| held.amount),
-        }
+        self.claims.get(key).map_or(0.0, Claim::held)
     }
 
-    /// The change that is decided on for `key`.
-    pub(super) fn draft(&self, key: &Key) -> Option<&Draft> {
-        self.drafts.get(key)?.as_ref()
-    }
-
-    /// Whether a change of `key` has been counted in this round.
-    pub(super) fn is_touched(&self, key: &Key) -> bool {
-        self.drafts.contains_key(key)
+    /// Whether a change of `key` would be one more, and there is none left.
+    pub(super) fn is_beyond_budget(&self, key: &Key) -> bool {
+        let is_counted = self.claims.get(key).is_some_and(|claim| claim.is_counted);
+        !is_counted && self.budget.left(&key.host) == 0
     }
 
     /// Counts a change of `key` against the budget, once a round.
-    pub(super) fn touch(&mut self, key: &Key) {
-        if !self.is_touched(key) {
+    pub(super) fn count(&mut self, key: &Key) {
+        if let Some(claim) = self.claims.get_mut(key).filter(|claim| !claim.is_counted) {
+            claim.is_counted = true;
             self.budget.spend(&key.host);
-            self.drafts.insert(key.clone(), None);
         }
     }
 
     /// Takes back a count that led to no change.
-    pub(super) fn untouch(&mut self, key: &Key) {
-        if self.drafts.get(key) == Some(&None) {
-            self.drafts.remove(key);
+    pub(super) fn uncount(&mut self, key: &Key) {
+        if let Some(claim) = self.claims.get_mut(key).filter(|claim| claim.draft.is_none()) {
+            claim.is_counted = false;
             self.budget.refund(&key.host);
         }
     }
@@ -198,20 +144,17 @@ impl<'a> Round<'a> {
     /// Sets what `key` holds; the accounts follow. Who has given more in this round than it now gets keeps the
     /// reason for that.
     pub(super) fn set(&mut self, key: &Key, amount: f64, cause: Cause) {
+        let Some(claim) = self.claims.get_mut(key) else {
+            return;
+        };
         let amount = amount.max(0.0);
-        let before = self.claims.get(key).and_then(|claim| claim.before);
-        let cause = match self.draft(key) {
-            Some(draft) if before.is_some_and(|held| amount < held.amount) && cause.is_gain() => draft.cause.clone(),
+        self.pool.shift(key, amount - claim.held());
+        let still_less = claim.before.is_some_and(|held| amount < held.amount);
+        let cause = match claim.draft.take() {
+            Some(draft) if still_less && cause.is_gain() => draft.cause,
             _ => cause,
         };
-        self.pool.shift(key, amount - self.held(key));
-        self.drafts.insert(key.clone(), Some(Draft { amount, cause }));
-    }
-
-    /// Whether `claim` holds less than it is to hold after this round.
-    pub(super) fn lacks(&self, claim: &Claim<'_>) -> bool {
-        let nothing = NOTHING * claim.capacity;
-        claim.goal().is_some_and(|goal| goal - self.held(&claim.key) > nothing)
+        claim.draft = Some(Draft { amount, cause });
     }
 }
 

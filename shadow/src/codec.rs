@@ -1,22 +1,22 @@
 //! How a [`Block`] becomes the body of a [`Frame`], and back. `docs/wire-format.md` tells it to the byte.
 //!
-//! Codec 1 puts each value on its metric's grid ([`Bound`](crate::Bound)), keeps the difference to the row before only
-//! where there is one, and packs the whole with lz4. A body is read with nothing but the catalogue of its
-//! epoch, so any frame may be lost, late or doubled.
+//! Codec 1 puts each value on a level of its metric ([`Bound`](crate::Bound)), tells the difference to the
+//! row before only where there is one, and packs the whole with lz4. A body is read with nothing but the
+//! catalogue of its epoch, so any frame may be lost, late or doubled.
 //!
 //! | file | step |
 //! |---|---|
-//! | `codec/grid.rs` | value to grid index, never off by more than the bound |
-//! | `codec/column.rs` | a column of indices, missing readings and raw values to marks and tokens |
-//! | `codec/bits.rs` | marks and varints to bytes |
+//! | `codec/quantize.rs` | values to levels, never off by more than the bound |
+//! | `codec/column.rs` | a column of levels, missing readings and raw values to marks and tokens |
+//! | `codec/bits.rs` | marks, varints and nibbles to bytes |
 //! | `codec/pack.rs` | lz4, sizes checked before anything is allocated |
 
 mod bits;
 mod column;
 mod decoder;
 mod encoder;
-mod grid;
 mod pack;
+mod quantize;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -97,8 +97,8 @@ pub enum CodecError {
     /// A bit or byte that this codec version never writes.
     #[error("the body has an invalid {0}")]
     Invalid(&'static str),
-    /// A value that its metric's grid does not have.
-    #[error("column {column} has a value off its grid; the catalogue may be another's")]
+    /// A level that the metric does not have.
+    #[error("column {column} has a level that its metric does not have; the catalogue may be another's")]
     Value {
         /// Which column.
         column: usize,

@@ -17,18 +17,17 @@ impl BitWriter {
         self.count = 0;
     }
 
-    pub(super) fn push(&mut self, bit: bool) {
-        self.push_bits(bit.into(), 1);
-    }
-
-    /// Appends the `count` bits of `bits`; all of one writer have a count that divides 64.
-    fn push_bits(&mut self, bits: u64, count: u32) {
+    /// Appends the lowest `count` bits of `bits`, 1 to 64; those above must be 0.
+    pub(super) fn push(&mut self, bits: u64, count: u32) {
         self.pending |= bits << self.count;
-        self.count += count;
-        if self.count == u64::BITS {
+        let filled = self.count + count;
+        if filled >= u64::BITS {
             self.bytes.extend_from_slice(&self.pending.to_le_bytes());
-            self.pending = 0;
-            self.count = 0;
+            // Two steps, for a shift by 64 is not defined.
+            self.pending = bits >> 1 >> (u64::BITS - 1 - self.count);
+            self.count = filled - u64::BITS;
+        } else {
+            self.count = filled;
         }
     }
 
@@ -71,7 +70,6 @@ impl<'a> BitReader<'a> {
         }
         let shift = self.at % 8;
         let above = u64::from(rest.next().copied().unwrap_or(0));
-        // Two steps, for above << 64 is not defined.
         let word = u64::from_le_bytes(window) >> shift | above << 1 << (63 - shift);
         self.at += count;
         if count < 64 { word & ((1 << count) - 1) } else { word }
@@ -153,16 +151,18 @@ impl NibbleWriter {
 
     /// Appends the low four bits of `nibble`.
     pub(super) fn push(&mut self, nibble: u8) {
-        self.bits.push_bits(u64::from(nibble & 0xf), 4);
+        self.bits.push(u64::from(nibble & 0xf), 4);
     }
 
     /// Appends `value` in groups of three bits, the lowest first, the fourth bit set on all but the last.
     pub(super) fn varint(&mut self, mut value: u64) {
-        while value > 7 {
-            self.bits.push_bits(value & 7 | 8, 4);
+        while value >= 1 << SHORT_BITS {
+            self.bits.push(value & 7 | 8, 4);
             value >>= 3;
         }
-        self.bits.push_bits(value, 4);
+        let nibbles = (u64::BITS - (value | 1).leading_zeros()).div_ceil(3);
+        let marks = SHORT_MARKS & ((1 << (4 * nibbles - 4)) - 1);
+        self.bits.push(spread(value) | marks, 4 * nibbles);
     }
 
     /// Appends all nibbles to `out`.
@@ -191,6 +191,9 @@ impl<'a> NibbleReader<'a> {
     }
 
     pub(super) fn varint(&mut self) -> Result<u64, CodecError> {
+        if let Some(value) = self.short_varint() {
+            return Ok(value);
+        }
         let mut value = 0;
         for shift in (0..u64::BITS).step_by(3) {
             let nibble = self.nibble()?;
@@ -200,6 +203,19 @@ impl<'a> NibbleReader<'a> {
             }
         }
         Err(CodecError::Invalid("token"))
+    }
+
+    /// A varint of at most five nibbles, where eight bytes can be looked at in one go.
+    fn short_varint(&mut self) -> Option<u64> {
+        let (window, _) = self.bytes.get(self.at / 2..)?.split_first_chunk()?;
+        let window = u64::from_le_bytes(*window) >> (self.at % 2 * 4);
+        let ends = !window & (SHORT_MARKS | 8 << (4 * SHORT_BITS / 3 - 4));
+        if ends == 0 {
+            return None;
+        }
+        let bits = ends.trailing_zeros() + 1;
+        self.at += bits as usize / 4;
+        Some(gather(window & ((1 << bits) - 1)))
     }
 
     /// That nothing follows but the half of a byte that had to be filled up.
@@ -212,6 +228,22 @@ impl<'a> NibbleReader<'a> {
             left => Err(CodecError::TrailingBytes(left)),
         }
     }
+}
+
+/// Varints of at most as many bits are written and read without a loop: five nibbles.
+const SHORT_BITS: u32 = 15;
+
+/// The marks of all but the last of five nibbles.
+const SHORT_MARKS: u64 = 0x8888;
+
+/// Groups of three bits to nibbles, five of them.
+const fn spread(value: u64) -> u64 {
+    value & 0o7 | (value & 0o70) << 1 | (value & 0o700) << 2 | (value & 0o7000) << 3 | (value & 0o70000) << 4
+}
+
+/// The opposite of [`spread`]; marks are dropped.
+const fn gather(nibbles: u64) -> u64 {
+    nibbles & 0o7 | nibbles >> 1 & 0o70 | nibbles >> 2 & 0o700 | nibbles >> 3 & 0o7000 | nibbles >> 4 & 0o70000
 }
 
 /// 0, -1, 1, -2, 2, ... as 0, 1, 2, 3, 4, ...

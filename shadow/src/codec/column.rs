@@ -1,12 +1,12 @@
 //! One column: marks where it changes, and a token for each change.
 //!
-//! A token is the difference to the column's last index, zigzag, in nibbles. Since a change is never
-//! 0, that number is free and tells of what is no index: a second nibble says which.
+//! A token is the difference to the column's last level, zigzag, in nibbles. Since a change is never
+//! 0, that number is free and tells of what is no level: a second nibble says which.
 
 use super::{
     CodecError,
     bits::{NibbleReader, NibbleWriter, unzigzag, zigzag},
-    grid::MAX_INDEX,
+    quantize::MAX_LEVEL,
 };
 use crate::Missing;
 
@@ -17,32 +17,32 @@ const FAILED: u8 = 1;
 const STALE: u8 = 2;
 /// The 16 nibbles of a finite `f64` follow, the lowest first.
 const RAW: u8 = 3;
-/// The column is back at its last index.
+/// The column is back at its last level.
 const BACK: u8 = 4;
 
 /// What a column holds in one row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Cell {
-    /// A value on the grid, by its index: at most [`MAX_INDEX`] either way.
-    Index(i64),
-    /// A finite value that the grid does not have.
+    /// A value by its level: at most [`MAX_LEVEL`] either way.
+    Level(i64),
+    /// A finite value that has no level.
     Raw(f64),
     /// No value.
     Missing(Missing),
 }
 
-/// Where a column stands while it is written or read; index 0 before its first row.
+/// Where a column stands while it is written or read; level 0 before its first row.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cursor {
     cell: Cell,
-    last_index: i64,
+    last_level: i64,
 }
 
 impl Default for Cursor {
     fn default() -> Self {
         Self {
-            cell: Cell::Index(0),
-            last_index: 0,
+            cell: Cell::Level(0),
+            last_level: 0,
         }
     }
 }
@@ -55,21 +55,40 @@ impl Cursor {
 
     /// Goes on to `cell`: `false` when nothing changed, else its token is in `tokens`.
     pub(super) fn write(&mut self, cell: Cell, tokens: &mut NibbleWriter) -> bool {
+        let (Cell::Level(before), Cell::Level(level)) = (self.cell, cell) else {
+            return self.write_marked(cell, tokens);
+        };
+        if level != before {
+            self.write_level(level, tokens);
+        }
+        level != before
+    }
+
+    /// The difference to the last level, which is another.
+    fn write_level(&mut self, level: i64, tokens: &mut NibbleWriter) {
+        tokens.varint(zigzag(level - self.last_level));
+        self.last_level = level;
+        self.cell = Cell::Level(level);
+    }
+
+    #[cold]
+    fn write_marked(&mut self, cell: Cell, tokens: &mut NibbleWriter) -> bool {
         if cell == self.cell {
             return false;
         }
         self.cell = cell;
+        let mut put = |what| {
+            tokens.push(MARKER);
+            tokens.push(what);
+        };
         match cell {
-            Cell::Index(index) if index != self.last_index => {
-                tokens.varint(zigzag(index - self.last_index));
-                self.last_index = index;
-            }
-            Cell::Index(_) => put_marker(tokens, BACK),
-            Cell::Missing(Missing::Absent) => put_marker(tokens, ABSENT),
-            Cell::Missing(Missing::Failed) => put_marker(tokens, FAILED),
-            Cell::Missing(Missing::Stale) => put_marker(tokens, STALE),
+            Cell::Level(level) if level != self.last_level => self.write_level(level, tokens),
+            Cell::Level(_) => put(BACK),
+            Cell::Missing(Missing::Absent) => put(ABSENT),
+            Cell::Missing(Missing::Failed) => put(FAILED),
+            Cell::Missing(Missing::Stale) => put(STALE),
             Cell::Raw(value) => {
-                put_marker(tokens, RAW);
+                put(RAW);
                 for byte in value.to_le_bytes() {
                     tokens.push(byte);
                     tokens.push(byte >> 4);
@@ -85,12 +104,12 @@ impl Cursor {
         self.cell = if token == u64::from(MARKER) {
             self.read_marked(tokens)?
         } else {
-            let index = self.last_index.wrapping_add(unzigzag(token));
-            if !(-MAX_INDEX..=MAX_INDEX).contains(&index) {
-                return Err(CodecError::Invalid("index"));
+            let level = self.last_level.wrapping_add(unzigzag(token));
+            if !(-MAX_LEVEL..=MAX_LEVEL).contains(&level) {
+                return Err(CodecError::Invalid("level"));
             }
-            self.last_index = index;
-            Cell::Index(index)
+            self.last_level = level;
+            Cell::Level(level)
         };
         Ok(self.cell)
     }
@@ -101,7 +120,7 @@ impl Cursor {
             ABSENT => Ok(Cell::Missing(Missing::Absent)),
             FAILED => Ok(Cell::Missing(Missing::Failed)),
             STALE => Ok(Cell::Missing(Missing::Stale)),
-            BACK => Ok(Cell::Index(self.last_index)),
+            BACK => Ok(Cell::Level(self.last_level)),
             RAW => {
                 let mut bytes = [0; 8];
                 for byte in &mut bytes {
@@ -114,9 +133,4 @@ impl Cursor {
             _ => Err(CodecError::Invalid("marker")),
         }
     }
-}
-
-fn put_marker(tokens: &mut NibbleWriter, what: u8) {
-    tokens.push(MARKER);
-    tokens.push(what);
 }

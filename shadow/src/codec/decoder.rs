@@ -5,9 +5,8 @@ use super::{
     bits::{BitReader, ByteReader, NibbleReader},
     check_size,
     column::{Cell, Cursor},
-    even_time,
-    grid::Grid,
-    pack,
+    even_time, pack,
+    quantize::Quantizer,
 };
 use crate::{Block, Catalogue, Reading, UnixMs};
 
@@ -17,7 +16,7 @@ const MAX_TOKEN_BYTES: u64 = 11;
 /// Decodes the bodies of one catalogue, and keeps its memory from one to the next.
 #[derive(Debug)]
 pub struct Decoder {
-    grids: Vec<Grid>,
+    quantizers: Vec<Quantizer>,
     plain: Vec<u8>,
 }
 
@@ -25,10 +24,10 @@ impl Decoder {
     /// A decoder of the frames of the epoch that `catalogue` was born with.
     pub fn new(catalogue: &Catalogue) -> Self {
         Self {
-            grids: catalogue
+            quantizers: catalogue
                 .metrics()
                 .iter()
-                .map(|metric| Grid::new(metric.bound))
+                .map(|metric| Quantizer::new(metric.bound))
                 .collect(),
             plain: Vec::new(),
         }
@@ -47,21 +46,21 @@ impl Decoder {
             return Err(CodecError::UnknownCodec(shape.codec));
         }
         let samples = shape.samples as usize;
-        check_size(samples, self.grids.len())?;
+        check_size(samples, self.quantizers.len())?;
         let mut reader = ByteReader::new(pack::unpack(
             body,
-            max_plain_bytes(samples, self.grids.len()),
+            max_plain_bytes(samples, self.quantizers.len()),
             &mut self.plain,
         )?);
         let span_ms = reader.varint("span")?;
         if span_ms > MAX_SPAN_MS || (samples == 1 && span_ms > 0) {
             return Err(CodecError::Invalid("span"));
         }
-        let mut columns = Columns::read(&mut reader, samples, self.grids.len() + 1)?;
+        let mut columns = Columns::read(&mut reader, samples, self.quantizers.len() + 1)?;
         columns.read_times(shape.start_ms, span_ms, &mut block.times_ms)?;
-        block.columns.resize_with(self.grids.len(), Vec::new);
-        for (i, (grid, column)) in self.grids.iter().zip(&mut block.columns).enumerate() {
-            columns.read_readings(grid, i, column)?;
+        block.columns.resize_with(self.quantizers.len(), Vec::new);
+        for (i, (quantizer, column)) in self.quantizers.iter().zip(&mut block.columns).enumerate() {
+            columns.read_readings(quantizer, i, column)?;
         }
         columns.tokens.finish()
     }
@@ -100,7 +99,7 @@ impl<'a> Columns<'a> {
     fn read_times(&mut self, start_ms: UnixMs, span_ms: u64, times_ms: &mut Vec<UnixMs>) -> Result<(), CodecError> {
         times_ms.clear();
         self.read_column(times_ms, |cell| match cell {
-            Cell::Index(off_ms) => Ok(off_ms),
+            Cell::Level(off_ms) => Ok(off_ms),
             Cell::Raw(_) | Cell::Missing(_) => Err(CodecError::Invalid("time")),
         })?;
         let samples = self.samples;
@@ -115,11 +114,16 @@ impl<'a> Columns<'a> {
         Ok(())
     }
 
-    fn read_readings(&mut self, grid: &Grid, column: usize, out: &mut Vec<Reading>) -> Result<(), CodecError> {
+    fn read_readings(
+        &mut self,
+        quantizer: &Quantizer,
+        column: usize,
+        out: &mut Vec<Reading>,
+    ) -> Result<(), CodecError> {
         out.clear();
         self.read_column(out, |cell| match cell {
-            Cell::Index(index) => {
-                let value = grid.value(index);
+            Cell::Level(level) => {
+                let value = quantizer.value(level);
                 let finite = value.is_finite().then(|| Reading::new(value));
                 finite.ok_or(CodecError::Value { column })
             }

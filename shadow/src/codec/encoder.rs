@@ -8,14 +8,14 @@ use super::{
     check_size,
     column::{Cell, Cursor},
     even_time,
-    grid::Grid,
     pack::Packer,
+    quantize::Quantizer,
 };
 use crate::{Block, Catalogue, Frame, Reading, UnixMs};
 
 /// Encodes the blocks of one catalogue, and keeps its memory from one to the next.
 pub struct Encoder {
-    grids: Vec<Grid>,
+    quantizers: Vec<Quantizer>,
     parts: Parts,
     plain: Vec<u8>,
     packer: Packer,
@@ -24,7 +24,7 @@ pub struct Encoder {
 /// The parts of a body, in their order.
 #[derive(Default)]
 struct Parts {
-    /// A bit a column: its first row is not index 0.
+    /// A bit a column: its first row is not level 0.
     first: BitWriter,
     /// A bit a column: some row differs from the one before.
     varying: BitWriter,
@@ -32,18 +32,18 @@ struct Parts {
     changed: BitWriter,
     /// The token of each row that is marked, column by column.
     tokens: NibbleWriter,
-    /// The changed-bits of the column at hand.
-    rows: Vec<bool>,
+    /// The changed-bits of the column at hand, 64 rows each.
+    rows: Vec<u64>,
 }
 
 impl Encoder {
     /// An encoder of the frames that are read with `catalogue`.
     pub fn new(catalogue: &Catalogue) -> Self {
         Self {
-            grids: catalogue
+            quantizers: catalogue
                 .metrics()
                 .iter()
-                .map(|metric| Grid::new(metric.bound))
+                .map(|metric| Quantizer::new(metric.bound))
                 .collect(),
             parts: Parts::default(),
             plain: Vec::new(),
@@ -59,13 +59,13 @@ impl Encoder {
     /// its times do not rise.
     pub fn encode(&mut self, block: &Block, body: &mut Vec<u8>) -> Result<(), CodecError> {
         let samples = block.len();
-        check_size(samples, self.grids.len())?;
+        check_size(samples, self.quantizers.len())?;
         self.check_columns(block)?;
         let span_ms = check_times(&block.times_ms)?;
         self.parts.clear();
         self.parts.write_times(&block.times_ms, span_ms);
-        for (grid, column) in self.grids.iter().zip(&block.columns) {
-            self.parts.write_readings(grid, column);
+        for (quantizer, column) in self.quantizers.iter().zip(&block.columns) {
+            self.parts.write_readings(quantizer, column);
         }
         self.plain.clear();
         put_varint(&mut self.plain, span_ms);
@@ -95,10 +95,10 @@ impl Encoder {
     }
 
     fn check_columns(&self, block: &Block) -> Result<(), CodecError> {
-        if block.columns.len() != self.grids.len() {
+        if block.columns.len() != self.quantizers.len() {
             return Err(CodecError::Columns {
                 found: block.columns.len(),
-                expected: self.grids.len(),
+                expected: self.quantizers.len(),
             });
         }
         let expected = block.len();
@@ -116,7 +116,7 @@ impl Encoder {
 impl fmt::Debug for Encoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Encoder")
-            .field("metrics", &self.grids.len())
+            .field("metrics", &self.quantizers.len())
             .finish_non_exhaustive()
     }
 }
@@ -154,23 +154,23 @@ impl Parts {
         self.tokens.finish(out);
     }
 
-    /// How far each time is from an even grid.
+    /// How far each time is from where it would be if all were evenly spaced.
     fn write_times(&mut self, times_ms: &[UnixMs], span_ms: u64) {
         let start_ms = times_ms.first().copied().unwrap_or_default();
         let samples = times_ms.len();
         let cells = times_ms.iter().enumerate();
-        self.write(cells.map(|(row, time_ms)| Cell::Index(time_ms - start_ms - even_time(row, samples, span_ms))));
+        self.write(cells.map(|(row, time_ms)| Cell::Level(time_ms - start_ms - even_time(row, samples, span_ms))));
     }
 
-    fn write_readings(&mut self, grid: &Grid, column: &[Reading]) {
+    fn write_readings(&mut self, quantizer: &Quantizer, column: &[Reading]) {
         let mut last_bits = None;
-        let mut cell = Cell::Index(0);
+        let mut cell = Cell::Level(0);
         self.write(column.iter().map(|reading| {
             let bits = reading.or_nan().to_bits();
             // Most readings repeat the one before to the last bit.
             if last_bits != Some(bits) {
                 last_bits = Some(bits);
-                cell = cell_of(grid, *reading);
+                cell = cell_of(quantizer, *reading);
             }
             cell
         }));
@@ -179,21 +179,32 @@ impl Parts {
     fn write(&mut self, mut cells: impl Iterator<Item = Cell>) {
         let mut cursor = Cursor::default();
         let first = cells.next().is_some_and(|cell| cursor.write(cell, &mut self.tokens));
-        self.first.push(first);
+        self.first.push(first.into(), 1);
         self.rows.clear();
-        self.rows.extend(cells.map(|cell| cursor.write(cell, &mut self.tokens)));
-        let varying = self.rows.contains(&true);
-        self.varying.push(varying);
+        let (mut marks, mut count) = (0, 0);
+        for cell in cells {
+            marks |= u64::from(cursor.write(cell, &mut self.tokens)) << count;
+            count += 1;
+            if count == u64::BITS {
+                self.rows.push(marks);
+                (marks, count) = (0, 0);
+            }
+        }
+        let varying = marks != 0 || self.rows.iter().any(|&marks| marks != 0);
+        self.varying.push(varying.into(), 1);
         if varying {
-            self.rows.iter().for_each(|&changed| self.changed.push(changed));
+            self.rows.iter().for_each(|&marks| self.changed.push(marks, u64::BITS));
+            if count > 0 {
+                self.changed.push(marks, count);
+            }
         }
     }
 }
 
-fn cell_of(grid: &Grid, reading: Reading) -> Cell {
+fn cell_of(quantizer: &Quantizer, reading: Reading) -> Cell {
     if let Some(why) = reading.missing() {
         return Cell::Missing(why);
     }
     let value = reading.or_nan();
-    grid.index(value).map_or(Cell::Raw(value), Cell::Index)
+    quantizer.level(value).map_or(Cell::Raw(value), Cell::Level)
 }

@@ -237,7 +237,7 @@ fn bodies_that_nobody_wrote_are_refused() {
     check(
         1,
         &[&[0, 0, 2, 0][..], &[0xff; 9], &[0x0f]].concat(),
-        CodecError::Invalid("index"),
+        CodecError::Invalid("level"),
     );
     check(
         1,

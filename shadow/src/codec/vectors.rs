@@ -7,7 +7,7 @@ use std::{fs, path::PathBuf};
 
 use super::*;
 use crate::{
-    Bound, Metric, Reading,
+    Bound, Metric,
     wire::{decode_birth, decode_frame},
 };
 

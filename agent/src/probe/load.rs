@@ -6,6 +6,7 @@ use super::{
     Place, Probe,
     file::KeptFile,
     parse::{decimal, fields, number},
+    put,
 };
 use crate::error::ProbeError;
 
@@ -43,7 +44,7 @@ impl Probe for Load {
         let Some(values) = parse(self.file.read()?) else {
             return Err(self.file.format("is no load average"));
         };
-        out.copy_from_slice(&values.map(Reading::new));
+        put(out, values.map(Reading::new));
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use super::{
     Place, Probe,
     file::KeptFile,
     parse::{fields, lines, next_number},
+    put,
 };
 use crate::error::ProbeError;
 
@@ -48,9 +49,12 @@ impl Probe for Memory {
 
     fn read(&mut self, _now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
         let table = Table::parse(self.file.read()?);
-        for (place, value) in out.iter_mut().zip(table.readings()) {
-            *place = value.map_or(Reading::ABSENT, Reading::new);
-        }
+        put(
+            out,
+            table
+                .readings()
+                .map(|value| value.map_or(Reading::ABSENT, Reading::new)),
+        );
         Ok(())
     }
 }

@@ -121,7 +121,7 @@ impl Probe for Network {
     }
 
     fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
-        let (sums, parts) = out.split_at_mut(2);
+        let (sums, parts) = out.split_at_mut(out.len().min(2));
         parts.fill(Reading::ABSENT);
         for (name, counters) in lines(self.table.read()?).filter_map(split) {
             let mut places = self.interfaces.iter_mut().zip(parts.chunks_mut(PARTS.len()));

@@ -96,7 +96,9 @@ impl Probe for Power {
     }
 
     fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
-        let (sum, parts) = out.split_at_mut(1);
+        let Some((sum, parts)) = out.split_first_mut() else {
+            return Ok(());
+        };
         for (meter, place) in self.meters.iter_mut().zip(parts.iter_mut()) {
             *place = meter.read(now_ns).unwrap_or(Reading::FAILED);
         }
@@ -104,7 +106,7 @@ impl Probe for Power {
         let serving = meters
             .filter(|(m, _)| m.kind.serves(self.best))
             .map(|(_, reading)| reading);
-        sum.fill(total(serving));
+        *sum = total(serving);
         Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! All probes of a host, and what a failing one costs.
 
-use shadow::{Catalogue, Channel, Metric, Reading, Source, SourceState};
+use std::collections::HashSet;
+
+use shadow::{Catalogue, Channel, Metric, Reading, Source, SourceState, metric::MAX_METRICS};
 
 use super::{Open, PROBES, Place, Probe, Tier};
 use crate::error::ProbeError;
@@ -10,6 +12,9 @@ const MAX_FAILURES: u32 = 3;
 
 /// The shortest time between two readings of a middle probe.
 const MIDDLE_NS: u64 = 900_000_000;
+
+/// The column of a reading that is left out.
+const NOWHERE: usize = usize::MAX;
 
 /// All probes of a host, and the order of their readings.
 ///
@@ -83,28 +88,33 @@ impl ProbeSet {
         changed
     }
 
+    /// Gives each reading a column. Of two metrics with one name, which only names made safe can have, and
+    /// past [`MAX_METRICS`], readings go nowhere, for nobody would read such a birth.
     fn lay_out(&mut self) {
         let metrics: Vec<&Metric> = self.slots.iter().flat_map(|slot| &slot.metrics).collect();
-        let rank = |metric: &Metric| {
-            let found = Channel::ALL.iter().position(|c| c.metric() == metric.name);
-            found.unwrap_or(Channel::COUNT)
-        };
-        let mut order: Vec<usize> = (0..metrics.len()).collect();
-        order.sort_by_key(|&i| metrics.get(i).map(|m| rank(m)));
-        let mut columns = vec![0; order.len()];
-        for (column, &reading) in order.iter().enumerate() {
+        let rank = |metric: &Metric| Channel::ALL.iter().position(|c| c.metric() == metric.name);
+        let mut order: Vec<(usize, &Metric)> = metrics.into_iter().enumerate().collect();
+        let readings = order.len();
+        order.sort_by_key(|(_, metric)| rank(metric).unwrap_or(Channel::COUNT));
+        let mut names = HashSet::new();
+        order.retain(|(_, metric)| names.len() < MAX_METRICS && names.insert(metric.name.as_str()));
+        if order.len() < readings {
+            tracing::warn!(
+                left_out = readings - order.len(),
+                "metrics left out: too many, or two of one name"
+            );
+        }
+        let mut columns = vec![NOWHERE; readings];
+        for (column, &(reading, _)) in order.iter().enumerate() {
             if let Some(place) = columns.get_mut(reading) {
                 *place = column;
             }
         }
-        let sorted = order
-            .iter()
-            .filter_map(|&i| metrics.get(i).map(|&m| m.clone()))
-            .collect();
-        self.catalogue = Catalogue::new(sorted);
-        self.scratch = vec![Reading::STALE; columns.len()];
-        self.row = vec![Reading::STALE; columns.len()];
+        let catalogue = Catalogue::new(order.into_iter().map(|(_, metric)| metric.clone()).collect());
+        self.scratch = vec![Reading::STALE; readings];
+        self.row = vec![Reading::STALE; catalogue.len()];
         self.columns = columns;
+        self.catalogue = catalogue;
     }
 }
 
@@ -217,6 +227,8 @@ impl Slot {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::probe::tree::Tree;
 
@@ -306,6 +318,76 @@ mod tests {
         assert!(set.refresh());
         assert!(set.catalogue().column("disk.sdb.busy").is_some());
         assert_eq!(reading(&mut set, "load.1m", 2).value(), Some(0.5));
+    }
+
+    #[test]
+    fn of_two_metrics_with_one_name_the_first_is_told() {
+        let tree = tree();
+        let line = |name: &str, bytes: u64| format!("{name}: {bytes} 1 0 0 0 0 0 0 {bytes} 1 0 0 0 0 0 0\n");
+        tree.set("proc/net/dev", &(line("eth0!1", 0) + &line("eth0?1", 0)));
+        let mut set = ProbeSet::open(tree.place());
+        let names = names(&set);
+        assert_eq!(
+            names.iter().filter(|name| **name == "network.eth0_1.rx_bytes").count(),
+            1,
+            "{names:?}"
+        );
+        set.sample(0);
+        tree.set("proc/net/dev", &(line("eth0!1", 100) + &line("eth0?1", 900)));
+        assert_eq!(reading(&mut set, "network.eth0_1.rx_bytes", 1).value(), Some(100.0));
+        assert_eq!(reading(&mut set, "host.network.rx", 2).value(), Some(0.0));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whatever the kernel says, a probe fails or reads, and never panics.
+        #[test]
+        fn any_content_is_survived(first in content(), second in content()) {
+            const FILES: [&str; 9] = [
+                "proc/stat", "proc/meminfo", "proc/net/dev", "proc/diskstats", "proc/loadavg", "proc/pressure/cpu",
+                "proc/pressure/memory", "proc/pressure/io", "sys/fs/cgroup/memory/a/memory.usage_in_bytes",
+            ];
+            let tree = tree();
+            for path in FILES {
+                tree.set(path, &first);
+            }
+            let mut set = ProbeSet::open(tree.place());
+            set.sample(0);
+            for path in FILES {
+                tree.set(path, &second);
+            }
+            set.sample(1_000_000_000);
+            set.refresh();
+            set.sample(2_000_000_000);
+        }
+    }
+
+    /// Bits of the kernel's tables in any order, and any characters.
+    fn content() -> impl Strategy<Value = String> {
+        let words = prop::sample::select(vec![
+            "cpu ",
+            "cpu0 ",
+            "18446744073709551615 ",
+            "0 ",
+            "7 ",
+            "-1 ",
+            ": ",
+            "eth0:",
+            " 8 0 sda ",
+            "\n",
+            "some ",
+            "total=",
+            "MemTotal: ",
+            "MemAvailable: ",
+            "kB",
+            "1/2 ",
+            "0.5 ",
+            "\u{0}",
+            "\u{fffd}",
+        ]);
+        let bits = prop::collection::vec(words, 0..80).prop_map(|words| words.concat());
+        prop_oneof![bits, any::<String>()]
     }
 
     #[test]

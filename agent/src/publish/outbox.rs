@@ -49,6 +49,8 @@ pub(crate) struct Outbox {
     /// Epochs whose birth is to be told.
     untold: VecDeque<u64>,
     status: Option<Bytes>,
+    /// The status told last: at a new connection it is told again, for the last will may stand in its place.
+    told_status: Option<Bytes>,
     outcomes: VecDeque<Bytes>,
     spool: Spool,
     pub(crate) counters: Counters,
@@ -61,6 +63,7 @@ impl Outbox {
             births: BTreeMap::new(),
             untold: VecDeque::new(),
             status: None,
+            told_status: None,
             outcomes: VecDeque::new(),
             spool: Spool::new(spool_bytes),
             counters: Counters::default(),
@@ -96,6 +99,7 @@ impl Outbox {
     pub(crate) fn connected(&mut self) {
         self.connected = true;
         self.spool.send_again();
+        self.status = self.status.take().or_else(|| self.told_status.clone());
         if let Some(&newest) = self.births.keys().next_back() {
             self.tell_birth(newest);
         }
@@ -127,6 +131,7 @@ impl Outbox {
             return Some(Letter::Birth { epoch, payload, newest });
         }
         if let Some(status) = self.status.take() {
+            self.told_status = Some(status.clone());
             return Some(Letter::Status(status));
         }
         if let Some(outcome) = self.outcomes.pop_front() {
@@ -242,7 +247,11 @@ mod tests {
         outbox.disconnected();
         assert_eq!(said(&mut outbox), [""; 0]);
         outbox.connected();
-        assert_eq!(said(&mut outbox), ["B7*", "F7.1", "F7.0+"]);
+        assert_eq!(
+            said(&mut outbox),
+            ["B7*", "S", "F7.1", "F7.0+"],
+            "a will may stand in place of the status"
+        );
         assert_eq!((outbox.counters.sent, outbox.counters.resent), (2, 1));
     }
 

@@ -17,13 +17,14 @@ use std::time::Duration;
 use agent::{
     act::dry_run::DryRun,
     publish::{Publisher, Settings},
+    replay,
     status::Cost,
 };
 use harness::{Brain, Mosquitto, broker};
 use runtime::Clock;
 use shadow::{
-    Birth, Catalogue, Change, Channel, Command, EpochMark, Explanation, Outcome, OutcomeState, Reading, Resource,
-    Vantage, Watermark, Workload, codec, wire,
+    Birth, Capacity, Catalogue, Change, Channel, Command, EpochMark, Explanation, Outcome, OutcomeState, Reading,
+    Resource, Vantage, Watermark, Workload, codec, wire,
 };
 
 const HOST: &str = "web-1";
@@ -241,4 +242,37 @@ async fn every_command_is_answered() {
         harness::topics().command(HOST, Vantage::Inband),
         "foreshadow/test/web-1/bin/inband/command"
     );
+}
+
+#[tokio::test]
+async fn a_replayed_host_is_a_host() {
+    let Some(broker) = broker() else { return };
+    let mut brain = Brain::connect(&broker).await;
+    let host = replay::Host {
+        name: HOST.to_owned(),
+        channels: vec![Channel::Cpu, Channel::Power],
+        capacity: Capacity::default(),
+        workloads: Vec::new(),
+    };
+    let address = ("127.0.0.1", broker.port());
+    let mut replay = replay::start(host, harness::topics(), address, Clock::manual(1_000)).unwrap();
+    for i in 0..3 {
+        replay.push(i * 60_000, &[0.25, f64::NAN]).unwrap();
+    }
+    assert_eq!(replay.cut(), 3, "rows a minute apart are frames of their own");
+
+    let birth = wire::decode_birth(&brain.expect("birth").await).unwrap();
+    assert_eq!(birth.sources[0].name, "replay");
+    let frame = wire::decode_frame(brain.expect("delta").await).unwrap();
+    let block = codec::decode(
+        &birth.catalogue,
+        frame.codec,
+        frame.samples,
+        frame.start_ms,
+        &frame.body,
+    );
+    let readings = block.unwrap().sample(0).unwrap().readings;
+    assert_eq!(readings[0].value(), Some(0.25));
+    assert_eq!(readings[1], Reading::ABSENT);
+    assert!(replay.stop(DEADLINE).await);
 }

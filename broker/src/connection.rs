@@ -165,6 +165,7 @@ pub(crate) async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     let end = tokio::select! {
         end = client.receive(&mut read) => end,
         end = send(&mut write, &presence.outbox, &presence.shared) => end,
+        reason = presence.outbox.ended() => End::Closed(reason),
     };
     tracing::debug!(serial, %end, "client left");
     if matches!(end, End::Said) {
@@ -348,7 +349,7 @@ impl Reader {
         match packet {
             Packet::PubAck(ack, _) => self.outbox.acknowledged(ack.pkid),
             Packet::PingReq(_) => self.outbox.push_packet(Packet::PingResp(PingResp)),
-            Packet::Unsubscribe(unsubscribe, _) => {
+            Packet::Unsubscribe(unsubscribe, _) if !unsubscribe.filters.is_empty() => {
                 self.shared
                     .exchange()
                     .unsubscribe(self.serial, unsubscribe.pkid, &unsubscribe.filters);
@@ -372,7 +373,7 @@ impl Reader {
                 let with_will = disconnect.reason_code == DisconnectReasonCode::DisconnectWithWillMessage;
                 return Err(if with_will { End::WithWill } else { End::Said });
             }
-            // CONNECT twice, or a packet that only a broker sends.
+            // CONNECT twice, a packet that only a broker sends, or one that asks for nothing.
             _ => {
                 let why = "packet out of place".to_owned();
                 return Err(End::Broken(DisconnectReasonCode::ProtocolError, why));

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::BytesMut;
 use rumqttd::protocol::{DisconnectReasonCode, Packet};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     message::{Message, Qos},
@@ -82,6 +82,8 @@ pub(crate) enum Next {
 pub(crate) struct Outbox {
     capacity: Capacity,
     state: Mutex<State>,
+    /// Why the connection is to end.
+    closed: watch::Sender<Option<Close>>,
     wake: Notify,
 }
 
@@ -91,7 +93,6 @@ struct State {
     bytes: usize,
     unacked: HashSet<u16>,
     last_id: u16,
-    closed: Option<Close>,
 }
 
 #[derive(Debug)]
@@ -109,6 +110,7 @@ impl Outbox {
         Self {
             capacity,
             state: Mutex::default(),
+            closed: watch::Sender::new(None),
             wake: Notify::new(),
         }
     }
@@ -120,7 +122,7 @@ impl Outbox {
         }
         let mut state = self.lock();
         if state.bytes + message.cost() > self.capacity.max_bytes {
-            if qos == Qos::AtMostOnce || state.closed.is_some() {
+            if qos == Qos::AtMostOnce || self.closed.borrow().is_some() {
                 return Pushed::Dropped;
             }
             drop(state);
@@ -160,8 +162,20 @@ impl Outbox {
 
     /// Ends the connection; only the first reason counts.
     pub(crate) fn close(&self, reason: Close) {
-        self.lock().closed.get_or_insert(reason);
+        self.closed
+            .send_if_modified(|closed| closed.replace(closed.unwrap_or(reason)).is_none());
         self.wake.notify_one();
+    }
+
+    /// Waits until the connection is to end at once, also while the client does not read.
+    pub(crate) async fn ended(&self) -> Close {
+        let mut closed = self.closed.subscribe();
+        let at_once = |closed: &Option<Close>| closed.is_some_and(|reason| reason != Close::Stopping);
+        match closed.wait_for(at_once).await {
+            Ok(reason) => reason.unwrap_or(Close::Stopping),
+            // The sender is a part of this outbox.
+            Err(_gone) => Close::Stopping,
+        }
     }
 
     /// Waits until there is something to do, and fills `buffer` with about [`CHUNK`] bytes to write.
@@ -175,11 +189,12 @@ impl Outbox {
     }
 
     fn take(&self, buffer: &mut BytesMut) -> Option<Next> {
-        let mut state = self.lock();
+        let closed = *self.closed.borrow();
         // A broker that stops still says what it has to say; other ends are ends.
-        if let Some(reason) = state.closed.filter(|reason| *reason != Close::Stopping) {
+        if let Some(reason) = closed.filter(|reason| *reason != Close::Stopping) {
             return Some(Next::End(reason));
         }
+        let mut state = self.lock();
         let (mut packets, mut publishes) = (0, 0);
         while buffer.len() < CHUNK {
             match state.queue.pop_front() {
@@ -205,7 +220,7 @@ impl Outbox {
         if packets > 0 {
             return Some(Next::Write { packets, publishes });
         }
-        state.closed.map(Next::End)
+        closed.map(Next::End)
     }
 
     fn queue(&self, state: &mut State, message: &Arc<Message>, qos: Qos, retain: bool) {

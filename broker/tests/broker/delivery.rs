@@ -64,10 +64,10 @@ async fn any_number_of_retained_messages_is_replayed() {
             let expected = (format!("r/{n:04}"), n.to_string(), true, QoS::AtMostOnce);
             assert_eq!(subscriber.message().await, expected);
         }
-        publisher.publish_surely("r/0001", "live", true).await;
+        publisher.publish("r/0001", "live", QoS::AtMostOnce, true).await;
         let (topic, payload, retained, _) = subscriber.message().await;
         assert_eq!((topic.as_str(), payload.as_str(), retained), ("r/0001", "live", false));
-        publisher.publish_surely("r/0001", "1", true).await;
+        publisher.publish("r/0001", "1", QoS::AtMostOnce, true).await;
         subscriber.message().await;
     }
     assert_eq!(

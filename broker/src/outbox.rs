@@ -262,7 +262,7 @@ mod tests {
     use rumqttd::protocol::PingResp;
 
     use super::*;
-    use crate::packet::{Received, read};
+    use crate::packet::{Received, read_any};
 
     const CAPACITY: Capacity = Capacity {
         version: Version::V4,
@@ -286,7 +286,7 @@ mod tests {
     fn written(outbox: &Outbox) -> Vec<Option<(u8, u16)>> {
         let mut buffer = BytesMut::new();
         outbox.take(&mut buffer);
-        std::iter::from_fn(|| read(Version::V4, &mut buffer, 10_000).unwrap())
+        std::iter::from_fn(|| read_any(Version::V4, &mut buffer, 10_000).unwrap())
             .map(|received| match received {
                 Received::Publish(publish) => Some((publish.qos, publish.packet_id)),
                 Received::Other(_) => None,

@@ -25,6 +25,9 @@ const CONNECT: u8 = 1;
 const PUBLISH: u8 = 3;
 const DISCONNECT: u8 = 14;
 
+/// What a client may send. rumqttd panics on some of the others.
+const FROM_CLIENTS: [u8; 10] = [CONNECT, PUBLISH, 4, 5, 6, 7, 8, 10, 12, DISCONNECT];
+
 /// Which MQTT a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
@@ -100,8 +103,18 @@ pub(crate) fn version(buffer: &[u8], max: usize) -> Result<Option<Result<Version
     }
 }
 
-/// Takes one packet off the front of `buffer`; `None` needs more bytes.
+/// Takes one packet of a client off the front of `buffer`; `None` needs more bytes.
 pub(crate) fn read(version: Version, buffer: &mut BytesMut, max: usize) -> Result<Option<Received>, PacketError> {
+    match buffer.first().map(|byte1| byte1 >> 4) {
+        Some(kind) if !FROM_CLIENTS.contains(&kind) => {
+            Err(PacketError::Malformed(format!("type {kind}, which no client sends")))
+        }
+        _ => read_any(version, buffer, max),
+    }
+}
+
+/// Takes one packet off the front of `buffer`, whoever may send it.
+pub(crate) fn read_any(version: Version, buffer: &mut BytesMut, max: usize) -> Result<Option<Received>, PacketError> {
     let Some(header) = complete(buffer, max)? else {
         return Ok(None);
     };

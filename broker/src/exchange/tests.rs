@@ -3,7 +3,7 @@ use bytes::BytesMut;
 use super::*;
 use crate::{
     outbox::{Capacity, Next},
-    packet::{Received, Version, read},
+    packet::{Received, Version, read_any},
 };
 
 const CAPACITY: Capacity = Capacity {
@@ -62,7 +62,7 @@ async fn inbox(outbox: &Outbox) -> Vec<String> {
                 break;
             }
         }
-        while let Some(received) = read(Version::V4, &mut buffer, 10_000).unwrap() {
+        while let Some(received) = read_any(Version::V4, &mut buffer, 10_000).unwrap() {
             words.push(match received {
                 Received::Publish(p) if p.retain => format!("{}={} retained", p.topic, text(&p.payload)),
                 Received::Publish(p) => format!("{}={}", p.topic, text(&p.payload)),

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 const MAX: usize = 1_000;
@@ -151,5 +153,41 @@ fn a_disconnect_of_version_5_may_be_short() {
         let read = read(Version::V5, &mut buffer(bytes), MAX).unwrap();
         let expected = Packet::Disconnect(Disconnect { reason_code: expected }, None);
         assert_eq!(read, Some(Received::Other(Box::new(expected))), "{bytes:?}");
+    }
+}
+
+proptest! {
+    /// Whatever a client sends is a packet, an error, or needs more; and a packet takes at least two bytes.
+    #[test]
+    fn garbage_is_refused_without_a_panic(
+        byte1 in any::<u8>(),
+        body in prop::collection::vec(any::<u8>(), 0..60),
+        v5 in any::<bool>(),
+    ) {
+        let version = if v5 { Version::V5 } else { Version::V4 };
+        let mut bytes = buffer(&[byte1, body.len().to_le_bytes()[0]]);
+        bytes.extend_from_slice(&body);
+        let before = bytes.len();
+        if let Ok(Some(_)) = read(version, &mut bytes, MAX) {
+            prop_assert!(bytes.len() + 2 <= before);
+        }
+    }
+
+    /// The same for what is nearly right: a CONNECT with one byte changed, cut or added.
+    #[test]
+    fn a_damaged_connect_is_refused_without_a_panic(at in 0_usize..40, byte in any::<u8>(), v5 in any::<bool>()) {
+        let (version, level) = if v5 { (Version::V5, 5) } else { (Version::V4, 4) };
+        let mut body = vec![0, 4, b'M', b'Q', b'T', b'T', level, 0b1100_0110, 0, 9];
+        body.extend(v5.then_some(0));
+        body.extend(*b"\0\x01c");
+        body.extend(v5.then_some(0));
+        body.extend(*b"\0\x01w\0\x01x\0\x01u\0\x01p");
+        let at = at % body.len();
+        body[at] = byte;
+        let mut bytes = buffer(&[0x10, body.len().to_le_bytes()[0]]);
+        bytes.extend_from_slice(&body);
+        if super::version(&bytes, MAX).is_ok() {
+            prop_assert!(!matches!(read(version, &mut bytes, MAX), Ok(None)));
+        }
     }
 }

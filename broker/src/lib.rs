@@ -5,7 +5,7 @@
 //! | [`config`] | where to listen, and every limit |
 //! | `listener` | accepts connections, stops in order |
 //! | `handshake` | the first packet of a connection, with a deadline |
-//! | `connection` | one client: its reader and its writer |
+//! | `connection` | one client: its reader, its writer and its place in the exchange |
 //! | `packet` | MQTT 3.1.1 and 5 on the wire |
 //! | `router` | rumqttd's router as the one ordered log between publishers and subscribers |
 //! | `exchange` | who gets what: clients, wills, `subscriptions`, `retained` |
@@ -32,6 +32,7 @@ mod outbox;
 mod packet;
 mod retained;
 mod router;
+mod shared;
 mod subscriptions;
 mod sys;
 

@@ -11,10 +11,11 @@ use tokio::{
 
 use crate::{
     BrokerError, Config, Figures,
-    connection::{Shared, serve},
+    connection::serve,
     message::Message,
     outbox::Close,
     router::{self, Gone, Returning},
+    shared::Shared,
     sys::{self, add},
 };
 

@@ -205,3 +205,41 @@ async fn a_message_to_a_client_that_takes_no_such_packet_is_dropped_for_it() {
     assert!(!answer.windows(9).any(|w| w == b"xxxxxxxxx"));
     broker.stop().await;
 }
+
+#[tokio::test]
+async fn a_goodbye_counts_also_from_a_client_that_left_much_unread() {
+    let broker = Broker::start().await;
+    let mut watcher = broker.client("watcher").await;
+    watcher.subscribe("w", QoS::AtMostOnce).await;
+    let flood = broker.client("flood").await;
+    let requests = flood.requests.clone();
+    let flooding = tokio::spawn(async move {
+        while requests
+            .publish("t", QoS::AtMostOnce, false, vec![b'x'; 20_000])
+            .await
+            .is_ok()
+        {}
+    });
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(broker.addr()).await.unwrap();
+        let mut connect = connect_packet(4, "rude", 0);
+        connect[9] |= 4;
+        connect[1] += 7;
+        connect.extend(*b"\0\x01w\0\x02zz");
+        connect.extend([0x82, 6, 0, 1, 0, 1, b't', 0]);
+        stream.write_all(&connect).await.unwrap();
+        while broker.handle.figures().subscriptions < 2 {
+            tokio::task::yield_now().await;
+        }
+        stream.write_all(&[0xe0, 0]).await.unwrap();
+        // With bytes unread this resets the connection.
+        drop(stream);
+        while broker.handle.figures().subscriptions > 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+    flooding.abort();
+    flood.publish("w", "no will", QoS::AtMostOnce, false).await;
+    assert_eq!(watcher.message().await.1, "no will");
+    broker.stop().await;
+}

@@ -1,0 +1,81 @@
+//! A client's place in the exchange.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering},
+};
+
+use super::reader::Reader;
+use crate::{
+    exchange::Farewell,
+    handshake::Hello,
+    message::{Message, Serial},
+    outbox::{Close, Outbox},
+    router::Gone,
+    shared::Shared,
+};
+
+/// A client's place in the exchange; given up whatever happens, also by a panic.
+pub(super) struct Presence {
+    pub(super) shared: Arc<Shared>,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) farewell: Farewell,
+    serial: Serial,
+}
+
+impl Presence {
+    /// Brings a client in. Its answer waits before anything else can.
+    pub(super) fn enter(shared: Arc<Shared>, serial: Serial, hello: Hello) -> (Self, Reader) {
+        let outbox = Arc::new(Outbox::new(hello.capacity));
+        outbox.push_packet(hello.connack);
+        let clients = {
+            let mut exchange = shared.exchange();
+            exchange.connect(serial, &hello.id, hello.will, outbox.clone());
+            if shared.stop.is_triggered() {
+                outbox.close(Close::Stopping);
+            }
+            exchange.clients() as u64
+        };
+        shared.counters.clients_max.fetch_max(clients, Ordering::Relaxed);
+        let reader = Reader {
+            shared: shared.clone(),
+            outbox: outbox.clone(),
+            serial,
+            version: hello.capacity.version,
+            silence: hello.silence,
+            buffer: hello.rest,
+            received_twice: HashSet::new(),
+        };
+        let presence = Self {
+            shared,
+            outbox,
+            farewell: Farewell::Missing,
+            serial,
+        };
+        (presence, reader)
+    }
+
+    fn take_will(&self) -> Option<Message> {
+        let will = self.shared.exchange().disconnect(self.serial, self.farewell);
+        will.filter(|_| !self.shared.stop.is_triggered())
+    }
+
+    /// Gives the place up; a will that is due is in the log when this returns.
+    pub(super) async fn leave(self) {
+        if let Some(will) = self.take_will() {
+            // Where the router is gone, the broker ends and nobody waits for the will.
+            if let Err(Gone) = self.shared.router.send(will).await {
+                tracing::debug!(serial = self.serial, "will is lost with the router");
+            }
+        }
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        if let Some(will) = self.take_will() {
+            let shared = self.shared.clone();
+            tokio::spawn(async move { shared.router.send(will).await });
+        }
+    }
+}

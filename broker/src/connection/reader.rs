@@ -1,0 +1,184 @@
+//! What a client sends, and what is done about it.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use bytes::BytesMut;
+use rumqttd::protocol::{
+    DisconnectReasonCode, Packet, PingResp, PubAck, PubAckReason, PubComp, PubCompReason, PubRec, PubRecReason,
+    Subscribe,
+};
+use tokio::{
+    io::AsyncReadExt,
+    net::tcp::OwnedReadHalf,
+    time::{error::Elapsed, timeout},
+};
+
+use super::end::End;
+use crate::{
+    message::{Message, Qos, Serial},
+    outbox::Outbox,
+    packet::{self, Publish, Received, Version},
+    router::Gone,
+    shared::Shared,
+    subscriptions::valid_topic,
+    sys::add,
+};
+
+/// Room that a read is given.
+const READ_CHUNK: usize = 16 * 1024;
+
+/// QoS 2 messages that a client may have under way to the broker.
+const MAX_RECEIVED_TWICE: usize = 1_000;
+
+/// Reads what a client sends and does what it asks for.
+pub(super) struct Reader {
+    pub(super) shared: Arc<Shared>,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) serial: Serial,
+    pub(super) version: Version,
+    /// The longest silence; `None` for any.
+    pub(super) silence: Option<Duration>,
+    /// What has come and is not handled.
+    pub(super) buffer: BytesMut,
+    /// QoS 2 messages that the client may send a second time (4.3.3).
+    pub(super) received_twice: HashSet<u16>,
+}
+
+impl Reader {
+    /// Reads until the connection is to end.
+    pub(super) async fn receive(mut self, stream: &mut OwnedReadHalf) -> End {
+        loop {
+            match self.handle_all().await {
+                Ok(()) => (),
+                Err(end) => return end,
+            }
+            self.buffer.reserve(READ_CHUNK);
+            match within(self.silence, stream.read_buf(&mut self.buffer)).await {
+                Ok(Ok(0)) => return End::Lost("closed by the client".to_owned()),
+                Ok(Ok(n)) => add(&self.shared.counters.bytes_received, n as u64),
+                Ok(Err(error)) => return End::Lost(error.to_string()),
+                Err(_) => {
+                    return End::Broken(DisconnectReasonCode::KeepAliveTimeout, "silent for too long".to_owned());
+                }
+            }
+        }
+    }
+
+    async fn handle_all(&mut self) -> Result<(), End> {
+        while let Some(received) = packet::read(self.version, &mut self.buffer, self.shared.limits.max_packet_bytes)? {
+            add(&self.shared.counters.packets_received, 1);
+            match received {
+                Received::Publish(publish) => self.publish(publish).await?,
+                Received::Other(packet) => match *packet {
+                    Packet::Subscribe(subscribe, _) => self.subscribe(subscribe).await?,
+                    packet => self.handle(packet)?,
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// What was acknowledged to anybody before is found among the retained messages.
+    async fn subscribe(&self, Subscribe { pkid, filters }: Subscribe) -> Result<(), Gone> {
+        self.shared.router.settled().await?;
+        self.shared.exchange().subscribe(self.serial, pkid, filters);
+        Ok(())
+    }
+
+    /// Acknowledged is what lies in the router's log. QoS 2 is taken once and delivered at QoS 1.
+    async fn publish(&mut self, publish: Publish) -> Result<(), End> {
+        if !valid_topic(&publish.topic) {
+            let why = format!("cannot publish to {:?}", publish.topic);
+            return Err(End::Broken(DisconnectReasonCode::TopicNameInvalid, why));
+        }
+        add(&self.shared.counters.published, 1);
+        let (qos, id) = (publish.qos, publish.packet_id);
+        let first = qos < 2 || self.received_twice.insert(id);
+        if self.received_twice.len() > MAX_RECEIVED_TWICE {
+            let why = "too many QoS 2 messages under way".to_owned();
+            return Err(End::Broken(DisconnectReasonCode::ReceiveMaximumExceeded, why));
+        }
+        // The broker's own tree is written by the broker; there is no answer that says so in 3.1.1.
+        if first && !publish.topic.starts_with('$') {
+            self.shared.router.send(self.message(publish)).await?;
+        }
+        match qos {
+            0 => (),
+            1 => self.outbox.push_packet(Packet::PubAck(
+                PubAck {
+                    pkid: id,
+                    reason: PubAckReason::Success,
+                },
+                None,
+            )),
+            _ => self.outbox.push_packet(Packet::PubRec(
+                PubRec {
+                    pkid: id,
+                    reason: PubRecReason::Success,
+                },
+                None,
+            )),
+        }
+        Ok(())
+    }
+
+    fn message(&self, publish: Publish) -> Message {
+        Message {
+            topic: publish.topic.into(),
+            payload: publish.payload,
+            qos: if publish.qos == 0 {
+                Qos::AtMostOnce
+            } else {
+                Qos::AtLeastOnce
+            },
+            retain: publish.retain,
+            source: self.serial,
+            will_of: None,
+        }
+    }
+
+    fn handle(&mut self, packet: Packet) -> Result<(), End> {
+        match packet {
+            Packet::PubAck(ack, _) => self.outbox.acknowledged(ack.pkid),
+            Packet::PingReq(_) => self.outbox.push_packet(Packet::PingResp(PingResp)),
+            Packet::Unsubscribe(unsubscribe, _) if !unsubscribe.filters.is_empty() => {
+                self.shared
+                    .exchange()
+                    .unsubscribe(self.serial, unsubscribe.pkid, &unsubscribe.filters);
+            }
+            Packet::PubRel(release, _) => {
+                let known = self.received_twice.remove(&release.pkid);
+                let reason = if known {
+                    PubCompReason::Success
+                } else {
+                    PubCompReason::PacketIdentifierNotFound
+                };
+                self.outbox.push_packet(Packet::PubComp(
+                    PubComp {
+                        pkid: release.pkid,
+                        reason,
+                    },
+                    None,
+                ));
+            }
+            Packet::Disconnect(disconnect, _) => {
+                let with_will = disconnect.reason_code == DisconnectReasonCode::DisconnectWithWillMessage;
+                return Err(if with_will { End::WithWill } else { End::Said });
+            }
+            // CONNECT twice, a packet that only a broker sends, or one that asks for nothing.
+            _ => {
+                let why = "packet out of place".to_owned();
+                return Err(End::Broken(DisconnectReasonCode::ProtocolError, why));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `future`, or an error once `limit` has passed.
+async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Result<T, Elapsed> {
+    match limit {
+        Some(limit) => timeout(limit, future).await,
+        None => Ok(future.await),
+    }
+}

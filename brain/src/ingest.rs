@@ -216,14 +216,14 @@ impl Ingest {
     ///
     /// # Errors
     /// [`Refusal::Body`].
-    pub(crate) fn read_again(&mut self, stream: &Stream, frame: Frame) -> Result<Option<Readings>, Refusal> {
+    pub(crate) fn read_again(&mut self, stream: &Stream, frame: &Frame) -> Result<Option<Readings>, Refusal> {
         let epoch = self
             .streams
             .get_mut(stream)
             .and_then(|epochs| epochs.get_mut(&frame.epoch));
         epoch
             .filter(|epoch| epoch.birth().is_some())
-            .map(|epoch| epoch.read(&frame))
+            .map(|epoch| epoch.read(frame))
             .transpose()
     }
 

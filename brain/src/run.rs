@@ -27,7 +27,7 @@ use crate::{
 /// How often the clock is looked at, and views are published at most.
 const SECOND: Duration = Duration::from_secs(1);
 /// How often old rows are deleted.
-const PRUNE_EVERY: Duration = Duration::from_secs(600);
+const PRUNE_EVERY: Duration = Duration::from_mins(10);
 /// How long the last batch may take at the end, and how long the goodbye to the broker.
 const LAST_FLUSH: Duration = Duration::from_secs(3);
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -312,10 +312,10 @@ fn cutoffs(config: &Config, now_ms: UnixMs) -> Cutoffs {
     let ago = |span: runtime::Span| now_ms.saturating_sub(span.as_millis());
     let store = &config.store;
     Cutoffs {
-        frames_ms: ago(store.keep_frames),
-        rollup_10s_ms: ago(store.keep_rollup_10s),
-        rollup_1m_ms: ago(store.keep_rollup_1m),
-        forecasts_ms: ago(store.keep_forecasts),
-        events_ms: ago(store.keep_events),
+        frames: ago(store.keep_frames),
+        rollup_10s: ago(store.keep_rollup_10s),
+        rollup_1m: ago(store.keep_rollup_1m),
+        forecasts: ago(store.keep_forecasts),
+        events: ago(store.keep_events),
     }
 }

@@ -109,6 +109,20 @@ impl Batch {
     }
 }
 
+/// An anomaly with its host, its resource and when it began.
+pub(crate) type StoredAnomaly = (Arc<str>, Resource, UnixMs, AnomalyRow);
+
+/// A row of the grid as far as it is read back.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct StoredRow {
+    /// When it begins.
+    pub(crate) begin_ms: UnixMs,
+    /// Share of it that samples tell of, 0 to 1.
+    pub(crate) coverage: f32,
+    /// Means in the order of [`shadow::Channel::ALL`]; NaN where nothing was read.
+    pub(crate) mean: [f32; 7],
+}
+
 /// What a restarted brain goes on with.
 #[derive(Debug, Default)]
 pub(crate) struct Recovered {
@@ -118,14 +132,14 @@ pub(crate) struct Recovered {
     pub(crate) births: Vec<(Stream, Birth)>,
     /// What is durable of each epoch.
     pub(crate) watermarks: BTreeMap<(Stream, u64), RangeSet>,
-    /// Rows of the grid since the asked time: begin, share that samples tell of, means.
-    pub(crate) rollups: BTreeMap<Arc<str>, Vec<(UnixMs, f32, [f32; 7])>>,
+    /// Rows of the grid since the asked time, oldest first.
+    pub(crate) rollups: BTreeMap<Arc<str>, Vec<StoredRow>>,
     /// Frames that may hold samples past the rows of the grid.
     pub(crate) tail: Vec<(Stream, Frame)>,
     /// Newest commands with the newest answer of each, oldest first.
     pub(crate) commands: Vec<(Command, Option<Outcome>)>,
-    /// Anomalies, oldest first.
-    pub(crate) anomalies: Vec<(Arc<str>, Resource, UnixMs, AnomalyRow)>,
+    /// Anomalies by host, resource and begin.
+    pub(crate) anomalies: Vec<StoredAnomaly>,
     /// Single values.
     pub(crate) meta: BTreeMap<String, String>,
 }
@@ -139,19 +153,19 @@ pub(crate) struct Since {
     pub(crate) events_ms: UnixMs,
 }
 
-/// Everything older is deleted.
+/// Everything older is deleted: unix milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cutoffs {
     /// Frames, and births that no frame needs.
-    pub(crate) frames_ms: UnixMs,
+    pub(crate) frames: UnixMs,
     /// Rows of the grid.
-    pub(crate) rollup_10s_ms: UnixMs,
+    pub(crate) rollup_10s: UnixMs,
     /// Rows of a minute.
-    pub(crate) rollup_1m_ms: UnixMs,
+    pub(crate) rollup_1m: UnixMs,
     /// Forecasts.
-    pub(crate) forecasts_ms: UnixMs,
+    pub(crate) forecasts: UnixMs,
     /// Anomalies, commands, outcomes, models.
-    pub(crate) events_ms: UnixMs,
+    pub(crate) events: UnixMs,
 }
 
 /// Keys of single values.

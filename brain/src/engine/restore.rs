@@ -8,7 +8,7 @@ use shadow::{Birth, Frame, UnixMs};
 use super::Engine;
 use crate::{
     ingest::RangeSet,
-    store::{Recovered, Stream, meta},
+    store::{Recovered, StoredRow, Stream, meta},
 };
 
 /// Rows of all hosts together that are stepped through, so that a start takes seconds: a millisecond each.
@@ -31,10 +31,11 @@ impl Engine {
         for (host, resource, since_ms, told) in recovered.anomalies {
             self.foresight.restore(host, resource, since_ms, told);
         }
-        if let Some(artifact) = json(&recovered.meta, meta::MODEL).and_then(|served| self.learning.restore(served)) {
-            if let Err(error) = self.foresight.adopt(&artifact) {
-                self.learning.rejected(error.to_string());
-            }
+        let served = json(&recovered.meta, meta::MODEL);
+        if let Some(artifact) = served.and_then(|served| self.learning.restore(served))
+            && let Err(error) = self.foresight.adopt(&artifact)
+        {
+            self.learning.rejected(error.to_string());
         }
         self.warm_up();
         self.snapshot = self.picture().into();
@@ -57,21 +58,17 @@ impl Engine {
         }
     }
 
-    fn restore_rows(
-        &mut self,
-        rollups: &BTreeMap<Arc<str>, Vec<(i64, f32, [f32; 7])>>,
-        known: &BTreeMap<String, String>,
-    ) {
+    fn restore_rows(&mut self, rollups: &BTreeMap<Arc<str>, Vec<StoredRow>>, known: &BTreeMap<String, String>) {
         let step_ms = self.config.grid.step_ms();
         for (host, rows) in rollups {
             // Rows past the present are from a clock that was wrong.
-            let until = rows.partition_point(|&(begin_ms, ..)| begin_ms < self.open.saturating_mul(step_ms));
+            let until = rows.partition_point(|row| row.begin_ms < self.open.saturating_mul(step_ms));
             self.hot.restore(host, rows.get(..until).unwrap_or_default());
         }
         let oldest = rollups
             .values()
             .filter_map(|rows| rows.first())
-            .map(|&(begin_ms, ..)| begin_ms)
+            .map(|row| row.begin_ms)
             .min();
         let first_ms = json::<i64>(known, meta::FIRST_ROW_MS).or(oldest);
         self.first_row = first_ms.map_or(i64::MAX, |ms| ms.div_euclid(step_ms));
@@ -80,7 +77,7 @@ impl Engine {
     /// Frames are durable before the rows that they fill: what is later than `closed_ms` is in no row yet.
     fn restore_tail(&mut self, tail: Vec<(Stream, Frame)>, closed_ms: UnixMs) {
         for (stream, frame) in tail {
-            match self.ingest.read_again(&stream, frame) {
+            match self.ingest.read_again(&stream, &frame) {
                 Ok(Some(readings)) => {
                     self.fleet.samples(&stream, &readings);
                     self.hot.add(&stream.host, &readings.later_than(closed_ms), self.open);

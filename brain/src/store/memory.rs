@@ -10,7 +10,7 @@ use std::{
 
 use shadow::{Channel, Resource, UnixMs};
 
-use super::Rollup;
+use super::{Rollup, StoredRow};
 use crate::{
     grid::{Added, Grid},
     snapshot::SeriesSource,
@@ -159,12 +159,12 @@ impl HotStore {
         changed
     }
 
-    /// Puts back rows that were closed before a restart: begin, share that is known, means; oldest first.
-    pub(crate) fn restore(&self, host: &Arc<str>, rows: &[(UnixMs, f32, [f32; Channel::COUNT])]) {
+    /// Puts back rows that were closed before a restart, oldest first.
+    pub(crate) fn restore(&self, host: &Arc<str>, rows: &[StoredRow]) {
         let mut hosts = self.write();
         let series = hosts.entry(Arc::clone(host)).or_insert_with(|| self.series_of_a_host());
-        for &(begin_ms, coverage, mean) in rows {
-            series.channels.restore(begin_ms, coverage, mean);
+        for row in rows {
+            series.channels.restore(row.begin_ms, row.coverage, row.mean);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The embedded store: one SQLite file in the data folder, in WAL mode with `synchronous = NORMAL`.
+//! The embedded store: one `SQLite` file in the data folder, in WAL mode with `synchronous = NORMAL`.
 //!
 //! A committed batch outlives a kill of the process. A loss of power may take the newest commits, never the
 //! consistency of the file; agents told of those by a watermark no longer hold them.

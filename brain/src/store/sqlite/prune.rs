@@ -12,39 +12,39 @@ pub(super) async fn older(connection: &mut SqliteConnection, cutoffs: &Cutoffs) 
         (
             "DELETE FROM frames WHERE (host, vantage, epoch, sequence) IN \
              (SELECT host, vantage, epoch, sequence FROM frames WHERE start_ms < ?1 LIMIT ?2)",
-            cutoffs.frames_ms,
+            cutoffs.frames,
         ),
         (
             "DELETE FROM rollup_10s WHERE (host, bucket_ms) IN \
              (SELECT host, bucket_ms FROM rollup_10s WHERE bucket_ms < ?1 LIMIT ?2)",
-            cutoffs.rollup_10s_ms,
+            cutoffs.rollup_10s,
         ),
         (
             "DELETE FROM rollup_1m WHERE (host, bucket_ms) IN \
              (SELECT host, bucket_ms FROM rollup_1m WHERE bucket_ms < ?1 LIMIT ?2)",
-            cutoffs.rollup_1m_ms,
+            cutoffs.rollup_1m,
         ),
         (
             "DELETE FROM workload_1m WHERE (host, workload, bucket_ms) IN \
              (SELECT host, workload, bucket_ms FROM workload_1m WHERE bucket_ms < ?1 LIMIT ?2)",
-            cutoffs.rollup_1m_ms,
+            cutoffs.rollup_1m,
         ),
         (
             "DELETE FROM forecasts WHERE (host, resource, made_ms, horizon_s) IN \
              (SELECT host, resource, made_ms, horizon_s FROM forecasts WHERE made_ms < ?1 LIMIT ?2)",
-            cutoffs.forecasts_ms,
+            cutoffs.forecasts,
         ),
         (
             "DELETE FROM commands WHERE id IN (SELECT id FROM commands WHERE issued_ms < ?1 LIMIT ?2)",
-            cutoffs.events_ms,
+            cutoffs.events,
         ),
         (
             "DELETE FROM outcomes WHERE (command_id, state) IN \
              (SELECT command_id, state FROM outcomes WHERE time_ms < ?1 LIMIT ?2)",
-            cutoffs.events_ms,
+            cutoffs.events,
         ),
-        ("DELETE FROM anomalies WHERE until_ms < ?1", cutoffs.events_ms),
-        ("DELETE FROM models WHERE trained_ms < ?1", cutoffs.events_ms),
+        ("DELETE FROM anomalies WHERE until_ms < ?1", cutoffs.events),
+        ("DELETE FROM models WHERE trained_ms < ?1", cutoffs.events),
         (
             // A birth goes once it is old, no frame is read with it, and a newer one of its agent is there.
             "DELETE FROM births WHERE epoch < ?1 * 1000 \
@@ -52,13 +52,13 @@ pub(super) async fn older(connection: &mut SqliteConnection, cutoffs: &Cutoffs) 
                              AND f.epoch = births.epoch) \
              AND EXISTS (SELECT 1 FROM births b WHERE b.host = births.host AND b.vantage = births.vantage \
                          AND b.epoch > births.epoch)",
-            cutoffs.frames_ms,
+            cutoffs.frames,
         ),
         (
             "DELETE FROM watermarks WHERE epoch < ?1 * 1000 \
              AND NOT EXISTS (SELECT 1 FROM births b WHERE b.host = watermarks.host \
                              AND b.vantage = watermarks.vantage AND b.epoch = watermarks.epoch)",
-            cutoffs.frames_ms,
+            cutoffs.frames,
         ),
     ];
     let mut more = false;

@@ -7,7 +7,7 @@ use sqlx::{Row, SqliteConnection, query, sqlite::SqliteRow};
 
 use crate::{
     ingest::RangeSet,
-    store::{AnomalyRow, Recovered, Since, Stream, meta},
+    store::{AnomalyRow, Recovered, Since, StoredAnomaly, StoredRow, Stream, meta},
 };
 
 /// The newest commands and anomalies that are read back; older ones stay in the database.
@@ -77,7 +77,7 @@ async fn watermarks(from: &mut SqliteConnection) -> Result<BTreeMap<(Stream, u64
     Ok(found)
 }
 
-type Rollups = BTreeMap<Arc<str>, Vec<(UnixMs, f32, [f32; 7])>>;
+type Rollups = BTreeMap<Arc<str>, Vec<StoredRow>>;
 
 async fn rollups(from: &mut SqliteConnection, since_ms: UnixMs) -> Result<Rollups, sqlx::Error> {
     let hosts = query("SELECT DISTINCT host FROM hosts ORDER BY host")
@@ -104,12 +104,16 @@ async fn rollups(from: &mut SqliteConnection, since_ms: UnixMs) -> Result<Rollup
     Ok(found)
 }
 
-fn rollup(row: &SqliteRow) -> Result<(UnixMs, f32, [f32; 7]), sqlx::Error> {
+fn rollup(row: &SqliteRow) -> Result<StoredRow, sqlx::Error> {
     let mut mean = [f32::NAN; 7];
     for (column, value) in mean.iter_mut().enumerate() {
         *value = row.try_get::<Option<f64>, _>(column + 2)?.map_or(f32::NAN, narrow);
     }
-    Ok((row.try_get(0)?, narrow(row.try_get(1)?), mean))
+    Ok(StoredRow {
+        begin_ms: row.try_get(0)?,
+        coverage: narrow(row.try_get(1)?),
+        mean,
+    })
 }
 
 async fn tail(from: &mut SqliteConnection, closed_ms: UnixMs) -> Result<Vec<(Stream, Frame)>, sqlx::Error> {
@@ -189,9 +193,7 @@ fn outcome(command_id: &str, row: &SqliteRow) -> Result<Option<Outcome>, sqlx::E
     }))
 }
 
-type Anomaly = (Arc<str>, shadow::Resource, UnixMs, AnomalyRow);
-
-async fn anomalies(from: &mut SqliteConnection, since_ms: UnixMs) -> Result<Vec<Anomaly>, sqlx::Error> {
+async fn anomalies(from: &mut SqliteConnection, since_ms: UnixMs) -> Result<Vec<StoredAnomaly>, sqlx::Error> {
     let rows = query(
         "SELECT host, resource, since_ms, until_ms, score, evidence FROM anomalies \
          WHERE since_ms >= ? ORDER BY since_ms DESC LIMIT ?",
@@ -200,7 +202,7 @@ async fn anomalies(from: &mut SqliteConnection, since_ms: UnixMs) -> Result<Vec<
     .bind(MAX_EVENTS)
     .fetch_all(from)
     .await?;
-    let anomaly = |row: &SqliteRow| -> Result<Anomaly, sqlx::Error> {
+    let anomaly = |row: &SqliteRow| -> Result<StoredAnomaly, sqlx::Error> {
         let resource = row.try_get::<&str, _>(1)?.parse().map_err(decode::<String>)?;
         let told = AnomalyRow {
             until_ms: row.try_get(3)?,

@@ -6,7 +6,7 @@ use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection, query};
 
 use crate::store::{Batch, ModelRow, Stream};
 
-/// SQLite takes 32,766 variables a statement; this many rows of at most 17 columns stay below.
+/// `SQLite` takes 32,766 variables a statement; this many rows of at most 17 columns stay below.
 const ROWS_A_STATEMENT: usize = 1_024;
 
 /// A minute, or what a row of `rollup_1m` holds.

@@ -1,10 +1,12 @@
 //! What an operator may set: `config/agent.toml` shows every key with its default.
 
-use runtime::{Faults, Span, Validate};
+use runtime::Span;
 use serde::{Deserialize, Serialize};
-use shadow::{Capacity, Resource, Vantage, check_name};
+use shadow::{Capacity, Vantage};
 
 use crate::guard::Limit;
+
+mod check;
 
 /// The agent of one host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -163,7 +165,7 @@ impl Default for Config {
         Self {
             host: None,
             vantage: Vantage::Inband,
-            cell: "default".to_owned(),
+            cell: "main".to_owned(),
             prefix: "foreshadow".to_owned(),
             status_every: Span::from_secs(10),
             broker: Broker::default(),
@@ -245,211 +247,5 @@ impl CapacityOverride {
             disk_bytes_per_s: self.disk_bytes_per_s.or(found.disk_bytes_per_s),
             power_w: self.power_w.or(found.power_w),
         }
-    }
-}
-
-impl Validate for Config {
-    fn validate(&self, faults: &mut Faults) {
-        if let Some(host) = &self.host {
-            faults.check(check_name(host), "host");
-        }
-        faults.check(bus::Topics::new(&self.prefix, &self.cell), "cell");
-        at_least(faults, "status_every", self.status_every, Span::from_secs(1));
-        faults.within("broker", |f| {
-            f.require(!self.broker.host.is_empty(), "host", "must name the broker's host");
-            f.require(self.broker.port != 0, "port", "must not be 0");
-        });
-        faults.within("pace", |f| self.pace.validate(f));
-        faults.within("frame", |f| {
-            let span = self.frame.span;
-            at_least(f, "span", span, Span::from_millis(10));
-            f.require(span <= Span::from_secs(60), "span", format!("{span} is longer than 1m"));
-        });
-        faults.within("spool", |f| {
-            let most = self.spool.max_bytes;
-            f.require(most >= 64 << 10, "max_bytes", format!("{most} is less than 65536"));
-        });
-        faults.within("probes", |f| self.probes.validate(f));
-        faults.within("capacity", |f| self.capacity.validate(f));
-        validate_rules(&self.workloads, faults);
-        validate_limits(&self.limits, faults);
-    }
-}
-
-impl Validate for Pace {
-    fn validate(&self, faults: &mut Faults) {
-        let Self {
-            min,
-            max,
-            watch,
-            budget,
-        } = *self;
-        at_least(faults, "min", min, Span::from_millis(10));
-        at_least(faults, "watch", watch, Span::from_millis(50));
-        faults.require(min <= max, "max", format!("{max} is shorter than min, {min}"));
-        faults.require(max <= Span::from_secs(30), "max", format!("{max} is longer than 30s"));
-        let share = budget > 0.0 && budget <= 1.0;
-        faults.require(share, "budget", format!("{budget} is not above 0 and at most 1"));
-    }
-}
-
-impl Validate for Probes {
-    fn validate(&self, faults: &mut Faults) {
-        at_least(faults, "refresh", self.refresh, Span::from_secs(1));
-        let named = |names: &[String]| names.iter().all(|name| !name.is_empty() && !name.contains('/'));
-        let message = "names must not be empty or hold a '/'";
-        faults.within("network", |f| {
-            f.require(named(&self.network.interfaces), "interfaces", message);
-        });
-        faults.within("disk", |f| f.require(named(&self.disk.devices), "devices", message));
-        faults.within("workload", |f| {
-            let relative = |p: &String| !p.starts_with('/') && p.split('/').all(|part| part != "..");
-            let message = "paths start below the root of the hierarchy, without '/' in front and without '..'";
-            f.require(self.workload.parents.iter().all(relative), "parents", message);
-            let max = self.workload.max;
-            f.require(max <= 1_000, "max", format!("{max} is more than 1000"));
-        });
-    }
-}
-
-impl Validate for CapacityOverride {
-    fn validate(&self, faults: &mut Faults) {
-        let values = [
-            ("cpu_cores", self.cpu_cores),
-            ("memory_bytes", self.memory_bytes),
-            ("network_bytes_per_s", self.network_bytes_per_s),
-            ("disk_bytes_per_s", self.disk_bytes_per_s),
-            ("power_w", self.power_w),
-        ];
-        for (key, value) in values {
-            let positive = value.is_none_or(|v| v.is_finite() && v > 0.0);
-            faults.require(positive, key, "must be a number above 0");
-        }
-    }
-}
-
-fn validate_rules(rules: &[WorkloadRule], faults: &mut Faults) {
-    for rule in rules {
-        let WorkloadRule {
-            name,
-            criticality,
-            class,
-        } = rule;
-        faults.require(!name.is_empty(), "workloads", "name must not be empty");
-        let range = format!("criticality {criticality} of {name:?} is more than 100");
-        faults.require(*criticality <= 100, "workloads", range);
-        if let Err(fault) = check_name(class) {
-            faults.add("workloads", format!("class of {name:?}: {fault}"));
-        }
-    }
-}
-
-fn validate_limits(limits: &[Limit], faults: &mut Faults) {
-    for limit in limits {
-        let Limit {
-            workload,
-            resource,
-            floor,
-            ceiling,
-        } = limit;
-        let of = format!("of {resource} for {workload:?}");
-        for (what, value) in [("floor", floor), ("ceiling", ceiling)] {
-            let sensible = value.is_none_or(|v| v.is_finite() && v >= 0.0);
-            faults.require(
-                sensible,
-                "limits",
-                format!("{what} {of} must be a number of at least 0"),
-            );
-        }
-        let crossed = floor.zip(*ceiling).is_some_and(|(floor, ceiling)| floor > ceiling);
-        faults.require(!crossed, "limits", format!("floor {of} is above its ceiling"));
-        let power = *resource == Resource::Power && workload != crate::guard::HOST_WORKLOAD;
-        faults.require(
-            !power,
-            "limits",
-            format!("power has limits for {:?} only", crate::guard::HOST_WORKLOAD),
-        );
-    }
-}
-
-fn at_least(faults: &mut Faults, key: &str, span: Span, least: Span) {
-    faults.require(span >= least, key, format!("{span} is shorter than {least}"));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const EXAMPLE: &str = include_str!("../../config/agent.toml");
-
-    /// The example with every commented key switched on: lines such as `# key = value` and `# [[table]]`.
-    fn uncommented() -> String {
-        let key = |line: &str| line.starts_with("[[") || line.contains(" = ");
-        let lines = EXAMPLE
-            .lines()
-            .map(|line| line.strip_prefix("# ").filter(|rest| key(rest)).unwrap_or(line));
-        lines.collect::<Vec<_>>().join("\n")
-    }
-
-    fn check(text: &str, expected: &[&str]) {
-        let fault = runtime::config::parse::<Config>(text, "agent.toml")
-            .unwrap_err()
-            .to_string();
-        for part in expected {
-            assert!(fault.contains(part), "{fault:?} lacks {part:?}");
-        }
-        assert_eq!(fault.lines().count(), expected.len(), "{fault}");
-    }
-
-    #[test]
-    fn the_example_shows_the_defaults() {
-        let config: Config = runtime::config::parse(EXAMPLE, "config/agent.toml").unwrap();
-        assert_eq!(config, Config::default());
-    }
-
-    #[test]
-    fn every_key_of_the_example_works() {
-        let config: Config = runtime::config::parse(&uncommented(), "config/agent.toml").unwrap();
-        assert_eq!(config.host.as_deref(), Some("web-1"));
-        assert_eq!(config.capacity.disk_bytes_per_s, Some(500e6));
-        assert!(config.workloads.len() >= 2 && config.limits.len() == 2);
-        assert_eq!(config.limits.first().and_then(|limit| limit.floor), Some(0.5));
-    }
-
-    #[test]
-    fn all_faults_are_told_at_once() {
-        check(
-            "host = 'a/b'\nprefix = 'x+'\n[broker]\nport = 0\n[pace]\nmin = '9s'\nbudget = 0.0\n[frame]\nspan = '2m'\n[spool]\nmax_bytes = 5",
-            &[
-                "1: host: ",
-                "cell: ",
-                "4: broker.port: ",
-                "pace.max: 5s is shorter than min, 9s",
-                "7: pace.budget: ",
-                "9: frame.span: ",
-                "11: spool.max_bytes: ",
-            ],
-        );
-        check(
-            "[probes.workload]\nparents = ['../x']\n[[workloads]]\nname = ''\ncriticality = 101\n[[limits]]\nworkload = 'web'\nresource = 'cpu'\nfloor = 2.0\nceiling = 1.0",
-            &[
-                "probes.workload.parents: ",
-                "workloads: name",
-                "workloads: criticality 101",
-                "limits: floor of cpu for \"web\" is above its ceiling",
-            ],
-        );
-    }
-
-    #[test]
-    fn unknown_keys_are_refused() {
-        check(
-            "[probes.network]\ninterface = 'eth0'",
-            &["2: probes.network.interface: unknown field `interface`"],
-        );
-        check(
-            "[[limits]]\nworkload = 'web'\nresource = 'gpu'",
-            &["unknown variant `gpu`"],
-        );
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! - the pump takes the next letter of the outbox and hands it to the bus, resending at most
 //!   [`RESEND_PER_S`] frames a second;
-//! - the receiver (see [`crate::receive`]) takes watermarks and commands.
+//! - the receiver (see `receive.rs`) takes watermarks and commands.
 //!
 //! Nothing waits for the network but the pump: pushing a sample takes some microseconds, whatever happens.
 
@@ -18,7 +18,7 @@ use std::{
 use bus::Topics;
 use bytes::Bytes;
 use runtime::Clock;
-use shadow::{Birth, Block, Catalogue, Frame, Reading, UnixMs, Vantage, codec, wire};
+use shadow::{Birth, Reading, UnixMs, Vantage, wire};
 use tokio::{sync::Notify, task::JoinHandle, time::timeout};
 
 use crate::{
@@ -32,15 +32,14 @@ use crate::{
 
 pub use outbox::Counters;
 use outbox::Outbox;
+use running::Running;
 
 pub(crate) mod outbox;
 mod pump;
+mod running;
 
 /// Frames that are sent again in a second, at most: after an outage they are many, of many hosts.
 pub const RESEND_PER_S: u32 = 200;
-
-/// The most points in a frame, so that even values that do not compress stay below the largest frame.
-const MAX_POINTS: usize = 65_536;
 
 /// Who speaks, for whom, and to which broker.
 #[derive(Debug, Clone)]
@@ -89,15 +88,6 @@ pub struct Publisher {
     receiver: JoinHandle<()>,
     running: Option<Running>,
     last_epoch: u64,
-}
-
-/// The epoch that is told, and its samples that are in no frame yet.
-struct Running {
-    epoch: u64,
-    sequence: u64,
-    catalogue: Catalogue,
-    block: Block,
-    last_ms: Option<UnixMs>,
 }
 
 /// What the tasks of a publisher share. The lock is held for microseconds and never across an await.
@@ -168,13 +158,7 @@ impl Publisher {
         guard.host_is(&birth);
         self.shared.outbox().begin(epoch, wire::encode_birth(&birth).into());
         self.shared.wake();
-        self.running = Some(Running {
-            epoch,
-            sequence: 0,
-            block: Block::new(&birth.catalogue),
-            catalogue: birth.catalogue,
-            last_ms: None,
-        });
+        self.running = Some(Running::new(epoch, birth.catalogue));
         epoch
     }
 
@@ -284,54 +268,6 @@ impl Publisher {
         outbox.status(text.into());
         drop(outbox);
         self.shared.wake();
-    }
-}
-
-impl Running {
-    /// Whether a sample at `time_ms` lies past the span of the frame.
-    fn is_over(&self, time_ms: UnixMs, frame_ms: i64) -> bool {
-        let first_ms = self.block.times_ms.first();
-        first_ms.is_some_and(|first| time_ms.saturating_sub(*first) >= frame_ms)
-    }
-
-    /// Returns whether the frame is full.
-    fn push(&mut self, time_ms: UnixMs, readings: &[Reading], frame_ms: i64) -> Result<bool, PublishError> {
-        if let Some(last_ms) = self.last_ms.filter(|last| *last >= time_ms) {
-            return Err(PublishError::TimeNotRising { time_ms, last_ms });
-        }
-        let step_ms = self.last_ms.map_or(0, |last| time_ms.saturating_sub(last));
-        self.last_ms = Some(time_ms);
-        self.block.push(time_ms, readings);
-        let first_ms = self.block.times_ms.first().copied().unwrap_or(time_ms);
-        let most = (MAX_POINTS / self.catalogue.len().max(1)).clamp(1, shadow::frame::MAX_SAMPLES);
-        // Full when the next sample would be too late, were it half a step early.
-        let next_ms = time_ms
-            .saturating_sub(first_ms)
-            .saturating_add(step_ms)
-            .saturating_add(step_ms / 2);
-        Ok(next_ms >= frame_ms || self.block.len() >= most)
-    }
-
-    fn cut(&mut self) -> Option<Frame> {
-        let start_ms = self.block.times_ms.first().copied()?;
-        let samples = u32::try_from(self.block.len()).ok()?;
-        let body = codec::encode(&self.catalogue, &self.block);
-        self.block.clear();
-        let body = body
-            .inspect_err(
-                |fault| tracing::error!(epoch = self.epoch, samples, %fault, "samples lost: they cannot be encoded"),
-            )
-            .ok()?;
-        let sequence = self.sequence;
-        self.sequence += 1;
-        Some(Frame {
-            epoch: self.epoch,
-            sequence,
-            start_ms,
-            samples,
-            codec: codec::MASK_VARINT_LZ4,
-            body: body.into(),
-        })
     }
 }
 

@@ -167,7 +167,8 @@ impl Dispatch {
 
     /// Compares what is used with what is reserved, once a row of the grid.
     pub(crate) fn usage(&mut self, time_ms: UnixMs, hosts: &BTreeMap<String, HostInput>) {
-        for (key, reservation) in self.state.reservations() {
+        // What waits for the pool is known to be too small; that is no fault of its margin.
+        for (key, reservation) in self.state.reservations().filter(|(key, _)| !self.state.waits(key)) {
             if let Some(used) = hosts.get(&key.host).and_then(|host| used(host, key)) {
                 self.feedback.usage(time_ms, key, used, reservation.amount);
             }

@@ -171,7 +171,12 @@ fn load_host(path: &Path) -> Result<(u32, Vec<Row>), Failure> {
     let first = points.first().ok_or("no rows")?.0;
     let mut gaps: Vec<f64> = points.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
     gaps.sort_by(f64::total_cmp);
-    let step_s = if gaps[gaps.len() / 2] < 200.0 { 60.0 } else { 300.0 };
+    let gap = gaps[gaps.len() / 2];
+    let off = |step_s: &f64| (step_s - gap).abs();
+    let step_s = [1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0]
+        .into_iter()
+        .min_by(|a, b| off(a).total_cmp(&off(b)));
+    let step_s = step_s.unwrap_or(60.0);
     let mut rows: Vec<Row> = Vec::new();
     for (time, [cpu, memory, received, written]) in points {
         let row = ((time - first) / step_s).round_ties_even() as usize;

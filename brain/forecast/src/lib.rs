@@ -44,6 +44,8 @@ mod ladder;
 mod model;
 mod scaler;
 pub mod score;
+#[cfg(test)]
+mod synthetic;
 mod training;
 mod window;
 

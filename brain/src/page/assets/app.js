@@ -66,15 +66,18 @@ function draw() {
   document.title = `${name ? `${name} · ` : ""}foreshadow`;
 }
 
-// `since`: when the brain was last heard (browser's clock), or 0 when it answers.
-function setSilence(since) {
+// `since`: the beginning of a silence on the browser's clock, or 0. `reached`: the server answers all the same.
+function setSilence(since, reached) {
   const banner = document.getElementById("banner");
-  banner.hidden = since === 0;
-  document.body.classList.toggle("dead", since !== 0);
-  document.getElementById("live").className = since === 0 ? "dot good" : "dot bad";
-  if (since !== 0) {
-    setText(banner, `No answer from the brain since ${format.clock(since)} (${format.duration(Date.now() - since)}). What is shown is what was known then.`);
-  }
+  const silent = since !== 0;
+  banner.hidden = !silent;
+  banner.classList.toggle("idle", reached);
+  document.body.classList.toggle("dead", silent && !reached);
+  document.getElementById("live").className = `dot ${!silent ? "good" : reached ? "warn" : "bad"}`;
+  if (!silent) return;
+  const when = `since ${format.clock(since)} (${format.duration(Date.now() - since)})`;
+  setText(banner, reached ? `Nothing new ${when}: the brain answers, but takes no data in.`
+    : `No answer from the brain ${when}. What is shown is what was known then.`);
 }
 
 // Charts take their colours when they are drawn, so they are drawn again when the theme changes.

@@ -19,9 +19,8 @@ function washed(hex, strength) {
 export function draw(node, {view, points, now, anomalies}) {
   if (!window.Plotly) return;
   const fan = fanOf(view, points);
-  const highest = Math.max(0, ...points.map(([, y]) => y), ...fan.flatMap((step) => step.q));
-  const scale = format.scaleOf(view.unit, highest);
-  const top = ceiling(view.unit, highest);
+  const top = ceiling(view.unit, points, fan);
+  const scale = format.scaleOf(view.unit, top);
   const paint = {value: colour("--value"), fan: colour("--fan"), line: colour("--line"), soft: colour("--soft"),
     panel: colour("--panel"), ink: colour("--ink"), warn: colour("--warn")};
   const traces = [...fanTraces(fan, scale, paint), historyTrace(points, scale, paint)];
@@ -34,10 +33,17 @@ export function draw(node, {view, points, now, anomalies}) {
   node.setAttribute("aria-label", spoken(view, points));
 }
 
-// Headroom above the highest value; a share's axis never ends below 10 %, where noise would look like load.
-function ceiling(unit, highest) {
-  if (unit === "1") return highest > 0.87 ? Math.max(1.02, highest * 1.02) : Math.max(0.1, highest * 1.15);
-  return highest > 0 ? highest * 1.15 : 1;
+// The axis never ends below this: noise would look like load.
+const LEAST = {"1": 0.1, "B/s": 1000, W: 10};
+
+// The axis ends a little above the highest value. Two things may run off it rather than flatten the rest: a share
+// above 1, and the outer band of a forecast that knows little yet.
+function ceiling(unit, points, fan) {
+  const likely = Math.max(0, ...points.map(([, y]) => y), ...fan.map(({q}) => q[0]));
+  const outer = Math.max(0, ...fan.flatMap(({q}) => q));
+  const highest = likely > 0 ? Math.min(outer, 3 * likely) : outer;
+  const top = Math.max(1.15 * Math.max(highest, likely), LEAST[unit] ?? 0);
+  return unit === "1" ? Math.min(top, 1.03) : top;
 }
 
 // The forecast as steps from the newest value outwards: {t, q: [p50, p90, p95, p99]}.

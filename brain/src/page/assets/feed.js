@@ -27,14 +27,16 @@ export async function series(name, resource, minutes) {
 }
 
 // Calls `onTick` for each new snapshot; a tick that comes while it is at work is kept, not queued. Calls
-// `onSilence(since)` whenever it is known how long the brain has been silent: since when on the browser's clock,
-// or 0 while it answers. Returns a function that asks at once.
+// `onSilence(since, reached)` whenever it is known whether the brain is silent: since when on the browser's clock,
+// or 0 while snapshots come, and whether at least its server is there. Returns a function that asks at once.
 export function follow(onTick, onSilence) {
-  let heard = Date.now();
+  let heard = Date.now(); // when the newest snapshot came
+  let reached = Date.now(); // when there was any answer
   let busy = false;
   let again = false;
 
-  const judge = () => onSilence(Date.now() - heard > PATIENCE_MS ? heard : 0);
+  const late = (since) => Date.now() - since > PATIENCE_MS;
+  const judge = () => onSilence(late(reached) ? reached : late(heard) ? heard : 0, !late(reached));
 
   async function ask(age_ms = 0) {
     again = busy;
@@ -42,7 +44,8 @@ export function follow(onTick, onSilence) {
     busy = true;
     try {
       await onTick();
-      heard = Date.now() - age_ms;
+      reached = Date.now();
+      heard = reached - age_ms;
     } catch (error) {
       console.warn("the brain did not answer:", error.message);
     }
@@ -56,7 +59,11 @@ export function follow(onTick, onSilence) {
     const age = (event) => JSON.parse(event.data).age_ms;
     source.addEventListener("tick", (event) => ask(age(event)));
     // The server answers, but its engine takes no pictures.
-    source.addEventListener("quiet", (event) => { heard = Date.now() - age(event); judge(); });
+    source.addEventListener("quiet", (event) => {
+      reached = Date.now();
+      heard = reached - age(event);
+      judge();
+    });
     source.addEventListener("error", () => {
       // The browser tries again by itself, except after a refusal.
       if (source.readyState === EventSource.CLOSED) setTimeout(listen, 5_000);

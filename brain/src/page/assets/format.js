@@ -35,6 +35,7 @@ export function scaleOf(unit, max) {
 export function value(unit, number) {
   if (number === null || number === undefined) return "–";
   if (unit === "1") return share(number);
+  if (unit === "B/s" && Math.abs(number) < 1000) return `${Math.round(number)}${GAP}B/s`;
   const scale = scaleOf(unit, Math.abs(number));
   return `${digits(number / scale.divisor)}${GAP}${scale.unit}`;
 }

@@ -6,7 +6,7 @@ use broker::cli::{BrokerArgs, run};
 use clap::Parser;
 use runtime::Shutdown;
 
-/// Exit code for a wrong configuration: `EX_USAGE` of sysexits.h.
+/// Exit code for wrong arguments or configuration: `EX_USAGE` of sysexits.h.
 const EXIT_USAGE: u8 = 64;
 
 /// The MQTT broker of foreshadow
@@ -19,7 +19,10 @@ struct Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let command = Command::parse();
+    let command = match Command::try_parse() {
+        Ok(command) => command,
+        Err(shown) => return usage(&shown),
+    };
     if let Err(error) = runtime::logging::init("info") {
         return fail(EXIT_USAGE, &error);
     }
@@ -35,6 +38,13 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, &error),
     }
+}
+
+/// Shows help or version, or what is wrong with the arguments.
+fn usage(shown: &clap::Error) -> ExitCode {
+    let code = if shown.use_stderr() { EXIT_USAGE } else { 0 };
+    // Where nothing can be shown, the code still tells.
+    shown.print().map_or(ExitCode::FAILURE, |()| ExitCode::from(code))
 }
 
 fn fail(code: u8, error: &dyn std::error::Error) -> ExitCode {

@@ -84,7 +84,8 @@ impl<'a> Fleet<'a> {
         Ok(Self { hosts })
     }
 
-    /// Lets every host tell what it did before `until_ms`. Returns how many frames have been sent so far, all
+    /// Lets every host tell what it did up to `until_ms`: a sample tells of the time before it, so the one taken
+    /// at the end of a step belongs to that step. Returns how many frames have been sent so far, all
     /// hosts together.
     pub(crate) fn tell(&mut self, until_ms: UnixMs) -> anyhow::Result<u64> {
         let mut frames = 0;
@@ -105,7 +106,7 @@ impl<'a> Fleet<'a> {
 impl Host<'_> {
     fn tell(&mut self, until_ms: UnixMs) -> anyhow::Result<u64> {
         while let Some(time_ms) = self.trace.times_ms.get(self.next).map(|&time| absolute(time)) {
-            if time_ms >= until_ms {
+            if time_ms > until_ms {
                 break;
             }
             let row = (self.next + self.shift) % self.trace.rows.len();

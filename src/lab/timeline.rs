@@ -16,7 +16,7 @@ const STEPS_S: [i64; 8] = [10, 15, 20, 30, 60, 100, 150, 300];
 pub(crate) struct Timeline {
     /// The first step begins here; a multiple of the step.
     pub(crate) start_ms: UnixMs,
-    /// The last sample lies before.
+    /// The last sample lies at it or before.
     pub(crate) end_ms: UnixMs,
     /// Width of a step, and of the brain's grid.
     pub(crate) step_ms: i64,
@@ -36,7 +36,7 @@ impl Timeline {
         let times = || times().map(|&time| absolute(time));
         let (first, last) = (times().min().unwrap_or(0), times().max().unwrap_or(0));
         let start_ms = first - first.rem_euclid(step_ms);
-        let steps = (last - start_ms) / step_ms + 1;
+        let steps = ((last - start_ms + step_ms - 1) / step_ms).max(1);
         let end_ms = start_ms + steps * step_ms;
         Self {
             start_ms,
@@ -96,10 +96,10 @@ mod tests {
             assert_eq!(timeline.step_ms, step_s * 1_000, "{times:?}");
             assert_eq!(timeline.steps().count(), steps, "{times:?}");
             assert_eq!(timeline.steps().last(), Some(timeline.end_ms));
-            assert!(timeline.start_ms <= absolute(times[0]) && absolute(times[times.len() - 1]) < timeline.end_ms);
+            assert!(timeline.start_ms <= absolute(times[0]) && absolute(times[times.len() - 1]) <= timeline.end_ms);
         };
-        check(&[0, 2_000, 4_000, 9_999, 10_000], 10, 2);
-        check(&[0, 60_000, 120_000], 60, 3);
+        check(&[0, 2_000, 4_000, 9_999, 10_001], 10, 2);
+        check(&[0, 60_000, 120_000], 60, 2);
         check(&[1_704_067_205_000, 1_704_067_505_000, 1_704_067_805_300], 300, 3);
         check(&[0, 700_000, 1_400_000], 900, 2);
     }

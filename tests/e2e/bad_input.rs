@@ -110,7 +110,7 @@ fn a_data_folder_that_cannot_be_used_is_told() {
 fn a_database_of_a_newer_version_is_left_alone() {
     let stack = Stack::new();
     let _broker = stack.broker();
-    drop(stack.brain().stop());
+    assert!(stack.brain().stop().0.success());
     let newer = "INSERT INTO _sqlx_migrations VALUES (9999, 'newer', '2030-01-01', TRUE, x'00', 0) RETURNING version";
     assert_eq!(number(&stack.data(), newer), 9999);
     let before = fs::read(stack.data().join("brain.db")).unwrap();

@@ -36,9 +36,9 @@ fn one_command_samples_into_the_database_and_stops_in_order() {
     let observer = Observer::new(port);
     assert_eq!(observer.expect_json("status/inband")["state"], "online");
     until("its processor's load is shown", PATIENCE, || {
-        observer.expect_json("view/cpu")["now"].is_number()
+        observer.expect_json("view/cpu")["value"].is_number()
     });
-    let memory = observer.expect_json("view/memory")["now"].as_f64().unwrap();
+    let memory = observer.expect_json("view/memory")["value"].as_f64().unwrap();
     assert!(
         (memory - used_memory()).abs() < 0.1,
         "{memory} but /proc/meminfo says {}",

@@ -83,11 +83,6 @@ impl Observer {
         serde_json::from_slice(&payload)
             .unwrap_or_else(|e| panic!("{ending}: {e}: {}", String::from_utf8_lossy(&payload)))
     }
-
-    /// Forgets everything.
-    pub(crate) fn forget(&self) {
-        self.messages.lock().unwrap().clear();
-    }
 }
 
 impl Drop for Observer {

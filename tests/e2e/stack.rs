@@ -45,7 +45,7 @@ impl Stack {
     pub(crate) fn brain(&self) -> Process {
         let text = format!(
             "data_dir = {:?}\n[broker]\nport = {}\n[page]\nlisten = \"127.0.0.1:{}\"\n\
-             [grid]\nstep = \"1s\"\ngrace = \"0s\"\n[store]\nflush_every = \"200ms\"\n[allocate]\nevery = \"2s\"\n",
+             [grid]\nstep = \"1s\"\ngrace = \"0s\"\nlength = \"1h\"\n[store]\nflush_every = \"200ms\"\n[allocate]\nevery = \"2s\"\n",
             self.data(),
             self.port,
             self.page

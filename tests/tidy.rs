@@ -1,6 +1,16 @@
 //! The house rules that a compiler does not check: who may import whom, one home for each heavy
 //! dependency, and files short enough to read.
 
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::pedantic,
+    reason = "a test that meets what it does not expect is to fail there and then"
+)]
+
 use std::{
     collections::BTreeSet,
     fs,

@@ -35,7 +35,7 @@ fn print(text: &str, terminal: bool, turn: u32) -> io::Result<()> {
     let mut out = io::stdout();
     if terminal {
         write!(out, "\r\x1b[2K{text}")?;
-    } else if turn % PLAIN_EVERY == 0 {
+    } else if turn.is_multiple_of(PLAIN_EVERY) {
         writeln!(out, "{text}")?;
     }
     out.flush()

@@ -61,7 +61,8 @@ fn render_row(row: &ScoreRow, scale: Scale) -> String {
         losses
             .iter()
             .map(|loss| format!("{:>8}", shown(loss)))
-            .collect::<String>()
+            .collect::<Vec<_>>()
+            .concat()
     };
     let served = row.served_share.map(|share| format!("{:.0}", share * 100.0)).join("/");
     format!(

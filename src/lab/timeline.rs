@@ -13,6 +13,7 @@ const STEPS_S: [i64; 8] = [10, 15, 20, 30, 60, 100, 150, 300];
 
 /// Virtual time of a lab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "the unit is part of each name")]
 pub(crate) struct Timeline {
     /// The first step begins here; a multiple of the step.
     pub(crate) start_ms: UnixMs,

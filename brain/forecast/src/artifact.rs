@@ -5,11 +5,11 @@
 //! | `weights.bpk` | the network's weights, in Burn's burnpack format |
 //! | `model.json` | everything else, with the length and checksum of the weights; written last, so a folder with it is whole |
 
-use std::{
-    fs,
-    io::{self, Read, Write},
-    path::Path,
-};
+mod folder;
+#[cfg(test)]
+mod tests;
+
+use std::{fs, io, path::Path};
 
 use burn::{
     module::Module,
@@ -30,6 +30,7 @@ use crate::{
     score::ScoreTable,
     window::{Layout, RESOURCES},
 };
+use folder::{at, broken, checksum, read_bounded, write_whole};
 
 /// Newest format that this version writes and reads.
 const FORMAT: u32 = 1;
@@ -270,134 +271,5 @@ pub(crate) fn sizes(config: &Config) -> Sizes {
         input_width: Layout::input_width(),
         hidden: config.training.hidden,
         dense: config.training.dense,
-    }
-}
-
-/// FNV-1a, 64 bits, as hexadecimal digits: guards against accidents, not against intent.
-fn checksum(bytes: impl Iterator<Item = u8>) -> String {
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    format!("{hash:016x}")
-}
-
-/// Writes beside `path`, syncs, and moves it there, so that it is never half written.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ArtifactError> {
-    let beside = path.with_extension("partial");
-    let written = fs::File::create(&beside).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    written
-        .and_then(|()| fs::rename(&beside, path))
-        .map_err(|source| at(path, source))
-}
-
-fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, ArtifactError> {
-    let file = fs::File::open(path).map_err(|source| at(path, source))?;
-    let mut bytes = Vec::new();
-    file.take(limit + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|source| at(path, source))?;
-    if bytes.len() as u64 > limit {
-        return Err(broken(path, format!("longer than {limit} bytes")));
-    }
-    Ok(bytes)
-}
-
-fn at(path: &Path, source: io::Error) -> ArtifactError {
-    ArtifactError::Io {
-        path: path.to_owned(),
-        source,
-    }
-}
-
-fn broken(path: &Path, reason: String) -> ArtifactError {
-    ArtifactError::Broken {
-        path: path.to_owned(),
-        reason,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        features::describe,
-        synthetic::{artifact, cycle, quick},
-        window::resources,
-    };
-
-    #[test]
-    fn what_is_saved_is_loaded_and_forecasts_the_same() {
-        let folder = tempfile::tempdir().unwrap();
-        let (saved, path) = (artifact(), folder.path().join("models/1"));
-        saved.save(&path).unwrap();
-        let loaded = Artifact::load(&path).unwrap();
-        assert_eq!((loaded.version(), loaded.data()), (saved.version(), saved.data()));
-        assert!(loaded.meta.scaler == saved.meta.scaler && loaded.config() == saved.config());
-        assert_eq!(loaded.scores().rows.len(), saved.scores().rows.len());
-        let rows: Vec<_> = cycle("c", 90, 7).rows.iter().map(resources).collect();
-        let moment = describe(&Layout::new(&quick()), &rows);
-        let forecast = |artifact: &Artifact| {
-            let predicted = artifact
-                .predictor(&quick())
-                .unwrap()
-                .predict(std::slice::from_ref(&moment));
-            predicted[0].of(Resource::Cpu).unwrap().to_vec()
-        };
-        assert_eq!(forecast(&saved), forecast(&loaded));
-        saved.save(&path).unwrap();
-        Artifact::load(&path).unwrap();
-    }
-
-    #[test]
-    fn damage_is_refused_with_the_file_and_the_reason() {
-        let folder = tempfile::tempdir().unwrap();
-        artifact().save(folder.path()).unwrap();
-        let text = fs::read_to_string(folder.path().join(META_FILE)).unwrap();
-        let weights = fs::read(folder.path().join(WEIGHTS_FILE)).unwrap();
-        let mut flipped = weights.clone();
-        flipped[weights.len() / 2] ^= 1;
-        let check = |meta: Option<&str>, weights: Option<&[u8]>, expected: &str| {
-            let damaged = tempfile::tempdir().unwrap();
-            meta.inspect(|meta| fs::write(damaged.path().join(META_FILE), meta).unwrap());
-            weights.inspect(|weights| fs::write(damaged.path().join(WEIGHTS_FILE), weights).unwrap());
-            let told = Artifact::load(damaged.path()).unwrap_err().to_string();
-            assert!(told.contains(expected), "{expected:?} is not in {told:?}");
-        };
-        check(None, Some(&weights), "model.json");
-        check(Some(&text), None, "weights.bpk");
-        check(Some(&text), Some(&flipped), "checksum");
-        check(Some(&text), Some(&weights[..weights.len() - 9]), "checksum");
-        check(Some(&text[..text.len() / 2]), Some(&weights), "model.json");
-        check(Some("[]"), Some(&weights), "model.json");
-        check(
-            Some(&text.replace("\"format\": 1", "\"format\": 99")),
-            Some(&weights),
-            "update foreshadow",
-        );
-        check(
-            Some(&text.replace("\"lag1\"", "\"lag0\"")),
-            Some(&weights),
-            "other features",
-        );
-        check(
-            Some(&text.replace("\"hidden\": 8", "\"hidden\": 9")),
-            Some(&weights),
-            "weights.bpk",
-        );
-        check(
-            Some(&text.replace("\"step_s\": 60", "\"step_s\": 0")),
-            Some(&weights),
-            "step_s = 0",
-        );
-        check(Some(&text.replace("\"steps\"", "\"stops\"")), Some(&weights), "stops");
-    }
-
-    #[test]
-    fn a_forecaster_on_another_grid_does_not_take_it() {
-        let foreign = artifact().predictor(&Config::for_step(10)).unwrap_err();
-        assert!(foreign.to_string().contains("60 s"), "{foreign}");
     }
 }

@@ -63,7 +63,7 @@ impl Default for Training {
     fn default() -> Self {
         Self {
             min_rows: 360,
-            passes: 20,
+            passes: 10,
             max_steps: 900,
             max_samples: 24_000,
             batch: 256,

@@ -6,6 +6,20 @@
 //! published is calibrated online and says which rung made it, its skill and its coverage.
 //! [`train`] fits the LSTM to stored history and gives an [`Artifact`], which the forecaster adopts.
 //!
+//! ```
+//! use forecast::{Config, Forecaster, HostWindow};
+//!
+//! let mut forecaster = Forecaster::new(Config::for_step(10))?;
+//! // cpu 0.3, memory 0.5, network 2 kB/s each way, disk 0 and 5 kB/s; power is not measured.
+//! let rows = vec![[0.3, 0.5, 2e3, 2e3, 0.0, 5e3, f32::NAN]; 60];
+//! let made = forecaster.step(600_000, &[HostWindow { host: "web-1", rows: &rows }]);
+//! let cpu = &made[0].forecasts[0];
+//! assert_eq!((cpu.resource, cpu.horizon_s), (shadow::Resource::Cpu, 300));
+//! assert!((cpu.quantiles.p50 - 0.3).abs() < 0.01 && cpu.quantiles.p95 >= cpu.quantiles.p50);
+//! assert_eq!(made[0].forecasts.len(), 4 * 3, "four resources at three horizons");
+//! # Ok::<(), forecast::ConfigError>(())
+//! ```
+//!
 //! The crate is pure: no clock, no socket, no file but an artifact's folder. The same inputs give the same
 //! forecasts, bit by bit, whatever the number of threads.
 //!
@@ -19,7 +33,8 @@
 //! | `model` | the network: an LSTM joined with window statistics, quantiles that cannot cross |
 //! | `training` | fit, average, hold out, score |
 //! | `inference` | all hosts in one forward pass |
-//! | `baseline` | last value and EWMA with the quantiles of their own past errors |
+//! | `baseline` | exponentially weighted averages, and which one forecasts best |
+//! | `spread` | quantiles of past errors |
 //! | `calibrate` | quantile tracking |
 //! | `ladder` | one series: rungs, losses, which one serves |
 //! | `forecaster` | all hosts, step by step |
@@ -44,6 +59,7 @@ mod ladder;
 mod model;
 mod scaler;
 pub mod score;
+mod spread;
 #[cfg(test)]
 mod synthetic;
 mod training;

@@ -7,6 +7,9 @@
 //! p50, the others are steps upwards (softplus), so the quantiles rise whatever the weights are.
 //! In units: forecast = newest value + scale * output.
 
+#[cfg(test)]
+mod tests;
+
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
     nn::Linear,
@@ -250,140 +253,5 @@ impl ModuleMapper for Writer<'_> {
             let new = Tensor::from_data(TensorData::new(values.to_vec(), shape), &old.device());
             if required { new.require_grad() } else { new }
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use burn::optim::{AdamConfig, GradientsParams};
-    use proptest::prelude::*;
-    use rand::SeedableRng;
-
-    use super::*;
-
-    const SIZES: Sizes = Sizes {
-        resources: 5,
-        horizons: 2,
-        features: 6,
-        inputs: 3,
-        input_width: 20,
-        hidden: 8,
-        dense: 16,
-    };
-
-    fn uniform<const D: usize>(shape: [usize; D], size: f32, device: &Device) -> Tensor<D> {
-        let mut random = StdRng::seed_from_u64(7);
-        Tensor::from_data(
-            Fresh {
-                random: &mut random,
-                device,
-            }
-            .uniform(shape, size),
-            device,
-        )
-    }
-
-    fn inputs(size: f32, device: &Device) -> Inputs {
-        Inputs {
-            sequence: uniform([4, SIZES.inputs, SIZES.input_width], size, device),
-            statistics: uniform([4 * SIZES.resources, SIZES.features], size, device),
-        }
-    }
-
-    /// Weights, each tensor by itself.
-    #[derive(Default)]
-    struct Tensors(Vec<Vec<f32>>);
-
-    impl ModuleVisitor for Tensors {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.0.push(param.val().into_data().iter::<f32>().collect());
-        }
-    }
-
-    fn tensors(network: &Network) -> Vec<Vec<f32>> {
-        let mut tensors = Tensors::default();
-        network.visit(&mut tensors);
-        tensors.0
-    }
-
-    #[test]
-    fn every_weight_learns_and_the_loss_falls() {
-        let device = Device::flex().autodiff();
-        let mut network = Network::new(SIZES, &mut StdRng::seed_from_u64(1), &device);
-        let inputs = inputs(1.0, &device);
-        let truths: Tensor<2> = uniform([40, 1], 2.0, &device);
-        let weights: Tensor<2> = Tensor::ones([40, 1], &device);
-        let loss =
-            |network: &Network| Network::loss(network.forward(&inputs, None), truths.clone(), weights.clone(), 40.0);
-        let (before, first) = (tensors(&network), loss(&network).into_scalar::<f32>());
-        let mut optimiser = AdamConfig::new().init();
-        for _ in 0..100 {
-            let gradients = GradientsParams::from_grads(loss(&network).backward(), &network);
-            network = optimiser.step(0.01, network, gradients);
-        }
-        let last = loss(&network).into_scalar::<f32>();
-        assert!(last < 0.2 * first, "{first} {last}");
-        assert_eq!(before.len(), 4 * 3 + 2 + 1 + 1 + 2 + 2 + 1);
-        for (index, (before, after)) in before.iter().zip(tensors(&network)).enumerate() {
-            let still = before
-                .iter()
-                .zip(after)
-                .filter(|(before, after)| *before == after)
-                .count();
-            assert!(
-                still * 2 < before.len(),
-                "tensor {index}: {still} of {} weights did not move",
-                before.len()
-            );
-        }
-    }
-
-    #[test]
-    fn the_lstm_is_the_one_of_the_library() {
-        let device = Device::flex();
-        let network = Network::new(SIZES, &mut StdRng::seed_from_u64(1), &device);
-        let mut theirs = burn::nn::LstmConfig::new(SIZES.input_width, SIZES.hidden, true).init(&device);
-        let gate = |gate: &Gate| burn::nn::GateController {
-            input_transform: gate.input.clone(),
-            hidden_transform: gate.state.clone(),
-        };
-        let [input, forget, candidate, output] = network.gates.as_slice() else {
-            panic!("four gates")
-        };
-        theirs.input_gate = gate(input);
-        theirs.forget_gate = Some(gate(forget));
-        theirs.cell_gate = gate(candidate);
-        theirs.output_gate = gate(output);
-        let sequence = inputs(2.0, &device).sequence;
-        let (_, state) = theirs.forward(sequence.clone(), None);
-        let difference = (network.last_state(&sequence) - state.hidden)
-            .abs()
-            .max()
-            .into_scalar::<f32>();
-        assert!(difference < 1e-6, "{difference}");
-    }
-
-    #[test]
-    fn weights_come_back_as_they_were() {
-        let device = Device::flex();
-        let network = Network::new(SIZES, &mut StdRng::seed_from_u64(1), &device);
-        let other = Network::new(SIZES, &mut StdRng::seed_from_u64(2), &device);
-        assert_eq!(other.with_weights(&network.weights()).weights(), network.weights());
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(32))]
-        #[test]
-        fn quantiles_never_cross(seed in any::<u64>(), size in 0.01_f32..100.0, gain in 0.1_f32..30.0) {
-            let device = Device::flex();
-            let network = Network::new(SIZES, &mut StdRng::seed_from_u64(seed), &device);
-            let wild: Vec<f32> = network.weights().iter().map(|weight| weight * gain).collect();
-            let output = network.with_weights(&wild).forward(&inputs(size, &device), None);
-            let output: Vec<f32> = output.into_data().iter::<f32>().collect();
-            prop_assert_eq!(output.len(), 4 * 5 * 2 * 4);
-            for quantiles in output.chunks(4) {
-                prop_assert!(quantiles.is_sorted() && quantiles.iter().all(|value| value.is_finite()), "{:?}", quantiles);
-            }
-        }
     }
 }

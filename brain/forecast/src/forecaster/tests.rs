@@ -1,0 +1,150 @@
+use shadow::Rung;
+
+use super::*;
+use crate::synthetic::{artifact, cycle, quick};
+
+type Row = [f32; Channel::COUNT];
+
+/// Steps through `rows`; returns what each step gave.
+fn run(forecaster: &mut Forecaster, rows: &[Row], from: usize) -> Vec<HostForecasts> {
+    let steps = (from..rows.len()).map(|row| {
+        let window = HostWindow {
+            host: "a",
+            rows: &rows[..=row],
+        };
+        forecaster.step(row as i64 * 60_000, &[window]).remove(0)
+    });
+    steps.collect()
+}
+
+fn sound(forecast: &Forecast) -> bool {
+    let quantiles = forecast.quantiles.to_array();
+    quantiles.is_sorted() && quantiles.iter().all(|value| value.is_finite() && *value >= 0.0)
+}
+
+#[test]
+fn the_first_row_has_an_answer_and_absent_resources_have_none() {
+    let mut forecaster = Forecaster::new(quick()).unwrap();
+    let made = run(&mut forecaster, &cycle("a", 1, 1).rows, 0);
+    let of: Vec<Resource> = made[0].forecasts.iter().map(|forecast| forecast.resource).collect();
+    let [cpu, memory, network, disk] = [Resource::Cpu, Resource::Memory, Resource::Network, Resource::Disk];
+    assert_eq!(of, [cpu, cpu, memory, memory, network, network, disk, disk]);
+    assert!(
+        made[0]
+            .forecasts
+            .iter()
+            .all(|forecast| sound(forecast) && forecast.rung == Rung::Last)
+    );
+    let spread = made[0].forecasts[0].quantiles;
+    assert!(
+        spread.p95 - spread.p50 > 0.02,
+        "the fleet's spread, not the lone row's: {spread:?}"
+    );
+}
+
+#[test]
+fn truths_mature_after_their_horizon_with_what_was_published() {
+    let mut forecaster = Forecaster::new(quick()).unwrap();
+    let rows = cycle("a", 30, 1).rows;
+    let made = run(&mut forecaster, &rows, 10);
+    assert!(made[4].matured.is_empty());
+    let ripe = &made[5].matured[0];
+    assert_eq!(
+        (ripe.resource, ripe.horizon_s, ripe.made_ms),
+        (Resource::Cpu, 300, 600_000)
+    );
+    assert_eq!(ripe.value, f64::from(rows[15][0]));
+    assert_eq!(ripe.forecast, made[0].forecasts[0]);
+    assert!(ripe.scale > 0.0);
+    let both = made[12]
+        .matured
+        .iter()
+        .filter(|ripe| ripe.resource == Resource::Cpu)
+        .count();
+    assert_eq!(both, 2, "one of each horizon");
+}
+
+#[test]
+fn skipped_and_repeated_steps_are_no_trouble() {
+    let mut forecaster = Forecaster::new(quick()).unwrap();
+    let rows = cycle("a", 150, 1).rows;
+    run(&mut forecaster, &rows[..100], 0);
+    let step = |forecaster: &mut Forecaster, row: usize| {
+        let window = HostWindow {
+            host: "a",
+            rows: &rows[..=row],
+        };
+        forecaster.step(row as i64 * 60_000, &[window]).remove(0)
+    };
+    let after = step(&mut forecaster, 106);
+    let due: Vec<i64> = after
+        .matured
+        .iter()
+        .filter(|m| m.resource == Resource::Cpu)
+        .map(|m| m.made_ms)
+        .collect();
+    assert_eq!(due.len(), 5 + 7, "5 min: rows 95 to 99; 10 min: rows 90 to 96: {due:?}");
+    assert!(after.matured.iter().all(|ripe| {
+        let row = (ripe.made_ms / 60_000) as usize + ripe.horizon_s as usize / 60;
+        ripe.resource != Resource::Cpu || ripe.value == f64::from(rows[row][0])
+    }));
+    let again = step(&mut forecaster, 106);
+    assert!(again.matured.is_empty() && again.forecasts == after.forecasts);
+    let back = step(&mut forecaster, 90);
+    assert!(back.matured.is_empty() && back.forecasts.iter().all(sound));
+    assert_eq!(step(&mut forecaster, 107).matured.len() % 4, 0);
+}
+
+#[test]
+fn gaps_never_poison_and_silence_keeps_the_last_level() {
+    let mut forecaster = Forecaster::new(quick()).unwrap();
+    forecaster.adopt(&artifact()).unwrap();
+    let mut rows = cycle("a", 400, 1).rows;
+    for (row, values) in rows.iter_mut().enumerate() {
+        if row % 3 == 0 || (100..200).contains(&row) {
+            values[row % 6] = f32::NAN;
+            values[0] = f32::INFINITY;
+        }
+    }
+    for made in run(&mut forecaster, &rows, 1) {
+        assert!(made.forecasts.iter().all(sound), "{made:?}");
+    }
+    assert!(
+        forecaster
+            .scores()
+            .rows
+            .iter()
+            .all(|row| row.all.served.pinball.is_finite())
+    );
+    let silent = vec![[f32::NAN; 7]; 2_000];
+    let window = HostWindow {
+        host: "a",
+        rows: &silent,
+    };
+    let made = forecaster.step(3_000 * 60_000, &[window]).remove(0);
+    assert_eq!(made.forecasts.len(), 8);
+    assert!(made.forecasts.iter().all(sound));
+}
+
+#[test]
+fn the_network_serves_once_it_has_won_and_the_same_steps_give_the_same() {
+    let artifact = artifact();
+    let rows = cycle("a", 1_000, 4).rows;
+    let once = || {
+        let mut forecaster = Forecaster::new(quick()).unwrap();
+        forecaster.adopt(&artifact).unwrap();
+        (run(&mut forecaster, &rows, 300), forecaster.scores())
+    };
+    let (made, scores) = once();
+    assert_eq!(once(), (made.clone(), scores.clone()));
+    assert_ne!(made[10].forecasts[0].rung, Rung::Lstm, "no evidence yet");
+    let newest = &made.last().unwrap().forecasts[0];
+    assert!(newest.rung == Rung::Lstm && newest.skill.unwrap() > 0.3, "{newest:?}");
+    let cpu = &scores.rows[0];
+    assert!(
+        cpu.served_share[2] > 0.8 && (cpu.coverage_p95 - 0.95).abs() < 0.04,
+        "{cpu:?}"
+    );
+    let fair = cpu.with_lstm.unwrap();
+    assert!(fair.served.pinball < 0.6 * fair.last.pinball, "{fair:?}");
+}

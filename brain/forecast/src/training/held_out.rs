@@ -1,0 +1,47 @@
+//! The newest rows of each history are not learnt from, but forecast: what a network is worth on them.
+
+use super::History;
+use crate::{
+    artifact::Artifact,
+    config::Config,
+    forecaster::{Forecaster, HostWindow},
+    score::ScoreTable,
+};
+
+/// Longest part of the held-out rows that is scored, and most hosts in it.
+const SCORED_ROWS: usize = 1_000;
+const SCORED_HOSTS: usize = 8;
+
+/// Rows at the end of a history that are not learnt from: enough to score the farthest horizon.
+pub(super) fn held_out(rows: usize, config: &Config) -> usize {
+    let share = (rows as f64 * config.training.held_out) as usize;
+    share.max(config.farthest_rows() + 30).min(rows / 2)
+}
+
+/// Replays the held-out rows of some hosts through a ladder with the new network.
+pub(super) fn score(artifact: &Artifact, histories: &[History], config: &Config) -> ScoreTable {
+    let Ok(mut forecaster) = Forecaster::new(config.clone()) else {
+        return ScoreTable::default();
+    };
+    if forecaster.adopt(artifact).is_err() {
+        return ScoreTable::default();
+    }
+    let every = histories.len().div_ceil(SCORED_HOSTS).max(1);
+    let scored: Vec<&History> = histories.iter().step_by(every).collect();
+    let held = |history: &History| held_out(history.rows.len(), config).min(SCORED_ROWS);
+    let longest = scored.iter().map(|history| held(history)).max().unwrap_or(0);
+    for back in (0..longest).rev() {
+        let begun = scored.iter().filter(|history| back < held(history));
+        let windows = begun.map(|history| {
+            let end = history.rows.len() - back;
+            let from = end.saturating_sub(config.lookback_rows());
+            HostWindow {
+                host: &history.host,
+                rows: history.rows.get(from..end).unwrap_or_default(),
+            }
+        });
+        let time_ms = -(back as i64) * i64::from(config.step_s) * 1_000;
+        forecaster.step(time_ms, &windows.collect::<Vec<_>>());
+    }
+    forecaster.scores()
+}

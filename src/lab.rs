@@ -133,6 +133,7 @@ impl<'a> Lab<'a> {
         let config = brain_config(arguments, timeline, data.path(), broker.addr());
         let topics = Topics::new(&config.prefix, &config.cell)?;
         let brain = brain::start(config, clock.clone(), brain_stop.clone()).await?;
+        listens(&brain).await?;
         let normalised = is_normalised(arguments.rates, traces);
         let hosts = arguments.hosts.unwrap_or(traces.len());
         let address = (&*broker.addr().ip().to_string(), broker.addr().port());
@@ -235,6 +236,14 @@ impl<'a> Lab<'a> {
         brain.context("the brain does not stop")??;
         Ok(broker.context("the broker does not stop")??)
     }
+}
+
+/// Waits until the brain hears what hosts tell: on virtual time no later frame shows that one is missing.
+async fn listens(brain: &brain::Handle) -> anyhow::Result<()> {
+    let mut connected = brain.connected();
+    let connected = timeout(ARRIVAL, connected.wait_for(|&connected| connected)).await;
+    connected.context("the brain does not reach the broker")?.context("the brain has ended")?;
+    Ok(())
 }
 
 /// The brain as ever, but moved by the lab's clock, with a grid that fits the traces, and waiting for its trainings.

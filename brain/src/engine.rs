@@ -456,6 +456,11 @@ impl Engine {
         self.figures.frames.get()
     }
 
+    /// Whether the broker is there.
+    pub(crate) const fn is_connected(&self) -> bool {
+        self.connected
+    }
+
     /// The newest picture.
     pub(crate) const fn snapshot(&self) -> &Arc<Snapshot> {
         &self.snapshot

@@ -31,6 +31,7 @@ pub struct Handle {
     page_addr: SocketAddr,
     snapshot: watch::Receiver<Arc<Snapshot>>,
     ingested: watch::Receiver<u64>,
+    connected: watch::Receiver<bool>,
     requests: mpsc::Sender<Request>,
     task: Option<JoinHandle<Result<(), Error>>>,
 }
@@ -69,6 +70,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<H
 
     let (snapshot_in, snapshot) = watch::channel(Arc::clone(engine.snapshot()));
     let (ingested_in, ingested) = watch::channel(0);
+    let (connected_in, connected) = watch::channel(false);
     let page = PageState {
         snapshot: snapshot.clone(),
         series: Arc::clone(engine.hot()) as _,
@@ -90,6 +92,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<H
         page_stop,
         snapshot: snapshot_in,
         ingested: ingested_in,
+        connected: connected_in,
         shutdown,
         clock,
     };
@@ -98,6 +101,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<H
         page_addr,
         snapshot,
         ingested,
+        connected,
         requests,
         task: Some(tokio::spawn(run(engine, edges, config))),
     })
@@ -117,6 +121,12 @@ impl Handle {
     /// How many frames were taken in so far.
     pub fn ingested(&self) -> watch::Receiver<u64> {
         self.ingested.clone()
+    }
+
+    /// Whether the broker is there and has taken the subscriptions: frames sent before reach the brain only when
+    /// their agent sends them again.
+    pub fn connected(&self) -> watch::Receiver<bool> {
+        self.connected.clone()
     }
 
     /// Makes it `time_ms` for a brain with [`Ticks::Manual`]. Returns when all that follows from it is done,

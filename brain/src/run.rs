@@ -53,6 +53,7 @@ pub(crate) struct Edges {
     pub(crate) page_stop: Shutdown,
     pub(crate) snapshot: watch::Sender<Arc<Snapshot>>,
     pub(crate) ingested: watch::Sender<u64>,
+    pub(crate) connected: watch::Sender<bool>,
     pub(crate) shutdown: Shutdown,
     pub(crate) clock: Clock,
 }
@@ -214,11 +215,8 @@ impl Edges {
             }
             newer
         });
-        self.ingested.send_if_modified(|shown| {
-            let newer = *shown != engine.ingested();
-            *shown = engine.ingested();
-            newer
-        });
+        show(&self.ingested, engine.ingested());
+        show(&self.connected, engine.is_connected());
     }
 
     /// In order: no more intake, everything durable, the agents told so, goodbye, the page last.
@@ -255,6 +253,15 @@ impl Edges {
         }
         flushed
     }
+}
+
+/// Tells whoever watches, when it is news.
+fn show<T: PartialEq>(to: &watch::Sender<T>, value: T) {
+    to.send_if_modified(|shown| {
+        let news = *shown != value;
+        *shown = value;
+        news
+    });
 }
 
 async fn last_flush(mut flusher: Flusher, engine: &mut Engine) -> Result<(), Error> {

@@ -184,11 +184,12 @@ fn pool(accounts: &[PoolView]) -> String {
         (Resource::Memory, "memory_capacity", "memory_reserved"),
         (Resource::Power, "power_capacity", "power_reserved"),
     ] {
-        let of = accounts.iter().filter(|account| account.resource == resource);
-        let sums = of.fold((0.0, 0.0), |sums, account| {
-            (sums.0 + account.capacity, sums.1 + account.reserved)
-        });
-        flat = flat.number(capacity, sums.0).number(reserved, sums.1);
+        let of = || accounts.iter().filter(|account| account.resource == resource);
+        // A resource of which nobody knows the capacity is left out: that is not a pool of 0.
+        if of().next().is_some() {
+            flat = flat.number(capacity, of().map(|account| account.capacity).sum());
+            flat = flat.number(reserved, of().map(|account| account.reserved).sum());
+        }
     }
     let queued: u32 = accounts.iter().map(|account| account.queued).sum();
     flat.number("queued", f64::from(queued)).finish()

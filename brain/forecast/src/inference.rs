@@ -11,8 +11,9 @@ use crate::{
     window::RESOURCES,
 };
 
-/// Most hosts in one pass, so that memory stays bounded.
-const CHUNK: usize = 512;
+/// Most hosts in one pass: memory stays bounded, and at the usual sizes the products stay below those that the
+/// library would spread over all cores.
+const CHUNK: usize = 64;
 
 /// A network ready to forecast.
 #[derive(Debug, Clone)]

@@ -56,7 +56,7 @@ pub struct History {
 /// The newest part of each history ([`crate::Training::held_out`]) is not learnt from, but scored by a replay
 /// through the whole ladder; see [`Artifact::scores`]. With a `previous` artifact of the same shape, made from a
 /// comparable amount of history, training goes on from its weights with fewer and smaller steps. `stop` ends it
-/// early, within a step. The number of steps and of sampled moments is bounded by the settings, and the same
+/// early, within a second or two. The number of steps and of sampled moments is bounded by the settings, and the same
 /// arguments give the same weights.
 ///
 /// # Errors
@@ -117,7 +117,7 @@ fn train_here(
     );
     let present = dataset.present();
     let artifact = finish(config, network, scaler, present, data, plan.steps);
-    let scores = score(&artifact, histories, config);
+    let scores = score(&artifact, histories, config, stop).ok_or(TrainError::Stopped { steps: plan.steps })?;
     Ok(artifact.with_scores(scores))
 }
 
@@ -186,6 +186,12 @@ fn fit(
                 return Err(TrainError::Diverged { step, loss });
             }
         }
+    }
+    if average.iter().any(|weight| !weight.is_finite()) {
+        return Err(TrainError::Diverged {
+            step: plan.steps,
+            loss: f32::NAN,
+        });
     }
     Ok(network.with_weights(&average).valid())
 }

@@ -1,5 +1,7 @@
 //! The newest rows of each history are not learnt from, but forecast: what a network is worth on them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::History;
 use crate::{
     artifact::Artifact,
@@ -18,19 +20,27 @@ pub(super) fn held_out(rows: usize, config: &Config) -> usize {
     share.max(config.farthest_rows() + 30).min(rows / 2)
 }
 
-/// Replays the held-out rows of some hosts through a ladder with the new network.
-pub(super) fn score(artifact: &Artifact, histories: &[History], config: &Config) -> ScoreTable {
-    let Ok(mut forecaster) = Forecaster::new(config.clone()) else {
-        return ScoreTable::default();
+/// Replays the held-out rows of some hosts through a ladder with the new network. `None`: stopped.
+pub(super) fn score(
+    artifact: &Artifact,
+    histories: &[History],
+    config: &Config,
+    stop: &AtomicBool,
+) -> Option<ScoreTable> {
+    let forecaster = Forecaster::new(config.clone()).ok();
+    let adopted = forecaster.and_then(|mut forecaster| forecaster.adopt(artifact).ok().map(|()| forecaster));
+    // Both hold for what was trained with these settings.
+    let Some(mut forecaster) = adopted else {
+        return Some(ScoreTable::default());
     };
-    if forecaster.adopt(artifact).is_err() {
-        return ScoreTable::default();
-    }
     let every = histories.len().div_ceil(SCORED_HOSTS).max(1);
     let scored: Vec<&History> = histories.iter().step_by(every).collect();
     let held = |history: &History| held_out(history.rows.len(), config).min(SCORED_ROWS);
     let longest = scored.iter().map(|history| held(history)).max().unwrap_or(0);
     for back in (0..longest).rev() {
+        if stop.load(Ordering::Relaxed) {
+            return None;
+        }
         let begun = scored.iter().filter(|history| back < held(history));
         let windows = begun.map(|history| {
             let end = history.rows.len() - back;
@@ -43,5 +53,5 @@ pub(super) fn score(artifact: &Artifact, histories: &[History], config: &Config)
         let time_ms = -(back as i64) * i64::from(config.step_s) * 1_000;
         forecaster.step(time_ms, &windows.collect::<Vec<_>>());
     }
-    forecaster.scores()
+    Some(forecaster.scores())
 }

@@ -242,7 +242,9 @@ impl<'a> Lab<'a> {
 async fn listens(brain: &brain::Handle) -> anyhow::Result<()> {
     let mut connected = brain.connected();
     let connected = timeout(ARRIVAL, connected.wait_for(|&connected| connected)).await;
-    connected.context("the brain does not reach the broker")?.context("the brain has ended")?;
+    connected
+        .context("the brain does not reach the broker")?
+        .context("the brain has ended")?;
     Ok(())
 }
 

@@ -12,8 +12,8 @@ use shadow::{
 
 use crate::{
     recording::{self, Recording},
-    report::{Report, Row},
-    rivals::Rows,
+    report::{Quantity, Report, Rival},
+    rivals::{self, Rows},
     timing,
 };
 
@@ -21,7 +21,24 @@ use crate::{
 const FRAME_S: [i64; 3] = [1, 5, 60];
 
 /// An odd number of rounds, enough for a median on a machine that also does other things.
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 21;
+
+const SHARE: Quantity = Quantity {
+    metric: "share_of_packed",
+    unit: "1",
+};
+const ENCODE: Quantity = Quantity {
+    metric: "encode_ns",
+    unit: "ns",
+};
+const DECODE: Quantity = Quantity {
+    metric: "decode_ns",
+    unit: "ns",
+};
+const ERROR: Quantity = Quantity {
+    metric: "max_error_share_of_bound",
+    unit: "1",
+};
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -39,9 +56,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
     for seconds in FRAME_S {
         let case = Case::new(&recording, seconds)?;
         let name = format!("H/{seconds}s");
-        case.sizes(&name, &mut report)?;
+        let told = case.told()?;
+        case.sizes(&name, &told, &mut report)?;
         case.speeds(&name, &mut report);
-        case.errors(&name, &mut report)?;
+        case.errors(&name, &told, &mut report)?;
     }
     Ok(report)
 }
@@ -73,79 +91,73 @@ impl<'a> Case<'a> {
         (samples * self.catalogue.len()) as f64
     }
 
-    fn sizes(&self, case: &str, report: &mut Report) -> anyhow::Result<()> {
+    /// All frames decoded.
+    fn told(&self) -> anyhow::Result<Vec<Block>> {
+        let mut decoder = Decoder::new(self.catalogue);
+        let blocks = self.frames.iter().map(|bytes| {
+            let mut block = Block::default();
+            decode(&mut decoder, bytes, &mut block)?;
+            Ok(block)
+        });
+        blocks.collect()
+    }
+
+    fn sizes(&self, case: &str, told: &[Block], report: &mut Report) -> anyhow::Result<()> {
         let packed: usize = self.rows.iter().map(Rows::packed_bytes).sum();
+        let zstd = self.rows.iter().map(Rows::zstd_bytes).sum::<anyhow::Result<usize>>()?;
+        let pco = told.iter().map(rivals::pco_bytes).sum::<anyhow::Result<usize>>()?;
+        let rivals = [
+            ("packed doubles", packed),
+            ("lz4 of packed doubles", self.rows.iter().map(Rows::lz4_bytes).sum()),
+            ("zstd-3 of packed doubles", zstd),
+            ("pco of the values told, by column", pco),
+        ];
         let share = |bytes: usize| bytes as f64 / packed as f64;
         let ours = share(self.frames.iter().map(Vec::len).sum());
-        let zstd: Vec<usize> = self.rows.iter().map(Rows::zstd_bytes).collect::<anyhow::Result<_>>()?;
-        let rivals = [
-            ("packed doubles", 1.0),
-            (
-                "lz4 of packed doubles",
-                share(self.rows.iter().map(Rows::lz4_bytes).sum()),
-            ),
-            ("zstd-3 of packed doubles", share(zstd.iter().sum())),
-        ];
-        for (rival_name, rival) in rivals {
-            report.push(row(case, "share_of_packed", "1", ours, rival, rival_name));
+        for (name, bytes) in rivals {
+            let value = share(bytes);
+            report.push(case, SHARE, ours, Rival { name, value });
         }
         Ok(())
     }
 
+    /// The rival gets its messages filled beforehand, we quantise as well.
     fn speeds(&self, case: &str, report: &mut Report) {
         let mut encoder = Encoder::new(self.catalogue);
         let mut decoder = Decoder::new(self.catalogue);
         let mut block = Block::default();
         let packed: Vec<Vec<u8>> = self.rows.iter().map(Message::encode_to_vec).collect();
-        let [encode_ns, packed_encode_ns, decode_ns, packed_decode_ns] = timing::medians_ns(
-            ROUNDS,
-            [
-                &mut || {
-                    black_box(encode(&mut encoder, &self.blocks).is_ok());
-                },
-                &mut || {
-                    for rows in &self.rows {
-                        black_box(rows.encode_to_vec());
-                    }
-                },
-                &mut || {
-                    for bytes in &self.frames {
-                        black_box(decode(&mut decoder, bytes, &mut block).is_ok());
-                    }
-                },
-                &mut || {
-                    for bytes in &packed {
-                        black_box(Rows::decode(bytes.as_slice()).is_ok());
-                    }
-                },
-            ],
-        )
-        .map(|ns| ns / self.points());
-        report.push(row(
-            case,
-            "encode_ns",
-            "ns",
-            encode_ns,
-            packed_encode_ns,
-            "prost packed doubles",
-        ));
-        report.push(row(
-            case,
-            "decode_ns",
-            "ns",
-            decode_ns,
-            packed_decode_ns,
-            "prost packed doubles",
-        ));
+        let mut our_encode = || {
+            black_box(encode(&mut encoder, &self.blocks).is_ok());
+        };
+        let mut our_decode = || {
+            for bytes in &self.frames {
+                black_box(decode(&mut decoder, bytes, &mut block).is_ok());
+            }
+        };
+        let mut prost_encode = || {
+            black_box(self.rows.iter().map(Message::encode_to_vec).collect::<Vec<_>>());
+        };
+        let mut prost_decode = || {
+            for bytes in &packed {
+                black_box(Rows::decode(bytes.as_slice()).is_ok());
+            }
+        };
+        let tasks: [&mut dyn FnMut(); 4] = [&mut our_encode, &mut prost_encode, &mut our_decode, &mut prost_decode];
+        let medians = timing::medians_ns(ROUNDS, tasks).map(|ns| ns / self.points());
+        let [encode_ns, prost_encode_ns, decode_ns, prost_decode_ns] = medians;
+        let prost = |value| Rival {
+            name: "prost packed doubles",
+            value,
+        };
+        report.push(case, ENCODE, encode_ns, prost(prost_encode_ns));
+        report.push(case, DECODE, decode_ns, prost(prost_decode_ns));
     }
 
-    /// Decodes every frame and compares each reading with the one that was sent.
-    fn errors(&self, case: &str, report: &mut Report) -> anyhow::Result<()> {
-        let mut decoder = Decoder::new(self.catalogue);
-        let mut told = Block::default();
+    /// Compares each reading that came back with the one that was sent.
+    fn errors(&self, case: &str, told: &[Block], report: &mut Report) -> anyhow::Result<()> {
         let mut worst = 0.0_f64;
-        for (sent, bytes) in self.blocks.iter().zip(&self.frames) {
-            decode(&mut decoder, bytes, &mut told)?;
+        for (sent, told) in self.blocks.iter().zip(told) {
             ensure!(told.times_ms == sent.times_ms, "times came back differently");
             let columns = self
                 .catalogue
@@ -154,18 +166,19 @@ impl<'a> Case<'a> {
                 .zip(sent.columns.iter().zip(&told.columns));
             for (metric, (sent, told)) in columns {
                 for (sent, told) in sent.iter().zip(told) {
-                    ensure!(
-                        sent.missing() == told.missing(),
-                        "{}: a gap came back differently",
-                        metric.name
-                    );
+                    let name = &metric.name;
+                    ensure!(sent.missing() == told.missing(), "{name}: a gap came back differently");
                     if let (Some(sent), Some(told)) = (sent.value(), told.value()) {
                         worst = worst.max((told - sent).abs() / metric.bound.max_error(sent));
                     }
                 }
             }
         }
-        report.push(row(case, "max_error_share_of_bound", "1", worst, 1.0, "the bound"));
+        let bound = Rival {
+            name: "the bound",
+            value: 1.0,
+        };
+        report.push(case, ERROR, worst, bound);
         Ok(())
     }
 }
@@ -187,10 +200,12 @@ fn cut(samples: &Block, catalogue: &Catalogue, length_ms: i64) -> Vec<Block> {
 }
 
 fn encode(encoder: &mut Encoder, blocks: &[Block]) -> anyhow::Result<Vec<Vec<u8>>> {
+    // An epoch is microseconds of the unix clock.
+    let start_ms = blocks.first().and_then(|block| block.times_ms.first());
+    let epoch = start_ms.map_or(0, |ms| ms.unsigned_abs() * 1000);
     let frames = (0..).zip(blocks).map(|(sequence, block)| {
-        // An epoch is microseconds of the unix clock.
-        let epoch = block.times_ms.first().map_or(0, |ms| ms.unsigned_abs() * 1000);
-        Ok(encode_frame(&encoder.frame(epoch, sequence, block)?))
+        let frame = encoder.frame(epoch, sequence, block)?;
+        Ok(encode_frame(&frame))
     });
     frames.collect()
 }
@@ -200,14 +215,24 @@ fn decode(decoder: &mut Decoder, bytes: &[u8], block: &mut Block) -> anyhow::Res
     Ok(decoder.decode(frame.shape(), &frame.body, block)?)
 }
 
-fn row(case: &str, metric: &'static str, unit: &'static str, ours: f64, rival: f64, rival_name: &'static str) -> Row {
-    Row {
-        case: case.to_owned(),
-        metric,
-        unit,
-        ours,
-        rival,
-        rival_name,
-        ratio: ours / rival,
+#[cfg(test)]
+mod tests {
+    use shadow::{Metric, Reading};
+
+    use super::*;
+
+    #[test]
+    fn frames_end_by_time_and_come_back() {
+        let catalogue = Catalogue::new(vec![Metric::share("a")]);
+        let mut samples = Block::new(&catalogue);
+        for time_ms in [5, 600, 1_004, 1_005, 9_000] {
+            samples.push(time_ms, &[Reading::new(0.5)]);
+        }
+        let blocks = cut(&samples, &catalogue, 1_000);
+        let times: Vec<_> = blocks.iter().map(|block| block.times_ms.clone()).collect();
+        assert_eq!(times, [vec![5, 600, 1_004], vec![1_005], vec![9_000]]);
+        let recording = Recording { catalogue, samples };
+        let case = Case::new(&recording, 1).unwrap();
+        assert_eq!(case.told().unwrap(), blocks);
     }
 }

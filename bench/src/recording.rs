@@ -49,7 +49,8 @@ enum Clock {
 
 /// Reads `path`, gzip or plain: a recording if it has the field `mono_ns`, else a trace.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Recording> {
-    parse(path).with_context(|| format!("cannot use {}", path.display()))
+    let parsed = open(path).and_then(parse);
+    parsed.with_context(|| format!("cannot use {}", path.display()))
 }
 
 /// The first trace that the project ships.
@@ -62,8 +63,8 @@ pub(crate) fn own() -> anyhow::Result<PathBuf> {
     traces.min().with_context(missing)
 }
 
-fn parse(path: &Path) -> anyhow::Result<Recording> {
-    let mut reader = csv::Reader::from_reader(open(path)?);
+fn parse(input: impl Read) -> anyhow::Result<Recording> {
+    let mut reader = csv::Reader::from_reader(input);
     let layout = Layout::of(reader.headers()?)?;
     let catalogue = Catalogue::new(layout.columns.iter().map(|column| column.metric.clone()).collect());
     let mut samples = Block::new(&catalogue);
@@ -178,4 +179,37 @@ impl Layout {
 )]
 fn to_unix_ms(unix_s: f64) -> UnixMs {
     (unix_s * 1e3).floor() as UnixMs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn traces_are_read() {
+        let trace = "time,net_tx,other,cpu\n100,5,x,0.1\n110.5,7,x,0.25\n120,,x,0.5\n";
+        let recording = parse(trace.as_bytes()).unwrap();
+        let metrics = recording.catalogue.metrics().iter();
+        let names: Vec<_> = metrics.map(|metric| metric.name.as_str()).collect();
+        assert_eq!(names, ["host.cpu", "host.network.tx"]);
+        assert_eq!(recording.samples.times_ms, [110_500, 120_000]);
+        let cpu = vec![Reading::new(0.25), Reading::new(0.5)];
+        let tx = vec![Reading::new(7.0), Reading::ABSENT];
+        assert_eq!(recording.samples.columns, [cpu, tx]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_with_its_line() {
+        let check = |text: &str, expected: &str| {
+            let error = parse(text.as_bytes()).err().map(|error| format!("{error:#}"));
+            let told = error.as_deref().is_some_and(|error| error.contains(expected));
+            assert!(told, "{error:?} should tell {expected:?}");
+        };
+        check("a,b\n1,2\n", "neither the fields");
+        check("time,cpu\n", "no rows");
+        check("time,cpu\n1,0\n", "fewer than two rows");
+        check("time,cpu\n1,0\n2,x\n", "line 3: field 2: \"x\" is not a number");
+        check("time,cpu\n2,0\n1,0\n", "the row after 2 s is not later");
+        check("mono_ns,wall_ns\n1,2\n", "there is no field cpuacct_cpu0_run_ns");
+    }
 }

@@ -53,3 +53,13 @@ impl Rows {
         Ok(zstd::bulk::compress(&self.encode_to_vec(), 3)?.len())
     }
 }
+
+/// Bytes of the columns under pco, each with the header that it needs.
+pub(crate) fn pco_bytes(block: &Block) -> anyhow::Result<usize> {
+    let config = pco::ChunkConfig::default();
+    let columns = block.columns.iter().map(|column| {
+        let values: Vec<f64> = column.iter().map(|reading| reading.or_nan()).collect();
+        Ok(pco::standalone::simple_compress(&values, &config)?.len())
+    });
+    columns.sum()
+}

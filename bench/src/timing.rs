@@ -21,3 +21,21 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn tasks_take_turns() {
+        let calls = RefCell::new(String::new());
+        let mut first = || calls.borrow_mut().push('a');
+        let mut second = || calls.borrow_mut().push('b');
+        let times = medians_ns(2, [&mut first, &mut second]);
+        assert!(times.iter().all(|time| *time >= 0.0));
+        assert_eq!(calls.into_inner(), "ababab");
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+    }
+}

@@ -18,21 +18,30 @@ pub(crate) struct Report {
 
 /// One figure of ours beside one of a rival.
 #[derive(Debug, Serialize)]
-pub(crate) struct Row {
+struct Row {
     /// What was done: `H/1s`.
-    pub(crate) case: String,
-    /// What was measured.
-    pub(crate) metric: &'static str,
-    /// In which unit.
-    pub(crate) unit: &'static str,
-    /// Our figure.
-    pub(crate) ours: f64,
-    /// The rival's figure.
-    pub(crate) rival: f64,
-    /// Who the rival is.
-    pub(crate) rival_name: &'static str,
+    case: String,
+    #[serde(flatten)]
+    quantity: Quantity,
+    ours: f64,
+    rival: f64,
+    rival_name: &'static str,
     /// `ours / rival`: below 1 we are smaller or faster.
-    pub(crate) ratio: f64,
+    ratio: f64,
+}
+
+/// What is measured, and in which unit.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Quantity {
+    pub(crate) metric: &'static str,
+    pub(crate) unit: &'static str,
+}
+
+/// Who else does it, and how well.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rival {
+    pub(crate) name: &'static str,
+    pub(crate) value: f64,
 }
 
 impl Report {
@@ -45,10 +54,16 @@ impl Report {
         }
     }
 
-    /// Adds a figure. Its ratio is computed here.
-    pub(crate) fn push(&mut self, row: Row) {
-        let ratio = row.ours / row.rival;
-        self.rows.push(Row { ratio, ..row });
+    /// Adds our figure beside a rival's.
+    pub(crate) fn push(&mut self, case: &str, quantity: Quantity, ours: f64, rival: Rival) {
+        self.rows.push(Row {
+            case: case.to_owned(),
+            quantity,
+            ours,
+            rival: rival.value,
+            rival_name: rival.name,
+            ratio: ours / rival.value,
+        });
     }
 
     /// The report as one line of JSON.
@@ -70,7 +85,7 @@ impl Report {
             writeln!(
                 out,
                 "{:<12} {:<26} {:<6} {:>10.4} {:>10.4} {:>7.3}  {}",
-                row.case, row.metric, row.unit, row.ours, row.rival, row.ratio, row.rival_name
+                row.case, row.quantity.metric, row.quantity.unit, row.ours, row.rival, row.ratio, row.rival_name
             )?;
         }
         Ok(())

@@ -67,11 +67,12 @@ pub(crate) const fn absolute(time_ms: UnixMs) -> UnixMs {
     }
 }
 
-/// The finest step that holds a sample of a trace with this distance of samples; past five minutes, whole multiples
-/// of five.
+/// The finest step that holds a sample of a trace with this distance of samples, which may be off by a fiftieth
+/// (recorders drift); past five minutes, whole multiples of five.
 fn grid_step_ms(trace_step_ms: i64) -> i64 {
-    let last = STEPS_S.iter().map(|s| s * 1_000).find(|&step| step >= trace_step_ms);
-    last.unwrap_or_else(|| (trace_step_ms + 299_999) / 300_000 * 300_000)
+    let least_ms = trace_step_ms - trace_step_ms / 50;
+    let finest = STEPS_S.iter().map(|s| s * 1_000).find(|&step| step >= least_ms);
+    finest.unwrap_or_else(|| (least_ms + 299_999) / 300_000 * 300_000)
 }
 
 #[cfg(test)]

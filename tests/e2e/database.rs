@@ -14,7 +14,9 @@ pub(crate) fn numbers(folder: &Path, query: &'static str) -> Vec<i64> {
         let options = SqliteConnectOptions::new().filename(folder.join("brain.db"));
         let mut database = SqliteConnection::connect_with(&options).await.unwrap();
         let rows = sqlx::query(query).fetch_all(&mut database).await.unwrap();
-        rows.iter().map(|row| row.get::<i64, _>(0)).collect()
+        let numbers = rows.iter().map(|row| row.get::<i64, _>(0)).collect();
+        database.close().await.unwrap();
+        numbers
     })
 }
 

@@ -10,7 +10,7 @@ use crate::harness::{Process, write};
 fn traces() -> TempDir {
     let folder = TempDir::new().unwrap();
     for (host, shift) in [("web-1", 0), ("web-2", 31)] {
-        let mut text = String::from("time,cpu,mem,net_rx,net_tx,disk_write\n");
+        let mut text = String::from("time,cpu,mem,net_rx,net_tx,disk_read,disk_write\n");
         for row in 0..900_u32 {
             let phase = (row + shift) % 72;
             let busy = if phase < 20 { 0.8 } else { 0.1 };
@@ -18,10 +18,11 @@ fn traces() -> TempDir {
             let (memory, rate) = (0.3 + f64::from(phase) / 200.0, f64::from(phase) * 1e5);
             writeln!(
                 text,
-                "{},{},{memory},{rate},{},{}",
+                "{},{},{memory},{rate},{},{},{}",
                 row * 10,
                 busy + noise,
                 rate / 2.0,
+                rate / 4.0,
                 rate * 3.0
             )
             .unwrap();

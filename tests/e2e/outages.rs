@@ -25,7 +25,7 @@ fn a_broker_that_dies_costs_no_frame() {
     frames_after(&stack, "frames are durable", 10);
 
     broker.kill();
-    agent.expect_text("disconnected");
+    agent.expect_text("no connection to the broker");
     let before = number(&stack.data(), FRAMES);
     let broker = stack.broker();
     frames_after(&stack, "frames are durable again", before + 20);
@@ -102,7 +102,7 @@ fn mosquitto_serves_as_broker() {
     let mut agent = stack.agent();
     frames_after(&stack, "frames are durable", 10);
     broker.kill();
-    agent.expect_text("disconnected");
+    agent.expect_text("no connection to the broker");
     let before = number(&stack.data(), FRAMES);
     let _broker = start();
     frames_after(&stack, "frames are durable again", before + 20);

@@ -18,6 +18,7 @@
 //! # What is accounted where
 //! CPU and memory belong to workloads. Network, disk and power are not measured by workload: one reservation, of
 //! the workload named [`HOST_WORKLOAD`], stands for the host as a whole and is ruled by the policy's class `host`.
+//! A host that tells no workload is reserved for as a whole in CPU and memory too.
 //! Where the policy limits a resource for the whole cell (uplink, rack power), hosts compete for it as workloads
 //! compete for a host, each with the criticality of its most critical workload.
 //! A resource whose capacity is not known has no account, and nothing of it is reserved.
@@ -29,7 +30,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use shadow::{Capacity, Change, Forecast, UnixMs};
+use shadow::{Capacity, Change, Forecast, Resource, UnixMs};
 
 use self::round::Round;
 use crate::{feedback::Feedback, policy::Policy};
@@ -92,6 +93,32 @@ pub struct HostInput {
     pub forecasts: Vec<Forecast>,
     /// Its workloads by name.
     pub workloads: BTreeMap<String, WorkloadInput>,
+}
+
+impl HostInput {
+    /// The resources that are reserved for the host as a whole.
+    pub(crate) fn as_a_whole(&self) -> &'static [Resource] {
+        use Resource::{Cpu, Disk, Memory, Network, Power};
+        if self.workloads.is_empty() {
+            &[Cpu, Memory, Network, Disk, Power]
+        } else {
+            &[Network, Disk, Power]
+        }
+    }
+
+    /// What `workload` uses of `resource`, in cores, bytes, bytes/s or watts; `None` when it is not measured.
+    pub(crate) fn used(&self, workload: &str, resource: Resource) -> Option<f64> {
+        if workload == HOST_WORKLOAD && self.as_a_whole().contains(&resource) {
+            let value = need::present(self, resource)?;
+            return Some(value * need::to_amount(resource, self.capacity.of(resource)?));
+        }
+        let own = self.workloads.get(workload)?;
+        match resource {
+            Resource::Cpu => own.cpu_cores,
+            Resource::Memory => own.memory_bytes,
+            Resource::Network | Resource::Disk | Resource::Power => None,
+        }
+    }
 }
 
 /// One workload.

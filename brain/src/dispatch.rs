@@ -11,7 +11,7 @@ use std::{
 use shadow::{Change, Command, Outcome, Resource, UnixMs, wire::MAX_CHANGES};
 
 use crate::{
-    allocate::{self, HOST_WORKLOAD, HostInput, Inputs, Key, State},
+    allocate::{self, HostInput, Inputs, State},
     feedback::Feedback,
     policy::Policy,
     snapshot::{CommandView, PoolView},
@@ -169,7 +169,10 @@ impl Dispatch {
     pub(crate) fn usage(&mut self, time_ms: UnixMs, hosts: &BTreeMap<String, HostInput>) {
         // What waits for the pool is known to be too small; that is no fault of its margin.
         for (key, reservation) in self.state.reservations().filter(|(key, _)| !self.state.waits(key)) {
-            if let Some(used) = hosts.get(&key.host).and_then(|host| used(host, key)) {
+            if let Some(used) = hosts
+                .get(&key.host)
+                .and_then(|host| host.used(&key.workload, key.resource))
+            {
                 self.feedback.usage(time_ms, key, used, reservation.amount);
             }
         }
@@ -216,19 +219,6 @@ fn pool_view(account: &allocate::Account) -> Option<PoolView> {
         free: account.free(),
         queued: account.queued,
     })
-}
-
-/// What the holder of a reservation uses of it, in the reservation's unit.
-fn used(host: &HostInput, key: &Key) -> Option<f64> {
-    if key.workload == HOST_WORKLOAD && !matches!(key.resource, Resource::Cpu | Resource::Memory) {
-        return host.present.get(key.resource.index()).copied().flatten();
-    }
-    let workload = host.workloads.get(&key.workload)?;
-    match key.resource {
-        Resource::Cpu => workload.cpu_cores,
-        Resource::Memory => workload.memory_bytes,
-        Resource::Network | Resource::Disk | Resource::Power => None,
-    }
 }
 
 /// An issuer epoch that is larger than the last one: the unix clock in microseconds where it can be.

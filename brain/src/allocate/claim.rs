@@ -12,7 +12,7 @@ use super::{
     bounds::{Stand, Step, step},
     contention::NOTHING,
     draft::Draft,
-    need::{self, Question, needs},
+    need::{Question, needs},
     pool::Pool,
     state::{Key, Reservation},
 };
@@ -74,10 +74,16 @@ impl Claim<'_> {
 
     /// The name under which others speak of it.
     pub(super) fn label(&self) -> &str {
-        match self.key.resource {
-            Resource::Cpu | Resource::Memory => &self.key.workload,
-            Resource::Network | Resource::Disk | Resource::Power => &self.key.host,
+        if self.is_whole() {
+            &self.key.host
+        } else {
+            &self.key.workload
         }
+    }
+
+    /// Whether it is of the host as a whole.
+    pub(super) fn is_whole(&self) -> bool {
+        self.key.workload == HOST_WORKLOAD
     }
 }
 
@@ -145,15 +151,16 @@ fn subjects<'h>(
     let own = host.workloads.iter().flat_map(|(name, workload)| {
         [Resource::Cpu, Resource::Memory].map(|resource| (name.as_str(), resource, workload))
     });
-    let shared = [Resource::Network, Resource::Disk, Resource::Power];
-    own.chain(shared.map(|resource| (HOST_WORKLOAD, resource, whole)))
+    let as_a_whole = host.as_a_whole().iter();
+    own.chain(as_a_whole.map(move |&resource| (HOST_WORKLOAD, resource, whole)))
 }
 
 /// Whether `key` names something that may hold a reservation on `host`.
 pub(super) fn is_subject(host: &HostInput, key: &Key) -> bool {
-    match key.resource {
-        Resource::Cpu | Resource::Memory => host.workloads.contains_key(&key.workload),
-        Resource::Network | Resource::Disk | Resource::Power => key.workload == HOST_WORKLOAD,
+    if host.as_a_whole().contains(&key.resource) {
+        key.workload == HOST_WORKLOAD
+    } else {
+        host.workloads.contains_key(&key.workload)
     }
 }
 
@@ -169,7 +176,7 @@ fn claim<'a>(inputs: &Inputs<'a>, key: Key, details: &WorkloadInput, place: Plac
     let Place { capacity, hold, .. } = place;
     let (_, class) = inputs.policy.class(&details.class);
     let before = inputs.state.reservations.get(&key).copied().filter(is_amount);
-    let ask = ask_of(inputs, &key, details, place, class);
+    let ask = ask_of(inputs, &key, place, class);
     let step = ask.as_ref().map_or(Step::Keep, |ask| {
         step(&Stand {
             before,
@@ -205,14 +212,10 @@ fn claim<'a>(inputs: &Inputs<'a>, key: Key, details: &WorkloadInput, place: Plac
     }
 }
 
-fn ask_of(inputs: &Inputs<'_>, key: &Key, details: &WorkloadInput, place: Place<'_>, class: &Class) -> Option<Ask> {
-    let measured = match key.resource {
-        Resource::Cpu => details.cpu_cores,
-        Resource::Memory => details.memory_bytes,
-        Resource::Network | Resource::Disk | Resource::Power => need::present(place.host, key.resource),
-    };
+fn ask_of(inputs: &Inputs<'_>, key: &Key, place: Place<'_>, class: &Class) -> Option<Ask> {
+    let measured = place.host.used(&key.workload, key.resource);
     let used = measured.filter(|used| used.is_finite() && *used >= 0.0)?;
-    let own = matches!(key.resource, Resource::Cpu | Resource::Memory);
+    let own = key.workload != HOST_WORKLOAD;
     let oldest = i64::try_from(inputs.policy.safety.silent_after_ms).unwrap_or(i64::MAX);
     let needs = needs(&Question {
         host: place.host,

@@ -132,9 +132,10 @@ pub(super) fn beyond(claim: &Claim<'_>, ask: &Ask) -> String {
 fn subject(claim: &Claim<'_>) -> String {
     let resource = claim.key.resource;
     let Key { host, workload, .. } = &claim.key;
-    match resource {
-        Resource::Cpu | Resource::Memory => format!("{resource} of {workload} on {host}"),
-        Resource::Network | Resource::Disk | Resource::Power => format!("{resource} of {host}"),
+    if claim.is_whole() {
+        format!("{resource} of {host}")
+    } else {
+        format!("{resource} of {workload} on {host}")
     }
 }
 

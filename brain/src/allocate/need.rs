@@ -85,10 +85,7 @@ fn rank(forecast: &Forecast) -> ([u64; 4], Rung, [Option<u64>; 2]) {
 
 fn need(question: &Question<'_>, forecast: &Forecast) -> Need {
     let capacity = question.capacity;
-    let to_amount = match question.resource {
-        Resource::Cpu | Resource::Memory => capacity,
-        Resource::Network | Resource::Disk | Resource::Power => 1.0,
-    };
+    let to_amount = to_amount(question.resource, capacity);
     let present = present(question.host, question.resource).map(|value| value * to_amount);
     let told = forecast.quantiles.to_array().map(|value| value * to_amount);
     let amounts = told.map(|whole| match question.used {
@@ -103,6 +100,14 @@ fn need(question: &Question<'_>, forecast: &Forecast) -> Need {
         coverage: forecast.coverage,
         width: (p95 - median) / capacity,
         amounts: Quantiles::from_array(amounts),
+    }
+}
+
+/// What a value of `resource` is multiplied with to be an amount: shares are of the capacity.
+pub(super) const fn to_amount(resource: Resource, capacity: f64) -> f64 {
+    match resource {
+        Resource::Cpu | Resource::Memory => capacity,
+        Resource::Network | Resource::Disk | Resource::Power => 1.0,
     }
 }
 

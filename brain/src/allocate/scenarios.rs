@@ -351,8 +351,9 @@ fn a_host_that_shrank_takes_back_what_it_has_not() {
 
 #[test]
 fn what_is_gone_gives_back_and_what_is_away_keeps() {
-    let mut scene = Scene::new("").workload("gone", 50, 1.0, Some(1.1));
-    scene.host().workloads.clear();
+    let scene = Scene::new("").workload("gone", 50, 1.0, Some(1.1));
+    let mut scene = scene.workload("not measured", 50, f64::NAN, None);
+    scene.host().workloads.remove("gone");
     let away = Key::new("away", "web", Resource::Cpu);
     scene.state.reservations.insert(
         away.clone(),
@@ -427,4 +428,22 @@ fn what_an_agent_refused_is_left_alone_for_a_while() {
     );
     scene.now_ms += 60_000;
     assert_eq!(targets(&scene.plan()), [("web", 2.2)]);
+}
+
+#[test]
+fn a_host_without_workloads_is_reserved_for_as_a_whole() {
+    let scene = Scene::new("");
+    let plan = scene.plan();
+    let change = plan.changes["a"]
+        .iter()
+        .find(|change| change.resource == Resource::Cpu)
+        .unwrap();
+    assert_eq!(change.workload, super::HOST_WORKLOAD);
+    // Half of four cores, and what the class puts on top.
+    assert!((2.0..2.5).contains(&change.target), "{change:?}");
+    assert!(
+        change.explanation.text.contains("cpu of a"),
+        "{}",
+        change.explanation.text
+    );
 }

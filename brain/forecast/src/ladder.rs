@@ -44,6 +44,8 @@ pub(crate) struct Series {
     horizons: Vec<Horizon>,
     pending: VecDeque<Pending>,
     standing: Option<(f32, f32)>,
+    /// The most that is ever forecast: a share's whole, or what was above it once.
+    most: f32,
 }
 
 /// What a series has to go on at one moment.
@@ -76,6 +78,10 @@ impl Series {
                 .collect(),
             pending: VecDeque::new(),
             standing: None,
+            most: match resource {
+                Resource::Cpu | Resource::Memory => 1.0,
+                Resource::Network | Resource::Disk | Resource::Power => f32::INFINITY,
+            },
         }
     }
 
@@ -85,6 +91,7 @@ impl Series {
         let mut past: Vec<(f32, Option<Levels>)> = Vec::with_capacity(values.len());
         for &value in values {
             self.averages.push(value);
+            self.most = self.most.max(value);
             for horizon in &mut self.horizons {
                 let made = past.len().checked_sub(horizon.rows).and_then(|row| past.get(row));
                 if let Some((last, Some(levels))) = made
@@ -100,7 +107,10 @@ impl Series {
 
     /// Takes in the values that came since, oldest first.
     pub(crate) fn push(&mut self, values: impl Iterator<Item = f32>) {
-        values.for_each(|value| self.averages.push(value));
+        for value in values {
+            self.averages.push(value);
+            self.most = self.most.max(value);
+        }
     }
 
     /// Judges the forecasts that fell due after `since_ms` and up to `until_ms`.
@@ -178,7 +188,7 @@ impl Series {
                     .lstm
                     .and_then(|lstm| lstm.get(index))
                     .filter(|q| q.iter().all(|v| v.is_finite()));
-                horizon.say(now, &levels, lstm, fleet)
+                horizon.say(now, &levels, lstm, fleet).at_most(self.most)
             })
             .collect();
         let each = self.horizons.iter().zip(&said);

@@ -54,6 +54,12 @@ pub(super) struct Said {
 }
 
 impl Said {
+    /// The same, no quantile above `most`.
+    pub(super) fn at_most(mut self, most: f32) -> Self {
+        self.rungs = self.rungs.map(|quantiles| quantiles.map(|value| value.min(most)));
+        self
+    }
+
     fn served(&self) -> &[f32; 4] {
         let [last, ewma, lstm] = &self.rungs;
         match self.served {

@@ -7,7 +7,7 @@ use super::*;
 /// Runs `rows` rows of `values` with an LSTM that says `lstm(row)` for the next row; returns the shares of
 /// rungs over the last half, and the last forecast.
 fn run(values: impl Fn(usize) -> f32, lstm: impl Fn(usize) -> Option<f32>, rows: usize) -> ([f32; 3], Forecast) {
-    let mut series = Series::new(Resource::Cpu, &[10], 10);
+    let mut series = Series::new(Resource::Network, &[10], 10);
     let (mut fleet, mut board) = (vec![FleetSpread::new()], Board::new(&[10]));
     let (mut shares, mut newest) = ([0.0; 3], None);
     for row in 0..rows {
@@ -82,7 +82,7 @@ fn a_network_that_stops_is_replaced_at_once() {
 
 #[test]
 fn a_past_makes_the_first_forecast_sharp() {
-    let mut series = Series::new(Resource::Cpu, &[10], 10);
+    let mut series = Series::new(Resource::Network, &[10], 10);
     let values: Vec<f32> = (0..400).map(|row| [1.0, 2.0, f32::NAN][row % 3]).collect();
     series.learn_past(&values, 0.5);
     let now = Now {
@@ -94,4 +94,25 @@ fn a_past_makes_the_first_forecast_sharp() {
     let made = series.forecast(&now, &[FleetSpread::new()], true);
     let quantiles = made[0].quantiles;
     assert!((1.6..2.6).contains(&quantiles.p95), "{quantiles:?}");
+}
+
+#[test]
+fn a_share_is_never_forecast_above_its_whole() {
+    let forecast = |resource, past: &[f32]| {
+        let mut series = Series::new(resource, &[10], 10);
+        series.learn_past(past, 0.5);
+        let now = Now {
+            time_ms: 0,
+            last: 0.9,
+            scale: 0.5,
+            lstm: None,
+        };
+        series.forecast(&now, &[FleetSpread::new()], true)[0].quantiles.p99
+    };
+    let past: Vec<f32> = (0..200_u8).map(|row| f32::from(row % 2)).collect();
+    assert_eq!(forecast(Resource::Cpu, &past), 1.0);
+    assert_eq!(forecast(Resource::Memory, &past), 1.0);
+    assert!(forecast(Resource::Network, &past) > 1.0);
+    let above: Vec<f32> = past.iter().map(|value| value * 1.2).collect();
+    assert_eq!(forecast(Resource::Cpu, &above), 1.2, "what was seen is possible");
 }

@@ -44,6 +44,7 @@ impl Sqlite {
     pub(crate) async fn open(folder: &Path) -> Result<Self, StoreError> {
         let lock = lock(folder)?;
         let file = folder.join("brain.db");
+        refuse_newer(&file).await?;
         let options = SqliteConnectOptions::new()
             .filename(&file)
             .create_if_missing(true)
@@ -106,22 +107,38 @@ fn migrator() -> Migrator {
     Migrator::with_migrations(migrations.collect())
 }
 
-fn schema_fault(file: &Path, error: &MigrateError) -> StoreError {
+/// Looks at the version without touching the file: one of a newer brain is to stay as it is.
+async fn refuse_newer(file: &Path) -> Result<(), StoreError> {
+    if !file.exists() {
+        return Ok(());
+    }
     let known = MIGRATIONS.last().map_or(0, |&(version, ..)| version);
-    let reason = match *error {
-        MigrateError::VersionMissing(found) if found > known => {
-            return StoreError::Newer {
-                file: file.to_owned(),
-                found,
-                known,
-            };
-        }
-        MigrateError::Execute(ref error) => return fault(file, error),
-        ref other => format!("{other}; the file was changed by another program or is damaged"),
-    };
-    StoreError::Schema {
-        file: file.to_owned(),
-        reason,
+    let options = SqliteConnectOptions::new().filename(file).read_only(true);
+    let mut connection = SqliteConnection::connect_with(&options)
+        .await
+        .map_err(|error| fault(file, &error))?;
+    let newest = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+        .fetch_one(&mut connection)
+        .await;
+    connection.close().await.map_err(|error| fault(file, &error))?;
+    // A file without that table is new or not ours: what follows finds out.
+    match newest.unwrap_or(None) {
+        Some(found) if found > known => Err(StoreError::Newer {
+            file: file.to_owned(),
+            found,
+            known,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn schema_fault(file: &Path, error: &MigrateError) -> StoreError {
+    match error {
+        MigrateError::Execute(error) => fault(file, error),
+        other => StoreError::Schema {
+            file: file.to_owned(),
+            reason: format!("{other}; the file was changed by another program or is damaged"),
+        },
     }
 }
 

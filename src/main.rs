@@ -8,12 +8,8 @@ mod up;
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{Parser, Subcommand};
-use runtime::Shutdown;
-
-/// Exit code of bad usage and bad configuration: `EX_USAGE` of sysexits.h.
-const EXIT_USAGE: u8 = 64;
+use runtime::process;
 
 /// Server shadows, forecasts and preemptive allocation
 #[derive(Debug, Parser)]
@@ -39,31 +35,18 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(answer) => {
-            let code = if answer.use_stderr() { EXIT_USAGE } else { 0 };
-            return answer.print().map_or(ExitCode::FAILURE, |()| ExitCode::from(code));
-        }
-    };
-    let level = if matches!(arguments.command, Command::Up(_) | Command::Lab(_)) {
-        "warn"
-    } else {
-        "info"
-    };
-    let done = match runtime::logging::init(level) {
-        Ok(()) => run(arguments.command).await,
-        Err(fault) => Err(fault.into()),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => {
-            tracing::error!("{fault:#}");
-            if brain::cli::is_usage(&fault) {
-                ExitCode::from(EXIT_USAGE)
-            } else {
-                ExitCode::FAILURE
-            }
+    match process::arguments::<Arguments>() {
+        Ok(Arguments { command }) => process::run(command.log_level(), run(command)).await,
+        Err(code) => code,
+    }
+}
+
+impl Command {
+    /// What a person watches in the foreground tells what it does in its own words.
+    const fn log_level(&self) -> &'static str {
+        match self {
+            Self::Up(_) | Self::Lab(_) => "warn",
+            Self::Agent(_) | Self::Broker(_) | Self::Brain(_) => "info",
         }
     }
 }
@@ -73,14 +56,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Up(arguments) => up::main(arguments).await,
         Command::Lab(arguments) => lab::main(arguments).await,
         Command::Agent(arguments) => agent::cli::main(arguments).await,
-        Command::Broker(arguments) => serve_broker(&arguments).await,
+        Command::Broker(arguments) => broker::cli::main(arguments).await,
         Command::Brain(arguments) => brain::cli::main(arguments).await,
     }
-}
-
-async fn serve_broker(arguments: &broker::cli::BrokerArgs) -> anyhow::Result<()> {
-    let config = arguments.load()?;
-    let shutdown = Shutdown::new();
-    shutdown.on_signals().context("cannot listen to signals")?;
-    Ok(broker::cli::run(config, shutdown).await?)
 }

@@ -179,6 +179,26 @@ fn pure_code_has_no_clock_socket_file_or_thread() {
 }
 
 #[test]
+fn the_lab_stack_is_configured() {
+    let path = |name: &str| root().join("deploy/compose").join(name);
+    let broker: broker::Config = runtime::config::load(&path("broker.toml")).unwrap();
+    let brain: brain::Config = runtime::config::load(&path("brain.toml")).unwrap();
+    let agent: agent::Config = runtime::config::load(&path("agent.toml")).unwrap();
+    assert_eq!([brain.broker.port, agent.broker.port], [broker.listen.port(); 2]);
+    let compose = fs::read_to_string(root().join("docker-compose.yml")).unwrap();
+    let brain_port = brain.page.listen.port();
+    for part in [
+        "  broker:\n",
+        "  brain:\n",
+        "  agent-3:\n",
+        &format!("127.0.0.1:{brain_port}:{brain_port}"),
+    ] {
+        assert!(compose.contains(part), "docker-compose.yml lacks {part:?}");
+    }
+    assert_eq!([brain.broker.host, agent.broker.host], ["broker", "broker"]);
+}
+
+#[test]
 fn files_are_short_enough_to_read() {
     let mut files = Vec::new();
     sources(&root(), &mut files);

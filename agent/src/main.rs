@@ -4,16 +4,11 @@ use std::process::ExitCode;
 
 use agent::cli::{self, AgentArgs};
 use clap::Parser;
+use runtime::process;
 
-/// Exit code of bad usage and bad configuration: `EX_USAGE` of sysexits.h.
-const EXIT_USAGE: u8 = 64;
-
+/// Samples this machine and tells the brain of foreshadow
 #[derive(Debug, Parser)]
-#[command(
-    name = "foreshadow-agent",
-    version,
-    about = "Samples this machine and tells the brain of foreshadow"
-)]
+#[command(name = "foreshadow-agent", version)]
 struct Arguments {
     #[command(flatten)]
     agent: AgentArgs,
@@ -21,26 +16,8 @@ struct Arguments {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(answer) => {
-            let code = if answer.use_stderr() { EXIT_USAGE } else { 0 };
-            return answer.print().map_or(ExitCode::FAILURE, |()| ExitCode::from(code));
-        }
-    };
-    let done = match runtime::logging::init("info") {
-        Ok(()) => cli::main(arguments.agent).await,
-        Err(fault) => Err(fault.into()),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => {
-            tracing::error!("{fault:#}");
-            if fault.is::<runtime::ConfigError>() {
-                ExitCode::from(EXIT_USAGE)
-            } else {
-                ExitCode::FAILURE
-            }
-        }
+    match process::arguments::<Arguments>() {
+        Ok(arguments) => process::run("info", cli::main(arguments.agent)).await,
+        Err(code) => code,
     }
 }

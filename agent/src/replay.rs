@@ -42,7 +42,11 @@ pub struct Replay {
 /// [`PublishError::Host`] when its name cannot be a topic level.
 pub fn start(host: Host, topics: Topics, broker: (&str, u16), clock: Clock) -> Result<Replay, PublishError> {
     let (broker_host, broker_port) = broker;
-    let settings = Settings::new(topics, host.name.clone(), broker_host, broker_port);
+    let settings = Settings {
+        // Frames are cut by the caller, step by step.
+        frame_ms: i64::MAX,
+        ..Settings::new(topics, host.name.clone(), broker_host, broker_port)
+    };
     let mut publisher = Publisher::start(settings, Box::new(DryRun::detached()), clock)?;
     publisher.begin(birth(host));
     publisher.report(crate::status::Cost::default());

@@ -30,10 +30,3 @@ pub async fn main(arguments: BrainArgs) -> anyhow::Result<()> {
     let brain = crate::start(config, Clock::system(), shutdown).await?;
     Ok(brain.join().await?)
 }
-
-/// Whether `fault` is one of the configuration or the policy: the person's to mend, not the machine's.
-pub fn is_usage(fault: &anyhow::Error) -> bool {
-    let own = fault.downcast_ref::<crate::Error>();
-    let own = own.is_some_and(|own| matches!(own, crate::Error::Config(_) | crate::Error::Policy { .. }));
-    own || fault.is::<runtime::ConfigError>()
-}

@@ -1,6 +1,6 @@
 //! What can end the brain, or keep it from starting.
 
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{io, net::SocketAddr};
 
 use thiserror::Error;
 
@@ -9,25 +9,9 @@ use crate::store::StoreError;
 /// Why the brain does not start, or has ended.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// Values of the configuration that make no sense.
-    #[error(transparent)]
+    /// The configuration or the policy has faults.
+    #[error("the brain's configuration")]
     Config(#[from] runtime::ConfigError),
-    /// The policy file cannot be read.
-    #[error("policy {file}: {source}; mend allocate.policy or leave it out for the built-in policy")]
-    PolicyFile {
-        /// Its path.
-        file: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
-    /// The policy file has faults.
-    #[error("policy {file}: {source}")]
-    Policy {
-        /// Its path.
-        file: PathBuf,
-        /// All of them.
-        source: crate::policy::PolicyError,
-    },
     /// The forecaster refuses its configuration.
     #[error("forecast: {0}")]
     Forecast(String),

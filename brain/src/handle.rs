@@ -2,7 +2,7 @@
 
 use std::{fs, net::SocketAddr, sync::Arc};
 
-use runtime::{Clock, Metrics, Shutdown};
+use runtime::{Clock, ConfigError, Metrics, Shutdown};
 use shadow::UnixMs;
 use tokio::{
     net::TcpListener,
@@ -16,7 +16,7 @@ use crate::{
     dispatch::next_issuer_epoch,
     engine::{Engine, Parts, status},
     page::{self, PageState},
-    policy::Policy,
+    policy::{self, Policy},
     run::{Edges, Request, run},
     snapshot::Snapshot,
     store::{Since, Sqlite, Store, flush::Flusher, meta},
@@ -170,14 +170,24 @@ impl Handle {
     }
 }
 
-fn policy(config: &Config) -> Result<Policy, Error> {
-    let Some(file) = config.allocate.policy.clone() else {
+fn policy(config: &Config) -> Result<Policy, ConfigError> {
+    let Some(path) = &config.allocate.policy else {
         return Ok(Policy::built_in());
     };
-    match fs::read_to_string(&file) {
-        Ok(text) => Policy::parse(&text).map_err(|source| Error::Policy { file, source }),
-        Err(source) => Err(Error::PolicyFile { file, source }),
-    }
+    let file = path.display().to_string();
+    let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        file: file.clone(),
+        source,
+    })?;
+    Policy::parse(&text).map_err(|refused| {
+        let fault = |fault: policy::Fault| runtime::config::Fault {
+            key: fault.path,
+            line: None,
+            message: fault.what,
+        };
+        let faults = refused.faults.into_iter().map(fault).collect();
+        ConfigError::Invalid { file, faults }
+    })
 }
 
 /// A brain on virtual time takes all there is: its past may lie anywhere.

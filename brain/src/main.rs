@@ -4,16 +4,11 @@ use std::process::ExitCode;
 
 use brain::cli::{self, BrainArgs};
 use clap::Parser;
+use runtime::process;
 
-/// Exit code of bad usage and bad configuration: `EX_USAGE` of sysexits.h.
-const EXIT_USAGE: u8 = 64;
-
+/// Forecasts what the hosts of a cell will need, and recommends allocations
 #[derive(Debug, Parser)]
-#[command(
-    name = "foreshadow-brain",
-    version,
-    about = "Forecasts what the hosts of a cell will need, and recommends allocations"
-)]
+#[command(name = "foreshadow-brain", version)]
 struct Arguments {
     #[command(flatten)]
     brain: BrainArgs,
@@ -21,26 +16,8 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(answer) => {
-            let code = if answer.use_stderr() { EXIT_USAGE } else { 0 };
-            return answer.print().map_or(ExitCode::FAILURE, |()| ExitCode::from(code));
-        }
-    };
-    let done = match runtime::logging::init("info") {
-        Ok(()) => cli::main(arguments.brain).await,
-        Err(fault) => Err(fault.into()),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => {
-            tracing::error!("{fault:#}");
-            if cli::is_usage(&fault) {
-                ExitCode::from(EXIT_USAGE)
-            } else {
-                ExitCode::FAILURE
-            }
-        }
+    match process::arguments::<Arguments>() {
+        Ok(arguments) => process::run("info", cli::main(arguments.brain)).await,
+        Err(code) => code,
     }
 }

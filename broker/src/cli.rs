@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
 use runtime::{ConfigError, Shutdown};
 
-use crate::{BrokerError, Config, start};
+use crate::{Config, start};
 
 /// Arguments of the broker.
 #[derive(Debug, Clone, Default, Args)]
@@ -27,10 +28,13 @@ impl BrokerArgs {
     }
 }
 
-/// Runs a broker until `shutdown`.
+/// Runs a broker until a signal comes or it fails.
 ///
 /// # Errors
-/// [`BrokerError`] when it does not start, or ends without being told to.
-pub async fn run(config: Config, shutdown: Shutdown) -> Result<(), BrokerError> {
-    start(config, shutdown).await?.ended().await
+/// A faulty configuration ([`ConfigError`]), or why the broker does not start or has ended.
+pub async fn main(arguments: BrokerArgs) -> anyhow::Result<()> {
+    let config = arguments.load()?;
+    let shutdown = Shutdown::new();
+    shutdown.on_signals().context("cannot listen to signals")?;
+    Ok(start(config, shutdown).await?.ended().await?)
 }

@@ -7,12 +7,14 @@
 //! | [`config`] | TOML files into checked types; faults name file, line and key |
 //! | [`span`] | durations as people write them: `100ms`, `5m` |
 //! | [`logging`] | `tracing` to standard error, and a limit for noisy sites |
+//! | [`process`] | arguments to an exit code |
 //! | [`metrics`] | counters and gauges in the Prometheus text form |
 
 pub mod clock;
 pub mod config;
 pub mod logging;
 pub mod metrics;
+pub mod process;
 pub mod shutdown;
 pub mod span;
 

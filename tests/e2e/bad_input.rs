@@ -61,6 +61,13 @@ fn configuration_faults_name_file_line_and_key() {
         USAGE,
         &["f.toml:1", "listen"],
     );
+    let policy = file("policy.toml", "[class.web]\nquantile = 2\nflor = 1\n");
+    let brain = file(
+        "g.toml",
+        &format!("data_dir = \"x\"\n[allocate]\npolicy = {policy:?}\n"),
+    );
+    let faults = ["policy.toml", "class.web.quantile", "class.web.flor"];
+    refused(&["brain", "--config", &brain], USAGE, &faults);
     refused(&["up", "--brokr", "x"], USAGE, &["--brokr"]);
     refused(&["lab", "--speed", "0"], 1, &["--speed"]);
 }

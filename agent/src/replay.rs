@@ -15,6 +15,9 @@ use crate::{
     publish::{Counters, Publisher, Settings},
 };
 
+/// The longest frame of a replayed host; its caller cuts earlier where a step ends.
+const FRAME_MS: i64 = 10_000;
+
 /// What a replayed host is.
 #[derive(Debug, Clone)]
 pub struct Host {
@@ -43,8 +46,7 @@ pub struct Replay {
 pub fn start(host: Host, topics: Topics, broker: (&str, u16), clock: Clock) -> Result<Replay, PublishError> {
     let (broker_host, broker_port) = broker;
     let settings = Settings {
-        // Frames are cut by the caller, step by step.
-        frame_ms: i64::MAX,
+        frame_ms: FRAME_MS,
         ..Settings::new(topics, host.name.clone(), broker_host, broker_port)
     };
     let mut publisher = Publisher::start(settings, Box::new(DryRun::detached()), clock)?;

@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Handle {
     host: String,
-    task: JoinHandle<Result<(), AgentError>>,
+    task: Option<JoinHandle<Result<(), AgentError>>>,
 }
 
 impl Handle {
@@ -29,12 +29,15 @@ impl Handle {
     }
 
     /// Returns when the agent has ended: after its shutdown was told and everything was said, or because it
-    /// failed. To be awaited until it returns, once; cancelling it in between does no harm.
+    /// failed. The call may be given up and made again.
     ///
     /// # Errors
-    /// [`AgentError`] when a part of it failed or panicked.
+    /// [`AgentError`] when a part of it failed or panicked. Told once.
     pub async fn ended(&mut self) -> Result<(), AgentError> {
-        (&mut self.task).await.unwrap_or_else(|why| {
+        let Some(task) = &mut self.task else { return Ok(()) };
+        let ended = task.await;
+        self.task = None;
+        ended.unwrap_or_else(|why| {
             Err(AgentError::Panicked {
                 task: "sampler",
                 reason: why.to_string(),
@@ -75,7 +78,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<H
     let lever = Box::new(DryRun::new(&place));
     let publisher = Publisher::start(settings, lever, clock.clone())?;
     let sampler = Sampler::new(config, place, probes, publisher, clock);
-    let task = tokio::spawn(sampler.run(shutdown));
+    let task = Some(tokio::spawn(sampler.run(shutdown)));
     Ok(Handle { host, task })
 }
 
@@ -84,4 +87,20 @@ fn own_name() -> Result<String, AgentError> {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     shadow::check_name(&name).map_err(AgentError::HostName)?;
     Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_failure_is_told_once_and_its_end_can_be_awaited_again() {
+        let mut handle = Handle {
+            host: "web-1".to_owned(),
+            task: Some(tokio::spawn(async { panic!("a probe is broken") })),
+        };
+        let fault = handle.ended().await.unwrap_err();
+        assert!(matches!(fault, AgentError::Panicked { .. }), "{fault}");
+        assert!(handle.ended().await.is_ok(), "told once");
+    }
 }

@@ -209,7 +209,9 @@ impl Publisher {
 
     /// Tells that the agent lives, and what it costs.
     pub fn report(&self, cost: Cost) {
-        self.tell(State::Online, cost);
+        let online = self.status(State::Online, cost);
+        self.shared.outbox().status(online);
+        self.shared.wake();
     }
 
     /// Counts since the start.
@@ -240,11 +242,12 @@ impl Publisher {
         )
     }
 
-    /// Cuts the running frame, says that the agent is offline, and leaves when everything is out or at the
-    /// `deadline`. Returns whether everything was out.
+    /// Cuts the running frame, sends what is unsent, says last of all that the agent is offline, and leaves when
+    /// everything is out or at the `deadline`. Returns whether the broker has taken everything.
     pub async fn stop(mut self, deadline: Duration) -> bool {
         self.cut();
-        self.tell(State::Offline, Cost::default());
+        let offline = self.status(State::Offline, Cost::default());
+        self.shared.outbox().farewell(offline);
         self.shared.closing.store(true, std::sync::atomic::Ordering::Release);
         self.shared.wake();
         let begin = self.clock.monotonic_ns();
@@ -256,18 +259,14 @@ impl Publisher {
         pumped && flushed
     }
 
+    fn status(&self, state: State, cost: Cost) -> Bytes {
+        status(state, self.clock.now_ms(), &self.shared.outbox(), cost).into()
+    }
+
     /// Ends at once and without a goodbye, as a crash would: the broker tells the last will.
     pub fn abort(self) {
         self.pump.abort();
         self.receiver.abort();
-    }
-
-    fn tell(&self, state: State, cost: Cost) {
-        let mut outbox = self.shared.outbox();
-        let text = status(state, self.clock.now_ms(), &outbox, cost);
-        outbox.status(text.into());
-        drop(outbox);
-        self.shared.wake();
     }
 }
 
@@ -289,7 +288,7 @@ fn bus_config(settings: &Settings) -> bus::Config {
         ..bus::Config::new(
             settings.broker_host.clone(),
             settings.broker_port,
-            format!("agent-{host}-{vantage}"),
+            topics.client_id(&format!("agent-{host}-{vantage}")),
         )
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How long the last frames and the goodbye may take.
-const STOP: Duration = Duration::from_secs(3);
+const STOP: Duration = Duration::from_secs(1);
 
 /// A host whose cores are this busy between two samples is awake.
 const AWAKE: f64 = 0.10;
@@ -89,9 +89,12 @@ impl Sampler {
             }
             self.turn(&mut due, Instant::now());
         }
-        if !self.publisher.stop(STOP).await {
-            tracing::warn!("not everything was told before the end; what the spool held is lost");
+        let frames = self.publisher.cut();
+        let told = self.publisher.stop(STOP).await;
+        if !told {
+            tracing::warn!("the broker has not taken everything before the end: what the spool held is lost");
         }
+        tracing::info!(frames, told, "agent stopped");
         Ok(())
     }
 

@@ -15,6 +15,10 @@ const OVERHEAD_BYTES: usize = 160;
 /// sent so lately is not sent again.
 const UNDER_WAY_NS: u64 = 3_000_000_000;
 
+/// A brain that is alive makes durable within ten seconds. What it does not know so long after it was sent is
+/// lost, and nothing that follows in its epoch may ever show the gap.
+const OVERDUE_NS: u64 = 30_000_000_000;
+
 /// Which frame of one agent: ordered by age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FrameId {
@@ -47,6 +51,13 @@ pub(crate) struct Spool {
 struct Entry {
     payload: Bytes,
     sent_ns: Option<u64>,
+}
+
+impl Entry {
+    /// Whether it was sent, last `ago_ns` before now or earlier.
+    fn was_sent(&self, ago_ns: u64, now_ns: u64) -> bool {
+        self.sent_ns.is_some_and(|sent| now_ns.saturating_sub(sent) >= ago_ns)
+    }
 }
 
 impl Spool {
@@ -122,15 +133,24 @@ impl Spool {
         for id in below {
             if mark.covers(id.sequence) {
                 self.remove(id);
-            } else if self.is_overdue(id, now_ns) {
+            } else if self
+                .entries
+                .get(&id)
+                .is_some_and(|entry| entry.was_sent(UNDER_WAY_NS, now_ns))
+            {
                 self.again.insert(id);
             }
         }
     }
 
-    fn is_overdue(&self, id: FrameId, now_ns: u64) -> bool {
-        let sent = self.entries.get(&id).and_then(|entry| entry.sent_ns);
-        sent.is_some_and(|sent| now_ns.saturating_sub(sent) >= UNDER_WAY_NS)
+    /// The brain lives, for a watermark came: puts in line what was sent so long ago that it must be lost, such
+    /// as the tail of an epoch that has ended.
+    pub(crate) fn send_overdue(&mut self, now_ns: u64) {
+        let overdue = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.was_sent(OVERDUE_NS, now_ns));
+        self.again.extend(overdue.map(|(id, _)| *id));
     }
 
     fn remove(&mut self, id: FrameId) {
@@ -222,6 +242,22 @@ mod tests {
         spool.mark(&mark(1, 5, &[(1, 2), (3, 5)]), 4 * SECOND);
         assert_eq!(due(&mut spool, 4 * SECOND), [(1, 1, true), (1, 3, true), (1, 4, true)]);
         assert_eq!(spool.len(), 4, "what is missing and what is not told of is kept");
+    }
+
+    #[test]
+    fn a_lost_tail_is_sent_again_once_in_a_while() {
+        let mut spool = spool([(1, 0), (1, 1)]);
+        due(&mut spool, 0);
+        spool.push(id(2, 0), Bytes::new());
+        spool.mark(&mark(1, 1, &[]), 29 * SECOND);
+        spool.send_overdue(29 * SECOND);
+        assert_eq!(due(&mut spool, 29 * SECOND), [(2, 0, false)], "may be under way");
+        spool.send_overdue(30 * SECOND);
+        assert_eq!(due(&mut spool, 30 * SECOND), [(1, 1, true)]);
+        spool.send_overdue(58 * SECOND);
+        assert_eq!(due(&mut spool, 58 * SECOND), []);
+        spool.send_overdue(60 * SECOND);
+        assert_eq!(due(&mut spool, 60 * SECOND), [(1, 1, true), (2, 0, true)]);
     }
 
     #[test]

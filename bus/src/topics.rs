@@ -68,6 +68,12 @@ impl Topics {
         })
     }
 
+    /// The client id of `who` in this cell. Brokers serve many cells, and a second client with the same id takes the
+    /// place of the first. Longer than the 23 bytes that every broker must allow (MQTT 3.1.1, 3.1.3.1), as usual.
+    pub fn client_id(&self, who: &str) -> String {
+        format!("{}{who}", self.root)
+    }
+
     /// Where the agent tells what it samples.
     pub fn birth(&self, host: &str, vantage: Vantage) -> String {
         self.binary(host, vantage, "birth")
@@ -253,6 +259,10 @@ mod tests {
     fn the_prefix_may_have_levels() {
         let t = Topics::new("site/foreshadow", "lab").unwrap();
         assert_eq!(t.births(), "site/foreshadow/lab/+/bin/+/birth");
+        assert_eq!(
+            t.client_id("agent-web-1-inband"),
+            "site/foreshadow/lab/agent-web-1-inband"
+        );
         assert_eq!(t.parse("site/foreshadow/lab/a/status/inband").unwrap().host, "a");
         for (prefix, cell) in [
             ("", "a"),

@@ -51,6 +51,8 @@ pub(crate) struct Outbox {
     status: Option<Bytes>,
     /// The status told last: at a new connection it is told again, for the last will may stand in its place.
     told_status: Option<Bytes>,
+    /// The last word: a status that is told when nothing else is left to say.
+    farewell: Option<Bytes>,
     outcomes: VecDeque<Bytes>,
     spool: Spool,
     pub(crate) counters: Counters,
@@ -64,6 +66,7 @@ impl Outbox {
             untold: VecDeque::new(),
             status: None,
             told_status: None,
+            farewell: None,
             outcomes: VecDeque::new(),
             spool: Spool::new(spool_bytes),
             counters: Counters::default(),
@@ -86,6 +89,12 @@ impl Outbox {
     /// Only the newest status is told.
     pub(crate) fn status(&mut self, status: Bytes) {
         self.status = Some(status);
+    }
+
+    /// The status to end with: whoever hears it has been sent everything before.
+    pub(crate) fn farewell(&mut self, status: Bytes) {
+        self.status = None;
+        self.farewell = Some(status);
     }
 
     pub(crate) fn outcome(&mut self, outcome: Bytes) {
@@ -117,6 +126,7 @@ impl Outbox {
                 self.tell_birth(mark.epoch);
             }
         }
+        self.spool.send_overdue(now_ns);
         self.forget_births();
     }
 
@@ -137,13 +147,17 @@ impl Outbox {
         if let Some(outcome) = self.outcomes.pop_front() {
             return Some(Letter::Outcome(outcome));
         }
-        let due = self.spool.next(now_ns)?;
-        *self.sent_counter(due.again) += 1;
-        Some(Letter::Frame {
-            id: due.id,
-            payload: due.payload,
-            again: due.again,
-        })
+        if let Some(due) = self.spool.next(now_ns) {
+            *self.sent_counter(due.again) += 1;
+            return Some(Letter::Frame {
+                id: due.id,
+                payload: due.payload,
+                again: due.again,
+            });
+        }
+        let farewell = self.farewell.take()?;
+        self.told_status = Some(farewell.clone());
+        Some(Letter::Status(farewell))
     }
 
     /// A letter that could not be handed over.
@@ -288,6 +302,20 @@ mod tests {
         assert_eq!(outbox.counters.sent, 0);
         assert_eq!(said(&mut outbox), ["B7*", "S", "O1", "O2", "F7.0"]);
         assert_eq!(outbox.counters.sent, 1);
+    }
+
+    #[test]
+    fn the_last_word_comes_after_all_frames() {
+        let mut outbox = Outbox::new(1 << 20);
+        outbox.connected();
+        outbox.begin(7, bytes("birth"));
+        frame(&mut outbox, 7, 0);
+        outbox.status(bytes("online"));
+        outbox.farewell(bytes("offline"));
+        outbox.outcome(bytes("1"));
+        assert_eq!(said(&mut outbox), ["B7*", "O1", "F7.0", "S"]);
+        outbox.connected();
+        assert_eq!(outbox.status, Some(bytes("offline")), "at a new connection as well");
     }
 
     #[test]

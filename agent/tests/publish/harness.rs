@@ -124,6 +124,11 @@ impl Brain {
         }
     }
 
+    /// Whether a message of this kind has come that was not asked for yet.
+    pub(crate) fn has(&self, kind: &str) -> bool {
+        self.heard.get(kind).is_some_and(|heard| !heard.is_empty())
+    }
+
     pub(crate) async fn say(&self, kind: &str, payload: Vec<u8>) {
         let topic = match kind {
             "command" => topics().command(HOST, Vantage::Inband),

@@ -121,12 +121,35 @@ async fn samples_arrive_as_frames_that_the_birth_reads() {
     }
     let counters = publisher.counters();
     assert_eq!((counters.samples, counters.refused, counters.frames), (20, 1, 2));
+    publisher.push(1_002_000, &[Reading::STALE, Reading::STALE]).unwrap();
     assert!(publisher.stop(DEADLINE).await);
     let status = brain.expect("status").await;
+    assert!(brain.has("delta"), "the last frame comes before the last word");
     assert!(
         status.starts_with(br#"{"state":"offline","reason":"stopped""#),
         "{status:?}"
     );
+}
+
+/// After a clock that was wrong by a year is set right, epochs still rise, and times are present times.
+#[tokio::test]
+async fn a_clock_set_back_takes_no_time_from_the_future_along() {
+    let Some(broker) = broker() else { return };
+    let clock = Clock::manual(31_536_000_000);
+    let mut brain = Brain::connect(&broker).await;
+    let mut publisher = start(&broker, &clock);
+    let wrong = publisher.begin(birth());
+    let told = wire::decode_birth(&brain.expect("birth").await).unwrap();
+    assert_eq!((told.epoch, told.time_ms), (wrong, 31_536_000_000));
+
+    clock.set(1_000_000);
+    let right = publisher.begin(birth());
+    assert!(right > wrong, "the brain tells new from old by it");
+    tell(&mut publisher, 1_000_000, 0.5);
+    let told = wire::decode_birth(&brain.expect("birth").await).unwrap();
+    assert_eq!((told.epoch, told.time_ms), (right, 1_000_000));
+    let frame = wire::decode_frame(brain.expect("delta").await).unwrap();
+    assert_eq!((frame.epoch, frame.sequence, frame.start_ms), (right, 0, 1_000_000));
 }
 
 #[tokio::test]

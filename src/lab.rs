@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::{
     live::{self, say},
+    stop::{self, Core},
     table,
     trace::{self, Trace},
 };
@@ -32,8 +33,8 @@ use timeline::Timeline;
 
 /// How long frames may take from a host to the brain before the lab gives up, in real time.
 const ARRIVAL: Duration = Duration::from_secs(30);
-/// How long each part may take to stop.
-const STOP: Duration = Duration::from_secs(3);
+/// How long the replayed hosts may take to say goodbye.
+const STOP: Duration = Duration::from_secs(1);
 /// What the brain keeps in memory of a replay, in grid rows: a day of 10 s steps at least, six weeks of minutes at most.
 const MIN_ROWS: i64 = 8_640;
 const MAX_ROWS: i64 = 60_480;
@@ -88,7 +89,7 @@ pub(crate) async fn main(arguments: LabArgs) -> anyhow::Result<()> {
     };
     let mut lab = Lab::start(&arguments, &traces).await?;
     lab.introduce(&traces)?;
-    let snapshot = lab.brain.snapshot();
+    let snapshot = lab.core.brain.snapshot();
     let ended = tokio::select! {
         ended = lab.replay(speed) => ended,
         () = live::show(snapshot, &shutdown) => Ok(()),
@@ -100,20 +101,19 @@ pub(crate) async fn main(arguments: LabArgs) -> anyhow::Result<()> {
             shutdown.wait().await;
         }
     }
-    lab.stop().await?;
-    ended
+    let stopped = lab.stop().await;
+    // What failed first is the cause.
+    ended.and(stopped)
 }
 
 /// A lab at work.
 struct Lab<'a> {
-    broker: broker::Handle,
-    brain: brain::Handle,
+    core: Core,
     fleet: Fleet<'a>,
     clock: Clock,
     timeline: Timeline,
     hosts: usize,
     normalised: bool,
-    stops: [Shutdown; 2],
     /// Deleted when the lab is dropped.
     _data: TempDir,
 }
@@ -138,16 +138,18 @@ impl<'a> Lab<'a> {
         let hosts = arguments.hosts.unwrap_or(traces.len());
         let address = (&*broker.addr().ip().to_string(), broker.addr().port());
         let fleet = Fleet::start(traces, hosts, normalised, &topics, address, &clock)?;
-        let stops = [brain_stop, broker_stop];
         Ok(Self {
-            broker,
-            brain,
+            core: Core {
+                brain,
+                brain_stop,
+                broker,
+                broker_stop,
+            },
             fleet,
             clock,
             timeline,
             hosts,
             normalised,
-            stops,
             _data: data,
         })
     }
@@ -155,8 +157,8 @@ impl<'a> Lab<'a> {
     fn introduce(&self, traces: &[Trace]) -> anyhow::Result<()> {
         let hours = self.timeline.length_ms() as f64 / 3.6e6;
         let step_s = self.timeline.step_ms / 1_000;
-        say(&format!("page    http://{}", self.brain.page_addr()))?;
-        say(&format!("broker  mqtt://{}", self.broker.addr()))?;
+        say(&format!("page    http://{}", self.core.brain.page_addr()))?;
+        say(&format!("broker  mqtt://{}", self.core.broker.addr()))?;
         say(&format!(
             "lab     {} hosts, {hours:.1} h in steps of {step_s} s",
             self.hosts
@@ -186,7 +188,7 @@ impl<'a> Lab<'a> {
             self.clock.set(now_ms);
             let frames = self.fleet.tell(now_ms)?;
             self.arrived(frames).await?;
-            self.brain.tick(now_ms).await;
+            self.core.brain.tick(now_ms).await;
             let virtual_s = (now_ms - self.timeline.start_ms) as f64 / 1e3;
             sleep_until(start + Duration::from_secs_f64(virtual_s / speed)).await;
         }
@@ -195,15 +197,15 @@ impl<'a> Lab<'a> {
 
     /// Waits until the brain has taken in `frames`.
     async fn arrived(&mut self, frames: u64) -> anyhow::Result<()> {
-        let mut ingested = self.brain.ingested();
+        let mut ingested = self.core.brain.ingested();
         let arrival = timeout(ARRIVAL, ingested.wait_for(|&count| count >= frames));
         tokio::select! {
             arrived = arrival => match arrived {
                 Ok(Ok(_)) => Ok(()),
                 Ok(Err(_)) => Err(anyhow!("the brain has ended")),
-                Err(_) => Err(anyhow!("{} of {frames} frames reached the brain within {ARRIVAL:?}", *self.brain.ingested().borrow())),
+                Err(_) => Err(anyhow!("{} of {frames} frames reached the brain within {ARRIVAL:?}", *self.core.brain.ingested().borrow())),
             },
-            ended = self.broker.ended() => match ended {
+            ended = self.core.broker.ended() => match ended {
                 Ok(()) => Err(anyhow!("the broker has ended")),
                 Err(error) => Err(anyhow!(error).context("the broker has ended")),
             },
@@ -211,30 +213,17 @@ impl<'a> Lab<'a> {
     }
 
     async fn report(&self) -> anyhow::Result<()> {
-        let scores = self.brain.scores().await.context("the brain has ended")?;
+        let scores = self.core.brain.scores().await.context("the brain has ended")?;
         let normalised = self.normalised.then_some(LINK_BYTES_PER_S);
-        let snapshot = self.brain.snapshot().borrow().clone();
+        let snapshot = self.core.brain.snapshot().borrow().clone();
         say(&format!("\n{}", table::render(&scores, normalised)))?;
         say(&format!("model   {}: {}", snapshot.model.state, snapshot.model.note))?;
-        say(&format!("page    http://{}", self.brain.page_addr()))?;
+        say(&format!("page    http://{}", self.core.brain.page_addr()))?;
         Ok(())
     }
 
     async fn stop(self) -> anyhow::Result<()> {
-        let Self {
-            mut broker,
-            brain,
-            fleet,
-            stops: [brain_stop, broker_stop],
-            ..
-        } = self;
-        fleet.stop(STOP).await;
-        brain_stop.trigger("stop");
-        let brain = timeout(STOP, brain.join()).await;
-        broker_stop.trigger("stop");
-        let broker = timeout(STOP, broker.ended()).await;
-        brain.context("the brain does not stop")??;
-        Ok(broker.context("the broker does not stop")??)
+        stop::in_order(self.fleet.stop(STOP), self.core).await
     }
 }
 

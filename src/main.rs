@@ -2,6 +2,7 @@
 
 mod lab;
 mod live;
+mod stop;
 mod table;
 mod trace;
 mod up;

@@ -1,16 +1,15 @@
 //! `foreshadow up`: broker, brain and this machine's agent in one process, talking over MQTT on loopback.
 
-use std::{env, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{env, net::SocketAddr, path::PathBuf};
 
 use anyhow::Context;
 use clap::Args;
 use runtime::{Clock, Shutdown};
-use tokio::time::timeout;
 
-use crate::live::{self, say};
-
-/// How long each part may take to stop.
-const STOP: Duration = Duration::from_secs(2);
+use crate::{
+    live::{self, say},
+    stop::{self, Core},
+};
 
 /// How `up` runs.
 #[derive(Debug, Args)]
@@ -39,19 +38,19 @@ pub(crate) async fn main(arguments: UpArgs) -> anyhow::Result<()> {
     let mut parts = Parts::start(&arguments).await?;
     parts.introduce()?;
     let ended = tokio::select! {
-        () = live::show(parts.brain.snapshot(), &shutdown) => Ok(()),
+        () = live::show(parts.core.brain.snapshot(), &shutdown) => Ok(()),
         fault = parts.failed() => Err(fault),
     };
     let stopped = parts.stop().await;
+    // What failed first is the cause.
     ended.and(stopped)
 }
 
 /// The three parts. Each has a signal of its own, for they stop one after the other.
 struct Parts {
-    broker: broker::Handle,
-    brain: brain::Handle,
+    core: Core,
     agent: agent::Handle,
-    stops: [Shutdown; 3],
+    agent_stop: Shutdown,
     data_dir: PathBuf,
 }
 
@@ -87,18 +86,21 @@ impl Parts {
         };
         let brain = brain::start(brain_config, clock.clone(), brain_stop.clone()).await?;
         let agent = agent::start(agent_config, clock, agent_stop.clone()).await?;
-        let stops = [agent_stop, brain_stop, broker_stop];
         Ok(Self {
-            broker,
-            brain,
+            core: Core {
+                brain,
+                brain_stop,
+                broker,
+                broker_stop,
+            },
             agent,
-            stops,
+            agent_stop,
             data_dir,
         })
     }
 
     fn introduce(&self) -> std::io::Result<()> {
-        let (page, broker) = (self.brain.page_addr(), self.broker.addr());
+        let (page, broker) = (self.core.brain.page_addr(), self.core.broker.addr());
         say(&format!("page    http://{page}"))?;
         say(&format!("broker  mqtt://{broker}"))?;
         say(&format!("data    {}", self.data_dir.display()))?;
@@ -111,31 +113,24 @@ impl Parts {
     /// Returns when a part has ended that was not told to.
     async fn failed(&mut self) -> anyhow::Error {
         tokio::select! {
-            ended = self.broker.ended() => unexpected("broker", ended.err().map(Into::into)),
-            error = self.brain.failed() => unexpected("brain", Some(error.into())),
+            ended = self.core.broker.ended() => unexpected("broker", ended.err().map(Into::into)),
+            error = self.core.brain.failed() => unexpected("brain", Some(error.into())),
             ended = self.agent.ended() => unexpected("agent", ended.err().map(Into::into)),
         }
     }
 
-    /// Stops in order: intake first, so that what it has told is drained and flushed before the broker goes.
     async fn stop(self) -> anyhow::Result<()> {
         let Self {
-            mut broker,
-            brain,
+            core,
             mut agent,
-            stops,
+            agent_stop,
             ..
         } = self;
-        let [agent_stop, brain_stop, broker_stop] = stops;
-        agent_stop.trigger("stop");
-        let agent = timeout(STOP, agent.ended()).await;
-        brain_stop.trigger("stop");
-        let brain = timeout(STOP, brain.join()).await;
-        broker_stop.trigger("stop");
-        let broker = timeout(STOP, broker.ended()).await;
-        agent.context("the agent does not stop")??;
-        brain.context("the brain does not stop")??;
-        Ok(broker.context("the broker does not stop")??)
+        let agent = async {
+            agent_stop.trigger("stop");
+            Ok(agent.ended().await?)
+        };
+        stop::in_order(agent, core).await
     }
 }
 

@@ -1,10 +1,13 @@
 //! The replayed hosts of a lab.
 
+use std::time::Duration;
+
 use agent::replay::{self, Replay};
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use bus::Topics;
 use runtime::Clock;
 use shadow::{Capacity, Channel, UnixMs};
+use tokio::task::JoinSet;
 
 use super::timeline::absolute;
 use crate::trace::Trace;
@@ -95,11 +98,16 @@ impl<'a> Fleet<'a> {
         Ok(frames)
     }
 
-    /// Disconnects all hosts, each within `deadline`.
-    pub(crate) async fn stop(self, deadline: std::time::Duration) {
-        for host in self.hosts {
-            host.replay.stop(deadline).await;
-        }
+    /// Disconnects all hosts, at once and within `deadline`.
+    ///
+    /// # Errors
+    /// When the broker has not taken everything that some host had to tell.
+    pub(crate) async fn stop(self, deadline: Duration) -> anyhow::Result<()> {
+        let hosts = self.hosts.into_iter();
+        let goodbyes: JoinSet<bool> = hosts.map(|host| host.replay.stop(deadline)).collect();
+        let untold = goodbyes.join_all().await.iter().filter(|told| !**told).count();
+        ensure!(untold == 0, "{untold} hosts could not tell the broker everything");
+        Ok(())
     }
 }
 

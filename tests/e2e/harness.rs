@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -70,6 +70,7 @@ pub(crate) struct Process {
     name: String,
     child: Child,
     printed: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Process {
@@ -90,10 +91,17 @@ impl Process {
             .spawn()
             .unwrap_or_else(|error| panic!("{program}: {error}"));
         let printed = Arc::new(Mutex::new(String::new()));
-        keep(child.stdout.take().unwrap(), Arc::clone(&printed));
-        keep(child.stderr.take().unwrap(), Arc::clone(&printed));
+        let readers = vec![
+            keep(child.stdout.take().unwrap(), Arc::clone(&printed)),
+            keep(child.stderr.take().unwrap(), Arc::clone(&printed)),
+        ];
         let name = format!("{program} {}", arguments.join(" "));
-        Self { name, child, printed }
+        Self {
+            name,
+            child,
+            printed,
+            readers,
+        }
     }
 
     /// What it has printed so far, both outputs together.
@@ -123,11 +131,21 @@ impl Process {
     }
 
     /// Sends SIGTERM and tells how it ended and how long that took.
-    pub(crate) fn stop(mut self) -> (ExitStatus, Duration) {
+    pub(crate) fn stop(self) -> (ExitStatus, Duration) {
+        let (status, took, _) = self.stop_and_read();
+        (status, took)
+    }
+
+    /// As [`Process::stop`], with everything that it has printed.
+    pub(crate) fn stop_and_read(mut self) -> (ExitStatus, Duration, String) {
         let start = Instant::now();
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        (self.wait(), start.elapsed())
+        let (status, took) = (self.wait(), start.elapsed());
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+        (status, took, self.printed())
     }
 
     /// Sends SIGKILL.
@@ -166,14 +184,14 @@ impl Drop for Process {
     }
 }
 
-fn keep(output: impl Read + Send + 'static, printed: Arc<Mutex<String>>) {
+fn keep(output: impl Read + Send + 'static, printed: Arc<Mutex<String>>) -> JoinHandle<()> {
     thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
             let mut printed = printed.lock().unwrap();
             printed.push_str(&line);
             printed.push('\n');
         }
-    });
+    })
 }
 
 /// Writes `text` to a file in `folder` and gives its path.

@@ -46,11 +46,13 @@ fn one_command_samples_into_the_database_and_stops_in_order() {
     );
     drop(observer);
 
-    let (status, took) = up.stop();
+    let (status, took, printed) = up.stop_and_read();
     assert!(status.success(), "{status}");
     assert!(took < Duration::from_secs(5), "{took:?}");
-    let samples = number(&data, "SELECT sum(samples) FROM frames");
-    assert!(samples > 0);
+    assert!(number(&data, "SELECT sum(samples) FROM frames") > 0);
+    let cut = printed.split("agent stopped frames=").nth(1).unwrap();
+    let cut: i64 = cut.split_whitespace().next().unwrap().parse().unwrap();
+    assert_eq!(number(&data, "SELECT count(*) FROM frames"), cut, "to the last frame");
     assert_eq!(number(&data, "SELECT count(*) FROM hosts"), 1);
     assert!(number(&data, "SELECT count(*) FROM births") > 0);
 

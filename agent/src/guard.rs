@@ -6,12 +6,9 @@
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
-use shadow::{Birth, Capacity, Change, Command, Outcome, Resource, UnixMs};
+use shadow::{Birth, Capacity, Change, Command, HOST_WORKLOAD, Outcome, Resource, UnixMs};
 
 use crate::pattern::matches;
-
-/// The name under which the host as a whole has reservations.
-pub const HOST_WORKLOAD: &str = "host";
 
 /// How far the brain's clock may be off before a fresh command looks old.
 const CLOCK_TOLERANCE_MS: i64 = 30_000;

@@ -30,7 +30,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use shadow::{Capacity, Change, Forecast, Resource, UnixMs};
+use shadow::{Capacity, Change, Forecast, HOST_WORKLOAD, Resource, UnixMs};
 
 use self::round::Round;
 use crate::{feedback::Feedback, policy::Policy};
@@ -57,9 +57,6 @@ mod report;
 mod round;
 mod state;
 
-/// The name under which network, disk and power of a whole host are reserved.
-pub const HOST_WORKLOAD: &str = "host";
-
 /// All that a plan rests on.
 #[derive(Debug, Clone, Copy)]
 pub struct Inputs<'a> {
@@ -82,7 +79,7 @@ pub struct Inputs<'a> {
 pub struct HostInput {
     /// What it has at most.
     pub capacity: Capacity,
-    /// The newest value of each resource in the resource's own unit (cpu and memory: shares), in the order of
+    /// The mean of each resource over the newest minute of closed rows, in the resource's own unit (cpu and memory: shares), in the order of
     /// [`shadow::Resource::ALL`]; `None` when it is not measured.
     pub present: [Option<f64>; 5],
     /// Age of its newest sample, in milliseconds; `None` when there is no sample at all.

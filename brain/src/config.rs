@@ -78,6 +78,8 @@ pub struct Ingest {
     pub stale_after: Span,
     /// Further hosts are refused.
     pub max_hosts: usize,
+    /// A host of which nothing has come for so long is forgotten, but for what the store keeps of it.
+    pub forget_after: Span,
 }
 
 /// The grid that readings are averaged onto.
@@ -96,7 +98,8 @@ pub struct Grid {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Store {
-    /// How often what has come is made durable; 10 s at most.
+    /// How often what has come is made durable, 5 s at most: what comes while a batch is being written waits for the next
+    /// one, and so for 10 s at most on a disk that keeps up.
     pub flush_every: Span,
     /// Frames kept in memory while the database cannot take them. Further ones are left to the agents' spools.
     pub buffer_bytes: usize,
@@ -194,6 +197,7 @@ impl Default for Ingest {
             max_ahead: Span::from_secs(300),
             stale_after: Span::from_secs(20),
             max_hosts: 2_000,
+            forget_after: Span::from_secs(30 * DAY_S),
         }
     }
 }
@@ -312,6 +316,7 @@ impl Ingest {
     fn validate(&self, faults: &mut Faults) {
         between(faults, "stale_after", self.stale_after, 1, DAY_S);
         faults.require(self.max_hosts > 0, "max_hosts", "must be at least 1");
+        between(faults, "forget_after", self.forget_after, 60, 3_650 * DAY_S);
     }
 }
 
@@ -344,8 +349,8 @@ impl Grid {
 impl Store {
     fn validate(&self, faults: &mut Faults) {
         let flush = self.flush_every.as_millis();
-        let sound = (10..=10_000).contains(&flush);
-        faults.require(sound, "flush_every", "must be 10ms to 10s");
+        let sound = (10..=5_000).contains(&flush);
+        faults.require(sound, "flush_every", "must be 10ms to 5s");
         let buffer = self.buffer_bytes >= 1 << 20;
         faults.require(buffer, "buffer_bytes", "must be at least 1048576");
         for (key, span) in [

@@ -83,12 +83,22 @@ impl Dispatch {
     /// Puts back what was known before a restart.
     pub(crate) fn restore(&mut self, state: State, feedback: Feedback, sent: Vec<(Command, Option<Outcome>)>) {
         self.state = state;
+        self.state.rewind(self.started_ms);
         self.feedback = feedback;
         self.sent = sent
             .into_iter()
             .map(|(command, outcome)| CommandView { command, outcome })
             .collect();
         self.forget_old();
+    }
+
+    /// The clock was set back to `now_ms`. The wait after a start begins anew: nothing is decided on a past that was
+    /// told by another clock.
+    pub(crate) fn rewind(&mut self, now_ms: UnixMs) {
+        self.last_ms = None;
+        self.started_ms = now_ms;
+        self.state.rewind(now_ms);
+        self.feedback.rewind();
     }
 
     /// Whether it is time for a round.

@@ -1,8 +1,8 @@
 //! The brain's state and its steps. One event at a time goes in, and what is to be told comes out.
 //!
-//! Nothing here waits, and nothing here asks a clock: every event carries or is given its time, maps are
-//! ordered, so the same events always give the same forecasts, plans and views. [`crate::run`] strings the
-//! steps together with the bus, the store and the page.
+//! Nothing here waits, and nothing is decided by a clock: every event carries or is given its time, maps are ordered, so
+//! the same events always give the same forecasts, plans and views. (How long a tick and a training take is measured for
+//! the metrics alone.) [`crate::run`] strings the steps together with the bus, the store and the page.
 //!
 //! ```text
 //! Message -> ingest -> hot store + batch          Tick -> close rows -> forecast -> anomalies
@@ -11,33 +11,36 @@
 //! Trained -> model adopted                             -> snapshot
 //! ```
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
-use bus::{Kind, Qos, Topics};
+use bus::{Qos, Topics};
 use bytes::Bytes;
-use runtime::{LogLimit, Metrics};
-use shadow::{Birth, Frame, UnixMs, Vantage};
+use runtime::Metrics;
+use shadow::UnixMs;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     Config, Error,
-    dispatch::{Answer, Dispatch},
+    dispatch::Dispatch,
     fleet::Fleet,
     foresight::Foresight,
-    ingest::{Ingest, Limits, Refusal, Taken, Verdict},
+    ingest::{Ingest, Limits},
     learning::{Learning, Trained},
     metrics::Figures,
     policy::Policy,
     snapshot::Snapshot,
-    store::{Batch, Stream, flush::Flushed, memory::HotStore, meta},
+    store::{Batch, flush::Flushed, memory::HotStore, meta},
     view::Views,
 };
 
+mod intake;
 mod picture;
 mod restore;
 mod round;
 #[cfg(test)]
 mod tests;
+
+use intake::{At, weight};
 
 /// Everything that can happen to the brain.
 #[derive(Debug)]
@@ -174,7 +177,8 @@ impl Engine {
             Event::Bus(bus::Event::Connected) => self.connected(),
             Event::Bus(bus::Event::Disconnected { reason }) => self.disconnected(&reason),
             Event::Bus(bus::Event::Message { topic, payload, .. }) => {
-                self.message(&topic, payload, now_ms, monotonic_ns);
+                let at = At { now_ms, monotonic_ns };
+                self.message(&topic, payload, at);
             }
             Event::Tick { time_ms, done } => {
                 self.tick(time_ms, monotonic_ns);
@@ -214,129 +218,6 @@ impl Engine {
     /// What the brain tells of itself: `online` or `offline`.
     pub(crate) fn status(&self, state: &str) -> Publication {
         status(&self.topics, state, self.started_ms)
-    }
-
-    fn message(&mut self, topic: &str, payload: Bytes, now_ms: UnixMs, monotonic_ns: u64) {
-        let address = match self.topics.parse(topic) {
-            Ok(address) => address,
-            Err(error) => return self.refuse("topic", &error, topic, monotonic_ns),
-        };
-        let stream = |vantage| Stream {
-            host: address.host.as_str().into(),
-            vantage,
-        };
-        let refusal = match address.kind {
-            Kind::Birth(vantage) => self.birth(&stream(vantage), &payload, now_ms).err(),
-            Kind::Delta(vantage) => self.delta(&stream(vantage), payload, now_ms).err(),
-            Kind::Outcome(_) => return self.outcome(&address.host, &payload, topic, monotonic_ns),
-            Kind::Status(vantage) => return self.agent_status(&address.host, vantage, &payload, topic, monotonic_ns),
-            // Its own words, and diagnostics that a later version reads.
-            Kind::Event(_) | Kind::Watermark(_) | Kind::Command(_) | Kind::View(_) => return,
-        };
-        if let Some(refusal) = refusal {
-            self.refuse(refusal.label(), &refusal, topic, monotonic_ns);
-        }
-    }
-
-    fn refuse(&mut self, label: &'static str, reason: &dyn std::fmt::Display, topic: &str, monotonic_ns: u64) {
-        static LIMIT: LogLimit = LogLimit::new(Duration::from_secs(10));
-        self.refused += 1;
-        self.figures.refused.with(label).inc();
-        if let Some(suppressed) = LIMIT.pass(monotonic_ns) {
-            let topic: String = topic.chars().take(200).collect();
-            tracing::warn!(topic, %reason, suppressed, "message refused");
-        }
-    }
-
-    fn birth(&mut self, stream: &Stream, payload: &[u8], now_ms: UnixMs) -> Result<(), Refusal> {
-        if self.buffered >= self.config.store.buffer_bytes {
-            self.figures.overflow.inc();
-            return Ok(());
-        }
-        let Some(born) = self.ingest.birth(now_ms, stream, payload)? else {
-            return Ok(());
-        };
-        self.buffered += weight(&born.birth);
-        self.figures.births.inc();
-        tracing::info!(host = &*stream.host, vantage = %stream.vantage, epoch = born.birth.epoch, "birth");
-        if born.newest {
-            self.fleet.birth(stream, &born.birth);
-        }
-        self.batch.births.push((stream.clone(), born.birth));
-        for frame in born.held {
-            self.frame(stream, frame, now_ms)?;
-        }
-        self.tell_watermarks();
-        Ok(())
-    }
-
-    fn delta(&mut self, stream: &Stream, payload: Bytes, now_ms: UnixMs) -> Result<(), Refusal> {
-        let frame = shadow::wire::decode_frame(payload)?;
-        self.frame(stream, frame, now_ms)
-    }
-
-    fn frame(&mut self, stream: &Stream, frame: Frame, now_ms: UnixMs) -> Result<(), Refusal> {
-        // What the store cannot keep up with is left to the agents, who hold it until a watermark covers it.
-        if self.buffered >= self.config.store.buffer_bytes {
-            self.figures.overflow.inc();
-            return Ok(());
-        }
-        match self.ingest.frame(now_ms, stream, frame)? {
-            Verdict::Taken(taken) => self.take(*taken),
-            Verdict::Duplicate => self.figures.duplicates.inc(),
-            Verdict::Held => self.figures.held.inc(),
-        }
-        Ok(())
-    }
-
-    fn take(&mut self, taken: Taken) {
-        let Taken {
-            stream,
-            frame,
-            readings,
-            metrics,
-        } = taken;
-        let added = self.hot.add(&stream.host, &readings, self.open);
-        if added.late {
-            self.figures.late.inc();
-        }
-        if added.dropped {
-            self.figures.dropped.inc();
-        }
-        self.fleet.samples(&stream, &readings);
-        let samples = u64::from(frame.samples);
-        self.figures.frames.inc();
-        self.figures.samples.add(samples);
-        self.figures.frame_bytes.add(frame.body.len() as u64);
-        // A packed double is 8 bytes; a sample has its time and length besides.
-        self.figures.packed_bytes.add(samples * (8 * metrics as u64 + 9));
-        if let Some(&(newest_ms, _)) = readings.times.last() {
-            let known = self.batch.hosts.entry(Arc::clone(&stream.host)).or_insert(newest_ms);
-            *known = newest_ms.max(*known);
-        }
-        self.buffered += frame.body.len();
-        self.batch.frames.push((stream, frame));
-    }
-
-    fn outcome(&mut self, host: &str, payload: &[u8], topic: &str, monotonic_ns: u64) {
-        let outcome = match shadow::wire::decode_outcome(payload) {
-            Ok(outcome) => outcome,
-            Err(error) => return self.refuse("message", &error, topic, monotonic_ns),
-        };
-        match self.dispatch.outcome(host, &outcome) {
-            Answer::Taken => {
-                self.figures.outcomes.with(outcome.state.as_str()).inc();
-                self.batch.outcomes.push(outcome);
-            }
-            Answer::Repeated => {}
-            Answer::Unknown => self.refuse("outcome", &"no command of this host has this id", topic, monotonic_ns),
-        }
-    }
-
-    fn agent_status(&mut self, host: &str, vantage: Vantage, payload: &[u8], topic: &str, monotonic_ns: u64) {
-        if !self.fleet.status(host, vantage, payload) {
-            self.refuse("status", &"no JSON with a field `state`", topic, monotonic_ns);
-        }
     }
 
     fn trained(&mut self, trained: Trained) {
@@ -475,11 +356,6 @@ impl Engine {
     pub(crate) fn stop(&self) {
         self.learning.stop();
     }
-}
-
-/// About how many bytes a birth has.
-fn weight(birth: &Birth) -> usize {
-    1_024 + 64 * (birth.catalogue.len() + birth.inventory.pci.len())
 }
 
 /// What a brain, or its last will, tells of itself.

@@ -75,6 +75,14 @@ impl Feedback {
         lesson.watch(span_ms, used > reserved);
     }
 
+    /// The clock was set back: times that were noted are from nowhere, what was learnt is not.
+    pub fn rewind(&mut self) {
+        for lesson in self.lessons.values_mut() {
+            lesson.last_ms = None;
+            lesson.rest_until_ms = None;
+        }
+    }
+
     /// Takes in what an agent did with `command`.
     pub fn outcome(&mut self, command: &Command, outcome: &Outcome) {
         for (at, change) in command.changes.iter().enumerate() {

@@ -30,6 +30,8 @@ pub(crate) struct Host {
     pub(crate) interval_ms: u64,
     /// The newest value of each channel; NaN where there is none.
     newest: Option<Channels>,
+    /// When something of it came last, on the brain's monotonic clock.
+    heard_ns: u64,
 }
 
 /// Whether a host lives.
@@ -88,9 +90,31 @@ impl Fleet {
         host.newest_ms = host.newest_ms.max(newest_ms);
     }
 
-    /// The newest birth of a stream.
-    pub(crate) fn birth(&mut self, stream: &Stream, birth: &Arc<Birth>) {
-        self.host(&stream.host).births.insert(stream.vantage, Arc::clone(birth));
+    /// The newest birth of a stream. With an epoch time begins anew: what is later is from a clock that was wrong.
+    pub(crate) fn birth(&mut self, stream: &Stream, birth: &Arc<Birth>, monotonic_ns: u64) {
+        let host = self.host(&stream.host);
+        host.births.insert(stream.vantage, Arc::clone(birth));
+        host.newest_ms = host.newest_ms.min(birth.time_ms);
+        host.heard_ns = monotonic_ns;
+    }
+
+    /// The clock was set back to `now_ms`.
+    pub(crate) fn rewind(&mut self, now_ms: UnixMs) {
+        for host in self.hosts.values_mut() {
+            host.newest_ms = host.newest_ms.min(now_ms);
+        }
+    }
+
+    /// Hosts of which nothing has come for `silence_ns`.
+    pub(crate) fn silent(&self, silence_ns: u64, monotonic_ns: u64) -> Vec<Arc<str>> {
+        let silent = |host: &Host| monotonic_ns.saturating_sub(host.heard_ns) > silence_ns;
+        let hosts = self.hosts.iter().filter(|(_, host)| silent(host));
+        hosts.map(|(name, _)| Arc::clone(name)).collect()
+    }
+
+    /// Forgets a host.
+    pub(crate) fn forget(&mut self, name: &Arc<str>) {
+        self.hosts.remove(name);
     }
 
     /// An agent's status; tells whether it could be read. A host becomes known by its birth or frames, not by
@@ -112,8 +136,9 @@ impl Fleet {
     }
 
     /// The samples of a frame. Older ones than the newest change nothing.
-    pub(crate) fn samples(&mut self, stream: &Stream, readings: &Readings) {
+    pub(crate) fn samples(&mut self, stream: &Stream, readings: &Readings, monotonic_ns: u64) {
         let host = self.host(&stream.host);
+        host.heard_ns = monotonic_ns;
         for (&(time_ms, span_ms), channels) in readings.times.iter().zip(&readings.channels) {
             if time_ms <= host.newest_ms {
                 continue;
@@ -200,6 +225,7 @@ impl Host {
         let sources = self.births.values().flat_map(|birth| &birth.sources);
         let source = sources.into_iter().find(|source| source.name == resource.as_str());
         match source {
+            Some(source) if source.state == SourceState::Absent => source.reason.clone(),
             Some(source) if source.state != SourceState::Works => {
                 format!("{}: {}", source.state.as_str(), source.reason)
             }
@@ -254,7 +280,7 @@ mod tests {
             channels: vec![channels],
             workloads: Vec::new(),
         };
-        fleet.samples(&stream, &readings);
+        fleet.samples(&stream, &readings, 0);
         fleet
     }
 

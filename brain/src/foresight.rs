@@ -86,6 +86,20 @@ impl Foresight {
         self.forecaster.adopt(artifact)
     }
 
+    /// The clock was set back: forecasts of times that have not been are worth nothing.
+    pub(crate) fn rewind(&mut self) {
+        self.forecaster.rewind();
+        self.latest.clear();
+        self.made_ms = None;
+    }
+
+    /// Forgets a host.
+    pub(crate) fn forget(&mut self, host: &Arc<str>) {
+        self.forecaster.forget(host);
+        self.latest.remove(host);
+        self.detectors.retain(|(of, _), _| of != host);
+    }
+
     /// Takes in the rows before `end`, which ended at `time_ms`, and forecasts every host. Tells the incidents
     /// that began or changed.
     pub(crate) fn step(&mut self, time_ms: UnixMs, end: i64, hot: &HotStore) -> Vec<Incident> {

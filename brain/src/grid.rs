@@ -118,6 +118,12 @@ impl<const N: usize> Grid<N> {
         changed
     }
 
+    /// The clock was set back: rows from `open` on are forgotten.
+    pub(crate) fn rewind(&mut self, open: i64) {
+        self.ring.truncate(open);
+        self.cells.split_off(&open);
+    }
+
     /// Puts back a row that was closed before a restart. Rows come in order.
     pub(crate) fn restore(&mut self, begin_ms: UnixMs, coverage: f32, mean: [f32; N]) {
         let row = begin_ms.div_euclid(self.step_ms);

@@ -17,7 +17,7 @@ use crate::{
     engine::{Engine, Parts, status},
     page::{self, PageState},
     policy::{self, Policy},
-    run::{Edges, Request, run},
+    run::{Edges, Request, Time, run},
     snapshot::Snapshot,
     store::{Since, Sqlite, Store, flush::Flusher, meta},
 };
@@ -66,7 +66,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<H
         issuer_epoch: next_issuer_epoch(now_ms, last_epoch),
         config: config.clone(),
     })?;
-    engine.restore(recovered);
+    engine.restore(recovered, clock.monotonic_ns());
 
     let (snapshot_in, snapshot) = watch::channel(Arc::clone(engine.snapshot()));
     let (ingested_in, ingested) = watch::channel(0);
@@ -94,7 +94,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<H
         ingested: ingested_in,
         connected: connected_in,
         shutdown,
-        clock,
+        time: Time::new(clock, config.ticks),
     };
     tracing::info!(page = %page_addr, data = %config.data_dir.display(), "brain started");
     Ok(Handle {
@@ -212,7 +212,7 @@ fn bus_config(config: &Config, now_ms: UnixMs) -> Result<bus::Config, Error> {
     let topics = bus::Topics::new(&config.prefix, &config.cell).map_err(|error| Error::Bus(error.to_string()))?;
     let will = status(&topics, "offline", now_ms);
     let filters = [topics.births(), topics.deltas(), topics.outcomes(), topics.statuses()];
-    let id = format!("foreshadow-brain-{}", config.cell);
+    let id = topics.client_id("brain");
     let mut bus = bus::Config::new(&config.broker.host, config.broker.port, id);
     bus.will = Some(bus::Will {
         topic: will.topic,

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use shadow::{Birth, Frame, UnixMs, Watermark, wire::MAX_EPOCHS};
+use shadow::{Birth, Frame, UnixMs, Vantage, Watermark, wire::MAX_EPOCHS};
 
 mod epoch;
 mod ranges;
@@ -27,6 +27,8 @@ use epoch::Epoch;
 const MAX_SEQUENCE: u64 = 1 << 48;
 /// Metrics in all catalogues of one stream; about 150 bytes each.
 const MAX_CATALOGUES: usize = 100_000;
+/// Hosts of which frames have come and no birth: they take no place from those that are known.
+const MAX_STRANGERS: usize = 256;
 /// Frames of all hosts that wait for their birth, in bytes.
 const MAX_HELD_BYTES: usize = 64 << 20;
 
@@ -44,7 +46,10 @@ pub(crate) struct Limits {
 pub(crate) struct Ingest {
     limits: Limits,
     streams: BTreeMap<Stream, BTreeMap<u64, Epoch>>,
+    /// Hosts that were born.
     hosts: BTreeSet<Arc<str>>,
+    /// Hosts whose birth has not come.
+    strangers: BTreeSet<Arc<str>>,
     /// Streams whose agents should hear a watermark.
     untold: BTreeSet<Stream>,
     held_bytes: usize,
@@ -68,6 +73,7 @@ impl Ingest {
             limits,
             streams: BTreeMap::new(),
             hosts: BTreeSet::new(),
+            strangers: BTreeSet::new(),
             untold: BTreeSet::new(),
             held_bytes: 0,
         }
@@ -87,7 +93,8 @@ impl Ingest {
     /// [`Refusal`]; the stream is as it was before.
     pub(crate) fn birth(&mut self, now_ms: UnixMs, stream: &Stream, payload: &[u8]) -> Result<Option<Born>, Refusal> {
         let birth = shadow::wire::decode_birth(payload)?;
-        self.not_ahead(now_ms, i64::try_from(birth.epoch / 1_000).unwrap_or(i64::MAX))?;
+        // Not by its epoch: epochs rise even when a clock that was ahead has been set right.
+        self.not_ahead(now_ms, birth.time_ms)?;
         self.admit(stream)?;
         let epochs = self.streams.entry(stream.clone()).or_default();
         let number = birth.epoch;
@@ -98,7 +105,9 @@ impl Ingest {
         }
         let held = epoch.release();
         self.held_bytes -= held.iter().map(|frame| frame.body.len()).sum::<usize>();
-        let newest = epochs.keys().next_back() == Some(&number);
+        let mut later = epochs.range(number.saturating_add(1)..);
+        // Anybody can send frames of an epoch that never was.
+        let newest = !later.any(|(_, epoch)| epoch.birth().is_some());
         self.untold.insert(stream.clone());
         self.evict(stream);
         Ok(Some(Born { birth, held, newest }))
@@ -114,7 +123,7 @@ impl Ingest {
             return Err(Refusal::Sequence(frame.sequence));
         }
         self.not_ahead(now_ms, frame.start_ms)?;
-        self.admit(stream)?;
+        self.admit_stranger(stream);
         let epochs = self.streams.entry(stream.clone()).or_default();
         let epoch = epochs.entry(frame.epoch).or_default();
         if epoch.has(frame.sequence) {
@@ -171,20 +180,50 @@ impl Ingest {
         if self.hosts.len() >= self.limits.max_hosts {
             return Err(Refusal::TooManyHosts(self.limits.max_hosts));
         }
+        self.strangers.remove(&stream.host);
         self.hosts.insert(Arc::clone(&stream.host));
         Ok(())
     }
 
-    /// Forgets the oldest epochs past what a watermark can tell, and past what one agent may take of memory.
+    /// Makes room for a host that has sent a frame before its birth, where there is none: another one waits anew.
+    fn admit_stranger(&mut self, stream: &Stream) {
+        if self.hosts.contains(&stream.host) || !self.strangers.insert(Arc::clone(&stream.host)) {
+            return;
+        }
+        if self.strangers.len() > MAX_STRANGERS
+            && let Some(other) = self.strangers.iter().find(|host| **host != stream.host).cloned()
+        {
+            self.forget(&other);
+        }
+    }
+
+    /// Forgets a host; it is known again with its next birth.
+    pub(crate) fn forget(&mut self, host: &Arc<str>) {
+        self.hosts.remove(host);
+        self.strangers.remove(host);
+        for vantage in [Vantage::Inband, Vantage::Oob] {
+            let stream = Stream {
+                host: Arc::clone(host),
+                vantage,
+            };
+            self.untold.remove(&stream);
+            let epochs = self.streams.remove(&stream).unwrap_or_default();
+            self.held_bytes -= epochs.values().map(Epoch::held_bytes).sum::<usize>();
+        }
+    }
+
+    /// Forgets epochs past what a watermark can tell, and past what one agent may take of memory: first those without
+    /// a birth, which anybody can make up, then the oldest.
     fn evict(&mut self, stream: &Stream) {
         let Some(epochs) = self.streams.get_mut(stream) else {
             return;
         };
         let metrics = |epochs: &BTreeMap<u64, Epoch>| epochs.values().map(Epoch::metrics).sum::<usize>();
         while epochs.len() > MAX_EPOCHS || (epochs.len() > 1 && metrics(epochs) > MAX_CATALOGUES) {
-            if let Some((_, old)) = epochs.pop_first() {
-                self.held_bytes -= old.held_bytes();
-            }
+            let made_up = epochs.iter().find(|(_, epoch)| epoch.birth().is_none());
+            let number = made_up.or_else(|| epochs.first_key_value()).map(|(&number, _)| number);
+            let evicted = number.and_then(|number| epochs.remove(&number));
+            self.held_bytes -= evicted.map_or(0, |epoch| epoch.held_bytes());
         }
     }
 

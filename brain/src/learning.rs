@@ -149,6 +149,7 @@ impl Learning {
             histories,
             previous: self.previous.clone(),
             folder: self.folder.clone(),
+            serving: self.served.version.clone(),
             served: Served {
                 version: String::new(),
                 trained_ms: now_ms,
@@ -249,6 +250,8 @@ struct Job {
     histories: Vec<History>,
     previous: Option<Arc<Artifact>>,
     folder: PathBuf,
+    /// The version in service, until this training has ended.
+    serving: String,
     served: Served,
     stop: Arc<AtomicBool>,
 }
@@ -285,24 +288,29 @@ impl Job {
             .save(&self.folder.join(&self.served.version))
             .map_err(|error| error.to_string());
         let unsaved = saved
-            .and_then(|()| remove_old(&self.folder).map_err(|error| error.to_string()))
+            .and_then(|()| {
+                let needed = [self.served.version.as_str(), &self.serving];
+                remove_old(&self.folder, &needed).map_err(|error| error.to_string())
+            })
             .err();
         Ok((Arc::new(artifact), unsaved))
     }
 }
 
-/// Removes all but the newest artifacts.
-fn remove_old(folder: &Path) -> io::Result<()> {
+/// Removes all but the newest artifacts, and those that are needed: after a clock was set back, the newest are not the
+/// last.
+fn remove_old(folder: &Path, needed: &[&str]) -> io::Result<()> {
     let mut versions = Vec::new();
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
         let made = name
             .to_str()
+            .filter(|name| !needed.contains(name))
             .and_then(|name| name.split_once('-')?.0.parse::<i64>().ok());
         versions.extend(made.map(|made| (made, folder.join(&name))));
     }
     versions.sort();
-    let old = versions.len().saturating_sub(KEPT);
+    let old = versions.len().saturating_sub(KEPT - needed.len().min(KEPT));
     versions
         .iter()
         .take(old)

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`cli`], [`config`], `handle` | how the brain is started, set and held |
 //! | `run` | the loop: bus, store, page and clock around the engine |
+//! | `present` | what time it is, where clocks disagree |
 //! | `engine` | the state and its steps, without a clock, a socket or a file |
 //! | `ingest` | births and frames: new, doubled, late, missing, not readable |
 //! | `fleet` | which hosts live, how stale, what their newest sample says |
@@ -37,6 +38,7 @@ mod learning;
 mod metrics;
 pub mod page;
 pub mod policy;
+mod present;
 mod run;
 pub mod snapshot;
 mod store;

@@ -12,7 +12,7 @@ use shadow::UnixMs;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
-    time::{Interval, MissedTickBehavior, interval, timeout},
+    time::{Instant, Interval, MissedTickBehavior, interval, timeout, timeout_at},
 };
 
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
     config::Ticks,
     engine::{Engine, Event, Publication},
     learning::Trained,
+    present::Present,
     snapshot::Snapshot,
     store::{Cutoffs, flush::Flusher},
 };
@@ -28,9 +29,16 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 /// How often old rows are deleted.
 const PRUNE_EVERY: Duration = Duration::from_mins(10);
-/// How long the last batch may take at the end, and how long the goodbye to the broker.
-const LAST_FLUSH: Duration = Duration::from_secs(3);
-const GOODBYE: Duration = Duration::from_secs(1);
+/// Nothing is deleted by a clock that has not agreed with the monotonic one for so long. A clock that is wrong from the
+/// start and for longer is not found out.
+const PRUNE_AFTER_NS: u64 = 3_600_000_000_000;
+/// At the end, what is under way is taken in until nothing has come for so long, but no longer than this.
+const QUIET: Duration = Duration::from_millis(200);
+const DRAIN: Duration = Duration::from_millis(700);
+/// How long the last batch may take then, the goodbye to the broker, and the page.
+const LAST_FLUSH: Duration = Duration::from_millis(1_500);
+const GOODBYE: Duration = Duration::from_millis(200);
+const LAST_PAGE: Duration = Duration::from_millis(100);
 /// Publications that wait for the bus; past it the oldest are dropped. Watermarks among them are told anew at
 /// the next connection.
 const MAX_WAITING: usize = 10_000;
@@ -55,7 +63,40 @@ pub(crate) struct Edges {
     pub(crate) ingested: watch::Sender<u64>,
     pub(crate) connected: watch::Sender<bool>,
     pub(crate) shutdown: Shutdown,
-    pub(crate) clock: Clock,
+    pub(crate) time: Time,
+}
+
+/// What time it is.
+#[derive(Debug)]
+pub(crate) struct Time {
+    clock: Clock,
+    /// `None` where ticks tell the time: it is virtual, and right by definition.
+    present: Option<Present>,
+}
+
+impl Time {
+    pub(crate) fn new(clock: Clock, ticks: Ticks) -> Self {
+        let present = || Present::new(clock.now_ms(), clock.monotonic_ns());
+        Self {
+            present: (ticks == Ticks::EverySecond).then(present),
+            clock,
+        }
+    }
+
+    fn now(&mut self) -> (UnixMs, u64) {
+        let (wall_ms, monotonic_ns) = (self.clock.now_ms(), self.clock.monotonic_ns());
+        let present = self.present.as_mut();
+        (
+            present.map_or(wall_ms, |present| present.at(wall_ms, monotonic_ns)),
+            monotonic_ns,
+        )
+    }
+
+    /// Whether what is old by this clock may be deleted.
+    fn is_trusted(&self) -> bool {
+        let agreed = |present: &Present| present.agreed_ns(self.clock.monotonic_ns()) >= PRUNE_AFTER_NS;
+        self.present.as_ref().is_none_or(agreed)
+    }
 }
 
 /// When things are due.
@@ -88,10 +129,11 @@ pub(crate) async fn run(mut engine: Engine, mut edges: Edges, config: Config) ->
     let mut waiting = Vec::new();
     let ended = loop {
         match edges.next(&mut timers).await {
-            Ok(Turn::Event(event)) => engine.handle(event, edges.clock.now_ms(), edges.clock.monotonic_ns()),
+            Ok(Turn::Event(event)) => edges.handle(&mut engine, event),
             Ok(Turn::Flush) => edges.flush(&mut engine),
             Ok(Turn::Views) => edges.publish_views(&mut engine),
-            Ok(Turn::Prune) => edges.flusher.prune(cutoffs(&config, engine.now_ms())),
+            Ok(Turn::Prune) if edges.time.is_trusted() => edges.flusher.prune(cutoffs(&config, engine.now_ms())),
+            Ok(Turn::Prune) => {}
             Ok(Turn::End) => break Ok(()),
             Err(error) => break Err(error),
         }
@@ -128,7 +170,7 @@ impl Edges {
         let event = tokio::select! {
             biased;
             () = self.shutdown.wait() => return Ok(Turn::End),
-            () = due(timers.tick.as_mut()) => Event::Tick { time_ms: self.clock.now_ms(), done: None },
+            () = due(timers.tick.as_mut()) => Event::Tick { time_ms: self.time.now().0, done: None },
             request = self.requests.recv() => match request {
                 Some(request) => request.into(),
                 // The handle is gone, and with it whoever could stop this brain in order.
@@ -150,6 +192,11 @@ impl Edges {
             },
         };
         Ok(Turn::Event(event))
+    }
+
+    fn handle(&mut self, engine: &mut Engine, event: Event) {
+        let (now_ms, monotonic_ns) = self.time.now();
+        engine.handle(event, now_ms, monotonic_ns);
     }
 
     /// Hands over what has come, unless the batch before is still under way.
@@ -219,15 +266,18 @@ impl Edges {
         show(&self.connected, engine.is_connected());
     }
 
-    /// In order: no more intake, everything durable, the agents told so, goodbye, the page last.
+    /// Takes in what agents that have stopped before have told: it is on its way through the broker.
+    async fn drain(&mut self, engine: &mut Engine) {
+        let end = Instant::now() + DRAIN;
+        while let Ok(Ok(Some(event))) = timeout_at(end, timeout(QUIET, self.bus_events.recv())).await {
+            self.handle(engine, Event::Bus(event));
+        }
+    }
+
+    /// In order: no more intake, everything durable, the agents told so, goodbye, the page last. Three seconds at most.
     async fn stop(mut self, mut engine: Engine, mut waiting: Vec<Publication>) -> Result<(), Error> {
         engine.stop();
-        // What is here already is taken in; what comes now stays with the agents.
-        for _ in 0..self.bus_events.len() {
-            if let Ok(event) = self.bus_events.try_recv() {
-                engine.handle(Event::Bus(event), self.clock.now_ms(), self.clock.monotonic_ns());
-            }
-        }
+        self.drain(&mut engine).await;
         let flushed = timeout(LAST_FLUSH, last_flush(self.flusher, &mut engine)).await;
         let flushed = flushed.unwrap_or_else(|_| {
             tracing::error!("the store did not take the last batch in time; agents still hold its frames");
@@ -248,7 +298,10 @@ impl Edges {
         }
         self.client.disconnect(GOODBYE).await;
         self.page_stop.trigger("the brain ends");
-        if let Ok(Ok(Err(error))) = timeout(GOODBYE, &mut self.page).await {
+        // One that has ended before is why the brain ends, and was told.
+        if !self.page.is_finished()
+            && let Ok(Ok(Err(error))) = timeout(LAST_PAGE, &mut self.page).await
+        {
             tracing::warn!(%error, "page");
         }
         flushed
@@ -326,3 +379,6 @@ fn cutoffs(config: &Config, now_ms: UnixMs) -> Cutoffs {
         events: ago(store.keep_events),
     }
 }
+
+#[cfg(test)]
+mod tests;

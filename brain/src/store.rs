@@ -29,6 +29,8 @@ pub(crate) struct Stream {
 /// NaN where nothing was read.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Rollup {
+    /// How much time the row spans, in milliseconds.
+    pub(crate) step_ms: i64,
     /// Share of the row that samples tell of, 0 to 1.
     pub(crate) coverage: f32,
     /// Means over time.

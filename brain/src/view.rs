@@ -38,6 +38,16 @@ impl Views {
         self.published.remove(topic);
     }
 
+    /// Forgets the views whose topics begin with `prefix`, and tells these topics.
+    pub(crate) fn remove(&mut self, prefix: &str) -> Vec<String> {
+        let old = self.published.range(prefix.to_owned()..).map(|(topic, _)| topic);
+        let old: Vec<String> = old.take_while(|topic| topic.starts_with(prefix)).cloned().collect();
+        for topic in &old {
+            self.published.remove(topic);
+        }
+        old
+    }
+
     /// The broker may have lost what it retained: everything is told again.
     pub(crate) fn forget(&mut self) {
         self.published.clear();

@@ -2,8 +2,10 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
+
+use rustix::time::{ClockId, clock_gettime};
 
 const NS_PER_MS: u64 = 1_000_000;
 
@@ -13,7 +15,7 @@ pub struct Clock(Source);
 
 #[derive(Debug, Clone)]
 enum Source {
-    System { start: Instant },
+    System { start_ns: u64 },
     Manual(Arc<Mutex<Manual>>),
 }
 
@@ -26,7 +28,9 @@ struct Manual {
 impl Clock {
     /// The system's clocks. Monotonic time begins at 0 with this call.
     pub fn system() -> Self {
-        Self(Source::System { start: Instant::now() })
+        Self(Source::System {
+            start_ns: boottime_ns(),
+        })
     }
 
     /// A clock that stands at `start_ms` until it is set. Its monotonic time begins at 0.
@@ -45,10 +49,11 @@ impl Clock {
         }
     }
 
-    /// Nanoseconds since this clock began. Never falls, whatever the unix clock does.
+    /// Nanoseconds since this clock began. Never falls, whatever the unix clock does, and goes on while the machine
+    /// is suspended.
     pub fn monotonic_ns(&self) -> u64 {
         match &self.0 {
-            Source::System { start } => u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX),
+            Source::System { start_ns } => boottime_ns().saturating_sub(*start_ns),
             Source::Manual(manual) => lock(manual).monotonic_ns,
         }
     }
@@ -87,6 +92,17 @@ fn system_ms() -> i64 {
         Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
     }
+}
+
+/// Since the machine was started, suspended time included (`clock_gettime(2)`).
+fn boottime_ns() -> u64 {
+    #[cfg(target_os = "linux")]
+    const ID: ClockId = ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    const ID: ClockId = ClockId::Monotonic;
+    let now = clock_gettime(ID);
+    let (seconds, ns) = (now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs());
+    seconds.saturating_mul(1_000_000_000).saturating_add(ns)
 }
 
 /// Two plain numbers cannot be left half written, so a poisoned lock is as good as any.

@@ -141,6 +141,10 @@ pub struct Workload {
     pub class: String,
 }
 
+/// The name that stands for a host as a whole where a workload is named: in commands, limits and reservations. No workload
+/// has it.
+pub const HOST_WORKLOAD: &str = "host";
+
 /// The metric of a workload's use of a resource: cores busy, or bytes.
 pub fn workload_metric(workload: &str, resource: Resource) -> String {
     format!("workload.{workload}.{resource}")

@@ -31,7 +31,7 @@ pub mod sample;
 pub mod watermark;
 pub mod wire;
 
-pub use birth::{Birth, Capacity, Inventory, PciDevice, Source, SourceState, Workload};
+pub use birth::{Birth, Capacity, HOST_WORKLOAD, Inventory, PciDevice, Source, SourceState, Workload};
 pub use command::{Change, ChangeOutcome, Command, Explanation, Outcome, OutcomeState};
 pub use forecast::{Forecast, QUANTILES, Quantiles, Rung};
 pub use frame::{Block, Frame};

@@ -9,11 +9,11 @@
 
 use std::path::{Path, PathBuf};
 
-use shadow::{ChangeOutcome, Resource};
+use shadow::{ChangeOutcome, HOST_WORKLOAD, Resource};
 
 use super::Lever;
 use crate::{
-    guard::{HOST_WORKLOAD, Ruling},
+    guard::Ruling,
     probe::{
         Place,
         power::text,

@@ -1,10 +1,10 @@
 //! What makes no sense in a configuration.
 
 use runtime::{Faults, Span, Validate};
-use shadow::{Resource, check_name};
+use shadow::{HOST_WORKLOAD, Resource, check_name};
 
 use super::{CapacityOverride, Config, Pace, Probes, WorkloadRule};
-use crate::guard::{HOST_WORKLOAD, Limit};
+use crate::guard::Limit;
 
 impl Validate for Config {
     fn validate(&self, faults: &mut Faults) {

@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use shadow::{Bound, Metric, Reading, Resource, birth::workload_metric, rate::RateMeter};
+use shadow::{Bound, HOST_WORKLOAD, Metric, Reading, Resource, birth::workload_metric, rate::RateMeter};
 
 use super::{
     Place, Probe, Tier,
@@ -16,7 +16,7 @@ use super::{
     parse::{fields, lines, metric_part, next_number},
     power::entries,
 };
-use crate::{error::ProbeError, guard::HOST_WORKLOAD};
+use crate::error::ProbeError;
 
 /// The layout of the cgroup file system.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -105,6 +105,14 @@ impl Forecaster {
         Ok(())
     }
 
+    /// Time was set back: what was forecast is judged no more, and time may be anything in the next step. What was learnt
+    /// stays.
+    pub fn rewind(&mut self) {
+        for host in self.hosts.values_mut() {
+            host.rewind();
+        }
+    }
+
     /// Drops what is known of a host.
     pub fn forget(&mut self, host: &str) {
         self.hosts.remove(host);

@@ -105,6 +105,11 @@ impl Series {
         }
     }
 
+    /// Forgets the forecasts that wait for their truth.
+    pub(crate) fn rewind(&mut self) {
+        self.pending.clear();
+    }
+
     /// Takes in the values that came since, oldest first.
     pub(crate) fn push(&mut self, values: impl Iterator<Item = f32>) {
         for value in values {

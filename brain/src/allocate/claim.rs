@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use shadow::{Resource, UnixMs};
+use shadow::{HOST_WORKLOAD, Resource, UnixMs};
 
 use crate::policy::{Class, HOST_CLASS};
 
 use super::{
-    HOST_WORKLOAD, HostInput, Inputs, WorkloadInput,
+    HostInput, Inputs, WorkloadInput,
     ask::{Ask, Ground, ask},
     bounds::{Stand, Step, step},
     contention::NOTHING,

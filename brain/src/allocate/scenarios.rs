@@ -438,7 +438,7 @@ fn a_host_without_workloads_is_reserved_for_as_a_whole() {
         .iter()
         .find(|change| change.resource == Resource::Cpu)
         .unwrap();
-    assert_eq!(change.workload, super::HOST_WORKLOAD);
+    assert_eq!(change.workload, shadow::HOST_WORKLOAD);
     // Half of four cores, and what the class puts on top.
     assert!((2.0..2.5).contains(&change.target), "{change:?}");
     assert!(

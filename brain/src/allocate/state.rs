@@ -85,6 +85,14 @@ impl State {
         }
     }
 
+    /// The clock was set back to `now_ms`: nothing was decided later than that.
+    pub fn rewind(&mut self, now_ms: UnixMs) {
+        let times = self.reservations.values_mut().map(|held| &mut held.since_ms);
+        for time_ms in times.chain(self.waiting.values_mut()) {
+            *time_ms = (*time_ms).min(now_ms);
+        }
+    }
+
     /// Whether a request for `key` waits for the pool.
     pub fn waits(&self, key: &Key) -> bool {
         self.waiting.contains_key(key)

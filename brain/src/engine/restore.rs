@@ -17,10 +17,11 @@ const MAX_WARM_UP: i64 = 10_000;
 impl Engine {
     /// Puts back what the store has, and steps through the newest past again, so that forecasts, scores and
     /// calibration stand where they stood.
-    pub(crate) fn restore(&mut self, recovered: Recovered) {
-        self.restore_streams(recovered.births, &recovered.watermarks);
+    pub(crate) fn restore(&mut self, recovered: Recovered, monotonic_ns: u64) {
+        self.restore_streams(recovered.births, &recovered.watermarks, monotonic_ns);
         self.restore_rows(&recovered.rollups, &recovered.meta);
-        self.restore_tail(recovered.tail, json(&recovered.meta, meta::CLOSED_MS).unwrap_or(0));
+        let closed_ms = json(&recovered.meta, meta::CLOSED_MS).unwrap_or(0);
+        self.restore_tail(recovered.tail, closed_ms, monotonic_ns);
         for (host, newest_ms) in &recovered.hosts {
             self.fleet.restore(host, *newest_ms);
         }
@@ -41,12 +42,17 @@ impl Engine {
         self.snapshot = self.picture().into();
     }
 
-    fn restore_streams(&mut self, births: Vec<(Stream, Birth)>, watermarks: &BTreeMap<(Stream, u64), RangeSet>) {
+    fn restore_streams(
+        &mut self,
+        births: Vec<(Stream, Birth)>,
+        watermarks: &BTreeMap<(Stream, u64), RangeSet>,
+        monotonic_ns: u64,
+    ) {
         let mut of_epoch = BTreeMap::new();
         for (stream, birth) in births {
             let birth = Arc::new(birth);
             // Oldest first, so that the newest stays.
-            self.fleet.birth(&stream, &birth);
+            self.fleet.birth(&stream, &birth, monotonic_ns);
             of_epoch.insert((stream, birth.epoch), birth);
         }
         for ((stream, epoch), durable) in watermarks {
@@ -75,11 +81,11 @@ impl Engine {
     }
 
     /// Frames are durable before the rows that they fill: what is later than `closed_ms` is in no row yet.
-    fn restore_tail(&mut self, tail: Vec<(Stream, Frame)>, closed_ms: UnixMs) {
+    fn restore_tail(&mut self, tail: Vec<(Stream, Frame)>, closed_ms: UnixMs, monotonic_ns: u64) {
         for (stream, frame) in tail {
             match self.ingest.read_again(&stream, &frame) {
                 Ok(Some(readings)) => {
-                    self.fleet.samples(&stream, &readings);
+                    self.fleet.samples(&stream, &readings, monotonic_ns);
                     self.hot.add(&stream.host, &readings.later_than(closed_ms), self.open);
                 }
                 Ok(None) => {}

@@ -6,9 +6,10 @@ use bus::Qos;
 use forecast::History;
 use shadow::{Command, Resource, UnixMs, Vantage};
 
-use super::{Engine, Publication};
+use super::{Engine, Publication, intake::At};
 use crate::{
     allocate::{HostInput, WorkloadInput},
+    present::FOLLOWED_MS,
     store::{memory::Changed, meta},
 };
 
@@ -25,18 +26,37 @@ impl Engine {
     pub(super) fn tick(&mut self, now_ms: UnixMs, monotonic_ns: u64) {
         let start = Instant::now();
         let past_ms = now_ms.saturating_sub(self.now_ms);
-        if past_ms < -JITTER_MS {
-            self.jumped(
-                past_ms,
-                "the clock fell back; rows are closed again once it has caught up",
-            );
-        }
         self.now_ms = now_ms;
         self.pace.tick(past_ms, self.figures.samples.get());
+        self.rows(past_ms);
+        self.close_rows();
+        self.forget_silent(monotonic_ns);
+        self.learn(now_ms);
+        self.allocate(At { now_ms, monotonic_ns });
+        self.tell_watermarks();
+        self.snapshot = self.picture().into();
+        self.figures.tick_seconds.set(start.elapsed().as_secs_f64());
+    }
+
+    /// The rows that are over.
+    fn rows(&mut self, past_ms: i64) {
         let step_ms = self.config.grid.step_ms();
-        let end = now_ms
+        let end = self
+            .now_ms
             .saturating_sub(self.config.grid.grace.as_millis())
             .div_euclid(step_ms);
+        if self.open - end > FOLLOWED_MS / step_ms + 1 {
+            self.jumped(
+                past_ms,
+                "the clock was set back: what lay after the present is left to the store",
+            );
+            self.rewind(end);
+        } else if past_ms < -JITTER_MS {
+            self.jumped(
+                past_ms,
+                "the clock fell back a little; rows are closed again once it has caught up",
+            );
+        }
         if end - self.open > MAX_CATCH_UP {
             self.jumped(
                 past_ms,
@@ -48,12 +68,36 @@ impl Engine {
             self.open += 1;
             self.row(self.open * step_ms);
         }
-        self.close_rows();
-        self.learn(now_ms);
-        self.allocate(now_ms, monotonic_ns);
-        self.tell_watermarks();
-        self.snapshot = self.picture().into();
-        self.figures.tick_seconds.set(start.elapsed().as_secs_f64());
+    }
+
+    /// Goes on from a present before the newest row. Rows that are durable stay so until their time comes again.
+    fn rewind(&mut self, open: i64) {
+        self.open = open;
+        self.first_row = self.first_row.min(open);
+        self.hot.rewind(open);
+        self.foresight.rewind();
+        self.dispatch.rewind(self.now_ms);
+        self.fleet.rewind(self.now_ms);
+    }
+
+    /// Forgets hosts of which nothing has come for long, and takes their retained views back.
+    fn forget_silent(&mut self, monotonic_ns: u64) {
+        let silence_ns = self.config.ingest.forget_after.as_millis().unsigned_abs() * 1_000_000;
+        for host in self.fleet.silent(silence_ns, monotonic_ns) {
+            tracing::info!(host = &*host, "forgotten: nothing has come of it for long");
+            self.fleet.forget(&host);
+            self.ingest.forget(&host);
+            self.hot.forget(&host);
+            self.foresight.forget(&host);
+            for topic in self.views.remove(&self.topics.view(&host, "")) {
+                self.outbox.push(Publication {
+                    topic,
+                    payload: bytes::Bytes::new(),
+                    qos: Qos::AtLeastOnce,
+                    retain: true,
+                });
+            }
+        }
     }
 
     fn jumped(&self, by_ms: i64, what: &str) {
@@ -118,14 +162,15 @@ impl Engine {
         self.learning.start(now_ms, histories);
     }
 
-    fn allocate(&mut self, now_ms: UnixMs, monotonic_ns: u64) {
+    fn allocate(&mut self, at: At) {
+        let now_ms = at.now_ms;
         // While the bus is away nobody hears a command, and a plan would count as carried out.
         if !self.connected || self.foresight.made_ms().is_none() || !self.dispatch.is_due(now_ms) {
             return;
         }
         let hosts = self.host_inputs(now_ms);
         for command in self.dispatch.round(now_ms, &hosts) {
-            self.send(command, monotonic_ns);
+            self.send(command, at);
         }
         let (state, feedback) = self.dispatch.memory();
         for (key, json) in [
@@ -139,7 +184,7 @@ impl Engine {
         }
     }
 
-    fn send(&mut self, command: Command, monotonic_ns: u64) {
+    fn send(&mut self, command: Command, at: At) {
         let payload = shadow::wire::encode_command(&command);
         if payload.len() > shadow::wire::MAX_COMMAND_BYTES {
             let topic = self.topics.command(&command.host, Vantage::Inband);
@@ -147,7 +192,7 @@ impl Engine {
                 "command",
                 &"the plan for this host is too long for one command",
                 &topic,
-                monotonic_ns,
+                at,
             );
         }
         self.figures.commands.inc();

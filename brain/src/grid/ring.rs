@@ -88,6 +88,12 @@ impl<const N: usize> Ring<N> {
         true
     }
 
+    /// Forgets the rows from number `end` on.
+    pub(crate) fn truncate(&mut self, end: i64) {
+        let left = usize::try_from(end.saturating_sub(self.first)).unwrap_or(0);
+        self.rows.truncate(left);
+    }
+
     /// Makes `end` the end, with unknown rows up to it. A jump past all that is held forgets it.
     pub(crate) fn advance(&mut self, end: i64) {
         let new = end.saturating_sub(self.end());

@@ -131,7 +131,7 @@ impl Epoch {
             sequence: frame.sequence,
             source,
         })?;
-        Ok(reader.columns.read(&block))
+        Ok(reader.columns.read(frame.sequence, &block))
     }
 
     /// What has come, if that changed since the last call.

@@ -12,7 +12,8 @@ const USUAL_SPAN_MS: i64 = 1_000;
 pub(super) struct Columns {
     channels: [Option<usize>; Channel::COUNT],
     workloads: Vec<(String, [Option<usize>; 2])>,
-    newest_ms: Option<UnixMs>,
+    /// Sequence of the newest frame, and when its last sample was taken.
+    newest: Option<(u64, UnixMs)>,
     span_ms: i64,
 }
 
@@ -27,13 +28,13 @@ impl Columns {
         Self {
             channels: birth.catalogue.channel_columns(),
             workloads: birth.workloads.iter().map(workload).collect(),
-            newest_ms: None,
+            newest: None,
             span_ms: USUAL_SPAN_MS,
         }
     }
 
-    /// The readings of `block`.
-    pub(super) fn read(&mut self, block: &Block) -> Readings {
+    /// The readings of the frame with this sequence.
+    pub(super) fn read(&mut self, sequence: u64, block: &Block) -> Readings {
         let rows = 0..block.len();
         let value = |column: Option<usize>, row: usize| {
             let reading = column.and_then(|c| block.columns.get(c)).and_then(|c| c.get(row));
@@ -51,14 +52,16 @@ impl Columns {
                 .iter()
                 .map(|(name, columns)| (name.clone(), uses(*columns)))
                 .collect(),
-            times: self.spans(&block.times_ms),
+            times: self.spans(sequence, &block.times_ms),
         }
     }
 
     /// Each sample tells of the time since the one before it. Before the first of a frame that is the last of
-    /// the frame before; when that was not the one that came before, the usual distance serves.
-    fn spans(&mut self, times_ms: &[UnixMs]) -> Vec<(UnixMs, i64)> {
-        let mut before = self.newest_ms;
+    /// the frame before; where that one is missing, came before or is still to come, the usual distance serves: what a
+    /// missing frame tells of is left to it.
+    fn spans(&mut self, sequence: u64, times_ms: &[UnixMs]) -> Vec<(UnixMs, i64)> {
+        let follows = |&(newest, _): &(u64, UnixMs)| newest.checked_add(1) == Some(sequence);
+        let mut before = self.newest.filter(follows).map(|(_, time_ms)| time_ms);
         let first_step = times_ms.first().zip(times_ms.get(1)).map(|(a, b)| b - a);
         let mut spans = Vec::with_capacity(times_ms.len());
         for &time_ms in times_ms {
@@ -70,7 +73,7 @@ impl Columns {
             before = Some(time_ms);
         }
         if let Some(&(last_ms, span_ms)) = spans.last() {
-            self.newest_ms = self.newest_ms.max(Some(last_ms));
+            self.newest = self.newest.max(Some((sequence, last_ms)));
             self.span_ms = span_ms.clamp(1, 60_000);
         }
         spans

@@ -141,6 +141,7 @@ impl HotStore {
         for (host, series) in self.write().iter_mut() {
             for row in series.channels.close(open) {
                 let rollup = Rollup {
+                    step_ms: self.step_ms,
                     coverage: row.coverage,
                     mean: row.mean,
                     max: row.max,
@@ -157,6 +158,19 @@ impl HotStore {
             });
         }
         changed
+    }
+
+    /// The clock was set back: rows from `open` on are forgotten.
+    pub(crate) fn rewind(&self, open: i64) {
+        for series in self.write().values_mut() {
+            series.channels.rewind(open);
+            series.workloads.values_mut().for_each(|grid| grid.rewind(open));
+        }
+    }
+
+    /// Forgets a host.
+    pub(crate) fn forget(&self, host: &Arc<str>) {
+        self.write().remove(host);
     }
 
     /// Puts back rows that were closed before a restart, oldest first.

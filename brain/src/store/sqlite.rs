@@ -1,4 +1,4 @@
-//! The embedded store: one `SQLite` file in the data folder, in WAL mode with `synchronous = NORMAL`.
+//! The embedded store: one `SQLite` file in the data folder, in WAL mode with `synchronous = FULL`.
 //!
 //! A committed batch outlives a kill of the process. A loss of power may take the newest commits, never the
 //! consistency of the file; agents told of those by a watermark no longer hold them.
@@ -49,7 +49,8 @@ impl Sqlite {
             .filename(&file)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal)
+            // A watermark lets agents forget frames: it must survive the power's loss as they do.
+            .synchronous(SqliteSynchronous::Full)
             .pragma("temp_store", "memory");
         let opened = SqliteConnection::connect_with(&options).await;
         let mut connection = opened.map_err(|error| fault(&file, &error))?;

@@ -21,6 +21,13 @@ pub(super) struct Host {
     pub(super) series: [Option<Series>; RESOURCES],
 }
 
+impl Host {
+    pub(super) fn rewind(&mut self) {
+        self.seen_ms = None;
+        self.series.iter_mut().flatten().for_each(Series::rewind);
+    }
+}
+
 /// What all hosts share.
 #[derive(Debug)]
 pub(super) struct Fleet {

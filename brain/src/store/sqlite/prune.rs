@@ -54,6 +54,12 @@ pub(super) async fn older(connection: &mut SqliteConnection, cutoffs: &Cutoffs) 
                          AND b.epoch > births.epoch)",
             cutoffs.frames,
         ),
+        ("DELETE FROM hosts WHERE last_sample_ms < ?1", cutoffs.rollup_1m),
+        (
+            // Of a host of which nothing else is left.
+            "DELETE FROM births WHERE epoch < ?1 * 1000 AND NOT EXISTS (SELECT 1 FROM hosts h WHERE h.host = births.host)",
+            cutoffs.rollup_1m,
+        ),
         (
             "DELETE FROM watermarks WHERE epoch < ?1 * 1000 \
              AND NOT EXISTS (SELECT 1 FROM births b WHERE b.host = watermarks.host \

@@ -52,23 +52,29 @@ async fn hosts(to: &mut SqliteConnection, batch: &Batch) -> Result<(), sqlx::Err
 }
 
 async fn birth(to: &mut SqliteConnection, stream: &Stream, birth: &Birth) -> Result<(), sqlx::Error> {
-    query("INSERT INTO births VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body")
-        .bind(&*stream.host)
-        .bind(stream.vantage.as_str())
-        .bind(signed(birth.epoch))
-        .bind(birth.time_ms)
-        .bind(&birth.agent_version)
-        .bind(&birth.inventory.kernel)
-        .bind(&birth.inventory.os)
-        .bind(&birth.inventory.cpu_model)
-        .bind(birth.capacity.cpu_cores)
-        .bind(birth.capacity.memory_bytes)
-        .bind(birth.capacity.network_bytes_per_s)
-        .bind(birth.capacity.disk_bytes_per_s)
-        .bind(birth.capacity.power_w)
-        .bind(shadow::wire::encode_birth(birth))
-        .execute(to)
-        .await?;
+    query(
+        "INSERT INTO births VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         ON CONFLICT DO UPDATE SET time_ms = excluded.time_ms, agent_version = excluded.agent_version, \
+         kernel = excluded.kernel, os = excluded.os, cpu_model = excluded.cpu_model, cpu_cores = excluded.cpu_cores, \
+         memory_bytes = excluded.memory_bytes, network_bytes_per_s = excluded.network_bytes_per_s, \
+         disk_bytes_per_s = excluded.disk_bytes_per_s, power_w = excluded.power_w, body = excluded.body",
+    )
+    .bind(&*stream.host)
+    .bind(stream.vantage.as_str())
+    .bind(signed(birth.epoch))
+    .bind(birth.time_ms)
+    .bind(&birth.agent_version)
+    .bind(&birth.inventory.kernel)
+    .bind(&birth.inventory.os)
+    .bind(&birth.inventory.cpu_model)
+    .bind(birth.capacity.cpu_cores)
+    .bind(birth.capacity.memory_bytes)
+    .bind(birth.capacity.network_bytes_per_s)
+    .bind(birth.capacity.disk_bytes_per_s)
+    .bind(birth.capacity.power_w)
+    .bind(shadow::wire::encode_birth(birth))
+    .execute(to)
+    .await?;
     Ok(())
 }
 
@@ -94,7 +100,7 @@ async fn frames(to: &mut SqliteConnection, batch: &Batch) -> Result<(), sqlx::Er
 async fn rollups(to: &mut SqliteConnection, batch: &Batch) -> Result<(), sqlx::Error> {
     let rows: Vec<_> = batch.rollups.iter().collect();
     for chunk in rows.chunks(ROWS_A_STATEMENT) {
-        let mut insert = QueryBuilder::<Sqlite>::new("INSERT OR REPLACE INTO rollup_10s ");
+        let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO rollup_10s ");
         insert.push_values(chunk, |mut row, ((host, bucket_ms), rollup)| {
             row.push_bind(&**host)
                 .push_bind(bucket_ms)
@@ -103,26 +109,53 @@ async fn rollups(to: &mut SqliteConnection, batch: &Batch) -> Result<(), sqlx::E
                 row.push_bind(real(value));
             }
         });
-        insert.build().execute(&mut *to).await?;
+        insert.push(UPSERT_ROLLUP).build().execute(&mut *to).await?;
     }
     let mut minutes: Vec<_> = rows
         .iter()
-        .map(|((host, ms), _)| (host, ms.div_euclid(MINUTE_MS)))
+        .map(|((host, ms), rollup)| (host, ms.div_euclid(MINUTE_MS), rollup.step_ms))
         .collect();
     minutes.dedup();
-    for (host, minute) in minutes {
-        rollup_minute(to, host, minute * MINUTE_MS).await?;
+    for (host, minute, step_ms) in minutes {
+        rollup_minute(to, host, minute * MINUTE_MS, step_ms).await?;
     }
     Ok(())
 }
 
-/// A minute is always taken from its rows anew, so late rows and repeated batches give the same.
-async fn rollup_minute(to: &mut SqliteConnection, host: &str, begin_ms: i64) -> Result<(), sqlx::Error> {
+/// A mean is replaced, for its row knows all that came. A maximum never falls: after a restart its row knows only the mean
+/// of what came before.
+const UPSERT_ROLLUP: &str = " ON CONFLICT DO UPDATE SET coverage = excluded.coverage, \
+    cpu = excluded.cpu, memory = excluded.memory, \
+    network_rx_bytes_per_s = excluded.network_rx_bytes_per_s, \
+    network_tx_bytes_per_s = excluded.network_tx_bytes_per_s, \
+    disk_read_bytes_per_s = excluded.disk_read_bytes_per_s, \
+    disk_write_bytes_per_s = excluded.disk_write_bytes_per_s, power_w = excluded.power_w, \
+    cpu_max = max(ifnull(cpu_max, excluded.cpu_max), excluded.cpu_max), \
+    memory_max = max(ifnull(memory_max, excluded.memory_max), excluded.memory_max), \
+    network_rx_bytes_per_s_max = max(ifnull(network_rx_bytes_per_s_max, excluded.network_rx_bytes_per_s_max), \
+        excluded.network_rx_bytes_per_s_max), \
+    network_tx_bytes_per_s_max = max(ifnull(network_tx_bytes_per_s_max, excluded.network_tx_bytes_per_s_max), \
+        excluded.network_tx_bytes_per_s_max), \
+    disk_read_bytes_per_s_max = max(ifnull(disk_read_bytes_per_s_max, excluded.disk_read_bytes_per_s_max), \
+        excluded.disk_read_bytes_per_s_max), \
+    disk_write_bytes_per_s_max = max(ifnull(disk_write_bytes_per_s_max, excluded.disk_write_bytes_per_s_max), \
+        excluded.disk_write_bytes_per_s_max), \
+    power_w_max = max(ifnull(power_w_max, excluded.power_w_max), excluded.power_w_max)";
+
+/// A minute is always taken from its rows anew, so late rows and repeated batches give the same. A row counts by the
+/// share of it that is known.
+async fn rollup_minute(to: &mut SqliteConnection, host: &str, begin_ms: i64, step_ms: i64) -> Result<(), sqlx::Error> {
     query(
         "INSERT OR REPLACE INTO rollup_1m \
-         SELECT host, ?2, avg(coverage), avg(cpu), avg(memory), avg(network_rx_bytes_per_s), \
-                avg(network_tx_bytes_per_s), avg(disk_read_bytes_per_s), avg(disk_write_bytes_per_s), \
-                avg(power_w), max(cpu_max), max(memory_max), max(network_rx_bytes_per_s_max), \
+         SELECT host, ?2, min(1.0, sum(coverage) * ?4 / max(?4, ?3 - ?2)), \
+                sum(cpu * coverage) / sum(iif(cpu IS NULL, 0, coverage)), \
+                sum(memory * coverage) / sum(iif(memory IS NULL, 0, coverage)), \
+                sum(network_rx_bytes_per_s * coverage) / sum(iif(network_rx_bytes_per_s IS NULL, 0, coverage)), \
+                sum(network_tx_bytes_per_s * coverage) / sum(iif(network_tx_bytes_per_s IS NULL, 0, coverage)), \
+                sum(disk_read_bytes_per_s * coverage) / sum(iif(disk_read_bytes_per_s IS NULL, 0, coverage)), \
+                sum(disk_write_bytes_per_s * coverage) / sum(iif(disk_write_bytes_per_s IS NULL, 0, coverage)), \
+                sum(power_w * coverage) / sum(iif(power_w IS NULL, 0, coverage)), \
+                max(cpu_max), max(memory_max), max(network_rx_bytes_per_s_max), \
                 max(network_tx_bytes_per_s_max), max(disk_read_bytes_per_s_max), \
                 max(disk_write_bytes_per_s_max), max(power_w_max) \
          FROM rollup_10s WHERE host = ?1 AND bucket_ms >= ?2 AND bucket_ms < ?3 GROUP BY host",
@@ -130,6 +163,7 @@ async fn rollup_minute(to: &mut SqliteConnection, host: &str, begin_ms: i64) -> 
     .bind(host)
     .bind(begin_ms)
     .bind(begin_ms + MINUTE_MS)
+    .bind(step_ms)
     .execute(to)
     .await?;
     Ok(())

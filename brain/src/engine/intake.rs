@@ -1,0 +1,157 @@
+//! What agents tell: births, frames, outcomes, statuses.
+
+use std::{sync::Arc, time::Duration};
+
+use bus::Kind;
+use bytes::Bytes;
+use runtime::LogLimit;
+use shadow::{Birth, Frame, UnixMs, Vantage};
+
+use super::Engine;
+use crate::{
+    dispatch::Answer,
+    ingest::{Refusal, Taken, Verdict},
+    store::Stream,
+};
+
+/// When something came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At {
+    /// By the brain's clock.
+    pub(super) now_ms: UnixMs,
+    /// For what must not hang on how the clock is set.
+    pub(super) monotonic_ns: u64,
+}
+
+impl Engine {
+    pub(super) fn message(&mut self, topic: &str, payload: Bytes, at: At) {
+        let address = match self.topics.parse(topic) {
+            Ok(address) => address,
+            Err(error) => return self.refuse("topic", &error, topic, at),
+        };
+        let stream = |vantage| Stream {
+            host: address.host.as_str().into(),
+            vantage,
+        };
+        let refusal = match address.kind {
+            Kind::Birth(vantage) => self.birth(&stream(vantage), &payload, topic, at).err(),
+            Kind::Delta(vantage) => self.delta(&stream(vantage), payload, at).err(),
+            Kind::Outcome(_) => return self.outcome(&address.host, &payload, topic, at),
+            Kind::Status(vantage) => return self.agent_status(&address.host, vantage, &payload, topic, at),
+            // Its own words, and diagnostics that a later version reads.
+            Kind::Event(_) | Kind::Watermark(_) | Kind::Command(_) | Kind::View(_) => return,
+        };
+        if let Some(refusal) = refusal {
+            self.refuse(refusal.label(), &refusal, topic, at);
+        }
+    }
+
+    pub(super) fn refuse(&mut self, label: &'static str, reason: &dyn std::fmt::Display, topic: &str, at: At) {
+        static LIMIT: LogLimit = LogLimit::new(Duration::from_secs(10));
+        self.refused += 1;
+        self.figures.refused.with(label).inc();
+        if let Some(suppressed) = LIMIT.pass(at.monotonic_ns) {
+            let topic: String = topic.chars().take(200).collect();
+            tracing::warn!(topic, %reason, suppressed, "message refused");
+        }
+    }
+
+    fn birth(&mut self, stream: &Stream, payload: &[u8], topic: &str, at: At) -> Result<(), Refusal> {
+        if self.buffered >= self.config.store.buffer_bytes {
+            self.figures.overflow.inc();
+            return Ok(());
+        }
+        let Some(born) = self.ingest.birth(at.now_ms, stream, payload)? else {
+            return Ok(());
+        };
+        self.buffered += weight(&born.birth);
+        self.figures.births.inc();
+        tracing::info!(host = &*stream.host, vantage = %stream.vantage, epoch = born.birth.epoch, "birth");
+        if born.newest {
+            self.fleet.birth(stream, &born.birth, at.monotonic_ns);
+        }
+        self.batch.births.push((stream.clone(), born.birth));
+        for frame in born.held {
+            // A bad one among them costs itself alone.
+            if let Err(refusal) = self.frame(stream, frame, at) {
+                self.refuse(refusal.label(), &refusal, topic, at);
+            }
+        }
+        self.tell_watermarks();
+        Ok(())
+    }
+
+    fn delta(&mut self, stream: &Stream, payload: Bytes, at: At) -> Result<(), Refusal> {
+        let frame = shadow::wire::decode_frame(payload)?;
+        self.frame(stream, frame, at)
+    }
+
+    fn frame(&mut self, stream: &Stream, frame: Frame, at: At) -> Result<(), Refusal> {
+        // What the store cannot keep up with is left to the agents, who hold it until a watermark covers it.
+        if self.buffered >= self.config.store.buffer_bytes {
+            self.figures.overflow.inc();
+            return Ok(());
+        }
+        match self.ingest.frame(at.now_ms, stream, frame)? {
+            Verdict::Taken(taken) => self.take(*taken, at),
+            Verdict::Duplicate => self.figures.duplicates.inc(),
+            Verdict::Held => self.figures.held.inc(),
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, taken: Taken, at: At) {
+        let Taken {
+            stream,
+            frame,
+            readings,
+            metrics,
+        } = taken;
+        let added = self.hot.add(&stream.host, &readings, self.open);
+        if added.late {
+            self.figures.late.inc();
+        }
+        if added.dropped {
+            self.figures.dropped.inc();
+        }
+        self.fleet.samples(&stream, &readings, at.monotonic_ns);
+        let samples = u64::from(frame.samples);
+        self.figures.frames.inc();
+        self.figures.samples.add(samples);
+        self.figures.frame_bytes.add(frame.body.len() as u64);
+        // A packed double is 8 bytes; a sample has its time and length besides.
+        self.figures.packed_bytes.add(samples * (8 * metrics as u64 + 9));
+        if let Some(&(newest_ms, _)) = readings.times.last() {
+            let known = self.batch.hosts.entry(Arc::clone(&stream.host)).or_insert(newest_ms);
+            *known = newest_ms.max(*known);
+        }
+        self.buffered += frame.body.len();
+        self.batch.frames.push((stream, frame));
+    }
+
+    fn outcome(&mut self, host: &str, payload: &[u8], topic: &str, at: At) {
+        let outcome = match shadow::wire::decode_outcome(payload) {
+            Ok(outcome) => outcome,
+            Err(error) => return self.refuse("message", &error, topic, at),
+        };
+        match self.dispatch.outcome(host, &outcome) {
+            Answer::Taken => {
+                self.figures.outcomes.with(outcome.state.as_str()).inc();
+                self.batch.outcomes.push(outcome);
+            }
+            Answer::Repeated => {}
+            Answer::Unknown => self.refuse("outcome", &"no command of this host has this id", topic, at),
+        }
+    }
+
+    fn agent_status(&mut self, host: &str, vantage: Vantage, payload: &[u8], topic: &str, at: At) {
+        if !self.fleet.status(host, vantage, payload) {
+            self.refuse("status", &"no JSON with a field `state`", topic, at);
+        }
+    }
+}
+
+/// About how many bytes a birth has.
+pub(super) fn weight(birth: &Birth) -> usize {
+    1_024 + 64 * (birth.catalogue.len() + birth.inventory.pci.len())
+}

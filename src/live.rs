@@ -34,7 +34,8 @@ pub(crate) async fn show(snapshot: watch::Receiver<Arc<Snapshot>>, shutdown: &Sh
 fn print(text: &str, terminal: bool, turn: u32) -> io::Result<()> {
     let mut out = io::stdout();
     if terminal {
-        write!(out, "\r\x1b[2K{text}")?;
+        // Without wrapping: a line that is too long for the terminal is cut, for what wrapped could not be rewritten.
+        write!(out, "\r\x1b[2K\x1b[?7l{text}\x1b[?7h")?;
     } else if turn.is_multiple_of(PLAIN_EVERY) {
         writeln!(out, "{text}")?;
     }
@@ -46,7 +47,7 @@ pub(crate) fn say(text: &str) -> io::Result<()> {
     writeln!(io::stdout(), "{text}")
 }
 
-/// Hosts, samples a second, age and rung of the newest forecast, last command.
+/// Hosts, samples a second, age of the newest forecast and the LSTM's share of all, last command and what came of it.
 pub(crate) fn line(snapshot: &Snapshot) -> String {
     let online = snapshot.hosts.iter().filter(|host| host.state == "online").count();
     let hosts = format!("{online}/{} hosts", snapshot.hosts.len());
@@ -63,8 +64,8 @@ fn forecast(snapshot: &Snapshot) -> String {
         return "no forecast yet".to_owned();
     };
     let age_s = (snapshot.time_ms - newest.made_ms).max(0) / 1_000;
-    let [last, ewma, lstm] = snapshot.model.served.map(|share| share * 100.0);
-    format!("forecast {age_s} s old (last {last:.0} %, ewma {ewma:.0} %, lstm {lstm:.0} %)")
+    let [_, _, lstm] = snapshot.model.served.map(|share| share * 100.0);
+    format!("forecast {age_s} s old, {lstm:.0} % lstm")
 }
 
 fn command(newest: Option<&CommandView>) -> String {
@@ -73,10 +74,10 @@ fn command(newest: Option<&CommandView>) -> String {
     };
     let state = newest.outcome.as_ref().map_or("sent", |outcome| outcome.state.as_str());
     let Some(change) = newest.command.changes.first() else {
-        return format!("last command {state}: {}", newest.command.host);
+        return format!("{} {state}", newest.command.host);
     };
     format!(
-        "last command {state}: {} {} {}",
+        "{} {} {} {state}",
         newest.command.host, change.workload, change.resource
     )
 }

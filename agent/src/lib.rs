@@ -14,7 +14,8 @@
 //! | `timeline` | times that only rise, whatever the clock does |
 //! | `inventory` | what the host is and could give |
 //! | [`publish`] | samples to the broker |
-//! | `spool` | frames that are not durable yet |
+//! | `flood` | how many events are told |
+//! | `spool` | frames and events that are not durable yet |
 //! | `receive` | watermarks and commands |
 //! | `lease` | how long applied commands hold |
 //! | [`guard`] | whether a command may be carried out |
@@ -36,6 +37,7 @@ pub mod replay;
 pub mod status;
 
 mod agent;
+mod flood;
 mod inventory;
 mod lease;
 mod pattern;

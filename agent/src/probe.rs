@@ -18,7 +18,7 @@
 
 use std::path::{Path, PathBuf};
 
-use shadow::{Bound, Metric, Reading};
+use shadow::{Bound, Finding, Metric, Reading};
 
 use crate::{config::Probes, error::ProbeError};
 
@@ -76,6 +76,12 @@ pub trait Probe: Send {
     /// # Errors
     /// [`ProbeError`] when nothing could be read; what `out` holds then does not matter.
     fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError>;
+
+    /// Hands over what it has found since the last call and that is no sample: errors that were counted, a link that got
+    /// slower, an entry of a log.
+    fn take_findings(&mut self) -> Vec<Finding> {
+        Vec::new()
+    }
 
     /// Whether what it could read is no longer what [`Probe::metrics`] says: it is to be opened anew.
     fn outdated(&mut self) -> bool {

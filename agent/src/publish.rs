@@ -18,7 +18,7 @@ use std::{
 use bus::Topics;
 use bytes::Bytes;
 use runtime::Clock;
-use shadow::{Birth, Reading, UnixMs, Vantage, wire};
+use shadow::{Birth, Finding, Reading, UnixMs, Vantage, wire};
 use tokio::{sync::Notify, task::JoinHandle, time::timeout};
 
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     error::PublishError,
     guard::{Guard, Limit},
     receive::Receiver,
-    spool::FrameId,
+    spool::Serial,
     status::{Cost, State, status},
 };
 
@@ -197,7 +197,7 @@ impl Publisher {
         let frame = self.running.as_mut().and_then(Running::cut);
         let mut outbox = self.shared.outbox();
         if let Some(frame) = frame {
-            let id = FrameId {
+            let id = Serial {
                 epoch: frame.epoch,
                 sequence: frame.sequence,
             };
@@ -205,6 +205,23 @@ impl Publisher {
             self.shared.wake();
         }
         outbox.counters.frames
+    }
+
+    /// Tells an event that the agent sees at `time_ms`. The frame that runs is cut first, so that all is told in order.
+    ///
+    /// # Errors
+    /// [`PublishError::NoBirth`] before [`Publisher::begin`].
+    pub fn event(&mut self, time_ms: UnixMs, finding: Finding) -> Result<(), PublishError> {
+        self.cut();
+        let running = self.running.as_mut().ok_or(PublishError::NoBirth)?;
+        let event = running.event(time_ms, finding);
+        let id = Serial {
+            epoch: event.epoch,
+            sequence: event.sequence,
+        };
+        self.shared.outbox().event(id, wire::encode_event(&event).into());
+        self.shared.wake();
+        Ok(())
     }
 
     /// Tells that the agent lives, and what it costs.

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::{
     config::Config,
     error::AgentError,
+    flood::Flood,
     inventory,
     pace::{Pace, Vitals},
     probe::{Place, ProbeSet, cpu},
@@ -35,6 +36,7 @@ pub(crate) struct Sampler {
     timeline: Timeline,
     columns: VitalColumns,
     meter: Meter,
+    flood: Flood,
     lag: Duration,
     over_budget: bool,
     jumps: u64,
@@ -56,6 +58,7 @@ impl Sampler {
             timeline: Timeline::new(clock.now_ms(), clock.monotonic_ns()),
             columns: VitalColumns::default(),
             meter: Meter::new(),
+            flood: Flood::new(clock.monotonic_ns()),
             lag: Duration::ZERO,
             over_budget: false,
             jumps: 0,
@@ -124,6 +127,7 @@ impl Sampler {
         if let Err(fault) = self.publisher.push(time_ms, row) {
             tracing::warn!(%fault, "sample dropped");
         }
+        self.tell_findings(time_ms, begin_ns);
         let cost = Duration::from_nanos(self.clock.monotonic_ns().saturating_sub(begin_ns));
         let interval = self.pace.next(vitals, cost);
         if interval >= self.config.frame.span.duration() {
@@ -131,6 +135,18 @@ impl Sampler {
         }
         self.tell_budget();
         interval
+    }
+
+    fn tell_findings(&mut self, time_ms: UnixMs, now_ns: u64) {
+        for finding in self.probes.take_findings() {
+            for finding in self.flood.pass(now_ns, finding) {
+                let (source, subject) = (&*finding.source, &*finding.subject);
+                tracing::info!(source, subject, kind = finding.kind, text = finding.text, "event");
+                if let Err(fault) = self.publisher.event(time_ms, finding) {
+                    tracing::warn!(%fault, "event dropped");
+                }
+            }
+        }
     }
 
     /// The time of a sample that is taken now. A clock that was set begins a new epoch.

@@ -1,4 +1,4 @@
-//! Frames that are kept until they are durable at the brain: a ring in memory, bounded in bytes.
+//! Frames and events that are kept until they are durable at the brain: a ring in memory, bounded in bytes.
 //!
 //! Pure: what is to be sent next is asked for, and what the brain says is told. When the ring is full the
 //! oldest frames go; they are counted, and the brain sees a gap in their sequence.
@@ -19,17 +19,25 @@ const UNDER_WAY_NS: u64 = 3_000_000_000;
 /// lost, and nothing that follows in its epoch may ever show the gap.
 const OVERDUE_NS: u64 = 30_000_000_000;
 
-/// Which frame of one agent: ordered by age.
+/// Which frame or event of one agent: ordered by age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct FrameId {
+pub(crate) struct Serial {
     pub(crate) epoch: u64,
     pub(crate) sequence: u64,
 }
 
-/// A frame to be sent.
+/// What bears a serial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Frame,
+    Event,
+}
+
+/// A frame or an event to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Due {
-    pub(crate) id: FrameId,
+    pub(crate) id: Serial,
+    pub(crate) kind: Kind,
     pub(crate) payload: Bytes,
     /// Whether it was sent before.
     pub(crate) again: bool,
@@ -40,15 +48,16 @@ pub(crate) struct Due {
 pub(crate) struct Spool {
     max_bytes: usize,
     bytes: usize,
-    entries: BTreeMap<FrameId, Entry>,
+    entries: BTreeMap<Serial, Entry>,
     /// Never sent, in order.
-    fresh: VecDeque<FrameId>,
+    fresh: VecDeque<Serial>,
     /// Sent before, and to be sent again, oldest first.
-    again: BTreeSet<FrameId>,
+    again: BTreeSet<Serial>,
 }
 
 #[derive(Debug)]
 struct Entry {
+    kind: Kind,
     payload: Bytes,
     sent_ns: Option<u64>,
 }
@@ -71,10 +80,11 @@ impl Spool {
         }
     }
 
-    /// Keeps a new frame. Returns how many of the oldest had to go for it.
-    pub(crate) fn push(&mut self, id: FrameId, payload: Bytes) -> u64 {
+    /// Keeps what is new. Returns how many of the oldest had to go for it.
+    pub(crate) fn push(&mut self, id: Serial, kind: Kind, payload: Bytes) -> u64 {
         self.bytes += cost(&payload);
-        self.entries.insert(id, Entry { payload, sent_ns: None });
+        let sent_ns = None;
+        self.entries.insert(id, Entry { kind, payload, sent_ns });
         self.fresh.push_back(id);
         let mut dropped = 0;
         while self.bytes > self.max_bytes && self.entries.len() > 1 {
@@ -95,14 +105,18 @@ impl Spool {
             // What was dropped or is durable by now is still in line.
             if let Some(entry) = self.entries.get_mut(&id) {
                 let again = entry.sent_ns.replace(now_ns).is_some();
-                let payload = entry.payload.clone();
-                return Some(Due { id, payload, again });
+                return Some(Due {
+                    id,
+                    kind: entry.kind,
+                    payload: entry.payload.clone(),
+                    again,
+                });
             }
         }
     }
 
     /// Puts a frame that could not be sent back in line.
-    pub(crate) fn put_back(&mut self, id: FrameId, again: bool) {
+    pub(crate) fn put_back(&mut self, id: Serial, again: bool) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         if again {
             self.again.insert(id);
@@ -121,15 +135,15 @@ impl Spool {
     /// Forgets what is durable, and puts what is missing in line.
     pub(crate) fn mark(&mut self, mark: &EpochMark, now_ns: u64) {
         let epoch = mark.epoch;
-        let first = FrameId { epoch, sequence: 0 };
-        let end = FrameId {
+        let first = Serial { epoch, sequence: 0 };
+        let end = Serial {
             epoch,
             sequence: mark.durable_below,
         };
         if first >= end {
             return;
         }
-        let below: Vec<FrameId> = self.entries.range(first..end).map(|(id, _)| *id).collect();
+        let below: Vec<Serial> = self.entries.range(first..end).map(|(id, _)| *id).collect();
         for id in below {
             if mark.covers(id.sequence) {
                 self.remove(id);
@@ -153,7 +167,7 @@ impl Spool {
         self.again.extend(overdue.map(|(id, _)| *id));
     }
 
-    fn remove(&mut self, id: FrameId) {
+    fn remove(&mut self, id: Serial) {
         if let Some(entry) = self.entries.remove(&id) {
             self.bytes -= cost(&entry.payload);
             self.again.remove(&id);
@@ -162,7 +176,7 @@ impl Spool {
 
     /// Whether any frame of `epoch` is kept.
     pub(crate) fn holds(&self, epoch: u64) -> bool {
-        let range = FrameId { epoch, sequence: 0 }..=FrameId {
+        let range = Serial { epoch, sequence: 0 }..=Serial {
             epoch,
             sequence: u64::MAX,
         };
@@ -192,14 +206,14 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
-    fn id(epoch: u64, sequence: u64) -> FrameId {
-        FrameId { epoch, sequence }
+    fn id(epoch: u64, sequence: u64) -> Serial {
+        Serial { epoch, sequence }
     }
 
     fn spool(frames: impl IntoIterator<Item = (u64, u64)>) -> Spool {
         let mut spool = Spool::new(1 << 20);
         for (epoch, sequence) in frames {
-            spool.push(id(epoch, sequence), Bytes::from_static(b"frame"));
+            spool.push(id(epoch, sequence), Kind::Frame, Bytes::from_static(b"frame"));
         }
         spool
     }
@@ -248,7 +262,7 @@ mod tests {
     fn a_lost_tail_is_sent_again_once_in_a_while() {
         let mut spool = spool([(1, 0), (1, 1)]);
         due(&mut spool, 0);
-        spool.push(id(2, 0), Bytes::new());
+        spool.push(id(2, 0), Kind::Event, Bytes::new());
         spool.mark(&mark(1, 1, &[]), 29 * SECOND);
         spool.send_overdue(29 * SECOND);
         assert_eq!(due(&mut spool, 29 * SECOND), [(2, 0, false)], "may be under way");
@@ -264,7 +278,7 @@ mod tests {
     fn after_a_lost_connection_new_frames_go_first() {
         let mut spool = spool([(1, 0), (2, 0)]);
         due(&mut spool, 0);
-        spool.push(id(2, 1), Bytes::new());
+        spool.push(id(2, 1), Kind::Frame, Bytes::new());
         spool.send_again();
         assert_eq!(due(&mut spool, 0), [(2, 1, false), (1, 0, true), (2, 0, true)]);
     }
@@ -286,11 +300,13 @@ mod tests {
     #[test]
     fn a_full_ring_drops_the_oldest_and_counts_them() {
         let mut spool = Spool::new(3 * (OVERHEAD_BYTES + 10));
-        let dropped: Vec<u64> = (0..5).map(|n| spool.push(id(1, n), Bytes::from(vec![0; 10]))).collect();
+        let dropped: Vec<u64> = (0..5)
+            .map(|n| spool.push(id(1, n), Kind::Frame, Bytes::from(vec![0; 10])))
+            .collect();
         assert_eq!(dropped, [0, 0, 0, 1, 1]);
         assert_eq!(due(&mut spool, 0), [(1, 2, false), (1, 3, false), (1, 4, false)]);
         assert_eq!(
-            spool.push(id(1, 9), Bytes::from(vec![0; 10_000])),
+            spool.push(id(1, 9), Kind::Frame, Bytes::from(vec![0; 10_000])),
             3,
             "the newest stays, however large"
         );
@@ -308,7 +324,7 @@ mod tests {
                 let now_ns = now as u64 * SECOND;
                 match kind {
                     0 | 1 => {
-                        spool.push(id(1, sequence), Bytes::from(vec![0; size]));
+                        spool.push(id(1, sequence), Kind::Frame, Bytes::from(vec![0; size]));
                         sequence += 1;
                     }
                     2 => drop(spool.next(now_ns)),
@@ -321,8 +337,8 @@ mod tests {
                 prop_assert!(bytes <= 4_000);
             }
             spool.send_again();
-            let kept: Vec<FrameId> = spool.entries.keys().copied().collect();
-            let mut told: Vec<FrameId> = std::iter::from_fn(|| spool.next(0)).map(|due| due.id).collect();
+            let kept: Vec<Serial> = spool.entries.keys().copied().collect();
+            let mut told: Vec<Serial> = std::iter::from_fn(|| spool.next(0)).map(|due| due.id).collect();
             told.sort_unstable();
             told.dedup();
             prop_assert_eq!(kept, told);

@@ -37,6 +37,7 @@ pub(crate) fn status(state: State, time_ms: UnixMs, outbox: &Outbox, cost: Cost)
     let numbers = [
         ("samples", counters.samples),
         ("frames", counters.frames),
+        ("events", counters.events),
         ("bytes", counters.bytes),
         ("spooled", outbox.spooled() as u64),
         ("spooled_bytes", outbox.spooled_bytes() as u64),
@@ -103,7 +104,7 @@ mod tests {
         let outbox = Outbox::new(1_000);
         assert_eq!(
             status(State::Online, 1_700_000_000_000, &outbox, cost),
-            r#"{"state":"online","time_ms":1700000000000,"cpu":0.0013,"samples":0,"frames":0,"bytes":0,"spooled":0,"spooled_bytes":0,"dropped":0,"resent":0,"interval_ms":100,"lag_ms":2,"rss_bytes":4096}"#
+            r#"{"state":"online","time_ms":1700000000000,"cpu":0.0013,"samples":0,"frames":0,"events":0,"bytes":0,"spooled":0,"spooled_bytes":0,"dropped":0,"resent":0,"interval_ms":100,"lag_ms":2,"rss_bytes":4096}"#
         );
         let offline = status(State::Offline, 5, &outbox, Cost::default());
         assert!(

@@ -12,6 +12,7 @@
 //! | [`sample`] | readings, and why one is missing |
 //! | [`rate`] | counters to rates: wraps, resets, gaps |
 //! | [`birth`] | what an agent tells of its host before its first frame |
+//! | [`event`] | what a register, a log or a sensor told |
 //! | [`frame`] | samples of one interval, and how they are encoded ([`codec`]) |
 //! | [`watermark`] | what is durable, missing and not readable |
 //! | [`forecast`] | quantiles by resource and horizon |
@@ -21,6 +22,7 @@
 pub mod birth;
 pub mod codec;
 pub mod command;
+pub mod event;
 pub mod forecast;
 pub mod frame;
 pub mod metric;
@@ -33,6 +35,7 @@ pub mod wire;
 
 pub use birth::{Birth, Capacity, HOST_WORKLOAD, Inventory, PciDevice, Source, SourceState, Workload};
 pub use command::{Change, ChangeOutcome, Command, Explanation, Outcome, OutcomeState};
+pub use event::{Event, Finding, Severity};
 pub use forecast::{Forecast, QUANTILES, Quantiles, Rung};
 pub use frame::{Block, Frame};
 pub use metric::{Bound, Catalogue, Metric};

@@ -9,6 +9,7 @@
 //! |---|---|---|---|
 //! | birth | agent | [`MAX_BIRTH_BYTES`] | `wire/birth.rs` |
 //! | frame | agent | [`MAX_FRAME_BYTES`] | `wire/frame.rs` |
+//! | event | agent | [`MAX_EVENT_BYTES`] | `wire/event.rs` |
 //! | watermark | brain | [`MAX_WATERMARK_BYTES`] | `wire/watermark.rs` |
 //! | command | brain | [`MAX_COMMAND_BYTES`] | `wire/command.rs` |
 //! | outcome | agent | [`MAX_OUTCOME_BYTES`] | `wire/command.rs` |
@@ -16,6 +17,7 @@
 mod birth;
 mod check;
 mod command;
+mod event;
 mod frame;
 mod scan;
 #[cfg(test)]
@@ -30,6 +32,7 @@ pub use command::{
     MAX_CHANGES, MAX_COMMAND_BYTES, MAX_OUTCOME_BYTES, MAX_TTL_MS, decode_command, decode_outcome, encode_command,
     encode_outcome,
 };
+pub use event::{MAX_EVENT_BYTES, decode_event, encode_event};
 pub use frame::{MAX_FRAME_BYTES, decode_frame, encode_frame};
 pub use watermark::{MAX_EPOCHS, MAX_RANGES, MAX_WATERMARK_BYTES, decode_watermark, encode_watermark};
 

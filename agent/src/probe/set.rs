@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use shadow::{Catalogue, Channel, Metric, Reading, Source, SourceState, metric::MAX_METRICS};
+use shadow::{Catalogue, Channel, Finding, Metric, Reading, Source, SourceState, metric::MAX_METRICS};
 
 use super::{Open, PROBES, Place, Probe, Tier};
 use crate::error::ProbeError;
@@ -74,6 +74,21 @@ impl ProbeSet {
         &self.row
     }
 
+    /// What the probes have found since the last call.
+    pub fn take_findings(&mut self) -> Vec<Finding> {
+        let mut found = Vec::new();
+        for slot in &mut self.slots {
+            found.append(&mut slot.found);
+            found.extend(
+                slot.probe
+                    .as_mut()
+                    .map(|probe| probe.take_findings())
+                    .unwrap_or_default(),
+            );
+        }
+        found
+    }
+
     /// Looks for what came and went, and gives failed probes another try. Takes some milliseconds.
     ///
     /// Returns whether the catalogue or a source's state changed: then a new epoch has to begin.
@@ -126,6 +141,8 @@ struct Slot {
     metrics: Vec<Metric>,
     probe: Option<Box<dyn Probe>>,
     fault: Option<ProbeError>,
+    /// What a probe had found that is no longer there.
+    found: Vec<Finding>,
     failures: u32,
     last_ns: Option<u64>,
 }
@@ -138,6 +155,7 @@ impl Slot {
             metrics: Vec::new(),
             probe: None,
             fault: None,
+            found: Vec::new(),
             failures: 0,
             last_ns: None,
         };
@@ -149,6 +167,7 @@ impl Slot {
     fn reopen(&mut self, place: &Place) {
         self.failures = 0;
         self.last_ns = None;
+        self.keep_findings();
         match (self.open)(place) {
             Ok(probe) => {
                 self.metrics = probe.metrics().to_vec();
@@ -195,10 +214,21 @@ impl Slot {
         }
     }
 
+    /// Before the probe goes.
+    fn keep_findings(&mut self) {
+        self.found.extend(
+            self.probe
+                .as_mut()
+                .map(|probe| probe.take_findings())
+                .unwrap_or_default(),
+        );
+    }
+
     fn fail(&mut self, fault: ProbeError) {
         self.failures += 1;
         if self.failures >= MAX_FAILURES {
             tracing::warn!(probe = self.name, %fault, "probe left alone until the next refresh");
+            self.keep_findings();
             self.probe = None;
             self.fault = Some(fault);
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use shadow::Watermark;
 
-use crate::spool::{FrameId, Spool};
+use crate::spool::{Due, Kind, Serial, Spool};
 
 /// Outcomes that wait for a connection; of more, the oldest go, and their commands time out at the brain.
 const MAX_OUTCOMES: usize = 256;
@@ -21,11 +21,13 @@ pub struct Counters {
     pub frames: u64,
     /// Bytes of their envelopes and bodies.
     pub bytes: u64,
-    /// Frames handed to the broker for the first time.
+    /// Events told.
+    pub events: u64,
+    /// Frames and events handed to the broker for the first time.
     pub sent: u64,
-    /// Frames handed to the broker again.
+    /// Frames and events handed to the broker again.
     pub resent: u64,
-    /// Frames that the spool had no room for any more: they are lost.
+    /// Frames and events that the spool had no room for any more: they are lost.
     pub dropped: u64,
     /// Commands answered.
     pub commands: u64,
@@ -37,7 +39,7 @@ pub(crate) enum Letter {
     Birth { epoch: u64, payload: Bytes, newest: bool },
     Status(Bytes),
     Outcome(Bytes),
-    Frame { id: FrameId, payload: Bytes, again: bool },
+    Numbered(Due),
 }
 
 /// Everything that is to be said, and what has been said and is not durable yet.
@@ -80,10 +82,16 @@ impl Outbox {
         self.tell_birth(epoch);
     }
 
-    pub(crate) fn frame(&mut self, id: FrameId, payload: Bytes) {
+    pub(crate) fn frame(&mut self, id: Serial, payload: Bytes) {
         self.counters.frames += 1;
         self.counters.bytes += payload.len() as u64;
-        self.counters.dropped += self.spool.push(id, payload);
+        self.counters.dropped += self.spool.push(id, Kind::Frame, payload);
+    }
+
+    /// Bears a serial as a frame does, and is as sure to arrive.
+    pub(crate) fn event(&mut self, id: Serial, payload: Bytes) {
+        self.counters.events += 1;
+        self.counters.dropped += self.spool.push(id, Kind::Event, payload);
     }
 
     /// Only the newest status is told.
@@ -149,11 +157,7 @@ impl Outbox {
         }
         if let Some(due) = self.spool.next(now_ns) {
             *self.sent_counter(due.again) += 1;
-            return Some(Letter::Frame {
-                id: due.id,
-                payload: due.payload,
-                again: due.again,
-            });
+            return Some(Letter::Numbered(due));
         }
         let farewell = self.farewell.take()?;
         self.told_status = Some(farewell.clone());
@@ -166,7 +170,7 @@ impl Outbox {
             Letter::Birth { epoch, .. } => self.tell_birth(epoch),
             Letter::Status(status) => self.status = self.status.take().or(Some(status)),
             Letter::Outcome(outcome) => self.outcomes.push_front(outcome),
-            Letter::Frame { id, again, .. } => {
+            Letter::Numbered(Due { id, again, .. }) => {
                 let counter = self.sent_counter(again);
                 *counter = counter.saturating_sub(1);
                 self.spool.put_back(id, again);
@@ -219,7 +223,7 @@ mod tests {
     }
 
     fn frame(outbox: &mut Outbox, epoch: u64, sequence: u64) {
-        outbox.frame(FrameId { epoch, sequence }, bytes("frame"));
+        outbox.frame(Serial { epoch, sequence }, bytes("frame"));
     }
 
     /// Everything that is said now, in short: `B7*` is the newest birth, `F7.0+` a frame sent again.
@@ -228,7 +232,7 @@ mod tests {
             Letter::Birth { epoch, newest, .. } => format!("B{epoch}{}", if newest { "*" } else { "" }),
             Letter::Status(_) => "S".to_owned(),
             Letter::Outcome(outcome) => format!("O{}", String::from_utf8_lossy(&outcome)),
-            Letter::Frame { id, again, .. } => {
+            Letter::Numbered(Due { id, again, .. }) => {
                 format!("F{}.{}{}", id.epoch, id.sequence, if again { "+" } else { "" })
             }
         };

@@ -12,6 +12,7 @@ use shadow::Vantage;
 use tokio::time::sleep;
 
 use super::{RESEND_PER_S, Settings, Shared, outbox::Letter};
+use crate::spool::{Due, Kind};
 
 static NOT_TAKEN: LogLimit = LogLimit::new(Duration::from_secs(10));
 
@@ -29,6 +30,7 @@ pub(super) struct Pump {
 struct Addresses {
     birth: String,
     delta: String,
+    event: String,
     outcome: String,
     status: String,
 }
@@ -38,6 +40,7 @@ impl Addresses {
         Self {
             birth: topics.birth(host, vantage),
             delta: topics.delta(host, vantage),
+            event: topics.event(host, vantage),
             outcome: topics.outcome(host, vantage),
             status: topics.status(host, vantage),
         }
@@ -49,7 +52,10 @@ impl Addresses {
             Letter::Birth { payload, newest, .. } => (&self.birth, payload, *newest),
             Letter::Status(payload) => (&self.status, payload, true),
             Letter::Outcome(payload) => (&self.outcome, payload, false),
-            Letter::Frame { payload, .. } => (&self.delta, payload, false),
+            Letter::Numbered(Due { kind, payload, .. }) => match kind {
+                Kind::Frame => (&self.delta, payload, false),
+                Kind::Event => (&self.event, payload, false),
+            },
         };
         (topic.clone(), payload.clone(), retain)
     }
@@ -87,7 +93,7 @@ impl Pump {
         let taken = self.client.publish(topic, payload, Qos::AtLeastOnce, retain).await;
         match taken {
             Ok(()) => {
-                if matches!(letter, Letter::Frame { again: true, .. }) {
+                if matches!(letter, Letter::Numbered(Due { again: true, .. })) {
                     sleep(Duration::from_secs(1) / RESEND_PER_S).await;
                 }
             }

@@ -1,6 +1,6 @@
 //! The running epoch of a publisher: samples that are in no frame yet, and when a frame is cut. Pure.
 
-use shadow::{Block, Catalogue, Frame, Reading, UnixMs, codec};
+use shadow::{Block, Catalogue, Event, Finding, Frame, Reading, UnixMs, codec};
 
 use crate::error::PublishError;
 
@@ -51,6 +51,22 @@ impl Running {
         Ok(next_ms >= frame_ms || self.block.len() >= most)
     }
 
+    /// An event with a place of its own among the frames.
+    pub(super) fn event(&mut self, time_ms: UnixMs, finding: Finding) -> Event {
+        Event {
+            epoch: self.epoch,
+            sequence: self.number(),
+            time_ms,
+            finding,
+        }
+    }
+
+    fn number(&mut self) -> u64 {
+        let sequence = self.sequence;
+        self.sequence += 1;
+        sequence
+    }
+
     /// The frame so far, encoded; `None` without a sample, or when it cannot be encoded.
     pub(super) fn cut(&mut self) -> Option<Frame> {
         let start_ms = self.block.times_ms.first().copied()?;
@@ -62,11 +78,9 @@ impl Running {
                 |fault| tracing::error!(epoch = self.epoch, samples, %fault, "samples lost: they cannot be encoded"),
             )
             .ok()?;
-        let sequence = self.sequence;
-        self.sequence += 1;
         Some(Frame {
             epoch: self.epoch,
-            sequence,
+            sequence: self.number(),
             start_ms,
             samples,
             codec: codec::MASK_VARINT_LZ4,

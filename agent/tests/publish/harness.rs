@@ -96,7 +96,13 @@ impl Brain {
         let id = format!("brain-{}", BRAINS.fetch_add(1, Ordering::Relaxed));
         let mut config = bus::Config::new("127.0.0.1", broker.port(), id);
         let topics = topics();
-        let filters = [topics.births(), topics.deltas(), topics.outcomes(), topics.statuses()];
+        let filters = [
+            topics.births(),
+            topics.deltas(),
+            topics.events(),
+            topics.outcomes(),
+            topics.statuses(),
+        ];
         config.subscriptions = filters.map(|filter| (filter, Qos::AtLeastOnce)).into();
         config.backoff = bus::Backoff::new(Duration::from_millis(10), Duration::from_millis(100));
         let (client, events) = bus::connect(config);
@@ -149,7 +155,7 @@ impl Brain {
         if let Event::Message { topic, payload, .. } = &event {
             let kind = topic
                 .split('/')
-                .find(|level| matches!(*level, "birth" | "delta" | "outcome" | "status"));
+                .find(|level| matches!(*level, "birth" | "delta" | "event" | "outcome" | "status"));
             let kind = kind.unwrap_or_else(|| panic!("unexpected {topic}"));
             self.heard
                 .entry(kind.to_owned())

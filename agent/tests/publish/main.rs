@@ -23,8 +23,8 @@ use agent::{
 use harness::{Brain, Mosquitto, broker};
 use runtime::Clock;
 use shadow::{
-    Birth, Capacity, Catalogue, Change, Channel, Command, EpochMark, Explanation, Outcome, OutcomeState, Reading,
-    Resource, Vantage, Watermark, Workload, codec, wire,
+    Birth, Capacity, Catalogue, Change, Channel, Command, EpochMark, Explanation, Finding, Outcome, OutcomeState,
+    Reading, Resource, Severity, Vantage, Watermark, Workload, codec, wire,
 };
 
 const HOST: &str = "web-1";
@@ -181,6 +181,39 @@ async fn frames_are_kept_until_the_watermark_covers_them() {
     brain.expect("birth").await;
     assert_eq!(publisher.spooled(), 0);
     assert_eq!(publisher.counters().resent, 2);
+}
+
+#[tokio::test]
+async fn events_are_numbered_among_the_frames_and_kept_as_they_are() {
+    let Some(broker) = broker() else { return };
+    let clock = Clock::manual(1_000_000);
+    let mut brain = Brain::connect(&broker).await;
+    let mut publisher = start(&broker, &clock);
+    let finding = Finding {
+        source: "pci".to_owned(),
+        subject: "0000:01:00.0".to_owned(),
+        kind: "link_degraded".to_owned(),
+        severity: Severity::Warning,
+        text: "x4 of x16".to_owned(),
+        details: Vec::new(),
+    };
+    assert!(publisher.event(1_000_000, finding.clone()).is_err(), "no epoch yet");
+    let epoch = publisher.begin(birth());
+    publisher.push(1_000_000, &[Reading::new(0.5), Reading::STALE]).unwrap();
+    publisher.event(1_000_050, finding.clone()).unwrap();
+    tell(&mut publisher, 1_000_100, 0.5);
+
+    let first = wire::decode_frame(brain.expect("delta").await).unwrap();
+    let event = wire::decode_event(&brain.expect("event").await).unwrap();
+    let last = wire::decode_frame(brain.expect("delta").await).unwrap();
+    assert_eq!((first.sequence, event.sequence, last.sequence), (0, 1, 2));
+    assert_eq!((event.epoch, event.time_ms, event.finding), (epoch, 1_000_050, finding));
+
+    clock.set(1_010_000);
+    brain.say("watermark", mark(epoch, 3, &[(1, 2)], false)).await;
+    let again = wire::decode_event(&brain.expect("event").await).unwrap();
+    assert_eq!(again.sequence, 1);
+    assert_eq!(publisher.spooled(), 1);
 }
 
 #[tokio::test]

@@ -182,7 +182,7 @@ pub struct Workload {
 pub struct Frame {
     #[prost(uint64, tag = "1")]
     pub epoch: u64,
-    /// 0, 1, 2, ... within the epoch.
+    /// 0, 1, 2, ... within the epoch; frames and events share them.
     #[prost(uint64, tag = "2")]
     pub sequence: u64,
     /// Unix time of the first sample.
@@ -195,6 +195,87 @@ pub struct Frame {
     #[prost(bytes = "bytes", tag = "6")]
     pub body: ::prost::bytes::Bytes,
 }
+/// Something that a register, a log or a sensor told: not a sample, but a change. It takes a sequence of its epoch, as
+/// a frame does, and so it is spooled, asked for again and durable like one.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Event {
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+    #[prost(uint64, tag = "2")]
+    pub sequence: u64,
+    /// When the agent saw it.
+    #[prost(int64, tag = "3")]
+    pub time_ms: i64,
+    /// The probe that tells it: `pci`, `mce`, `bmc`, ...
+    #[prost(string, tag = "4")]
+    pub source: ::prost::alloc::string::String,
+    /// What it is about: `0000:01:00.0`, `cpu 3 bank 5`, a sensor's name.
+    #[prost(string, tag = "5")]
+    pub subject: ::prost::alloc::string::String,
+    /// What kind of thing happened: `link_degraded`, `corrected_error`, ...
+    #[prost(string, tag = "6")]
+    pub kind: ::prost::alloc::string::String,
+    #[prost(enumeration = "event::Severity", tag = "7")]
+    pub severity: i32,
+    /// In words.
+    #[prost(string, tag = "8")]
+    pub text: ::prost::alloc::string::String,
+    /// Register values and the like, as the source gives them.
+    #[prost(message, repeated, tag = "9")]
+    pub details: ::prost::alloc::vec::Vec<Detail>,
+}
+/// Nested message and enum types in `Event`.
+pub mod event {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Severity {
+        Unspecified = 0,
+        Info = 1,
+        Warning = 2,
+        Critical = 3,
+    }
+    impl Severity {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "SEVERITY_UNSPECIFIED",
+                Self::Info => "SEVERITY_INFO",
+                Self::Warning => "SEVERITY_WARNING",
+                Self::Critical => "SEVERITY_CRITICAL",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "SEVERITY_UNSPECIFIED" => Some(Self::Unspecified),
+                "SEVERITY_INFO" => Some(Self::Info),
+                "SEVERITY_WARNING" => Some(Self::Warning),
+                "SEVERITY_CRITICAL" => Some(Self::Critical),
+                _ => None,
+            }
+        }
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Detail {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
+}
 /// Brain to agent (retained): what is durable, what is missing, what cannot be read.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Watermark {
@@ -205,7 +286,7 @@ pub struct Watermark {
 pub struct EpochMark {
     #[prost(uint64, tag = "1")]
     pub epoch: u64,
-    /// Every frame with a smaller sequence is durable, those in `missing` excepted.
+    /// Every frame and event with a smaller sequence is durable, those in `missing` excepted.
     #[prost(uint64, tag = "2")]
     pub durable_below: u64,
     #[prost(message, repeated, tag = "3")]

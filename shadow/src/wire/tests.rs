@@ -6,8 +6,9 @@ use schemas::{Bytes, v1};
 
 use super::*;
 use crate::{
-    Birth, Bound, Capacity, Catalogue, Change, ChangeOutcome, Command, EpochMark, Explanation, Frame, Inventory,
-    Metric, Outcome, OutcomeState, PciDevice, Resource, Source, SourceState, Watermark, Workload, metric::MAX_METRICS,
+    Birth, Bound, Capacity, Catalogue, Change, ChangeOutcome, Command, EpochMark, Event, Explanation, Finding, Frame,
+    Inventory, Metric, Outcome, OutcomeState, PciDevice, Resource, Severity, Source, SourceState, Watermark, Workload,
+    event::MAX_DETAILS, metric::MAX_METRICS,
 };
 
 fn birth() -> Birth {
@@ -71,6 +72,22 @@ fn frame() -> Frame {
         samples: 4_096,
         codec: 99,
         body: Bytes::from_static(b"body"),
+    }
+}
+
+fn event(severity: Severity) -> Event {
+    Event {
+        epoch: 1_795_486_574_086_790,
+        sequence: 4,
+        time_ms: 1_795_486_574_999,
+        finding: Finding {
+            source: "pci".into(),
+            subject: "0000:01:00.0".into(),
+            kind: "link_degraded".into(),
+            severity,
+            text: "8 GT/s x4 of x16".into(),
+            details: vec![("link_status".into(), "0x1043".into())],
+        },
     }
 }
 
@@ -139,6 +156,9 @@ fn messages_come_back_as_they_were() {
     assert_eq!(decode_birth(&[]), Ok(Birth::default()));
     assert_eq!(decode_frame(encode_frame(&frame()).as_slice()), Ok(frame()));
     assert_eq!(decode_frame(Bytes::from(encode_frame(&frame()))), Ok(frame()));
+    for severity in [Severity::Info, Severity::Warning, Severity::Critical] {
+        assert_eq!(decode_event(&encode_event(&event(severity))), Ok(event(severity)));
+    }
     let watermark = mark(9, &[(0, 1), (1, 4), (8, 9)]);
     assert_eq!(decode_watermark(&encode_watermark(&watermark)), Ok(watermark));
     assert_eq!(decode_command(&encode_command(&command())), Ok(command()));
@@ -351,6 +371,39 @@ fn frames_that_cannot_be_believed_are_refused() {
         decode_frame(&b"\x0f"[..]),
         Err(WireError::Malformed { message: "frame", .. })
     ));
+}
+
+#[test]
+fn events_that_cannot_be_believed_are_refused() {
+    let faults: &[Fault<Event>] = &[
+        (|e| e.epoch = 1 << 63, "event with bad epoch"),
+        (|e| e.sequence = u64::MAX, "event with bad sequence"),
+        (|e| e.time_ms = i64::MAX, "event with bad time_ms"),
+        (|e| e.finding.source.clear(), "event with bad source: 0 bytes"),
+        (|e| e.finding.subject = "a\nb".into(), "event with bad subject"),
+        (|e| e.finding.kind.clear(), "event with bad kind"),
+        (
+            |e| e.finding.text = "x".repeat(4_097),
+            "event with bad text: 4097 bytes",
+        ),
+        (|e| e.finding.details[0].0.clear(), "event with bad details[0].name"),
+        (
+            |e| e.finding.details = vec![("a".into(), String::new()); MAX_DETAILS + 1],
+            "event has more than 64 details",
+        ),
+        (
+            |e| e.finding.details = vec![("a".into(), "x".repeat(4_000)); 17],
+            "event of 68",
+        ),
+    ];
+    let good = || event(Severity::Info);
+    check_faults(&good, &|event| decode_event(&encode_event(event)), faults);
+    let unknown = v1::Event {
+        severity: 9,
+        ..v1::Event::default()
+    };
+    let error = decode_event(&unknown.encode_to_vec()).unwrap_err().to_string();
+    assert!(error.starts_with("event with bad severity: 9"), "{error}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use shadow::{Birth, Frame, UnixMs, Vantage, Watermark, wire::MAX_EPOCHS};
+use shadow::{Birth, Event, Frame, UnixMs, Vantage, Watermark, wire::MAX_EPOCHS};
 
 mod epoch;
 mod ranges;
@@ -145,6 +145,28 @@ impl Ingest {
             self.not_ahead(now_ms, last_ms)?;
         }
         Ok(Verdict::Taken(Box::new(taken)))
+    }
+
+    /// Takes in an event; tells whether it is new. Without the birth of its epoch it is left to its agent, who is asked
+    /// for that.
+    ///
+    /// # Errors
+    /// [`Refusal`]; the stream is as it was before.
+    pub(crate) fn event(&mut self, now_ms: UnixMs, stream: &Stream, event: &Event) -> Result<bool, Refusal> {
+        if event.sequence >= MAX_SEQUENCE {
+            return Err(Refusal::Sequence(event.sequence));
+        }
+        self.not_ahead(now_ms, event.time_ms)?;
+        self.admit_stranger(stream);
+        let epochs = self.streams.entry(stream.clone()).or_default();
+        let epoch = epochs.entry(event.epoch).or_default();
+        let gaps = epoch.gap_count();
+        let new = epoch.note(event.sequence);
+        if epoch.birth().is_none() || epoch.gap_count() > gaps {
+            self.untold.insert(stream.clone());
+        }
+        self.evict(stream);
+        Ok(new)
     }
 
     fn hold(&mut self, stream: &Stream, frame: Frame) -> Result<(), Refusal> {

@@ -32,6 +32,9 @@ impl Engine {
         for (host, resource, since_ms, told) in recovered.anomalies {
             self.foresight.restore(host, resource, since_ms, told);
         }
+        for (stream, event) in &recovered.events {
+            self.journal.add(stream, event);
+        }
         let served = json(&recovered.meta, meta::MODEL);
         if let Some(artifact) = served.and_then(|served| self.learning.restore(served))
             && let Err(error) = self.foresight.adopt(&artifact)

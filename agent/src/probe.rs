@@ -2,12 +2,14 @@
 //!
 //! | probe | reads | tier |
 //! |---|---|---|
-//! | [`cpu`] | `/proc/stat`, per core | fast |
+//! | [`cpu`] | `/proc/stat`, per core; interrupts, context switches | fast |
 //! | [`memory`] | `/proc/meminfo` | fast |
 //! | [`network`] | `/proc/net/dev` | fast |
 //! | [`disk`] | `/proc/diskstats` | fast |
 //! | [`pressure`] | `/proc/pressure` | fast |
 //! | [`load`] | `/proc/loadavg` | fast |
+//! | [`paging`] | `/proc/vmstat`: faults, refaults, swapping, reclaim | middle |
+//! | [`numa`] | NUMA nodes and `/proc/buddyinfo` | middle |
 //! | [`power`] | RAPL, hwmon, battery under `/sys/class` | middle |
 //! | [`workload`] | cgroups | middle |
 //! | [`pci`] | `/sys/bus/pci/devices`, at each birth only | |
@@ -27,6 +29,8 @@ pub mod disk;
 pub mod load;
 pub mod memory;
 pub mod network;
+pub mod numa;
+pub mod paging;
 pub mod pci;
 pub mod power;
 pub mod pressure;
@@ -108,13 +112,15 @@ impl Place {
 type Open = fn(&Place) -> Result<Box<dyn Probe>, ProbeError>;
 
 /// All probes there are, in the order in which they are read.
-const PROBES: [(&str, Open); 8] = [
+const PROBES: [(&str, Open); 10] = [
     ("cpu", cpu::open),
     ("memory", memory::open),
     ("network", network::open),
     ("disk", disk::open),
     ("pressure", pressure::open),
     ("load", load::open),
+    ("paging", paging::open),
+    ("numa", numa::open),
     ("power", power::open),
     ("workload", workload::open),
 ];

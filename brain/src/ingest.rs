@@ -185,6 +185,11 @@ impl Ingest {
         Err(Refusal::HoldingFull)
     }
 
+    /// Whether `time_ms` is too far in the future of `now_ms` to be believed.
+    pub(crate) fn is_ahead(&self, now_ms: UnixMs, time_ms: UnixMs) -> bool {
+        self.not_ahead(now_ms, time_ms).is_err()
+    }
+
     fn not_ahead(&self, now_ms: UnixMs, time_ms: UnixMs) -> Result<(), Refusal> {
         match self.limits.max_ahead_ms {
             Some(most) if time_ms.saturating_sub(now_ms) > most => Err(Refusal::Ahead {

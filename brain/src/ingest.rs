@@ -131,9 +131,10 @@ impl Ingest {
         }
         if epoch.birth().is_none() {
             self.untold.insert(stream.clone());
-            self.hold(stream, frame)?;
+            let held = self.hold(stream, frame);
+            // Also when there was no room: its epoch may be one of many that were made up.
             self.evict(stream);
-            return Ok(Verdict::Held);
+            return held.map(|()| Verdict::Held);
         }
         let gaps = epoch.gap_count();
         let taken = epoch.take(stream, frame);

@@ -131,9 +131,10 @@ impl Ingest {
         }
         if epoch.birth().is_none() {
             self.untold.insert(stream.clone());
-            self.hold(stream, frame)?;
+            let held = self.hold(stream, frame);
+            // Also when there was no room: its epoch may be one of many that were made up.
             self.evict(stream);
-            return Ok(Verdict::Held);
+            return held.map(|()| Verdict::Held);
         }
         let gaps = epoch.gap_count();
         let taken = epoch.take(stream, frame);
@@ -183,6 +184,11 @@ impl Ingest {
             return Ok(());
         }
         Err(Refusal::HoldingFull)
+    }
+
+    /// Whether `time_ms` is too far in the future of `now_ms` to be believed.
+    pub(crate) fn is_ahead(&self, now_ms: UnixMs, time_ms: UnixMs) -> bool {
+        self.not_ahead(now_ms, time_ms).is_err()
     }
 
     fn not_ahead(&self, now_ms: UnixMs, time_ms: UnixMs) -> Result<(), Refusal> {

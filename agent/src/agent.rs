@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use bus::Topics;
 use runtime::{Clock, Shutdown};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::{
@@ -53,6 +54,7 @@ impl Handle {
 pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Handle, AgentError> {
     let topics = Topics::new(&config.prefix, &config.cell)?;
     let host = config.host.clone().map_or_else(own_name, Ok)?;
+    raise_file_limit();
     let place = Place {
         root: PathBuf::from("/"),
         config: config.probes.clone(),
@@ -80,6 +82,18 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<H
     let sampler = Sampler::new(config, place, probes, publisher, clock);
     let task = Some(tokio::spawn(sampler.run(shutdown)));
     Ok(Handle { host, task })
+}
+
+/// A workload keeps some ten files open: on a host of many, the usual soft limit of 1,024 is too low.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(fault) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%fault, "the limit of open files stays; sources past it will fail");
+    }
 }
 
 /// The name that the machine gives itself (uname(2)).

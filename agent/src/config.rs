@@ -86,6 +86,8 @@ pub struct Spool {
 pub struct Probes {
     /// How often is looked for what came and went: interfaces, disks, workloads, and probes that failed.
     pub refresh: Span,
+    /// Names of probes that are left alone, as `cpu` or `numa`.
+    pub off: Vec<String>,
     /// Of the network.
     pub network: Network,
     /// Of disks.
@@ -220,6 +222,7 @@ impl Default for Probes {
     fn default() -> Self {
         Self {
             refresh: Span::from_secs(10),
+            off: Vec::new(),
             network: Network::default(),
             disk: Disk::default(),
             workload: WorkloadProbe::default(),

@@ -125,6 +125,11 @@ const PROBES: [(&str, Open); 10] = [
     ("workload", workload::open),
 ];
 
+/// Whether a probe has this name.
+pub(crate) fn is_probe(name: &str) -> bool {
+    PROBES.iter().any(|(known, _)| *known == name)
+}
+
 /// Writes `values` to their places.
 fn put(places: &mut [Reading], values: impl IntoIterator<Item = Reading>) {
     for (place, value) in places.iter_mut().zip(values) {

@@ -4,7 +4,7 @@ use runtime::{Faults, Span, Validate};
 use shadow::{HOST_WORKLOAD, Resource, check_name};
 
 use super::{CapacityOverride, Config, Pace, Probes, WorkloadRule};
-use crate::guard::Limit;
+use crate::{guard::Limit, probe::is_probe};
 
 impl Validate for Config {
     fn validate(&self, faults: &mut Faults) {
@@ -54,6 +54,9 @@ impl Validate for Pace {
 impl Validate for Probes {
     fn validate(&self, faults: &mut Faults) {
         at_least(faults, "refresh", self.refresh, Span::from_secs(1));
+        for name in self.off.iter().filter(|name| !is_probe(name)) {
+            faults.add("off", format!("{name:?} is no probe"));
+        }
         let named = |names: &[String]| names.iter().all(|name| !name.is_empty() && !name.contains('/'));
         let message = "names must not be empty or hold a '/'";
         faults.within("network", |f| {

@@ -168,7 +168,14 @@ impl Slot {
         self.failures = 0;
         self.last_ns = None;
         self.keep_findings();
-        match (self.open)(place) {
+        let opened = if place.config.off.iter().any(|off| off == self.name) {
+            Err(ProbeError::Absent(
+                "switched off by the configuration (probes.off)".to_owned(),
+            ))
+        } else {
+            (self.open)(place)
+        };
+        match opened {
             Ok(probe) => {
                 self.metrics = probe.metrics().to_vec();
                 self.probe = Some(probe);
@@ -317,6 +324,18 @@ mod tests {
             "{:?}",
             set.sources()
         );
+    }
+
+    #[test]
+    fn a_probe_that_is_switched_off_says_so() {
+        let mut tree = tree();
+        tree.config.off = vec!["disk".to_owned()];
+        let mut set = ProbeSet::open(tree.place());
+        let source = set.sources().into_iter().find(|source| source.name == "disk").unwrap();
+        assert_eq!(source.state, SourceState::Absent);
+        assert!(source.reason.contains("probes.off"), "{source:?}");
+        assert!(set.catalogue().column("disk.sda.busy").is_none());
+        assert!(!set.refresh(), "and stays so");
     }
 
     #[test]

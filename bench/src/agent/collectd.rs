@@ -40,7 +40,7 @@ pub(super) fn measure(length: Duration, port: u16) -> anyhow::Result<Option<Cost
     let before = cpu_s(child.id());
     thread::sleep(length.saturating_sub(WARM_UP));
     let measured = cpu_s(child.id()).and_then(|after| {
-        let samples = (length - WARM_UP).as_secs_f64() * 10.0;
+        let samples = length.saturating_sub(WARM_UP).as_secs_f64() * 10.0;
         Ok(Cost {
             cpu_us_per_sample: (after - before?) * 1e6 / samples,
             rss_mb: resident_mb(&format!("/proc/{}/status", child.id()))?,

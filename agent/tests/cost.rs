@@ -2,11 +2,6 @@
 
 #![cfg(target_os = "linux")]
 #![allow(unsafe_code, reason = "an allocator that counts is an allocator")]
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that panics has failed; clippy knows tests by their functions only, not their helpers"
-)]
-
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,

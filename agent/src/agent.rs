@@ -1,6 +1,6 @@
 //! A real agent, put together: probes, sampler, publisher.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bus::Topics;
 use runtime::{Clock, Shutdown};
@@ -9,6 +9,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::{
     act::dry_run::DryRun,
+    bmc::Watch,
     config::Config,
     error::AgentError,
     probe::{Place, ProbeSet},
@@ -56,8 +57,9 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<H
     let host = config.host.clone().map_or_else(own_name, Ok)?;
     raise_file_limit();
     let place = Place {
-        root: PathBuf::from("/"),
-        config: config.probes.clone(),
+        vantage: config.vantage,
+        bmc: config.bmc.settings(Path::new("/")).map(Watch::start),
+        ..Place::new(PathBuf::from("/"), config.probes.clone())
     };
     // Opening everything takes some ten milliseconds.
     let opened = spawn_blocking(move || (ProbeSet::open(place.clone()), place)).await;

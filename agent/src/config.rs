@@ -6,7 +6,10 @@ use shadow::{Capacity, Vantage};
 
 use crate::guard::Limit;
 
+mod bmc;
 mod check;
+
+pub use bmc::Bmc;
 
 /// The agent of one host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +35,8 @@ pub struct Config {
     pub spool: Spool,
     /// What probes look at.
     pub probes: Probes,
+    /// The host's BMC.
+    pub bmc: Bmc,
     /// What the host could give at most, where that cannot be found out.
     pub capacity: CapacityOverride,
     /// What workloads are worth: the first that matches rules.
@@ -175,6 +180,7 @@ impl Default for Config {
             frame: Frame::default(),
             spool: Spool::default(),
             probes: Probes::default(),
+            bmc: Bmc::default(),
             capacity: CapacityOverride::default(),
             workloads: Vec::new(),
             limits: Vec::new(),

@@ -12,6 +12,7 @@
 //! | [`numa`] | NUMA nodes and `/proc/buddyinfo` | middle |
 //! | [`power`] | RAPL, hwmon, battery under `/sys/class` | middle |
 //! | [`workload`] | cgroups | middle |
+//! | [`bmc`] | what the BMC's own thread has read | middle |
 //! | [`pci`] | `/sys/bus/pci/devices`, at each birth only | |
 //!
 //! A probe opens its files once and reads them again with `pread`; on the fast tier it allocates nothing.
@@ -20,10 +21,11 @@
 
 use std::path::{Path, PathBuf};
 
-use shadow::{Bound, Finding, Metric, Reading};
+use shadow::{Bound, Finding, Metric, Reading, Vantage};
 
-use crate::{config::Probes, error::ProbeError};
+use crate::{bmc::Watch, config::Probes, error::ProbeError};
 
+pub mod bmc;
 pub mod cpu;
 pub mod disk;
 pub mod load;
@@ -42,6 +44,7 @@ mod set;
 #[cfg(test)]
 pub(crate) mod tree;
 
+pub(crate) use parse::metric_part;
 pub use set::ProbeSet;
 
 /// The bound of CPU and pressure shares: off by at most half a point.
@@ -100,9 +103,28 @@ pub struct Place {
     pub root: PathBuf,
     /// What the configuration says.
     pub config: Probes,
+    /// From where the host is seen.
+    pub vantage: Vantage,
+    /// The host's BMC, where one is configured.
+    pub bmc: Option<Watch>,
 }
 
 impl Place {
+    /// The machine whose files lie below `root`, without a BMC.
+    pub fn new(root: PathBuf, config: Probes) -> Self {
+        Self {
+            root,
+            config,
+            vantage: Vantage::Inband,
+            bmc: None,
+        }
+    }
+
+    /// Whether the files below the root are the host's; out of band they are of the machine that the agent runs on.
+    pub fn is_inband(&self) -> bool {
+        self.vantage == Vantage::Inband
+    }
+
     /// `path` (without a leading `/`) below the root.
     pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         self.root.join(path)
@@ -112,7 +134,7 @@ impl Place {
 type Open = fn(&Place) -> Result<Box<dyn Probe>, ProbeError>;
 
 /// All probes there are, in the order in which they are read.
-const PROBES: [(&str, Open); 10] = [
+const PROBES: [(&str, Open); 11] = [
     ("cpu", cpu::open),
     ("memory", memory::open),
     ("network", network::open),
@@ -123,7 +145,11 @@ const PROBES: [(&str, Open); 10] = [
     ("numa", numa::open),
     ("power", power::open),
     ("workload", workload::open),
+    ("bmc", bmc::open),
 ];
+
+/// Those that see a host out of band.
+const OUT_OF_BAND: [&str; 2] = ["power", "bmc"];
 
 /// Whether a probe has this name.
 pub(crate) fn is_probe(name: &str) -> bool {

@@ -48,14 +48,12 @@ const TICKS: u64 = 100;
 
 /// Probes of every sample. What else runs here may come and go meanwhile, so others are left out.
 fn fast() -> ProbeSet {
-    let off = ["paging", "numa", "power", "workload"];
-    ProbeSet::open(Place {
-        root: PathBuf::from("/"),
-        config: Probes {
-            off: off.map(str::to_owned).into(),
-            ..Probes::default()
-        },
-    })
+    let off = ["paging", "numa", "power", "workload", "bmc"];
+    let config = Probes {
+        off: off.map(str::to_owned).into(),
+        ..Probes::default()
+    };
+    ProbeSet::open(Place::new(PathBuf::from("/"), config))
 }
 
 #[test]

@@ -105,6 +105,33 @@ pub struct Inventory {
     pub interfaces: Vec<String>,
     /// Whole disks that are sampled.
     pub disks: Vec<String>,
+    /// The management controller; `None` where none has answered.
+    pub bmc: Option<Bmc>,
+}
+
+/// A management controller, and the names of the machine that it keeps. Empty where it does not tell.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Bmc {
+    /// Who made the controller.
+    pub manufacturer: String,
+    /// The manufacturer's number of the controller.
+    pub product_id: u16,
+    /// Revision of its firmware.
+    pub firmware: String,
+    /// Version of IPMI that it speaks.
+    pub ipmi: String,
+    /// Who made the board.
+    pub board_manufacturer: String,
+    /// Name of the board.
+    pub board_product: String,
+    /// Serial number of the board.
+    pub board_serial: String,
+    /// Who made the machine.
+    pub system_manufacturer: String,
+    /// Name of the machine.
+    pub system_product: String,
+    /// Serial number of the machine.
+    pub system_serial: String,
 }
 
 /// One PCI function.

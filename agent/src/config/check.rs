@@ -1,7 +1,7 @@
 //! What makes no sense in a configuration.
 
 use runtime::{Faults, Span, Validate};
-use shadow::{HOST_WORKLOAD, Resource, check_name};
+use shadow::{HOST_WORKLOAD, Resource, Vantage, check_name};
 
 use super::{CapacityOverride, Config, Pace, Probes, WorkloadRule};
 use crate::{guard::Limit, probe::is_probe};
@@ -28,6 +28,11 @@ impl Validate for Config {
             f.require(most >= 64 << 10, "max_bytes", format!("{most} is less than 65536"));
         });
         faults.within("probes", |f| self.probes.validate(f));
+        faults.within("bmc", |f| self.bmc.validate(f));
+        if self.vantage == Vantage::Oob {
+            let message = "out of band a host is seen through its BMC alone";
+            faults.require(self.bmc.address.is_some(), "bmc.address", message);
+        }
         faults.within("capacity", |f| self.capacity.validate(f));
         validate_rules(&self.workloads, faults);
         validate_limits(&self.limits, faults);
@@ -129,7 +134,7 @@ fn validate_limits(limits: &[Limit], faults: &mut Faults) {
     }
 }
 
-fn at_least(faults: &mut Faults, key: &str, span: Span, least: Span) {
+pub(super) fn at_least(faults: &mut Faults, key: &str, span: Span, least: Span) {
     faults.require(span >= least, key, format!("{span} is shorter than {least}"));
 }
 
@@ -168,6 +173,7 @@ mod tests {
     fn every_key_of_the_example_works() {
         let config: Config = runtime::config::parse(&uncommented(), "config/agent.toml").unwrap();
         assert_eq!(config.host.as_deref(), Some("web-1"));
+        assert_eq!(config.bmc.user.as_deref(), Some("monitor"));
         assert_eq!(config.capacity.disk_bytes_per_s, Some(500e6));
         assert!(config.workloads.len() >= 2 && config.limits.len() == 2);
         assert_eq!(config.limits.first().and_then(|limit| limit.floor), Some(0.5));

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use shadow::{Catalogue, Channel, Finding, Metric, Reading, Source, SourceState, metric::MAX_METRICS};
 
-use super::{Open, PROBES, Place, Probe, Tier};
+use super::{OUT_OF_BAND, Open, PROBES, Place, Probe, Tier};
 use crate::error::ProbeError;
 
 /// Failures in a row after which a probe is left alone until the next refresh.
@@ -35,7 +35,9 @@ pub struct ProbeSet {
 impl ProbeSet {
     /// Opens whatever `place` has. What cannot be opened is told by [`ProbeSet::sources`].
     pub fn open(place: Place) -> Self {
-        let slots = PROBES.map(|(name, open)| Slot::new(name, open, &place)).into();
+        let probes = PROBES.into_iter();
+        let seen = probes.filter(|(name, _)| place.is_inband() || OUT_OF_BAND.contains(name));
+        let slots = seen.map(|(name, open)| Slot::new(name, open, &place)).collect();
         let mut set = Self {
             place,
             slots,
@@ -461,7 +463,7 @@ mod tests {
         let roots = std::fs::read_dir(trees).unwrap().map(|entry| entry.unwrap().path());
         for root in roots.filter(|root| root.is_dir()) {
             let config = crate::config::Probes::default();
-            let place = Place { root, config };
+            let place = Place::new(root, config);
             let mut set = ProbeSet::open(place.clone());
             set.sample(0);
             let row = set.sample(1_000_000_000).to_vec();

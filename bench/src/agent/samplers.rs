@@ -16,7 +16,7 @@ use super::Cost;
 const TICK: Duration = Duration::from_millis(100);
 
 /// Probes that are left out, so that ours reads the same files as the floor.
-pub(super) const FAST_ONLY: &[&str] = &["paging", "numa", "power", "workload"];
+pub(super) const FAST_ONLY: &[&str] = &["paging", "numa", "power", "workload", "bmc"];
 
 /// The files of the fast probes.
 const FILES: [&str; 9] = [

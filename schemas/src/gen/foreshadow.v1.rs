@@ -143,6 +143,34 @@ pub struct Inventory {
     pub interfaces: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(string, repeated, tag = "6")]
     pub disks: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Not there where no controller has answered.
+    #[prost(message, optional, tag = "8")]
+    pub bmc: ::core::option::Option<Bmc>,
+}
+/// A management controller, and the names of the machine that it keeps.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Bmc {
+    #[prost(string, tag = "1")]
+    pub manufacturer: ::prost::alloc::string::String,
+    /// The manufacturer's number of the controller, 16 bits.
+    #[prost(uint32, tag = "2")]
+    pub product_id: u32,
+    #[prost(string, tag = "3")]
+    pub firmware: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub ipmi: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub board_manufacturer: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub board_product: ::prost::alloc::string::String,
+    #[prost(string, tag = "7")]
+    pub board_serial: ::prost::alloc::string::String,
+    #[prost(string, tag = "8")]
+    pub system_manufacturer: ::prost::alloc::string::String,
+    #[prost(string, tag = "9")]
+    pub system_product: ::prost::alloc::string::String,
+    #[prost(string, tag = "10")]
+    pub system_serial: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PciDevice {

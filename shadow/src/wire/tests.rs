@@ -6,9 +6,9 @@ use schemas::{Bytes, v1};
 
 use super::*;
 use crate::{
-    Birth, Bound, Capacity, Catalogue, Change, ChangeOutcome, Command, EpochMark, Event, Explanation, Finding, Frame,
-    Inventory, Metric, Outcome, OutcomeState, PciDevice, Resource, Severity, Source, SourceState, Watermark, Workload,
-    event::MAX_DETAILS, metric::MAX_METRICS,
+    Birth, Bmc, Bound, Capacity, Catalogue, Change, ChangeOutcome, Command, EpochMark, Event, Explanation, Finding,
+    Frame, Inventory, Metric, Outcome, OutcomeState, PciDevice, Resource, Severity, Source, SourceState, Watermark,
+    Workload, event::MAX_DETAILS, metric::MAX_METRICS,
 };
 
 fn birth() -> Birth {
@@ -55,6 +55,18 @@ fn birth() -> Birth {
             pci: vec![device],
             interfaces: vec!["eth0".into()],
             disks: vec!["vda".into(), "vdb".into()],
+            bmc: Some(Bmc {
+                manufacturer: "Acme".into(),
+                product_id: 0xffff,
+                firmware: "2.19".into(),
+                ipmi: "2.0".into(),
+                board_manufacturer: "Acme Boards".into(),
+                board_product: "X1".into(),
+                board_serial: "B-1".into(),
+                system_manufacturer: "Acme Corp".into(),
+                system_product: "Server".into(),
+                system_serial: "S-1".into(),
+            }),
         },
         workloads: vec![Workload {
             name: "system.slice/web.service".into(),
@@ -271,7 +283,7 @@ fn births_that_cannot_be_believed_are_refused() {
         ),
         (
             |b| b.inventory.disks = vec!["x".repeat(4_096); 1_024],
-            "birth of 4197690 bytes",
+            "birth of 4197759 bytes",
         ),
     ];
     check_faults(&birth, &|birth| decode_birth(&encode_birth(birth)), faults);
@@ -308,6 +320,21 @@ fn births_with_foreign_parts_are_refused() {
             ..v1::Birth::default()
         },
         "birth with bad metrics[0].bound: it has none",
+    );
+    let bmc = Some(v1::Bmc {
+        product_id: 0x1_0000,
+        ..v1::Bmc::default()
+    });
+    let inventory = Some(v1::Inventory {
+        bmc,
+        ..v1::Inventory::default()
+    });
+    check(
+        v1::Birth {
+            inventory,
+            ..v1::Birth::default()
+        },
+        "birth with bad inventory.bmc.product_id: 0x10000 has more than 16 bits",
     );
     let pci = vec![v1::PciDevice {
         vendor: 0x1_0000,

@@ -37,12 +37,24 @@ pub struct Config {
     pub probes: Probes,
     /// The host's BMC.
     pub bmc: Bmc,
+    /// Other hosts that are spoken for, through their BMCs alone.
+    pub out_of_band: Vec<OutOfBand>,
     /// What the host could give at most, where that cannot be found out.
     pub capacity: CapacityOverride,
     /// What workloads are worth: the first that matches rules.
     pub workloads: Vec<WorkloadRule>,
     /// Floors and ceilings that no command gets past.
     pub limits: Vec<Limit>,
+}
+
+/// A host that is seen through its BMC, from another machine: a chassis manager, or a neighbour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutOfBand {
+    /// The host: a topic level.
+    pub host: String,
+    /// Its BMC.
+    pub bmc: Bmc,
 }
 
 /// Where the broker listens.
@@ -181,6 +193,7 @@ impl Default for Config {
             spool: Spool::default(),
             probes: Probes::default(),
             bmc: Bmc::default(),
+            out_of_band: Vec::new(),
             capacity: CapacityOverride::default(),
             workloads: Vec::new(),
             limits: Vec::new(),

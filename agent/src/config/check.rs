@@ -3,7 +3,7 @@
 use runtime::{Faults, Span, Validate};
 use shadow::{HOST_WORKLOAD, Resource, Vantage, check_name};
 
-use super::{CapacityOverride, Config, Pace, Probes, WorkloadRule};
+use super::{CapacityOverride, Config, OutOfBand, Pace, Probes, WorkloadRule};
 use crate::{guard::Limit, probe::is_probe};
 
 impl Validate for Config {
@@ -33,6 +33,7 @@ impl Validate for Config {
             let message = "out of band a host is seen through its BMC alone";
             faults.require(self.bmc.address.is_some(), "bmc.address", message);
         }
+        validate_out_of_band(self, faults);
         faults.within("capacity", |f| self.capacity.validate(f));
         validate_rules(&self.workloads, faults);
         validate_limits(&self.limits, faults);
@@ -107,6 +108,22 @@ fn validate_rules(rules: &[WorkloadRule], faults: &mut Faults) {
         if let Err(fault) = check_name(class) {
             faults.add("workloads", format!("class of {name:?}: {fault}"));
         }
+    }
+}
+
+fn validate_out_of_band(config: &Config, faults: &mut Faults) {
+    let own = config.host.as_deref().filter(|_| config.vantage == Vantage::Oob);
+    let mut known: Vec<&str> = own.into_iter().collect();
+    for OutOfBand { host, bmc } in &config.out_of_band {
+        faults.within("out_of_band", |faults| {
+            faults.check(check_name(host), "host");
+            let twice = known.contains(&host.as_str());
+            faults.require(!twice, "host", format!("{host:?} is there twice"));
+            let message = format!("{host:?} is seen by nothing else");
+            faults.require(bmc.address.is_some(), "bmc.address", message);
+            faults.within("bmc", |faults| bmc.validate(faults));
+        });
+        known.push(host);
     }
 }
 
@@ -191,6 +208,13 @@ mod tests {
                 "7: pace.budget: ",
                 "9: frame.span: ",
                 "11: spool.max_bytes: ",
+            ],
+        );
+        check(
+            "[[out_of_band]]\nhost = 'a'\n[out_of_band.bmc]\n[[out_of_band]]\nhost = 'a'\nbmc = { address = 'local' }",
+            &[
+                "out_of_band.bmc.address: \"a\" is seen by nothing else",
+                "out_of_band.host: \"a\" is there twice",
             ],
         );
         check(

@@ -123,7 +123,9 @@ impl Dispatch {
         self.unmet = plan.unmet.into_iter().map(|unmet| unmet.text).collect();
         let mut commands = Vec::new();
         for (host, changes) in plan.changes {
-            for changes in changes.chunks(MAX_CHANGES) {
+            // Power is limited by the BMC, where one is spoken for, and all else on the host.
+            let (power, others): (Vec<_>, Vec<_>) = changes.into_iter().partition(|c| c.resource == Resource::Power);
+            for changes in others.chunks(MAX_CHANGES).chain(power.chunks(MAX_CHANGES)) {
                 commands.push(self.command(now_ms, &host, changes.to_vec()));
             }
         }

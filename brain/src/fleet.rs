@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Deserialize;
-use shadow::{Birth, Capacity, Resource, SourceState, UnixMs, Vantage, Workload};
+use shadow::{Birth, Capacity, Channel, Resource, SourceState, UnixMs, Vantage, Workload};
 
 use crate::store::{
     Stream,
@@ -18,20 +18,28 @@ pub(crate) struct Fleet {
     early: BTreeMap<(Arc<str>, Vantage), bool>,
 }
 
-/// One host.
+/// One host: what its agents, in band and out of band, tell of it, put together.
 #[derive(Debug, Default)]
 pub(crate) struct Host {
-    /// What its agents said of themselves: gone or there.
-    online: BTreeMap<Vantage, bool>,
-    births: BTreeMap<Vantage, Arc<Birth>>,
-    /// When its newest sample was taken; 0 before the first.
-    pub(crate) newest_ms: UnixMs,
-    /// Milliseconds between its newest two samples.
-    pub(crate) interval_ms: u64,
+    views: BTreeMap<Vantage, View>,
     /// The newest value of each channel; NaN where there is none.
     newest: Option<Channels>,
+    /// When its BMC told its power last, by the time of the sample.
+    bmc_power_ms: Option<UnixMs>,
     /// When something of it came last, on the brain's monotonic clock.
     heard_ns: u64,
+}
+
+/// One agent's view of a host.
+#[derive(Debug, Default)]
+struct View {
+    /// What the agent said of itself: gone or there; `None` before it has.
+    online: Option<bool>,
+    birth: Option<Arc<Birth>>,
+    /// When its newest sample was taken; 0 before the first.
+    newest_ms: UnixMs,
+    /// Milliseconds between its newest two samples.
+    interval_ms: u64,
 }
 
 /// Whether a host lives.
@@ -39,6 +47,8 @@ pub(crate) struct Host {
 pub(crate) enum Life {
     /// Samples come.
     Online,
+    /// Of its BMC alone: nothing runs on it, or its agent is gone.
+    BmcOnly,
     /// They have stopped.
     Stale,
     /// Its agents are gone.
@@ -50,6 +60,7 @@ impl Life {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Online => "online",
+            Self::BmcOnly => "bmc only",
             Self::Stale => "stale",
             Self::Offline => "offline",
         }
@@ -66,6 +77,8 @@ struct Status {
 const MAX_STATUS: usize = 4_096;
 /// The most statuses of hosts that are not known yet.
 const MAX_EARLY: usize = 10_000;
+/// For how long what the BMC told of the host's power is better than what the host measures itself.
+const BMC_POWER_MS: i64 = 60_000;
 
 impl Fleet {
     /// All hosts by name.
@@ -79,7 +92,6 @@ impl Fleet {
     }
 
     /// The host called `name`, if it is known.
-    #[cfg(test)]
     pub(crate) fn get(&self, name: &str) -> Option<&Host> {
         self.hosts.get(name)
     }
@@ -87,21 +99,32 @@ impl Fleet {
     /// A host that the store knows from before a restart.
     pub(crate) fn restore(&mut self, name: &Arc<str>, newest_ms: UnixMs) {
         let host = self.host(name);
-        host.newest_ms = host.newest_ms.max(newest_ms);
+        // The store does not tell who saw it; the births do.
+        let vantage = host
+            .views
+            .iter()
+            .find(|(_, view)| view.birth.is_some())
+            .map(|(&vantage, _)| vantage);
+        let view = host.view(vantage.unwrap_or(Vantage::Inband));
+        view.newest_ms = view.newest_ms.max(newest_ms);
     }
 
     /// The newest birth of a stream. With an epoch time begins anew: what is later is from a clock that was wrong.
     pub(crate) fn birth(&mut self, stream: &Stream, birth: &Arc<Birth>, monotonic_ns: u64) {
         let host = self.host(&stream.host);
-        host.births.insert(stream.vantage, Arc::clone(birth));
-        host.newest_ms = host.newest_ms.min(birth.time_ms);
         host.heard_ns = monotonic_ns;
+        let view = host.view(stream.vantage);
+        view.birth = Some(Arc::clone(birth));
+        view.newest_ms = view.newest_ms.min(birth.time_ms);
     }
 
     /// The clock was set back to `now_ms`.
     pub(crate) fn rewind(&mut self, now_ms: UnixMs) {
         for host in self.hosts.values_mut() {
-            host.newest_ms = host.newest_ms.min(now_ms);
+            host.bmc_power_ms = None;
+            for view in host.views.values_mut() {
+                view.newest_ms = view.newest_ms.min(now_ms);
+            }
         }
     }
 
@@ -128,75 +151,139 @@ impl Fleet {
         };
         let online = status.state != "offline";
         match self.hosts.get_mut(name) {
-            Some(host) => drop(host.online.insert(vantage, online)),
+            Some(host) => host.view(vantage).online = Some(online),
             None if self.early.len() < MAX_EARLY => drop(self.early.insert((name.into(), vantage), online)),
             None => {}
         }
         true
     }
 
-    /// The samples of a frame. Older ones than the newest change nothing.
+    /// Leaves out of `readings` what another view of the host knows better: the BMC measures the power of the whole
+    /// machine.
+    pub(crate) fn reconcile(&mut self, stream: &Stream, readings: &mut Readings) {
+        let host = self.host(&stream.host);
+        for (&(time_ms, _), channels) in readings.times.iter().zip(&mut readings.channels) {
+            let Some(power) = channels.get_mut(Channel::Power.index()) else {
+                continue;
+            };
+            match stream.vantage {
+                Vantage::Oob if power.is_finite() => host.bmc_power_ms = host.bmc_power_ms.max(Some(time_ms)),
+                Vantage::Inband if host.has_bmc_power(time_ms) => *power = f64::NAN,
+                _ => {}
+            }
+        }
+    }
+
+    /// The samples of a frame, [reconciled](Self::reconcile). Older ones than the newest change nothing.
     pub(crate) fn samples(&mut self, stream: &Stream, readings: &Readings, monotonic_ns: u64) {
         let host = self.host(&stream.host);
         host.heard_ns = monotonic_ns;
         for (&(time_ms, span_ms), channels) in readings.times.iter().zip(&readings.channels) {
-            if time_ms <= host.newest_ms {
+            let view = host.view(stream.vantage);
+            if time_ms <= view.newest_ms {
                 continue;
             }
-            host.newest_ms = time_ms;
-            host.interval_ms = span_ms.unsigned_abs();
-            let newest = host.newest.get_or_insert([f64::NAN; 7]);
-            merge(newest, channels, stream.vantage);
+            view.newest_ms = time_ms;
+            view.interval_ms = span_ms.unsigned_abs();
+            host.merge(channels, stream.vantage, time_ms);
         }
         // Frames are the better sign of life: a last will may be older than they are.
-        host.online.insert(stream.vantage, true);
+        host.view(stream.vantage).online = Some(true);
     }
 
     fn host(&mut self, name: &Arc<str>) -> &mut Host {
         let early = &mut self.early;
         self.hosts.entry(Arc::clone(name)).or_insert_with(|| {
-            let told = [Vantage::Inband, Vantage::Oob].into_iter();
-            let online = told.filter_map(|vantage| Some((vantage, early.remove(&(Arc::clone(name), vantage))?)));
-            Host {
-                online: online.collect(),
-                ..Host::default()
+            let mut host = Host::default();
+            for vantage in [Vantage::Inband, Vantage::Oob] {
+                if let Some(online) = early.remove(&(Arc::clone(name), vantage)) {
+                    host.view(vantage).online = Some(online);
+                }
             }
+            host
         })
     }
 }
 
-/// In band a reading that failed is told as such; out of band only adds what it has.
-fn merge(newest: &mut Channels, channels: &Channels, vantage: Vantage) {
-    for (slot, &value) in newest.iter_mut().zip(channels) {
-        if vantage == Vantage::Inband || !value.is_nan() {
-            *slot = value;
-        }
+impl View {
+    /// A host that samples slowly is not stale between two samples.
+    fn is_stale(&self, now_ms: UnixMs, stale_ms: i64) -> bool {
+        let patience = stale_ms.max(3_i64.saturating_mul(i64::try_from(self.interval_ms).unwrap_or(i64::MAX)));
+        now_ms.saturating_sub(self.newest_ms) > patience
     }
 }
 
 impl Host {
+    fn view(&mut self, vantage: Vantage) -> &mut View {
+        self.views.entry(vantage).or_default()
+    }
+
+    /// Who is asked first: the agent on the host, if there ever was one.
+    fn leading(&self) -> Option<&View> {
+        let known = |view: &&View| view.birth.is_some() || view.newest_ms > 0;
+        // In band is the lesser of the two.
+        self.views.values().find(known).or_else(|| self.views.values().next())
+    }
+
+    /// When its newest sample was taken: on the host, where an agent runs there; 0 before the first.
+    pub(crate) fn newest_ms(&self) -> UnixMs {
+        self.leading().map_or(0, |view| view.newest_ms)
+    }
+
+    /// Milliseconds between its newest two samples.
+    pub(crate) fn interval_ms(&self) -> u64 {
+        self.leading().map_or(0, |view| view.interval_ms)
+    }
+
+    /// Whether its BMC told its power within a minute of `time_ms`.
+    fn has_bmc_power(&self, time_ms: UnixMs) -> bool {
+        let near = |told_ms: UnixMs| time_ms.saturating_sub(told_ms).saturating_abs() <= BMC_POWER_MS;
+        self.bmc_power_ms.is_some_and(near)
+    }
+
+    /// In band a reading that failed is told as such, but for power that the BMC tells; out of band only adds what it
+    /// has.
+    fn merge(&mut self, channels: &Channels, vantage: Vantage, time_ms: UnixMs) {
+        let bmc_power = self.has_bmc_power(time_ms);
+        let newest = self.newest.get_or_insert([f64::NAN; 7]);
+        for ((index, slot), &value) in newest.iter_mut().enumerate().zip(channels) {
+            let known_better = vantage == Vantage::Oob || (bmc_power && index == Channel::Power.index());
+            if !(value.is_nan() && known_better) {
+                *slot = value;
+            }
+        }
+    }
+
     /// Whether it lives at `now_ms`, where samples may be `stale_ms` old.
     pub(crate) fn life(&self, now_ms: UnixMs, stale_ms: i64) -> Life {
-        // A host that samples slowly is not stale between two samples.
-        let patience = stale_ms.max(3_i64.saturating_mul(i64::try_from(self.interval_ms).unwrap_or(i64::MAX)));
-        if !self.online.is_empty() && self.online.values().all(|online| !online) {
-            Life::Offline
-        } else if now_ms.saturating_sub(self.newest_ms) > patience {
-            Life::Stale
-        } else {
-            Life::Online
+        let lives = |view: &View| view.online != Some(false) && !view.is_stale(now_ms, stale_ms);
+        let gone = |view: &View| view.online == Some(false);
+        match self.leading() {
+            Some(view) if lives(view) => Life::Online,
+            _ if self.views.values().any(lives) => Life::BmcOnly,
+            Some(view) if gone(view) => Life::Offline,
+            _ => Life::Stale,
         }
     }
 
     /// What its agent in band told, or else the one beside it.
     pub(crate) fn birth(&self) -> Option<&Arc<Birth>> {
-        self.births.values().next()
+        self.births().next()
+    }
+
+    fn births(&self) -> impl Iterator<Item = &Arc<Birth>> {
+        self.views.values().filter_map(|view| view.birth.as_ref())
+    }
+
+    /// Whether an agent speaks for it out of band: it can be asked even when nothing runs on the host.
+    pub(crate) fn has_bmc(&self) -> bool {
+        self.views.get(&Vantage::Oob).is_some_and(|view| view.birth.is_some())
     }
 
     /// What it has at most; each agent may add what the others do not know.
     pub(crate) fn capacity(&self) -> Capacity {
         let mut all = Capacity::default();
-        for birth in self.births.values() {
+        for birth in self.births() {
             let told = birth.capacity;
             all.cpu_cores = all.cpu_cores.or(told.cpu_cores);
             all.memory_bytes = all.memory_bytes.or(told.memory_bytes);
@@ -222,8 +309,8 @@ impl Host {
 
     /// Why `resource` has no value, in words.
     pub(crate) fn why_absent(&self, resource: Resource) -> String {
-        let sources = self.births.values().flat_map(|birth| &birth.sources);
-        let source = sources.into_iter().find(|source| source.name == resource.as_str());
+        let mut sources = self.births().flat_map(|birth| &birth.sources);
+        let source = sources.find(|source| source.name == resource.as_str());
         match source {
             Some(source) if source.state == SourceState::Absent => source.reason.clone(),
             Some(source) if source.state != SourceState::Works => {
@@ -240,7 +327,7 @@ impl Host {
             let mut channels = resource.channels().iter();
             channels.all(|channel| birth.catalogue.column(channel.metric()).is_some())
         };
-        self.births.values().any(has)
+        self.births().any(has)
     }
 
     /// Kernel, processor and number of PCI functions, in a line.
@@ -299,6 +386,66 @@ mod tests {
         check(60_000, 270_000, None, Life::Online);
         check(1_000, 110_000, Some(r#"{"state":"offline"}"#), Life::Offline);
         check(1_000, 110_000, Some(r#"{"state":"online","samples":5}"#), Life::Online);
+    }
+
+    /// A sample at `time_ms` from a vantage, with these shares of CPU and watts.
+    fn tell(fleet: &mut Fleet, vantage: Vantage, time_ms: i64, cpu: f64, power: f64) -> f64 {
+        let stream = Stream {
+            host: "a".into(),
+            vantage,
+        };
+        let mut channels = [f64::NAN; 7];
+        (channels[0], channels[6]) = (cpu, power);
+        let mut readings = Readings {
+            times: vec![(time_ms, 1_000)],
+            channels: vec![channels],
+            workloads: Vec::new(),
+        };
+        fleet.reconcile(&stream, &mut readings);
+        fleet.samples(&stream, &readings, 0);
+        readings.channels[0][6]
+    }
+
+    #[test]
+    fn both_views_of_a_host_make_one_and_the_bmc_knows_its_power() {
+        let mut fleet = Fleet::default();
+        assert_eq!(tell(&mut fleet, Vantage::Inband, 1_000, 0.5, 80.0), 80.0);
+        tell(&mut fleet, Vantage::Oob, 2_000, f64::NAN, 200.0);
+        assert!(tell(&mut fleet, Vantage::Inband, 3_000, 0.6, 81.0).is_nan());
+        let value = |fleet: &Fleet, resource| fleet.get("a").unwrap().value(resource);
+        assert_eq!(
+            (value(&fleet, Resource::Cpu), value(&fleet, Resource::Power)),
+            (Some(0.6), Some(200.0))
+        );
+        assert_eq!(
+            tell(&mut fleet, Vantage::Inband, 63_000, 0.6, 82.0),
+            82.0,
+            "a BMC that is silent does not rule"
+        );
+        assert_eq!(value(&fleet, Resource::Power), Some(82.0));
+    }
+
+    #[test]
+    fn a_host_that_is_dead_still_has_its_bmc() {
+        let mut fleet = Fleet::default();
+        let life = |fleet: &Fleet, now_ms| fleet.get("a").unwrap().life(now_ms, 20_000);
+        tell(&mut fleet, Vantage::Oob, 1_000, f64::NAN, 200.0);
+        assert_eq!(life(&fleet, 2_000), Life::Online, "nobody else speaks for it");
+        tell(&mut fleet, Vantage::Inband, 2_000, 0.5, f64::NAN);
+        assert_eq!(life(&fleet, 3_000), Life::Online);
+        tell(&mut fleet, Vantage::Oob, 60_000, f64::NAN, 190.0);
+        assert_eq!(life(&fleet, 60_000), Life::BmcOnly);
+        assert_eq!(
+            fleet.get("a").unwrap().newest_ms(),
+            2_000,
+            "what runs on it is as old as that"
+        );
+        fleet.status("a", Vantage::Inband, br#"{"state":"offline"}"#);
+        assert_eq!(life(&fleet, 60_000), Life::BmcOnly);
+        fleet.status("a", Vantage::Oob, br#"{"state":"offline"}"#);
+        assert_eq!(life(&fleet, 60_000), Life::Offline);
+        tell(&mut fleet, Vantage::Inband, 61_000, 0.5, f64::NAN);
+        assert_eq!(life(&fleet, 61_000), Life::Online);
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub struct Totals {
 pub struct HostView {
     /// Its name.
     pub name: String,
-    /// `online`, `stale` (frames have stopped) or `offline` (its agent is gone).
+    /// `online`, `bmc only` (its BMC alone is heard), `stale` (frames have stopped) or `offline` (its agent is gone).
     pub state: String,
     /// When its newest sample was taken.
     pub last_sample_ms: UnixMs,

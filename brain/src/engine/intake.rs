@@ -108,9 +108,10 @@ impl Engine {
         let Taken {
             stream,
             frame,
-            readings,
+            mut readings,
             metrics,
         } = taken;
+        self.fleet.reconcile(&stream, &mut readings);
         let added = self.hot.add(&stream.host, &readings, self.open);
         if added.late {
             self.figures.late.inc();

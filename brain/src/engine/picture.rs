@@ -62,8 +62,8 @@ impl Engine {
         HostView {
             name: name.to_owned(),
             state: host.life(self.now_ms, stale_ms).as_str().into(),
-            last_sample_ms: host.newest_ms,
-            interval_ms: host.interval_ms,
+            last_sample_ms: host.newest_ms(),
+            interval_ms: host.interval_ms(),
             agent_version: host
                 .birth()
                 .map(|birth| birth.agent_version.clone())

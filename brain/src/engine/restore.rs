@@ -89,7 +89,8 @@ impl Engine {
                 continue;
             }
             match self.ingest.read_again(&stream, &frame) {
-                Ok(Some(readings)) => {
+                Ok(Some(mut readings)) => {
+                    self.fleet.reconcile(&stream, &mut readings);
                     self.fleet.samples(&stream, &readings, monotonic_ns);
                     self.hot.add(&stream.host, &readings.later_than(closed_ms), self.open);
                 }

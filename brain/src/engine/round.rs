@@ -186,23 +186,30 @@ impl Engine {
 
     fn send(&mut self, command: Command, at: At) {
         let payload = shadow::wire::encode_command(&command);
+        let topic = self.topics.command(&command.host, self.who_obeys(&command));
         if payload.len() > shadow::wire::MAX_COMMAND_BYTES {
-            let topic = self.topics.command(&command.host, Vantage::Inband);
-            return self.refuse(
-                "command",
-                &"the plan for this host is too long for one command",
-                &topic,
-                at,
-            );
+            let reason = "the plan for this host is too long for one command";
+            return self.refuse("command", &reason, &topic, at);
         }
         self.figures.commands.inc();
         self.outbox.push(Publication {
-            topic: self.topics.command(&command.host, Vantage::Inband),
+            topic,
             payload: payload.into(),
             qos: Qos::AtLeastOnce,
             retain: false,
         });
         self.batch.commands.push(command);
+    }
+
+    /// Power is limited out of band where an agent speaks for the BMC, which works whatever the host does.
+    pub(super) fn who_obeys(&self, command: &Command) -> Vantage {
+        let power = command.changes.iter().all(|change| change.resource == Resource::Power);
+        let has_bmc = self.fleet.get(&command.host).is_some_and(crate::fleet::Host::has_bmc);
+        if power && has_bmc {
+            Vantage::Oob
+        } else {
+            Vantage::Inband
+        }
     }
 
     /// What allocation knows of each host.
@@ -221,12 +228,13 @@ impl Engine {
                 };
                 (workload.name.clone(), input)
             };
-            let age_ms = now_ms.saturating_sub(host.newest_ms);
+            let newest_ms = host.newest_ms();
+            let age_ms = now_ms.saturating_sub(newest_ms);
             let input = HostInput {
                 capacity: host.capacity(),
                 present: Resource::ALL
                     .map(|resource| present.and_then(|row| crate::store::memory::resource_value(&row, resource))),
-                age_ms: (host.newest_ms > 0).then(|| u64::try_from(age_ms).unwrap_or(0)),
+                age_ms: (newest_ms > 0).then(|| u64::try_from(age_ms).unwrap_or(0)),
                 history_ms: self.hot.rows_of(name) as u64 * step_ms.unsigned_abs(),
                 forecasts: self.foresight.latest(name).to_vec(),
                 workloads: host.workloads().iter().map(workload).collect(),

@@ -73,7 +73,7 @@ function drawTitle({host, time_ms: now}) {
     interval: host.interval_ms, silent: host.state === "online" ? "" : format.age(now, host.last_sample_ms)};
   keyed(sections.title, [item], () => "title", (host) => el("div.title", {},
     el("h1", {}, host.name),
-    el(`span.chip.${{online: "good", stale: "warn", offline: "bad"}[host.state] ?? "soft"}`, {}, host.state),
+    el(`span.chip.${{online: "good", "bmc only": "warn", stale: "warn", offline: "bad"}[host.state] ?? "soft"}`, {}, host.state),
     host.silent ? el("span.soft", {}, `last sample ${host.silent}`) : null,
     el("span.soft", {}, `a sample each ${format.duration(host.interval)}`),
     el("span.soft", {}, `agent ${host.agent}`),

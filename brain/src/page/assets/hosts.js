@@ -8,7 +8,7 @@ const note = document.getElementById("host-note");
 const filter = document.getElementById("filter");
 const order = document.getElementById("order");
 
-const STATE_TONE = {online: "good", stale: "warn", offline: "bad"};
+const STATE_TONE = {online: "good", "bmc only": "warn", stale: "warn", offline: "bad"};
 
 // How full a resource gets, as a share of capacity; 0 when capacity is not known.
 function pressure(gauge) {

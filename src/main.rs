@@ -28,6 +28,8 @@ enum Command {
     Lab(lab::LabArgs),
     /// This machine's agent, or a recording by it
     Agent(agent::cli::AgentArgs),
+    /// What every source of this machine tells, what it costs, and what would help
+    Doctor(agent::cli::DoctorArgs),
     /// The MQTT broker
     Broker(broker::cli::BrokerArgs),
     /// The brain of a cell
@@ -46,7 +48,7 @@ impl Command {
     /// What a person watches in the foreground tells what it does in its own words.
     const fn log_level(&self) -> &'static str {
         match self {
-            Self::Up(_) | Self::Lab(_) => "warn",
+            Self::Up(_) | Self::Lab(_) | Self::Doctor(_) => "warn",
             Self::Agent(_) | Self::Broker(_) | Self::Brain(_) => "info",
         }
     }
@@ -57,6 +59,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Up(arguments) => up::main(arguments).await,
         Command::Lab(arguments) => lab::main(arguments).await,
         Command::Agent(arguments) => agent::cli::main(arguments).await,
+        Command::Doctor(arguments) => agent::cli::doctor(&arguments, &runtime::Shutdown::new()).await,
         Command::Broker(arguments) => broker::cli::main(arguments).await,
         Command::Brain(arguments) => brain::cli::main(arguments).await,
     }

@@ -55,7 +55,7 @@ impl Handle {
 /// # Errors
 /// [`AgentError`] when host, cell or prefix cannot be levels of a topic.
 pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Handle, AgentError> {
-    let host = config.host.clone().map_or_else(own_name, Ok)?;
+    let host = own_host(&config)?;
     raise_file_limit();
     let mut samplers = JoinSet::new();
     for view in views(config, &host) {
@@ -80,7 +80,7 @@ async fn all(mut samplers: JoinSet<Result<(), AgentError>>) -> Result<(), AgentE
 }
 
 /// The configuration of each host that is spoken for: of `host` first.
-fn views(mut config: Config, host: &str) -> Vec<Config> {
+pub(crate) fn views(mut config: Config, host: &str) -> Vec<Config> {
     let others = std::mem::take(&mut config.out_of_band);
     config.host = Some(host.to_owned());
     let other = |other: crate::config::OutOfBand| Config {
@@ -97,11 +97,7 @@ fn views(mut config: Config, host: &str) -> Vec<Config> {
 async fn open(config: Config, own: &str, clock: Clock) -> Result<Sampler, AgentError> {
     let topics = Topics::new(&config.prefix, &config.cell)?;
     let host = config.host.clone().unwrap_or_else(|| own.to_owned());
-    let place = Place {
-        vantage: config.vantage,
-        bmc: config.bmc.settings(Path::new("/")).map(Watch::start),
-        ..Place::new(PathBuf::from("/"), config.probes.clone())
-    };
+    let place = place(&config);
     // Opening everything takes some ten milliseconds.
     let opened = spawn_blocking(move || (ProbeSet::open(place.clone()), place)).await;
     let (probes, place) = opened.map_err(|why| AgentError::Panicked {
@@ -135,6 +131,20 @@ fn raise_file_limit() {
     if let Err(fault) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%fault, "the limit of open files stays; sources past it will fail");
     }
+}
+
+/// Where the probes of a host look. Its BMC is asked from now on.
+pub(crate) fn place(config: &Config) -> Place {
+    Place {
+        vantage: config.vantage,
+        bmc: config.bmc.settings(Path::new("/")).map(Watch::start),
+        ..Place::new(PathBuf::from("/"), config.probes.clone())
+    }
+}
+
+/// The host that the agent runs on.
+pub(crate) fn own_host(config: &Config) -> Result<String, AgentError> {
+    config.host.clone().map_or_else(own_name, Ok)
 }
 
 /// The name that the machine gives itself (uname(2)).

@@ -1,6 +1,9 @@
 //! The agent's command line; the root command `foreshadow agent` takes the same.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -31,6 +34,8 @@ pub enum AgentCommand {
     Run(RunArgs),
     /// Record this machine into a trace CSV
     Record(RecordArgs),
+    /// Tell of every source whether it works, what it costs, and what would help
+    Doctor(DoctorArgs),
 }
 
 /// How to run.
@@ -58,6 +63,20 @@ pub struct RecordArgs {
     pub config: Option<PathBuf>,
 }
 
+/// What to examine.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Configuration, as the agent would run with
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How long slow sources, such as a BMC, may take for their first answers
+    #[arg(long, value_name = "TIME", default_value = "20s")]
+    pub patience: Span,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Does what the arguments say, on the system's clock, until it is done or a signal comes.
 ///
 /// # Errors
@@ -67,6 +86,7 @@ pub async fn main(arguments: AgentArgs) -> anyhow::Result<()> {
     shutdown.on_signals().context("cannot listen to signals")?;
     match arguments.command {
         Some(AgentCommand::Record(arguments)) => run_record(&arguments, &shutdown).await,
+        Some(AgentCommand::Doctor(arguments)) => doctor(&arguments, &shutdown).await,
         Some(AgentCommand::Run(arguments)) => run(&arguments, &shutdown).await,
         None => run(&arguments.run, &shutdown).await,
     }
@@ -88,6 +108,29 @@ async fn run_record(arguments: &RecordArgs, shutdown: &Shutdown) -> anyhow::Resu
     let recording = Recording { length, every, output };
     let rows = record(place, &recording, &Clock::system(), shutdown).await?;
     tracing::info!(rows, output = %arguments.output.display(), "recorded");
+    Ok(())
+}
+
+/// Examines the sources, as `doctor` of either binary.
+///
+/// # Errors
+/// A faulty configuration, or no source that works at all.
+pub async fn doctor(arguments: &DoctorArgs, shutdown: &Shutdown) -> anyhow::Result<()> {
+    let config = load(arguments.config.as_deref())?;
+    let patience = arguments.patience.duration();
+    let reports = crate::doctor::examine(config, patience, &Clock::system(), shutdown).await?;
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        serde_json::to_writer(&mut out, &reports)?;
+        writeln!(out)?;
+    } else {
+        let tables: Vec<String> = reports.iter().map(crate::doctor::Report::table).collect();
+        write!(out, "{}", tables.join("\n"))?;
+    }
+    anyhow::ensure!(
+        reports.iter().any(crate::doctor::Report::anything_works),
+        "no source works"
+    );
     Ok(())
 }
 

@@ -22,6 +22,7 @@
 //! | [`guard`] | whether a command may be carried out |
 //! | [`act`] | carries it out, or tells what it would do |
 //! | [`status`] | what the agent tells of itself |
+//! | [`doctor`] | what every source tells here, and what is missing |
 //! | [`record`] | writes samples into a trace CSV |
 //! | [`cli`] | the command line |
 
@@ -29,6 +30,7 @@ pub mod act;
 pub mod bmc;
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod error;
 pub mod guard;
 pub mod pace;

@@ -45,7 +45,7 @@ mod set;
 pub(crate) mod tree;
 
 pub(crate) use parse::metric_part;
-pub use set::ProbeSet;
+pub use set::{Checkup, ProbeSet};
 
 /// The bound of CPU and pressure shares: off by at most half a point.
 const HALF_POINT: Bound = Bound::Absolute { step: 0.01 };

@@ -1,7 +1,8 @@
 //! All probes of a host, and what a failing one costs.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
+use runtime::Clock;
 use shadow::{Catalogue, Channel, Finding, Metric, Reading, Source, SourceState, metric::MAX_METRICS};
 
 use super::{OUT_OF_BAND, Open, PROBES, Place, Probe, Tier};
@@ -15,6 +16,17 @@ const MIDDLE_NS: u64 = 900_000_000;
 
 /// The column of a reading that is left out.
 const NOWHERE: usize = usize::MAX;
+
+/// One probe, examined.
+#[derive(Debug)]
+pub struct Checkup {
+    /// What it reads, or why it does not.
+    pub source: Source,
+    /// How many metrics it gives.
+    pub metrics: usize,
+    /// What a reading takes; `None` where it is not read.
+    pub read: Option<Duration>,
+}
 
 /// All probes of a host, and the order of their readings.
 ///
@@ -89,6 +101,11 @@ impl ProbeSet {
             );
         }
         found
+    }
+
+    /// Reads each probe by itself, the second time with the clock in hand.
+    pub fn examine(&mut self, clock: &Clock) -> Vec<Checkup> {
+        self.slots.iter_mut().map(|slot| slot.examine(clock)).collect()
     }
 
     /// Looks for what came and went, and gives failed probes another try. Takes some milliseconds.
@@ -231,6 +248,22 @@ impl Slot {
                 .map(|probe| probe.take_findings())
                 .unwrap_or_default(),
         );
+    }
+
+    fn examine(&mut self, clock: &Clock) -> Checkup {
+        let mut out = vec![Reading::STALE; self.metrics.len()];
+        let mut read = || {
+            let begin_ns = clock.monotonic_ns();
+            let read = self.probe.as_mut()?.read(begin_ns, &mut out);
+            let spent = Duration::from_nanos(clock.monotonic_ns().saturating_sub(begin_ns));
+            read.is_ok().then_some(spent)
+        };
+        read();
+        Checkup {
+            read: read(),
+            source: self.source(),
+            metrics: self.metrics.len(),
+        }
     }
 
     fn fail(&mut self, fault: ProbeError) {

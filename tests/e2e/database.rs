@@ -2,10 +2,24 @@
 
 use std::path::Path;
 
-use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{
+    Connection, Row, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqliteRow},
+};
 
 /// The numbers in the first column that `query` selects from the brain's database in `folder`.
 pub(crate) fn numbers(folder: &Path, query: &'static str) -> Vec<i64> {
+    let rows = select(folder, query);
+    rows.iter().map(|row| row.get::<i64, _>(0)).collect()
+}
+
+/// The texts in the first column.
+pub(crate) fn texts(folder: &Path, query: &'static str) -> Vec<String> {
+    let rows = select(folder, query);
+    rows.iter().map(|row| row.get::<String, _>(0)).collect()
+}
+
+fn select(folder: &Path, query: &'static str) -> Vec<SqliteRow> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -14,9 +28,8 @@ pub(crate) fn numbers(folder: &Path, query: &'static str) -> Vec<i64> {
         let options = SqliteConnectOptions::new().filename(folder.join("brain.db"));
         let mut database = SqliteConnection::connect_with(&options).await.unwrap();
         let rows = sqlx::query(query).fetch_all(&mut database).await.unwrap();
-        let numbers = rows.iter().map(|row| row.get::<i64, _>(0)).collect();
         database.close().await.unwrap();
-        numbers
+        rows
     })
 }
 

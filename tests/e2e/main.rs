@@ -12,6 +12,7 @@
 
 mod bad_input;
 mod database;
+mod edge_vm;
 mod harness;
 mod lab;
 mod loop_alive;

@@ -1,0 +1,115 @@
+//! A host that this machine is not: a Linux guest with a BMC, PCI Express, cgroups and devices that fail when told to.
+//!
+//! Wants `FORESHADOW_EDGE_VM` (a command that boots a guest with one static binary: QEMU's q35, KCS, cgroup v2) and
+//! `FORESHADOW_EDGE_AGENT` (the agent, built with `-C target-feature=+crt-static`); steps aside loudly without.
+
+use std::{
+    env, fs,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    database::{missing_frames, number, texts},
+    harness::{Process, until, write},
+    stack::Stack,
+};
+
+/// An emulated guest boots in half a minute; on a busy machine in more.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// In the guest, before the agent: a workload that spins, and a corrected error of the e1000e, again and again, for the
+/// agent tells only of what happens while it looks.
+const PREPARE: &str = r#"
+mkdir /sys/fs/cgroup/batch
+echo "20000 100000" > /sys/fs/cgroup/batch/cpu.max
+sh -c 'echo 0 > /sys/fs/cgroup/batch/cgroup.procs; while :; do :; done' &
+for d in /sys/bus/pci/devices/*; do
+  [ -e "$d/aer_dev_correctable" ] && [ "$(cat "$d/class")" = 0x020000 ] && [ "$(cat "$d/vendor")" = 0x8086 ] && nic=$(basename "$d")
+done
+bus=$(echo "$nic" | cut -d: -f2)
+(while sleep 5; do printf "\\x$bus\\0\\0\\0\\0\\0\\0\\0\\x40\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0" > /dev/aer_inject; done) &
+"#;
+
+#[test]
+fn a_guest_is_seen_with_its_devices_and_their_errors() {
+    let (Ok(vm), Ok(agent)) = (env::var("FORESHADOW_EDGE_VM"), env::var("FORESHADOW_EDGE_AGENT")) else {
+        return eprintln!("SKIPPED: FORESHADOW_EDGE_VM and FORESHADOW_EDGE_AGENT do not name a guest and an agent");
+    };
+    let stack = Stack::new();
+    let _broker = stack.broker();
+    let brain = stack.brain();
+    let share = stack.path().join("share");
+    fs::create_dir(&share).unwrap();
+    write(
+        &share,
+        "agent.toml",
+        "host = \"edge-1\"\n[broker]\nhost = \"10.0.2.100\"\n[bmc]\naddress = \"local\"\ninterval = \"5s\"\n[[workloads]]\nname = \"batch\"\ncriticality = 10\n",
+    );
+    let prepare = write(stack.path(), "prepare", PREPARE);
+    let forward = format!("1883:{}", stack.port);
+    let arguments = [
+        "--fwd",
+        &forward,
+        "--bmc",
+        "sim",
+        "--share",
+        share.to_str().unwrap(),
+        "--pre",
+        &prepare,
+        "--timeout",
+        "300",
+        "--",
+        &agent,
+        "run",
+        "--config",
+        "/share/agent.toml",
+    ];
+    let mut guest = Process::start(&vm, &arguments);
+    let data = stack.data();
+    let mut holds = |what: &str, query: &'static str| {
+        let start = Instant::now();
+        until(what, PATIENCE, || {
+            assert!(guest.runs(), "the guest has ended: {}", guest.printed());
+            data.join("brain.db").exists() && number(&data, query) > 0
+        });
+        eprintln!("{what}: after {:?}", start.elapsed());
+    };
+    holds(
+        "its frames are durable",
+        "SELECT count(*) FROM frames WHERE host = 'edge-1'",
+    );
+    holds(
+        "its workload uses a fifth of a core",
+        "SELECT count(*) FROM workload_1m WHERE workload = 'batch' AND cpu_cores BETWEEN 0.1 AND 0.3",
+    );
+    holds(
+        "the error of its network card is an event",
+        "SELECT count(*) FROM events WHERE source = 'pci' AND severity = 'warning'",
+    );
+    let births = texts(&data, "SELECT hex(body) FROM births ORDER BY epoch DESC LIMIT 1");
+    let birth = shadow::wire::decode_birth(&unhex(&births[0])).unwrap();
+    assert!(birth.inventory.pci.len() > 8, "{:?}", birth.inventory.pci);
+    let state = |name: &str| {
+        birth
+            .sources
+            .iter()
+            .find(|source| source.name == name)
+            .map(|source| source.state)
+    };
+    for source in ["cpu", "memory", "pressure", "workload", "pci", "bmc"] {
+        assert_eq!(
+            state(source),
+            Some(shadow::SourceState::Works),
+            "{source}: {:?}",
+            birth.sources
+        );
+    }
+    assert_eq!(missing_frames(&data), 0);
+    guest.stop();
+    assert!(brain.stop().0.success());
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    text.as_bytes().chunks(2).map(digits).collect()
+}

@@ -8,7 +8,7 @@ use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 use crate::{
     config::{Config, default_class, default_criticality},
     pattern::matches,
-    probe::{Place, disk, network, pci, power::text, workload::Hierarchy},
+    probe::{Place, cpuinfo::CpuInfo, disk, network, pci, power::text, workload::Hierarchy},
 };
 
 /// The most interfaces, and the most disks, that a birth names.
@@ -24,6 +24,7 @@ pub(crate) fn inventory(place: &Place) -> Inventory {
         pci: pci::devices(place),
         interfaces: bounded(network::interfaces(place)),
         disks: bounded(disk::disks(place)),
+        processor: CpuInfo::read(place).ok().map(|info| info.processor),
     }
 }
 

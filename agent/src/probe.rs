@@ -23,6 +23,7 @@ use shadow::{Bound, Finding, Metric, Reading};
 use crate::{config::Probes, error::ProbeError};
 
 pub mod cpu;
+pub mod cpuinfo;
 pub mod disk;
 pub mod load;
 pub mod memory;

@@ -39,6 +39,7 @@ fn device(dir: &Path) -> Option<PciDevice> {
         link_width: width(&text(&dir.join("current_link_width"))),
         link_speed_max_gts: speed(&text(&dir.join("max_link_speed"))),
         link_width_max: width(&text(&dir.join("max_link_width"))),
+        ..PciDevice::default()
     })
 }
 
@@ -83,7 +84,7 @@ mod tests {
             link_speed_gts: Some(2.5),
             link_width: Some(4),
             link_speed_max_gts: Some(8.0),
-            link_width_max: None,
+            ..PciDevice::default()
         };
         assert_eq!(devices(&tree.place()), [expected]);
     }

@@ -86,6 +86,8 @@ pub struct Spool {
 pub struct Probes {
     /// How often is looked for what came and went: interfaces, disks, workloads, and probes that failed.
     pub refresh: Span,
+    /// How often slow sources are read, each in a thread of its own: PCI, errors of memory, thermal zones.
+    pub slow: Span,
     /// Of the network.
     pub network: Network,
     /// Of disks.
@@ -220,6 +222,7 @@ impl Default for Probes {
     fn default() -> Self {
         Self {
             refresh: Span::from_secs(10),
+            slow: Span::from_secs(10),
             network: Network::default(),
             disk: Disk::default(),
             workload: WorkloadProbe::default(),

@@ -10,27 +10,32 @@
 //! | [`load`] | `/proc/loadavg` | fast |
 //! | [`power`] | RAPL, hwmon, battery under `/sys/class` | middle |
 //! | [`workload`] | cgroups | middle |
-//! | [`pci`] | `/sys/bus/pci/devices`, at each birth only | |
+//! | [`pci`] | `/sys/bus/pci/devices`: attributes and configuration space | slow |
+//! | [`edac`] | `/sys/devices/system/edac`: errors of memory | slow |
+//! | [`thermal`] | `/sys/class/thermal`, platform controller hub | slow |
 //!
 //! A probe opens its files once and reads them again with `pread`; on the fast tier it allocates nothing.
+//! Slow sources, and what may hang, are read in a thread of their own (`worker`); the probe hands over what is new.
 //! All take a root path, so that a tree of recorded files serves as a host. A probe that fails costs itself
 //! alone: see [`ProbeSet`].
 
 use std::path::{Path, PathBuf};
 
-use shadow::{Bound, Finding, Metric, Reading};
+use shadow::{Bound, Finding, Inventory, Metric, Reading};
 
 use crate::{config::Probes, error::ProbeError};
 
 pub mod cpu;
 pub mod cpuinfo;
 pub mod disk;
+pub mod edac;
 pub mod load;
 pub mod memory;
 pub mod network;
 pub mod pci;
 pub mod power;
 pub mod pressure;
+pub mod thermal;
 pub mod workload;
 
 mod file;
@@ -38,6 +43,7 @@ mod parse;
 mod set;
 #[cfg(test)]
 pub(crate) mod tree;
+mod worker;
 
 pub use set::ProbeSet;
 
@@ -84,6 +90,14 @@ pub trait Probe: Send {
         Vec::new()
     }
 
+    /// Adds what it knows of the host to a birth.
+    fn describe(&mut self, _inventory: &mut Inventory) {}
+
+    /// Whether what it would add to a birth is no longer what it added last, so that a new one is due.
+    fn has_news_for_birth(&self) -> bool {
+        false
+    }
+
     /// Whether what it could read is no longer what [`Probe::metrics`] says: it is to be opened anew.
     fn outdated(&mut self) -> bool {
         false
@@ -109,7 +123,7 @@ impl Place {
 type Open = fn(&Place) -> Result<Box<dyn Probe>, ProbeError>;
 
 /// All probes there are, in the order in which they are read.
-const PROBES: [(&str, Open); 8] = [
+const PROBES: [(&str, Open); 11] = [
     ("cpu", cpu::open),
     ("memory", memory::open),
     ("network", network::open),
@@ -118,6 +132,9 @@ const PROBES: [(&str, Open); 8] = [
     ("load", load::open),
     ("power", power::open),
     ("workload", workload::open),
+    ("pci", pci::open),
+    ("edac", edac::open),
+    ("thermal", thermal::open),
 ];
 
 /// Writes `values` to their places.

@@ -54,6 +54,7 @@ impl Validate for Pace {
 impl Validate for Probes {
     fn validate(&self, faults: &mut Faults) {
         at_least(faults, "refresh", self.refresh, Span::from_secs(1));
+        at_least(faults, "slow", self.slow, Span::from_secs(1));
         let named = |names: &[String]| names.iter().all(|name| !name.is_empty() && !name.contains('/'));
         let message = "names must not be empty or hold a '/'";
         faults.within("network", |f| {

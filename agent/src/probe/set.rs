@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use shadow::{Catalogue, Channel, Finding, Metric, Reading, Source, SourceState, metric::MAX_METRICS};
+use shadow::{Catalogue, Channel, Finding, Inventory, Metric, Reading, Source, SourceState, metric::MAX_METRICS};
 
 use super::{Open, PROBES, Place, Probe, Tier};
 use crate::error::ProbeError;
@@ -89,9 +89,16 @@ impl ProbeSet {
         found
     }
 
+    /// Adds what the probes know of the host to a birth.
+    pub fn describe(&mut self, inventory: &mut Inventory) {
+        let probes = self.slots.iter_mut().filter_map(|slot| slot.probe.as_mut());
+        probes.for_each(|probe| probe.describe(inventory));
+    }
+
     /// Looks for what came and went, and gives failed probes another try. Takes some milliseconds.
     ///
-    /// Returns whether the catalogue or a source's state changed: then a new epoch has to begin.
+    /// Returns whether the catalogue, a source's state or what [`ProbeSet::describe`] adds changed: then a new epoch has
+    /// to begin.
     pub fn refresh(&mut self) -> bool {
         let mut changed = false;
         for slot in &mut self.slots {
@@ -187,7 +194,7 @@ impl Slot {
     fn refresh(&mut self, place: &Place) -> bool {
         let outdated = self.probe.as_mut().is_none_or(|probe| probe.outdated());
         if !outdated {
-            return false;
+            return self.probe.as_ref().is_some_and(|probe| probe.has_news_for_birth());
         }
         let before = (self.metrics.clone(), self.state());
         self.reopen(place);
@@ -456,7 +463,9 @@ mod tests {
                 );
                 eprintln!("{} {source:?}", place.root.display());
             }
-            eprintln!("{:?}", super::super::pci::devices(&place));
+            let mut inventory = Inventory::default();
+            set.describe(&mut inventory);
+            eprintln!("{inventory:?}");
         }
         assert!(read > 50, "{read} readings");
     }

@@ -28,9 +28,14 @@ impl Tree {
 
     /// Writes a file, in place where it is there, as a kept file wants it.
     pub(crate) fn set(&self, path: &str, text: &str) {
+        self.set_bytes(path, text.as_bytes());
+    }
+
+    /// The same for what is no text.
+    pub(crate) fn set_bytes(&self, path: &str, bytes: &[u8]) {
         let path = self.dir.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        fs::write(path, bytes).unwrap();
     }
 
     pub(crate) fn link(&self, path: &str, target: &str) {

@@ -12,6 +12,7 @@
 //! | [`workload`] | cgroups | middle |
 //! | [`pci`] | `/sys/bus/pci/devices`: attributes and configuration space | slow |
 //! | [`edac`] | `/sys/devices/system/edac`: errors of memory | slow |
+//! | [`msr`] | `/dev/cpu/*/msr`: heat, throttling, frequency, machine checks | slow |
 //! | [`thermal`] | `/sys/class/thermal`, platform controller hub | slow |
 //!
 //! A probe opens its files once and reads them again with `pread`; on the fast tier it allocates nothing.
@@ -31,6 +32,7 @@ pub mod disk;
 pub mod edac;
 pub mod load;
 pub mod memory;
+pub mod msr;
 pub mod network;
 pub mod pci;
 pub mod power;
@@ -90,6 +92,10 @@ pub trait Probe: Send {
         Vec::new()
     }
 
+    /// Waits a moment for what the first birth needs. Called once, before the first sample; a probe that is opened anew
+    /// later has [`Probe::has_news_for_birth`] instead.
+    fn await_first(&mut self) {}
+
     /// Adds what it knows of the host to a birth.
     fn describe(&mut self, _inventory: &mut Inventory) {}
 
@@ -123,7 +129,7 @@ impl Place {
 type Open = fn(&Place) -> Result<Box<dyn Probe>, ProbeError>;
 
 /// All probes there are, in the order in which they are read.
-const PROBES: [(&str, Open); 11] = [
+const PROBES: [(&str, Open); 12] = [
     ("cpu", cpu::open),
     ("memory", memory::open),
     ("network", network::open),
@@ -135,6 +141,7 @@ const PROBES: [(&str, Open); 11] = [
     ("pci", pci::open),
     ("edac", edac::open),
     ("thermal", thermal::open),
+    ("msr", msr::open),
 ];
 
 /// Writes `values` to their places.

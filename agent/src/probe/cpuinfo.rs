@@ -48,6 +48,13 @@ impl CpuInfo {
         self.flags.contains(flag)
     }
 
+    /// The first hardware thread of each core.
+    pub fn cores(&self) -> impl Iterator<Item = Thread> {
+        let mut known = BTreeSet::new();
+        let is_first = move |thread: &Thread| known.insert((thread.package, thread.core));
+        self.threads.iter().copied().filter(is_first)
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let mut info = Self::default();
         for block in text.split("\n\n").take(MAX_THREADS) {
@@ -73,9 +80,8 @@ impl CpuInfo {
     fn count(&mut self) {
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let packages: BTreeSet<u32> = self.threads.iter().map(|thread| thread.package).collect();
-        let cores: BTreeSet<(u32, u32)> = self.threads.iter().map(|t| (t.package, t.core)).collect();
         self.processor.packages = number(packages.len());
-        self.processor.cores = number(cores.len());
+        self.processor.cores = number(self.cores().count());
         self.processor.threads = number(self.threads.len());
     }
 }
@@ -105,8 +111,23 @@ fn field<'a>(block: &'a str, name: &str) -> Option<&'a str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::probe) mod tests {
     use super::*;
+
+    /// A machine of the hardware threads (number, processor, core) with every feature that is asked for.
+    pub(in crate::probe) fn info(vendor: &str, family: u32, threads: &[(u32, u32, u32)]) -> CpuInfo {
+        let flags = ["aperfmperf", "dtherm", "pts", "mca"];
+        let thread = |&(cpu, package, core): &(u32, u32, u32)| Thread { cpu, package, core };
+        CpuInfo {
+            processor: Processor {
+                vendor: vendor.to_owned(),
+                family,
+                ..Processor::default()
+            },
+            threads: threads.iter().map(thread).collect(),
+            flags: flags.map(str::to_owned).into(),
+        }
+    }
 
     fn block(cpu: u32, package: u32, core: u32) -> String {
         format!(

@@ -15,8 +15,7 @@ use super::{
     Place, Probe, Tier,
     parse::number,
     power::{entries, text},
-    put,
-    worker::Worker,
+    worker::{Report, Worker},
 };
 use crate::error::ProbeError;
 
@@ -56,7 +55,6 @@ pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
         place: place.clone(),
         dirs,
         metrics,
-        waiting: worker.first(),
         findings: Vec::new(),
         worker,
     }))
@@ -79,19 +77,12 @@ fn name(dir: &Path) -> String {
     dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-#[derive(Default)]
-struct Report {
-    readings: Vec<Reading>,
-    findings: Vec<Finding>,
-}
-
 struct Edac {
     place: Place,
     dirs: Vec<PathBuf>,
     metrics: Vec<Metric>,
-    waiting: Option<Report>,
     findings: Vec<Finding>,
-    worker: Worker<Report>,
+    worker: Worker,
 }
 
 impl Probe for Edac {
@@ -108,15 +99,7 @@ impl Probe for Edac {
     }
 
     fn read(&mut self, _now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
-        let report = match self.waiting.take() {
-            Some(report) => Some(report),
-            None => self.worker.take(&self.place)?,
-        };
-        out.fill(Reading::STALE);
-        if let Some(report) = report {
-            put(out, report.readings);
-            self.findings.extend(report.findings);
-        }
+        self.worker.take(&self.place, out, &mut self.findings)?;
         Ok(())
     }
 
@@ -260,7 +243,7 @@ fn labelled(label: String, else_name: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::tree::{Tree, check};
+    use crate::probe::tree::{Tree, check, read_fresh};
 
     const MC: &str = "sys/devices/system/edac/mc/mc0";
 
@@ -313,7 +296,7 @@ mod tests {
             ("sys/devices/system/edac/mc/power/control", "auto\n"),
         ]);
         let mut probe = open(&tree.place()).unwrap();
-        let found = crate::probe::tree::read(probe.as_mut(), 0.0).unwrap();
+        let found = read_fresh(probe.as_mut());
         check(&found, &[("edac.mc0.ce", 7.0)]);
         assert_eq!(found["edac.mc0.ue"], Reading::FAILED);
         assert_eq!(found.len(), 2);
@@ -335,7 +318,7 @@ mod tests {
             config,
         })
         .unwrap();
-        let found = crate::probe::tree::read(probe.as_mut(), 0.0).unwrap();
+        let found = read_fresh(probe.as_mut());
         check(&found, &[("edac.mc0.ce", 1.0), ("edac.mc0.ue", 5.0)]);
         assert_eq!(modules(&root.join(MC), "ce")["mc0csrow0channel0"], 0);
     }

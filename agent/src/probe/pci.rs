@@ -20,7 +20,10 @@ use self::{
     changes::Changes,
     survey::{DEVICES, Function, Survey},
 };
-use super::{Place, Probe, Tier, put, worker::Worker};
+use super::{
+    Place, Probe, Tier, put,
+    worker::{Report, Worker},
+};
 use crate::error::ProbeError;
 
 mod aer;
@@ -46,7 +49,7 @@ const METRICS: [&str; 5] = [
     "pci.errors.fatal",
 ];
 
-/// Starts the worker and waits a moment for its first survey.
+/// Starts the worker.
 ///
 /// # Errors
 /// [`ProbeError::Absent`] on a machine without PCI.
@@ -58,52 +61,41 @@ pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
     }
     let (there, mut changes) = (place.clone(), Changes::default());
     let worker = Worker::start(place, "pci", place.config.slow.duration(), move |_| {
-        Report::new(&there, &mut changes)
+        round(&there, &mut changes)
     })?;
-    let mut pci = Pci {
+    Ok(Box::new(Pci {
         place: place.clone(),
         metrics: METRICS
             .map(|name| Metric::new(name, "1", Bound::Absolute { step: 1.0 }))
             .into(),
         survey: None,
-        readings: None,
+        early: None,
         findings: Vec::new(),
         described: Vec::new(),
         worker,
+    }))
+}
+
+fn round(place: &Place, changes: &mut Changes) -> Report<Survey> {
+    let survey = Survey::take(place);
+    let findings = changes.find(&survey);
+    let sum = |class: fn(&PciDevice) -> Option<u64>| {
+        let counted = survey.functions.iter().filter_map(|function| class(&function.device));
+        let sum = counted.reduce(u64::saturating_add);
+        sum.map_or(Reading::ABSENT, |sum| Reading::new(sum as f64))
     };
-    if let Some(report) = pci.worker.first() {
-        pci.accept(report);
-    }
-    Ok(Box::new(pci))
-}
-
-/// What the worker has found in one round.
-struct Report {
-    survey: Survey,
-    findings: Vec<Finding>,
-    readings: [Reading; METRICS.len()],
-}
-
-impl Report {
-    fn new(place: &Place, changes: &mut Changes) -> Self {
-        let survey = Survey::take(place);
-        let findings = changes.find(&survey);
-        let sum = |class: fn(&PciDevice) -> Option<u64>| {
-            let counted = survey.functions.iter().filter_map(|function| class(&function.device));
-            let sum = counted.reduce(u64::saturating_add);
-            sum.map_or(Reading::ABSENT, |sum| Reading::new(sum as f64))
-        };
-        Self {
-            readings: [
-                Reading::new(survey.functions.len() as f64),
-                Reading::new(changes.slow_links() as f64),
-                sum(|device| device.aer?.correctable),
-                sum(|device| device.aer?.nonfatal),
-                sum(|device| device.aer?.fatal),
-            ],
-            findings,
-            survey,
-        }
+    // In the order of `METRICS`.
+    let readings = vec![
+        Reading::new(survey.functions.len() as f64),
+        Reading::new(changes.slow_links() as f64),
+        sum(|device| device.aer?.correctable),
+        sum(|device| device.aer?.nonfatal),
+        sum(|device| device.aer?.fatal),
+    ];
+    Report {
+        readings,
+        findings,
+        more: survey,
     }
 }
 
@@ -112,21 +104,15 @@ struct Pci {
     metrics: Vec<Metric>,
     /// The latest; `None` before the first.
     survey: Option<Survey>,
-    /// Not handed over yet.
-    readings: Option<[Reading; METRICS.len()]>,
+    /// Readings that were taken for the first birth.
+    early: Option<Vec<Reading>>,
     findings: Vec<Finding>,
     /// Address, vendor and device of what the last birth was told.
     described: Vec<(String, u16, u16)>,
-    worker: Worker<Report>,
+    worker: Worker<Survey>,
 }
 
 impl Pci {
-    fn accept(&mut self, report: Report) {
-        self.survey = Some(report.survey);
-        self.readings = Some(report.readings);
-        self.findings.extend(report.findings);
-    }
-
     fn functions(&self) -> &[Function] {
         self.survey.as_ref().map_or(&[], |survey| &survey.functions)
     }
@@ -150,18 +136,27 @@ impl Probe for Pci {
     }
 
     fn read(&mut self, _now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
-        if let Some(report) = self.worker.take(&self.place)? {
-            self.accept(report);
-        }
-        match self.readings.take() {
-            Some(readings) => put(out, readings),
-            None => out.fill(Reading::STALE),
+        let survey = self.worker.take(&self.place, out, &mut self.findings)?;
+        let early = self.early.take();
+        if survey.is_some() {
+            self.survey = survey;
+        } else if let Some(early) = early {
+            put(out, early);
         }
         Ok(())
     }
 
     fn take_findings(&mut self) -> Vec<Finding> {
         std::mem::take(&mut self.findings)
+    }
+
+    fn await_first(&mut self) {
+        self.worker.await_first();
+        let mut early = vec![Reading::STALE; METRICS.len()];
+        if let Ok(Some(survey)) = self.worker.take(&self.place, &mut early, &mut self.findings) {
+            self.survey = Some(survey);
+            self.early = Some(early);
+        }
     }
 
     fn describe(&mut self, inventory: &mut Inventory) {
@@ -185,10 +180,8 @@ impl Probe for Pci {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::probe::tree::{Tree, check, read};
+    use crate::probe::tree::{Tree, check, read_fresh};
 
     const DIR: &str = "sys/bus/pci/devices";
 
@@ -203,17 +196,6 @@ mod tests {
         }
     }
 
-    /// Reads until the worker has gone round once more.
-    fn next(probe: &mut dyn Probe) -> BTreeMap<String, Reading> {
-        loop {
-            let found = read(probe, 0.0).unwrap();
-            if found["pci.functions"] != Reading::STALE {
-                return found;
-            }
-            std::thread::yield_now();
-        }
-    }
-
     #[test]
     fn a_card_that_comes_is_an_event_and_news_for_the_birth() {
         let mut tree = Tree::new(&[]);
@@ -221,7 +203,7 @@ mod tests {
         card(&tree, "0000:01:00.0");
         let mut probe = open(&tree.place()).unwrap();
         check(
-            &next(probe.as_mut()),
+            &read_fresh(probe.as_mut()),
             &[("pci.functions", 1.0), ("pci.errors.fatal", 1.0)],
         );
         let mut inventory = Inventory::default();
@@ -229,7 +211,7 @@ mod tests {
         assert_eq!((inventory.pci.len(), probe.has_news_for_birth()), (1, false));
         card(&tree, "0000:02:00.0");
         while !probe.has_news_for_birth() {
-            next(probe.as_mut());
+            read_fresh(probe.as_mut());
         }
         assert!(probe.take_findings().iter().any(|found| found.kind == "device_added"));
     }

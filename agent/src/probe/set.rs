@@ -35,7 +35,10 @@ pub struct ProbeSet {
 impl ProbeSet {
     /// Opens whatever `place` has. What cannot be opened is told by [`ProbeSet::sources`].
     pub fn open(place: Place) -> Self {
-        let slots = PROBES.map(|(name, open)| Slot::new(name, open, &place)).into();
+        let mut slots: Vec<Slot> = PROBES.map(|(name, open)| Slot::new(name, open, &place)).into();
+        for probe in slots.iter_mut().filter_map(|slot| slot.probe.as_mut()) {
+            probe.await_first();
+        }
         let mut set = Self {
             place,
             slots,

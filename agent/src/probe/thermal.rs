@@ -13,8 +13,7 @@ use super::{
     Place, Probe, Tier,
     parse::metric_part,
     power::{entries, text},
-    put,
-    worker::Worker,
+    worker::{Report, Worker},
 };
 use crate::error::ProbeError;
 
@@ -37,14 +36,14 @@ pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
     let metric = |(name, _): &(String, PathBuf)| Metric::new(name, "Cel", Bound::Absolute { step: 0.5 });
     let metrics = zones.iter().map(metric).collect();
     let files: Vec<PathBuf> = zones.iter().map(|(_, file)| file.clone()).collect();
-    let worker = Worker::start(place, "thermal", place.config.slow.duration(), move |_| {
-        files.iter().map(|file| temperature(file)).collect()
+    let worker = Worker::start(place, "thermal", place.config.slow.duration(), move |_| Report {
+        readings: files.iter().map(|file| temperature(file)).collect(),
+        ..Report::default()
     })?;
     Ok(Box::new(Thermal {
         place: place.clone(),
         zones,
         metrics,
-        waiting: worker.first(),
         worker,
     }))
 }
@@ -103,8 +102,7 @@ struct Thermal {
     place: Place,
     zones: Vec<(String, PathBuf)>,
     metrics: Vec<Metric>,
-    waiting: Option<Vec<Reading>>,
-    worker: Worker<Vec<Reading>>,
+    worker: Worker,
 }
 
 impl Probe for Thermal {
@@ -121,12 +119,7 @@ impl Probe for Thermal {
     }
 
     fn read(&mut self, _now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
-        let report = match self.waiting.take() {
-            Some(report) => Some(report),
-            None => self.worker.take(&self.place)?,
-        };
-        out.fill(Reading::STALE);
-        put(out, report.unwrap_or_default());
+        self.worker.take(&self.place, out, &mut Vec::new())?;
         Ok(())
     }
 
@@ -138,7 +131,7 @@ impl Probe for Thermal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::tree::{Tree, check, read};
+    use crate::probe::tree::{Tree, check, read, read_fresh};
 
     #[test]
     fn zones_and_hubs_are_read_once_each() {
@@ -158,7 +151,7 @@ mod tests {
             ("sys/class/hwmon/hwmon1/temp1_input", "51000\n"),
         ]);
         let mut probe = open(&tree.place()).unwrap();
-        let found = read(probe.as_mut(), 0.0).unwrap();
+        let found = read_fresh(probe.as_mut());
         check(
             &found,
             &[

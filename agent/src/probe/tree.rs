@@ -70,6 +70,17 @@ pub(crate) fn read(probe: &mut dyn Probe, seconds: f64) -> Result<BTreeMap<Strin
     Ok(names.zip(out).collect())
 }
 
+/// The same of a probe whose worker has gone round once more.
+pub(crate) fn read_fresh(probe: &mut dyn Probe) -> BTreeMap<String, Reading> {
+    loop {
+        let found = read(probe, 0.0).unwrap();
+        if found.values().any(|reading| *reading != Reading::STALE) {
+            return found;
+        }
+        std::thread::yield_now();
+    }
+}
+
 /// Checks values within one in a million; NaN stands for a stale reading.
 pub(crate) fn check(found: &BTreeMap<String, Reading>, expected: &[(&str, f64)]) {
     for &(name, value) in expected {

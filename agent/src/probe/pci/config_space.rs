@@ -65,6 +65,10 @@ impl Header {
     /// `None` when there is no answer: then all bits are ones.
     pub(super) fn read(space: &(impl Space + ?Sized)) -> Option<Self> {
         let vendor = space.word(0x00).filter(|&vendor| vendor != 0xffff)?;
+        let device = space.word(0x02)?;
+        let status = space.word(0x06)?;
+        let [revision, class @ ..] = space.dword(0x08)?.to_le_bytes();
+        let [a, b, c] = class;
         let layout = match space.byte(0x0e)? & 0x7f {
             0 => Layout::Endpoint,
             1 => Layout::Bridge,
@@ -73,15 +77,15 @@ impl Header {
         };
         Some(Self {
             vendor,
-            device: space.word(0x02)?,
-            status: space.word(0x06)?,
+            device,
+            status,
             secondary_status: match layout {
                 Layout::Bridge => space.word(0x1e),
                 Layout::CardBus => space.word(0x16),
                 Layout::Endpoint | Layout::Other => None,
             },
-            revision: space.byte(0x08)?,
-            class: space.dword(0x08)? >> 8,
+            revision,
+            class: u32::from_le_bytes([a, b, c, 0]),
             layout,
         })
     }

@@ -1,10 +1,10 @@
 //! Reads all functions once. Runs in the worker: an access may take milliseconds, or hang.
 //!
-//! A function that sleeps is not touched: reading its configuration space would wake it up. Of one that is awake the
-//! first 256 bytes are read at once, and past them only the registers that are asked for: each access to a device
-//! stalls a core for about a microsecond.
+//! A function that sleeps is not touched: reading its configuration space would wake it up. Of one that is awake only
+//! the registers that are asked for are read: each access stalls a core for about a microsecond, and for some ten where
+//! a hypervisor has to answer.
 
-use std::{fs, fs::File, os::unix::fs::FileExt, path::Path};
+use std::{cell::Cell, fs, fs::File, os::unix::fs::FileExt, path::Path};
 
 use shadow::{
     PciDevice,
@@ -189,31 +189,31 @@ fn total(function: &mut Function) {
     [aer.correctable, aer.nonfatal, aer.fatal] = totals;
 }
 
-/// Configuration space behind its attribute.
+/// Configuration space behind its attribute, of which without `CAP_SYS_ADMIN` the first 64 bytes can be read.
 struct ConfigFile {
     file: File,
-    head: [u8; 256],
-    /// How much of `head` could be read: 64 bytes without `CAP_SYS_ADMIN`.
-    length: usize,
+    /// What was read last: its neighbour is often asked for next.
+    last: Cell<Option<(u16, u32)>>,
 }
 
 impl ConfigFile {
     fn open(path: &Path) -> Option<Self> {
         let file = File::open(path).ok()?;
-        let mut head = [0; 256];
-        let length = file.read_at(&mut head, 0).ok()?;
-        Some(Self { file, head, length })
+        let last = Cell::new(None);
+        Some(Self { file, last })
     }
 }
 
 impl Space for ConfigFile {
     fn dword(&self, at: u16) -> Option<u32> {
-        if usize::from(at) < self.head.len() {
-            return self.head.get(..self.length)?.dword(at);
+        if let Some((_, value)) = self.last.get().filter(|(last, _)| *last == at) {
+            return Some(value);
         }
         let mut bytes = [0; 4];
         self.file.read_exact_at(&mut bytes, at.into()).ok()?;
-        Some(u32::from_le_bytes(bytes))
+        let value = u32::from_le_bytes(bytes);
+        self.last.set(Some((at, value)));
+        Some(value)
     }
 }
 

@@ -39,7 +39,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["brain"]),
     ("plotly", &["brain"]),
     ("burn", &["brain/forecast"]),
-    ("sysinfo", &["agent"]),
+    ("sysinfo", &["agent", "bench"]),
+    ("ipmi-rs", &["agent"]),
 ];
 
 /// Where within its home a dependency may be named.
@@ -57,6 +58,7 @@ const FILES: &[(&str, &str, &[&str])] = &[
         "agent/src",
         &["agent/src/inventory.rs", "agent/src/probe/"],
     ),
+    ("ipmi_rs::", "agent/src", &["agent/src/bmc/"]),
 ];
 
 /// Modules that pure code may not name: it has no clock, no socket, no file and no thread.

@@ -1,13 +1,16 @@
-//! A real agent, put together: probes, sampler, publisher.
+//! A real agent, put together: for each host that it speaks for, probes, a sampler and a publisher.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bus::Topics;
 use runtime::{Clock, Shutdown};
-use tokio::task::{JoinHandle, spawn_blocking};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use shadow::Vantage;
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
 use crate::{
     act::dry_run::DryRun,
+    bmc::Watch,
     config::Config,
     error::AgentError,
     probe::{Place, ProbeSet},
@@ -46,16 +49,58 @@ impl Handle {
     }
 }
 
-/// Starts the agent of this machine, in tasks of its own, until `shutdown`. The broker need not be there yet.
+/// Starts the agent, in tasks of its own, until `shutdown`: of this machine, and of the hosts that it speaks for out of
+/// band. The broker need not be there yet.
 ///
 /// # Errors
 /// [`AgentError`] when host, cell or prefix cannot be levels of a topic.
 pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Handle, AgentError> {
-    let topics = Topics::new(&config.prefix, &config.cell)?;
     let host = config.host.clone().map_or_else(own_name, Ok)?;
+    raise_file_limit();
+    let mut samplers = JoinSet::new();
+    for view in views(config, &host) {
+        let sampler = open(view, &host, clock.clone()).await?;
+        samplers.spawn(sampler.run(shutdown.clone()));
+    }
+    let task = Some(tokio::spawn(all(samplers)));
+    Ok(Handle { host, task })
+}
+
+/// Ends when all have ended, or with the first fault: one host less is not to go unnoticed.
+async fn all(mut samplers: JoinSet<Result<(), AgentError>>) -> Result<(), AgentError> {
+    while let Some(ended) = samplers.join_next().await {
+        ended.unwrap_or_else(|why| {
+            Err(AgentError::Panicked {
+                task: "sampler",
+                reason: why.to_string(),
+            })
+        })?;
+    }
+    Ok(())
+}
+
+/// The configuration of each host that is spoken for: of `host` first.
+fn views(mut config: Config, host: &str) -> Vec<Config> {
+    let others = std::mem::take(&mut config.out_of_band);
+    config.host = Some(host.to_owned());
+    let other = |other: crate::config::OutOfBand| Config {
+        host: Some(other.host),
+        vantage: Vantage::Oob,
+        bmc: other.bmc,
+        ..config.clone()
+    };
+    let others: Vec<Config> = others.into_iter().map(other).collect();
+    [config].into_iter().chain(others).collect()
+}
+
+/// Opens the probes of a host and begins to publish it.
+async fn open(config: Config, own: &str, clock: Clock) -> Result<Sampler, AgentError> {
+    let topics = Topics::new(&config.prefix, &config.cell)?;
+    let host = config.host.clone().unwrap_or_else(|| own.to_owned());
     let place = Place {
-        root: PathBuf::from("/"),
-        config: config.probes.clone(),
+        vantage: config.vantage,
+        bmc: config.bmc.settings(Path::new("/")).map(Watch::start),
+        ..Place::new(PathBuf::from("/"), config.probes.clone())
     };
     // Opening everything takes some ten milliseconds.
     let opened = spawn_blocking(move || (ProbeSet::open(place.clone()), place)).await;
@@ -65,7 +110,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<H
     })?;
     for source in probes.sources() {
         let state = source.state.as_str();
-        tracing::info!(probe = source.name, state, reason = source.reason, "source");
+        tracing::info!(host, probe = source.name, state, reason = source.reason, "source");
     }
 
     let settings = Settings {
@@ -73,13 +118,23 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<H
         frame_ms: config.frame.span.as_millis(),
         spool_bytes: config.spool.max_bytes,
         limits: config.limits.clone(),
-        ..Settings::new(topics, host.clone(), config.broker.host.clone(), config.broker.port)
+        ..Settings::new(topics, host, config.broker.host.clone(), config.broker.port)
     };
     let lever = Box::new(DryRun::new(&place));
     let publisher = Publisher::start(settings, lever, clock.clone())?;
-    let sampler = Sampler::new(config, place, probes, publisher, clock);
-    let task = Some(tokio::spawn(sampler.run(shutdown)));
-    Ok(Handle { host, task })
+    Ok(Sampler::new(config, place, probes, publisher, clock))
+}
+
+/// A workload keeps some ten files open: on a host of many, the usual soft limit of 1,024 is too low.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(fault) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%fault, "the limit of open files stays; sources past it will fail");
+    }
 }
 
 /// The name that the machine gives itself (uname(2)).
@@ -92,6 +147,35 @@ fn own_name() -> Result<String, AgentError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_own_host_comes_first_and_others_are_seen_by_their_bmc_alone() {
+        let of = |host: &str, address: &str| crate::config::OutOfBand {
+            host: host.to_owned(),
+            bmc: crate::config::Bmc {
+                address: Some(address.to_owned()),
+                ..Default::default()
+            },
+        };
+        let config = Config {
+            out_of_band: vec![of("web-1", "10.0.0.7"), of("web-2", "10.0.0.8")],
+            ..Config::default()
+        };
+        let views = views(config, "edge");
+        let told: Vec<_> = views
+            .iter()
+            .map(|view| (view.host.as_deref().unwrap(), view.vantage, view.bmc.address.as_deref()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("edge", Vantage::Inband, None),
+                ("web-1", Vantage::Oob, Some("10.0.0.7")),
+                ("web-2", Vantage::Oob, Some("10.0.0.8")),
+            ]
+        );
+        assert!(views.iter().all(|view| view.out_of_band.is_empty()));
+    }
 
     #[tokio::test]
     async fn a_failure_is_told_once_and_its_end_can_be_awaited_again() {

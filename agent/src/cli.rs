@@ -82,10 +82,8 @@ async fn run_record(arguments: &RecordArgs, shutdown: &Shutdown) -> anyhow::Resu
     let (length, every) = (arguments.length.duration(), arguments.every.duration());
     let sensible = Span::from_millis(10).duration()..=Span::from_secs(30).duration();
     anyhow::ensure!(sensible.contains(&every), "--every must be 10ms to 30s");
-    let place = Place {
-        root: PathBuf::from("/"),
-        config: load(arguments.config.as_deref())?.probes,
-    };
+    let config = load(arguments.config.as_deref())?;
+    let place = Place::new(PathBuf::from("/"), config.probes);
     let output = arguments.output.clone();
     let recording = Recording { length, every, output };
     let rows = record(place, &recording, &Clock::system(), shutdown).await?;

@@ -6,7 +6,10 @@ use shadow::{Capacity, Vantage};
 
 use crate::guard::Limit;
 
+mod bmc;
 mod check;
+
+pub use bmc::Bmc;
 
 /// The agent of one host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,12 +35,26 @@ pub struct Config {
     pub spool: Spool,
     /// What probes look at.
     pub probes: Probes,
+    /// The host's BMC.
+    pub bmc: Bmc,
+    /// Other hosts that are spoken for, through their BMCs alone.
+    pub out_of_band: Vec<OutOfBand>,
     /// What the host could give at most, where that cannot be found out.
     pub capacity: CapacityOverride,
     /// What workloads are worth: the first that matches rules.
     pub workloads: Vec<WorkloadRule>,
     /// Floors and ceilings that no command gets past.
     pub limits: Vec<Limit>,
+}
+
+/// A host that is seen through its BMC, from another machine: a chassis manager, or a neighbour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutOfBand {
+    /// The host: a topic level.
+    pub host: String,
+    /// Its BMC.
+    pub bmc: Bmc,
 }
 
 /// Where the broker listens.
@@ -88,6 +105,8 @@ pub struct Probes {
     pub refresh: Span,
     /// How often slow sources are read, each in a thread of its own: PCI, errors of memory, thermal zones.
     pub slow: Span,
+    /// Names of probes that are left alone, as `cpu` or `numa`.
+    pub off: Vec<String>,
     /// Of the network.
     pub network: Network,
     /// Of disks.
@@ -175,6 +194,8 @@ impl Default for Config {
             frame: Frame::default(),
             spool: Spool::default(),
             probes: Probes::default(),
+            bmc: Bmc::default(),
+            out_of_band: Vec::new(),
             capacity: CapacityOverride::default(),
             workloads: Vec::new(),
             limits: Vec::new(),
@@ -223,6 +244,7 @@ impl Default for Probes {
         Self {
             refresh: Span::from_secs(10),
             slow: Span::from_secs(10),
+            off: Vec::new(),
             network: Network::default(),
             disk: Disk::default(),
             workload: WorkloadProbe::default(),

@@ -8,12 +8,22 @@ use std::{
 use shadow::SourceState;
 use thiserror::Error;
 
+use crate::bmc::BmcError;
+
 /// Why a probe cannot be opened or read.
 #[derive(Debug, Error)]
 pub enum ProbeError {
     /// The machine does not have what the probe reads.
     #[error("{0}")]
     Absent(String),
+    /// The host's BMC does not answer.
+    #[error("BMC at {address}: {source}")]
+    Bmc {
+        /// Where it is.
+        address: String,
+        /// Why not.
+        source: BmcError,
+    },
     /// A file cannot be opened or read.
     #[error("{}: {source}", path.display())]
     Io {
@@ -66,6 +76,7 @@ impl ProbeError {
             return match self {
                 Self::Absent(_) => SourceState::Absent,
                 Self::NoPermission { .. } => SourceState::NoPermission,
+                Self::Bmc { source, .. } => source.state(),
                 _ => SourceState::Failed,
             };
         };

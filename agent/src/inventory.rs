@@ -6,6 +6,7 @@ use shadow::{Capacity, Inventory, Workload};
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
 use crate::{
+    bmc::Watch,
     config::{Config, default_class, default_criticality},
     pattern::matches,
     probe::{Place, cpuinfo::CpuInfo, disk, network, power::text, workload::Hierarchy},
@@ -16,6 +17,13 @@ const MAX_NAMES: usize = 1_024;
 
 /// What the host is, without what probes add.
 pub(crate) fn inventory(place: &Place) -> Inventory {
+    let bmc = place.bmc.as_ref().and_then(Watch::inventory);
+    if !place.is_inband() {
+        return Inventory {
+            bmc,
+            ..Inventory::default()
+        };
+    }
     let model = system().and_then(|system| Some(system.cpus().first()?.brand().trim().to_owned()));
     Inventory {
         kernel: System::kernel_version().unwrap_or_default(),
@@ -25,11 +33,15 @@ pub(crate) fn inventory(place: &Place) -> Inventory {
         interfaces: bounded(network::interfaces(place)),
         disks: bounded(disk::disks(place)),
         processor: CpuInfo::read(place).ok().map(|info| info.processor),
+        bmc,
     }
 }
 
 /// What the host could give at most. Disks and most power supplies do not tell: the configuration does.
 pub(crate) fn capacity(config: &Config, place: &Place) -> Capacity {
+    if !place.is_inband() {
+        return config.capacity.over(Capacity::default());
+    }
     let positive = |value: f64| Some(value).filter(|v| *v > 0.0);
     let system = system();
     config.capacity.over(Capacity {

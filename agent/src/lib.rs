@@ -9,6 +9,7 @@
 //! | [`replay`] | the same without probes, for hosts of a lab |
 //! | [`config`] | what an operator may set |
 //! | [`probe`] | reads one kind of source each |
+//! | [`bmc`] | asks the host's BMC, in a thread of its own |
 //! | [`pace`] | when to take the next sample |
 //! | `sampler` | the loop: probes to publisher |
 //! | `timeline` | times that only rise, whatever the clock does |
@@ -25,6 +26,7 @@
 //! | [`cli`] | the command line |
 
 pub mod act;
+pub mod bmc;
 pub mod cli;
 pub mod config;
 pub mod error;

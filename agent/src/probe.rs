@@ -2,18 +2,21 @@
 //!
 //! | probe | reads | tier |
 //! |---|---|---|
-//! | [`cpu`] | `/proc/stat`, per core | fast |
+//! | [`cpu`] | `/proc/stat`, per core; interrupts, context switches | fast |
 //! | [`memory`] | `/proc/meminfo` | fast |
 //! | [`network`] | `/proc/net/dev` | fast |
 //! | [`disk`] | `/proc/diskstats` | fast |
 //! | [`pressure`] | `/proc/pressure` | fast |
 //! | [`load`] | `/proc/loadavg` | fast |
+//! | [`paging`] | `/proc/vmstat`: faults, refaults, swapping, reclaim | middle |
+//! | [`numa`] | NUMA nodes and `/proc/buddyinfo` | middle |
 //! | [`power`] | RAPL, hwmon, battery under `/sys/class` | middle |
 //! | [`workload`] | cgroups | middle |
 //! | [`pci`] | `/sys/bus/pci/devices`: attributes and configuration space | slow |
 //! | [`edac`] | `/sys/devices/system/edac`: errors of memory | slow |
 //! | [`msr`] | `/dev/cpu/*/msr`: heat, throttling, frequency, machine checks | slow |
 //! | [`thermal`] | `/sys/class/thermal`, platform controller hub | slow |
+//! | [`bmc`] | what the BMC's own thread has read | middle |
 //!
 //! A probe opens its files once and reads them again with `pread`; on the fast tier it allocates nothing.
 //! Slow sources, and what may hang, are read in a thread of their own (`worker`); the probe hands over what is new.
@@ -22,10 +25,11 @@
 
 use std::path::{Path, PathBuf};
 
-use shadow::{Bound, Finding, Inventory, Metric, Reading};
+use shadow::{Bound, Finding, Inventory, Metric, Reading, Vantage};
 
-use crate::{config::Probes, error::ProbeError};
+use crate::{bmc::Watch, config::Probes, error::ProbeError};
 
+pub mod bmc;
 pub mod cpu;
 pub mod cpuinfo;
 pub mod disk;
@@ -34,6 +38,8 @@ pub mod load;
 pub mod memory;
 pub mod msr;
 pub mod network;
+pub mod numa;
+pub mod paging;
 pub mod pci;
 pub mod power;
 pub mod pressure;
@@ -47,6 +53,7 @@ mod set;
 pub(crate) mod tree;
 mod worker;
 
+pub(crate) use parse::metric_part;
 pub use set::ProbeSet;
 
 /// The bound of CPU and pressure shares: off by at most half a point.
@@ -117,9 +124,28 @@ pub struct Place {
     pub root: PathBuf,
     /// What the configuration says.
     pub config: Probes,
+    /// From where the host is seen.
+    pub vantage: Vantage,
+    /// The host's BMC, where one is configured.
+    pub bmc: Option<Watch>,
 }
 
 impl Place {
+    /// The machine whose files lie below `root`, without a BMC.
+    pub fn new(root: PathBuf, config: Probes) -> Self {
+        Self {
+            root,
+            config,
+            vantage: Vantage::Inband,
+            bmc: None,
+        }
+    }
+
+    /// Whether the files below the root are the host's; out of band they are of the machine that the agent runs on.
+    pub fn is_inband(&self) -> bool {
+        self.vantage == Vantage::Inband
+    }
+
     /// `path` (without a leading `/`) below the root.
     pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         self.root.join(path)
@@ -129,20 +155,31 @@ impl Place {
 type Open = fn(&Place) -> Result<Box<dyn Probe>, ProbeError>;
 
 /// All probes there are, in the order in which they are read.
-const PROBES: [(&str, Open); 12] = [
+const PROBES: [(&str, Open); 15] = [
     ("cpu", cpu::open),
     ("memory", memory::open),
     ("network", network::open),
     ("disk", disk::open),
     ("pressure", pressure::open),
     ("load", load::open),
+    ("paging", paging::open),
+    ("numa", numa::open),
     ("power", power::open),
     ("workload", workload::open),
+    ("bmc", bmc::open),
     ("pci", pci::open),
     ("edac", edac::open),
     ("thermal", thermal::open),
     ("msr", msr::open),
 ];
+
+/// Those that see a host out of band.
+const OUT_OF_BAND: [&str; 2] = ["power", "bmc"];
+
+/// Whether a probe has this name.
+pub(crate) fn is_probe(name: &str) -> bool {
+    PROBES.iter().any(|(known, _)| *known == name)
+}
 
 /// Writes `values` to their places.
 fn put(places: &mut [Reading], values: impl IntoIterator<Item = Reading>) {

@@ -19,7 +19,11 @@ use bus::Topics;
 use bytes::Bytes;
 use runtime::Clock;
 use shadow::{Birth, Finding, Reading, UnixMs, Vantage, wire};
-use tokio::{sync::Notify, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::Notify,
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
 
 use crate::{
     act::Lever,
@@ -60,6 +64,9 @@ pub struct Settings {
     pub spool_bytes: usize,
     /// Floors and ceilings that no command gets past.
     pub limits: Vec<Limit>,
+    /// By which resends are timed, where that is not the clock of the samples: on virtual time the network is as slow as
+    /// ever.
+    pub link_clock: Option<Clock>,
 }
 
 impl Settings {
@@ -74,6 +81,7 @@ impl Settings {
             frame_ms: 1_000,
             spool_bytes: 16 << 20,
             limits: Vec::new(),
+            link_clock: None,
         }
     }
 }
@@ -126,8 +134,9 @@ impl Publisher {
             wake: Notify::new(),
             closing: false.into(),
         });
-        let pump = pump::Pump::new(&settings, Arc::clone(&shared), client.clone(), clock.clone());
-        let receiver = Receiver::new(&settings, Arc::clone(&shared), lever, clock.clone());
+        let link_clock = settings.link_clock.clone().unwrap_or_else(|| clock.clone());
+        let pump = pump::Pump::new(&settings, Arc::clone(&shared), client.clone(), link_clock.clone());
+        let receiver = Receiver::new(&settings, Arc::clone(&shared), lever, clock.clone(), link_clock);
         Ok(Self {
             shared,
             settings,
@@ -267,11 +276,10 @@ impl Publisher {
         self.shared.outbox().farewell(offline);
         self.shared.closing.store(true, std::sync::atomic::Ordering::Release);
         self.shared.wake();
-        let begin = self.clock.monotonic_ns();
+        let begin = Instant::now();
         let pumped = timeout(deadline, &mut self.pump).await.is_ok();
         self.pump.abort();
-        let spent = Duration::from_nanos(self.clock.monotonic_ns().saturating_sub(begin));
-        let flushed = self.client.disconnect(deadline.saturating_sub(spent)).await;
+        let flushed = self.client.disconnect(deadline.saturating_sub(begin.elapsed())).await;
         self.receiver.abort();
         pumped && flushed
     }

@@ -30,10 +30,17 @@ pub(crate) struct Receiver {
     lever: Box<dyn Lever>,
     leases: Leases,
     clock: Clock,
+    link_clock: Clock,
 }
 
 impl Receiver {
-    pub(crate) fn new(settings: &Settings, shared: Arc<Shared>, lever: Box<dyn Lever>, clock: Clock) -> Self {
+    pub(crate) fn new(
+        settings: &Settings,
+        shared: Arc<Shared>,
+        lever: Box<dyn Lever>,
+        clock: Clock,
+        link_clock: Clock,
+    ) -> Self {
         Self {
             host: settings.host.clone(),
             topics: settings.topics.clone(),
@@ -41,6 +48,7 @@ impl Receiver {
             lever,
             leases: Leases::default(),
             clock,
+            link_clock,
         }
     }
 
@@ -91,7 +99,7 @@ impl Receiver {
                 retained,
             } => {
                 if let Err(fault) = self.message(&topic, &payload, retained)
-                    && let Some(suppressed) = REFUSED.pass(self.clock.monotonic_ns())
+                    && let Some(suppressed) = REFUSED.pass(self.link_clock.monotonic_ns())
                 {
                     tracing::warn!(host = self.host, topic, suppressed, %fault, "message refused");
                 }
@@ -104,7 +112,8 @@ impl Receiver {
         match address.kind {
             Kind::Watermark(_) => {
                 let watermark = wire::decode_watermark(payload).map_err(|fault| fault.to_string())?;
-                self.shared.outbox().watermark(&watermark, self.clock.monotonic_ns());
+                let now_ns = self.link_clock.monotonic_ns();
+                self.shared.outbox().watermark(&watermark, now_ns);
             }
             Kind::Command(_) if retained => return Err("a command that the broker kept is not obeyed".to_owned()),
             Kind::Command(_) => {

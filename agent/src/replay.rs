@@ -47,6 +47,7 @@ pub fn start(host: Host, topics: Topics, broker: (&str, u16), clock: Clock) -> R
     let (broker_host, broker_port) = broker;
     let settings = Settings {
         frame_ms: FRAME_MS,
+        link_clock: Some(Clock::system()),
         ..Settings::new(topics, host.name.clone(), broker_host, broker_port)
     };
     let mut publisher = Publisher::start(settings, Box::new(DryRun::detached()), clock)?;

@@ -54,7 +54,7 @@ impl Sampler {
     pub(crate) fn new(config: Config, place: Place, probes: ProbeSet, publisher: Publisher, clock: Clock) -> Self {
         let mut sampler = Self {
             pace: Pace::new(&config.pace),
-            watch: cpu::Watch::open(&place).ok(),
+            watch: cpu::Watch::open(&place).ok().filter(|_| place.is_inband()),
             timeline: Timeline::new(clock.now_ms(), clock.monotonic_ns()),
             columns: VitalColumns::default(),
             meter: Meter::new(),

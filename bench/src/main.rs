@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release -p foreshadow-bench -- NAME [--json]`. `docs/benchmarks.md` keeps results and commands.
 
+mod agent;
 mod codec;
 mod recording;
 mod report;
@@ -27,6 +28,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Bench {
+    /// What a sample costs the host, against the bare reads, sysinfo and collectd.
+    Agent(agent::Arguments),
     /// Size and speed of frames against packed doubles, lz4 and zstd.
     Codec(codec::Arguments),
 }
@@ -34,6 +37,10 @@ enum Bench {
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let report = match &arguments.bench {
+        Bench::Agent(agent) => match agent.sampler {
+            Some(sampler) => return agent::sample(sampler, agent),
+            None => agent::run(agent)?,
+        },
         Bench::Codec(codec) => codec::run(codec)?,
     };
     let mut out = io::stdout().lock();

@@ -111,7 +111,7 @@ pub struct Store {
     pub keep_rollup_1m: Span,
     /// Forecasts, one a minute.
     pub keep_forecasts: Span,
-    /// Anomalies, commands, outcomes, models.
+    /// Events, anomalies, commands, outcomes, models.
     pub keep_events: Span,
 }
 

@@ -25,6 +25,7 @@ use crate::{
     fleet::Fleet,
     foresight::Foresight,
     ingest::{Ingest, Limits},
+    journal::Journal,
     learning::{Learning, Trained},
     metrics::Figures,
     policy::Policy,
@@ -40,7 +41,7 @@ mod round;
 #[cfg(test)]
 mod tests;
 
-use intake::{At, weight};
+use intake::{At, EVENT_WEIGHT, weight};
 
 /// Everything that can happen to the brain.
 #[derive(Debug)]
@@ -87,6 +88,7 @@ pub(crate) struct Engine {
     foresight: Foresight,
     learning: Learning,
     dispatch: Dispatch,
+    journal: Journal,
     batch: Batch,
     /// Bytes of frames in the batch and in the one under way.
     buffered: usize,
@@ -151,6 +153,7 @@ impl Engine {
             hot: Arc::new(HotStore::new(step_ms, config.grid.rows())),
             ingest: Ingest::new(limits),
             fleet: Fleet::default(),
+            journal: Journal::default(),
             buffered: 0,
             outbox: Vec::new(),
             views: Views::default(),
@@ -258,7 +261,8 @@ impl Engine {
     pub(crate) fn committed(&mut self, batch: &Batch) {
         let frames: usize = batch.frames.iter().map(|(_, frame)| frame.body.len()).sum();
         let births: usize = batch.births.iter().map(|(_, birth)| weight(birth)).sum();
-        self.buffered = self.buffered.saturating_sub(frames + births);
+        let events = EVENT_WEIGHT * batch.events.len();
+        self.buffered = self.buffered.saturating_sub(frames + births + events);
         self.ingest.committed(&batch.watermarks);
         self.tell_watermarks();
     }

@@ -211,7 +211,13 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
 fn bus_config(config: &Config, now_ms: UnixMs) -> Result<bus::Config, Error> {
     let topics = bus::Topics::new(&config.prefix, &config.cell).map_err(|error| Error::Bus(error.to_string()))?;
     let will = status(&topics, "offline", now_ms);
-    let filters = [topics.births(), topics.deltas(), topics.outcomes(), topics.statuses()];
+    let filters = [
+        topics.births(),
+        topics.deltas(),
+        topics.events(),
+        topics.outcomes(),
+        topics.statuses(),
+    ];
     let id = topics.client_id("brain");
     let mut bus = bus::Config::new(&config.broker.host, config.broker.port, id);
     bus.will = Some(bus::Will {

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use shadow::{Birth, Frame, UnixMs, Vantage, Watermark, wire::MAX_EPOCHS};
+use shadow::{Birth, Event, Frame, UnixMs, Vantage, Watermark, wire::MAX_EPOCHS};
 
 mod epoch;
 mod ranges;
@@ -131,9 +131,10 @@ impl Ingest {
         }
         if epoch.birth().is_none() {
             self.untold.insert(stream.clone());
-            self.hold(stream, frame)?;
+            let held = self.hold(stream, frame);
+            // Also when there was no room: its epoch may be one of many that were made up.
             self.evict(stream);
-            return Ok(Verdict::Held);
+            return held.map(|()| Verdict::Held);
         }
         let gaps = epoch.gap_count();
         let taken = epoch.take(stream, frame);
@@ -145,6 +146,28 @@ impl Ingest {
             self.not_ahead(now_ms, last_ms)?;
         }
         Ok(Verdict::Taken(Box::new(taken)))
+    }
+
+    /// Takes in an event; tells whether it is new. Without the birth of its epoch it is left to its agent, who is asked
+    /// for that.
+    ///
+    /// # Errors
+    /// [`Refusal`]; the stream is as it was before.
+    pub(crate) fn event(&mut self, now_ms: UnixMs, stream: &Stream, event: &Event) -> Result<bool, Refusal> {
+        if event.sequence >= MAX_SEQUENCE {
+            return Err(Refusal::Sequence(event.sequence));
+        }
+        self.not_ahead(now_ms, event.time_ms)?;
+        self.admit_stranger(stream);
+        let epochs = self.streams.entry(stream.clone()).or_default();
+        let epoch = epochs.entry(event.epoch).or_default();
+        let gaps = epoch.gap_count();
+        let new = epoch.note(event.sequence);
+        if epoch.birth().is_none() || epoch.gap_count() > gaps {
+            self.untold.insert(stream.clone());
+        }
+        self.evict(stream);
+        Ok(new)
     }
 
     fn hold(&mut self, stream: &Stream, frame: Frame) -> Result<(), Refusal> {
@@ -161,6 +184,11 @@ impl Ingest {
             return Ok(());
         }
         Err(Refusal::HoldingFull)
+    }
+
+    /// Whether `time_ms` is too far in the future of `now_ms` to be believed.
+    pub(crate) fn is_ahead(&self, now_ms: UnixMs, time_ms: UnixMs) -> bool {
+        self.not_ahead(now_ms, time_ms).is_err()
     }
 
     fn not_ahead(&self, now_ms: UnixMs, time_ms: UnixMs) -> Result<(), Refusal> {

@@ -12,6 +12,7 @@
 //! | `engine` | the state and its steps, without a clock, a socket or a file |
 //! | `ingest` | births and frames: new, doubled, late, missing, not readable |
 //! | `fleet` | which hosts live, how stale, what their newest sample says |
+//! | `journal` | the newest events |
 //! | `grid`, `store::memory` | readings averaged onto rows; the recent past in memory |
 //! | `store` | what is durable; SQLite, batches, retention |
 //! | `foresight`, `learning` | rows to forecasts; training in a thread of its own |
@@ -34,6 +35,7 @@ mod foresight;
 mod grid;
 mod handle;
 mod ingest;
+mod journal;
 mod learning;
 mod metrics;
 pub mod page;

@@ -7,7 +7,7 @@
 //! | `/` and `/assets/*` | the page itself, all of it from this binary ([`assets`]) |
 //! | `/api/v1/snapshot` | the whole [`Snapshot`] |
 //! | `/api/v1/fleet` | one line a host, model and totals: what the page asks for each second |
-//! | `/api/v1/hosts/{host}` | one host with its pool, commands and anomalies |
+//! | `/api/v1/hosts/{host}` | one host with its pool, commands, events and anomalies |
 //! | `/api/v1/hosts/{host}/series?resource=cpu&minutes=60` | recent values of one resource |
 //! | `/api/v1/stream` | server-sent events: when to ask again ([`stream`]) |
 //! | `/metrics` | the brain's own metrics as Prometheus text |

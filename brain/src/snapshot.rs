@@ -28,13 +28,16 @@ pub struct Snapshot {
     pub commands: Arc<Vec<CommandView>>,
     /// Newest first, at most some hundred.
     pub anomalies: Vec<AnomalyView>,
+    /// Newest first, at most some hundred.
+    #[serde(serialize_with = "shared")]
+    pub events: Arc<Vec<EventView>>,
     /// Needs that cannot be met, in words.
     pub unmet: Vec<String>,
     /// Counts since the brain started.
     pub totals: Totals,
 }
 
-fn shared<S: Serializer>(list: &Arc<Vec<CommandView>>, serializer: S) -> Result<S::Ok, S::Error> {
+fn shared<T: Serialize, S: Serializer>(list: &Arc<Vec<T>>, serializer: S) -> Result<S::Ok, S::Error> {
     list.as_slice().serialize(serializer)
 }
 
@@ -153,6 +156,29 @@ pub struct AnomalyView {
     pub score: f64,
     /// What was seen and what was expected, in words.
     pub evidence: String,
+}
+
+/// One event: what a register, a log or a sensor told that is not a sample.
+#[derive(Debug, Clone, Serialize)]
+pub struct EventView {
+    /// Where.
+    pub host: String,
+    /// Who saw it: `inband` or `oob`.
+    pub vantage: &'static str,
+    /// When the agent saw it.
+    pub time_ms: UnixMs,
+    /// The probe: `pci`, `mce`, `bmc`, ...
+    pub source: String,
+    /// What it is about.
+    pub subject: String,
+    /// What kind of thing happened.
+    pub kind: String,
+    /// `info`, `warning` or `critical`.
+    pub severity: &'static str,
+    /// In words.
+    pub text: String,
+    /// Names and values as the source gives them.
+    pub details: Vec<(String, String)>,
 }
 
 /// The LSTM.

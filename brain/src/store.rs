@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, future::Future, io, path::PathBuf, sync::Arc};
 
-use shadow::{Birth, Command, Forecast, Frame, Outcome, Resource, UnixMs, Vantage};
+use shadow::{Birth, Command, Event, Forecast, Frame, Outcome, Resource, UnixMs, Vantage};
 use thiserror::Error;
 
 pub(crate) mod flush;
@@ -48,6 +48,8 @@ pub(crate) struct Batch {
     pub(crate) births: Vec<(Stream, Arc<Birth>)>,
     /// Frames as they came.
     pub(crate) frames: Vec<(Stream, Frame)>,
+    /// Events as they came.
+    pub(crate) events: Vec<(Stream, Event)>,
     /// What is durable of each epoch once this batch is.
     pub(crate) watermarks: BTreeMap<(Stream, u64), RangeSet>,
     /// Rows of the grid by host and begin.
@@ -142,6 +144,8 @@ pub(crate) struct Recovered {
     pub(crate) commands: Vec<(Command, Option<Outcome>)>,
     /// Anomalies by host, resource and begin.
     pub(crate) anomalies: Vec<StoredAnomaly>,
+    /// The newest events, oldest first.
+    pub(crate) events: Vec<(Stream, Event)>,
     /// Single values.
     pub(crate) meta: BTreeMap<String, String>,
 }
@@ -151,7 +155,7 @@ pub(crate) struct Recovered {
 pub(crate) struct Since {
     /// Rows of the grid.
     pub(crate) rollups_ms: UnixMs,
-    /// Commands and anomalies.
+    /// Events, commands and anomalies.
     pub(crate) events_ms: UnixMs,
 }
 
@@ -166,7 +170,7 @@ pub(crate) struct Cutoffs {
     pub(crate) rollup_1m: UnixMs,
     /// Forecasts.
     pub(crate) forecasts: UnixMs,
-    /// Anomalies, commands, outcomes, models.
+    /// Events, anomalies, commands, outcomes, models.
     pub(crate) events: UnixMs,
 }
 

@@ -1,7 +1,7 @@
 //! Births, frames and batches for tests.
 
 use shadow::{
-    Birth, Block, Capacity, Catalogue, Channel, Frame, Reading, Workload,
+    Birth, Block, Capacity, Catalogue, Channel, Event, Finding, Frame, Reading, Severity, Workload,
     birth::workload_metric,
     codec,
     metric::{Bound, Metric, channel_metric},
@@ -33,6 +33,23 @@ pub(crate) fn birth(epoch: u64) -> Birth {
             class: "default".into(),
         }],
         ..Birth::default()
+    }
+}
+
+/// An event at `time_ms`.
+pub(crate) fn event(epoch: u64, sequence: u64, time_ms: i64) -> Event {
+    Event {
+        epoch,
+        sequence,
+        time_ms,
+        finding: Finding {
+            source: "pci".into(),
+            subject: "0000:01:00.0".into(),
+            kind: "link_degraded".into(),
+            severity: Severity::Warning,
+            text: "8 GT/s x4 of x16".into(),
+            details: vec![("link_status".into(), "0x1043".into())],
+        },
     }
 }
 

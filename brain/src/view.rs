@@ -66,6 +66,7 @@ pub(crate) fn of_host(snapshot: &Snapshot, host: &HostView) -> Vec<(String, Stri
     }
     views.push(("anomaly".to_owned(), anomaly(snapshot, &host.name)));
     views.push(("allocation".to_owned(), allocation(snapshot, &host.name)));
+    views.extend(event(snapshot, &host.name).map(|view| ("event".to_owned(), view)));
     views
 }
 
@@ -143,6 +144,19 @@ fn anomaly(snapshot: &Snapshot, host: &str) -> String {
             .finish(),
         None => flat.finish(),
     }
+}
+
+/// The newest event; nothing before the first.
+fn event(snapshot: &Snapshot, host: &str) -> Option<String> {
+    let newest = snapshot.events.iter().find(|event| event.host == host)?;
+    let flat = Flat::new()
+        .number("time", seconds(newest.time_ms).floor())
+        .text("severity", newest.severity)
+        .text("source", &newest.source)
+        .text("kind", &newest.kind)
+        .text("subject", &newest.subject)
+        .text("text", &newest.text);
+    Some(flat.finish())
 }
 
 fn allocation(snapshot: &Snapshot, host: &str) -> String {

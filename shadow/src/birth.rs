@@ -113,6 +113,33 @@ pub struct Inventory {
     pub disks: Vec<String>,
     /// The processors; `None` where the kernel does not tell.
     pub processor: Option<Processor>,
+    /// The management controller; `None` where none has answered.
+    pub bmc: Option<Bmc>,
+}
+
+/// A management controller, and the names of the machine that it keeps. Empty where it does not tell.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Bmc {
+    /// Who made the controller.
+    pub manufacturer: String,
+    /// The manufacturer's number of the controller.
+    pub product_id: u16,
+    /// Revision of its firmware.
+    pub firmware: String,
+    /// Version of IPMI that it speaks.
+    pub ipmi: String,
+    /// Who made the board.
+    pub board_manufacturer: String,
+    /// Name of the board.
+    pub board_product: String,
+    /// Serial number of the board.
+    pub board_serial: String,
+    /// Who made the machine.
+    pub system_manufacturer: String,
+    /// Name of the machine.
+    pub system_product: String,
+    /// Serial number of the machine.
+    pub system_serial: String,
 }
 
 /// A cgroup or systemd unit that resources are allocated to.

@@ -58,4 +58,11 @@ impl Severity {
             Self::Critical => "critical",
         }
     }
+
+    /// The severity with this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Info, Self::Warning, Self::Critical]
+            .into_iter()
+            .find(|severity| severity.as_str() == word)
+    }
 }

@@ -1,10 +1,10 @@
 //! What makes no sense in a configuration.
 
 use runtime::{Faults, Span, Validate};
-use shadow::{HOST_WORKLOAD, Resource, check_name};
+use shadow::{HOST_WORKLOAD, Resource, Vantage, check_name};
 
-use super::{CapacityOverride, Config, Pace, Probes, WorkloadRule};
-use crate::guard::Limit;
+use super::{CapacityOverride, Config, OutOfBand, Pace, Probes, WorkloadRule};
+use crate::{guard::Limit, probe::is_probe};
 
 impl Validate for Config {
     fn validate(&self, faults: &mut Faults) {
@@ -28,6 +28,12 @@ impl Validate for Config {
             f.require(most >= 64 << 10, "max_bytes", format!("{most} is less than 65536"));
         });
         faults.within("probes", |f| self.probes.validate(f));
+        faults.within("bmc", |f| self.bmc.validate(f));
+        if self.vantage == Vantage::Oob {
+            let message = "out of band a host is seen through its BMC alone";
+            faults.require(self.bmc.address.is_some(), "bmc.address", message);
+        }
+        validate_out_of_band(self, faults);
         faults.within("capacity", |f| self.capacity.validate(f));
         validate_rules(&self.workloads, faults);
         validate_limits(&self.limits, faults);
@@ -55,6 +61,9 @@ impl Validate for Probes {
     fn validate(&self, faults: &mut Faults) {
         at_least(faults, "refresh", self.refresh, Span::from_secs(1));
         at_least(faults, "slow", self.slow, Span::from_secs(1));
+        for name in self.off.iter().filter(|name| !is_probe(name)) {
+            faults.add("off", format!("{name:?} is no probe"));
+        }
         let named = |names: &[String]| names.iter().all(|name| !name.is_empty() && !name.contains('/'));
         let message = "names must not be empty or hold a '/'";
         faults.within("network", |f| {
@@ -103,6 +112,22 @@ fn validate_rules(rules: &[WorkloadRule], faults: &mut Faults) {
     }
 }
 
+fn validate_out_of_band(config: &Config, faults: &mut Faults) {
+    let own = config.host.as_deref().filter(|_| config.vantage == Vantage::Oob);
+    let mut known: Vec<&str> = own.into_iter().collect();
+    for OutOfBand { host, bmc } in &config.out_of_band {
+        faults.within("out_of_band", |faults| {
+            faults.check(check_name(host), "host");
+            let twice = known.contains(&host.as_str());
+            faults.require(!twice, "host", format!("{host:?} is there twice"));
+            let message = format!("{host:?} is seen by nothing else");
+            faults.require(bmc.address.is_some(), "bmc.address", message);
+            faults.within("bmc", |faults| bmc.validate(faults));
+        });
+        known.push(host);
+    }
+}
+
 fn validate_limits(limits: &[Limit], faults: &mut Faults) {
     for limit in limits {
         let Limit {
@@ -127,7 +152,7 @@ fn validate_limits(limits: &[Limit], faults: &mut Faults) {
     }
 }
 
-fn at_least(faults: &mut Faults, key: &str, span: Span, least: Span) {
+pub(super) fn at_least(faults: &mut Faults, key: &str, span: Span, least: Span) {
     faults.require(span >= least, key, format!("{span} is shorter than {least}"));
 }
 
@@ -166,6 +191,7 @@ mod tests {
     fn every_key_of_the_example_works() {
         let config: Config = runtime::config::parse(&uncommented(), "config/agent.toml").unwrap();
         assert_eq!(config.host.as_deref(), Some("web-1"));
+        assert_eq!(config.bmc.user.as_deref(), Some("monitor"));
         assert_eq!(config.capacity.disk_bytes_per_s, Some(500e6));
         assert!(config.workloads.len() >= 2 && config.limits.len() == 2);
         assert_eq!(config.limits.first().and_then(|limit| limit.floor), Some(0.5));
@@ -183,6 +209,13 @@ mod tests {
                 "7: pace.budget: ",
                 "9: frame.span: ",
                 "11: spool.max_bytes: ",
+            ],
+        );
+        check(
+            "[[out_of_band]]\nhost = 'a'\n[out_of_band.bmc]\n[[out_of_band]]\nhost = 'a'\nbmc = { address = 'local' }",
+            &[
+                "out_of_band.bmc.address: \"a\" is seen by nothing else",
+                "out_of_band.host: \"a\" is there twice",
             ],
         );
         check(

@@ -1,15 +1,15 @@
-//! Processor time of the host and of each core: `/proc/stat` (`proc_stat(5)`).
+//! Processor time of the host and of each core, and what the kernel counts beside it: `/proc/stat` (`proc_stat(5)`).
 //!
 //! The kernel accounts in ticks of 10 ms there, so that at 100 ms a core moves in steps of 10 points. Where
 //! cgroup v1 tells nanoseconds (see `nanos`), user and system time come from there, and the host's share is
 //! theirs plus the ticks of interrupts and of what other guests stole.
 
-use shadow::{Channel, Metric, Reading, metric::channel_metric};
+use shadow::{Bound, Channel, Metric, Reading, metric::channel_metric, rate::RateMeter};
 
 use super::{
-    Place, Probe,
+    EVENTS_FLOOR, Place, Probe,
     file::KeptFile,
-    parse::{fields, lines, number},
+    parse::{fields, lines, next_number, number},
     put,
 };
 use crate::error::ProbeError;
@@ -19,6 +19,13 @@ use nanos::Nanos;
 
 /// What is told of each core, in this order.
 const PARTS: [&str; 5] = ["user", "system", "iowait", "irq", "steal"];
+
+/// What the kernel counts, in this order; the last is how many tasks wait for a disk now.
+const COUNTS: [(&str, &[u8]); 3] = [
+    ("kernel.interrupts", b"intr"),
+    ("kernel.context_switches", b"ctxt"),
+    ("kernel.forks", b"processes"),
+];
 
 /// Opens `/proc/stat`.
 ///
@@ -36,12 +43,15 @@ pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
     for core in &ids {
         metrics.extend(PARTS.map(|part| Metric::new(format!("cpu.{core}.{part}"), "1", super::HALF_POINT)));
     }
+    metrics.extend(COUNTS.map(|(name, _)| Metric::rate(name, "1/s", EVENTS_FLOOR)));
+    metrics.push(Metric::new("kernel.blocked", "{task}", Bound::Absolute { step: 1.0 }));
     let busy_s = since_boot.map_or(0.0, Times::tasks_s);
     Ok(Box::new(Cpu {
         nanos: Nanos::open(place, &ids, busy_s),
         stat,
         host: CoreClock::default(),
         cores: ids.into_iter().map(Core::new).collect(),
+        counts: Default::default(),
         metrics,
         outdated: false,
     }))
@@ -52,6 +62,7 @@ struct Cpu {
     nanos: Option<Nanos>,
     host: CoreClock,
     cores: Vec<Core>,
+    counts: [RateMeter; COUNTS.len()],
     metrics: Vec<Metric>,
     outdated: bool,
 }
@@ -67,10 +78,11 @@ impl Probe for Cpu {
     }
 
     fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
-        let Some((host, cores)) = out.split_first_mut() else {
+        let Some((host, rest)) = out.split_first_mut() else {
             return Ok(());
         };
-        let shares = self.ticks(cores)?;
+        let (cores, counts) = rest.split_at_mut(rest.len().min(self.cores.len() * PARTS.len()));
+        let shares = self.ticks(cores, counts, now_ns)?;
         let ran = self.nanos.as_mut().map(|nanos| nanos.read(now_ns, cores, PARTS.len()));
         *host = match ran {
             Some(Ok(ran)) => {
@@ -93,8 +105,13 @@ impl Probe for Cpu {
 }
 
 impl Cpu {
-    /// Reads `/proc/stat` into the places of the cores; returns how the host as a whole spent the time.
-    fn ticks(&mut self, out: &mut [Reading]) -> Result<Option<Shares>, ProbeError> {
+    /// Reads `/proc/stat` into the places of cores and counts; returns how the host as a whole spent the time.
+    fn ticks(
+        &mut self,
+        out: &mut [Reading],
+        counts: &mut [Reading],
+        now_ns: u64,
+    ) -> Result<Option<Shares>, ProbeError> {
         let mut table = lines(self.stat.read()?);
         let shares = table
             .next()
@@ -102,13 +119,41 @@ impl Cpu {
             .and_then(|now| self.host.advance(now));
         let mut places = self.cores.iter_mut().zip(out.chunks_mut(PARTS.len()));
         self.outdated |= !places.all(|(core, out)| table.next().is_some_and(|line| core.read(line, out)));
-        drop(table);
+        let blocked = count_all(table, &mut self.counts, counts, now_ns);
+        if let Some(place) = counts.last_mut() {
+            *place = blocked;
+        }
         if self.outdated {
             Err(self.stat.format("cores came or went"))
         } else {
             Ok(shares)
         }
     }
+}
+
+/// Reads the lines after the cores; returns how many tasks are blocked.
+fn count_all<'a>(
+    lines: impl Iterator<Item = &'a [u8]>,
+    meters: &mut [RateMeter; COUNTS.len()],
+    out: &mut [Reading],
+    now_ns: u64,
+) -> Reading {
+    out.fill(Reading::ABSENT);
+    let mut blocked = Reading::ABSENT;
+    for line in lines {
+        let mut fields = fields(line);
+        let (Some(name), Some(count)) = (fields.next(), next_number(&mut fields)) else {
+            continue;
+        };
+        if name == b"procs_blocked" {
+            blocked = Reading::new(count as f64);
+        }
+        let mut known = COUNTS.iter().zip(meters.iter_mut()).zip(out.iter_mut());
+        if let Some(((_, meter), place)) = known.find(|(((_, known), _), _)| *known == name) {
+            *place = meter.update(count, now_ns);
+        }
+    }
+    blocked
 }
 
 /// A cheap look at how busy the host is, for the time between two samples.
@@ -311,6 +356,33 @@ mod tests {
     }
 
     #[test]
+    fn what_the_kernel_counts_is_told_as_rates() {
+        let counts = |intr: u32, ctxt: u32| {
+            format!("intr {intr} 3 4\nctxt {ctxt}\nprocesses 7\nprocs_running 2\nprocs_blocked 3\n")
+        };
+        let cores = BEFORE.replace("intr 5\n", "");
+        let tree = Tree::new(&[("proc/stat", &(cores.clone() + &counts(5, 10)))]);
+        let mut probe = open(&tree.place()).unwrap();
+        read(probe.as_mut(), 0.0).unwrap();
+        tree.set("proc/stat", &(cores + &counts(25, 310)));
+        check(
+            &read(probe.as_mut(), 2.0).unwrap(),
+            &[
+                ("kernel.interrupts", 10.0),
+                ("kernel.context_switches", 150.0),
+                ("kernel.forks", 0.0),
+                ("kernel.blocked", 3.0),
+            ],
+        );
+        let found = read(
+            open(&Tree::new(&[("proc/stat", BEFORE)]).place()).unwrap().as_mut(),
+            0.0,
+        )
+        .unwrap();
+        assert_eq!(found["kernel.blocked"], Reading::ABSENT);
+    }
+
+    #[test]
     fn a_core_that_goes_makes_the_probe_outdated() {
         let tree = Tree::new(&[("proc/stat", BEFORE)]);
         let mut probe = open(&tree.place()).unwrap();
@@ -318,7 +390,10 @@ mod tests {
         tree.set("proc/stat", "cpu  1 1 1 1\ncpu0 1 1 1 1\nintr 5\n");
         assert!(read(probe.as_mut(), 1.0).is_err());
         assert!(probe.outdated());
-        assert_eq!(open(&tree.place()).unwrap().metrics().len(), 1 + PARTS.len());
+        assert_eq!(
+            open(&tree.place()).unwrap().metrics().len(),
+            1 + PARTS.len() + COUNTS.len() + 1
+        );
     }
 
     #[test]

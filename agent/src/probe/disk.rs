@@ -25,13 +25,29 @@ const NO_DISKS: [&str; 10] = [
 ];
 
 /// What is told of each disk, in this order.
-const PARTS: [(&str, &str, Bound); 6] = [
+const PARTS: [(&str, &str, Bound); 8] = [
     ("read_bytes", "By/s", relative(BYTES_FLOOR)),
     ("write_bytes", "By/s", relative(BYTES_FLOOR)),
     ("read_ios", "1/s", relative(EVENTS_FLOOR)),
     ("write_ios", "1/s", relative(EVENTS_FLOOR)),
     ("busy", "1", HALF_POINT),
     ("inflight", "{request}", Bound::Absolute { step: 1.0 }),
+    (
+        "queue",
+        "{request}",
+        Bound::Relative {
+            ratio: 0.01,
+            floor: 0.1,
+        },
+    ),
+    (
+        "wait",
+        "s",
+        Bound::Relative {
+            ratio: 0.01,
+            floor: 1e-4,
+        },
+    ),
 ];
 
 const fn relative(floor: f64) -> Bound {
@@ -150,14 +166,18 @@ struct Counters {
     sectors_written: u64,
     inflight: u64,
     busy_ms: u64,
+    /// Time of all requests that were done, and of all that were there.
+    done_ms: u64,
+    queued_ms: u64,
 }
 
 impl Counters {
-    /// A line: major, minor, name; reads completed, merged, sectors, ms; the same of writes; in flight, busy ms.
+    /// A line: major, minor, name; reads completed, merged, sectors, ms; the same of writes; in flight, busy ms, ms of all
+    /// requests together.
     fn parse(line: &[u8]) -> Option<(&[u8], Self)> {
         let mut fields = fields(line).skip(2);
         let name = fields.next()?;
-        let mut values = [0; 10];
+        let mut values = [0; 11];
         for value in &mut values {
             *value = next_number(&mut fields)?;
         }
@@ -165,13 +185,14 @@ impl Counters {
             reads,
             _,
             sectors_read,
-            _,
+            read_ms,
             writes,
             _,
             sectors_written,
-            _,
+            write_ms,
             inflight,
             busy_ms,
+            queued_ms,
         ] = values;
         let counters = Self {
             reads,
@@ -180,6 +201,8 @@ impl Counters {
             sectors_written,
             inflight,
             busy_ms,
+            done_ms: read_ms.saturating_add(write_ms),
+            queued_ms,
         };
         Some((name, counters))
     }
@@ -187,7 +210,7 @@ impl Counters {
 
 struct Disk {
     name: String,
-    meters: [RateMeter; 5],
+    meters: [RateMeter; 7],
 }
 
 impl Disk {
@@ -200,15 +223,28 @@ impl Disk {
 
     /// In the order of [`PARTS`].
     fn update(&mut self, now: &Counters, now_ns: u64) -> [Reading; PARTS.len()] {
-        let [read, written, reads, writes, busy] = &mut self.meters;
+        let [read, written, reads, writes, busy, done, queued] = &mut self.meters;
+        let (reads, writes) = (reads.update(now.reads, now_ns), writes.update(now.writes, now_ns));
+        let requests = total([&reads, &writes].into_iter());
+        let done = done.update(now.done_ms, now_ns);
         [
             scaled(read.update(now.sectors_read, now_ns), SECTOR_BYTES),
             scaled(written.update(now.sectors_written, now_ns), SECTOR_BYTES),
-            reads.update(now.reads, now_ns),
-            writes.update(now.writes, now_ns),
+            reads,
+            writes,
             scaled(busy.update(now.busy_ms, now_ns), 1e-3),
             Reading::new(now.inflight as f64),
+            scaled(queued.update(now.queued_ms, now_ns), 1e-3),
+            wait(done, requests),
         ]
+    }
+}
+
+/// Seconds that a request took on average, of milliseconds and requests a second; stale while none is done.
+fn wait(done: Reading, requests: Reading) -> Reading {
+    match (done.value(), requests.value()) {
+        (Some(ms), Some(requests)) if requests > 0.0 => Reading::new(ms / requests / 1e3),
+        _ => Reading::STALE,
     }
 }
 
@@ -252,7 +288,7 @@ mod tests {
         // Newer kernels have more columns.
         tree.set(
             "proc/diskstats",
-            "   8       0 sda 20 0 300 5 60 0 1200 9 2 1500 14 1 2 3 4 5 6\n",
+            "   8       0 sda 20 0 300 25 60 0 1200 89 2 1500 1014 1 2 3 4 5 6\n",
         );
         check(
             &read(probe.as_mut(), 2.0).unwrap(),
@@ -263,6 +299,8 @@ mod tests {
                 ("disk.sda.write_ios", 20.0),
                 ("disk.sda.busy", 0.25),
                 ("disk.sda.inflight", 2.0),
+                ("disk.sda.queue", 0.5),
+                ("disk.sda.wait", 0.002),
             ],
         );
     }

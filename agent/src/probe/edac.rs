@@ -313,11 +313,7 @@ mod tests {
         };
         let root = Path::new(&trees).join("node_exporter");
         let config = crate::config::Probes::default();
-        let mut probe = open(&Place {
-            root: root.clone(),
-            config,
-        })
-        .unwrap();
+        let mut probe = open(&Place::new(root.clone(), config)).unwrap();
         let found = read_fresh(probe.as_mut());
         check(&found, &[("edac.mc0.ce", 1.0), ("edac.mc0.ue", 5.0)]);
         assert_eq!(modules(&root.join(MC), "ce")["mc0csrow0channel0"], 0);

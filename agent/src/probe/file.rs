@@ -14,6 +14,13 @@ const MAX_BYTES: usize = 4 << 20;
 /// The room that a file gets at first; it doubles as long as the content fills it.
 const FIRST_BYTES: usize = 8 << 10;
 
+/// The kernel hands out tables of many lines a page at a time, and stops a page where the next line does not fit: a read
+/// that ends well below a page has reached the end, and the second one, that would only say so, is spared.
+const PAGE_BYTES: usize = 4 << 10;
+
+/// No line of a table that spans pages is longer.
+const LONGEST_LINE: usize = 1 << 10;
+
 /// A file that is kept open.
 pub(super) struct KeptFile {
     path: PathBuf,
@@ -43,6 +50,9 @@ impl KeptFile {
             match read.map_err(|fault| ProbeError::io(&self.path, fault))? {
                 0 => break,
                 count => length += count,
+            }
+            if length + LONGEST_LINE < PAGE_BYTES {
+                break;
             }
             if length == self.buffer.len() {
                 self.grow()?;

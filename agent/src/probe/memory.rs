@@ -27,7 +27,18 @@ pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
     let bound = Bound::Absolute {
         step: (total as f64 / 1e3).max(1.0),
     };
-    let names = ["available", "anon", "file", "slab", "swap_used", "dirty"];
+    let names = [
+        "available",
+        "free",
+        "anon",
+        "file",
+        "slab",
+        "swap_used",
+        "dirty",
+        "huge_anon",
+        "huge_used",
+        "committed",
+    ];
     let mut metrics = vec![channel_metric(Channel::Memory)];
     metrics.extend(names.map(|name| Metric::new(format!("memory.{name}"), "By", bound)));
     Ok(Box::new(Memory { file, metrics }))
@@ -72,6 +83,13 @@ struct Table {
     swap_total: Option<u64>,
     swap_free: Option<u64>,
     dirty: Option<u64>,
+    free: Option<u64>,
+    huge_anon: Option<u64>,
+    /// How many huge pages there are, how many are free, and how large one is.
+    huge_total: Option<u64>,
+    huge_free: Option<u64>,
+    huge_size: Option<u64>,
+    committed: Option<u64>,
 }
 
 impl Table {
@@ -90,27 +108,42 @@ impl Table {
                 Some(b"SwapTotal:") => &mut table.swap_total,
                 Some(b"SwapFree:") => &mut table.swap_free,
                 Some(b"Dirty:") => &mut table.dirty,
+                Some(b"MemFree:") => &mut table.free,
+                Some(b"AnonHugePages:") => &mut table.huge_anon,
+                Some(b"HugePages_Total:") => &mut table.huge_total,
+                Some(b"HugePages_Free:") => &mut table.huge_free,
+                Some(b"Hugepagesize:") => &mut table.huge_size,
+                Some(b"Committed_AS:") => &mut table.committed,
                 _ => continue,
             };
-            *place = next_number(&mut fields).and_then(|kib| kib.checked_mul(1024));
+            let number = next_number(&mut fields);
+            // Numbers without a unit are counts.
+            let unit = if fields.next() == Some(b"kB") { 1024 } else { 1 };
+            *place = number.and_then(|number| number.checked_mul(unit));
         }
         table
     }
 
     /// In the order of the metrics. Pages of files are what is cached and buffered without shared memory,
     /// which has no file behind it.
-    fn readings(&self) -> [Option<f64>; 7] {
+    fn readings(&self) -> [Option<f64>; 11] {
         let less = |a: Option<u64>, b: Option<u64>| Some(a?.saturating_sub(b?) as f64);
         let share = |used: f64| self.total.filter(|&t| t > 0).map(|total| used / total as f64);
         let cached = self.cached.zip(self.buffers).map(|(c, b)| c.saturating_add(b));
         [
             less(self.total, self.available).and_then(share),
             self.available.map(|v| v as f64),
+            self.free.map(|v| v as f64),
             self.anon.map(|v| v as f64),
             less(cached, self.shared.or(Some(0))),
             self.slab.map(|v| v as f64),
             less(self.swap_total, self.swap_free),
             self.dirty.map(|v| v as f64),
+            self.huge_anon.map(|v| v as f64),
+            less(self.huge_total, self.huge_free)
+                .zip(self.huge_size)
+                .map(|(pages, size)| pages * size as f64),
+            self.committed.map(|v| v as f64),
         ]
     }
 }
@@ -122,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_absent_and_not_zero() {
-        let text = "MemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable: 400 kB\nBuffers: 10 kB\nCached: 90 kB\nSwapTotal: 8 kB\nSwapFree: 5 kB\nDirty: junk kB\n";
+        let text = "MemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable: 400 kB\nBuffers: 10 kB\nCached: 90 kB\nSwapTotal: 8 kB\nSwapFree: 5 kB\nDirty: junk kB\nHugePages_Total: 5\nHugePages_Free: 3\nHugepagesize: 2048 kB\n";
         let tree = Tree::new(&[("proc/meminfo", text)]);
         let found = read(open(&tree.place()).unwrap().as_mut(), 0.0).unwrap();
         check(
@@ -132,9 +165,11 @@ mod tests {
                 ("memory.available", 400.0 * 1024.0),
                 ("memory.file", 100.0 * 1024.0),
                 ("memory.swap_used", 3.0 * 1024.0),
+                ("memory.free", 1024.0),
+                ("memory.huge_used", 4.0 * 1024.0 * 1024.0),
             ],
         );
-        for absent in ["memory.anon", "memory.slab", "memory.dirty"] {
+        for absent in ["memory.anon", "memory.slab", "memory.dirty", "memory.committed"] {
             assert_eq!(found[absent], Reading::ABSENT, "{absent}");
         }
     }

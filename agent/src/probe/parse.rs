@@ -34,7 +34,7 @@ pub(super) fn decimal(field: &[u8]) -> Option<f64> {
 
 /// `name` as a part of a metric's name: other than letters, digits, `.`, `-` and `_` becomes `_`,
 /// and at most 63 characters are kept.
-pub(super) fn metric_part(name: &str) -> String {
+pub(crate) fn metric_part(name: &str) -> String {
     let safe = |c: char| {
         if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') {
             c

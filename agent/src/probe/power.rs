@@ -8,11 +8,13 @@
 //! | `dram` | RAPL zones `dram`, or registers of the processor | memory |
 //! | `battery` | `power_now`, or `current_now` x `voltage_now` | the whole machine, while it discharges |
 //! | `hwmon` | `power*_input` or `_average` of other chips | one device each |
+//! | `bmc` | DCMI power reading of the host's BMC | the whole machine, at its supply |
 //!
 //! Registers serve only where the kernel shows no zone, for both are the same counters.
 //!
-//! The host's power is the first of: psys, acpi, package + dram, battery, hwmon. Sources: kernel
-//! documentation `power/powercap`, `hwmon/sysfs-interface`, `ABI/testing/sysfs-class-power`.
+//! The host's power is the first of: bmc, psys, acpi, package + dram, battery, hwmon. Where the BMC and the
+//! machine are measured, `power.residual` is what the former sees more. Sources: kernel documentation
+//! `power/powercap`, `hwmon/sysfs-interface`, `ABI/testing/sysfs-class-power`; DCMI 1.5, 6.6.1.
 
 use std::{fs, path::Path, path::PathBuf};
 
@@ -27,6 +29,9 @@ use super::{
     parse::number,
 };
 use crate::error::ProbeError;
+use bmc::BmcMeter;
+
+mod bmc;
 
 /// Kinds of meters, the most telling first; `Package` and `Dram` are added up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,7 +69,9 @@ impl Kind {
 /// (`energy_uj` wants root since CVE-2020-8694).
 pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
     let (mut meters, mut fault) = (Vec::new(), None);
-    for (kind, source) in found(place) {
+    // Out of band, the files here are those of another machine.
+    let local = if place.is_inband() { found(place) } else { Vec::new() };
+    for (kind, source) in local {
         match Meter::open(kind, source) {
             Ok(meter) => meters.push(meter),
             Err(why) => fault = fault.or(Some(why)),
@@ -75,22 +82,32 @@ pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
         Err(why) => fault = fault.or(Some(why).filter(|why| why.state() != SourceState::Absent)),
     }
     meters.sort_by_key(|meter: &Meter| meter.kind);
-    let Some(best) = meters.first().map(|meter| meter.kind) else {
-        let absent = "no RAPL zone, no power meter in hwmon, no battery that tells its power";
+    let best = meters.first().map(|meter| meter.kind);
+    let bmc = place.bmc.clone().map(|watch| BmcMeter::new(watch, best.is_some()));
+    if best.is_none() && !bmc.as_ref().is_some_and(BmcMeter::measures) {
+        let absent = "no RAPL zone, no power meter in hwmon, no battery that tells its power, no BMC that measures it";
         return Err(fault.unwrap_or_else(|| ProbeError::Absent(absent.to_owned())));
-    };
+    }
     let mut metrics = vec![channel_metric(Channel::Power)];
     for (i, meter) in meters.iter().enumerate() {
         let same = meters.iter().take(i).filter(|m| m.kind == meter.kind).count();
         let name = format!("power.{}.{same}", meter.kind.as_str());
         metrics.push(Metric::new(name, "W", Bound::Absolute { step: 0.1 }));
     }
-    Ok(Box::new(Power { meters, best, metrics }))
+    metrics.extend(bmc.iter().flat_map(BmcMeter::metrics));
+    Ok(Box::new(Power {
+        meters,
+        best,
+        bmc,
+        metrics,
+    }))
 }
 
 struct Power {
     meters: Vec<Meter>,
-    best: Kind,
+    /// `None` where there is the BMC alone.
+    best: Option<Kind>,
+    bmc: Option<BmcMeter>,
     metrics: Vec<Metric>,
 }
 
@@ -100,8 +117,11 @@ impl Probe for Power {
     }
 
     fn location(&self) -> String {
-        let paths: Vec<String> = self.meters.iter().map(Meter::location).collect();
-        paths.join(", ")
+        let mut places: Vec<String> = self.meters.iter().map(Meter::location).collect();
+        if self.bmc.as_ref().is_some_and(BmcMeter::measures) {
+            places.push("DCMI power reading of the BMC".to_owned());
+        }
+        places.join(", ")
     }
 
     fn metrics(&self) -> &[Metric] {
@@ -109,18 +129,26 @@ impl Probe for Power {
     }
 
     fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
-        let Some((sum, parts)) = out.split_first_mut() else {
+        let Some((sum, rest)) = out.split_first_mut() else {
             return Ok(());
         };
+        let (parts, of_bmc) = rest.split_at_mut(self.meters.len().min(rest.len()));
         for (meter, place) in self.meters.iter_mut().zip(parts.iter_mut()) {
             *place = meter.read(now_ns).unwrap_or(Reading::FAILED);
         }
         let meters = self.meters.iter().zip(parts.iter());
         let serving = meters
-            .filter(|(m, _)| m.kind.serves(self.best))
+            .filter(|(m, _)| self.best.is_some_and(|best| m.kind.serves(best)))
             .map(|(_, reading)| reading);
         *sum = total(serving);
+        if let Some(bmc) = self.bmc.as_mut().filter(|bmc| bmc.measures()) {
+            bmc.read(now_ns, sum, of_bmc);
+        }
         Ok(())
+    }
+
+    fn outdated(&mut self) -> bool {
+        self.bmc.as_ref().is_some_and(BmcMeter::is_outdated)
     }
 }
 
@@ -256,11 +284,11 @@ fn found(place: &Place) -> Vec<(Kind, Source)> {
     found
 }
 
-/// The counters of the processors' registers, where the kernel shows no zone of them.
+/// The counters of the processors' registers, where the kernel shows no zone of them. Out of band they are another's.
 fn registers(place: &Place) -> Result<Vec<Meter>, ProbeError> {
     let zones = entries(&place.path("sys/class/powercap"));
     let is_rapl = |dir: &PathBuf| dir.file_name().and_then(|name| name.to_str()).is_some_and(is_rapl_zone);
-    if zones.iter().any(is_rapl) {
+    if !place.is_inband() || zones.iter().any(is_rapl) {
         return Ok(Vec::new());
     }
     Ok(rapl::counters(place)?.into_iter().map(Meter::of).collect())

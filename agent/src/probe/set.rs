@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use shadow::{Catalogue, Channel, Finding, Inventory, Metric, Reading, Source, SourceState, metric::MAX_METRICS};
 
-use super::{Open, PROBES, Place, Probe, Tier};
+use super::{OUT_OF_BAND, Open, PROBES, Place, Probe, Tier};
 use crate::error::ProbeError;
 
 /// Failures in a row after which a probe is left alone until the next refresh.
@@ -35,7 +35,9 @@ pub struct ProbeSet {
 impl ProbeSet {
     /// Opens whatever `place` has. What cannot be opened is told by [`ProbeSet::sources`].
     pub fn open(place: Place) -> Self {
-        let mut slots: Vec<Slot> = PROBES.map(|(name, open)| Slot::new(name, open, &place)).into();
+        let probes = PROBES.into_iter();
+        let seen = probes.filter(|(name, _)| place.is_inband() || OUT_OF_BAND.contains(name));
+        let mut slots: Vec<Slot> = seen.map(|(name, open)| Slot::new(name, open, &place)).collect();
         for probe in slots.iter_mut().filter_map(|slot| slot.probe.as_mut()) {
             probe.await_first();
         }
@@ -178,7 +180,14 @@ impl Slot {
         self.failures = 0;
         self.last_ns = None;
         self.keep_findings();
-        match (self.open)(place) {
+        let opened = if place.config.off.iter().any(|off| off == self.name) {
+            Err(ProbeError::Absent(
+                "switched off by the configuration (probes.off)".to_owned(),
+            ))
+        } else {
+            (self.open)(place)
+        };
+        match opened {
             Ok(probe) => {
                 self.metrics = probe.metrics().to_vec();
                 self.probe = Some(probe);
@@ -330,6 +339,18 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_that_is_switched_off_says_so() {
+        let mut tree = tree();
+        tree.config.off = vec!["disk".to_owned()];
+        let mut set = ProbeSet::open(tree.place());
+        let source = set.sources().into_iter().find(|source| source.name == "disk").unwrap();
+        assert_eq!(source.state, SourceState::Absent);
+        assert!(source.reason.contains("probes.off"), "{source:?}");
+        assert!(set.catalogue().column("disk.sda.busy").is_none());
+        assert!(!set.refresh(), "and stays so");
+    }
+
+    #[test]
     fn a_failing_probe_costs_itself_alone_and_is_opened_anew() {
         let tree = tree();
         let mut set = ProbeSet::open(tree.place());
@@ -452,7 +473,7 @@ mod tests {
         let roots = std::fs::read_dir(trees).unwrap().map(|entry| entry.unwrap().path());
         for root in roots.filter(|root| root.is_dir()) {
             let config = crate::config::Probes::default();
-            let place = Place { root, config };
+            let place = Place::new(root, config);
             let mut set = ProbeSet::open(place.clone());
             set.sample(0);
             let row = set.sample(1_000_000_000).to_vec();

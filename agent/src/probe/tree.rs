@@ -54,10 +54,7 @@ impl Tree {
     }
 
     pub(crate) fn place(&self) -> Place {
-        Place {
-            root: self.dir.path().to_owned(),
-            config: self.config.clone(),
-        }
+        Place::new(self.dir.path().to_owned(), self.config.clone())
     }
 }
 

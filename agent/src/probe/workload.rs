@@ -1,119 +1,30 @@
 //! What workloads use: one cgroup each (kernel documentation, `admin-guide/cgroup-v2` and `cgroup-v1`).
 //!
-//! Workloads are the children of the cgroups that the configuration names, by default of the root: the
-//! slices of systemd, or whatever took their place. `workload.<name>.cpu` is in cores,
-//! `workload.<name>.memory` in bytes, page cache included, for that is what limits count too.
-//! Where the host has cgroup v1, the controllers `cpuacct` and `memory` are read.
+//! Workloads are the children of the cgroups that the configuration names, by default of the root: the slices of systemd,
+//! or whatever took their place. `workload.<name>.cpu` is in cores; `workload.<name>.memory` is the working set in bytes:
+//! what is charged without pages of files that are not in use, which the kernel gives back before anything suffers.
+//!
+//! | metric | cgroup v2 | cgroup v1 |
+//! |---|---|---|
+//! | `cpu`, `throttled` | `cpu.stat` | `cpuacct.usage`, `cpu.stat` |
+//! | `memory`, `memory_charged`, `memory_growth` | `memory.current`, `memory.stat` | `memory.usage_in_bytes`, `memory.stat` |
+//! | `memory_high`, `oom_kills` | `memory.events` | |
+//! | `disk_read`, `disk_write` | `io.stat` | |
+//! | `tasks` | `pids.current` | |
+//! | `pressure.{cpu,memory,io}` | `{cpu,memory,io}.pressure`, the line `some` | |
+//!
+//! A process that was killed for want of memory is told as an event.
 
-use std::path::{Path, PathBuf};
+use shadow::{Finding, Metric, Reading, Severity};
 
-use shadow::{Bound, HOST_WORKLOAD, Metric, Reading, Resource, birth::workload_metric, rate::RateMeter};
-
-use super::{
-    Place, Probe, Tier,
-    disk::scaled,
-    file::KeptFile,
-    parse::{fields, lines, metric_part, next_number},
-    power::entries,
-};
+use super::{Place, Probe, Tier};
 use crate::error::ProbeError;
 
-/// The layout of the cgroup file system.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Hierarchy {
-    /// One tree, here.
-    V2(PathBuf),
-    /// A tree a controller.
-    V1 {
-        /// Of `cpuacct`.
-        cpu: Option<PathBuf>,
-        /// Of `memory`.
-        memory: Option<PathBuf>,
-    },
-}
+mod hierarchy;
+mod source;
 
-/// One workload and where it lives.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// Unique on the host, safe in metrics and topics.
-    pub name: String,
-    /// Of cgroup v2, or of v1's `cpuacct`.
-    pub cpu: Option<PathBuf>,
-    /// Of cgroup v2, or of v1's `memory`.
-    pub memory: Option<PathBuf>,
-}
-
-impl Hierarchy {
-    /// How `place` keeps its cgroups.
-    ///
-    /// # Errors
-    /// [`ProbeError::Absent`] when no cgroup file system is mounted at the usual place.
-    pub fn find(place: &Place) -> Result<Self, ProbeError> {
-        let root = place.path("sys/fs/cgroup");
-        if root.join("cgroup.controllers").exists() {
-            return Ok(Self::V2(root));
-        }
-        let controller = |name: &str| Some(root.join(name)).filter(|path| path.is_dir());
-        let cpu = controller("cpuacct").or_else(|| controller("cpu,cpuacct"));
-        let memory = controller("memory");
-        if cpu.is_none() && memory.is_none() {
-            return Err(ProbeError::Absent(format!("no cgroups in {}", root.display())));
-        }
-        Ok(Self::V1 { cpu, memory })
-    }
-
-    /// Where the cgroups of CPU and of memory begin.
-    fn roots(&self) -> (Option<&Path>, Option<&Path>) {
-        match self {
-            Self::V2(root) => (Some(root), Some(root)),
-            Self::V1 { cpu, memory } => (cpu.as_deref(), memory.as_deref()),
-        }
-    }
-
-    /// Every workload, by name, at most `probes.workload.max`.
-    pub fn workloads(&self, place: &Place) -> Vec<Found> {
-        let (cpu, memory) = self.roots();
-        let mut found: Vec<Found> = Vec::new();
-        for parent in &place.config.workload.parents {
-            for dir in cpu.map(|root| groups(&root.join(parent))).unwrap_or_default() {
-                add(&mut found, &dir, |found| &mut found.cpu);
-            }
-            for dir in memory.map(|root| groups(&root.join(parent))).unwrap_or_default() {
-                add(&mut found, &dir, |found| &mut found.memory);
-            }
-        }
-        found.sort_by(|a, b| a.name.cmp(&b.name));
-        found.truncate(place.config.workload.max);
-        found
-    }
-}
-
-fn groups(dir: &Path) -> Vec<PathBuf> {
-    entries(dir).into_iter().filter(|path| path.is_dir()).collect()
-}
-
-/// Gives `dir` to its workload. Of two cgroups with one name the first has it; the name of the host as a
-/// whole is nobody else's.
-fn add(found: &mut Vec<Found>, dir: &Path, side: impl Fn(&mut Found) -> &mut Option<PathBuf>) {
-    let name = dir
-        .file_name()
-        .map(|name| metric_part(&name.to_string_lossy()))
-        .unwrap_or_default();
-    if name.is_empty() || name == HOST_WORKLOAD {
-        return;
-    }
-    let known = found.iter().position(|f| f.name == name).unwrap_or_else(|| {
-        found.push(Found {
-            name,
-            cpu: None,
-            memory: None,
-        });
-        found.len() - 1
-    });
-    if let Some(workload) = found.get_mut(known) {
-        side(workload).get_or_insert_with(|| dir.to_owned());
-    }
-}
+pub use hierarchy::{Found, Hierarchy};
+use source::Source;
 
 /// Opens the cgroups of all workloads.
 ///
@@ -122,18 +33,20 @@ fn add(found: &mut Vec<Found>, dir: &Path, side: impl Fn(&mut Found) -> &mut Opt
 pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
     let hierarchy = Hierarchy::find(place)?;
     let found = hierarchy.workloads(place);
-    let gauges: Vec<Gauge> = found.iter().flat_map(|workload| gauges(&hierarchy, workload)).collect();
-    if gauges.is_empty() {
+    let each: Vec<Group> = found.iter().map(|workload| Group::open(&hierarchy, workload)).collect();
+    let metrics: Vec<Metric> = each.iter().flat_map(Group::metrics).collect();
+    if metrics.is_empty() {
         return Err(ProbeError::Absent(
             "no cgroup below the root tells what it uses".to_owned(),
         ));
     }
     Ok(Box::new(Workloads {
         place: place.clone(),
-        metrics: gauges.iter().map(|gauge| gauge.metric.clone()).collect(),
+        metrics,
         hierarchy,
         found,
-        gauges,
+        each,
+        killed: Vec::new(),
         gone: false,
     }))
 }
@@ -142,8 +55,9 @@ struct Workloads {
     place: Place,
     hierarchy: Hierarchy,
     found: Vec<Found>,
-    gauges: Vec<Gauge>,
+    each: Vec<Group>,
     metrics: Vec<Metric>,
+    killed: Vec<Finding>,
     gone: bool,
 }
 
@@ -167,13 +81,26 @@ impl Probe for Workloads {
 
     /// A cgroup that went away is absent until the catalogue is told anew.
     fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
-        for (gauge, place) in self.gauges.iter_mut().zip(out) {
-            *place = gauge.read(now_ns).unwrap_or_else(|_| {
+        let mut rest = out;
+        for source in self.each.iter_mut().flat_map(|group| &mut group.sources) {
+            let Some((places, tail)) = rest.split_at_mut_checked(source.metrics().len()) else {
+                break;
+            };
+            if source.read(now_ns, places).is_err() {
+                places.fill(Reading::ABSENT);
                 self.gone = true;
-                Reading::ABSENT
-            });
+            }
+            rest = tail;
+        }
+        for group in &mut self.each {
+            let killed = group.sources.iter_mut().map(Source::take_killed).sum();
+            self.killed.extend((killed > 0).then(|| kill(&group.name, killed)));
         }
         Ok(())
+    }
+
+    fn take_findings(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.killed)
     }
 
     fn outdated(&mut self) -> bool {
@@ -181,74 +108,39 @@ impl Probe for Workloads {
     }
 }
 
-/// One number of one cgroup.
-struct Gauge {
-    metric: Metric,
-    file: KeptFile,
-    kind: Kind,
-}
-
-enum Kind {
-    /// `cpu.stat`: `usage_usec 123`.
-    CpuMicros(RateMeter),
-    /// `cpuacct.usage`: nanoseconds.
-    CpuNanos(RateMeter),
-    Bytes,
-}
-
-/// What can be read of one workload. Controllers that are not enabled for it leave it without their files.
-fn gauges(hierarchy: &Hierarchy, workload: &Found) -> Vec<Gauge> {
-    let v2 = matches!(hierarchy, Hierarchy::V2(_));
-    let (cpu_file, memory_file) = if v2 {
-        ("cpu.stat", "memory.current")
-    } else {
-        ("cpuacct.usage", "memory.usage_in_bytes")
-    };
-    let open = |dir: &Option<PathBuf>, file: &str| KeptFile::open(dir.as_ref()?.join(file)).ok();
-    let cores = Bound::Relative {
-        ratio: 0.01,
-        floor: 0.1,
-    };
-    let bytes = Bound::Relative {
-        ratio: 0.001,
-        floor: 1e6,
-    };
-    let cpu = open(&workload.cpu, cpu_file).map(|file| Gauge {
-        metric: Metric::new(workload_metric(&workload.name, Resource::Cpu), "{core}", cores),
-        file,
-        kind: if v2 {
-            Kind::CpuMicros(RateMeter::default())
-        } else {
-            Kind::CpuNanos(RateMeter::default())
-        },
-    });
-    let memory = open(&workload.memory, memory_file).map(|file| Gauge {
-        metric: Metric::new(workload_metric(&workload.name, Resource::Memory), "By", bytes),
-        file,
-        kind: Kind::Bytes,
-    });
-    cpu.into_iter().chain(memory).collect()
-}
-
-impl Gauge {
-    fn read(&mut self, now_ns: u64) -> Result<Reading, ProbeError> {
-        Ok(match &mut self.kind {
-            Kind::CpuMicros(meter) => {
-                let usage = usage_us(self.file.read()?);
-                let usage = usage.ok_or_else(|| self.file.format("tells no usage_usec"))?;
-                scaled(meter.update(usage, now_ns), 1e-6)
-            }
-            Kind::CpuNanos(meter) => scaled(meter.update(self.file.number()?, now_ns), 1e-9),
-            Kind::Bytes => Reading::new(self.file.number()? as f64),
-        })
+fn kill(workload: &str, killed: u64) -> Finding {
+    Finding {
+        source: "workload".to_owned(),
+        subject: workload.to_owned(),
+        kind: "oom_kill".to_owned(),
+        severity: Severity::Critical,
+        text: format!("{killed} processes were killed for want of memory"),
+        details: vec![("killed".to_owned(), killed.to_string())],
     }
 }
 
-fn usage_us(text: &[u8]) -> Option<u64> {
-    lines(text).find_map(|line| {
-        let mut fields = fields(line);
-        (fields.next()? == b"usage_usec").then(|| next_number(&mut fields))?
-    })
+/// One workload.
+struct Group {
+    name: String,
+    sources: Vec<Source>,
+}
+
+impl Group {
+    /// Controllers that are not enabled for a cgroup leave it without their files.
+    fn open(hierarchy: &Hierarchy, found: &Found) -> Self {
+        let sources = match hierarchy {
+            Hierarchy::V2(_) => Source::of_v2(found),
+            Hierarchy::V1 { .. } => Source::of_v1(found),
+        };
+        Self {
+            name: found.name.clone(),
+            sources,
+        }
+    }
+
+    fn metrics(&self) -> impl Iterator<Item = Metric> {
+        self.sources.iter().flat_map(|source| source.metrics().iter().cloned())
+    }
 }
 
 #[cfg(test)]
@@ -267,6 +159,23 @@ mod tests {
                 "usage_usec 1000000\nuser_usec 5\n",
             ),
             (&format!("{ROOT}/system.slice/memory.current"), "4096\n"),
+            (
+                &format!("{ROOT}/system.slice/memory.stat"),
+                "anon 2048\ninactive_file 1024\n",
+            ),
+            (
+                &format!("{ROOT}/system.slice/memory.events"),
+                "low 0\nhigh 2\noom 1\noom_kill 1\n",
+            ),
+            (
+                &format!("{ROOT}/system.slice/io.stat"),
+                "8:0 rbytes=100 wbytes=200 rios=1\n8:16 rbytes=50 wbytes=0\n",
+            ),
+            (&format!("{ROOT}/system.slice/pids.current"), "7\n"),
+            (
+                &format!("{ROOT}/system.slice/cpu.pressure"),
+                "some avg10=0.00 total=1000\nfull avg10=0.00 total=5\n",
+            ),
             (&format!("{ROOT}/system.slice/web.service/cpu.stat"), "usage_usec 7\n"),
             (&format!("{ROOT}/user@1.slice/cpu.stat"), "usage_usec 0\n"),
         ])
@@ -280,7 +189,9 @@ mod tests {
             &read(probe.as_mut(), 0.0).unwrap(),
             &[
                 ("workload.system.slice.cpu", f64::NAN),
-                ("workload.system.slice.memory", 4096.0),
+                ("workload.system.slice.memory", 3072.0),
+                ("workload.system.slice.memory_charged", 4096.0),
+                ("workload.system.slice.tasks", 7.0),
             ],
         );
         tree.set(
@@ -296,6 +207,43 @@ mod tests {
             !found.contains_key("workload.user_1.slice.memory"),
             "its controller is not enabled"
         );
+    }
+
+    #[test]
+    fn what_holds_a_workload_up_is_told() {
+        let tree = v2();
+        let file = |name: &str| format!("{ROOT}/system.slice/{name}");
+        let mut probe = open(&tree.place()).unwrap();
+        read(probe.as_mut(), 0.0).unwrap();
+        assert!(probe.take_findings().is_empty(), "what was before is no news");
+        tree.set(&file("cpu.stat"), "usage_usec 1000000\nthrottled_usec 500000\n");
+        tree.set(&file("memory.stat"), "anon 4096\ninactive_file 1024\n");
+        tree.set(&file("memory.events"), "low 0\nhigh 12\noom 3\noom_kill 3\n");
+        tree.set(
+            &file("io.stat"),
+            "8:0 rbytes=300 wbytes=200 rios=1\n8:16 rbytes=50 wbytes=400\n",
+        );
+        tree.set(&file("cpu.pressure"), "some avg10=0.00 total=501000\n");
+        let found = read(probe.as_mut(), 2.0).unwrap();
+        check(
+            &found,
+            &[
+                ("workload.system.slice.memory_growth", 1024.0),
+                ("workload.system.slice.memory_high", 5.0),
+                ("workload.system.slice.oom_kills", 1.0),
+                ("workload.system.slice.disk_read", 100.0),
+                ("workload.system.slice.disk_write", 200.0),
+                ("workload.system.slice.pressure.cpu", 0.25),
+            ],
+        );
+        let killed = probe.take_findings();
+        assert_eq!((killed.len(), killed[0].kind.as_str()), (1, "oom_kill"));
+        assert_eq!(
+            (killed[0].subject.as_str(), killed[0].details[0].1.as_str()),
+            ("system.slice", "2")
+        );
+        tree.remove(&file("io.stat"));
+        assert!(probe.take_findings().is_empty());
     }
 
     #[test]
@@ -330,7 +278,12 @@ mod tests {
         let tree = Tree::new(&[
             (&format!("{ROOT}/cpuacct/web/cpuacct.usage"), "1000000000\n"),
             (&format!("{ROOT}/memory/web/memory.usage_in_bytes"), "1048576\n"),
+            (
+                &format!("{ROOT}/memory/web/memory.stat"),
+                "total_rss 5\ntotal_inactive_file 48576\n",
+            ),
             (&format!("{ROOT}/memory/db/memory.usage_in_bytes"), "2097152\n"),
+            (&format!("{ROOT}/memory/db/memory.stat"), "cache 5\n"),
         ]);
         let mut probe = open(&tree.place()).unwrap();
         read(probe.as_mut(), 0.0).unwrap();
@@ -340,10 +293,10 @@ mod tests {
             &found,
             &[
                 ("workload.web.cpu", 0.25),
-                ("workload.web.memory", 1_048_576.0),
+                ("workload.web.memory", 1_000_000.0),
                 ("workload.db.memory", 2_097_152.0),
             ],
         );
-        assert_eq!(found.len(), 3);
+        assert_eq!(found.len(), 7);
     }
 }

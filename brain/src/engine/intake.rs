@@ -14,6 +14,9 @@ use crate::{
     store::Stream,
 };
 
+/// About how many bytes an event has.
+pub(super) const EVENT_WEIGHT: usize = 1_024;
+
 /// When something came.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct At {
@@ -36,10 +39,11 @@ impl Engine {
         let refusal = match address.kind {
             Kind::Birth(vantage) => self.birth(&stream(vantage), &payload, topic, at).err(),
             Kind::Delta(vantage) => self.delta(&stream(vantage), payload, at).err(),
+            Kind::Event(vantage) => self.event(&stream(vantage), &payload, at).err(),
             Kind::Outcome(_) => return self.outcome(&address.host, &payload, topic, at),
             Kind::Status(vantage) => return self.agent_status(&address.host, vantage, &payload, topic, at),
-            // Its own words, and diagnostics that a later version reads.
-            Kind::Event(_) | Kind::Watermark(_) | Kind::Command(_) | Kind::View(_) => return,
+            // Its own words.
+            Kind::Watermark(_) | Kind::Command(_) | Kind::View(_) => return,
         };
         if let Some(refusal) = refusal {
             self.refuse(refusal.label(), &refusal, topic, at);
@@ -127,6 +131,22 @@ impl Engine {
         }
         self.buffered += frame.body.len();
         self.batch.frames.push((stream, frame));
+    }
+
+    fn event(&mut self, stream: &Stream, payload: &[u8], at: At) -> Result<(), Refusal> {
+        let event = shadow::wire::decode_event(payload)?;
+        if self.buffered >= self.config.store.buffer_bytes {
+            self.figures.overflow.inc();
+            return Ok(());
+        }
+        if self.ingest.event(at.now_ms, stream, &event)? {
+            self.figures.events.with(event.finding.severity.as_str()).inc();
+            self.journal.add(stream, &event);
+            self.buffered += EVENT_WEIGHT;
+            self.batch.events.push((stream.clone(), event));
+        }
+        self.tell_watermarks();
+        Ok(())
     }
 
     fn outcome(&mut self, host: &str, payload: &[u8], topic: &str, at: At) {

@@ -12,6 +12,7 @@ impl Engine {
     /// Everything as it stands now.
     pub(super) fn picture(&mut self) -> Snapshot {
         let commands = self.dispatch.shown();
+        let events = self.journal.shown();
         let hosts: Vec<HostView> = self
             .fleet
             .hosts()
@@ -41,6 +42,7 @@ impl Engine {
             pool: self.dispatch.pool().to_vec(),
             commands,
             anomalies: self.foresight.anomalies(self.now_ms),
+            events,
             unmet: self.dispatch.unmet().to_vec(),
             totals: Totals {
                 frames: figures.frames.get(),

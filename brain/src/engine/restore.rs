@@ -22,15 +22,16 @@ impl Engine {
         self.restore_rows(&recovered.rollups, &recovered.meta);
         let closed_ms = json(&recovered.meta, meta::CLOSED_MS).unwrap_or(0);
         self.restore_tail(recovered.tail, closed_ms, monotonic_ns);
-        for (host, newest_ms) in &recovered.hosts {
-            self.fleet.restore(host, *newest_ms);
-        }
+        self.restore_hosts(&recovered.hosts);
         self.close_rows();
         let state = json(&recovered.meta, meta::ALLOCATION).unwrap_or_default();
         let feedback = json(&recovered.meta, meta::FEEDBACK).unwrap_or_default();
         self.dispatch.restore(state, feedback, recovered.commands);
         for (host, resource, since_ms, told) in recovered.anomalies {
             self.foresight.restore(host, resource, since_ms, told);
+        }
+        for (stream, event) in &recovered.events {
+            self.journal.add(stream, event);
         }
         let served = json(&recovered.meta, meta::MODEL);
         if let Some(artifact) = served.and_then(|served| self.learning.restore(served))
@@ -80,9 +81,13 @@ impl Engine {
         self.first_row = first_ms.map_or(i64::MAX, |ms| ms.div_euclid(step_ms));
     }
 
-    /// Frames are durable before the rows that they fill: what is later than `closed_ms` is in no row yet.
+    /// Frames are durable before the rows that they fill: what is later than `closed_ms` is in no row yet. Those from a
+    /// clock that was wrong are left to the store.
     fn restore_tail(&mut self, tail: Vec<(Stream, Frame)>, closed_ms: UnixMs, monotonic_ns: u64) {
         for (stream, frame) in tail {
+            if self.ingest.is_ahead(self.now_ms, frame.start_ms) {
+                continue;
+            }
             match self.ingest.read_again(&stream, &frame) {
                 Ok(Some(readings)) => {
                     self.fleet.samples(&stream, &readings, monotonic_ns);
@@ -91,6 +96,14 @@ impl Engine {
                 Ok(None) => {}
                 Err(error) => tracing::warn!(host = &*stream.host, %error, "stored frame left out"),
             }
+        }
+    }
+
+    /// Of a newest sample by a clock that was wrong nothing is believed: every sample would be older until then.
+    fn restore_hosts(&mut self, hosts: &BTreeMap<Arc<str>, UnixMs>) {
+        for (host, &newest_ms) in hosts {
+            let is_ahead = self.ingest.is_ahead(self.now_ms, newest_ms);
+            self.fleet.restore(host, if is_ahead { 0 } else { newest_ms });
         }
     }
 

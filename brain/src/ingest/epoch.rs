@@ -19,6 +19,8 @@ pub(super) struct Epoch {
     /// Whether `received` holds something that was not sealed yet.
     changed: bool,
     held: Vec<Frame>,
+    /// Whether something came that needs the birth, and is not held.
+    wanted: bool,
 }
 
 /// A birth and where its columns are.
@@ -113,6 +115,21 @@ impl Epoch {
         })
     }
 
+    /// Notes that an event has come; tells whether it is new, and can be placed.
+    pub(super) fn note(&mut self, sequence: u64) -> bool {
+        let Some(reader) = &mut self.reader else {
+            self.wanted = true;
+            return false;
+        };
+        if self.received.contains(sequence) {
+            return false;
+        }
+        reader.columns.skip(sequence);
+        self.received.insert(sequence..sequence.saturating_add(1));
+        self.changed = true;
+        true
+    }
+
     /// The readings of a frame.
     pub(super) fn read(&mut self, frame: &Frame) -> Result<Readings, Refusal> {
         let Some(reader) = &mut self.reader else {
@@ -155,7 +172,7 @@ impl Epoch {
             // Past what there is room to tell nothing is claimed.
             durable_below: gaps.next().map_or(end, |gap| gap.start),
             missing,
-            birth_wanted: self.reader.is_none() && !self.held.is_empty(),
+            birth_wanted: self.reader.is_none() && (self.wanted || !self.held.is_empty()),
         }
     }
 

@@ -56,6 +56,15 @@ impl Columns {
         }
     }
 
+    /// An event has this sequence: it tells of no time.
+    pub(super) fn skip(&mut self, sequence: u64) {
+        if let Some((newest, _)) = &mut self.newest
+            && newest.checked_add(1) == Some(sequence)
+        {
+            *newest = sequence;
+        }
+    }
+
     /// Each sample tells of the time since the one before it. Before the first of a frame that is the last of
     /// the frame before; where that one is missing, came before or is still to come, the usual distance serves: what a
     /// missing frame tells of is left to it.

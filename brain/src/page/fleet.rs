@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use shadow::{Resource, UnixMs};
 
-use crate::snapshot::{AnomalyView, CommandView, HostView, ModelView, PoolView, ResourceView, Snapshot, Totals};
+use crate::snapshot::{
+    AnomalyView, CommandView, EventView, HostView, ModelView, PoolView, ResourceView, Snapshot, Totals,
+};
 
-/// How many of the newest commands and anomalies of the whole cell go along.
+/// How many of the newest commands, events and anomalies of the whole cell go along.
 const NEWEST: usize = 50;
 
 /// The cell at a glance.
@@ -21,6 +23,7 @@ pub(super) struct Fleet<'a> {
     totals: &'a Totals,
     commands: &'a [CommandView],
     anomalies: &'a [AnomalyView],
+    events: &'a [EventView],
     unmet: &'a [String],
 }
 
@@ -70,6 +73,7 @@ impl<'a> Fleet<'a> {
             totals: &snapshot.totals,
             commands: newest(&snapshot.commands),
             anomalies: newest(&snapshot.anomalies),
+            events: newest(&snapshot.events),
             unmet: newest(&snapshot.unmet),
         }
     }
@@ -93,7 +97,7 @@ fn newest<T>(items: &[T]) -> &[T] {
     items.get(..NEWEST).unwrap_or(items)
 }
 
-/// One host with its pool, commands and anomalies.
+/// One host with its pool, commands, events and anomalies.
 #[derive(Debug, Serialize)]
 pub(super) struct HostDetail<'a> {
     time_ms: UnixMs,
@@ -101,6 +105,7 @@ pub(super) struct HostDetail<'a> {
     pool: Vec<&'a PoolView>,
     commands: Vec<&'a CommandView>,
     anomalies: Vec<&'a AnomalyView>,
+    events: Vec<&'a EventView>,
 }
 
 impl<'a> HostDetail<'a> {
@@ -121,6 +126,12 @@ impl<'a> HostDetail<'a> {
                 .anomalies
                 .iter()
                 .filter(|a| a.host == name)
+                .take(NEWEST)
+                .collect(),
+            events: snapshot
+                .events
+                .iter()
+                .filter(|event| event.host == name)
                 .take(NEWEST)
                 .collect(),
         })

@@ -24,7 +24,10 @@ mod write;
 mod tests;
 
 /// All migrations: version, name, SQL. A version that was released never changes.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "initial", include_str!("../../migrations/0001_initial.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "initial", include_str!("../../migrations/0001_initial.sql")),
+    (2, "events", include_str!("../../migrations/0002_events.sql")),
+];
 
 /// A database and the lock on its folder.
 #[derive(Debug)]

@@ -143,8 +143,11 @@ pub struct Inventory {
     pub interfaces: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(string, repeated, tag = "6")]
     pub disks: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    #[prost(message, optional, tag = "8")]
+    #[prost(message, optional, tag = "7")]
     pub processor: ::core::option::Option<Processor>,
+    /// Not there where no controller has answered.
+    #[prost(message, optional, tag = "8")]
+    pub bmc: ::core::option::Option<Bmc>,
 }
 /// What /proc/cpuinfo says of the processors; all of a host are of one kind.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -169,6 +172,31 @@ pub struct Processor {
     pub cores: u32,
     #[prost(uint32, tag = "8")]
     pub threads: u32,
+}
+/// A management controller, and the names of the machine that it keeps.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Bmc {
+    #[prost(string, tag = "1")]
+    pub manufacturer: ::prost::alloc::string::String,
+    /// The manufacturer's number of the controller, 16 bits.
+    #[prost(uint32, tag = "2")]
+    pub product_id: u32,
+    #[prost(string, tag = "3")]
+    pub firmware: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub ipmi: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub board_manufacturer: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub board_product: ::prost::alloc::string::String,
+    #[prost(string, tag = "7")]
+    pub board_serial: ::prost::alloc::string::String,
+    #[prost(string, tag = "8")]
+    pub system_manufacturer: ::prost::alloc::string::String,
+    #[prost(string, tag = "9")]
+    pub system_product: ::prost::alloc::string::String,
+    #[prost(string, tag = "10")]
+    pub system_serial: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PciDevice {

@@ -11,7 +11,7 @@ use self::{
 };
 use super::{WireError, check::Check, scan::List};
 use crate::{
-    Birth, Bound, Capacity, Catalogue, Inventory, Metric, Source, SourceState, Workload,
+    Birth, Bmc, Bound, Capacity, Catalogue, Inventory, Metric, Source, SourceState, Workload,
     birth::{MAX_PCI_DEVICES, MAX_PCI_ERRORS, MAX_PCI_REGISTERS},
     metric::MAX_METRICS,
 };
@@ -192,6 +192,7 @@ fn inventory_to_wire(inventory: &Inventory) -> v1::Inventory {
         interfaces: inventory.interfaces.clone(),
         disks: inventory.disks.clone(),
         processor: inventory.processor.as_ref().map(processor_to_wire),
+        bmc: inventory.bmc.as_ref().map(bmc_to_wire),
     }
 }
 
@@ -205,6 +206,42 @@ fn inventory_from_wire(inventory: v1::Inventory) -> Result<Inventory, WireError>
         interfaces: each(inventory.interfaces, |_, name| text("interfaces", name))?,
         disks: each(inventory.disks, |_, name| text("disks", name))?,
         processor: inventory.processor.map(processor_from_wire).transpose()?,
+        bmc: inventory.bmc.map(bmc_from_wire).transpose()?,
+    })
+}
+
+fn bmc_to_wire(bmc: &Bmc) -> v1::Bmc {
+    v1::Bmc {
+        manufacturer: bmc.manufacturer.clone(),
+        product_id: bmc.product_id.into(),
+        firmware: bmc.firmware.clone(),
+        ipmi: bmc.ipmi.clone(),
+        board_manufacturer: bmc.board_manufacturer.clone(),
+        board_product: bmc.board_product.clone(),
+        board_serial: bmc.board_serial.clone(),
+        system_manufacturer: bmc.system_manufacturer.clone(),
+        system_product: bmc.system_product.clone(),
+        system_serial: bmc.system_serial.clone(),
+    }
+}
+
+fn bmc_from_wire(bmc: v1::Bmc) -> Result<Bmc, WireError> {
+    let text = |name: &str, text| CHECK.text(format_args!("inventory.bmc.{name}"), text);
+    let Ok(product_id) = u16::try_from(bmc.product_id) else {
+        let fault = format!("{:#x} has more than 16 bits", bmc.product_id);
+        return Err(CHECK.bad(format_args!("inventory.bmc.product_id"), fault));
+    };
+    Ok(Bmc {
+        product_id,
+        manufacturer: text("manufacturer", bmc.manufacturer)?,
+        firmware: text("firmware", bmc.firmware)?,
+        ipmi: text("ipmi", bmc.ipmi)?,
+        board_manufacturer: text("board_manufacturer", bmc.board_manufacturer)?,
+        board_product: text("board_product", bmc.board_product)?,
+        board_serial: text("board_serial", bmc.board_serial)?,
+        system_manufacturer: text("system_manufacturer", bmc.system_manufacturer)?,
+        system_product: text("system_product", bmc.system_product)?,
+        system_serial: text("system_serial", bmc.system_serial)?,
     })
 }
 

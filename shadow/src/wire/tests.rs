@@ -6,9 +6,9 @@ use schemas::{Bytes, v1};
 
 use super::*;
 use crate::{
-    Birth, Bound, Capacity, Catalogue, Change, ChangeOutcome, Command, EpochMark, Event, Explanation, Finding, Frame,
-    Inventory, Metric, Outcome, OutcomeState, PciDevice, Processor, Resource, Severity, Source, SourceState, Watermark,
-    Workload,
+    Birth, Bmc, Bound, Capacity, Catalogue, Change, ChangeOutcome, Command, EpochMark, Event, Explanation, Finding,
+    Frame, Inventory, Metric, Outcome, OutcomeState, PciDevice, Processor, Resource, Severity, Source, SourceState,
+    Watermark, Workload,
     birth::{Aer, Dpc, MAX_PCI_REGISTERS, Register, SrIov},
     event::MAX_DETAILS,
     metric::MAX_METRICS,
@@ -94,6 +94,18 @@ fn birth() -> Birth {
             interfaces: vec!["eth0".into()],
             disks: vec!["vda".into(), "vdb".into()],
             processor: Some(processor),
+            bmc: Some(Bmc {
+                manufacturer: "Acme".into(),
+                product_id: 0xffff,
+                firmware: "2.19".into(),
+                ipmi: "2.0".into(),
+                board_manufacturer: "Acme Boards".into(),
+                board_product: "X1".into(),
+                board_serial: "B-1".into(),
+                system_manufacturer: "Acme Corp".into(),
+                system_product: "Server".into(),
+                system_serial: "S-1".into(),
+            }),
         },
         workloads: vec![Workload {
             name: "system.slice/web.service".into(),
@@ -348,6 +360,21 @@ fn births_with_foreign_parts_are_refused() {
             ..v1::Birth::default()
         },
         "birth with bad metrics[0].bound: it has none",
+    );
+    let bmc = Some(v1::Bmc {
+        product_id: 0x1_0000,
+        ..v1::Bmc::default()
+    });
+    let inventory = Some(v1::Inventory {
+        bmc,
+        ..v1::Inventory::default()
+    });
+    check(
+        v1::Birth {
+            inventory,
+            ..v1::Birth::default()
+        },
+        "birth with bad inventory.bmc.product_id: 0x10000 has more than 16 bits",
     );
     let pci = vec![v1::PciDevice {
         vendor: 0x1_0000,

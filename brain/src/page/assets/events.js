@@ -1,4 +1,4 @@
-// What the brain noticed and what it asked for: anomalies and commands.
+// What the brain noticed, what hosts told and what was asked for: anomalies, events and commands.
 
 import {ago, el, facts} from "./dom.js";
 import * as format from "./format.js";
@@ -13,6 +13,21 @@ export function anomaly({resource, since_ms, lasts, score, evidence, place}) {
       el("span.soft", {title: `score ${format.digits(score)}: −log10 of the chance of a residual as large`}, rarity(score)),
       ago(since_ms)),
     el("p", {}, evidence));
+}
+
+const SEVERITIES = {info: "", warning: "warn", critical: "bad"};
+
+export function event({time_ms, source, subject, kind, severity, text, details, place}) {
+  return el("li", {}, el("details", {},
+    el("summary", {},
+      el("div.line", {},
+        el(SEVERITIES[severity] ? `span.chip.${SEVERITIES[severity]}` : "span.chip", {}, severity),
+        el("strong", {}, subject),
+        place && el("span.soft", {}, place),
+        el("span.soft", {}, `${source}: ${kind.replaceAll("_", " ")}`),
+        ago(time_ms)),
+      el("p", {}, text, " ", el("span.more"))),
+    facts([...details, ["seen", format.moment(time_ms)]])));
 }
 
 function rarity(score) {

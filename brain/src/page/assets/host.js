@@ -2,7 +2,7 @@
 
 import {el, fill, keyed, setText} from "./dom.js";
 import {drawCharts} from "./charts.js";
-import {anomaly, command} from "./events.js";
+import {anomaly, command, event} from "./events.js";
 import * as format from "./format.js";
 
 const main = document.getElementById("host");
@@ -30,10 +30,11 @@ function build() {
   const charts = el("div.pair.charts");
   const anomalies = el("ul.events");
   const commands = el("ul.events");
+  const events = el("ul.events");
   sections = {
-    title: el("header.title"), charts, anomalies, commands,
+    title: el("header.title"), charts, anomalies, commands, events,
     workloads: el("div.scroll"), pool: el("div.pool"), sources: el("div.scroll"),
-    switches: [], counts: {anomalies: el("span.soft"), commands: el("span.soft")},
+    switches: [], counts: {anomalies: el("span.soft"), commands: el("span.soft"), events: el("span.soft")},
   };
   fill(main, sections.title, charts,
     el("div.pair", {},
@@ -42,6 +43,7 @@ function build() {
         panel("Workloads", el("span.soft", {}, "in use / reserved"), sections.workloads)),
       el("div.stack", {},
         panel(["Anomalies ", sections.counts.anomalies], scopeSwitch(), anomalies),
+        panel(["Events ", sections.counts.events], scopeSwitch(), events),
         panel("Pool", el("span.soft", {}, "reserved of what can be given"), sections.pool),
         panel("Sources", el("span.soft", {}, "what the agent reads"), sections.sources))));
 }
@@ -79,7 +81,7 @@ function drawTitle({host, time_ms: now}) {
 }
 
 function drawEvents(fleet, detail) {
-  const {anomalies, commands} = scope === "cell" ? fleet : detail;
+  const {anomalies, commands, events} = scope === "cell" ? fleet : detail;
   const now = detail.time_ms;
   const place = (host) => scope === "cell" ? host : "";
   const noticed = anomalies.map(({until_ms: until, ...item}) => ({...item, lasts: until >= now, place: place(item.host)}));
@@ -88,6 +90,10 @@ function drawEvents(fleet, detail) {
     "None. Readings stay within what was forecast.");
   drawList(sections.commands, asked, (item) => item.command.id, command,
     "None yet. The brain commands when a reservation should change.");
+  drawList(sections.events, events.map((item) => ({...item, place: place(item.host)})),
+    (item) => `${item.host}/${item.time_ms}/${item.source}/${item.subject}/${item.kind}`, event,
+    "None. Registers, logs and sensors have told nothing unusual.");
+  setText(sections.counts.events, events.length ? String(events.length) : "");
   setText(sections.counts.anomalies, anomalies.length ? String(anomalies.length) : "");
   setText(sections.counts.commands, commands.length ? String(commands.length) : "");
   for (const [node, value] of sections.switches) node.setAttribute("aria-pressed", String(scope === value));

@@ -43,6 +43,11 @@ pub(super) async fn older(connection: &mut SqliteConnection, cutoffs: &Cutoffs) 
              (SELECT command_id, state FROM outcomes WHERE time_ms < ?1 LIMIT ?2)",
             cutoffs.events,
         ),
+        (
+            "DELETE FROM events WHERE (host, vantage, epoch, sequence) IN \
+             (SELECT host, vantage, epoch, sequence FROM events WHERE time_ms < ?1 LIMIT ?2)",
+            cutoffs.events,
+        ),
         ("DELETE FROM anomalies WHERE until_ms < ?1", cutoffs.events),
         ("DELETE FROM models WHERE trained_ms < ?1", cutoffs.events),
         (

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use shadow::{Birth, Command, Frame, Outcome, OutcomeState, UnixMs, Vantage};
+use shadow::{Birth, Command, Event, Finding, Frame, Outcome, OutcomeState, Severity, UnixMs, Vantage};
 use sqlx::{Row, SqliteConnection, query, sqlite::SqliteRow};
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     store::{AnomalyRow, Recovered, Since, StoredAnomaly, StoredRow, Stream, meta},
 };
 
-/// The newest commands and anomalies that are read back; older ones stay in the database.
+/// The newest commands, events and anomalies that are read back; older ones stay in the database.
 const MAX_EVENTS: i64 = 500;
 /// The newest births of all hosts that are read back.
 const MAX_BIRTHS: i64 = 100_000;
@@ -34,6 +34,7 @@ pub(super) async fn all(from: &mut SqliteConnection, since: Since) -> Result<Rec
         },
         commands: commands(from, since.events_ms).await?,
         anomalies: anomalies(from, since.events_ms).await?,
+        events: events(from, since.events_ms).await?,
         meta,
     })
 }
@@ -191,6 +192,36 @@ fn outcome(command_id: &str, row: &SqliteRow) -> Result<Option<Outcome>, sqlx::E
         reason: row.try_get(10)?,
         changes: json(row, 11)?,
     }))
+}
+
+async fn events(from: &mut SqliteConnection, since_ms: UnixMs) -> Result<Vec<(Stream, Event)>, sqlx::Error> {
+    let rows = query(
+        "SELECT host, vantage, epoch, sequence, time_ms, source, subject, kind, severity, text, details FROM events \
+         WHERE time_ms >= ? ORDER BY time_ms DESC LIMIT ?",
+    )
+    .bind(since_ms)
+    .bind(MAX_EVENTS)
+    .fetch_all(from)
+    .await?;
+    rows.iter().rev().map(event).collect()
+}
+
+fn event(row: &SqliteRow) -> Result<(Stream, Event), sqlx::Error> {
+    let severity: String = row.try_get(8)?;
+    let event = Event {
+        epoch: unsigned(row, 2)?,
+        sequence: unsigned(row, 3)?,
+        time_ms: row.try_get(4)?,
+        finding: Finding {
+            source: row.try_get(5)?,
+            subject: row.try_get(6)?,
+            kind: row.try_get(7)?,
+            severity: Severity::from_word(&severity).unwrap_or(Severity::Warning),
+            text: row.try_get(9)?,
+            details: json(row, 10)?,
+        },
+    };
+    Ok((stream(row)?, event))
 }
 
 async fn anomalies(from: &mut SqliteConnection, since_ms: UnixMs) -> Result<Vec<StoredAnomaly>, sqlx::Error> {

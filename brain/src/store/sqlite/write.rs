@@ -19,6 +19,7 @@ pub(super) async fn batch(connection: &mut SqliteConnection, batch: &Batch) -> R
         birth(&mut transaction, stream, told).await?;
     }
     frames(&mut transaction, batch).await?;
+    events(&mut transaction, batch).await?;
     rollups(&mut transaction, batch).await?;
     workloads(&mut transaction, batch).await?;
     forecasts(&mut transaction, batch).await?;
@@ -93,6 +94,27 @@ async fn frames(to: &mut SqliteConnection, batch: &Batch) -> Result<(), sqlx::Er
         });
         insert.push(" ON CONFLICT DO NOTHING");
         insert.build().execute(&mut *to).await?;
+    }
+    Ok(())
+}
+
+async fn events(to: &mut SqliteConnection, batch: &Batch) -> Result<(), sqlx::Error> {
+    for (stream, event) in &batch.events {
+        let finding = &event.finding;
+        query("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
+            .bind(&*stream.host)
+            .bind(stream.vantage.as_str())
+            .bind(signed(event.epoch))
+            .bind(signed(event.sequence))
+            .bind(event.time_ms)
+            .bind(&finding.source)
+            .bind(&finding.subject)
+            .bind(&finding.kind)
+            .bind(finding.severity.as_str())
+            .bind(&finding.text)
+            .bind(json!(finding.details).to_string())
+            .execute(&mut *to)
+            .await?;
     }
     Ok(())
 }

@@ -1,0 +1,249 @@
+//! Transports: the kernel's device and RMCP+ sessions, through ipmi-rs.
+//!
+//! What ipmi-rs leaves to its callers is done here. It panics on some replies: each call is caught. It does not
+//! compare sequence numbers over UDP: a reply of another command is a fault here, and after any fault but a refusal
+//! the session has to be dropped ([`BmcError::wants_new_session`]). It never raises the privilege of a session, nor
+//! ends one, and BMCs have few of them: both are done here.
+
+use std::{
+    fmt, io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    time::Duration,
+};
+
+use ipmi_rs::{
+    File,
+    connection::{IpmiConnection, LogicalUnit, Message, NetFn, Request, RequestTargetAddress},
+    rmcp::{ActivationError, Rmcp, RmcpIpmiError, RmcpIpmiReceiveError, V2_0ActivationError},
+};
+use shadow::SourceState;
+
+use super::{BmcError, client::Command, credentials::PasswordSource};
+
+/// The port of RMCP.
+pub const PORT: u16 = 623;
+
+/// Session privileges, the highest first: administrator, operator, user (IPMI 2.0, 22.18).
+const PRIVILEGES: [u8; 3] = [4, 3, 2];
+
+/// Where a BMC is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// Behind the kernel's driver.
+    Local(PathBuf),
+    /// On the network: RMCP+ with cipher suite 3.
+    Lan {
+        /// Name or address, and UDP port.
+        host: (String, u16),
+        /// The user's name in the BMC.
+        user: String,
+        /// Where its password is.
+        password: PasswordSource,
+    },
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(path) => path.display().fmt(f),
+            Self::Lan { host: (host, port), .. } => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+/// One reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The completion code; 0 is success.
+    pub code: u8,
+    /// What follows it.
+    pub data: Vec<u8>,
+}
+
+/// A way to a BMC: one command at a time, each with a deadline.
+pub trait Transport: Send {
+    /// Sends `command` and waits for its reply, whatever its completion code.
+    ///
+    /// # Errors
+    /// [`BmcError`] without a reply that belongs to the command. The transport cannot be used any more then.
+    fn call(&mut self, command: &Command) -> Result<Reply, BmcError>;
+}
+
+/// Opens a way to the BMC at `address`, whose replies are waited for as long as `deadline`.
+///
+/// # Errors
+/// [`BmcError::Open`] and what the first commands end with.
+pub fn open(address: &Address, deadline: Duration) -> Result<Box<dyn Transport>, BmcError> {
+    match address {
+        Address::Local(path) => {
+            let inner = File::new(path, deadline).map_err(|fault| unreachable_device(path, &fault))?;
+            Ok(Box::new(Wire {
+                inner,
+                deadline,
+                fault: file_fault,
+            }))
+        }
+        Address::Lan { host, user, password } => {
+            let opened = catch_unwind(AssertUnwindSafe(|| activate(host, user, password, deadline)));
+            let inner = opened.unwrap_or_else(|_| Err(failed("a reply during its start cannot be read".to_owned())))?;
+            let mut session = Session {
+                wire: Wire {
+                    inner,
+                    deadline,
+                    fault: lan_fault,
+                },
+                handle: None,
+                healthy: true,
+            };
+            session.raise()?;
+            session.handle = session.own_handle();
+            Ok(Box::new(session))
+        }
+    }
+}
+
+fn activate(host: &(String, u16), user: &str, password: &PasswordSource, deadline: Duration) -> Result<Rmcp, BmcError> {
+    let password = password.read()?;
+    let (name, port) = host;
+    let mut rmcp = Rmcp::new((name.as_str(), *port), deadline).map_err(|fault| failed(fault.to_string()))?;
+    let activated = rmcp.activate(true, Some(user), Some(password.key().as_slice()));
+    activated.map_err(|fault| failed(refusal(&fault)))?;
+    Ok(rmcp)
+}
+
+/// In words, for the variants that say something to whoever runs the agent.
+fn refusal(fault: &ActivationError) -> String {
+    use V2_0ActivationError as V2;
+    match fault {
+        ActivationError::PongReceive(_) => "no answer".to_owned(),
+        ActivationError::V1_5(_) | ActivationError::NoSupportedIpmiLANVersions => "it does not speak RMCP+".to_owned(),
+        ActivationError::V2_0(V2::ServerAuthenticationFailed | V2::RakpMessage4InvalidIntegrityCheckValue) => {
+            "the password is wrong".to_owned()
+        }
+        ActivationError::V2_0(V2::RakpMessage2Parse(why)) => format!("the user is refused: {why:?}"),
+        ActivationError::V2_0(V2::RakpMessage4Parse(why)) => format!("the session is refused: {why:?}"),
+        ActivationError::V2_0(V2::OpenSessionResponseParse(why)) => format!("no session: {why:?}"),
+        fault => format!("{fault:?}"),
+    }
+}
+
+fn failed(what: String) -> BmcError {
+    let state = SourceState::Failed;
+    BmcError::Open { what, state }
+}
+
+fn unreachable_device(path: &std::path::Path, fault: &io::Error) -> BmcError {
+    let (state, hint) = match fault.kind() {
+        io::ErrorKind::NotFound => (
+            SourceState::Absent,
+            "; wants a BMC and the modules ipmi_si and ipmi_devintf",
+        ),
+        io::ErrorKind::PermissionDenied => (
+            SourceState::NoPermission,
+            "; wants to be readable by the agent's user or group, by a udev rule",
+        ),
+        _ => (SourceState::Failed, ""),
+    };
+    let what = format!("{}: {fault}{hint}", path.display());
+    BmcError::Open { what, state }
+}
+
+/// A connection of ipmi-rs.
+struct Wire<C: IpmiConnection> {
+    inner: C,
+    deadline: Duration,
+    fault: fn(&C::Error, Duration) -> BmcError,
+}
+
+impl<C: IpmiConnection + Send> Transport for Wire<C> {
+    fn call(&mut self, command: &Command) -> Result<Reply, BmcError> {
+        let message = Message::new_request(NetFn::from(command.netfn), command.command, command.data.clone());
+        let unit = LogicalUnit::from_low_bits(command.lun);
+        let mut request = Request::new(message, RequestTargetAddress::Bmc(unit));
+        let answered = catch_unwind(AssertUnwindSafe(|| self.inner.send_recv(&mut request)));
+        let Ok(answered) = answered else {
+            return Err(BmcError::Garbled("it cannot be decoded".to_owned()));
+        };
+        let reply = answered.map_err(|fault| (self.fault)(&fault, self.deadline))?;
+        if reply.cmd() != command.command || reply.netfn_raw() != command.netfn | 1 {
+            return Err(BmcError::Shifted);
+        }
+        Ok(Reply {
+            code: reply.cc(),
+            data: reply.data().to_vec(),
+        })
+    }
+}
+
+fn is_timeout(fault: &io::Error) -> bool {
+    matches!(fault.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+fn file_fault(fault: &io::Error, deadline: Duration) -> BmcError {
+    if is_timeout(fault) {
+        BmcError::Silent(deadline)
+    } else {
+        BmcError::Garbled(fault.to_string())
+    }
+}
+
+fn lan_fault(fault: &RmcpIpmiError, deadline: Duration) -> BmcError {
+    match fault {
+        RmcpIpmiError::Receive(RmcpIpmiReceiveError::Io(why)) if is_timeout(why) => BmcError::Silent(deadline),
+        RmcpIpmiError::Receive(RmcpIpmiReceiveError::Io(why)) => BmcError::Garbled(why.to_string()),
+        fault => BmcError::Garbled(format!("{fault:?}")),
+    }
+}
+
+/// An RMCP+ session.
+struct Session {
+    wire: Wire<Rmcp>,
+    /// What it is closed by; `None` where the BMC does not tell.
+    handle: Option<u8>,
+    healthy: bool,
+}
+
+impl Session {
+    /// Asks for the highest privilege that the user may have: a session begins as that of a mere user, to whom
+    /// many BMCs do not answer DCMI commands.
+    fn raise(&mut self) -> Result<(), BmcError> {
+        let mut code = 0;
+        for privilege in PRIVILEGES {
+            code = self.call(&Command::new(0x06, 0x3b, &[privilege]))?.code;
+            if code == 0 {
+                return Ok(());
+            }
+        }
+        Err(BmcError::Refused(code))
+    }
+
+    /// Of Get Session Info for the session itself (IPMI 2.0, 22.20).
+    fn own_handle(&mut self) -> Option<u8> {
+        let reply = self.call(&Command::new(0x06, 0x3d, &[0])).ok()?;
+        reply
+            .data
+            .first()
+            .copied()
+            .filter(|&handle| reply.code == 0 && handle != 0)
+    }
+}
+
+impl Transport for Session {
+    fn call(&mut self, command: &Command) -> Result<Reply, BmcError> {
+        let answered = self.wire.call(command);
+        self.healthy &= answered.is_ok();
+        answered
+    }
+}
+
+impl Drop for Session {
+    /// Ends the session by its handle (IPMI 2.0, 22.19). One that broke is left to the BMC, which ends it after a
+    /// minute: asking would wait for a deadline more.
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle.filter(|_| self.healthy) {
+            let closed = self.wire.call(&Command::new(0x06, 0x3c, &[0, 0, 0, 0, handle]));
+            tracing::debug!(?closed, "session with the BMC ended");
+        }
+    }
+}

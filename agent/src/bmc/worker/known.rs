@@ -1,0 +1,209 @@
+//! What a BMC is and has: read when it answers for the first time, and when its sensors change.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use shadow::{Bound, Metric};
+
+use super::{BmcError, Worker};
+use crate::{
+    bmc::{
+        client,
+        device::{DeviceId, manufacturer},
+        fru::Fru,
+        quarantine::Quarantine,
+        sdr::Sensor,
+        watch::TAKEN,
+    },
+    probe::metric_part,
+};
+
+/// The most sensors that are watched.
+const MAX_SENSORS: usize = 1_024;
+
+/// The address of the BMC on its own bus: sensors of others would have to be asked through a bridge.
+const BMC: u8 = 0x20;
+
+/// How long a repository is taken for the same whatever its time stamps say: of some BMCs they never rest.
+const SETTLED: Duration = Duration::from_mins(5);
+
+/// What is known of the BMC.
+pub(super) struct Known {
+    read_at: Instant,
+    /// When the repository was changed.
+    stamp: [u8; 8],
+    pub(super) sensors: Vec<Watched>,
+    /// Whether it measures power.
+    pub(super) has_power: bool,
+}
+
+/// A sensor, and what was last heard of it.
+pub(super) struct Watched {
+    pub(super) sensor: Sensor,
+    /// Its place among the metrics; `None` where it tells states alone.
+    pub(super) column: Option<usize>,
+    pub(super) states: Option<u16>,
+    pub(super) quarantine: Quarantine,
+}
+
+impl Known {
+    /// The sensors that are to be asked.
+    pub(super) fn due(&self, now: Instant) -> Vec<usize> {
+        let asked = self.sensors.iter().enumerate();
+        asked
+            .filter(|(_, watched)| watched.quarantine.is_over(now))
+            .map(|(i, _)| i)
+            .collect()
+    }
+
+    /// How many are left alone.
+    pub(super) fn resting(&self, now: Instant) -> usize {
+        self.sensors
+            .iter()
+            .filter(|watched| !watched.quarantine.is_over(now))
+            .count()
+    }
+}
+
+impl Worker {
+    /// Asks who the BMC is and which sensors it has, unless that is known and its repository has not changed.
+    pub(super) fn know(&mut self) -> Result<(), BmcError> {
+        let stamp = self.ask_for(client::repository_stamp)?.unwrap_or_default();
+        if self
+            .known
+            .as_ref()
+            .is_some_and(|known| known.stamp == stamp || known.read_at.elapsed() < SETTLED)
+        {
+            return Ok(());
+        }
+        let device = self.ask(client::device_id)?;
+        let fru = self.ask_for(client::fru)?.flatten().unwrap_or_default();
+        let mut sensors = self.ask_for(client::sensors)?.unwrap_or_default();
+        let found = sensors.len();
+        sensors.retain(|sensor| sensor.owner == BMC);
+        sensors.truncate(MAX_SENSORS);
+        if sensors.len() < found {
+            tracing::info!(
+                left_out = found - sensors.len(),
+                "sensors of other controllers, or too many"
+            );
+        }
+        let has_power = self.ask_for(client::power)?.is_some_and(|power| power.active);
+        let (metrics, sensors) = watched(sensors);
+        tracing::info!(
+            sensors = sensors.len(),
+            metrics = metrics.len(),
+            has_power,
+            "the BMC answers"
+        );
+        let mut state = self.state();
+        state.inventory = Some(inventory(&device, fru));
+        state.lay_out(metrics, has_power);
+        drop(state);
+        self.known = Some(Known {
+            read_at: Instant::now(),
+            stamp,
+            sensors,
+            has_power,
+        });
+        Ok(())
+    }
+}
+
+fn inventory(device: &DeviceId, fru: Fru) -> shadow::Bmc {
+    let maker = match manufacturer(device.manufacturer) {
+        "" => format!("enterprise {}", device.manufacturer),
+        name => name.to_owned(),
+    };
+    shadow::Bmc {
+        manufacturer: maker,
+        product_id: device.product,
+        firmware: device.firmware.clone(),
+        ipmi: device.ipmi.clone(),
+        board_manufacturer: fru.board_manufacturer,
+        board_product: fru.board_product,
+        board_serial: fru.board_serial,
+        system_manufacturer: fru.manufacturer,
+        system_product: fru.product,
+        system_serial: fru.serial,
+    }
+}
+
+/// A metric for each sensor that returns numbers.
+fn watched(sensors: Vec<Sensor>) -> (Vec<Metric>, Vec<Watched>) {
+    let names = names(&sensors);
+    let mut metrics = Vec::new();
+    let watch = |(sensor, name): (Sensor, String)| {
+        let column = sensor.factors.map(|factors| {
+            // Neighbouring values stay apart, wherever their grid begins.
+            let bound = factors.step().map_or(
+                Bound::Relative {
+                    ratio: 0.002,
+                    floor: 1e-3,
+                },
+                |step| Bound::Absolute { step: step / 4.0 },
+            );
+            metrics.push(Metric::new(format!("bmc.{name}"), &sensor.unit, bound));
+            metrics.len() - 1
+        });
+        Watched {
+            sensor,
+            column,
+            states: None,
+            quarantine: Quarantine::default(),
+        }
+    };
+    let watched = sensors.into_iter().zip(names).map(watch).collect();
+    (metrics, watched)
+}
+
+/// Names for metrics: of sensors that share one, each gets its logical unit and number behind it.
+fn names(sensors: &[Sensor]) -> Vec<String> {
+    let plain: Vec<String> = sensors.iter().map(|sensor| metric_part(&sensor.name)).collect();
+    let mut count: HashMap<&str, u32> = TAKEN.map(|name| (name, 1)).into();
+    for name in &plain {
+        *count.entry(name).or_default() += 1;
+    }
+    let named = |(name, sensor): (&String, &Sensor)| match count.get(&**name) {
+        Some(1) if !name.is_empty() => name.clone(),
+        _ => format!("{name}.{}{:02x}", sensor.lun, sensor.number),
+    };
+    plain.iter().zip(sensors).map(named).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bmc::sdr::{Record, tests::full_record};
+
+    fn sensor(name: &str, number: u8) -> Sensor {
+        match Record::parse(&full_record(name, number, [0, 1, 0], 0, [4, 0, 0, 0, 0, 0])).unwrap() {
+            Record::Sensors(mut sensors) => sensors.remove(0),
+            Record::Other { .. } => panic!("no sensor"),
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_take_no_other_metrics_place() {
+        let sensors = [("CPU Temp", 1), ("Temp", 2), ("Temp", 10), ("power", 3), ("", 4)].map(|(n, i)| sensor(n, i));
+        assert_eq!(
+            names(&sensors),
+            ["CPU_Temp", "Temp.002", "Temp.00a", "power.003", ".004"]
+        );
+    }
+
+    #[test]
+    fn sensors_without_numbers_have_no_metric() {
+        let states = Sensor {
+            factors: None,
+            ..sensor("Status", 7)
+        };
+        let (metrics, watched) = watched(vec![sensor("A", 1), states, sensor("B", 2)]);
+        let columns: Vec<_> = watched.iter().map(|watched| watched.column).collect();
+        assert_eq!(columns, [Some(0), None, Some(1)]);
+        assert_eq!((&*metrics[1].name, &*metrics[1].unit), ("bmc.B", "Cel"));
+        assert_eq!(metrics[1].bound, Bound::Absolute { step: 1.0 });
+    }
+}

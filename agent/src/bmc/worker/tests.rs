@@ -1,0 +1,401 @@
+//! The worker against a BMC in memory that misbehaves on command.
+
+use std::collections::HashMap;
+
+use super::*;
+use crate::bmc::{client::Command, fru::tests::inventory, sdr::tests::full_record, session::Reply};
+
+/// What happens to a command.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fate {
+    Refused(u8),
+    Silent,
+    /// The reply of another command.
+    Shifted,
+    Short,
+    Garbled,
+    Panic,
+}
+
+/// A BMC with three sensors.
+#[derive(Default)]
+struct Bench {
+    /// What happens to readings of a sensor.
+    fates: HashMap<u8, Fate>,
+    /// Raw byte and states of each sensor.
+    readings: HashMap<u8, [u8; 2]>,
+    /// The next reply to a reading comes twice: all later ones are shifted by one until the session ends.
+    doubled: bool,
+    dead: bool,
+    power: Option<u16>,
+    log: Vec<[u8; 16]>,
+    erased: u32,
+    opened: u32,
+    asked: Vec<Command>,
+}
+
+type Shared = Arc<Mutex<Bench>>;
+
+/// One session: its queue holds replies that came too often.
+struct Line(Shared, VecDeque<Reply>);
+
+impl Transport for Line {
+    fn call(&mut self, command: &Command) -> Result<Reply, BmcError> {
+        let mut bench = self.0.lock().unwrap();
+        let (reply, doubled) = bench.answer(command)?;
+        drop(bench);
+        self.1.push_back(reply.clone());
+        if doubled {
+            self.1.push_back(reply);
+        }
+        let (reply, marked) = self.1.pop_front().map(|reply| (reply.clone(), reply)).unwrap();
+        // A reply of another command is seen as such.
+        let is_reading = marked.data.len() == 4 && marked.data[1] == 0xc0;
+        if is_reading != (command.netfn == 4 && command.command == 0x2d) && !self.1.is_empty() {
+            return Err(BmcError::Shifted);
+        }
+        Ok(reply)
+    }
+}
+
+impl Bench {
+    fn answer(&mut self, command: &Command) -> Result<(Reply, bool), BmcError> {
+        self.asked.push(command.clone());
+        if self.dead {
+            return Err(BmcError::Silent(Duration::from_millis(1)));
+        }
+        let data = match (command.netfn, command.command) {
+            (0x06, 0x01) => vec![0x23, 1, 2, 0x19, 2, 0x9f, 0x91, 0x12, 0, 2, 15],
+            (0x0a, 0x20) => vec![0x51, 3, 0, 0, 0, 1, 2, 3, 4, 0, 0, 0, 0, 2],
+            (0x0a, 0x22) => vec![7, 7],
+            (0x0a, 0x23) => return Ok((Self::record(&command.data), false)),
+            (0x0a, 0x10) => vec![inventory().len() as u8, 0, 0],
+            (0x0a, 0x11) => {
+                let from = usize::from(command.data[1]);
+                let part: Vec<u8> = inventory()
+                    .into_iter()
+                    .skip(from)
+                    .take(command.data[3].into())
+                    .collect();
+                [vec![part.len() as u8], part].concat()
+            }
+            (0x0a, 0x40) => {
+                let [a, b, c, d] = self.erased.to_le_bytes();
+                vec![
+                    0x51,
+                    self.log.len() as u8,
+                    0,
+                    0,
+                    0,
+                    self.log.len() as u8,
+                    0,
+                    0,
+                    0,
+                    a,
+                    b,
+                    c,
+                    d,
+                    2,
+                ]
+            }
+            (0x0a, 0x43) => return Ok((self.entry(&command.data), false)),
+            (0x04, 0x2d) => return self.reading(command.data[0]),
+            (0x04, 0x27) => vec![0b01_1000, 0, 0, 0, 90, 100, 0],
+            (0x00, 0x01) => vec![1, 0, 0],
+            (0x2c, 0x02) if self.power.is_some() => {
+                let [low, high] = self.power.unwrap().to_le_bytes();
+                vec![0xdc, low, high, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x40]
+            }
+            _ => {
+                return Ok((
+                    Reply {
+                        code: 0xc1,
+                        data: vec![],
+                    },
+                    false,
+                ));
+            }
+        };
+        Ok((Reply { code: 0, data }, false))
+    }
+
+    /// In parts of 16 bytes at most.
+    fn record(data: &[u8]) -> Reply {
+        let id = data[2].max(1);
+        let record = full_record(
+            ["", "CPU", "Inlet", "Board"][usize::from(id)],
+            id,
+            [0, 1, 0],
+            0,
+            [1, 0, 0, 0, 0, 0],
+        );
+        let next: u16 = if id == 3 { LAST } else { u16::from(id) + 1 };
+        if data[5] > 16 {
+            return Reply {
+                code: 0xca,
+                data: vec![],
+            };
+        }
+        let part = record.into_iter().skip(data[4].into()).take(data[5].into());
+        let data = next.to_le_bytes().into_iter().chain(part).collect();
+        Reply { code: 0, data }
+    }
+
+    fn entry(&self, data: &[u8]) -> Reply {
+        let at = match u16::from_le_bytes([data[2], data[3]]) {
+            0 => 0,
+            0xffff => self.log.len().saturating_sub(1),
+            id => usize::from(id) - 1,
+        };
+        let Some(entry) = self.log.get(at) else {
+            return Reply {
+                code: 0xcb,
+                data: vec![],
+            };
+        };
+        let next = if at + 1 == self.log.len() { LAST } else { at as u16 + 2 };
+        let data = next.to_le_bytes().into_iter().chain(*entry).collect();
+        Reply { code: 0, data }
+    }
+
+    fn reading(&mut self, number: u8) -> Result<(Reply, bool), BmcError> {
+        let [raw, states] = self.readings.get(&number).copied().unwrap_or([number * 10, 0]);
+        let whole = Reply {
+            code: 0,
+            data: vec![raw, 0xc0, states, 0],
+        };
+        let doubled = std::mem::take(&mut self.doubled);
+        match self.fates.get(&number) {
+            None => Ok((whole, doubled)),
+            Some(Fate::Refused(code)) => Ok((
+                Reply {
+                    code: *code,
+                    data: vec![],
+                },
+                false,
+            )),
+            Some(Fate::Short) => Ok((
+                Reply {
+                    code: 0,
+                    data: vec![raw],
+                },
+                false,
+            )),
+            Some(Fate::Silent) => Err(BmcError::Silent(Duration::from_millis(1))),
+            Some(Fate::Shifted) => Err(BmcError::Shifted),
+            Some(Fate::Garbled) => Err(BmcError::Garbled("noise".to_owned())),
+            Some(Fate::Panic) => panic!("as ipmi-rs does"),
+        }
+    }
+}
+
+const LAST: u16 = 0xffff;
+
+/// A worker, its bench, what it has told, and the end that keeps it alive.
+struct Rig {
+    bench: Shared,
+    worker: Worker,
+    _end: mpsc::Sender<()>,
+}
+
+impl Rig {
+    fn new(bench: Bench) -> Self {
+        let bench = Arc::new(Mutex::new(bench));
+        let (end, ended) = mpsc::channel();
+        let line = bench.clone();
+        let open: Open = Box::new(move || {
+            let mut bench = line.lock().unwrap();
+            bench.opened += 1;
+            if bench.dead {
+                let (what, state) = ("no answer".to_owned(), shadow::SourceState::Failed);
+                return Err(BmcError::Open { what, state });
+            }
+            Ok(Box::new(Line(line.clone(), VecDeque::new())))
+        });
+        let worker = Worker::with(open, Duration::from_secs(5), Arc::default(), ended);
+        Self {
+            bench,
+            worker,
+            _end: end,
+        }
+    }
+
+    fn set(&self, change: impl FnOnce(&mut Bench)) {
+        change(&mut self.bench.lock().unwrap());
+    }
+
+    /// What the sensors told in a turn, in their order.
+    fn turn(&mut self) -> [Option<f64>; 3] {
+        self.worker.turn().unwrap();
+        self.values()
+    }
+
+    fn values(&self) -> [Option<f64>; 3] {
+        let mut state = self.worker.state();
+        [0, 1, 2].map(|i| state.take_value(Column::Sensor(i)).value())
+    }
+
+    fn texts(&self) -> Vec<String> {
+        let findings = std::mem::take(&mut *self.worker.state().findings_mut());
+        findings
+            .into_iter()
+            .map(|finding| format!("{}: {}", finding.subject, finding.text))
+            .collect()
+    }
+}
+
+#[test]
+fn a_turn_reads_everything() {
+    let mut rig = Rig::new(Bench {
+        power: Some(232),
+        ..Bench::default()
+    });
+    assert_eq!(rig.turn(), [Some(10.0), Some(20.0), Some(30.0)]);
+    let state = rig.worker.state();
+    let bmc = state.inventory.clone().unwrap();
+    assert_eq!((&*bmc.manufacturer, &*bmc.firmware), ("MontaVista", "2.19"));
+    assert_eq!((&*bmc.system_serial, &*bmc.board_product), ("S-777", "Board X"));
+    drop(state);
+    let before = rig.bench.lock().unwrap().asked.len();
+    rig.turn();
+    let asked = rig.bench.lock().unwrap().asked.len() - before;
+    // Repository stamp, three sensors, the proof that nothing shifted, chassis, power, limit, log.
+    assert_eq!(asked, 9, "the sensors are not looked for again");
+    assert_eq!(rig.bench.lock().unwrap().opened, 1);
+}
+
+#[test]
+fn a_sensor_that_fails_costs_itself() {
+    for fate in [
+        Fate::Silent,
+        Fate::Shifted,
+        Fate::Garbled,
+        Fate::Short,
+        Fate::Refused(0xcb),
+        Fate::Refused(0xc3),
+    ] {
+        let mut rig = Rig::new(Bench {
+            fates: [(2, fate)].into(),
+            ..Bench::default()
+        });
+        assert_eq!(rig.turn(), [Some(10.0), None, Some(30.0)], "{fate:?}");
+        rig.set(|bench| bench.fates.clear());
+        assert_eq!(rig.turn(), [Some(10.0), None, Some(30.0)], "{fate:?}: left alone");
+        assert_eq!(
+            rig.worker.known.as_ref().unwrap().resting(Instant::now()),
+            1,
+            "{fate:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_there_is_told_apart_from_what_fails() {
+    let fates = [(1, Fate::Refused(0xcb)), (2, Fate::Short)].into();
+    let mut rig = Rig::new(Bench {
+        fates,
+        ..Bench::default()
+    });
+    rig.worker.turn().unwrap();
+    let mut state = rig.worker.state();
+    assert_eq!(state.take_value(Column::Sensor(0)), Reading::ABSENT);
+    assert_eq!(state.take_value(Column::Sensor(1)), Reading::FAILED);
+}
+
+#[test]
+fn a_reply_that_comes_twice_shifts_no_reading() {
+    let mut rig = Rig::new(Bench::default());
+    rig.turn();
+    for i in 1..=3 {
+        rig.set(|bench| {
+            bench.doubled = true;
+            bench.readings = [(1, [i, 0]), (2, [i + 100, 0]), (3, [i + 200, 0])].into();
+        });
+        let expected = [i, i + 100, i + 200].map(|raw| Some(f64::from(raw)));
+        assert_eq!(rig.turn(), expected, "{i}: read again in a new session");
+    }
+    assert_eq!(rig.bench.lock().unwrap().opened, 4);
+}
+
+#[test]
+fn a_bmc_that_is_dead_ends_the_turn_and_no_sensor_is_left_alone_for_it() {
+    let mut rig = Rig::new(Bench::default());
+    rig.turn();
+    rig.set(|bench| bench.dead = true);
+    for pause in [10, 20, 40, 80, 160, 300, 300] {
+        let fault = rig.worker.turn().unwrap_err();
+        assert_eq!(rig.worker.failed(fault), Duration::from_secs(pause));
+    }
+    assert_eq!(rig.values(), [None; 3]);
+    rig.set(|bench| bench.dead = false);
+    assert_eq!(rig.turn(), [Some(10.0), Some(20.0), Some(30.0)]);
+    rig.worker.answered(Duration::ZERO);
+    let texts = rig.texts();
+    assert!(
+        texts[0].starts_with("bmc: does not answer") && texts[1] == "bmc: answers again",
+        "{texts:?}"
+    );
+}
+
+#[test]
+fn a_panic_below_costs_a_turn() {
+    let bench = Bench {
+        fates: [(2, Fate::Panic)].into(),
+        ..Bench::default()
+    };
+    let Rig {
+        worker,
+        bench,
+        _end: end,
+    } = Rig::new(bench);
+    let state = worker.state.clone();
+    let thread = std::thread::spawn(move || worker.run());
+    let begun = Instant::now();
+    while state.lock().unwrap().fault.is_none() && begun.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(matches!(state.lock().unwrap().fault, Some(BmcError::Garbled(_))));
+    drop((bench, end));
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_threshold_that_is_crossed_is_told_once_with_its_limits() {
+    let mut rig = Rig::new(Bench::default());
+    rig.turn();
+    rig.set(|bench| bench.readings = [(1, [95, 0b00_1000])].into());
+    rig.turn();
+    rig.turn();
+    assert_eq!(rig.texts(), ["CPU: temperature 95 Cel: upper non-critical"]);
+    rig.set(|bench| bench.readings.clear());
+    rig.turn();
+    assert_eq!(rig.texts(), ["CPU: temperature 10 Cel: within its thresholds again"]);
+}
+
+#[test]
+fn entries_of_the_log_are_told_once_and_old_ones_never() {
+    let entry = |id: u8, data: u8| [id, 0, 2, 0, 0, 0, 0x65, 0x20, 0, 4, 0x0c, 0x20, 0x6f, data, 0xff, 0xff];
+    let mut rig = Rig::new(Bench {
+        log: vec![entry(1, 0), entry(2, 0)],
+        ..Bench::default()
+    });
+    rig.turn();
+    assert_eq!(rig.texts(), [""; 0]);
+    rig.set(|bench| bench.log.extend([entry(3, 1), entry(4, 5)]));
+    rig.turn();
+    rig.turn();
+    let told = [
+        "memory 20h: memory: uncorrectable ECC error",
+        "memory 20h: memory: correctable ECC limit reached",
+    ];
+    assert_eq!(rig.texts(), told);
+    rig.set(|bench| {
+        bench.log = vec![entry(1, 1)];
+        bench.erased = 9;
+    });
+    rig.turn();
+    assert_eq!(
+        rig.texts(),
+        ["system event log: cleared: 4 entries before, 1 now", told[0]]
+    );
+}

@@ -1,0 +1,138 @@
+//! What a sample costs the host that is sampled: CPU time and memory, at ten samples a second.
+//!
+//! Every sampler is a process of its own; all of them run through the same time, so that whatever else the machine does
+//! hits all of them. CPU time is what the kernel charged to the process, from its second sample on. Ours is the whole
+//! agent, frames and publishing included, to a broker in the process of the bench.
+
+mod collectd;
+mod samplers;
+
+use std::{
+    env,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, ensure};
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+use crate::report::{Quantity, Report, Rival};
+
+const CASE: &str = "tick-100ms";
+const CPU: Quantity = Quantity {
+    metric: "cpu_per_sample",
+    unit: "us",
+};
+const MEMORY: Quantity = Quantity {
+    metric: "rss",
+    unit: "MB",
+};
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// How long every sampler runs, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(2..=3600))]
+    seconds: u64,
+    /// Be one of the samplers, and print what it cost
+    #[arg(long, hide = true)]
+    pub(crate) sampler: Option<Sampler>,
+    /// Port of the broker that a sampler publishes to
+    #[arg(long, hide = true, default_value_t = 0)]
+    port: u16,
+}
+
+/// Who samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sampler {
+    /// The agent with the probes of every sample.
+    OursFast,
+    /// The agent with all that this machine has.
+    OursAll,
+    /// The files of the fast probes, read and thrown away.
+    RawPreads,
+    /// The crate sysinfo: the same quantities, as far as it has them.
+    Sysinfo,
+}
+
+/// What a sampler cost.
+#[derive(Debug, Serialize, Deserialize)]
+struct Cost {
+    cpu_us_per_sample: f64,
+    rss_mb: f64,
+}
+
+/// Runs all samplers side by side.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let stop = runtime::Shutdown::new();
+    let config = broker::Config {
+        listen: "127.0.0.1:0".parse()?,
+        ..broker::Config::default()
+    };
+    let broker = runtime.block_on(broker::start(config, stop.clone()))?;
+    let port = broker.addr().port();
+    let started: Vec<(Sampler, Child)> = Sampler::value_variants()
+        .iter()
+        .map(|&sampler| Ok((sampler, start(sampler, arguments.seconds, port)?)))
+        .collect::<anyhow::Result<_>>()?;
+    let collectd = collectd::measure(Duration::from_secs(arguments.seconds), port);
+    let mut costs = Vec::new();
+    for (sampler, child) in started {
+        let output = child.wait_with_output()?;
+        ensure!(output.status.success(), "{sampler:?} failed");
+        let cost: Cost = serde_json::from_slice(&output.stdout).with_context(|| format!("{sampler:?}"))?;
+        costs.push((sampler, cost));
+    }
+    stop.trigger("done");
+    let collectd = collectd.unwrap_or_else(|why| {
+        eprintln!("collectd is left out: {why:#}");
+        None
+    });
+    Ok(report(&costs, collectd.as_ref()))
+}
+
+fn start(sampler: Sampler, seconds: u64, port: u16) -> anyhow::Result<Child> {
+    let name = sampler.to_possible_value().context("a sampler without a name")?;
+    let child = Command::new(env::current_exe()?)
+        .args(["agent", "--sampler", name.get_name()])
+        .args(["--seconds", &seconds.to_string(), "--port", &port.to_string()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    Ok(child)
+}
+
+fn report(costs: &[(Sampler, Cost)], collectd: Option<&Cost>) -> Report {
+    let mut report = Report::new("agent");
+    let of = |sampler| costs.iter().find(|(of, _)| *of == sampler).map(|(_, cost)| cost);
+    let rivals = [
+        ("raw-preads", of(Sampler::RawPreads)),
+        ("sysinfo", of(Sampler::Sysinfo)),
+        ("collectd", collectd),
+    ];
+    for (case, ours) in [(CASE, of(Sampler::OursFast)), ("all-sources", of(Sampler::OursAll))] {
+        for (name, rival) in rivals {
+            if let (Some(ours), Some(rival)) = (ours, rival) {
+                let value = rival.cpu_us_per_sample;
+                report.push(case, CPU, ours.cpu_us_per_sample, Rival { name, value });
+                let value = rival.rss_mb;
+                report.push(case, MEMORY, ours.rss_mb, Rival { name, value });
+            }
+        }
+    }
+    report
+}
+
+/// Samples, and prints what that cost as JSON.
+pub(crate) fn sample(sampler: Sampler, arguments: &Arguments) -> anyhow::Result<()> {
+    let length = Duration::from_secs(arguments.seconds);
+    let cost = match sampler {
+        Sampler::OursFast => samplers::ours(length, arguments.port, samplers::FAST_ONLY)?,
+        Sampler::OursAll => samplers::ours(length, arguments.port, &[])?,
+        Sampler::RawPreads => samplers::raw_preads(length)?,
+        Sampler::Sysinfo => samplers::with_sysinfo(length)?,
+    };
+    serde_json::to_writer(std::io::stdout(), &cost)?;
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! Processes that sample this machine ten times a second, each in its own way.
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use rustix::time::{ClockId, clock_gettime};
+use sysinfo::{CpuRefreshKind, Disks, MemoryRefreshKind, Networks, RefreshKind, System};
+
+use super::Cost;
+
+const TICK: Duration = Duration::from_millis(100);
+
+/// Probes that are left out, so that ours reads the same files as the floor.
+pub(super) const FAST_ONLY: &[&str] = &["paging", "numa", "power", "workload", "bmc"];
+
+/// The files of the fast probes.
+const FILES: [&str; 9] = [
+    "/proc/stat",
+    "/sys/fs/cgroup/cpuacct/cpuacct.usage_all",
+    "/proc/meminfo",
+    "/proc/net/dev",
+    "/proc/diskstats",
+    "/proc/pressure/cpu",
+    "/proc/pressure/memory",
+    "/proc/pressure/io",
+    "/proc/loadavg",
+];
+
+/// The whole agent as it runs on a host that is never at rest.
+pub(super) fn ours(length: Duration, port: u16, off: &[&str]) -> anyhow::Result<Cost> {
+    let defaults = agent::Config::default();
+    let config = agent::Config {
+        host: Some(format!("bench-{}", off.len())),
+        broker: agent::config::Broker {
+            port,
+            ..defaults.broker
+        },
+        pace: agent::config::Pace {
+            max: defaults.pace.min,
+            budget: 1.0,
+            ..defaults.pace
+        },
+        probes: agent::config::Probes {
+            off: off.iter().map(|&name| name.to_owned()).collect(),
+            ..defaults.probes
+        },
+        ..defaults
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let stop = runtime::Shutdown::new();
+        let mut agent = agent::start(config, runtime::Clock::system(), stop.clone()).await?;
+        tokio::time::sleep(TICK).await;
+        let cost = Meter::start();
+        tokio::time::sleep(length).await;
+        let cost = cost.end(length.as_secs_f64() / TICK.as_secs_f64())?;
+        stop.trigger("done");
+        agent.ended().await?;
+        Ok(cost)
+    })
+}
+
+/// The floor: every file is read once, and nothing is made of it.
+pub(super) fn raw_preads(length: Duration) -> anyhow::Result<Cost> {
+    let files: Vec<File> = FILES.iter().filter_map(|path| File::open(path).ok()).collect();
+    let mut buffer = vec![0; 64 << 10];
+    each_tick(length, || {
+        for file in &files {
+            file.read_at(&mut buffer, 0)?;
+        }
+        Ok(())
+    })
+}
+
+/// The crate sysinfo, which has no pressure and no load.
+pub(super) fn with_sysinfo(length: Duration) -> anyhow::Result<Cost> {
+    let kinds = RefreshKind::nothing()
+        .with_cpu(CpuRefreshKind::nothing().with_usage())
+        .with_memory(MemoryRefreshKind::everything());
+    let failed = |why: sysinfo::Error| anyhow::anyhow!("sysinfo: {why:?}");
+    let mut system = System::new_with_specifics(kinds).map_err(failed)?;
+    let mut networks = Networks::new_with_refreshed_list().map_err(failed)?;
+    let mut disks = Disks::new_with_refreshed_list().map_err(failed)?;
+    each_tick(length, || {
+        system.refresh_specifics(kinds);
+        networks.refresh(false);
+        disks.refresh(false);
+        Ok(())
+    })
+}
+
+/// Calls `sample` each tick and tells what a call cost.
+fn each_tick(length: Duration, mut sample: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<Cost> {
+    sample()?;
+    let (start, meter) = (Instant::now(), Meter::start());
+    let mut ticks = 0;
+    while start.elapsed() < length {
+        ticks += 1;
+        thread::sleep((start + TICK * ticks).saturating_duration_since(Instant::now()));
+        sample()?;
+    }
+    meter.end(f64::from(ticks))
+}
+
+/// CPU time of this process.
+struct Meter(Duration);
+
+impl Meter {
+    fn start() -> Self {
+        Self(cpu_time())
+    }
+
+    fn end(self, samples: f64) -> anyhow::Result<Cost> {
+        let spent = cpu_time().saturating_sub(self.0);
+        Ok(Cost {
+            cpu_us_per_sample: spent.as_secs_f64() * 1e6 / samples,
+            rss_mb: resident_mb("/proc/self/status")?,
+        })
+    }
+}
+
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// Memory that a process has in use, of its `status`, in units of 10^6 bytes.
+pub(super) fn resident_mb(status: &str) -> anyhow::Result<f64> {
+    let text = fs::read_to_string(status)?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+    Ok(kib.context("no VmRSS")? * 1_024.0 / 1e6)
+}

@@ -103,6 +103,8 @@ pub struct Spool {
 pub struct Probes {
     /// How often is looked for what came and went: interfaces, disks, workloads, and probes that failed.
     pub refresh: Span,
+    /// How often slow sources are read, each in a thread of its own: PCI, errors of memory, thermal zones.
+    pub slow: Span,
     /// Names of probes that are left alone, as `cpu` or `numa`.
     pub off: Vec<String>,
     /// Of the network.
@@ -241,6 +243,7 @@ impl Default for Probes {
     fn default() -> Self {
         Self {
             refresh: Span::from_secs(10),
+            slow: Span::from_secs(10),
             off: Vec::new(),
             network: Network::default(),
             disk: Disk::default(),

@@ -32,6 +32,14 @@ pub enum ProbeError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// A file cannot be read by this process.
+    #[error("{}: no permission; it takes {needs}", path.display())]
+    NoPermission {
+        /// Which file.
+        path: PathBuf,
+        /// The capability, group or setting that gives it.
+        needs: &'static str,
+    },
     /// A file does not look as its man page says.
     #[error("{}: {what}", path.display())]
     Format {
@@ -67,6 +75,7 @@ impl ProbeError {
         let Self::Io { source, .. } = self else {
             return match self {
                 Self::Absent(_) => SourceState::Absent,
+                Self::NoPermission { .. } => SourceState::NoPermission,
                 Self::Bmc { source, .. } => source.state(),
                 _ => SourceState::Failed,
             };

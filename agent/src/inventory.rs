@@ -9,13 +9,13 @@ use crate::{
     bmc::Watch,
     config::{Config, default_class, default_criticality},
     pattern::matches,
-    probe::{Place, disk, network, pci, power::text, workload::Hierarchy},
+    probe::{Place, cpuinfo::CpuInfo, disk, network, power::text, workload::Hierarchy},
 };
 
 /// The most interfaces, and the most disks, that a birth names.
 const MAX_NAMES: usize = 1_024;
 
-/// What the host is.
+/// What the host is, without what probes add.
 pub(crate) fn inventory(place: &Place) -> Inventory {
     let bmc = place.bmc.as_ref().and_then(Watch::inventory);
     if !place.is_inband() {
@@ -29,9 +29,10 @@ pub(crate) fn inventory(place: &Place) -> Inventory {
         kernel: System::kernel_version().unwrap_or_default(),
         os: System::long_os_version().unwrap_or_default(),
         cpu_model: model.unwrap_or_default(),
-        pci: pci::devices(place),
+        pci: Vec::new(),
         interfaces: bounded(network::interfaces(place)),
         disks: bounded(disk::disks(place)),
+        processor: CpuInfo::read(place).ok().map(|info| info.processor),
         bmc,
     }
 }

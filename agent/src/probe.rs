@@ -12,30 +12,38 @@
 //! | [`numa`] | NUMA nodes and `/proc/buddyinfo` | middle |
 //! | [`power`] | RAPL, hwmon, battery under `/sys/class` | middle |
 //! | [`workload`] | cgroups | middle |
+//! | [`pci`] | `/sys/bus/pci/devices`: attributes and configuration space | slow |
+//! | [`edac`] | `/sys/devices/system/edac`: errors of memory | slow |
+//! | [`msr`] | `/dev/cpu/*/msr`: heat, throttling, frequency, machine checks | slow |
+//! | [`thermal`] | `/sys/class/thermal`, platform controller hub | slow |
 //! | [`bmc`] | what the BMC's own thread has read | middle |
-//! | [`pci`] | `/sys/bus/pci/devices`, at each birth only | |
 //!
 //! A probe opens its files once and reads them again with `pread`; on the fast tier it allocates nothing.
+//! Slow sources, and what may hang, are read in a thread of their own (`worker`); the probe hands over what is new.
 //! All take a root path, so that a tree of recorded files serves as a host. A probe that fails costs itself
 //! alone: see [`ProbeSet`].
 
 use std::path::{Path, PathBuf};
 
-use shadow::{Bound, Finding, Metric, Reading, Vantage};
+use shadow::{Bound, Finding, Inventory, Metric, Reading, Vantage};
 
 use crate::{bmc::Watch, config::Probes, error::ProbeError};
 
 pub mod bmc;
 pub mod cpu;
+pub mod cpuinfo;
 pub mod disk;
+pub mod edac;
 pub mod load;
 pub mod memory;
+pub mod msr;
 pub mod network;
 pub mod numa;
 pub mod paging;
 pub mod pci;
 pub mod power;
 pub mod pressure;
+pub mod thermal;
 pub mod workload;
 
 mod file;
@@ -43,6 +51,7 @@ mod parse;
 mod set;
 #[cfg(test)]
 pub(crate) mod tree;
+mod worker;
 
 pub(crate) use parse::metric_part;
 pub use set::{Checkup, ProbeSet};
@@ -90,6 +99,18 @@ pub trait Probe: Send {
         Vec::new()
     }
 
+    /// Waits a moment for what the first birth needs. Called once, before the first sample; a probe that is opened anew
+    /// later has [`Probe::has_news_for_birth`] instead.
+    fn await_first(&mut self) {}
+
+    /// Adds what it knows of the host to a birth.
+    fn describe(&mut self, _inventory: &mut Inventory) {}
+
+    /// Whether what it would add to a birth is no longer what it added last, so that a new one is due.
+    fn has_news_for_birth(&self) -> bool {
+        false
+    }
+
     /// Whether what it could read is no longer what [`Probe::metrics`] says: it is to be opened anew.
     fn outdated(&mut self) -> bool {
         false
@@ -134,7 +155,7 @@ impl Place {
 type Open = fn(&Place) -> Result<Box<dyn Probe>, ProbeError>;
 
 /// All probes there are, in the order in which they are read.
-const PROBES: [(&str, Open); 11] = [
+const PROBES: [(&str, Open); 15] = [
     ("cpu", cpu::open),
     ("memory", memory::open),
     ("network", network::open),
@@ -146,6 +167,10 @@ const PROBES: [(&str, Open); 11] = [
     ("power", power::open),
     ("workload", workload::open),
     ("bmc", bmc::open),
+    ("pci", pci::open),
+    ("edac", edac::open),
+    ("thermal", thermal::open),
+    ("msr", msr::open),
 ];
 
 /// Those that see a host out of band.

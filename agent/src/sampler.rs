@@ -165,12 +165,14 @@ impl Sampler {
     fn begin(&mut self) {
         let catalogue = self.probes.catalogue().clone();
         self.columns = VitalColumns::new(&catalogue);
+        let mut inventory = inventory::inventory(&self.place);
+        self.probes.describe(&mut inventory);
         let birth = Birth {
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             catalogue,
             sources: self.probes.sources(),
             capacity: inventory::capacity(&self.config, &self.place),
-            inventory: inventory::inventory(&self.place),
+            inventory,
             workloads: inventory::workloads(&self.config, &self.place),
             ..Birth::default()
         };

@@ -2,6 +2,12 @@
 
 use crate::{Catalogue, Resource, UnixMs};
 
+mod pci;
+mod processor;
+
+pub use pci::{Aer, Dpc, MAX_PCI_DEVICES, MAX_PCI_ERRORS, MAX_PCI_REGISTERS, PciDevice, Register, SrIov};
+pub use processor::Processor;
+
 /// Everything needed to read the frames of one epoch.
 ///
 /// An epoch is one life of an agent's catalogue: it begins at the agent's start and whenever the
@@ -105,6 +111,8 @@ pub struct Inventory {
     pub interfaces: Vec<String>,
     /// Whole disks that are sampled.
     pub disks: Vec<String>,
+    /// The processors; `None` where the kernel does not tell.
+    pub processor: Option<Processor>,
     /// The management controller; `None` where none has answered.
     pub bmc: Option<Bmc>,
 }
@@ -132,29 +140,6 @@ pub struct Bmc {
     pub system_product: String,
     /// Serial number of the machine.
     pub system_serial: String,
-}
-
-/// One PCI function.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct PciDevice {
-    /// `0000:00:1f.2`.
-    pub address: String,
-    /// PCI vendor id.
-    pub vendor: u16,
-    /// PCI device id.
-    pub device: u16,
-    /// Class, subclass and programming interface: 24 bits.
-    pub class: u32,
-    /// Bound driver, or empty.
-    pub driver: String,
-    /// Link speed in GT/s; `None` without a link.
-    pub link_speed_gts: Option<f64>,
-    /// Lanes in use; `None` without a link.
-    pub link_width: Option<u32>,
-    /// What the device could do, in GT/s.
-    pub link_speed_max_gts: Option<f64>,
-    /// Lanes it has.
-    pub link_width_max: Option<u32>,
 }
 
 /// A cgroup or systemd unit that resources are allocated to.

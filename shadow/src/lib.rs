@@ -33,7 +33,7 @@ pub mod sample;
 pub mod watermark;
 pub mod wire;
 
-pub use birth::{Birth, Bmc, Capacity, HOST_WORKLOAD, Inventory, PciDevice, Source, SourceState, Workload};
+pub use birth::{Birth, Bmc, Capacity, HOST_WORKLOAD, Inventory, PciDevice, Processor, Source, SourceState, Workload};
 pub use command::{Change, ChangeOutcome, Command, Explanation, Outcome, OutcomeState};
 pub use event::{Event, Finding, Severity};
 pub use forecast::{Forecast, QUANTILES, Quantiles, Rung};

@@ -60,6 +60,7 @@ impl Validate for Pace {
 impl Validate for Probes {
     fn validate(&self, faults: &mut Faults) {
         at_least(faults, "refresh", self.refresh, Span::from_secs(1));
+        at_least(faults, "slow", self.slow, Span::from_secs(1));
         for name in self.off.iter().filter(|name| !is_probe(name)) {
             faults.add("off", format!("{name:?} is no probe"));
         }

@@ -4,11 +4,13 @@
 //! |---|---|---|
 //! | `psys` | RAPL zone of that name, `energy_uj` | the whole platform |
 //! | `acpi` | hwmon chip `power_meter`, `power*_average` or `_input` | the whole machine, at its supply |
-//! | `package` | RAPL zones `package-*` | processors |
-//! | `dram` | RAPL zones `dram` | memory |
+//! | `package` | RAPL zones `package-*`, or registers of the processor | processors |
+//! | `dram` | RAPL zones `dram`, or registers of the processor | memory |
 //! | `battery` | `power_now`, or `current_now` x `voltage_now` | the whole machine, while it discharges |
 //! | `hwmon` | `power*_input` or `_average` of other chips | one device each |
 //! | `bmc` | DCMI power reading of the host's BMC | the whole machine, at its supply |
+//!
+//! Registers serve only where the kernel shows no zone, for both are the same counters.
 //!
 //! The host's power is the first of: bmc, psys, acpi, package + dram, battery, hwmon. Where the BMC and the
 //! machine are measured, `power.residual` is what the former sees more. Sources: kernel documentation
@@ -16,9 +18,16 @@
 
 use std::{fs, path::Path, path::PathBuf};
 
-use shadow::{Bound, Channel, Metric, Reading, metric::channel_metric, rate::RateMeter};
+use shadow::{Bound, Channel, Metric, Reading, SourceState, metric::channel_metric, rate::RateMeter};
 
-use super::{Place, Probe, Tier, disk::scaled, file::KeptFile, network::total, parse::number};
+use super::{
+    Place, Probe, Tier,
+    disk::scaled,
+    file::KeptFile,
+    msr::rapl::{self, Domain, EnergyCounter},
+    network::total,
+    parse::number,
+};
 use crate::error::ProbeError;
 use bmc::BmcMeter;
 
@@ -67,6 +76,10 @@ pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
             Ok(meter) => meters.push(meter),
             Err(why) => fault = fault.or(Some(why)),
         }
+    }
+    match registers(place) {
+        Ok(counters) => meters.extend(counters),
+        Err(why) => fault = fault.or(Some(why).filter(|why| why.state() != SourceState::Absent)),
     }
     meters.sort_by_key(|meter: &Meter| meter.kind);
     let best = meters.first().map(|meter| meter.kind);
@@ -151,48 +164,69 @@ enum Source {
 
 struct Meter {
     kind: Kind,
-    file: KeptFile,
     state: State,
 }
 
 enum State {
-    Energy(EnergyMeter),
-    Power,
-    Current { voltage: KeptFile },
+    Energy(KeptFile, EnergyMeter),
+    Power(KeptFile),
+    Current { current: KeptFile, voltage: KeptFile },
+    Register(EnergyCounter, EnergyMeter),
 }
 
 impl Meter {
     fn open(kind: Kind, source: Source) -> Result<Self, ProbeError> {
-        let (path, state) = match source {
+        let open = |path: PathBuf| {
+            let mut file = KeptFile::open(path)?;
+            file.number()?;
+            Ok(file)
+        };
+        let state = match source {
             Source::Energy { counter, range } => {
                 let range = KeptFile::open(range)
                     .and_then(|mut file| file.number())
                     .unwrap_or(u64::MAX);
-                (counter, State::Energy(EnergyMeter::new(range)))
+                State::Energy(open(counter)?, EnergyMeter::new(range, 1e-6))
             }
-            Source::Power(path) => (path, State::Power),
-            Source::CurrentVoltage(current, voltage) => (
-                current,
-                State::Current {
-                    voltage: KeptFile::open(voltage)?,
-                },
-            ),
+            Source::Power(path) => State::Power(open(path)?),
+            Source::CurrentVoltage(current, voltage) => State::Current {
+                current: open(current)?,
+                voltage: KeptFile::open(voltage)?,
+            },
         };
-        let mut file = KeptFile::open(path)?;
-        file.number()?;
-        Ok(Self { kind, file, state })
+        Ok(Self { kind, state })
+    }
+
+    fn of(counter: EnergyCounter) -> Self {
+        let kind = match counter.domain {
+            Domain::Package => Kind::Package,
+            Domain::Dram => Kind::Dram,
+        };
+        let meter = EnergyMeter::new(1 << 32, counter.joules);
+        let state = State::Register(counter, meter);
+        Self { kind, state }
     }
 
     fn location(&self) -> String {
-        self.file.path().display().to_string()
+        match &self.state {
+            State::Energy(file, _) | State::Power(file) | State::Current { current: file, .. } => {
+                file.path().display().to_string()
+            }
+            State::Register(counter, _) => counter.location.clone(),
+        }
     }
 
     fn read(&mut self, now_ns: u64) -> Result<Reading, ProbeError> {
-        let value = self.file.number()?;
         Ok(match &mut self.state {
-            State::Energy(meter) => meter.update(value, now_ns),
-            State::Power => Reading::new(value as f64 / 1e6),
-            State::Current { voltage } => Reading::new(value as f64 / 1e6 * (voltage.number()? as f64 / 1e6)),
+            State::Energy(file, meter) => meter.update(file.number()?, now_ns),
+            State::Power(file) => Reading::new(file.number()? as f64 / 1e6),
+            State::Current { current, voltage } => {
+                Reading::new(current.number()? as f64 / 1e6 * (voltage.number()? as f64 / 1e6))
+            }
+            State::Register(counter, meter) => match counter.count() {
+                Some(count) => meter.update(count.into(), now_ns),
+                None => Reading::FAILED,
+            },
         })
     }
 }
@@ -200,29 +234,32 @@ impl Meter {
 /// Energy to power, over the end of the counter's range.
 struct EnergyMeter {
     range: u64,
+    /// What one count stands for.
+    joules: f64,
     last: u64,
     counted: u64,
     meter: RateMeter,
 }
 
 impl EnergyMeter {
-    fn new(range: u64) -> Self {
+    fn new(range: u64, joules: f64) -> Self {
         Self {
             range,
+            joules,
             last: 0,
             counted: 0,
             meter: RateMeter::default(),
         }
     }
 
-    fn update(&mut self, microjoules: u64, now_ns: u64) -> Reading {
-        let last = std::mem::replace(&mut self.last, microjoules);
-        let more = match microjoules.checked_sub(last) {
+    fn update(&mut self, count: u64, now_ns: u64) -> Reading {
+        let last = std::mem::replace(&mut self.last, count);
+        let more = match count.checked_sub(last) {
             Some(more) => more,
-            None => self.range.saturating_sub(last).saturating_add(microjoules),
+            None => self.range.saturating_sub(last).saturating_add(count),
         };
         self.counted = self.counted.wrapping_add(more);
-        scaled(self.meter.update(self.counted, now_ns), 1e-6)
+        scaled(self.meter.update(self.counted, now_ns), self.joules)
     }
 }
 
@@ -232,7 +269,7 @@ fn found(place: &Place) -> Vec<(Kind, Source)> {
     found.extend(
         entries(&place.path("sys/class/powercap"))
             .iter()
-            .filter_map(|dir| rapl(dir)),
+            .filter_map(|dir| zone(dir)),
     );
     found.extend(
         entries(&place.path("sys/class/hwmon"))
@@ -245,6 +282,21 @@ fn found(place: &Place) -> Vec<(Kind, Source)> {
             .filter_map(|dir| battery(dir)),
     );
     found
+}
+
+/// The counters of the processors' registers, where the kernel shows no zone of them. Out of band they are another's.
+fn registers(place: &Place) -> Result<Vec<Meter>, ProbeError> {
+    let zones = entries(&place.path("sys/class/powercap"));
+    let is_rapl = |dir: &PathBuf| dir.file_name().and_then(|name| name.to_str()).is_some_and(is_rapl_zone);
+    if !place.is_inband() || zones.iter().any(is_rapl) {
+        return Ok(Vec::new());
+    }
+    Ok(rapl::counters(place)?.into_iter().map(Meter::of).collect())
+}
+
+/// Zones called `intel-rapl-mmio` show the same packages once more.
+fn is_rapl_zone(name: &str) -> bool {
+    name.starts_with("intel-rapl:")
 }
 
 /// The paths in a directory, sorted; none where there is no directory.
@@ -262,10 +314,8 @@ pub(crate) fn text(path: &Path) -> String {
         .unwrap_or_default()
 }
 
-/// Zones called `intel-rapl-mmio` show the same packages once more.
-fn rapl(dir: &Path) -> Option<(Kind, Source)> {
-    let zone = dir.file_name()?.to_str()?;
-    if !zone.starts_with("intel-rapl:") {
+fn zone(dir: &Path) -> Option<(Kind, Source)> {
+    if !is_rapl_zone(dir.file_name()?.to_str()?) {
         return None;
     }
     let kind = match text(&dir.join("name")).as_str() {
@@ -401,5 +451,32 @@ mod tests {
             (&format!("{RAPL}/energy_uj"), "x"),
         ]);
         assert_eq!(state(&broken), Some(shadow::SourceState::Failed));
+    }
+
+    #[test]
+    fn registers_serve_where_there_is_no_zone() {
+        let tree = Tree::new(&[(
+            "proc/cpuinfo",
+            "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t: 85\n",
+        )]);
+        let count = |package: u32| {
+            let mut bytes = vec![0; 0x606];
+            bytes.extend(0x000a_0e03_u64.to_le_bytes());
+            bytes.resize(0x611, 0);
+            bytes.extend(package.to_le_bytes());
+            // The next register's bytes: a file has them in between, as hardware does not.
+            bytes.extend([0; 16]);
+            tree.set_bytes("dev/cpu/0/msr", &bytes);
+        };
+        count(u32::MAX - 16_383);
+        let mut probe = open(&tree.place()).unwrap();
+        read(probe.as_mut(), 0.0).unwrap();
+        count(0);
+        check(
+            &read(probe.as_mut(), 0.5).unwrap(),
+            &[("power.package.0", 2.0), ("host.power", 2.0)],
+        );
+        tree.set(&format!("{RAPL}/name"), "package-0");
+        assert_eq!(registers(&tree.place()).unwrap().len(), 0, "the same counters");
     }
 }

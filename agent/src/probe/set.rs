@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use runtime::Clock;
-use shadow::{Catalogue, Channel, Finding, Metric, Reading, Source, SourceState, metric::MAX_METRICS};
+use shadow::{Catalogue, Channel, Finding, Inventory, Metric, Reading, Source, SourceState, metric::MAX_METRICS};
 
 use super::{OUT_OF_BAND, Open, PROBES, Place, Probe, Tier};
 use crate::error::ProbeError;
@@ -49,7 +49,10 @@ impl ProbeSet {
     pub fn open(place: Place) -> Self {
         let probes = PROBES.into_iter();
         let seen = probes.filter(|(name, _)| place.is_inband() || OUT_OF_BAND.contains(name));
-        let slots = seen.map(|(name, open)| Slot::new(name, open, &place)).collect();
+        let mut slots: Vec<Slot> = seen.map(|(name, open)| Slot::new(name, open, &place)).collect();
+        for probe in slots.iter_mut().filter_map(|slot| slot.probe.as_mut()) {
+            probe.await_first();
+        }
         let mut set = Self {
             place,
             slots,
@@ -108,9 +111,16 @@ impl ProbeSet {
         self.slots.iter_mut().map(|slot| slot.examine(clock)).collect()
     }
 
+    /// Adds what the probes know of the host to a birth.
+    pub fn describe(&mut self, inventory: &mut Inventory) {
+        let probes = self.slots.iter_mut().filter_map(|slot| slot.probe.as_mut());
+        probes.for_each(|probe| probe.describe(inventory));
+    }
+
     /// Looks for what came and went, and gives failed probes another try. Takes some milliseconds.
     ///
-    /// Returns whether the catalogue or a source's state changed: then a new epoch has to begin.
+    /// Returns whether the catalogue, a source's state or what [`ProbeSet::describe`] adds changed: then a new epoch has
+    /// to begin.
     pub fn refresh(&mut self) -> bool {
         let mut changed = false;
         for slot in &mut self.slots {
@@ -213,7 +223,7 @@ impl Slot {
     fn refresh(&mut self, place: &Place) -> bool {
         let outdated = self.probe.as_mut().is_none_or(|probe| probe.outdated());
         if !outdated {
-            return false;
+            return self.probe.as_ref().is_some_and(|probe| probe.has_news_for_birth());
         }
         let before = (self.metrics.clone(), self.state());
         self.reopen(place);
@@ -510,7 +520,9 @@ mod tests {
                 );
                 eprintln!("{} {source:?}", place.root.display());
             }
-            eprintln!("{:?}", super::super::pci::devices(&place));
+            let mut inventory = Inventory::default();
+            set.describe(&mut inventory);
+            eprintln!("{inventory:?}");
         }
         assert!(read > 50, "{read} readings");
     }

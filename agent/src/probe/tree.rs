@@ -28,9 +28,14 @@ impl Tree {
 
     /// Writes a file, in place where it is there, as a kept file wants it.
     pub(crate) fn set(&self, path: &str, text: &str) {
+        self.set_bytes(path, text.as_bytes());
+    }
+
+    /// The same for what is no text.
+    pub(crate) fn set_bytes(&self, path: &str, bytes: &[u8]) {
         let path = self.dir.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        fs::write(path, bytes).unwrap();
     }
 
     pub(crate) fn link(&self, path: &str, target: &str) {
@@ -60,6 +65,17 @@ pub(crate) fn read(probe: &mut dyn Probe, seconds: f64) -> Result<BTreeMap<Strin
     probe.read(u64::try_from(now.as_nanos()).unwrap(), &mut out)?;
     let names = probe.metrics().iter().map(|metric| metric.name.clone());
     Ok(names.zip(out).collect())
+}
+
+/// The same of a probe whose worker has gone round once more.
+pub(crate) fn read_fresh(probe: &mut dyn Probe) -> BTreeMap<String, Reading> {
+    loop {
+        let found = read(probe, 0.0).unwrap();
+        if found.values().any(|reading| *reading != Reading::STALE) {
+            return found;
+        }
+        std::thread::yield_now();
+    }
 }
 
 /// Checks values within one in a million; NaN stands for a stale reading.

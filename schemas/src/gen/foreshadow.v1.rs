@@ -143,9 +143,35 @@ pub struct Inventory {
     pub interfaces: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(string, repeated, tag = "6")]
     pub disks: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "7")]
+    pub processor: ::core::option::Option<Processor>,
     /// Not there where no controller has answered.
     #[prost(message, optional, tag = "8")]
     pub bmc: ::core::option::Option<Bmc>,
+}
+/// What /proc/cpuinfo says of the processors; all of a host are of one kind.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Processor {
+    /// CPUID leaf 0: `GenuineIntel`, `AuthenticAMD`.
+    #[prost(string, tag = "1")]
+    pub vendor: ::prost::alloc::string::String,
+    /// CPUID leaf 1, extended family and model added in.
+    #[prost(uint32, tag = "2")]
+    pub family: u32,
+    #[prost(uint32, tag = "3")]
+    pub model: u32,
+    #[prost(uint32, tag = "4")]
+    pub stepping: u32,
+    /// Revision of the loaded microcode; not there where a hypervisor hides it.
+    #[prost(uint32, optional, tag = "5")]
+    pub microcode: ::core::option::Option<u32>,
+    /// Sockets, cores and hardware threads that are online.
+    #[prost(uint32, tag = "6")]
+    pub packages: u32,
+    #[prost(uint32, tag = "7")]
+    pub cores: u32,
+    #[prost(uint32, tag = "8")]
+    pub threads: u32,
 }
 /// A management controller, and the names of the machine that it keeps.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -193,6 +219,83 @@ pub struct PciDevice {
     pub link_speed_max_gts: f64,
     #[prost(uint32, tag = "9")]
     pub link_width_max: u32,
+    /// Of the card's or board's maker; bridges may have none.
+    #[prost(uint32, optional, tag = "10")]
+    pub subsystem_vendor: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "11")]
+    pub subsystem_device: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "12")]
+    pub revision: ::core::option::Option<u32>,
+    /// D0, D1, D2, D3hot, D3cold; empty when it is not known.
+    #[prost(string, tag = "13")]
+    pub power_state: ::prost::alloc::string::String,
+    /// Kind of Express function: endpoint, root port, ...; empty for conventional PCI.
+    #[prost(string, tag = "14")]
+    pub port_type: ::prost::alloc::string::String,
+    /// Error bits that are set in the status registers: `SignaledSystemErr`, `CorrErr`, ...
+    #[prost(string, repeated, tag = "15")]
+    pub errors: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "16")]
+    pub aer: ::core::option::Option<Aer>,
+    #[prost(message, optional, tag = "17")]
+    pub dpc: ::core::option::Option<Dpc>,
+    #[prost(message, optional, tag = "18")]
+    pub sriov: ::core::option::Option<SrIov>,
+    /// Registers of a chipset function, as they are.
+    #[prost(message, repeated, tag = "19")]
+    pub registers: ::prost::alloc::vec::Vec<Register>,
+}
+/// Advanced error reporting. What cannot be read is not there.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Aer {
+    /// Raw registers, PCI Express 5.0, 7.8.4.
+    #[prost(uint32, optional, tag = "1")]
+    pub uncorrectable_status: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "2")]
+    pub uncorrectable_mask: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "3")]
+    pub uncorrectable_severity: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "4")]
+    pub correctable_status: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "5")]
+    pub correctable_mask: ::core::option::Option<u32>,
+    /// What the kernel has counted since it started.
+    #[prost(uint64, optional, tag = "6")]
+    pub correctable: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "7")]
+    pub nonfatal: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "8")]
+    pub fatal: ::core::option::Option<u64>,
+}
+/// Downstream port containment.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Dpc {
+    #[prost(bool, tag = "1")]
+    pub enabled: bool,
+    /// Whether the port is contained now, and why.
+    #[prost(bool, tag = "2")]
+    pub triggered: bool,
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// Single root I/O virtualisation.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SrIov {
+    #[prost(uint32, tag = "1")]
+    pub total_vfs: u32,
+    /// That are switched on.
+    #[prost(uint32, tag = "2")]
+    pub vfs: u32,
+}
+/// One 32 bit register.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Register {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub address: u32,
+    #[prost(uint32, tag = "3")]
+    pub value: u32,
 }
 /// A cgroup or systemd unit that resources are allocated to.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

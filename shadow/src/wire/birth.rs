@@ -5,11 +5,19 @@ use std::collections::HashSet;
 use prost::Message;
 use schemas::v1;
 
+use self::{
+    pci::{pci_from_wire, pci_to_wire},
+    processor::{processor_from_wire, processor_to_wire},
+};
 use super::{WireError, check::Check, scan::List};
 use crate::{
-    Birth, Bmc, Bound, Capacity, Catalogue, Inventory, Metric, PciDevice, Source, SourceState, Workload,
+    Birth, Bmc, Bound, Capacity, Catalogue, Inventory, Metric, Source, SourceState, Workload,
+    birth::{MAX_PCI_DEVICES, MAX_PCI_ERRORS, MAX_PCI_REGISTERS},
     metric::MAX_METRICS,
 };
+
+mod pci;
+mod processor;
 
 /// The longest birth: [`MAX_METRICS`] metrics and some thousand PCI functions fit.
 pub const MAX_BIRTH_BYTES: usize = 4 << 20;
@@ -20,7 +28,9 @@ const CHECK: Check = Check {
     lists: &[
         list("metrics", &[4], MAX_METRICS),
         list("sources", &[5], 256),
-        list("inventory.pci", &[7, 4], 4_096),
+        list("inventory.pci", &[7, 4], MAX_PCI_DEVICES),
+        list("inventory.pci.errors", &[7, 4, 15], MAX_PCI_ERRORS),
+        list("inventory.pci.registers", &[7, 4, 19], MAX_PCI_REGISTERS),
         list("inventory.interfaces", &[7, 5], 1_024),
         list("inventory.disks", &[7, 6], 1_024),
         list("workloads", &[8], 2_048),
@@ -181,6 +191,7 @@ fn inventory_to_wire(inventory: &Inventory) -> v1::Inventory {
         pci: inventory.pci.iter().map(pci_to_wire).collect(),
         interfaces: inventory.interfaces.clone(),
         disks: inventory.disks.clone(),
+        processor: inventory.processor.as_ref().map(processor_to_wire),
         bmc: inventory.bmc.as_ref().map(bmc_to_wire),
     }
 }
@@ -194,6 +205,7 @@ fn inventory_from_wire(inventory: v1::Inventory) -> Result<Inventory, WireError>
         pci: each(inventory.pci, pci_from_wire)?,
         interfaces: each(inventory.interfaces, |_, name| text("interfaces", name))?,
         disks: each(inventory.disks, |_, name| text("disks", name))?,
+        processor: inventory.processor.map(processor_from_wire).transpose()?,
         bmc: inventory.bmc.map(bmc_from_wire).transpose()?,
     })
 }
@@ -230,52 +242,6 @@ fn bmc_from_wire(bmc: v1::Bmc) -> Result<Bmc, WireError> {
         system_manufacturer: text("system_manufacturer", bmc.system_manufacturer)?,
         system_product: text("system_product", bmc.system_product)?,
         system_serial: text("system_serial", bmc.system_serial)?,
-    })
-}
-
-fn pci_to_wire(device: &PciDevice) -> v1::PciDevice {
-    v1::PciDevice {
-        address: device.address.clone(),
-        vendor: device.vendor.into(),
-        device: device.device.into(),
-        class: device.class,
-        driver: device.driver.clone(),
-        link_speed_gts: device.link_speed_gts.unwrap_or(0.0),
-        link_width: device.link_width.unwrap_or(0),
-        link_speed_max_gts: device.link_speed_max_gts.unwrap_or(0.0),
-        link_width_max: device.link_width_max.unwrap_or(0),
-    }
-}
-
-fn pci_from_wire(i: usize, device: v1::PciDevice) -> Result<PciDevice, WireError> {
-    let id = |name: &str, id: u32| {
-        let fault = || {
-            CHECK.bad(
-                format_args!("inventory.pci[{i}].{name}"),
-                format!("{id:#x} has more than 16 bits"),
-            )
-        };
-        u16::try_from(id).map_err(|_| fault())
-    };
-    let speed = |name: &str, speed: f64| {
-        let speed = CHECK.amount(format_args!("inventory.pci[{i}].{name}"), speed)?;
-        Ok((speed > 0.0).then_some(speed))
-    };
-    let width = |width: u32| (width > 0).then_some(width);
-    if device.class > 0x00ff_ffff {
-        let fault = format!("{:#x} has more than 24 bits", device.class);
-        return Err(CHECK.bad(format_args!("inventory.pci[{i}].class"), fault));
-    }
-    Ok(PciDevice {
-        vendor: id("vendor", device.vendor)?,
-        device: id("device", device.device)?,
-        class: device.class,
-        link_speed_gts: speed("link_speed_gts", device.link_speed_gts)?,
-        link_width: width(device.link_width),
-        link_speed_max_gts: speed("link_speed_max_gts", device.link_speed_max_gts)?,
-        link_width_max: width(device.link_width_max),
-        address: CHECK.text(format_args!("inventory.pci[{i}].address"), device.address)?,
-        driver: CHECK.text(format_args!("inventory.pci[{i}].driver"), device.driver)?,
     })
 }
 

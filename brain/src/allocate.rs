@@ -79,8 +79,8 @@ pub struct Inputs<'a> {
 pub struct HostInput {
     /// What it has at most.
     pub capacity: Capacity,
-    /// The mean of each resource over the newest minute of closed rows, in the resource's own unit (cpu and memory: shares), in the order of
-    /// [`shadow::Resource::ALL`]; `None` when it is not measured.
+    /// The mean of each resource over the newest minute of closed rows, in the resource's own unit (cpu and memory:
+    /// shares), in the order of [`shadow::Resource::ALL`]; `None` when it is not measured.
     pub present: [Option<f64>; 5],
     /// Age of its newest sample, in milliseconds; `None` when there is no sample at all.
     pub age_ms: Option<u64>,

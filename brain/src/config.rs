@@ -98,8 +98,8 @@ pub struct Grid {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Store {
-    /// How often what has come is made durable, 5 s at most: what comes while a batch is being written waits for the next
-    /// one, and so for 10 s at most on a disk that keeps up.
+    /// How often what has come is made durable, 5 s at most: what comes while a batch is being written waits for the
+    /// next one, and so for 10 s at most on a disk that keeps up.
     pub flush_every: Span,
     /// Frames kept in memory while the database cannot take them. Further ones are left to the agents' spools.
     pub buffer_bytes: usize,
@@ -413,6 +413,21 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn what_waits_behind_a_batch_waits_for_ten_seconds_at_most() {
+        let parse = |flush| {
+            let text = format!("[store]\nflush_every = \"{flush}\"");
+            runtime::config::parse::<Config>(&text, "brain.toml")
+        };
+        // It may miss one flush, and is in the next.
+        assert!(parse("5s").is_ok());
+        let told = parse("5001ms").unwrap_err().to_string();
+        assert!(
+            told.contains("store.flush_every") && told.contains("10ms to 5s"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -475,4 +475,27 @@ mod tests {
             "this host's agent does not measure it"
         );
     }
+
+    #[test]
+    fn what_is_absent_is_told_apart_from_what_may_not_be_read() {
+        for (state, expected) in [
+            (SourceState::Absent, "why"),
+            (SourceState::NoPermission, "no permission: why"),
+            (SourceState::Failed, "failed: why"),
+        ] {
+            let mut fleet = fleet(1_000);
+            let mut birth = crate::testing::birth(7);
+            birth.sources = vec![shadow::Source {
+                name: "power".into(),
+                state,
+                reason: "why".into(),
+            }];
+            let stream = Stream {
+                host: "a".into(),
+                vantage: Vantage::Inband,
+            };
+            fleet.birth(&stream, &birth.into(), 0);
+            assert_eq!(fleet.get("a").unwrap().why_absent(Resource::Power), expected);
+        }
+    }
 }

@@ -233,3 +233,30 @@ fn bus_config(config: &Config, now_ms: UnixMs) -> Result<bus::Config, Error> {
     bus.events = 4_096;
     Ok(bus)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn brains_of_other_cells_and_prefixes_are_other_clients() {
+        let id = |prefix: &str, cell: &str| {
+            let config = Config {
+                prefix: prefix.into(),
+                cell: cell.into(),
+                ..Config::default()
+            };
+            bus_config(&config, 0).unwrap().client_id
+        };
+        let ids =
+            [("foreshadow", "main"), ("foreshadow", "edge"), ("test", "main")].map(|(prefix, cell)| id(prefix, cell));
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), 3, "{ids:?}");
+        assert_eq!(
+            id("foreshadow", "main"),
+            ids[0],
+            "a restarted brain takes its own place"
+        );
+    }
+}

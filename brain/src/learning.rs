@@ -332,3 +332,6 @@ fn summary(artifact: &Artifact) -> String {
         rows.join(", ")
     )
 }
+
+#[cfg(test)]
+mod tests;

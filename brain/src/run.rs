@@ -132,8 +132,7 @@ pub(crate) async fn run(mut engine: Engine, mut edges: Edges, config: Config) ->
             Ok(Turn::Event(event)) => edges.handle(&mut engine, event),
             Ok(Turn::Flush) => edges.flush(&mut engine),
             Ok(Turn::Views) => edges.publish_views(&mut engine),
-            Ok(Turn::Prune) if edges.time.is_trusted() => edges.flusher.prune(cutoffs(&config, engine.now_ms())),
-            Ok(Turn::Prune) => {}
+            Ok(Turn::Prune) => edges.prune(&config, engine.now_ms()),
             Ok(Turn::End) => break Ok(()),
             Err(error) => break Err(error),
         }
@@ -207,6 +206,13 @@ impl Edges {
         let batch = engine.seal();
         if !batch.is_empty() {
             self.flusher.write(batch);
+        }
+    }
+
+    /// Has what is old deleted, if the clock can be trusted with it.
+    fn prune(&self, config: &Config, now_ms: UnixMs) {
+        if self.time.is_trusted() {
+            self.flusher.prune(cutoffs(config, now_ms));
         }
     }
 

@@ -59,6 +59,73 @@ async fn a_page_that_fails_is_the_cause_and_the_rest_ends_in_order() {
     Sqlite::open(folder.path()).await.expect("the store was closed");
 }
 
+const MINUTE_MS: i64 = 60_000;
+const DAY_MS: i64 = 86_400_000;
+
+/// The clock goes on for `minutes`, and the loop looks at it each second; tells whether it was trusted at any time.
+fn trusted_within(time: &mut Time, minutes: i64) -> bool {
+    let mut trusted = false;
+    for _ in 0..minutes * 60 {
+        time.clock.set(time.clock.now_ms() + 1_000);
+        time.now();
+        trusted |= time.is_trusted();
+    }
+    trusted
+}
+
+#[test]
+fn nothing_is_deleted_within_an_hour_of_the_start() {
+    let mut time = Time::new(Clock::manual(0), Ticks::EverySecond);
+    assert!(!trusted_within(&mut time, 59));
+    assert!(trusted_within(&mut time, 1));
+}
+
+#[test]
+fn nothing_is_deleted_by_a_jump_of_any_size_that_is_taken_back_within_the_hour() {
+    for by_ms in [2 * MINUTE_MS, 3 * DAY_MS, 40_000 * DAY_MS, -3 * DAY_MS] {
+        let mut time = Time::new(Clock::manual(50_000 * DAY_MS), Ticks::EverySecond);
+        assert!(trusted_within(&mut time, 61));
+        time.clock.jump(time.clock.now_ms() + by_ms);
+        assert!(
+            !trusted_within(&mut time, 58),
+            "{by_ms}: followed after 5 min, but not trusted"
+        );
+        time.clock.jump(time.clock.now_ms() - by_ms);
+        assert!(!trusted_within(&mut time, 64), "{by_ms}: agreement begins anew");
+        assert!(trusted_within(&mut time, 2), "{by_ms}");
+    }
+}
+
+#[tokio::test]
+async fn old_rows_are_deleted_only_by_a_clock_that_is_trusted() {
+    // At the start, by a system's clock and by a lab's.
+    for (ticks, left) in [(Ticks::EverySecond, 1), (Ticks::Manual, 0)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Sqlite::open(folder.path()).await.unwrap();
+        let stream = crate::store::Stream {
+            host: "a".into(),
+            vantage: shadow::Vantage::Inband,
+        };
+        // Of long ago, by the clock of the brain.
+        let batch = crate::store::Batch {
+            frames: vec![(stream, frame(7, 0, &[1], 0.5))],
+            meta: [(crate::store::meta::CLOSED_MS, "0".to_owned())].into(),
+            ..crate::store::Batch::default()
+        };
+        store.write(&batch).await.unwrap();
+        let (engine, mut edges, _events) = edges(store, tokio::spawn(std::future::pending()));
+        edges.time = Time::new(Clock::manual(engine.now_ms()), ticks);
+        edges.prune(&Config::default(), engine.now_ms());
+        edges.flusher.finish().await.unwrap();
+        let mut store = Sqlite::open(folder.path()).await.unwrap();
+        let since = Since {
+            rollups_ms: 0,
+            events_ms: 0,
+        };
+        assert_eq!(store.recover(since).await.unwrap().tail.len(), left, "{ticks:?}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_on_its_way_at_the_end_becomes_durable() {
     let folder = tempfile::tempdir().unwrap();

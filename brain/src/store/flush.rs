@@ -33,7 +33,8 @@ pub(crate) enum Flushed {
 /// The engine's end of the flusher.
 #[derive(Debug)]
 pub(crate) struct Flusher {
-    /// One job may wait beside the one at work.
+    /// A batch and two deletions may wait beside the job at work: deletions leave room for a batch, so a batch that was
+    /// just handed over keeps none of them out, however their timers fall together.
     jobs: mpsc::Sender<Job>,
     flushed: mpsc::Receiver<Flushed>,
     task: JoinHandle<Result<(), StoreError>>,
@@ -43,7 +44,7 @@ pub(crate) struct Flusher {
 impl Flusher {
     /// Starts the task that owns `store`.
     pub(crate) fn start(store: impl Store) -> Self {
-        let (jobs, jobs_in) = mpsc::channel(2);
+        let (jobs, jobs_in) = mpsc::channel(3);
         let (tell, flushed) = mpsc::channel(4);
         Self {
             jobs,
@@ -64,7 +65,7 @@ impl Flusher {
         self.writing = self.jobs.try_send(Job::Write(Arc::new(batch))).is_ok();
     }
 
-    /// Asks for a deletion of what is old; left out when the task is busy, for the next one does as well.
+    /// Asks for a deletion of what is old; left out when others wait already, for they do as well.
     pub(crate) fn prune(&self, cutoffs: Cutoffs) {
         if self.jobs.capacity() > 1 {
             drop(self.jobs.try_send(Job::Prune(cutoffs)));
@@ -166,6 +167,7 @@ mod tests {
         busy: Arc<AtomicU32>,
         broken: bool,
         written: Arc<Mutex<Vec<usize>>>,
+        pruned: Arc<AtomicU32>,
     }
 
     impl Store for Fake {
@@ -185,6 +187,7 @@ mod tests {
         }
 
         async fn prune(&mut self, _: &Cutoffs) -> Result<bool, StoreError> {
+            self.pruned.fetch_add(1, Ordering::SeqCst);
             Ok(false)
         }
 
@@ -226,6 +229,32 @@ mod tests {
             "the last batch is tried as long"
         );
         assert_eq!(*fake.written.lock().unwrap(), [2, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn deletions_and_batches_do_not_keep_each_other_out() {
+        let cutoffs = Cutoffs {
+            frames: 0,
+            rollup_10s: 0,
+            rollup_1m: 0,
+            forecasts: 0,
+            events: 0,
+        };
+        for deletions in 0..5 {
+            let fake = Fake::default();
+            let mut flusher = Flusher::start(fake.clone());
+            // The task has no turn until something is awaited: all of this waits.
+            (0..deletions).for_each(|_| flusher.prune(cutoffs));
+            flusher.write(batch(1));
+            assert!(flusher.is_writing(), "no room for a batch behind {deletions} deletions");
+            flusher.prune(cutoffs);
+            assert_eq!(flusher.finish().await.unwrap().len(), 1);
+            let pruned = fake.pruned.load(Ordering::SeqCst);
+            assert!(
+                (1..=2).contains(&pruned),
+                "{pruned} of {deletions} before and one after"
+            );
+        }
     }
 
     #[tokio::test(start_paused = true)]

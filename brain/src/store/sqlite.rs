@@ -1,7 +1,7 @@
 //! The embedded store: one `SQLite` file in the data folder, in WAL mode with `synchronous = FULL`.
 //!
-//! A committed batch outlives a kill of the process. A loss of power may take the newest commits, never the
-//! consistency of the file; agents told of those by a watermark no longer hold them.
+//! A committed batch outlives a kill of the process and, on a disk that keeps what it says it has synced, a loss of
+//! power: agents forget the frames that a watermark covers, so each commit is synced.
 
 use std::{
     fs::{self, File, TryLockError},

@@ -17,7 +17,7 @@ fn snapshot() -> Snapshot {
         resource,
         unit: resource.unit(),
         value: (resource != Resource::Power).then_some(0.123_456_789),
-        absent: "absent: no RAPL, no hwmon power sensor, no battery".repeat(9),
+        absent: "no RAPL, no hwmon power sensor, no battery".repeat(9),
         capacity: Some(1.0),
         forecasts: [300, 900].map(|horizon_s| forecast(resource, horizon_s)).to_vec(),
     });
@@ -90,7 +90,7 @@ fn values_are_bare_numbers_and_absence_has_a_reason() {
     let views: BTreeMap<String, String> = of_host(&snapshot, &snapshot.hosts[0]).into_iter().collect();
     assert!(views["cpu"].starts_with(r#"{"value":0.1235,"unit":"1","capacity":1,"horizon_s":900,"p50":123456789,"#));
     assert!(
-        views["power"].starts_with(r#"{"absent":"absent: no RAPL"#),
+        views["power"].starts_with(r#"{"absent":"no RAPL"#),
         "{}",
         views["power"]
     );

@@ -145,24 +145,27 @@ async fn rollups(to: &mut SqliteConnection, batch: &Batch) -> Result<(), sqlx::E
 }
 
 /// A mean is replaced, for its row knows all that came. A maximum never falls: after a restart its row knows only the mean
-/// of what came before.
+/// of what came before, and after the clock was set back perhaps nothing. (`max` of NULL and a number is NULL.)
 const UPSERT_ROLLUP: &str = " ON CONFLICT DO UPDATE SET coverage = excluded.coverage, \
     cpu = excluded.cpu, memory = excluded.memory, \
     network_rx_bytes_per_s = excluded.network_rx_bytes_per_s, \
     network_tx_bytes_per_s = excluded.network_tx_bytes_per_s, \
     disk_read_bytes_per_s = excluded.disk_read_bytes_per_s, \
     disk_write_bytes_per_s = excluded.disk_write_bytes_per_s, power_w = excluded.power_w, \
-    cpu_max = max(ifnull(cpu_max, excluded.cpu_max), excluded.cpu_max), \
-    memory_max = max(ifnull(memory_max, excluded.memory_max), excluded.memory_max), \
-    network_rx_bytes_per_s_max = max(ifnull(network_rx_bytes_per_s_max, excluded.network_rx_bytes_per_s_max), \
-        excluded.network_rx_bytes_per_s_max), \
-    network_tx_bytes_per_s_max = max(ifnull(network_tx_bytes_per_s_max, excluded.network_tx_bytes_per_s_max), \
-        excluded.network_tx_bytes_per_s_max), \
-    disk_read_bytes_per_s_max = max(ifnull(disk_read_bytes_per_s_max, excluded.disk_read_bytes_per_s_max), \
-        excluded.disk_read_bytes_per_s_max), \
-    disk_write_bytes_per_s_max = max(ifnull(disk_write_bytes_per_s_max, excluded.disk_write_bytes_per_s_max), \
-        excluded.disk_write_bytes_per_s_max), \
-    power_w_max = max(ifnull(power_w_max, excluded.power_w_max), excluded.power_w_max)";
+    cpu_max = max(ifnull(excluded.cpu_max, cpu_max), \
+        ifnull(cpu_max, excluded.cpu_max)), \
+    memory_max = max(ifnull(excluded.memory_max, memory_max), \
+        ifnull(memory_max, excluded.memory_max)), \
+    network_rx_bytes_per_s_max = max(ifnull(excluded.network_rx_bytes_per_s_max, network_rx_bytes_per_s_max), \
+        ifnull(network_rx_bytes_per_s_max, excluded.network_rx_bytes_per_s_max)), \
+    network_tx_bytes_per_s_max = max(ifnull(excluded.network_tx_bytes_per_s_max, network_tx_bytes_per_s_max), \
+        ifnull(network_tx_bytes_per_s_max, excluded.network_tx_bytes_per_s_max)), \
+    disk_read_bytes_per_s_max = max(ifnull(excluded.disk_read_bytes_per_s_max, disk_read_bytes_per_s_max), \
+        ifnull(disk_read_bytes_per_s_max, excluded.disk_read_bytes_per_s_max)), \
+    disk_write_bytes_per_s_max = max(ifnull(excluded.disk_write_bytes_per_s_max, disk_write_bytes_per_s_max), \
+        ifnull(disk_write_bytes_per_s_max, excluded.disk_write_bytes_per_s_max)), \
+    power_w_max = max(ifnull(excluded.power_w_max, power_w_max), \
+        ifnull(power_w_max, excluded.power_w_max))";
 
 /// A minute is always taken from its rows anew, so late rows and repeated batches give the same. A row counts by the
 /// share of it that is known.

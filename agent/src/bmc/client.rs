@@ -1,6 +1,6 @@
 //! The commands that a BMC is asked, as functions of any transport.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, thread, time::Duration};
 
 use super::{
     dcmi::{GROUP, PowerLimit, PowerReading},
@@ -16,8 +16,11 @@ use super::{
 
 /// The most records of a repository, sensors or not.
 const MAX_RECORDS: usize = 2_048;
-/// How often a read of the repository begins anew when it changes meanwhile.
-const MAX_RESERVATIONS: u32 = 8;
+/// How often a record is begun anew when its reservation is cancelled: by a change of the repository, or by somebody
+/// else who reads it, for a BMC has one reservation for all.
+const MAX_RESERVATIONS: u32 = 10;
+/// How long the other one is left to it, at first.
+const COURTESY: Duration = Duration::from_millis(10);
 /// The bytes of a record, or of an inventory area, that are asked for at once. Many BMCs refuse more than 16
 /// to 32; one that refuses these as well is asked for less.
 const PART_BYTES: u8 = 16;
@@ -133,7 +136,6 @@ pub fn sensors(transport: &mut dyn Transport) -> Result<Vec<Sensor>, BmcError> {
         transport,
         reservation: [0; 2],
         part: PART_BYTES,
-        left: MAX_RESERVATIONS,
     };
     repository.reserve()?;
     let (mut id, mut seen, mut sensors) = (0, HashSet::new(), Vec::new());
@@ -155,8 +157,6 @@ struct Repository<'a> {
     transport: &'a mut dyn Transport,
     reservation: [u8; 2],
     part: u8,
-    /// How many more reservations are tried.
-    left: u32,
 }
 
 impl Repository<'_> {
@@ -169,15 +169,16 @@ impl Repository<'_> {
 
     /// The id of the next record, and the whole of this one; begins anew when the reservation is cancelled.
     fn record(&mut self, id: u16) -> Result<(u16, Vec<u8>), BmcError> {
-        loop {
+        for tried in 1..=MAX_RESERVATIONS {
             match self.try_record(id) {
-                Err(BmcError::Refused(RESERVATION_CANCELLED)) if self.left > 0 => {
-                    self.left -= 1;
+                Err(BmcError::Refused(RESERVATION_CANCELLED)) => {
+                    thread::sleep(COURTESY * tried);
                     self.reserve()?;
                 }
                 done => return done,
             }
         }
+        Err(BmcError::Refused(RESERVATION_CANCELLED))
     }
 
     fn try_record(&mut self, id: u16) -> Result<(u16, Vec<u8>), BmcError> {
@@ -261,7 +262,7 @@ pub fn fru(transport: &mut dyn Transport) -> Result<Option<Fru>, BmcError> {
     Ok(Fru::parse(&bytes).ok())
 }
 
-/// Whether a refusal means that there is nothing to be asked for, now or ever.
+/// Whether a refusal means that there is nothing to be asked for, as BMCs say it in different ways.
 pub fn is_absent(fault: &BmcError) -> bool {
     matches!(
         fault,

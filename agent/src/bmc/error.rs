@@ -54,6 +54,12 @@ impl BmcError {
         !matches!(self, Self::Refused(_) | Self::Malformed(_))
     }
 
+    /// Whether the same question may be answered a little later: the BMC is busy, starts, or somebody else made it
+    /// cancel a reservation.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Refused(0xc0 | 0xc3 | RESERVATION_CANCELLED | 0xce..=0xd2))
+    }
+
     /// What it says about the source.
     pub fn state(&self) -> SourceState {
         match self {

@@ -212,6 +212,38 @@ pub(super) mod tests {
         );
     }
 
+    /// Records and readings of a real server, with what they mean.
+    #[test]
+    fn sensors_of_a_real_server_read_right() {
+        let Ok(shared) = std::env::var("FORESHADOW_SHARED") else {
+            eprintln!("stepped aside: FORESHADOW_SHARED does not name a folder with data/hardware/ipmi");
+            return;
+        };
+        let path = std::path::Path::new(&shared).join("data/hardware/ipmi/dell-r630-sdr.hex");
+        let text = std::fs::read_to_string(path).unwrap();
+        let bytes = |hex: &str| -> Vec<u8> {
+            let digits: Vec<u8> = hex.chars().map(|c| c.to_digit(16).unwrap() as u8).collect();
+            digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+        };
+        let mut read = 0;
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let [name, record, reading, expected] = line.split(';').collect::<Vec<_>>()[..] else {
+                panic!("{line}")
+            };
+            let Record::Sensors(sensors) = Record::parse(&bytes(record)[2..]).unwrap() else {
+                panic!("{name}")
+            };
+            let reading = crate::bmc::reading::SensorReading::parse(&bytes(reading)).unwrap();
+            let value = sensors[0].factors.unwrap().value(reading.raw.unwrap()).unwrap();
+            assert_eq!(sensors[0].name, name);
+            let expected: Vec<&str> = expected.split_whitespace().collect();
+            assert_eq!(format!("{value:.2}"), expected[0], "{name}");
+            assert_eq!(sensors[0].unit, if expected[1] == "rpm" { "{rpm}" } else { "Cel" });
+            read += 1;
+        }
+        assert!(read >= 2, "{read}");
+    }
+
     #[test]
     fn other_records_are_passed_over() {
         assert_eq!(Record::parse(&[1, 0, 0x51, 0x12, 0]), Ok(Record::Other { kind: 0x12 }));

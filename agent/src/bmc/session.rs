@@ -1,9 +1,10 @@
 //! Transports: the kernel's device and RMCP+ sessions, through ipmi-rs.
 //!
 //! What ipmi-rs leaves to its callers is done here. It panics on some replies: each call is caught. It does not
-//! compare sequence numbers over UDP: a reply of another command is a fault here, and after any fault but a refusal
-//! the session has to be dropped ([`BmcError::wants_new_session`]). It never raises the privilege of a session, nor
-//! ends one, and BMCs have few of them: both are done here.
+//! compare sequence numbers over UDP: a `relay` sees to it that each request gets its own reply, a reply of another
+//! command is a fault, and after any fault but a refusal the session has to be dropped
+//! ([`BmcError::wants_new_session`]). It never raises the privilege of a session, nor ends one, and BMCs have few of
+//! them: both are done here.
 
 use std::{
     fmt, io,
@@ -20,12 +21,18 @@ use ipmi_rs::{
 use shadow::SourceState;
 
 use super::{BmcError, client::Command, credentials::PasswordSource};
+use relay::Relay;
+
+mod relay;
 
 /// The port of RMCP.
 pub const PORT: u16 = 623;
 
 /// Session privileges, the highest first: administrator, operator, user (IPMI 2.0, 22.18).
 const PRIVILEGES: [u8; 3] = [4, 3, 2];
+
+/// How much longer than the deadline ipmi-rs waits for a reply.
+const SLACK: Duration = Duration::from_millis(50);
 
 /// Where a BMC is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +92,10 @@ pub fn open(address: &Address, deadline: Duration) -> Result<Box<dyn Transport>,
             }))
         }
         Address::Lan { host, user, password } => {
-            let opened = catch_unwind(AssertUnwindSafe(|| activate(host, user, password, deadline)));
+            let relay = Relay::start(host, deadline).map_err(|fault| failed(fault.to_string()))?;
+            // The relay gives up first, so that nothing comes when ipmi-rs waits no more.
+            let patience = deadline + SLACK;
+            let opened = catch_unwind(AssertUnwindSafe(|| activate(&relay, user, password, patience)));
             let inner = opened.unwrap_or_else(|_| Err(failed("a reply during its start cannot be read".to_owned())))?;
             let mut session = Session {
                 wire: Wire {
@@ -93,20 +103,17 @@ pub fn open(address: &Address, deadline: Duration) -> Result<Box<dyn Transport>,
                     deadline,
                     fault: lan_fault,
                 },
-                handle: None,
-                healthy: true,
+                relay,
             };
             session.raise()?;
-            session.handle = session.own_handle();
             Ok(Box::new(session))
         }
     }
 }
 
-fn activate(host: &(String, u16), user: &str, password: &PasswordSource, deadline: Duration) -> Result<Rmcp, BmcError> {
+fn activate(relay: &Relay, user: &str, password: &PasswordSource, patience: Duration) -> Result<Rmcp, BmcError> {
     let password = password.read()?;
-    let (name, port) = host;
-    let mut rmcp = Rmcp::new((name.as_str(), *port), deadline).map_err(|fault| failed(fault.to_string()))?;
+    let mut rmcp = Rmcp::new(relay.address(), patience).map_err(|fault| failed(fault.to_string()))?;
     let activated = rmcp.activate(true, Some(user), Some(password.key().as_slice()));
     activated.map_err(|fault| failed(refusal(&fault)))?;
     Ok(rmcp)
@@ -119,7 +126,7 @@ fn refusal(fault: &ActivationError) -> String {
         ActivationError::PongReceive(_) => "no answer".to_owned(),
         ActivationError::V1_5(_) | ActivationError::NoSupportedIpmiLANVersions => "it does not speak RMCP+".to_owned(),
         ActivationError::V2_0(V2::ServerAuthenticationFailed | V2::RakpMessage4InvalidIntegrityCheckValue) => {
-            "the password is wrong".to_owned()
+            "the user or the password is wrong".to_owned()
         }
         ActivationError::V2_0(V2::RakpMessage2Parse(why)) => format!("the user is refused: {why:?}"),
         ActivationError::V2_0(V2::RakpMessage4Parse(why)) => format!("the session is refused: {why:?}"),
@@ -158,9 +165,7 @@ struct Wire<C: IpmiConnection> {
 
 impl<C: IpmiConnection + Send> Transport for Wire<C> {
     fn call(&mut self, command: &Command) -> Result<Reply, BmcError> {
-        let message = Message::new_request(NetFn::from(command.netfn), command.command, command.data.clone());
-        let unit = LogicalUnit::from_low_bits(command.lun);
-        let mut request = Request::new(message, RequestTargetAddress::Bmc(unit));
+        let mut request = request(command);
         let answered = catch_unwind(AssertUnwindSafe(|| self.inner.send_recv(&mut request)));
         let Ok(answered) = answered else {
             return Err(BmcError::Garbled("it cannot be decoded".to_owned()));
@@ -174,6 +179,12 @@ impl<C: IpmiConnection + Send> Transport for Wire<C> {
             data: reply.data().to_vec(),
         })
     }
+}
+
+fn request(command: &Command) -> Request {
+    let message = Message::new_request(NetFn::from(command.netfn), command.command, command.data.clone());
+    let unit = LogicalUnit::from_low_bits(command.lun);
+    Request::new(message, RequestTargetAddress::Bmc(unit))
 }
 
 fn is_timeout(fault: &io::Error) -> bool {
@@ -199,9 +210,7 @@ fn lan_fault(fault: &RmcpIpmiError, deadline: Duration) -> BmcError {
 /// An RMCP+ session.
 struct Session {
     wire: Wire<Rmcp>,
-    /// What it is closed by; `None` where the BMC does not tell.
-    handle: Option<u8>,
-    healthy: bool,
+    relay: Relay,
 }
 
 impl Session {
@@ -217,33 +226,20 @@ impl Session {
         }
         Err(BmcError::Refused(code))
     }
-
-    /// Of Get Session Info for the session itself (IPMI 2.0, 22.20).
-    fn own_handle(&mut self) -> Option<u8> {
-        let reply = self.call(&Command::new(0x06, 0x3d, &[0])).ok()?;
-        reply
-            .data
-            .first()
-            .copied()
-            .filter(|&handle| reply.code == 0 && handle != 0)
-    }
 }
 
 impl Transport for Session {
     fn call(&mut self, command: &Command) -> Result<Reply, BmcError> {
-        let answered = self.wire.call(command);
-        self.healthy &= answered.is_ok();
-        answered
+        self.wire.call(command)
     }
 }
 
 impl Drop for Session {
-    /// Ends the session by its handle (IPMI 2.0, 22.19). One that broke is left to the BMC, which ends it after a
-    /// minute: asking would wait for a deadline more.
+    /// Ends the session (IPMI 2.0, 22.19). Nobody waits for the reply, which may never come.
     fn drop(&mut self) {
-        if let Some(handle) = self.handle.filter(|_| self.healthy) {
-            let closed = self.wire.call(&Command::new(0x06, 0x3c, &[0, 0, 0, 0, handle]));
-            tracing::debug!(?closed, "session with the BMC ended");
-        }
+        let Some(id) = self.relay.session() else { return };
+        let mut request = request(&Command::new(0x06, 0x3c, &id.to_le_bytes()));
+        let sent = catch_unwind(AssertUnwindSafe(|| self.wire.inner.send(&mut request)));
+        tracing::debug!(sent = matches!(sent, Ok(Ok(()))), "session with the BMC ended");
     }
 }

@@ -1,16 +1,13 @@
 //! The thread that asks a BMC, at its own pace.
 //!
-//! A turn: is the repository of sensors the same? Then every sensor that is due, in batches, then chassis, power and
-//! the event log. A fault costs what was asked for and nothing else:
+//! A turn: is the repository of sensors the same? Then every sensor that is due, then chassis, power and the event
+//! log. A fault costs what was asked for and nothing else:
 //!
 //! - After a missing, late or unreadable reply the session is dropped, for the next reply might be the late one.
-//! - Readings of a batch count only when a reply of another command, or a deadline that ran out with nothing on its
-//!   way, has shown that they are not each other's.
 //! - A sensor that failed while the BMC is alive is left alone, each time for longer.
 //! - A BMC that fails is asked less and less often, down to every five minutes.
 
 use std::{
-    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     time::{Duration, Instant},
@@ -21,10 +18,9 @@ use shadow::{Reading, Severity};
 use super::{
     BmcError, client,
     device::Chassis,
-    error::NOT_PRESENT,
     events::{self, Numbers, finding},
     reading::Thresholds,
-    sdr::THRESHOLD,
+    sdr::{Sensor, THRESHOLD},
     session::{self, Transport},
     watch::{Column, Settings, State},
 };
@@ -37,8 +33,6 @@ mod log;
 #[allow(clippy::cast_possible_truncation, reason = "records in tests are short")]
 mod tests;
 
-/// The most readings that wait to be shown not to be shifted.
-const BATCH: usize = 16;
 /// How many faults a scan may have before the turn is given up.
 const MAX_STRIKES: u32 = 3;
 /// The longest pause after failed turns.
@@ -200,30 +194,15 @@ impl Worker {
     /// Reads every sensor that is due.
     fn scan(&mut self) -> Result<(), BmcError> {
         let now = Instant::now();
-        let mut due: VecDeque<usize> = self.known.iter().flat_map(|known| known.due(now)).collect();
-        let (mut batch, mut strikes) = (Vec::with_capacity(BATCH), 0);
-        while let Some(sensor) = due.pop_front() {
-            let mut fault = match self.read(sensor) {
-                Ok(answer) => {
-                    batch.push((sensor, answer));
-                    None
-                }
-                Err(fault) => Some(self.strike(sensor, fault)?),
-            };
-            if fault.is_none() && (batch.len() == BATCH || due.is_empty()) {
-                fault = self.ask(client::device_id).err().filter(BmcError::wants_new_session);
-            } else if fault.is_none() {
-                continue;
-            }
-            match fault {
-                // Nothing came within a whole deadline: nothing was on its way, and no reply was another's.
-                None | Some(BmcError::Silent(_)) => self.commit(&mut batch),
-                Some(_) => batch.drain(..).rev().for_each(|(sensor, _)| due.push_front(sensor)),
-            }
-            if let Some(fault) = fault {
-                strikes += 1;
-                if strikes > MAX_STRIKES {
-                    return Err(fault);
+        let due: Vec<usize> = self.known.iter().flat_map(|known| known.due(now)).collect();
+        let mut strikes = 0;
+        for sensor in due {
+            match self.read(sensor) {
+                Ok(answer) => self.take(sensor, answer),
+                Err(fault) if strikes == MAX_STRIKES => return Err(fault),
+                Err(fault) => {
+                    strikes += 1;
+                    self.strike(sensor, fault)?;
                 }
             }
         }
@@ -231,20 +210,16 @@ impl Worker {
     }
 
     /// After a reading that failed: the sensor is left alone if the BMC is alive, else the turn is over.
-    fn strike(&mut self, sensor: usize, fault: BmcError) -> Result<BmcError, BmcError> {
-        if fault == BmcError::Stopped || matches!(fault, BmcError::Open { .. }) {
+    fn strike(&mut self, sensor: usize, fault: BmcError) -> Result<(), BmcError> {
+        if matches!(fault, BmcError::Stopped | BmcError::Open { .. }) {
             return Err(fault);
         }
-        if let Err(dead) = self.ask(client::device_id)
-            && dead.wants_new_session()
-        {
-            return Err(dead);
-        }
+        self.ask_for(client::device_id)?;
         tracing::debug!(sensor, %fault, "sensor left alone");
         if let Some(watched) = self.watched(sensor) {
             watched.quarantine.extend(Instant::now());
         }
-        Ok(fault)
+        Ok(())
     }
 
     fn watched(&mut self, sensor: usize) -> Option<&mut Watched> {
@@ -271,7 +246,7 @@ impl Worker {
                 if let Some(watched) = self.watched(index) {
                     watched.quarantine.extend(Instant::now());
                 }
-                let absent = fault == BmcError::Refused(NOT_PRESENT);
+                let absent = client::is_absent(&fault);
                 let reading = if absent { Reading::ABSENT } else { Reading::FAILED };
                 Ok(Answer { reading, states: None })
             }
@@ -284,33 +259,30 @@ impl Worker {
         }
     }
 
-    /// Hands over readings that are known to be right, and tells what changed.
-    fn commit(&mut self, batch: &mut Vec<(usize, Answer)>) {
-        for (index, answer) in batch.drain(..) {
-            let Some(watched) = self.watched(index) else { continue };
-            let (column, sensor) = (watched.column, watched.sensor.clone());
-            let before = watched.states;
-            watched.states = answer.states.or(before);
-            if let Some(column) = column {
-                self.state().put(Column::Sensor(column), answer.reading);
-            }
-            let Some(states) = answer.states else { continue };
-            if sensor.event_type != THRESHOLD {
-                self.state().tell(events::states(&sensor, before, states));
-            } else if events::crossed(before, states) {
-                let numbers = Numbers {
-                    value: answer.reading.value(),
-                    thresholds: self.thresholds(index).unwrap_or_default(),
-                };
-                self.state().tell([events::threshold(&sensor, states, numbers)]);
-            }
+    /// Hands over a reading, and tells what changed.
+    fn take(&mut self, index: usize, answer: Answer) {
+        let Some(watched) = self.watched(index) else { return };
+        let (column, sensor) = (watched.column, watched.sensor.clone());
+        let before = watched.states;
+        watched.states = answer.states.or(before);
+        if let Some(column) = column {
+            self.state().put(Column::Sensor(column), answer.reading);
+        }
+        let Some(states) = answer.states else { return };
+        if sensor.event_type != THRESHOLD {
+            self.state().tell(events::states(&sensor, before, states));
+        } else if events::crossed(before, states) {
+            let numbers = Numbers {
+                value: answer.reading.value(),
+                thresholds: self.thresholds(&sensor).unwrap_or_default(),
+            };
+            self.state().tell([events::threshold(&sensor, states, numbers)]);
         }
     }
 
     /// For a finding; what goes wrong here shows at the next command.
-    fn thresholds(&mut self, index: usize) -> Option<Thresholds> {
-        let sensor = self.watched(index)?.sensor.clone();
-        self.ask(|transport| client::thresholds(transport, &sensor)).ok()
+    fn thresholds(&mut self, sensor: &Sensor) -> Option<Thresholds> {
+        self.ask(|transport| client::thresholds(transport, sensor)).ok()
     }
 
     fn look_at_chassis(&mut self) -> Result<(), BmcError> {

@@ -7,7 +7,7 @@ use std::{
 
 use shadow::{Bound, Metric};
 
-use super::{BmcError, Worker};
+use super::{BmcError, Transport, Worker};
 use crate::{
     bmc::{
         client,
@@ -80,7 +80,7 @@ impl Worker {
         }
         let device = self.ask(client::device_id)?;
         let fru = self.ask_for(client::fru)?.flatten().unwrap_or_default();
-        let mut sensors = self.ask_for(client::sensors)?.unwrap_or_default();
+        let mut sensors = self.ask_once(client::sensors)?.unwrap_or_default();
         let found = sensors.len();
         sensors.retain(|sensor| sensor.owner == BMC);
         sensors.truncate(MAX_SENSORS);
@@ -90,7 +90,7 @@ impl Worker {
                 "sensors of other controllers, or too many"
             );
         }
-        let has_power = self.ask_for(client::power)?.is_some_and(|power| power.active);
+        let has_power = self.ask_once(client::power)?.is_some_and(|power| power.active);
         let (metrics, sensors) = watched(sensors);
         tracing::info!(
             sensors = sensors.len(),
@@ -109,6 +109,18 @@ impl Worker {
             has_power,
         });
         Ok(())
+    }
+
+    /// Asks for what is not asked for again for long: that the BMC is busy is no answer.
+    fn ask_once<T>(
+        &mut self,
+        what: impl FnOnce(&mut dyn Transport) -> Result<T, BmcError>,
+    ) -> Result<Option<T>, BmcError> {
+        let mut passing = None;
+        let answer = self.ask_for(|transport| {
+            what(transport).inspect_err(|fault| passing = Some(fault.clone()).filter(BmcError::is_passing))
+        })?;
+        passing.map_or(Ok(answer), Err)
     }
 }
 

@@ -24,42 +24,29 @@ struct Bench {
     fates: HashMap<u8, Fate>,
     /// Raw byte and states of each sensor.
     readings: HashMap<u8, [u8; 2]>,
-    /// The next reply to a reading comes twice: all later ones are shifted by one until the session ends.
-    doubled: bool,
     dead: bool,
     power: Option<u16>,
     log: Vec<[u8; 16]>,
     erased: u32,
     opened: u32,
     asked: Vec<Command>,
+    /// How many reads of the repository find their reservation cancelled.
+    cancelled: u32,
 }
 
 type Shared = Arc<Mutex<Bench>>;
 
-/// One session: its queue holds replies that came too often.
-struct Line(Shared, VecDeque<Reply>);
+/// One session.
+struct Line(Shared);
 
 impl Transport for Line {
     fn call(&mut self, command: &Command) -> Result<Reply, BmcError> {
-        let mut bench = self.0.lock().unwrap();
-        let (reply, doubled) = bench.answer(command)?;
-        drop(bench);
-        self.1.push_back(reply.clone());
-        if doubled {
-            self.1.push_back(reply);
-        }
-        let (reply, marked) = self.1.pop_front().map(|reply| (reply.clone(), reply)).unwrap();
-        // A reply of another command is seen as such.
-        let is_reading = marked.data.len() == 4 && marked.data[1] == 0xc0;
-        if is_reading != (command.netfn == 4 && command.command == 0x2d) && !self.1.is_empty() {
-            return Err(BmcError::Shifted);
-        }
-        Ok(reply)
+        self.0.lock().unwrap().answer(command)
     }
 }
 
 impl Bench {
-    fn answer(&mut self, command: &Command) -> Result<(Reply, bool), BmcError> {
+    fn answer(&mut self, command: &Command) -> Result<Reply, BmcError> {
         self.asked.push(command.clone());
         if self.dead {
             return Err(BmcError::Silent(Duration::from_millis(1)));
@@ -68,7 +55,14 @@ impl Bench {
             (0x06, 0x01) => vec![0x23, 1, 2, 0x19, 2, 0x9f, 0x91, 0x12, 0, 2, 15],
             (0x0a, 0x20) => vec![0x51, 3, 0, 0, 0, 1, 2, 3, 4, 0, 0, 0, 0, 2],
             (0x0a, 0x22) => vec![7, 7],
-            (0x0a, 0x23) => return Ok((Self::record(&command.data), false)),
+            (0x0a, 0x23) if self.cancelled > 0 && command.data[4] > 0 => {
+                self.cancelled -= 1;
+                return Ok(Reply {
+                    code: 0xc5,
+                    data: vec![],
+                });
+            }
+            (0x0a, 0x23) => return Ok(Self::record(&command.data)),
             (0x0a, 0x10) => vec![inventory().len() as u8, 0, 0],
             (0x0a, 0x11) => {
                 let from = usize::from(command.data[1]);
@@ -98,7 +92,7 @@ impl Bench {
                     2,
                 ]
             }
-            (0x0a, 0x43) => return Ok((self.entry(&command.data), false)),
+            (0x0a, 0x43) => return Ok(self.entry(&command.data)),
             (0x04, 0x2d) => return self.reading(command.data[0]),
             (0x04, 0x27) => vec![0b01_1000, 0, 0, 0, 90, 100, 0],
             (0x00, 0x01) => vec![1, 0, 0],
@@ -107,16 +101,13 @@ impl Bench {
                 vec![0xdc, low, high, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x40]
             }
             _ => {
-                return Ok((
-                    Reply {
-                        code: 0xc1,
-                        data: vec![],
-                    },
-                    false,
-                ));
+                return Ok(Reply {
+                    code: 0xc1,
+                    data: vec![],
+                });
             }
         };
-        Ok((Reply { code: 0, data }, false))
+        Ok(Reply { code: 0, data })
     }
 
     /// In parts of 16 bytes at most.
@@ -158,29 +149,22 @@ impl Bench {
         Reply { code: 0, data }
     }
 
-    fn reading(&mut self, number: u8) -> Result<(Reply, bool), BmcError> {
+    fn reading(&mut self, number: u8) -> Result<Reply, BmcError> {
         let [raw, states] = self.readings.get(&number).copied().unwrap_or([number * 10, 0]);
         let whole = Reply {
             code: 0,
             data: vec![raw, 0xc0, states, 0],
         };
-        let doubled = std::mem::take(&mut self.doubled);
         match self.fates.get(&number) {
-            None => Ok((whole, doubled)),
-            Some(Fate::Refused(code)) => Ok((
-                Reply {
-                    code: *code,
-                    data: vec![],
-                },
-                false,
-            )),
-            Some(Fate::Short) => Ok((
-                Reply {
-                    code: 0,
-                    data: vec![raw],
-                },
-                false,
-            )),
+            None => Ok(whole),
+            Some(Fate::Refused(code)) => Ok(Reply {
+                code: *code,
+                data: vec![],
+            }),
+            Some(Fate::Short) => Ok(Reply {
+                code: 0,
+                data: vec![raw],
+            }),
             Some(Fate::Silent) => Err(BmcError::Silent(Duration::from_millis(1))),
             Some(Fate::Shifted) => Err(BmcError::Shifted),
             Some(Fate::Garbled) => Err(BmcError::Garbled("noise".to_owned())),
@@ -210,7 +194,7 @@ impl Rig {
                 let (what, state) = ("no answer".to_owned(), shadow::SourceState::Failed);
                 return Err(BmcError::Open { what, state });
             }
-            Ok(Box::new(Line(line.clone(), VecDeque::new())))
+            Ok(Box::new(Line(line.clone())))
         });
         let worker = Worker::with(open, Duration::from_secs(5), Arc::default(), ended);
         Self {
@@ -259,9 +243,27 @@ fn a_turn_reads_everything() {
     let before = rig.bench.lock().unwrap().asked.len();
     rig.turn();
     let asked = rig.bench.lock().unwrap().asked.len() - before;
-    // Repository stamp, three sensors, the proof that nothing shifted, chassis, power, limit, log.
-    assert_eq!(asked, 9, "the sensors are not looked for again");
+    // Repository stamp, three sensors, chassis, power, limit, log.
+    assert_eq!(asked, 8, "the sensors are not looked for again");
     assert_eq!(rig.bench.lock().unwrap().opened, 1);
+}
+
+#[test]
+fn a_repository_that_somebody_else_reads_is_read_all_the_same() {
+    let mut rig = Rig::new(Bench {
+        cancelled: 5,
+        ..Bench::default()
+    });
+    assert_eq!(rig.turn(), [Some(10.0), Some(20.0), Some(30.0)]);
+    let mut rig = Rig::new(Bench {
+        cancelled: 100,
+        ..Bench::default()
+    });
+    assert_eq!(
+        rig.worker.turn(),
+        Err(BmcError::Refused(0xc5)),
+        "that is not to have no sensors"
+    );
 }
 
 #[test]
@@ -300,21 +302,6 @@ fn what_is_not_there_is_told_apart_from_what_fails() {
     let mut state = rig.worker.state();
     assert_eq!(state.take_value(Column::Sensor(0)), Reading::ABSENT);
     assert_eq!(state.take_value(Column::Sensor(1)), Reading::FAILED);
-}
-
-#[test]
-fn a_reply_that_comes_twice_shifts_no_reading() {
-    let mut rig = Rig::new(Bench::default());
-    rig.turn();
-    for i in 1..=3 {
-        rig.set(|bench| {
-            bench.doubled = true;
-            bench.readings = [(1, [i, 0]), (2, [i + 100, 0]), (3, [i + 200, 0])].into();
-        });
-        let expected = [i, i + 100, i + 200].map(|raw| Some(f64::from(raw)));
-        assert_eq!(rig.turn(), expected, "{i}: read again in a new session");
-    }
-    assert_eq!(rig.bench.lock().unwrap().opened, 4);
 }
 
 #[test]

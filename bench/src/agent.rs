@@ -49,6 +49,8 @@ pub(crate) enum Sampler {
     OursFast,
     /// The agent with all that this machine has.
     OursAll,
+    /// The fast probes without the agent around them: reading and parsing.
+    OursProbes,
     /// The files of the fast probes, read and thrown away.
     RawPreads,
     /// The crate sysinfo: the same quantities, as far as it has them.
@@ -111,7 +113,11 @@ fn report(costs: &[(Sampler, Cost)], collectd: Option<&Cost>) -> Report {
         ("sysinfo", of(Sampler::Sysinfo)),
         ("collectd", collectd),
     ];
-    for (case, ours) in [(CASE, of(Sampler::OursFast)), ("all-sources", of(Sampler::OursAll))] {
+    for (case, ours) in [
+        (CASE, of(Sampler::OursFast)),
+        ("all-sources", of(Sampler::OursAll)),
+        ("probes-alone", of(Sampler::OursProbes)),
+    ] {
         for (name, rival) in rivals {
             if let (Some(ours), Some(rival)) = (ours, rival) {
                 let value = rival.cpu_us_per_sample;
@@ -130,6 +136,7 @@ pub(crate) fn sample(sampler: Sampler, arguments: &Arguments) -> anyhow::Result<
     let cost = match sampler {
         Sampler::OursFast => samplers::ours(length, arguments.port, samplers::FAST_ONLY)?,
         Sampler::OursAll => samplers::ours(length, arguments.port, &[])?,
+        Sampler::OursProbes => samplers::probes(length)?,
         Sampler::RawPreads => samplers::raw_preads(length)?,
         Sampler::Sysinfo => samplers::with_sysinfo(length)?,
     };

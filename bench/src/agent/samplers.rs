@@ -16,7 +16,9 @@ use super::Cost;
 const TICK: Duration = Duration::from_millis(100);
 
 /// Probes that are left out, so that ours reads the same files as the floor.
-pub(super) const FAST_ONLY: &[&str] = &["paging", "numa", "power", "workload", "bmc"];
+pub(super) const FAST_ONLY: &[&str] = &[
+    "paging", "numa", "power", "workload", "bmc", "pci", "edac", "thermal", "msr",
+];
 
 /// The files of the fast probes.
 const FILES: [&str; 9] = [
@@ -62,6 +64,20 @@ pub(super) fn ours(length: Duration, port: u16, off: &[&str]) -> anyhow::Result<
         stop.trigger("done");
         agent.ended().await?;
         Ok(cost)
+    })
+}
+
+/// Reading and parsing, without frames and publishing.
+pub(super) fn probes(length: Duration) -> anyhow::Result<Cost> {
+    let config = agent::config::Probes {
+        off: FAST_ONLY.iter().map(|&name| name.to_owned()).collect(),
+        ..agent::config::Probes::default()
+    };
+    let mut probes = agent::probe::ProbeSet::open(agent::probe::Place::new("/".into(), config));
+    let clock = runtime::Clock::system();
+    each_tick(length, || {
+        probes.sample(clock.monotonic_ns());
+        Ok(())
     })
 }
 

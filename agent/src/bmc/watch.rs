@@ -129,6 +129,23 @@ impl Watch {
             .unwrap_or_default()
     }
 
+    /// One that no worker writes to, of a BMC that measures power.
+    #[cfg(test)]
+    pub(crate) fn idle() -> Self {
+        let watch = Self {
+            address: "bmc".into(),
+            state: Arc::default(),
+            _end: mpsc::channel().0,
+        };
+        watch.tell_power(0.0);
+        watch
+    }
+
+    #[cfg(test)]
+    pub(crate) fn tell_power(&self, watts: f64) {
+        self.lock().put_power(Reading::new(watts));
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

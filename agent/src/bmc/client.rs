@@ -128,28 +128,55 @@ pub fn repository_stamp(transport: &mut dyn Transport) -> Result<[u8; 8], BmcErr
     stamps.copied().ok_or(BmcError::Malformed("Get SDR Repository Info"))
 }
 
-/// Every sensor of the repository. Records that cannot be read are left out, and told in the log.
-///
-/// Records are read in parts under a reservation, for many BMCs do not give whole ones (33.12).
+/// How far a repository has been read.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// The next record.
+    next: u16,
+    /// The records that were read.
+    seen: HashSet<u16>,
+    /// The sensors in them.
+    pub sensors: Vec<Sensor>,
+}
+
+impl Progress {
+    /// How many records were read.
+    pub fn records(&self) -> usize {
+        self.seen.len()
+    }
+}
+
+/// Every sensor of the repository.
 pub fn sensors(transport: &mut dyn Transport) -> Result<Vec<Sensor>, BmcError> {
+    let mut progress = Progress::default();
+    read_on(transport, &mut progress)?;
+    Ok(progress.sensors)
+}
+
+/// Reads the repository on to its end. After a fault, what was read is in `progress`, and reading may go on from there.
+///
+/// Records are read in parts under a reservation, for many BMCs do not give whole ones (33.12). Those that are not as
+/// specified are left out, and told in the log.
+pub fn read_on(transport: &mut dyn Transport, progress: &mut Progress) -> Result<(), BmcError> {
     let mut repository = Repository {
         transport,
         reservation: [0; 2],
         part: PART_BYTES,
     };
     repository.reserve()?;
-    let (mut id, mut seen, mut sensors) = (0, HashSet::new(), Vec::new());
     // Some BMCs hand out a record as its own successor.
-    while id != LAST && seen.len() < MAX_RECORDS && seen.insert(id) {
+    while progress.next != LAST && progress.records() < MAX_RECORDS && !progress.seen.contains(&progress.next) {
+        let id = progress.next;
         let (next, record) = repository.record(id)?;
         match Record::parse(&record) {
-            Ok(Record::Sensors(more)) => sensors.extend(more),
+            Ok(Record::Sensors(more)) => progress.sensors.extend(more),
             Ok(Record::Other { .. }) => {}
             Err(fault) => tracing::warn!(id, %fault, "sensor record left out"),
         }
-        id = next;
+        progress.seen.insert(id);
+        progress.next = next;
     }
-    Ok(sensors)
+    Ok(())
 }
 
 /// A repository that is being read.

@@ -54,6 +54,11 @@ impl BmcError {
         !matches!(self, Self::Refused(_) | Self::Malformed(_))
     }
 
+    /// Whether a reply was lost on its way, in a session that began well.
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Self::Silent(_) | Self::Shifted | Self::Garbled(_))
+    }
+
     /// Whether the same question may be answered a little later: the BMC is busy, starts, or somebody else made it
     /// cancel a reservation.
     pub fn is_passing(&self) -> bool {

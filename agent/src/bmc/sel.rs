@@ -50,8 +50,8 @@ impl SelInfo {
 pub struct SelEntry {
     /// Its id; unique in the log, though not on every BMC.
     pub id: u16,
-    /// Unix time by the BMC's clock; `None` where it had none.
-    pub time_s: Option<u32>,
+    /// When it was written, in seconds by the BMC's clock, which may not have been set; `None` of entries without.
+    pub stamp_s: Option<u32>,
     /// What it says.
     pub body: Body,
 }
@@ -115,9 +115,19 @@ impl SelEntry {
         Ok(Self {
             id: entry.u16(0)?,
             // Records from E0h on have no time stamp.
-            time_s: (kind < 0xe0 && stamp >= PRE_INIT && stamp != u32::MAX).then_some(stamp),
+            stamp_s: (kind < 0xe0 && stamp != u32::MAX).then_some(stamp),
             body,
         })
+    }
+
+    /// Unix time by the BMC's clock; `None` where it was not set.
+    pub fn time_s(&self) -> Option<u32> {
+        self.stamp_s.filter(|&stamp| stamp >= PRE_INIT)
+    }
+
+    /// Whether it was written before `other`; not where either does not tell.
+    pub fn is_older_than(&self, other: &Self) -> bool {
+        self.stamp_s.zip(other.stamp_s).is_some_and(|(own, other)| own < other)
     }
 
     /// The entry as an event, with the names and factors of `sensors`.
@@ -130,7 +140,7 @@ impl SelEntry {
             }
         };
         let mut details = vec![("record".to_owned(), self.id.to_string())];
-        if let Some(time) = self.time_s {
+        if let Some(time) = self.time_s() {
             details.push(("bmc_time_s".to_owned(), time.to_string()));
         }
         details.push(("raw".to_owned(), self.body.hex()));
@@ -291,7 +301,7 @@ mod tests {
 
     #[test]
     fn times_are_told_where_the_clock_was_set() {
-        let time = |kind, stamp| SelEntry::parse(&entry(kind, stamp, [0; 9])).unwrap().time_s;
+        let time = |kind, stamp| SelEntry::parse(&entry(kind, stamp, [0; 9])).unwrap().time_s();
         assert_eq!(time(2, 1_700_000_000), Some(1_700_000_000));
         assert_eq!(time(2, 4_000), None);
         assert_eq!(time(2, u32::MAX), None);

@@ -124,6 +124,9 @@ fn refusal(fault: &ActivationError) -> String {
     use V2_0ActivationError as V2;
     match fault {
         ActivationError::PongReceive(_) => "no answer".to_owned(),
+        ActivationError::BindSocket(why) => {
+            format!("ipmi-rs wants a socket of IPv6, which this machine refuses: {why}")
+        }
         ActivationError::V1_5(_) | ActivationError::NoSupportedIpmiLANVersions => "it does not speak RMCP+".to_owned(),
         ActivationError::V2_0(V2::ServerAuthenticationFailed | V2::RakpMessage4InvalidIntegrityCheckValue) => {
             "the user or the password is wrong".to_owned()

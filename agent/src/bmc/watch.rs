@@ -129,6 +129,23 @@ impl Watch {
             .unwrap_or_default()
     }
 
+    /// One that no worker writes to, of a BMC that measures power.
+    #[cfg(test)]
+    pub(crate) fn idle() -> Self {
+        let watch = Self {
+            address: "bmc".into(),
+            state: Arc::default(),
+            _end: mpsc::channel().0,
+        };
+        watch.tell_power(0.0);
+        watch
+    }
+
+    #[cfg(test)]
+    pub(crate) fn tell_power(&self, watts: f64) {
+        self.lock().put_power(Reading::new(watts));
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -211,6 +228,7 @@ pub(super) struct State {
     layout: u64,
     metrics: Vec<Metric>,
     values: Vec<Slot>,
+    /// Whether it has ever measured power.
     has_power: bool,
     power: Slot,
     scanned: Option<Instant>,
@@ -221,15 +239,18 @@ pub(super) struct State {
 
 impl State {
     /// Begins a new layout, of `sensors` behind the columns that every BMC has, unless it is the same.
-    pub(super) fn lay_out(&mut self, sensors: Vec<Metric>, has_power: bool) {
+    pub(super) fn lay_out(&mut self, sensors: Vec<Metric>) {
         let metrics = [Column::fixed(), sensors].concat();
-        if metrics == self.metrics && has_power == self.has_power {
+        if metrics == self.metrics {
             return;
         }
         self.metrics = metrics;
         self.values = vec![Slot::default(); self.metrics.len()];
-        self.has_power = has_power;
         self.layout += 1;
+    }
+
+    pub(super) const fn has_layout(&self) -> bool {
+        self.layout > 0
     }
 
     pub(super) fn put(&mut self, column: Column, reading: Reading) {
@@ -242,6 +263,7 @@ impl State {
     pub(super) fn put_power(&mut self, reading: Reading) {
         self.now += 1;
         self.power = Slot { reading, at: self.now };
+        self.has_power |= reading.value().is_some();
     }
 
     /// After a scan that took `time`.
@@ -255,6 +277,11 @@ impl State {
     pub(super) fn tell(&mut self, findings: impl IntoIterator<Item = Finding>) {
         let room = MAX_FINDINGS.saturating_sub(self.findings.len());
         self.findings.extend(findings.into_iter().take(room));
+    }
+
+    #[cfg(test)]
+    pub(super) const fn has_power(&self) -> bool {
+        self.has_power
     }
 
     /// What `column` holds, which is stale from then on.

@@ -4,7 +4,7 @@
 //! log. A fault costs what was asked for and nothing else:
 //!
 //! - After a missing, late or unreadable reply the session is dropped, for the next reply might be the late one.
-//! - A sensor that failed while the BMC is alive is left alone, each time for longer.
+//! - A sensor that failed twice while the BMC is alive is left alone, each time for longer.
 //! - A BMC that fails is asked less and less often, down to every five minutes.
 
 use std::{
@@ -24,7 +24,7 @@ use super::{
     session::{self, Transport},
     watch::{Column, Settings, State},
 };
-use known::{Known, Watched};
+use known::{Discovery, Known, Watched};
 use log::Log;
 
 mod known;
@@ -48,6 +48,7 @@ pub(super) struct Worker {
     end: mpsc::Receiver<()>,
     session: Option<Box<dyn Transport>>,
     known: Option<Known>,
+    discovery: Option<Discovery>,
     log: Log,
     chassis: Option<Chassis>,
     failures: u32,
@@ -84,6 +85,7 @@ impl Worker {
             end,
             session: None,
             known: None,
+            discovery: None,
             log: Log::default(),
             chassis: None,
             failures: 0,
@@ -124,6 +126,10 @@ impl Worker {
     /// Returns how long to pause: a BMC that needs long for a scan has as long again for itself.
     fn answered(&mut self, took: Duration) -> Duration {
         let silent = std::mem::take(&mut self.failures) >= 2;
+        if let Some(known) = self.known.as_mut().filter(|_| silent) {
+            // It may come back with another firmware.
+            known.complete = false;
+        }
         let mut state = self.state();
         state.fault = None;
         if silent {
@@ -209,15 +215,22 @@ impl Worker {
         Ok(())
     }
 
-    /// After a reading that failed: the sensor is left alone if the BMC is alive, else the turn is over.
+    /// After a reading that failed: it is tried once more in a new session. Then the sensor is left alone if the BMC is
+    /// alive, else the turn is over.
     fn strike(&mut self, sensor: usize, fault: BmcError) -> Result<(), BmcError> {
-        if matches!(fault, BmcError::Stopped | BmcError::Open { .. }) {
+        if !fault.is_lost() {
             return Err(fault);
         }
         self.ask_for(client::device_id)?;
-        tracing::debug!(sensor, %fault, "sensor left alone");
-        if let Some(watched) = self.watched(sensor) {
-            watched.quarantine.extend(Instant::now());
+        match self.read(sensor) {
+            Ok(answer) => self.take(sensor, answer),
+            Err(fault) if fault.is_lost() => {
+                tracing::debug!(sensor, %fault, "sensor left alone");
+                if let Some(watched) = self.watched(sensor) {
+                    watched.quarantine.extend(Instant::now());
+                }
+            }
+            Err(fault) => return Err(fault),
         }
         Ok(())
     }
@@ -296,7 +309,7 @@ impl Worker {
     }
 
     fn look_at_power(&mut self) -> Result<(), BmcError> {
-        if !self.known.as_ref().is_some_and(|known| known.has_power) {
+        if !self.known.as_ref().is_some_and(|known| known.has_dcmi) {
             return Ok(());
         }
         let power = self.ask_for(client::power)?;

@@ -10,7 +10,7 @@ use shadow::{Bound, Metric};
 use super::{BmcError, Transport, Worker};
 use crate::{
     bmc::{
-        client,
+        client::{self, Progress},
         device::{DeviceId, manufacturer},
         fru::Fru,
         quarantine::Quarantine,
@@ -26,6 +26,9 @@ const MAX_SENSORS: usize = 1_024;
 /// The address of the BMC on its own bus: sensors of others would have to be asked through a bridge.
 const BMC: u8 = 0x20;
 
+/// How many faults end a turn, one after the other while no record was read.
+const MAX_IDLE: u32 = 3;
+
 /// How long a repository is taken for the same whatever its time stamps say: of some BMCs they never rest.
 const SETTLED: Duration = Duration::from_mins(5);
 
@@ -33,11 +36,22 @@ const SETTLED: Duration = Duration::from_mins(5);
 pub(super) struct Known {
     read_at: Instant,
     /// When the repository was changed.
-    stamp: [u8; 8],
+    stamp: Stamp,
+    /// Whether everything was told; else it is asked for again.
+    pub(super) complete: bool,
     pub(super) sensors: Vec<Watched>,
-    /// Whether it measures power.
-    pub(super) has_power: bool,
+    /// Whether it has DCMI, even if it does not measure power now.
+    pub(super) has_dcmi: bool,
 }
+
+/// A repository that is being read, and when it was changed.
+#[derive(Default)]
+pub(super) struct Discovery {
+    stamp: Stamp,
+    progress: Progress,
+}
+
+type Stamp = [u8; 8];
 
 /// A sensor, and what was last heard of it.
 pub(super) struct Watched {
@@ -49,6 +63,11 @@ pub(super) struct Watched {
 }
 
 impl Known {
+    /// Whether it need not be asked for again.
+    fn holds(&self, stamp: Stamp) -> bool {
+        (self.stamp == stamp && self.complete) || self.read_at.elapsed() < SETTLED
+    }
+
     /// The sensors that are to be asked.
     pub(super) fn due(&self, now: Instant) -> Vec<usize> {
         let asked = self.sensors.iter().enumerate();
@@ -71,16 +90,58 @@ impl Worker {
     /// Asks who the BMC is and which sensors it has, unless that is known and its repository has not changed.
     pub(super) fn know(&mut self) -> Result<(), BmcError> {
         let stamp = self.ask_for(client::repository_stamp)?.unwrap_or_default();
-        if self
-            .known
-            .as_ref()
-            .is_some_and(|known| known.stamp == stamp || known.read_at.elapsed() < SETTLED)
-        {
+        if self.known.as_ref().is_some_and(|known| known.holds(stamp)) {
             return Ok(());
         }
         let device = self.ask(client::device_id)?;
-        let fru = self.ask_for(client::fru)?.flatten().unwrap_or_default();
-        let mut sensors = self.ask_once(client::sensors)?.unwrap_or_default();
+        let named = match self.ask_for(client::fru) {
+            Ok(fru) => Some(fru.flatten()),
+            // Names can wait.
+            Err(fault) if fault.is_lost() => None,
+            Err(fault) => return Err(fault),
+        };
+        let has_dcmi = self.ask_once(client::power)?.is_some();
+        let (sensors, complete) = self.repository(stamp)?;
+        let complete = complete && named.is_some();
+        self.state().inventory = Some(inventory(&device, named.flatten().unwrap_or_default()));
+        let sensors = self.watch(sensors);
+        self.known = Some(Known {
+            read_at: Instant::now(),
+            stamp,
+            complete,
+            sensors,
+            has_dcmi,
+        });
+        Ok(())
+    }
+
+    /// The sensors of the repository, and whether those are all. A fault costs the record that was asked for: reading
+    /// goes on there, at once while that leads on, else in the next turn.
+    fn repository(&mut self, stamp: Stamp) -> Result<(Vec<Sensor>, bool), BmcError> {
+        let begun = self.discovery.take().filter(|discovery| discovery.stamp == stamp);
+        let mut progress = begun.map(|discovery| discovery.progress).unwrap_or_default();
+        let mut idle = 0;
+        loop {
+            let before = progress.records();
+            let done = self.ask(|transport| client::read_on(transport, &mut progress));
+            idle = if progress.records() > before { 0 } else { idle + 1 };
+            match done {
+                Ok(()) => return Ok((progress.sensors, true)),
+                Err(fault) if fault.is_lost() && idle < MAX_IDLE => {}
+                Err(fault) if fault.wants_new_session() || fault.is_passing() => {
+                    self.discovery = Some(Discovery { stamp, progress });
+                    return Err(fault);
+                }
+                Err(fault) => {
+                    tracing::info!(%fault, sensors = progress.sensors.len(), "the BMC tells no more sensors");
+                    return Ok((progress.sensors, client::is_absent(&fault)));
+                }
+            }
+        }
+    }
+
+    /// A new layout, unless the sensors are those that are known: then nothing is forgotten of them.
+    fn watch(&mut self, mut sensors: Vec<Sensor>) -> Vec<Watched> {
         let found = sensors.len();
         sensors.retain(|sensor| sensor.owner == BMC);
         sensors.truncate(MAX_SENSORS);
@@ -90,25 +151,14 @@ impl Worker {
                 "sensors of other controllers, or too many"
             );
         }
-        let has_power = self.ask_once(client::power)?.is_some_and(|power| power.active);
-        let (metrics, sensors) = watched(sensors);
-        tracing::info!(
-            sensors = sensors.len(),
-            metrics = metrics.len(),
-            has_power,
-            "the BMC answers"
-        );
-        let mut state = self.state();
-        state.inventory = Some(inventory(&device, fru));
-        state.lay_out(metrics, has_power);
-        drop(state);
-        self.known = Some(Known {
-            read_at: Instant::now(),
-            stamp,
-            sensors,
-            has_power,
-        });
-        Ok(())
+        let known = self.known.take().map(|known| known.sensors).unwrap_or_default();
+        if known.iter().map(|watched| &watched.sensor).eq(&sensors) && self.state().has_layout() {
+            return known;
+        }
+        let (metrics, watched) = watched(sensors);
+        tracing::info!(sensors = watched.len(), metrics = metrics.len(), "the BMC answers");
+        self.state().lay_out(metrics);
+        watched
     }
 
     /// Asks for what is not asked for again for long: that the BMC is busy is no answer.

@@ -9,19 +9,34 @@ use crate::bmc::{
     client::{self, LAST},
     events::finding,
     sdr::Sensor,
-    sel::SelInfo,
+    sel::{SelEntry, SelInfo},
 };
 
 /// The most entries that are read in one turn; the rest has to wait for the next.
 const MAX_ENTRIES: usize = 64;
+
+/// Entry 0 is the first, whatever its id.
+const FIRST: u16 = 0;
+
+/// What findings about the log itself are about.
+const SUBJECT: &str = "system event log";
 
 /// How far the log has been read.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     /// As it was when it had been read to its end.
     info: Option<SelInfo>,
-    /// The last entry that was read; `None` before the first.
-    last: Option<u16>,
+    /// Its first entry then.
+    first: Option<SelEntry>,
+    /// The last entry that was read.
+    last: Option<SelEntry>,
+}
+
+/// Where reading goes on.
+struct Place {
+    id: u16,
+    /// Entries that are older than this are known.
+    known: Option<SelEntry>,
 }
 
 impl Worker {
@@ -36,67 +51,91 @@ impl Worker {
         if info == before {
             return Ok(());
         }
-        if info.erased_s != before.erased_s || info.entries < before.entries {
-            self.log.last = None;
-            let text = format!("cleared: {} entries before, {} now", before.entries, info.entries);
-            self.state()
-                .tell([finding("system event log", "sel_cleared", Severity::Info, text)]);
-            // What was in it is gone; a turn that fails from here on does not tell it again.
-            self.log.info = Some(SelInfo { entries: 0, ..info });
-        }
         if info.overflow && !before.overflow {
             let text = "full: new entries are lost".to_owned();
             self.state()
-                .tell([finding("system event log", "sel_overflow", Severity::Warning, text)]);
+                .tell([finding(SUBJECT, "sel_overflow", Severity::Warning, text)]);
         }
-        if info.entries == 0 || self.read_entries()? {
+        let place = self.place(before, info)?;
+        if self.read_entries(place)? {
             self.log.info = Some(info);
         }
         Ok(())
     }
 
     fn begin_log(&mut self, info: SelInfo) -> Result<(), BmcError> {
-        let newest = match info.entries {
-            0 => None,
-            _ => self.ask_for(|transport| client::sel_entry(transport, LAST))?,
-        };
-        self.log.last = newest.and_then(|(_, entry)| entry.ok()).map(|entry| entry.id);
+        if info.entries > 0 {
+            self.log.first = self.entry(FIRST)?.map(|(_, entry)| entry);
+            self.log.last = self.entry(LAST)?.map(|(_, entry)| entry);
+        }
         self.log.info = Some(info);
         Ok(())
     }
 
-    /// Reads on from the last entry. Returns whether it came to the end.
-    fn read_entries(&mut self) -> Result<bool, BmcError> {
-        // Entry 0 is the first, whatever its id.
-        let mut id = 0;
-        if let Some(last) = self.log.last
-            && let Some((next, _)) = self.ask_for(|transport| client::sel_entry(transport, last))?
-        {
-            id = next;
+    /// Behind the last entry that was read, where that is still there. It is not in a log that was cleared, and where
+    /// it was deleted alone: then the first entry still stands, and what is older is known.
+    fn place(&mut self, before: SelInfo, info: SelInfo) -> Result<Place, BmcError> {
+        let first = Place { id: FIRST, known: None };
+        let Some(last) = self.log.last.clone() else {
+            return Ok(first);
+        };
+        match self.entry(last.id)? {
+            Some((next, entry)) if entry == last => return Ok(Place { id: next, known: None }),
+            _ => {}
         }
+        let oldest = self.entry(FIRST)?.map(|(_, entry)| entry);
+        if oldest.is_some() && oldest == self.log.first {
+            return Ok(Place {
+                known: Some(last),
+                ..first
+            });
+        }
+        let text = format!("cleared: {} entries before, {} now", before.entries, info.entries);
+        self.state()
+            .tell([finding(SUBJECT, "sel_cleared", Severity::Info, text)]);
+        self.log = Log {
+            info: Some(SelInfo { entries: 0, ..before }),
+            first: oldest,
+            last: None,
+        };
+        Ok(first)
+    }
+
+    /// Reads on from `place`. Returns whether it came to the end.
+    fn read_entries(&mut self, place: Place) -> Result<bool, BmcError> {
         let sensors = self.sensors();
+        let Place { mut id, known } = place;
         // Some BMCs hand out an id twice.
-        let mut seen = HashSet::new();
+        let (mut seen, mut told, mut walked) = (HashSet::new(), 0, None);
         while id != LAST && seen.insert(id) {
-            if seen.len() > MAX_ENTRIES {
+            if told == MAX_ENTRIES {
                 return Ok(false);
             }
-            let Some((next, entry)) = self.ask_for(|transport| client::sel_entry(transport, id))? else {
-                break;
-            };
+            let answer = self.ask_for(|transport| client::sel_entry(transport, id))?;
+            let Some((next, entry)) = answer else { break };
             match entry {
+                Ok(entry) if known.as_ref().is_some_and(|known| entry.is_older_than(known)) => walked = Some(entry),
                 Ok(entry) => {
-                    self.log.last = Some(entry.id);
+                    told += 1;
                     self.state().tell([entry.finding(&sensors)]);
+                    self.log.first.get_or_insert_with(|| entry.clone());
+                    self.log.last = Some(entry);
                 }
-                Err(fault) => {
-                    self.log.last = Some(id);
-                    tracing::warn!(id, %fault, "entry of the event log left out");
-                }
+                Err(fault) => tracing::warn!(id, %fault, "entry of the event log left out"),
             }
             id = next;
         }
+        // What was last is no more, and nothing is newer: from now on the last that is left is.
+        if let Some(left) = walked.filter(|_| told == 0) {
+            self.log.last = Some(left);
+        }
         Ok(true)
+    }
+
+    /// An entry that can be read, and the id of the next.
+    fn entry(&mut self, id: u16) -> Result<Option<(u16, SelEntry)>, BmcError> {
+        let answer = self.ask_for(|transport| client::sel_entry(transport, id))?;
+        Ok(answer.and_then(|(next, entry)| Some((next, entry.ok()?))))
     }
 
     fn sensors(&self) -> Vec<Sensor> {

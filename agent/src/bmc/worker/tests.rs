@@ -32,6 +32,12 @@ struct Bench {
     asked: Vec<Command>,
     /// How many reads of the repository find their reservation cancelled.
     cancelled: u32,
+    /// How many commands are answered before one reply is lost; 0 loses none.
+    loses: u32,
+    /// Commands that are refused, with which code, how often.
+    busy: HashMap<(u8, u8), (u8, u32)>,
+    /// Power is not being measured.
+    inactive: bool,
 }
 
 type Shared = Arc<Mutex<Bench>>;
@@ -48,8 +54,16 @@ impl Transport for Line {
 impl Bench {
     fn answer(&mut self, command: &Command) -> Result<Reply, BmcError> {
         self.asked.push(command.clone());
-        if self.dead {
+        let lost = self.loses > 0 && (self.asked.len() as u32).is_multiple_of(self.loses);
+        if self.dead || lost {
             return Err(BmcError::Silent(Duration::from_millis(1)));
+        }
+        if let Some((code, left)) = self.busy.get_mut(&(command.netfn, command.command))
+            && *left > 0
+        {
+            *left -= 1;
+            let (code, data) = (*code, vec![]);
+            return Ok(Reply { code, data });
         }
         let data = match (command.netfn, command.command) {
             (0x06, 0x01) => vec![0x23, 1, 2, 0x19, 2, 0x9f, 0x91, 0x12, 0, 2, 15],
@@ -98,7 +112,26 @@ impl Bench {
             (0x00, 0x01) => vec![1, 0, 0],
             (0x2c, 0x02) if self.power.is_some() => {
                 let [low, high] = self.power.unwrap().to_le_bytes();
-                vec![0xdc, low, high, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x40]
+                vec![
+                    0xdc,
+                    low,
+                    high,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    if self.inactive { 0 } else { 0x40 },
+                ]
             }
             _ => {
                 return Ok(Reply {
@@ -136,7 +169,10 @@ impl Bench {
         let at = match u16::from_le_bytes([data[2], data[3]]) {
             0 => 0,
             0xffff => self.log.len().saturating_sub(1),
-            id => usize::from(id) - 1,
+            id => {
+                let found = self.log.iter().position(|entry| entry[..2] == id.to_le_bytes());
+                found.unwrap_or(usize::MAX)
+            }
         };
         let Some(entry) = self.log.get(at) else {
             return Reply {
@@ -144,7 +180,10 @@ impl Bench {
                 data: vec![],
             };
         };
-        let next = if at + 1 == self.log.len() { LAST } else { at as u16 + 2 };
+        let next = self
+            .log
+            .get(at + 1)
+            .map_or(LAST, |entry| u16::from_le_bytes([entry[0], entry[1]]));
         let data = next.to_le_bytes().into_iter().chain(*entry).collect();
         Reply { code: 0, data }
     }
@@ -385,4 +424,72 @@ fn entries_of_the_log_are_told_once_and_old_ones_never() {
         rig.texts(),
         ["system event log: cleared: 4 entries before, 1 now", told[0]]
     );
+}
+
+#[test]
+fn an_entry_that_is_deleted_makes_no_old_entry_new() {
+    let entry = |id: u8, data: u8| [id, 0, 2, id, 0, 0, 0x65, 0x20, 0, 4, 0x0c, 0x20, 0x6f, data, 0xff, 0xff];
+    let mut rig = Rig::new(Bench {
+        log: vec![entry(1, 0), entry(2, 0), entry(3, 0)],
+        ..Bench::default()
+    });
+    rig.turn();
+    rig.set(|bench| {
+        bench.log.pop();
+        bench.erased = 7;
+    });
+    rig.turn();
+    assert_eq!(
+        rig.texts(),
+        [""; 0],
+        "the last one was deleted: the log was not cleared"
+    );
+    rig.set(|bench| {
+        bench.log.remove(0);
+        bench.erased = 8;
+    });
+    rig.turn();
+    assert_eq!(rig.texts(), [""; 0], "nor when the first is");
+    rig.set(|bench| bench.log.push([&[3], &entry(9, 1)[1..]].concat().try_into().unwrap()));
+    rig.turn();
+    rig.turn();
+    assert_eq!(rig.texts(), ["memory 20h: memory: uncorrectable ECC error"]);
+}
+
+#[test]
+fn a_bmc_that_is_busy_at_first_has_its_sensors_later() {
+    for code in [0xc0, 0xc3, 0xc5, 0xce] {
+        let mut rig = Rig::new(Bench {
+            busy: [((0x0a, 0x22), (code, 1))].into(),
+            power: Some(100),
+            ..Bench::default()
+        });
+        assert_eq!(rig.worker.turn(), Err(BmcError::Refused(code)));
+        assert_eq!(rig.turn(), [Some(10.0), Some(20.0), Some(30.0)], "{code:x}");
+    }
+}
+
+#[test]
+fn sensors_are_found_though_replies_are_lost() {
+    let mut rig = Rig::new(Bench {
+        loses: 7,
+        ..Bench::default()
+    });
+    let turns = (1..=10).take_while(|_| rig.worker.turn().is_err() && rig.worker.known.is_none());
+    assert!(turns.count() < 5);
+    assert_eq!(rig.worker.known.as_ref().unwrap().sensors.len(), 3);
+}
+
+#[test]
+fn power_that_is_measured_later_is_told() {
+    let mut rig = Rig::new(Bench {
+        power: Some(232),
+        inactive: true,
+        ..Bench::default()
+    });
+    rig.turn();
+    assert!(!rig.worker.state().has_power());
+    rig.set(|bench| bench.inactive = false);
+    rig.turn();
+    assert!(rig.worker.state().has_power());
 }

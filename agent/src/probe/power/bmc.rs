@@ -63,7 +63,7 @@ impl BmcMeter {
                 *sum = power;
             }
             let residual = power.value().zip(own.value()).map(|(all, own)| Reading::new(all - own));
-            super::super::put(out, [power, residual.unwrap_or(Reading::STALE)]);
+            crate::probe::put(out, [power, residual.unwrap_or(Reading::STALE)]);
         }
         let heard = self
             .last_ns
@@ -71,5 +71,53 @@ impl BmcMeter {
         if !heard && self.compared {
             *sum = own;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// The host's power, the BMC's and the residual, where the machine's own meters add up to `own`.
+    fn read(meter: &mut BmcMeter, seconds: u64, own: f64) -> [Option<f64>; 3] {
+        let (mut sum, mut out) = (Reading::new(own), [Reading::ABSENT; 2]);
+        let places = meter.metrics().len();
+        meter.read(seconds * SECOND, &mut sum, &mut out[..places]);
+        [sum, out[0], out[1]].map(Reading::value)
+    }
+
+    #[test]
+    fn the_bmc_is_believed_while_it_is_heard_and_the_rest_is_told() {
+        let watch = Watch::idle();
+        let mut meter = BmcMeter::new(watch.clone(), true);
+        let names: Vec<String> = meter.metrics().into_iter().map(|metric| metric.name).collect();
+        assert_eq!(names, ["bmc.power", "power.residual"]);
+        watch.tell_power(200.0);
+        assert_eq!(read(&mut meter, 0, 120.0), [Some(200.0), Some(200.0), Some(80.0)]);
+        assert_eq!(read(&mut meter, 1, 125.0), [None; 3], "told once");
+        assert_eq!(read(&mut meter, 59, 125.0), [None; 3]);
+        assert_eq!(
+            read(&mut meter, 60, 125.0),
+            [Some(125.0), None, None],
+            "silent for a minute"
+        );
+        watch.tell_power(210.0);
+        assert_eq!(read(&mut meter, 61, 125.0), [Some(210.0), Some(210.0), Some(85.0)]);
+        assert!(!meter.is_outdated());
+    }
+
+    #[test]
+    fn alone_it_is_compared_with_nothing() {
+        let watch = Watch::idle();
+        let mut meter = BmcMeter::new(watch.clone(), false);
+        assert_eq!(meter.metrics().len(), 1);
+        watch.tell_power(200.0);
+        let (mut sum, mut out) = (Reading::STALE, [Reading::ABSENT]);
+        meter.read(0, &mut sum, &mut out);
+        assert_eq!([sum, out[0]].map(Reading::value), [Some(200.0); 2]);
+        meter.read(100 * SECOND, &mut sum, &mut out);
+        assert_eq!([sum, out[0]], [Reading::STALE; 2], "no zero in its place");
     }
 }

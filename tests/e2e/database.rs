@@ -40,8 +40,10 @@ pub(crate) fn number(folder: &Path, query: &'static str) -> i64 {
     found[0]
 }
 
-/// Frames that lie between the first and the last of each epoch but are not there.
+/// Frames and events that lie between the first and the last of each epoch but are not there.
 pub(crate) fn missing_frames(folder: &Path) -> i64 {
-    let query = "SELECT coalesce(sum(lost), 0) FROM (SELECT max(sequence) + 1 - count(*) AS lost FROM frames GROUP BY host, epoch)";
+    let query = "SELECT coalesce(sum(lost), 0) FROM (SELECT max(sequence) + 1 - count(*) AS lost FROM \
+                 (SELECT host, vantage, epoch, sequence FROM frames \
+                  UNION ALL SELECT host, vantage, epoch, sequence FROM events) GROUP BY host, vantage, epoch)";
     number(folder, query)
 }

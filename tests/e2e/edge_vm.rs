@@ -5,7 +5,7 @@
 
 use std::{
     env, fs,
-    io::Write,
+    io::{Read, Write},
     os::unix::net::UnixStream,
     path::Path,
     time::{Duration, Instant},
@@ -124,11 +124,22 @@ fn a_guest_is_seen_with_its_devices_and_their_errors() {
 /// valid, with address and miscellaneous, one corrected).
 fn report_memory_error(monitor: &Path) {
     let mut monitor = UnixStream::connect(monitor).unwrap();
+    monitor.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    prompt(&mut monitor);
     monitor
         .write_all(b"mce 0 2 0x8c00004000010090 0x0 0x1000 0x8c\n")
         .unwrap();
-    // The guest reads what is there, so the connection may end.
-    monitor.flush().unwrap();
+    prompt(&mut monitor);
+}
+
+/// Reads up to where the monitor waits for a command.
+fn prompt(monitor: &mut UnixStream) {
+    let mut said = Vec::new();
+    let mut byte = [0];
+    while !said.ends_with(b"(qemu) ") {
+        monitor.read_exact(&mut byte).unwrap();
+        said.push(byte[0]);
+    }
 }
 
 fn unhex(text: &str) -> Vec<u8> {

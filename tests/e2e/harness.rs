@@ -175,6 +175,13 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if self.runs() {
+            // Politely at first, for a script has processes of its own to end.
+            let pid = self.child.id().to_string();
+            drop(Command::new("kill").args(["-TERM", &pid]).status());
+            let end = Instant::now() + Duration::from_secs(3);
+            while self.runs() && Instant::now() < end {
+                thread::sleep(Duration::from_millis(25));
+            }
             drop(self.child.kill());
             drop(self.child.wait());
         }

@@ -11,12 +11,16 @@
 )]
 
 mod bad_input;
+#[path = "../../agent/tests/bmc/lab.rs"]
+#[allow(dead_code, reason = "the agent's own tests ask it for more")]
+mod bmc_lab;
 mod database;
 mod edge_vm;
 mod harness;
 mod lab;
 mod loop_alive;
 mod observer;
+mod out_of_band;
 mod outages;
 mod stack;
 mod views;

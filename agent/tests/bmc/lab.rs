@@ -161,8 +161,13 @@ impl Lab {
         Address::Lan {
             host: ("127.0.0.1".to_owned(), port),
             user: USER.to_owned(),
-            password: PasswordSource::File(self.dir.path().join("password")),
+            password: PasswordSource::File(self.password_file()),
         }
+    }
+
+    /// Where the password is.
+    pub(crate) fn password_file(&self) -> PathBuf {
+        self.dir.path().join("password")
     }
 
     /// What `ipmitool` prints.

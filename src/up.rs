@@ -82,6 +82,11 @@ impl Parts {
             broker: agent::config::Broker { host, port },
             cell: brain_config.cell.clone(),
             prefix: brain_config.prefix.clone(),
+            // The process is that of the brain as well.
+            pace: agent::config::Pace {
+                memory_budget: 0,
+                ..agent_config.pace
+            },
             ..agent_config
         };
         let brain = brain::start(brain_config, clock.clone(), brain_stop.clone()).await?;

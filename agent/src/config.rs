@@ -79,6 +79,8 @@ pub struct Pace {
     pub watch: Span,
     /// Share of one core that sampling may cost; when it would cost more, samples get rarer.
     pub budget: f64,
+    /// Bytes of memory that the agent may take; when it takes more, samples get rarer. 0 is no limit.
+    pub memory_budget: u64,
 }
 
 /// How samples are put together.
@@ -213,13 +215,14 @@ impl Default for Broker {
 }
 
 impl Default for Pace {
-    /// A full-rate sample costs some hundred microseconds: 2 % of a core leaves room for slow kernels.
+    /// A full-rate sample costs some hundred microseconds: 1 % of a core leaves room for slow kernels.
     fn default() -> Self {
         Self {
             min: Span::from_millis(100),
             max: Span::from_secs(5),
             watch: Span::from_millis(500),
-            budget: 0.02,
+            budget: 0.01,
+            memory_budget: 16_000_000,
         }
     }
 }

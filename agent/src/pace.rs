@@ -24,6 +24,9 @@ const PRESSURE: f64 = 0.02;
 /// Bytes a second, of network or disk, below which traffic counts as none.
 const TRAFFIC: f64 = 256.0 * 1024.0;
 
+/// How many times rarer samples are at least while the agent takes too much memory.
+const HEAVY: u32 = 10;
+
 /// Quiet samples in a row after which the distance doubles.
 const QUIET_SAMPLES: u32 = 10;
 
@@ -48,6 +51,9 @@ pub struct Pace {
     min: Duration,
     max: Duration,
     budget: f64,
+    memory_budget: u64,
+    /// Whether the agent takes more memory than it may.
+    heavy: bool,
     interval: Duration,
     quiet: u32,
     last: Vitals,
@@ -62,6 +68,8 @@ impl Pace {
             min: config.min.duration(),
             max: config.max.duration(),
             budget: config.budget,
+            memory_budget: config.memory_budget,
+            heavy: false,
             interval: config.min.duration(),
             quiet: 0,
             last: Vitals::default(),
@@ -85,14 +93,26 @@ impl Pace {
         self.interval()
     }
 
+    /// Takes note of the memory that the agent takes, in bytes: mostly of frames that wait for a broker that is away,
+    /// which come more slowly when samples do. It is over until it is well below.
+    pub fn memory(&mut self, bytes: u64) {
+        let limit = if self.heavy {
+            self.memory_budget / 10 * 9
+        } else {
+            self.memory_budget
+        };
+        self.heavy = self.memory_budget > 0 && bytes > limit;
+    }
+
     /// The distance of samples as it is now.
     pub fn interval(&self) -> Duration {
-        self.interval.max(self.affordable())
+        let light = if self.heavy { self.min * HEAVY } else { Duration::ZERO };
+        self.interval.max(self.affordable()).max(light.min(self.max))
     }
 
     /// Whether samples are rarer than wanted because they would cost too much.
     pub fn is_over_budget(&self) -> bool {
-        self.affordable() > self.min
+        self.heavy || self.affordable() > self.min
     }
 
     /// A look between two samples showed that the host is awake: full rate at once.
@@ -142,6 +162,25 @@ mod tests {
             network: Some(1_000.0),
             disk: Some(0.0),
         }
+    }
+
+    #[test]
+    fn too_much_memory_makes_samples_rare() {
+        let mut pace = pace();
+        assert_eq!(millis(&mut pace, vitals(0.9)), 100);
+        pace.memory(17_000_000);
+        assert_eq!(millis(&mut pace, vitals(0.9)), 1_000);
+        assert!(pace.is_over_budget());
+        pace.memory(15_900_000);
+        assert!(pace.is_over_budget(), "not yet well below");
+        pace.memory(14_000_000);
+        assert_eq!(millis(&mut pace, vitals(0.9)), 100);
+        let mut unbound = Pace::new(&config::Pace {
+            memory_budget: 0,
+            ..config::Pace::default()
+        });
+        unbound.memory(u64::MAX);
+        assert!(!unbound.is_over_budget());
     }
 
     fn millis(pace: &mut Pace, vitals: Vitals) -> u128 {
@@ -214,9 +253,9 @@ mod tests {
     fn samples_that_cost_too_much_get_rarer() {
         let mut pace = pace();
         assert!(!pace.is_over_budget());
-        // 20 ms a sample at 2 % of a core: one a second.
+        // 10 ms a sample at 1 % of a core: one a second.
         let last = (0..200)
-            .map(|_| pace.next(vitals(0.9), Duration::from_millis(20)))
+            .map(|_| pace.next(vitals(0.9), Duration::from_millis(10)))
             .last();
         assert_eq!(last.map(|interval| interval.as_millis() / 10), Some(99));
         assert!(pace.is_over_budget());

@@ -9,6 +9,7 @@
 //! | [`pressure`] | `/proc/pressure` | fast |
 //! | [`load`] | `/proc/loadavg` | fast |
 //! | [`paging`] | `/proc/vmstat`: faults, refaults, swapping, reclaim | middle |
+//! | [`own`] | the agent's own process: `agent.cpu`, `agent.memory`, `agent.slowed` | middle |
 //! | [`numa`] | NUMA nodes and `/proc/buddyinfo` | middle |
 //! | [`power`] | RAPL, hwmon, battery under `/sys/class` | middle |
 //! | [`workload`] | cgroups | middle |
@@ -23,7 +24,10 @@
 //! All take a root path, so that a tree of recorded files serves as a host. A probe that fails costs itself
 //! alone: see [`ProbeSet`].
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use shadow::{Bound, Finding, Inventory, Metric, Reading, Vantage};
 
@@ -39,6 +43,7 @@ pub mod memory;
 pub mod msr;
 pub mod network;
 pub mod numa;
+pub mod own;
 pub mod paging;
 pub mod pci;
 pub mod power;
@@ -128,6 +133,8 @@ pub struct Place {
     pub vantage: Vantage,
     /// The host's BMC, where one is configured.
     pub bmc: Option<Watch>,
+    /// Whether samples are rarer than wanted because of what they cost; the sampler says so.
+    pub slowed: Arc<AtomicBool>,
 }
 
 impl Place {
@@ -138,6 +145,7 @@ impl Place {
             config,
             vantage: Vantage::Inband,
             bmc: None,
+            slowed: Arc::default(),
         }
     }
 
@@ -155,7 +163,7 @@ impl Place {
 type Open = fn(&Place) -> Result<Box<dyn Probe>, ProbeError>;
 
 /// All probes there are, in the order in which they are read.
-const PROBES: [(&str, Open); 15] = [
+const PROBES: [(&str, Open); 16] = [
     ("cpu", cpu::open),
     ("memory", memory::open),
     ("network", network::open),
@@ -171,6 +179,7 @@ const PROBES: [(&str, Open); 15] = [
     ("edac", edac::open),
     ("thermal", thermal::open),
     ("msr", msr::open),
+    ("agent", own::open),
 ];
 
 /// Those that see a host out of band.

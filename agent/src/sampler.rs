@@ -1,6 +1,6 @@
 //! The loop of a real agent: waits, samples, pushes, and begins a new epoch when the host has changed.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use runtime::{Clock, Shutdown};
 use shadow::{Birth, Channel, Reading, UnixMs};
@@ -193,6 +193,7 @@ impl Sampler {
 
     fn tell_budget(&mut self) {
         let over = self.pace.is_over_budget();
+        self.place.slowed.store(over, Ordering::Relaxed);
         if over != self.over_budget {
             let interval_ms = self.pace.interval().as_millis();
             tracing::warn!(
@@ -207,6 +208,7 @@ impl Sampler {
 
     fn report(&mut self, interval: Duration) {
         let (cpu, rss_bytes) = self.meter.read(self.clock.monotonic_ns());
+        self.pace.memory(rss_bytes);
         let lag = std::mem::take(&mut self.lag);
         self.publisher.report(Cost {
             interval_ms: millis(interval),

@@ -48,7 +48,9 @@ const TICKS: u64 = 100;
 
 /// Probes of every sample. What else runs here may come and go meanwhile, so others are left out.
 fn fast() -> ProbeSet {
-    let off = ["paging", "numa", "power", "workload", "bmc"];
+    let off = [
+        "paging", "numa", "power", "workload", "bmc", "pci", "edac", "thermal", "msr", "agent",
+    ];
     let config = Probes {
         off: off.map(str::to_owned).into(),
         ..Probes::default()

@@ -1,7 +1,7 @@
 //! What a sample costs the host that is sampled: CPU time and memory, at ten samples a second.
 //!
 //! Every sampler is a process of its own; all of them run through the same time, so that whatever else the machine does
-//! hits all of them. CPU time is what the kernel charged to the process, from its second sample on. Ours is the whole
+//! hits all of them, but each wakes up at a moment of its own: what wakes first would warm the caches for the others. CPU time is what the kernel charged to the process, from its second sample on. Ours is the whole
 //! agent, frames and publishing included, to a broker in the process of the bench.
 
 mod collectd;
@@ -37,6 +37,9 @@ pub(crate) struct Arguments {
     /// Be one of the samplers, and print what it cost
     #[arg(long, hide = true)]
     pub(crate) sampler: Option<Sampler>,
+    /// How long after a whole tenth of a second a sampler samples, in milliseconds
+    #[arg(long, hide = true, default_value_t = 0)]
+    phase: u64,
     /// Port of the broker that a sampler publishes to
     #[arg(long, hide = true, default_value_t = 0)]
     port: u16,
@@ -76,7 +79,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
     let port = broker.addr().port();
     let started: Vec<(Sampler, Child)> = Sampler::value_variants()
         .iter()
-        .map(|&sampler| Ok((sampler, start(sampler, arguments.seconds, port)?)))
+        .zip((0..).step_by(17))
+        .map(|(&sampler, phase)| Ok((sampler, start(sampler, arguments.seconds, port, phase)?)))
         .collect::<anyhow::Result<_>>()?;
     let collectd = collectd::measure(Duration::from_secs(arguments.seconds), port);
     let mut costs = Vec::new();
@@ -94,11 +98,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
     Ok(report(&costs, collectd.as_ref()))
 }
 
-fn start(sampler: Sampler, seconds: u64, port: u16) -> anyhow::Result<Child> {
+fn start(sampler: Sampler, seconds: u64, port: u16, phase: u64) -> anyhow::Result<Child> {
     let name = sampler.to_possible_value().context("a sampler without a name")?;
     let child = Command::new(env::current_exe()?)
         .args(["agent", "--sampler", name.get_name()])
         .args(["--seconds", &seconds.to_string(), "--port", &port.to_string()])
+        .args(["--phase", &phase.to_string()])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()?;
@@ -133,6 +138,7 @@ fn report(costs: &[(Sampler, Cost)], collectd: Option<&Cost>) -> Report {
 /// Samples, and prints what that cost as JSON.
 pub(crate) fn sample(sampler: Sampler, arguments: &Arguments) -> anyhow::Result<()> {
     let length = Duration::from_secs(arguments.seconds);
+    samplers::wait_for_phase(Duration::from_millis(arguments.phase));
     let cost = match sampler {
         Sampler::OursFast => samplers::ours(length, arguments.port, samplers::FAST_ONLY)?,
         Sampler::OursAll => samplers::ours(length, arguments.port, &[])?,

@@ -47,6 +47,7 @@ impl Validate for Pace {
             max,
             watch,
             budget,
+            memory_budget: _,
         } = *self;
         at_least(faults, "min", min, Span::from_millis(10));
         at_least(faults, "watch", watch, Span::from_millis(50));

@@ -17,7 +17,7 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Probes that are left out, so that ours reads the same files as the floor.
 pub(super) const FAST_ONLY: &[&str] = &[
-    "paging", "numa", "power", "workload", "bmc", "pci", "edac", "thermal", "msr",
+    "paging", "numa", "power", "workload", "bmc", "pci", "edac", "thermal", "msr", "agent",
 ];
 
 /// The files of the fast probes.
@@ -32,6 +32,13 @@ const FILES: [&str; 9] = [
     "/proc/pressure/io",
     "/proc/loadavg",
 ];
+
+/// Waits until a tenth of a second has just passed by `phase`.
+pub(super) fn wait_for_phase(phase: Duration) {
+    let now_ms = runtime::Clock::system().now_ms().rem_euclid(100).unsigned_abs();
+    let phase_ms = u64::try_from(phase.as_millis()).unwrap_or(0) % 100;
+    thread::sleep(Duration::from_millis((phase_ms + 100 - now_ms) % 100));
+}
 
 /// The whole agent as it runs on a host that is never at rest.
 pub(super) fn ours(length: Duration, port: u16, off: &[&str]) -> anyhow::Result<Cost> {

@@ -220,7 +220,7 @@ impl Default for Pace {
         Self {
             min: Span::from_millis(100),
             max: Span::from_secs(5),
-            watch: Span::from_millis(500),
+            watch: Span::from_millis(100),
             budget: 0.01,
             memory_budget: 16_000_000,
         }

@@ -12,7 +12,7 @@ use crate::{
     flood::Flood,
     inventory,
     pace::{Pace, Vitals},
-    probe::{Place, ProbeSet, cpu},
+    probe::{Place, ProbeSet, cpu, pressure},
     publish::Publisher,
     status::{Cost, Meter},
     timeline::{Moment, Timeline},
@@ -21,8 +21,9 @@ use crate::{
 /// How long the last frames and the goodbye may take.
 const STOP: Duration = Duration::from_secs(1);
 
-/// A host whose cores are this busy between two samples is awake.
+/// A host whose cores are this busy between two samples is awake, and one where tasks wait for this share of the time.
 const AWAKE: f64 = 0.10;
+const WAITS: f64 = 0.02;
 
 /// Samples a host until told to stop.
 pub(crate) struct Sampler {
@@ -32,7 +33,7 @@ pub(crate) struct Sampler {
     publisher: Publisher,
     clock: Clock,
     pace: Pace,
-    watch: Option<cpu::Watch>,
+    watch: Option<(cpu::Watch, pressure::Watch)>,
     timeline: Timeline,
     columns: VitalColumns,
     meter: Meter,
@@ -40,6 +41,12 @@ pub(crate) struct Sampler {
     lag: Duration,
     over_budget: bool,
     jumps: u64,
+}
+
+/// What looks at a host between its samples; nothing where its files are another's.
+fn watch(place: &Place) -> Option<(cpu::Watch, pressure::Watch)> {
+    let cpu = cpu::Watch::open(place).ok().filter(|_| place.is_inband())?;
+    Some((cpu, pressure::Watch::open(place)))
 }
 
 /// When what is due.
@@ -54,7 +61,7 @@ impl Sampler {
     pub(crate) fn new(config: Config, place: Place, probes: ProbeSet, publisher: Publisher, clock: Clock) -> Self {
         let mut sampler = Self {
             pace: Pace::new(&config.pace),
-            watch: cpu::Watch::open(&place).ok().filter(|_| place.is_inband()),
+            watch: watch(&place),
             timeline: Timeline::new(clock.now_ms(), clock.monotonic_ns()),
             columns: VitalColumns::default(),
             meter: Meter::new(),
@@ -183,8 +190,12 @@ impl Sampler {
 
     /// Whether a resting host has woken up. Costs some ten microseconds.
     fn is_awake(&mut self) -> bool {
-        let busy = self.watch.as_mut().and_then(cpu::Watch::busy);
-        let awake = busy.is_some_and(|busy| busy >= AWAKE);
+        let now_ns = self.clock.monotonic_ns();
+        let awake = self.watch.as_mut().is_some_and(|(cpu, pressure)| {
+            // Both are looked at each time, for each tells of the time since the last look.
+            let (busy, waited) = (cpu.busy(), pressure.waited(now_ns));
+            busy.is_some_and(|busy| busy >= AWAKE) || waited >= WAITS
+        });
         if awake {
             self.pace.wake();
         }

@@ -73,6 +73,33 @@ impl Probe for Pressure {
     }
 }
 
+/// A cheap look at whether tasks wait, for the time between two samples.
+pub struct Watch(Vec<Stalls>);
+
+impl Watch {
+    /// Opens what `/proc/pressure` has; without it, nothing is ever seen to wait.
+    pub fn open(place: &Place) -> Self {
+        let files = FILES.iter().filter_map(|(what, _)| {
+            let file = KeptFile::open(place.path("proc/pressure").join(what)).ok()?;
+            let meters = vec![RateMeter::default()];
+            Some(Stalls { file, meters })
+        });
+        Self(files.collect())
+    }
+
+    /// The largest share of the time since the last look that some task waited for CPU, memory or a disk.
+    pub fn waited(&mut self, now_ns: u64) -> f64 {
+        let mut most = 0.0_f64;
+        for stalls in &mut self.0 {
+            let mut some = [Reading::STALE];
+            if stalls.read(now_ns, &mut some).is_ok() {
+                most = some.iter().filter_map(|reading| reading.value()).fold(most, f64::max);
+            }
+        }
+        most
+    }
+}
+
 struct Stalls {
     file: KeptFile,
     meters: Vec<RateMeter>,
@@ -123,6 +150,16 @@ mod tests {
         );
         tree.set("proc/pressure/cpu", "some nonsense\n");
         assert_eq!(read(probe.as_mut(), 0.2).unwrap()["pressure.cpu.some"], Reading::FAILED);
+    }
+
+    #[test]
+    fn a_watch_sees_what_waits() {
+        let tree = Tree::new(&[("proc/pressure/io", &stalls(1_000_000, 0))]);
+        let mut watch = Watch::open(&tree.place());
+        assert_eq!(watch.waited(0), 0.0);
+        tree.set("proc/pressure/io", &stalls(1_005_000, 0));
+        assert!((watch.waited(100_000_000) - 0.05).abs() < 1e-9);
+        assert_eq!(Watch::open(&Tree::new(&[]).place()).waited(0), 0.0);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! | [`client`] | the commands, as functions of any transport |
 //! | [`session`] | transports: `/dev/ipmi0` and RMCP+ over UDP, through ipmi-rs |
 //! | [`credentials`] | the password, and who may read it |
-//! | [`sdr`] [`factors`] [`unit`] [`reading`] | sensors and their values |
+//! | [`sdr`] [`factors`] [`mod@unit`] [`reading`] | sensors and their values |
 //! | [`sel`] [`words`] | the event log, and what states are called |
 //! | [`device`] [`fru`] [`dcmi`] | identity, names, power |
 //!

@@ -81,7 +81,7 @@ impl ProbeError {
             };
         };
         match source.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::Unsupported => SourceState::Absent,
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::Unsupported => SourceState::Absent,
             io::ErrorKind::PermissionDenied => SourceState::NoPermission,
             _ if source.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error()) => SourceState::Absent,
             _ => SourceState::Failed,

@@ -15,6 +15,7 @@
 //! | `timeline` | times that only rise, whatever the clock does |
 //! | `inventory` | what the host is and could give |
 //! | [`publish`] | samples to the broker |
+//! | `alarm` | wakes up once |
 //! | `flood` | how many events are told |
 //! | `spool` | frames and events that are not durable yet |
 //! | `receive` | watermarks and commands |
@@ -41,6 +42,7 @@ pub mod replay;
 pub mod status;
 
 mod agent;
+mod alarm;
 mod flood;
 mod inventory;
 mod lease;

@@ -4,9 +4,10 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use runtime::{Clock, Shutdown};
 use shadow::{Birth, Channel, Reading, UnixMs};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use crate::{
+    alarm::Alarm,
     config::Config,
     error::AgentError,
     flood::Flood,
@@ -81,6 +82,7 @@ impl Sampler {
 
     /// Runs until `shutdown`, then says goodbye.
     pub(crate) async fn run(mut self, shutdown: Shutdown) -> Result<(), AgentError> {
+        let alarm = Alarm::new();
         let now = Instant::now();
         let mut due = Schedule {
             sample: now,
@@ -92,7 +94,7 @@ impl Sampler {
             tokio::select! {
                 () = shutdown.wait() => break,
                 fault = self.publisher.failed() => return Err(fault.into()),
-                () = sleep_until(wake) => {}
+                () = alarm.until(wake) => {}
             }
             if wake < due.sample && !self.is_awake() {
                 continue;

@@ -41,36 +41,8 @@ fn a_guest_is_seen_with_its_devices_and_their_errors() {
     let stack = Stack::new();
     let _broker = stack.broker();
     let brain = stack.brain();
-    let share = stack.path().join("share");
-    fs::create_dir(&share).unwrap();
-    write(
-        &share,
-        "agent.toml",
-        "host = \"edge-1\"\n[broker]\nhost = \"10.0.2.100\"\n[bmc]\naddress = \"local\"\ninterval = \"5s\"\n[[workloads]]\nname = \"batch\"\ncriticality = 10\n",
-    );
-    let prepare = write(stack.path(), "prepare", PREPARE);
-    let forward = format!("1883:{}", stack.port);
     let monitor = stack.path().join("monitor");
-    let arguments = [
-        "--fwd",
-        &forward,
-        "--bmc",
-        "sim",
-        "--share",
-        share.to_str().unwrap(),
-        "--pre",
-        &prepare,
-        "--monitor",
-        monitor.to_str().unwrap(),
-        "--timeout",
-        "300",
-        "--",
-        &agent,
-        "run",
-        "--config",
-        "/share/agent.toml",
-    ];
-    let mut guest = Process::start(&vm, &arguments);
+    let mut guest = boot(&stack, &vm, &agent, &monitor);
     let data = stack.data();
     let mut holds = |what: &str, query: &'static str| {
         let start = Instant::now();
@@ -118,6 +90,39 @@ fn a_guest_is_seen_with_its_devices_and_their_errors() {
     assert_eq!(missing_frames(&data), 0);
     guest.stop();
     assert!(brain.stop().0.success());
+}
+
+/// A guest in which the agent runs, reaching the stack's broker, with QEMU's monitor at `monitor`.
+fn boot(stack: &Stack, vm: &str, agent: &str, monitor: &Path) -> Process {
+    let share = stack.path().join("share");
+    fs::create_dir(&share).unwrap();
+    write(
+        &share,
+        "agent.toml",
+        "host = \"edge-1\"\n[broker]\nhost = \"10.0.2.100\"\n[bmc]\naddress = \"local\"\ninterval = \"5s\"\n[[workloads]]\nname = \"batch\"\ncriticality = 10\n",
+    );
+    let prepare = write(stack.path(), "prepare", PREPARE);
+    let forward = format!("1883:{}", stack.port);
+    let arguments = [
+        "--fwd",
+        &forward,
+        "--bmc",
+        "sim",
+        "--share",
+        share.to_str().unwrap(),
+        "--pre",
+        &prepare,
+        "--monitor",
+        monitor.to_str().unwrap(),
+        "--timeout",
+        "300",
+        "--",
+        agent,
+        "run",
+        "--config",
+        "/share/agent.toml",
+    ];
+    Process::start(vm, &arguments)
 }
 
 /// A corrected error of memory in bank 2 of the first core, as the processor would leave it there (Intel SDM 16.3.2.2:

@@ -1,0 +1,142 @@
+//! Restarts, and trainings that are waited for.
+
+use super::*;
+
+#[tokio::test]
+async fn a_killed_brain_goes_on_where_it_stood() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Sqlite::open(folder.path()).await.unwrap();
+    let mut bench = Bench::new();
+    bench.born(EPOCH);
+    bench.live(605, |second| if second < 300 { 0.25 } else { 0.75 });
+    let batch = bench.commit();
+    store.write(&batch).await.unwrap();
+    // Two frames more, which never become durable, and the row under way: then it is killed.
+    let before = bench.cpu_series();
+    bench.live(2, |_| 0.75);
+
+    let since = Since {
+        rollups_ms: 0,
+        events_ms: 0,
+    };
+    let mut again = Bench::with(Config::default(), bench.now_ms + 2_000);
+    again.engine.restore(store.recover(since).await.unwrap(), 0);
+    again.handle(Event::Bus(bus::Event::Connected));
+    assert_eq!(again.watermark().map(|mark| mark.durable_below), Some(605));
+    assert_eq!(again.cpu_series()[..before.len()], before);
+    let host = &again.engine.snapshot().hosts[0];
+    assert_eq!((host.name.as_str(), host.agent_version.as_str()), ("a", "0.1.0"));
+    assert!(host.resources[0].forecasts.len() == 3, "forecasts are there at once");
+    assert_eq!(
+        again.engine.snapshot().commands.len(),
+        bench.engine.snapshot().commands.len()
+    );
+
+    again.frame(EPOCH, 604, &[bench.now_ms - 2_000], 0.75);
+    assert_eq!(again.engine.ingested(), 0, "what is durable is not taken twice");
+    for (sequence, back_ms) in [(605, 1_000), (606, 0)] {
+        again.frame(
+            EPOCH,
+            sequence,
+            &[bench.now_ms - back_ms - 500, bench.now_ms - back_ms],
+            0.75,
+        );
+    }
+    again.sequence = 607;
+    again.now_ms = bench.now_ms;
+    again.live(20, |_| 0.75);
+    bench.live(20, |_| 0.75);
+    let (left, right) = (again.cpu_series(), bench.cpu_series());
+    assert_eq!(left.len(), right.len());
+    assert!(
+        left.iter()
+            .zip(&right)
+            .all(|(a, b)| a.0 == b.0 && (a.1 - b.1).abs() < 0.01),
+        "{left:?}\n{right:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_waits_for_a_training_is_told_when_it_ends() {
+    let mut config = Config::default();
+    config.forecast.wait = true;
+    config.forecast.training = forecast::Training {
+        min_rows: 400,
+        max_steps: 3,
+        hidden: 4,
+        dense: 8,
+        ..config.forecast.training
+    };
+    config.forecast.horizons = vec![runtime::Span::from_secs(20)];
+    let folder = tempfile::tempdir().unwrap();
+    let (trained, mut ended) = mpsc::channel(1);
+    let parts = Parts {
+        config,
+        policy: Policy::built_in(),
+        metrics: Metrics::new(),
+        now_ms: START_MS,
+        models: folder.path().into(),
+        trained,
+        issuer_epoch: 1,
+    };
+    let mut engine = Engine::new(parts).unwrap();
+    let message = |topic: &str, payload: Vec<u8>| {
+        let (topic, payload) = (topic.to_owned(), payload.into());
+        Event::Bus(bus::Event::Message {
+            topic,
+            payload,
+            retained: false,
+        })
+    };
+    engine.handle(
+        message("foreshadow/main/a/bin/inband/birth", wire::encode_birth(&birth(EPOCH))),
+        START_MS,
+        0,
+    );
+    let tell = |engine: &mut Engine| engine.done().into_iter().for_each(|done| done.send(()).unwrap());
+    let mut waits = None;
+    let mut rows = 0;
+    for step in 1..600_u64 {
+        let now_ms = START_MS + 10_000 * i64::try_from(step).unwrap();
+        let sample = frame(EPOCH, step, &[now_ms], 0.5 + 0.3 * (step as f64 / 5.0).sin());
+        engine.handle(
+            message("foreshadow/main/a/bin/inband/delta", wire::encode_frame(&sample)),
+            now_ms,
+            0,
+        );
+        let (done, mut wait) = oneshot::channel();
+        engine.handle(
+            Event::Tick {
+                time_ms: now_ms,
+                done: Some(done),
+            },
+            now_ms,
+            0,
+        );
+        tell(&mut engine);
+        rows = step;
+        if wait.try_recv().is_err() {
+            waits = Some(wait);
+            break;
+        }
+    }
+    let mut wait = waits.expect("no training began");
+    assert!(rows >= 400, "{rows}");
+    assert_eq!(engine.picture().model.state, "training");
+    let result = ended.recv().await.unwrap();
+    assert!(wait.try_recv().is_err(), "told before the end");
+    engine.handle(Event::Trained(Box::new(result)), START_MS, 0);
+    tell(&mut engine);
+    assert!(wait.try_recv().is_ok());
+    let model = engine.picture().model;
+    assert_eq!(model.state, "serving", "{}", model.note);
+    let batch = engine.seal();
+    assert_eq!(batch.models.len(), 1);
+    assert!(folder.path().join(&model.version).is_dir());
+    let known: BTreeMap<String, String> = batch
+        .meta
+        .iter()
+        .map(|(&key, value)| (key.to_owned(), value.clone()))
+        .collect();
+    assert!(known[meta::MODEL].contains(&model.version));
+}

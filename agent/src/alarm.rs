@@ -41,20 +41,26 @@ impl Alarm {
         let Some(watched) = &self.0 else {
             return sleep_until(moment).await;
         };
-        if set(watched.get_ref(), moment.saturating_duration_since(Instant::now())).is_err() {
-            return sleep_until(moment).await;
-        }
-        loop {
-            let Ok(mut ready) = watched.readable().await else {
+        // One that rings early, as timers of emulated processors do by a little, is set once more.
+        while let Some(left) = moment
+            .checked_duration_since(Instant::now())
+            .filter(|left| !left.is_zero())
+        {
+            if set(watched.get_ref(), left).is_err() || rings(watched).await.is_err() {
                 return sleep_until(moment).await;
-            };
-            let mut expirations = [0; 8];
-            match ready.try_io(|fd| Ok(rustix::io::read(fd.get_ref(), &mut expirations)?)) {
-                // Of an earlier moment that was given up: this one is still to come.
-                Ok(_) if Instant::now() < moment => {}
-                Err(_not_ready) => {}
-                Ok(_) => return,
             }
+        }
+    }
+}
+
+/// Returns when the timer has expired since it was set; what it did before that is forgotten by setting it.
+async fn rings(timer: &AsyncFd<OwnedFd>) -> io::Result<()> {
+    let mut expirations = [0; 8];
+    loop {
+        let mut ready = timer.readable().await?;
+        match ready.try_io(|fd| Ok(rustix::io::read(fd.get_ref(), &mut expirations)?)) {
+            Ok(read) => return read.map(drop),
+            Err(_not_ready) => {}
         }
     }
 }

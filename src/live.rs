@@ -34,12 +34,26 @@ pub(crate) async fn show(snapshot: watch::Receiver<Arc<Snapshot>>, shutdown: &Sh
 fn print(text: &str, terminal: bool, turn: u32) -> io::Result<()> {
     let mut out = io::stdout();
     if terminal {
-        // Without wrapping: a line that is too long for the terminal is cut, for what wrapped could not be rewritten.
-        write!(out, "\r\x1b[2K\x1b[?7l{text}\x1b[?7h")?;
+        write!(out, "\r\x1b[2K{}", cut(text, columns()))?;
     } else if turn.is_multiple_of(PLAIN_EVERY) {
         writeln!(out, "{text}")?;
     }
     out.flush()
+}
+
+/// How wide the terminal is; 80 where it does not tell.
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stdout());
+    size.ok().map_or(80, |size| usize::from(size.ws_col)).max(20)
+}
+
+/// What fits before the last column: what wrapped could not be rewritten.
+fn cut(text: &str, columns: usize) -> String {
+    if text.chars().count() < columns {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(columns.saturating_sub(2)).collect();
+    kept + "…"
 }
 
 /// Prints a line for people.
@@ -85,6 +99,13 @@ fn command(newest: Option<&CommandView>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_stays_before_the_edge() {
+        assert_eq!(cut("abcdef", 7), "abcdef");
+        assert_eq!(cut("abcdef", 6), "abcd…");
+        assert_eq!(cut("äöüäöü", 4), "äö…");
+    }
 
     #[test]
     fn an_empty_brain_says_so() {

@@ -42,6 +42,8 @@ pub enum Kind {
     Delta(Vantage),
     /// Register and system event log diagnostics.
     Event(Vantage),
+    /// Sequences that nobody has any more.
+    Hole(Vantage),
     /// What is durable; retained, from the brain.
     Watermark(Vantage),
     /// Changes of allocations, from the brain.
@@ -87,6 +89,11 @@ impl Topics {
     /// Where the agent sends diagnostics.
     pub fn event(&self, host: &str, vantage: Vantage) -> String {
         self.binary(host, vantage, "event")
+    }
+
+    /// Where the agent tells what it has lost.
+    pub fn hole(&self, host: &str, vantage: Vantage) -> String {
+        self.binary(host, vantage, "hole")
     }
 
     /// Where the brain tells what is durable.
@@ -137,6 +144,11 @@ impl Topics {
     /// Filter for the diagnostics of all hosts.
     pub fn events(&self) -> String {
         self.every("event")
+    }
+
+    /// Filter for what agents have lost.
+    pub fn holes(&self) -> String {
+        self.every("hole")
     }
 
     /// Filter for the outcomes of all hosts.
@@ -196,6 +208,7 @@ fn binary_kind(rest: &str) -> Result<Option<Kind>, TopicError> {
         "birth" => Kind::Birth(vantage),
         "delta" => Kind::Delta(vantage),
         "event" => Kind::Event(vantage),
+        "hole" => Kind::Hole(vantage),
         "watermark" => Kind::Watermark(vantage),
         "command" => Kind::Command(vantage),
         "outcome" => Kind::Outcome(vantage),
@@ -234,6 +247,7 @@ mod tests {
                 (t.birth("web-1.a", vantage), Kind::Birth(vantage)),
                 (t.delta("web-1.a", vantage), Kind::Delta(vantage)),
                 (t.event("web-1.a", vantage), Kind::Event(vantage)),
+                (t.hole("web-1.a", vantage), Kind::Hole(vantage)),
                 (t.watermark("web-1.a", vantage), Kind::Watermark(vantage)),
                 (t.command("web-1.a", vantage), Kind::Command(vantage)),
                 (t.outcome("web-1.a", vantage), Kind::Outcome(vantage)),

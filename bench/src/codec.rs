@@ -11,7 +11,7 @@ use shadow::{
 };
 
 use crate::{
-    recording::{self, Recording},
+    recording::{self, Levels, Recording},
     report::{Quantity, Report, Rival},
     rivals::{self, Rows},
     timing,
@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
 /// Runs all cases.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
     let path = arguments.telemetry.clone().map_or_else(recording::own, Ok)?;
-    let recording = recording::read(&path)?;
+    let recording = recording::read(&path, Levels::Bound)?;
     let mut report = Report::new("codec");
     for seconds in FRAME_S {
         let case = Case::new(&recording, seconds)?;
@@ -183,17 +183,16 @@ impl<'a> Case<'a> {
     }
 }
 
-/// Blocks of at most `length_ms` each.
-fn cut(samples: &Block, catalogue: &Catalogue, length_ms: i64) -> Vec<Block> {
+/// Blocks of the rows of each `length_ms` of the unix clock.
+pub(crate) fn cut(samples: &Block, catalogue: &Catalogue, length_ms: i64) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
-    let mut start_ms = i64::MIN;
-    for (at, &time_ms) in samples.times_ms.iter().enumerate() {
-        if time_ms.saturating_sub(start_ms) >= length_ms {
-            start_ms = time_ms;
+    let mut period = None;
+    for (at, (&time_ms, &gap_us)) in samples.times_ms.iter().zip(&samples.gaps_us).enumerate() {
+        if period.replace(time_ms.div_euclid(length_ms)) != Some(time_ms.div_euclid(length_ms)) {
             blocks.push(Block::new(catalogue));
         }
         if let (Some(block), Some(sample)) = (blocks.last_mut(), samples.sample(at)) {
-            block.push(sample.time_ms, &sample.readings);
+            block.push_rated(sample.time_ms, gap_us, &sample.readings);
         }
     }
     blocks
@@ -212,7 +211,7 @@ fn encode(encoder: &mut Encoder, blocks: &[Block]) -> anyhow::Result<Vec<Vec<u8>
 
 fn decode(decoder: &mut Decoder, bytes: &[u8], block: &mut Block) -> anyhow::Result<()> {
     let frame = decode_frame(bytes)?;
-    Ok(decoder.decode(frame.shape(), &frame.body, block)?)
+    Ok(decoder.read(&frame, block)?)
 }
 
 #[cfg(test)]
@@ -225,12 +224,12 @@ mod tests {
     fn frames_end_by_time_and_come_back() {
         let catalogue = Catalogue::new(vec![Metric::share("a")]);
         let mut samples = Block::new(&catalogue);
-        for time_ms in [5, 600, 1_004, 1_005, 9_000] {
+        for time_ms in [5, 600, 999, 1_005, 9_000] {
             samples.push(time_ms, &[Reading::new(0.5)]);
         }
         let blocks = cut(&samples, &catalogue, 1_000);
         let times: Vec<_> = blocks.iter().map(|block| block.times_ms.clone()).collect();
-        assert_eq!(times, [vec![5, 600, 1_004], vec![1_005], vec![9_000]]);
+        assert_eq!(times, [vec![5, 600, 999], vec![1_005], vec![9_000]]);
         let recording = Recording { catalogue, samples };
         let case = Case::new(&recording, 1).unwrap();
         assert_eq!(case.told().unwrap(), blocks);

@@ -4,6 +4,7 @@
 
 mod agent;
 mod codec;
+mod priors;
 mod recording;
 mod report;
 mod rivals;
@@ -30,6 +31,8 @@ struct Arguments {
 enum Bench {
     /// What a sample costs the host, against the bare reads, sysinfo and collectd.
     Agent(agent::Arguments),
+    /// Makes the tables of codec 2 from recordings.
+    CodecPriors(priors::Arguments),
     /// Size and speed of frames against packed doubles, lz4 and zstd.
     Codec(codec::Arguments),
 }
@@ -42,6 +45,7 @@ fn main() -> anyhow::Result<()> {
             None => agent::run(agent)?,
         },
         Bench::Codec(codec) => codec::run(codec)?,
+        Bench::CodecPriors(priors) => return priors::run(priors),
     };
     let mut out = io::stdout().lock();
     if arguments.json {

@@ -1,0 +1,131 @@
+//! Values to levels and back, in counts where the time that a rate is taken over is known.
+
+use super::super::quantize::Quantizer;
+use crate::{Bound, Grain, Metric, rate::per_second};
+
+/// The levels of one metric, which may depend on the row.
+///
+/// A rate of few counts jumps between few values, and these move with the time that it is taken over. So where
+/// that time is known, its levels are levels of the count: [`Bound::Relative`] has each count up to `0.5 / ratio`
+/// and relative steps above, [`Bound::Absolute`] has each count unless a count is less than a step.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Grid {
+    bound: Bound,
+    grain: Option<Grain>,
+    values: Quantizer,
+    counts: Quantizer,
+}
+
+/// What levels depend on in one row.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Moment {
+    /// Microseconds that rates are taken over; 0 = not known.
+    pub(super) gap_us: u32,
+    /// The same in seconds, where it last changed by more than a third; 0 = not known.
+    pub(super) ruling_s: f64,
+    /// 1 / `gap_us` in seconds.
+    pub(super) per_s: f64,
+}
+
+impl Moment {
+    /// The moment of a row.
+    pub(super) fn new(gap_us: u32, ruling_us: u32) -> Self {
+        Self {
+            gap_us,
+            ruling_s: f64::from(ruling_us) / 1e6,
+            per_s: if gap_us == 0 { 0.0 } else { 1e6 / f64::from(gap_us) },
+        }
+    }
+}
+
+impl Grid {
+    /// The levels of `metric`.
+    pub(super) fn new(metric: &Metric) -> Self {
+        let counts = match metric.bound {
+            Bound::Absolute { .. } => Bound::Absolute { step: 1.0 },
+            Bound::Relative { ratio, .. } => Bound::Relative {
+                ratio,
+                floor: 0.5 / ratio,
+            },
+        };
+        Self {
+            bound: metric.bound,
+            grain: metric.grain.filter(|grain| grain.is_valid()),
+            values: Quantizer::new(metric.bound),
+            counts: Quantizer::new(counts),
+        }
+    }
+
+    /// Whether levels depend on the row.
+    pub(super) const fn is_rate(&self) -> bool {
+        matches!(self.grain, Some(Grain::Rate { .. }))
+    }
+
+    /// Whether a level means the same as in `other`, in the same row.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.bound == other.bound && self.grain == other.grain
+    }
+
+    /// What one count is in the metric's unit, if levels are levels of counts.
+    fn count(&self, moment: &Moment) -> Option<f64> {
+        let Some(Grain::Rate { unit }) = self.grain else {
+            return None;
+        };
+        let told_by_value = match self.bound {
+            Bound::Absolute { step } => unit <= step * moment.ruling_s,
+            Bound::Relative { .. } => false,
+        };
+        (moment.gap_us > 0 && !told_by_value).then_some(unit * moment.per_s)
+    }
+
+    /// The level of the finite `value` that is within the bound, if there is one.
+    pub(super) fn level(&self, value: f64, moment: &Moment) -> Option<i64> {
+        let Some(count) = self.count(moment) else {
+            return self.values.level(value);
+        };
+        let level = self.counts.nearest(value / count)?;
+        let told = self.counts.value(level) * count;
+        ((told - value).abs() <= self.bound.max_error(value)).then_some(level)
+    }
+
+    /// The value of `level`; not finite when there is no such level.
+    pub(super) fn value(&self, level: i64, moment: &Moment) -> f64 {
+        match self.count(moment) {
+            Some(count) => self.counts.value(level) * count,
+            None => self.values.value(level),
+        }
+    }
+
+    /// The level in `now` of what was `level` in `before`; 0 if there is none.
+    pub(super) fn renew(&self, level: i64, before: &Moment, now: &Moment) -> i64 {
+        let value = self.value(level, before);
+        if !value.is_finite() {
+            return 0;
+        }
+        self.level(value, now).unwrap_or(0)
+    }
+
+    /// The exact value of `count` grains, if it is known what values are made of.
+    pub(super) fn exact(&self, count: f64, moment: &Moment) -> Option<f64> {
+        match self.grain? {
+            Grain::Gauge { unit } => Some(count * unit),
+            Grain::Rate { unit } if moment.gap_us > 0 => Some(per_second(count, unit, moment.gap_us)),
+            Grain::Rate { .. } => None,
+        }
+    }
+
+    /// The numbers of grains that a value may have that was told as `told`: the first and how many, at most 2^32.
+    pub(super) fn grains(&self, told: f64, moment: &Moment) -> Option<(f64, f64)> {
+        let grain = match self.grain? {
+            Grain::Gauge { unit } => unit,
+            Grain::Rate { unit } if moment.gap_us > 0 => unit * moment.per_s,
+            Grain::Rate { .. } => return None,
+        };
+        let middle = told / grain;
+        // The bound is relative to the value, not to what is told; and sums are not exact.
+        let reach = self.bound.max_error(told) / grain * 1.031_25 + middle.abs() * 1e-12;
+        let (first, last) = ((middle - reach).ceil(), (middle + reach).floor());
+        let count = last - first + 1.0;
+        (count >= 1.0 && count <= 4_294_967_296.0 && middle.abs() < 1e15).then_some((first, count))
+    }
+}

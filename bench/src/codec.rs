@@ -1,11 +1,11 @@
 //! Frames against packed protobuf doubles: size, speed and what the bound costs.
 
-use std::{hint::black_box, path::PathBuf};
+use std::{collections::BTreeMap, hint::black_box, path::PathBuf};
 
 use anyhow::ensure;
 use prost::Message;
 use shadow::{
-    Block, Catalogue,
+    Block, Catalogue, Reading,
     codec::{Decoder, Encoder},
     wire::{decode_frame, encode_frame},
 };
@@ -40,6 +40,15 @@ const ERROR: Quantity = Quantity {
     unit: "1",
 };
 
+const ERROR_P95: Quantity = Quantity {
+    metric: "p95_error_share_of_bound",
+    unit: "1",
+};
+const ERROR_BIAS: Quantity = Quantity {
+    metric: "mean_error_share_of_bound",
+    unit: "1",
+};
+
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -51,15 +60,17 @@ pub(crate) struct Arguments {
 /// Runs all cases.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
     let path = arguments.telemetry.clone().map_or_else(recording::own, Ok)?;
-    let recording = recording::read(&path, Levels::Bound)?;
     let mut report = Report::new("codec");
-    for seconds in FRAME_S {
-        let case = Case::new(&recording, seconds)?;
-        let name = format!("H/{seconds}s");
-        let told = case.told()?;
-        case.sizes(&name, &told, &mut report)?;
-        case.speeds(&name, &mut report);
-        case.errors(&name, &told, &mut report)?;
+    for (levels, prefix) in [(Levels::Bound, "H"), (Levels::Lossless, "lossless")] {
+        let recording = recording::read(&path, levels)?;
+        for seconds in FRAME_S {
+            let case = Case::new(&recording, seconds)?;
+            let name = format!("{prefix}/{seconds}s");
+            let told = case.told()?;
+            case.sizes(&name, &told, &mut report)?;
+            case.speeds(&name, &mut report);
+            case.errors(&name, &told, &mut report)?;
+        }
     }
     Ok(report)
 }
@@ -156,7 +167,7 @@ impl<'a> Case<'a> {
 
     /// Compares each reading that came back with the one that was sent.
     fn errors(&self, case: &str, told: &[Block], report: &mut Report) -> anyhow::Result<()> {
-        let mut worst = 0.0_f64;
+        let (mut errors, mut bias) = (Vec::new(), 0.0);
         for (sent, told) in self.blocks.iter().zip(told) {
             ensure!(told.times_ms == sent.times_ms, "times came back differently");
             let columns = self
@@ -169,7 +180,9 @@ impl<'a> Case<'a> {
                     let name = &metric.name;
                     ensure!(sent.missing() == told.missing(), "{name}: a gap came back differently");
                     if let (Some(sent), Some(told)) = (sent.value(), told.value()) {
-                        worst = worst.max((told - sent).abs() / metric.bound.max_error(sent));
+                        let error = (told - sent) / metric.bound.max_error(sent);
+                        bias += error;
+                        errors.push(error.abs());
                     }
                 }
             }
@@ -178,9 +191,40 @@ impl<'a> Case<'a> {
             name: "the bound",
             value: 1.0,
         };
-        report.push(case, ERROR, worst, bound);
+        errors.sort_unstable_by(f64::total_cmp);
+        let p95 = errors.get(errors.len() * 95 / 100).copied().unwrap_or(0.0);
+        report.push(case, ERROR, errors.last().copied().unwrap_or(0.0), bound);
+        report.push(case, ERROR_P95, p95, bound);
+        report.push(case, ERROR_BIAS, bias / errors.len().max(1) as f64, bound);
+        self.extremes(told)
+    }
+
+    /// Each second's maximum of a key metric comes back bit for bit.
+    fn extremes(&self, told: &[Block]) -> anyhow::Result<()> {
+        for (sent, told) in self.blocks.iter().zip(told) {
+            let columns = sent.columns.iter().zip(&told.columns).zip(self.catalogue.metrics());
+            for ((from, to), metric) in columns.filter(|(_, metric)| metric.key) {
+                let name = &metric.name;
+                ensure!(
+                    maxima(sent, from) == maxima(told, to),
+                    "{name}: a maximum came back differently"
+                );
+            }
+        }
         Ok(())
     }
+}
+
+/// The largest reading of each second; missing ones are none.
+fn maxima(block: &Block, column: &[Reading]) -> BTreeMap<i64, f64> {
+    let mut maxima = BTreeMap::new();
+    for (time_ms, reading) in block.times_ms.iter().zip(column) {
+        if let Some(value) = reading.value() {
+            let most = maxima.entry(time_ms.div_euclid(1_000)).or_insert(value);
+            *most = most.max(value);
+        }
+    }
+    maxima
 }
 
 /// Blocks of the rows of each `length_ms` of the unix clock.
@@ -216,7 +260,7 @@ fn decode(decoder: &mut Decoder, bytes: &[u8], block: &mut Block) -> anyhow::Res
 
 #[cfg(test)]
 mod tests {
-    use shadow::{Metric, Reading};
+    use shadow::Metric;
 
     use super::*;
 

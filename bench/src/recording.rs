@@ -57,11 +57,12 @@ pub(crate) enum Levels {
 }
 
 impl Column {
-    fn lossless(name: &str, field: usize, counter: bool) -> Self {
+    /// Whole numbers of the field's unit.
+    fn lossless(name: &str, field: usize, factor: f64, counter: bool) -> Self {
         Self {
-            metric: Metric::new(name, "1", Bound::Absolute { step: 1.0 }),
+            metric: Metric::new(name, "1", Bound::Absolute { step: factor }),
             field,
-            factor: 1.0,
+            factor,
             kind: if counter { Kind::Difference } else { Kind::Gauge },
         }
     }
@@ -197,6 +198,7 @@ impl Layout {
     fn gap_us(&self, last: &Row, row: &Row) -> u32 {
         match self.clock {
             Clock::Trace { .. } => 0,
+            Clock::Recording { .. } if !self.columns.iter().any(|column| column.kind == Kind::Rate) => 0,
             Clock::Recording { .. } => gap_us(to_ns(last.clock_s), to_ns(row.clock_s)),
         }
     }

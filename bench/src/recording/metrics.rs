@@ -120,7 +120,7 @@ pub(super) fn columns(levels: Levels, field: impl Fn(&str) -> Option<usize>) -> 
     let column = |name: &str, unit: &str, bound: Bound, factor: f64, counter: bool| {
         let field = field(name).with_context(|| format!("there is no field {name}"))?;
         if levels == Levels::Lossless {
-            return Ok(Column::lossless(name, field, counter));
+            return Ok(Column::lossless(name, field, factor, counter));
         }
         let grain = if counter {
             Grain::Rate { unit: factor }

@@ -22,13 +22,17 @@ pub(super) const HEADER: usize = TIME + 2;
 pub(super) const LINK: usize = HEADER + 1;
 /// Which row holds the extreme, and how its value is told.
 pub(super) const PICK: usize = LINK + 1;
+/// What follows an escape.
+pub(super) const ESCAPED: usize = PICK + 2;
 /// How many contexts there are.
-pub(super) const CONTEXTS: usize = PICK + 2;
+pub(super) const CONTEXTS: usize = ESCAPED + 1;
 
-/// The symbol of everything that has no symbol of its own; three bits tell what follows.
+/// The symbol of everything that has no symbol of its own; another tells what follows.
 const ESCAPE: u8 = SYMBOLS as u8 - 1;
-/// A number of up to 63 bits behind an escape; 0 to 3 are the cells that are no level.
-const NUMBER: u64 = 4;
+/// Behind an escape: 0 to 3 are the cells that are no level, from this on numbers by their width.
+const NUMBER: u8 = 4;
+/// Widths of these numbers are multiples of so many bits.
+const WIDTH_STEP: u32 = 3;
 /// Magnitudes from this on have no symbol.
 const LARGE: u64 = 256;
 
@@ -75,13 +79,13 @@ impl Writing<'_> {
     fn escape(&mut self, context: usize, residual: Cell) {
         self.put(context, ESCAPE);
         match residual {
-            ABSENT | FAILED | STALE | RAW => self.sink.bits(3, residual.abs_diff(ABSENT)),
+            ABSENT | FAILED | STALE | RAW => self.put(ESCAPED, residual.abs_diff(ABSENT) as u8),
             _ => {
                 let folded = (residual << 1 ^ residual >> 63) as u64;
                 let width = u64::BITS - folded.leading_zeros();
-                self.sink.bits(3, NUMBER);
-                self.sink.bits(6, width.into());
-                self.sink.bits(width, folded);
+                let steps = width.div_ceil(WIDTH_STEP);
+                self.put(ESCAPED, NUMBER + steps as u8);
+                self.sink.bits(steps * WIDTH_STEP, folded);
             }
         }
     }
@@ -173,17 +177,16 @@ pub(super) struct Reading<'a> {
 impl Reading<'_> {
     #[cold]
     fn escaped(&mut self) -> Result<Cell, CodecError> {
-        match self.source.bits(3)? {
-            kind @ 0..NUMBER => Ok(ABSENT + kind as Cell),
-            NUMBER => {
-                let width = self.source.bits(6)?;
-                let folded = self.source.bits(width as u32)?;
+        match self.symbol(ESCAPED, 0)? {
+            kind @ 0..NUMBER => Ok(ABSENT + Cell::from(kind)),
+            steps => {
+                let width = u32::from(steps - NUMBER) * WIDTH_STEP;
+                let folded = if width > u64::BITS { 0 } else { self.source.bits(width)? };
                 let number = (folded >> 1) as i64 ^ -((folded & 1) as i64);
                 // Two levels are not further apart.
                 let near = number.unsigned_abs() <= 2 * MAX_LEVEL as u64;
                 near.then_some(number).ok_or(CodecError::Invalid("number"))
             }
-            _ => Err(CodecError::Invalid("escape")),
         }
     }
 }

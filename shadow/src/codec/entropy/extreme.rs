@@ -4,7 +4,7 @@
 //! Told are the row, as its place among those that lie highest (lowest) by their levels, and which of the few
 //! values that its level leaves open. Clamping the others to the extreme never makes their error larger.
 
-use std::ops::Range;
+use std::{cmp::Ordering, ops::Range};
 
 use super::{
     super::CodecError,
@@ -36,6 +36,9 @@ impl Side {
         }
     }
 }
+
+/// Up to this place looking again and again is quicker than sorting.
+const NEAR: usize = 4;
 
 /// An extreme whose value is still to be told.
 #[derive(Debug, Clone)]
@@ -110,27 +113,28 @@ impl Extremes<'_> {
         taken: Option<usize>,
         pending: &mut Vec<Pending>,
     ) -> Result<Option<usize>, CodecError> {
-        let mut rows: Vec<(usize, f64)> = Vec::with_capacity(second.len());
-        for row in second.clone().filter(|&row| Some(row) != taken) {
-            let value = told.get(row).and_then(|reading| reading.value());
-            rows.extend(value.map(|value| (row, side.turn(value))));
-        }
-        if rows.is_empty() {
-            return Ok(None);
-        }
-        // The sort is stable: of equal rows the first is first.
-        rows.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        let turned = |row: usize| {
+            told.get(row)
+                .and_then(|reading| reading.value())
+                .map(|value| side.turn(value))
+        };
+        let rows = second
+            .clone()
+            .filter(|&row| Some(row) != taken && turned(row).is_some());
+        let first = rows.clone().next();
+        let Some(first) = first else { return Ok(None) };
         let (mut place, mut how) = (0, TOLD);
         if let Some(sent) = sent {
-            place = extreme_place(&rows, sent, side);
-            if let Some(&(row, _)) = rows.get(place) {
-                how = self.how(row, told, sent);
-            }
+            let row = extreme_row(rows.clone(), (told, sent), side).unwrap_or(first);
+            place = place_of(rows.clone(), row, turned);
+            how = self.how(row, told, sent);
         }
         let place = coder.number(PICK, place as i64)?;
         let how = coder.number(PICK + 1, how)?;
-        let picked = usize::try_from(place).ok().and_then(|place| rows.get(place));
-        let &(row, _) = picked.ok_or(CodecError::Invalid("extreme"))?;
+        let place = usize::try_from(place).ok().filter(|&place| place < second.len());
+        let row = place
+            .and_then(|place| row_at(rows, place, turned))
+            .ok_or(CodecError::Invalid("extreme"))?;
         pending.push(Pending {
             side,
             column,
@@ -207,19 +211,47 @@ impl Extremes<'_> {
     }
 }
 
-/// The place of the row that holds the extreme of `sent`.
+/// The row that holds the extreme of what was sent.
 ///
 /// Of several it is the one whose level lies lowest: the others then are clamped to it, and a relay that
 /// encodes what was decoded finds the same.
-fn extreme_place(rows: &[(usize, f64)], sent: &[Reading], side: Side) -> usize {
-    let mut best = (0, f64::NEG_INFINITY);
-    for (place, &(row, _)) in rows.iter().enumerate() {
-        let value = value(sent, row).map_or(f64::NEG_INFINITY, |value| side.turn(value));
-        if value >= best.1 {
-            best = (place, value);
-        }
+fn extreme_row(rows: impl Iterator<Item = usize>, (told, sent): (&[Reading], &[Reading]), side: Side) -> Option<usize> {
+    let key = |row: usize| {
+        let (sent, told) = (value(sent, row)?, value(told, row)?);
+        Some((side.turn(sent), -side.turn(told), row))
+    };
+    let best = rows
+        .filter_map(key)
+        .max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    best.map(|(_, _, row)| row)
+}
+
+/// How many rows lie before `row`: higher, or as high and earlier.
+fn place_of(rows: impl Iterator<Item = usize>, row: usize, turned: impl Fn(usize) -> Option<f64>) -> usize {
+    let own = turned(row);
+    rows.filter(|&other| turned(other) > own || (turned(other) == own && other < row))
+        .count()
+}
+
+/// The row with `place` rows before it.
+fn row_at<R>(rows: R, place: usize, turned: impl Fn(usize) -> Option<f64>) -> Option<usize>
+where
+    R: Iterator<Item = usize> + Clone,
+{
+    if place > NEAR {
+        let mut sorted: Vec<usize> = rows.collect();
+        sorted.sort_by(|&a, &b| turned(b).partial_cmp(&turned(a)).unwrap_or(Ordering::Equal));
+        return sorted.get(place).copied();
     }
-    best.0
+    let mut found: Option<usize> = None;
+    for _ in 0..=place {
+        let behind = rows.clone().filter(|&row| {
+            found.is_none_or(|found| turned(row) < turned(found) || (turned(row) == turned(found) && row > found))
+        });
+        let next = behind.reduce(|best, row| if turned(row) > turned(best) { row } else { best });
+        found = Some(next?);
+    }
+    found
 }
 
 fn value(readings: &[Reading], row: usize) -> Option<f64> {

@@ -1,7 +1,7 @@
 //! Values to levels and back, in counts where the time that a rate is taken over is known.
 
-use super::super::quantize::Quantizer;
-use crate::{Bound, Grain, Metric, rate::per_second};
+use super::{super::quantize::Quantizer, Cell, RAW, missing_cell};
+use crate::{Bound, Grain, Metric, Reading, rate::per_second};
 
 /// The levels of one metric, which may depend on the row.
 ///
@@ -14,6 +14,8 @@ pub(super) struct Grid {
     grain: Option<Grain>,
     values: Quantizer,
     counts: Quantizer,
+    /// Whether 0 is a level.
+    has_zero: bool,
 }
 
 /// What levels depend on in one row.
@@ -48,11 +50,13 @@ impl Grid {
                 floor: 0.5 / ratio,
             },
         };
+        let (values, counts) = (Quantizer::new(metric.bound), Quantizer::new(counts));
         Self {
             bound: metric.bound,
             grain: metric.grain.filter(|grain| grain.is_valid()),
-            values: Quantizer::new(metric.bound),
-            counts: Quantizer::new(counts),
+            values,
+            counts,
+            has_zero: values.value(0) == 0.0 && counts.value(0) == 0.0,
         }
     }
 
@@ -86,6 +90,50 @@ impl Grid {
         let level = self.counts.nearest(value / count)?;
         let told = self.counts.value(level) * count;
         ((told - value).abs() <= self.bound.max_error(value)).then_some(level)
+    }
+
+    /// The values of a column of `cells`, which begin at one of a moment: `None` where there is no level.
+    pub(super) fn each_value(
+        &self,
+        cells: impl Iterator<Item = Cell>,
+        moments: &[Moment],
+        mut put: impl FnMut(Cell, f64),
+    ) {
+        // Most cells repeat the one before.
+        let mut seen = (Cell::MIN, false, 0.0);
+        for (cell, moment) in cells.zip(moments) {
+            let count = self.count(moment);
+            if (cell, count.is_some()) != (seen.0, seen.1) {
+                let levels = if count.is_some() { &self.counts } else { &self.values };
+                seen = (cell, count.is_some(), levels.value(cell));
+            }
+            put(cell, count.map_or(seen.2, |count| seen.2 * count));
+        }
+    }
+
+    /// The levels of a column of readings that `moments` go with, or why there are none.
+    pub(super) fn each_level<'a>(
+        &self,
+        readings: &[Reading],
+        moments: &[Moment],
+        cells: impl Iterator<Item = &'a mut Cell>,
+    ) {
+        let mut seen = (None, RAW);
+        for ((reading, moment), cell) in readings.iter().zip(moments).zip(cells) {
+            let value = reading.or_nan();
+            let count = self.count(moment);
+            // Most readings repeat the one before, or are 0.
+            let key = Some((value.to_bits(), count.map(f64::to_bits)));
+            if seen.0 != key {
+                let level = match reading.missing() {
+                    Some(why) => missing_cell(why),
+                    None if value == 0.0 && self.has_zero => 0,
+                    None => self.level(value, moment).unwrap_or(RAW),
+                };
+                seen = (key, level);
+            }
+            *cell = seen.1;
+        }
     }
 
     /// The value of `level`; not finite when there is no such level.

@@ -67,36 +67,29 @@ impl Link {
     }
 }
 
-/// What the row at hand has told so far.
-pub(super) struct Row<'a> {
-    /// The cells of the columns before the one at hand.
-    pub(super) cells: &'a [Cell],
-    /// Their surprises; 0 where there is no level.
-    pub(super) surprises: &'a [i64],
-}
-
-impl Row<'_> {
-    /// The level that is expected of a column, given what its own past tells and what it `follows`.
-    ///
-    /// `translate` gives the level of a column before it, so many before, in the levels of the column at hand.
-    pub(super) fn expected(&self, past: i64, follows: Follows, translate: impl Fn(usize, i64) -> Option<i64>) -> i64 {
-        let expected = match follows {
-            Follows::Itself => past,
-            Follows::Step(distance) => past + back(self.surprises, distance).unwrap_or(0),
-            Follows::Sum(count) => {
-                let from = self.surprises.len().saturating_sub(count);
-                let sum: i64 = self.surprises.get(from..).unwrap_or_default().iter().sum();
-                past - sum
-            }
-            Follows::Value(distance) => {
-                let level = back(self.cells, distance).filter(|&cell| is_level(cell));
-                level.and_then(|level| translate(distance, level)).unwrap_or(past)
-            }
-        };
-        expected.clamp(-MAX_LEVEL, MAX_LEVEL)
-    }
-}
-
-fn back(numbers: &[i64], distance: usize) -> Option<i64> {
-    numbers.get(numbers.len().checked_sub(distance)?).copied()
+/// The level that is expected of column `at`, given its `link` and what is expected from its own `past`.
+///
+/// Of `cells` and `surprises` those before `at` are of the row at hand; a surprise is 0 where there is no
+/// level. `translate` gives the level of a column before it, so many before, in the levels of column `at`.
+#[inline]
+pub(super) fn expected(
+    cells: &[Cell],
+    surprises: &[i64],
+    (at, link, past): (usize, Link, i64),
+    translate: impl Fn(usize, i64) -> Option<i64>,
+) -> i64 {
+    let back = |numbers: &[i64], distance| numbers.get(at.checked_sub(distance)?).copied();
+    let expected = match link.follows() {
+        Follows::Itself => return past,
+        Follows::Step(distance) => past + back(surprises, distance).unwrap_or(0),
+        Follows::Sum(count) => {
+            let before = surprises.get(at.saturating_sub(count)..at);
+            past - before.unwrap_or_default().iter().sum::<i64>()
+        }
+        Follows::Value(distance) => {
+            let level = back(cells, distance).filter(|&cell| is_level(cell));
+            level.and_then(|level| translate(distance, level)).unwrap_or(past)
+        }
+    };
+    expected.clamp(-MAX_LEVEL, MAX_LEVEL)
 }

@@ -50,14 +50,16 @@ impl Memory {
     }
 
     /// Puts the levels of rates where they are in a row whose levels are others than before.
-    pub(super) fn renew(&mut self, grids: &[Grid], before: &Moment, now: &Moment) {
+    /// Tells whether it did.
+    pub(super) fn renew(&mut self, grids: &[Grid], before: &Moment, now: &Moment) -> bool {
         if before.ruling_s == now.ruling_s {
-            return;
+            return false;
         }
         for (grid, column) in grids.iter().zip(&mut self.columns).filter(|(grid, _)| grid.is_rate()) {
             column.last = grid.renew(column.last, before, now);
             column.settle();
         }
+        true
     }
 
     /// Becomes equal to `other`, without allocating where the catalogue is the same.
@@ -144,6 +146,11 @@ impl Column {
         } else {
             Some(ABSENT + self.missing as Cell - 1)
         }
+    }
+
+    /// What it held in the last row; a value without a level counts as the level before.
+    pub(super) fn cell(&self) -> Cell {
+        self.missed().unwrap_or(self.last)
     }
 
     /// Goes on by a residual.

@@ -3,14 +3,14 @@
 use std::ops::Range;
 
 use super::{
-    super::{CodecError, MAX_SPAN_MS, check_size},
+    super::{CodecError, MAX_SPAN_MS, check_size, quantize::MAX_LEVEL},
     Cell, RAW, cell_missing,
     coder::{Coder, HEADER, LINK, MISSING, QUIET, Reading},
     extreme::{Extremes, Pending, seconds},
     grid::{Grid, Moment},
     is_level,
-    link::{Link, Row},
-    memory::Memory,
+    link::{Link, expected},
+    memory::{Column, Memory},
     priors::Priors,
     rans::Source,
     trial::translate,
@@ -52,6 +52,10 @@ struct Draft {
     /// Row and column of each value without a level, in this order.
     raw: Vec<(usize, usize, f64)>,
     quiet: Vec<bool>,
+    /// Columns that may change.
+    moving: Vec<usize>,
+    /// The row at hand.
+    row: Vec<Cell>,
     surprises: Vec<i64>,
     pending: Vec<Pending>,
 }
@@ -196,37 +200,56 @@ impl Draft {
         }
         self.cells.clear();
         self.raw.clear();
+        self.row.clear();
+        self.row.extend(memory.columns.iter().map(Column::cell));
+        self.surprises.clear();
+        self.surprises.resize(grids.len(), 0);
+        // Columns that stay as they are need no look at each row.
+        let moving = memory.columns.iter().zip(&self.quiet).enumerate();
+        self.moving.clear();
+        self.moving.extend(
+            moving
+                .filter(|(_, (column, quiet))| !**quiet || !column.stays())
+                .map(|(at, _)| at),
+        );
         for (row, moment) in self.moments.iter().enumerate() {
-            memory.renew(grids, &before, moment);
+            if memory.renew(grids, &before, moment) {
+                self.row.clear();
+                self.row.extend(memory.columns.iter().map(Column::cell));
+            }
             before = *moment;
-            self.surprises.clear();
-            let from = self.cells.len();
-            for (at, (column, &quiet)) in memory.columns.iter_mut().zip(&self.quiet).enumerate() {
-                let past = column.link.past(column);
-                let told = Row {
-                    cells: self.cells.get(from..).unwrap_or_default(),
-                    surprises: &self.surprises,
+            for &at in &self.moving {
+                let (Some(column), Some(&quiet)) = (memory.columns.get_mut(at), self.quiet.get(at)) else {
+                    break;
                 };
-                let expected = told.expected(past, column.link.follows(), |distance, level| {
-                    translate(grids, at, distance, level, moment)
-                });
+                let past = column.link.past(column);
+                let expected = expected(
+                    &self.row,
+                    &self.surprises,
+                    (at, column.link, past),
+                    |distance, level| translate(grids, at, distance, level, moment),
+                );
                 let cell = if quiet {
                     column.missed().unwrap_or(expected)
                 } else {
                     read_cell(coder, column, expected)?
                 };
-                if is_level(cell) {
-                    self.surprises.push(cell - past);
+                let surprise = if is_level(cell) {
                     column.follow(cell);
+                    cell - past
                 } else {
-                    self.surprises.push(0);
                     column.miss(cell);
                     if cell == RAW {
                         self.raw.push((row, at, f64::from_bits(coder.bits(64, 0)?)));
                     }
+                    0
+                };
+                if let (Some(to), Some(surprised)) = (self.row.get_mut(at), self.surprises.get_mut(at)) {
+                    *to = cell;
+                    *surprised = surprise;
                 }
-                self.cells.push(cell);
             }
+            self.cells.extend_from_slice(&self.row);
         }
         for (column, _) in memory.columns.iter_mut().zip(&self.quiet).filter(|&(_, &quiet)| quiet) {
             column.rest();
@@ -239,19 +262,15 @@ impl Draft {
         block.columns.resize_with(grids.len(), Vec::new);
         for (at, (grid, column)) in grids.iter().zip(&mut block.columns).enumerate() {
             column.clear();
-            let cells = self.cells.iter().skip(at).step_by(grids.len());
-            for (&cell, moment) in cells.zip(&self.moments) {
-                column.push(match cell_missing(cell) {
-                    Some(why) => why.into(),
-                    None if cell == RAW => Value::FAILED,
-                    None => {
-                        let value = grid.value(cell, moment);
-                        if !value.is_finite() {
-                            return Err(CodecError::Value { column: at });
-                        }
-                        Value::new(value)
-                    }
-                });
+            let cells = self.cells.iter().skip(at).step_by(grids.len()).copied();
+            let mut finite = true;
+            grid.each_value(cells, &self.moments, |cell, value| {
+                let missing = cell_missing(cell);
+                finite &= value.is_finite() || !is_level(cell);
+                column.push(missing.map_or_else(|| Value::new(value), Value::from));
+            });
+            if !finite {
+                return Err(CodecError::Value { column: at });
             }
         }
         for &(row, at, value) in &self.raw {
@@ -295,7 +314,7 @@ impl Draft {
 }
 
 #[inline]
-fn read_cell(coder: &mut Reading<'_>, column: &mut super::memory::Column, expected: i64) -> Result<Cell, CodecError> {
+fn read_cell(coder: &mut Reading<'_>, column: &mut Column, expected: i64) -> Result<Cell, CodecError> {
     if let Some(before) = column.missed()
         && coder.symbol(MISSING, 0)? == 0
     {
@@ -307,6 +326,6 @@ fn read_cell(coder: &mut Reading<'_>, column: &mut super::memory::Column, expect
     }
     column.learn(residual);
     let level = expected + residual;
-    let known = (-super::super::quantize::MAX_LEVEL..=super::super::quantize::MAX_LEVEL).contains(&level);
+    let known = (-MAX_LEVEL..=MAX_LEVEL).contains(&level);
     known.then_some(level).ok_or(CodecError::Invalid("level"))
 }

@@ -4,7 +4,7 @@ use super::{
     Cell,
     grid::{Grid, Moment},
     is_level,
-    link::{Follows, Link, Row},
+    link::{Follows, Link, expected},
     memory::Column,
 };
 
@@ -47,12 +47,8 @@ impl Trial {
         for (row, moment) in frame.cells.chunks_exact(metrics.max(1)).zip(frame.moments) {
             surprises.clear();
             for (at, (&cell, column)) in row.iter().zip(&mut columns).enumerate() {
-                let before = Row {
-                    cells: row.get(..at).unwrap_or_default(),
-                    surprises: &surprises,
-                };
                 if moving.get(at) == Some(&true) && is_level(cell) {
-                    self.score(frame, (at, cell), &before, column, moment);
+                    self.score(frame, (at, cell), (row, &surprises), (column, moment));
                 }
                 // Each column is seen through the past that its own link begins with.
                 let surprise = if is_level(cell) {
@@ -68,15 +64,25 @@ impl Trial {
         }
     }
 
-    fn score(&mut self, frame: &Frame<'_>, (at, cell): (usize, Cell), row: &Row<'_>, column: &Column, moment: &Moment) {
+    fn score(
+        &mut self,
+        frame: &Frame<'_>,
+        (at, cell): (usize, Cell),
+        (cells, surprises): (&[Cell], &[i64]),
+        (column, moment): (&Column, &Moment),
+    ) {
         let Some(scores) = self.scores.get_mut(at) else { return };
         for (number, score) in (0..).zip(scores) {
             let Some(link) = Link::new(number) else { return };
-            let expected = row.expected(link.past(column), link.follows(), |distance, level| {
+            let past = link.past(column);
+            let expected = expected(cells, surprises, (at, link, past), |distance, level| {
                 frame.translate(at, distance, level, moment)
             });
+            // Halfway between whole bits: a logarithm to the last digit would not choose better.
             let left = cell.abs_diff(expected).saturating_mul(2) + 1;
-            *score += (left as f32).log2();
+            let octave = left.ilog2();
+            let half = if octave > 0 { left >> (octave - 1) & 1 } else { 0 };
+            *score += octave as f32 + half as f32 / 2.0;
         }
     }
 

@@ -9,9 +9,8 @@ use super::{
     extreme::{Extremes, Pending, seconds},
     grid::{Grid, Moment},
     is_level,
-    link::Row,
+    link::expected,
     memory::{Column, Memory},
-    missing_cell,
     priors::Priors,
     rans::Sink,
     trial::{Frame, Trial, translate},
@@ -84,6 +83,8 @@ struct Draft {
     expected: Vec<i64>,
     /// Whether each column does as expected.
     quiet: Vec<bool>,
+    /// Columns that may change.
+    moving: Vec<usize>,
     surprises: Vec<i64>,
     /// The last cell of each column, if that was missing.
     missed: Vec<Option<Cell>>,
@@ -185,17 +186,20 @@ impl Writer {
             tally: tally.as_mut(),
         };
         let mut has = if base == Base::Nothing { KEPT } else { 0 };
-        let links: Vec<_> = memory
-            .columns
+        let mut links = Vec::new();
+        if base != Base::Last {
+            links.extend(
+                memory
+                    .columns
+                    .iter()
+                    .enumerate()
+                    .map(|(at, column)| trial.best(at, column.link)),
+            );
+        }
+        let linked = links
             .iter()
-            .enumerate()
-            .map(|(at, column)| trial.best(at, column.link))
-            .collect();
-        let linked = base != Base::Last
-            && links
-                .iter()
-                .zip(&memory.columns)
-                .any(|(&link, column)| link != column.link);
+            .zip(&memory.columns)
+            .any(|(&link, column)| link != column.link);
         has |= if linked { LINKED } else { 0 };
         has |= if block.gaps_us.iter().any(|&gap_us| gap_us > 0) {
             GAPS
@@ -280,51 +284,64 @@ impl Draft {
         self.cells.resize(metrics * block.len(), 0);
         for (at, (grid, column)) in grids.iter().zip(&block.columns).enumerate() {
             let cells = self.cells.iter_mut().skip(at).step_by(metrics);
-            for ((cell, reading), moment) in cells.zip(column).zip(&self.moments) {
-                *cell = match reading.missing() {
-                    Some(why) => missing_cell(why),
-                    None => grid.level(reading.or_nan(), moment).unwrap_or(RAW),
-                };
-            }
+            grid.each_level(column, &self.moments, cells);
         }
     }
 
     /// Runs through the frame: what is expected in place of each cell, and who does as expected. Leaves the last
     /// levels in `memory`.
     fn expect(&mut self, grids: &[Grid], memory: &mut Memory, mut before: Moment) {
-        let metrics = grids.len();
+        let metrics = grids.len().max(1);
         self.expected.clear();
+        self.expected.resize(self.cells.len(), 0);
         self.missed.clear();
         self.missed.extend(memory.columns.iter().map(Column::missed));
         self.quiet.clear();
-        self.quiet.resize(metrics, true);
-        for (cells, moment) in self.cells.chunks_exact(metrics.max(1)).zip(&self.moments) {
+        self.quiet.resize(grids.len(), true);
+        self.surprises.clear();
+        self.surprises.resize(grids.len(), 0);
+        // Columns that stay as they are need no look at each row.
+        let renewed = self.moments.iter().any(|moment| moment.ruling_s != before.ruling_s);
+        self.moving.clear();
+        for (at, column) in memory.columns.iter().enumerate() {
+            let last = column.cell();
+            let mut cells = self.cells.iter().skip(at).step_by(metrics);
+            if renewed || !column.stays() || cells.any(|&cell| cell != last) {
+                self.moving.push(at);
+            }
+        }
+        let rows = self
+            .cells
+            .chunks_exact(metrics)
+            .zip(self.expected.chunks_exact_mut(metrics));
+        for ((cells, expecteds), moment) in rows.zip(&self.moments) {
             memory.renew(grids, &before, moment);
             before = *moment;
-            self.surprises.clear();
-            for (at, (&cell, column)) in cells.iter().zip(&mut memory.columns).enumerate() {
-                let past = column.link.past(column);
-                let row = Row {
-                    cells: cells.get(..at).unwrap_or_default(),
-                    surprises: &self.surprises,
+            for &at in &self.moving {
+                let (Some(&cell), Some(column)) = (cells.get(at), memory.columns.get_mut(at)) else {
+                    break;
                 };
-                let expected = row.expected(past, column.link.follows(), |distance, level| {
+                let past = column.link.past(column);
+                let expected = expected(cells, &self.surprises, (at, column.link, past), |distance, level| {
                     translate(grids, at, distance, level, moment)
                 });
-                let same = if is_level(cell) {
-                    self.surprises.push(cell - past);
+                let (same, surprise) = if is_level(cell) {
                     let same = column.missed().is_none() && cell == expected;
                     column.follow(cell);
-                    same
+                    (same, cell - past)
                 } else {
-                    self.surprises.push(0);
                     let same = column.missed() == Some(cell);
                     column.miss(cell);
-                    same
+                    (same, 0)
                 };
-                self.expected.push(expected);
-                if let Some(quiet) = self.quiet.get_mut(at) {
+                if let (Some(to), Some(quiet), Some(surprised)) = (
+                    expecteds.get_mut(at),
+                    self.quiet.get_mut(at),
+                    self.surprises.get_mut(at),
+                ) {
+                    *to = expected;
                     *quiet &= same;
+                    *surprised = surprise;
                 }
             }
         }
@@ -336,16 +353,20 @@ impl Draft {
         for (column, &quiet) in columns.iter().zip(&self.quiet) {
             coder.symbol(QUIET + column.quiet_context(), quiet.into())?;
         }
+        self.moving.retain(|&at| self.quiet.get(at) == Some(&false));
         let metrics = columns.len().max(1);
         let rows = self
             .cells
             .chunks_exact(metrics)
             .zip(self.expected.chunks_exact(metrics));
         for (row, (cells, expected)) in rows.enumerate() {
-            let cells = cells.iter().zip(expected).zip(columns.iter_mut()).zip(&mut self.missed);
-            for (at, ((((&cell, &expected), column), missed), _)) in
-                cells.zip(&self.quiet).enumerate().filter(|(_, (_, quiet))| !**quiet)
-            {
+            for &at in &self.moving {
+                let (Some(&cell), Some(&expected)) = (cells.get(at), expected.get(at)) else {
+                    break;
+                };
+                let (Some(column), Some(missed)) = (columns.get_mut(at), self.missed.get_mut(at)) else {
+                    break;
+                };
                 if let Some(before) = *missed {
                     let changed = cell != before;
                     coder.symbol(MISSING, changed.into())?;
@@ -388,15 +409,12 @@ impl Draft {
         self.told.clear();
         for (at, ((metric, grid), sent)) in columns().filter(|(_, ((metric, _), _))| asked(metric)) {
             let from = self.told.len();
-            let cells = self.cells.iter().skip(at).step_by(metrics.len());
-            for ((&cell, sent), moment) in cells.zip(sent).zip(&self.moments) {
-                let told = if is_level(cell) {
-                    Reading::new(grid.value(cell, moment))
-                } else {
-                    *sent
-                };
-                self.told.push(told);
-            }
+            let cells = self.cells.iter().skip(at).step_by(metrics.len()).copied();
+            let mut sent_too = sent.iter();
+            grid.each_value(cells, &self.moments, |cell, value| {
+                let sent = sent_too.next().copied().unwrap_or(Reading::FAILED);
+                self.told.push(if is_level(cell) { Reading::new(value) } else { sent });
+            });
             let told = self.told.get(from..).unwrap_or_default();
             let extremes = Extremes {
                 grid,

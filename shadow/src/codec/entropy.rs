@@ -17,10 +17,13 @@
 //! | `entropy/coder.rs` | residuals to symbols and bits |
 //! | `entropy/rans.rs` | symbols to bytes |
 //! | `entropy/priors.rs` | how likely each symbol is in each context |
-//! | `entropy/writer.rs`, `entropy/reader.rs` | bodies |
+//! | `entropy/writer.rs`, `entropy/draft.rs` | blocks to bodies |
+//! | `entropy/reader.rs` | bodies to blocks |
+//! | `entropy/training.rs` | recorded telemetry to tables |
 
 mod clock;
 mod coder;
+mod draft;
 mod extreme;
 mod grid;
 mod link;

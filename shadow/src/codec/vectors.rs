@@ -57,10 +57,17 @@ fn catalogue_2() -> Catalogue {
     let step = |step| Bound::Absolute { step };
     Catalogue::new(vec![
         Metric::new("ticks", "1", step(0.01)).grain(Grain::Rate { unit: 0.01 }),
-        Metric::new("busy", "1", step(0.01)).grain(Grain::Rate { unit: 1e-9 }).key(),
-        Metric::new("bytes", "By/s", relative(0.01, 100.0)).grain(Grain::Rate { unit: 512.0 }).key().minimum(),
+        Metric::new("busy", "1", step(0.01))
+            .grain(Grain::Rate { unit: 1e-9 })
+            .key(),
+        Metric::new("bytes", "By/s", relative(0.01, 100.0))
+            .grain(Grain::Rate { unit: 512.0 })
+            .key()
+            .minimum(),
         Metric::new("twin", "By/s", relative(0.01, 100.0)).grain(Grain::Rate { unit: 512.0 }),
-        Metric::new("memory", "By", step(65_536.0)).grain(Grain::Gauge { unit: 1024.0 }).key(),
+        Metric::new("memory", "By", step(65_536.0))
+            .grain(Grain::Gauge { unit: 1024.0 })
+            .key(),
         Metric::new("missing", "W", step(0.1)),
         Metric::new("wide", "1", relative(0.25, 1e-3)),
     ])
@@ -71,7 +78,9 @@ fn blocks_2() -> Vec<Block> {
     let catalogue = catalogue_2();
     let mut seed = 1_u64;
     let mut dice = move |sides: u64| {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (seed >> 33) % sides
     };
     let mut time_us = 1_795_486_574_087_000_i64;
@@ -82,7 +91,13 @@ fn blocks_2() -> Vec<Block> {
             time_us += i64::from(gap_us);
             let rate = |count: u64, unit| Reading::new(per_second(count as f64, unit, gap_us));
             let sectors = dice(4) * dice(3_000);
-            let missing = [Reading::ABSENT, Reading::FAILED, Reading::STALE, Reading::new(1e300), Reading::new(97.3)];
+            let missing = [
+                Reading::ABSENT,
+                Reading::FAILED,
+                Reading::STALE,
+                Reading::new(1e300),
+                Reading::new(97.3),
+            ];
             let readings = [
                 rate(dice(4), 0.01),
                 rate(dice(100_000_000), 1e-9),

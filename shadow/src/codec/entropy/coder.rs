@@ -28,7 +28,7 @@ pub(super) const ESCAPED: usize = PICK + 2;
 pub(super) const CONTEXTS: usize = ESCAPED + 1;
 
 /// The symbol of everything that has no symbol of its own; another tells what follows.
-const ESCAPE: u8 = SYMBOLS as u8 - 1;
+const ESCAPE: u8 = 31;
 /// Behind an escape: 0 to 3 are the cells that are no level, from this on numbers by their width.
 const NUMBER: u8 = 4;
 /// Widths of these numbers are multiples of so many bits.
@@ -79,13 +79,20 @@ impl Writing<'_> {
     fn escape(&mut self, context: usize, residual: Cell) {
         self.put(context, ESCAPE);
         match residual {
-            ABSENT | FAILED | STALE | RAW => self.put(ESCAPED, residual.abs_diff(ABSENT) as u8),
+            ABSENT => self.put(ESCAPED, 0),
+            FAILED => self.put(ESCAPED, 1),
+            STALE => self.put(ESCAPED, 2),
+            RAW => self.put(ESCAPED, 3),
             _ => {
                 let folded = (residual << 1 ^ residual >> 63) as u64;
-                let width = u64::BITS - folded.leading_zeros();
-                let steps = width.div_ceil(WIDTH_STEP);
-                self.put(ESCAPED, NUMBER + steps as u8);
-                self.sink.bits(steps * WIDTH_STEP, folded);
+                // The step's number first, for it is a symbol.
+                let (mut steps, mut width) = (0, 0);
+                while folded.checked_shr(width).unwrap_or(0) > 0 {
+                    steps += 1;
+                    width += WIDTH_STEP;
+                }
+                self.put(ESCAPED, NUMBER + steps);
+                self.sink.bits(width, folded);
             }
         }
     }
@@ -149,6 +156,7 @@ impl Coder for Writing<'_> {
 }
 
 /// The class of a magnitude below [`LARGE`], 0 to 15, and how many of its low bits the class leaves open.
+#[expect(clippy::cast_possible_truncation, reason = "magnitudes and octaves are small")]
 const fn class(magnitude: u64) -> (u8, u32) {
     if magnitude < 4 {
         return (magnitude as u8, 0);
@@ -158,13 +166,27 @@ const fn class(magnitude: u64) -> (u8, u32) {
     (octave as u8 * 2 + half, octave - 1)
 }
 
-/// The least magnitude of a class, and how many low bits it leaves open.
-const fn least(class: u8) -> (u64, u32) {
-    if class < 4 {
-        return (class as u64, 0);
+/// The least magnitude of each symbol, and how many low bits it leaves open.
+const LEAST: [(u64, u32); SYMBOLS] = least();
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "it is worked out when this is compiled"
+)]
+const fn least() -> [(u64, u32); SYMBOLS] {
+    let mut all = [(0, 0); SYMBOLS];
+    let mut symbol = 0;
+    while symbol < SYMBOLS {
+        let class = symbol as u64 / 2 + symbol as u64 % 2;
+        let octave = symbol as u32 / 4 + (symbol as u32 % 4) / 3;
+        all[symbol] = match class {
+            0..4 => (class, 0),
+            _ => ((class & 1 | 2) << (octave - 1), octave - 1),
+        };
+        symbol += 1;
     }
-    let octave = class as u32 / 2;
-    (((class as u64 & 1) | 2) << (octave - 1), octave - 1)
+    all
 }
 
 /// Reads.
@@ -181,7 +203,10 @@ impl Reading<'_> {
             kind @ 0..NUMBER => Ok(ABSENT + Cell::from(kind)),
             steps => {
                 let width = u32::from(steps - NUMBER) * WIDTH_STEP;
-                let folded = if width > u64::BITS { 0 } else { self.source.bits(width)? };
+                if width > u64::BITS {
+                    return Err(CodecError::Invalid("escape"));
+                }
+                let folded = self.source.bits(width);
                 let number = (folded >> 1) as i64 ^ -((folded & 1) as i64);
                 // Two levels are not further apart.
                 let near = number.unsigned_abs() <= 2 * MAX_LEVEL as u64;
@@ -195,16 +220,16 @@ impl Coder for Reading<'_> {
     #[inline]
     fn symbol(&mut self, context: usize, _: u8) -> Result<u8, CodecError> {
         let (symbol, slice) = self.priors.find(context, self.source.place());
-        self.source.advance(slice)?;
+        self.source.advance(slice);
         Ok(symbol)
     }
 
     fn bits(&mut self, count: u32, _: u64) -> Result<u64, CodecError> {
-        self.source.bits(count)
+        Ok(self.source.bits(count))
     }
 
     fn tail(&mut self, count: u32, _: u64) -> Result<u64, CodecError> {
-        self.source.tail(count)
+        Ok(self.source.tail(count))
     }
 
     #[inline]
@@ -213,14 +238,14 @@ impl Coder for Reading<'_> {
         if symbol == ESCAPE {
             return self.escaped();
         }
-        let (least, width) = least(symbol.div_ceil(2));
-        let magnitude = (least | self.source.bits(width)?) as i64;
+        let (least, width) = LEAST.get(usize::from(symbol)).copied().unwrap_or_default();
+        let magnitude = (least | self.source.bits(width)) as i64;
         let positive = (symbol & 1 == 1) != context.mirrored;
         let scaled = if positive { magnitude } else { -magnitude };
         if context.shift == 0 {
             return Ok(scaled);
         }
-        let low = self.source.bits(context.shift)? as i64;
+        let low = self.source.bits(context.shift) as i64;
         Ok((scaled << context.shift) + low - (1 << context.shift >> 1))
     }
 }

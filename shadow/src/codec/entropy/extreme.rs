@@ -185,15 +185,10 @@ impl Extremes<'_> {
         if !exact.is_finite() {
             return Err(CodecError::Invalid("extreme"));
         }
-        for (at, reading) in told
-            .iter_mut()
-            .enumerate()
-            .take(pending.second.end)
-            .skip(pending.second.start)
-        {
-            if at == row {
-                *reading = Reading::new(exact);
-            } else if reading.value().is_some_and(|value| side.turn(value) > side.turn(exact)) {
+        let second = told.get_mut(pending.second.clone()).unwrap_or_default();
+        for (at, reading) in (pending.second.start..).zip(second) {
+            let passes = reading.value().is_some_and(|value| side.turn(value) > side.turn(exact));
+            if at == row || passes {
                 *reading = Reading::new(exact);
             }
         }

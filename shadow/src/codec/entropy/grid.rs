@@ -3,6 +3,9 @@
 use super::{super::quantize::Quantizer, Cell, RAW, missing_cell};
 use crate::{Bound, Grain, Metric, Reading, rate::per_second};
 
+/// A level that leaves more open is not worth telling by grains.
+const MOST_GRAINS: f64 = 4_294_967_296.0;
+
 /// The levels of one metric, which may depend on the row.
 ///
 /// A rate of few counts jumps between few values, and these move with the time that it is taken over. So where
@@ -174,6 +177,6 @@ impl Grid {
         let reach = self.bound.max_error(told) / grain * 1.031_25 + middle.abs() * 1e-12;
         let (first, last) = ((middle - reach).ceil(), (middle + reach).floor());
         let count = last - first + 1.0;
-        (count >= 1.0 && count <= 4_294_967_296.0 && middle.abs() < 1e15).then_some((first, count))
+        ((1.0..=MOST_GRAINS).contains(&count) && middle.abs() < 1e15).then_some((first, count))
     }
 }

@@ -1,7 +1,7 @@
 //! Where columns stand: what the next level is expected to be, and how sure that is.
 
 use super::{
-    ABSENT, Cell, RAW,
+    ABSENT, Cell, FAILED, STALE,
     clock::Clock,
     grid::{Grid, Moment},
     link::Link,
@@ -112,10 +112,10 @@ impl Column {
     /// The context of a residual to the level `expected`.
     pub(super) fn context(&self, expected: i64) -> Context {
         let (activity, shift) = activity_class(self.activity);
-        let class = match expected {
-            0..=2 => expected as usize,
-            3.. => 3,
-            _ => 4,
+        let class = if expected < 0 {
+            4
+        } else {
+            usize::try_from(expected.min(3)).unwrap_or(0)
         };
         Context {
             number: (activity * EXPECTED + class) * RECENT + usize::from(self.recent & 3),
@@ -132,10 +132,11 @@ impl Column {
 
     /// Goes on by a cell that is no level.
     pub(super) const fn miss(&mut self, cell: Cell) {
-        self.missing = if cell == RAW {
-            0
-        } else {
-            cell.abs_diff(ABSENT) as u8 + 1
+        self.missing = match cell {
+            ABSENT => 1,
+            FAILED => 2,
+            STALE => 3,
+            _ => 0,
         };
     }
 
@@ -188,12 +189,31 @@ impl Column {
 }
 
 /// The class of an activity, and how many bits above the last class it is.
+#[inline]
 pub(super) fn activity_class(activity: i64) -> (usize, u32) {
-    let Some(octave) = activity.max(0).checked_ilog2() else {
-        return (0, 0);
-    };
-    let half = if octave > 0 { activity >> (octave - 1) & 1 } else { 0 };
-    let shift = (octave + 1).saturating_sub(SCALED);
-    let class = 1 + 2 * (octave - shift) as usize + half as usize;
-    (class, shift)
+    let activity = activity.max(0).unsigned_abs();
+    let shift = (u64::BITS - activity.leading_zeros()).saturating_sub(SCALED);
+    let scaled = usize::try_from(activity >> shift).unwrap_or(0);
+    let class = CLASSES.get(scaled).copied().unwrap_or(0);
+    (class.into(), shift)
+}
+
+/// The classes of activities below `2^SCALED`.
+static CLASSES: [u8; 1 << SCALED] = classes();
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "it is worked out when this is compiled"
+)]
+const fn classes() -> [u8; 1 << SCALED] {
+    let mut all = [0; 1 << SCALED];
+    let mut activity = 1;
+    while activity < all.len() {
+        let octave = activity.ilog2();
+        let half = if octave > 0 { activity >> (octave - 1) & 1 } else { 0 };
+        all[activity] = 1 + 2 * octave as u8 + half as u8;
+        activity += 1;
+    }
+    all
 }

@@ -43,7 +43,7 @@ impl Priors {
 
     /// All symbols equally likely everywhere.
     pub(super) fn flat() -> Self {
-        let frequencies = [(PLACES / SYMBOLS) as u16; SYMBOLS];
+        let frequencies = [1 << (PRECISION - SYMBOLS.ilog2()); SYMBOLS];
         Self::of(vec![0; CONTEXTS], &[frequencies])
     }
 

@@ -141,6 +141,8 @@ pub(super) struct Source<'a> {
     back: usize,
     pending: u64,
     count: u32,
+    /// Bytes of bits that were taken past the body's beginning.
+    missing: usize,
     /// How many bits of the tail the states still hold.
     seeded: Option<(u32, u32)>,
 }
@@ -164,6 +166,7 @@ impl<'a> Source<'a> {
             back: body.len(),
             pending: 0,
             count: 0,
+            missing: 0,
             seeded: None,
         })
     }
@@ -175,59 +178,70 @@ impl<'a> Source<'a> {
         state & ((1 << PRECISION) - 1)
     }
 
-    /// Goes on by the symbol at the place.
+    /// Goes on by the symbol at the place. Past the end there are zeros; [`Source::finish`] tells.
     #[inline]
-    pub(super) fn advance(&mut self, slice: Slice) -> Result<(), CodecError> {
+    pub(super) fn advance(&mut self, slice: Slice) {
         let [state, other] = self.states;
         let place = state & ((1 << PRECISION) - 1);
-        let mut next = u32::from(slice.frequency) * (state >> PRECISION) + place.wrapping_sub(slice.start.into());
-        if next < LOWEST {
-            let Some([low, high]) = self.body.get(self.front..self.front + 2) else {
-                return Err(CodecError::Truncated("symbols"));
-            };
-            next = next << 16 | u32::from(u16::from_le_bytes([*low, *high]));
-            self.front += 2;
-        }
+        let next = u32::from(slice.frequency) * (state >> PRECISION) + place.wrapping_sub(slice.start.into());
+        // Whether a word is due is a guess that a processor makes badly: both ways are worked out.
+        let word = match self.body.get(self.front..self.front + 2) {
+            Some([low, high]) => u32::from(u16::from_le_bytes([*low, *high])),
+            _ => 0,
+        };
+        let due = next < LOWEST;
+        let next = if due { next << 16 | word } else { next };
+        self.front += if due { 2 } else { 0 };
         self.states = [other, next];
-        Ok(())
     }
 
     /// The next `count` bits, at most 64.
     #[inline]
-    pub(super) fn bits(&mut self, count: u32) -> Result<u64, CodecError> {
+    pub(super) fn bits(&mut self, count: u32) -> u64 {
         if count > 32 {
-            let low = self.take(32)?;
-            return Ok(low | self.take(count - 32)? << 32);
+            let low = self.take(32);
+            return low | self.take(count - 32) << 32;
         }
         self.take(count)
     }
 
     /// At most 32.
     #[inline]
-    fn take(&mut self, count: u32) -> Result<u64, CodecError> {
-        while self.count < count {
-            let byte = self.back.checked_sub(1).and_then(|at| self.body.get(at));
-            let byte = byte.ok_or(CodecError::Truncated("bits"))?;
-            self.back -= 1;
-            self.pending |= u64::from(*byte) << self.count;
-            self.count += 8;
+    fn take(&mut self, count: u32) -> u64 {
+        if self.count < count {
+            self.fill();
         }
         let bits = self.pending & ((1 << count) - 1);
         self.pending >>= count;
         self.count -= count;
-        Ok(bits)
+        bits
+    }
+
+    /// Takes 4 more bytes of bits. Past the end there are zeros; [`Source::finish`] tells.
+    fn fill(&mut self) {
+        for _ in 0..4 {
+            let byte = self.back.checked_sub(1).and_then(|at| self.body.get(at));
+            let Some(&byte) = byte else {
+                self.missing += 1;
+                self.count += 8;
+                continue;
+            };
+            self.back -= 1;
+            self.pending |= u64::from(byte) << self.count;
+            self.count += 8;
+        }
     }
 
     /// The next `count` bits behind all symbols, at most 64.
-    pub(super) fn tail(&mut self, count: u32) -> Result<u64, CodecError> {
+    pub(super) fn tail(&mut self, count: u32) -> u64 {
         let (seed, left) = self.seeded();
         let seeded = count.min(left);
         let bits = u64::from(seed) & ((1 << seeded) - 1);
         self.seeded = Some((seed.checked_shr(seeded).unwrap_or(0), left - seeded));
         if count == seeded {
-            return Ok(bits);
+            return bits;
         }
-        Ok(bits | self.bits(count - seeded)? << seeded)
+        bits | self.bits(count - seeded) << seeded
     }
 
     fn seeded(&self) -> (u32, u32) {
@@ -241,13 +255,16 @@ impl<'a> Source<'a> {
     pub(super) fn finish(self) -> Result<(), CodecError> {
         let (seed, _) = self.seeded();
         let done = self.states.iter().all(|&state| state >> SEED == 1);
-        if !done || seed != 0 || self.pending != 0 || self.count >= 8 {
+        let filling = self.pending & ((1 << (self.count % 8)) - 1);
+        if !done || seed != 0 || filling != 0 {
             return Err(CodecError::Invalid("end"));
         }
-        match self.back.checked_sub(self.front) {
+        // Whole bytes that were taken and not used are still to be read.
+        let unused = (self.count / 8) as usize;
+        match (self.back + unused).checked_sub(self.front + self.missing) {
             Some(0) => Ok(()),
             Some(left) => Err(CodecError::TrailingBytes(left)),
-            None => Err(CodecError::Invalid("end")),
+            None => Err(CodecError::Truncated("symbols")),
         }
     }
 }

@@ -106,7 +106,7 @@ impl Reader {
     fn begin(&mut self, frame: &Frame) -> Result<Option<usize>, CodecError> {
         let Some(sequence) = frame.reads_against() else {
             self.memory.clear();
-            self.memory.columns.resize(self.grids.len(), Default::default());
+            self.memory.columns.resize(self.grids.len(), Column::default());
             return Ok(None);
         };
         let at = self.kept.iter().position(|kept| kept.sequence == sequence);

@@ -68,7 +68,9 @@ impl Tally {
                     .counts
                     .get_mut(context)
                     .and_then(|counts| counts.get_mut(usize::from(symbol)));
-                count.into_iter().for_each(|count| *count += 1.0);
+                if let Some(count) = count {
+                    *count += 1.0;
+                }
             }
         }
         Ok(())
@@ -202,12 +204,12 @@ const fn alphabet(context: usize) -> usize {
 
 /// Whole numbers that add up to `2^PRECISION`, none of the first `alphabet` 0.
 fn frequencies(counts: &Counts, alphabet: usize) -> [u16; SYMBOLS] {
-    let whole = 1 << PRECISION;
+    let whole = 1_u16 << PRECISION;
     let total: f64 = counts.iter().take(alphabet).sum();
     let mut frequencies = [0; SYMBOLS];
     let mut sum = 0;
     for (frequency, count) in frequencies.iter_mut().zip(counts).take(alphabet) {
-        let share = (count / total * f64::from(whole - alphabet as i32)).floor();
+        let share = (count / total * (f64::from(whole) - alphabet as f64)).floor();
         *frequency = 1 + (0..whole).rev().find(|&number| f64::from(number) <= share).unwrap_or(0);
         sum += *frequency;
     }
@@ -215,5 +217,5 @@ fn frequencies(counts: &Counts, alphabet: usize) -> [u16; SYMBOLS] {
     if let Some(most) = frequencies.iter_mut().max() {
         *most += whole - sum;
     }
-    frequencies.map(|frequency| u16::try_from(frequency).unwrap_or(0))
+    frequencies
 }

@@ -40,7 +40,9 @@ impl Trial {
         self.scores.resize(metrics, [0.0; LINKS]);
         let moving: Vec<bool> = (0..metrics).map(|column| frame.moves(column)).collect();
         for (scores, _) in self.scores.iter_mut().zip(&moving).filter(|&(_, &moving)| moving) {
-            scores.iter_mut().for_each(|score| *score *= KEPT);
+            for score in scores {
+                *score *= KEPT;
+            }
         }
         let mut columns = frame.columns.to_vec();
         let mut surprises = Vec::with_capacity(metrics);

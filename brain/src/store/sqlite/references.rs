@@ -8,8 +8,8 @@ use sqlx::{SqliteConnection, query};
 use super::recover;
 use crate::store::{FrameId, Stream};
 
-/// A frame that is read against another which is itself read against one: writers go no further.
-const MAX_STEPS: u32 = 4;
+/// How far a frame may be from one that is read by itself: writers go 9 steps.
+const MAX_STEPS: u32 = 16;
 
 /// Those of `wanted` that are stored, and what they are read against: each after its reference.
 pub(super) async fn with_theirs(

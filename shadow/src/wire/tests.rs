@@ -1,5 +1,7 @@
 //! Messages there and back, and what is refused.
 
+mod newer;
+
 use proptest::{collection::vec, prelude::*};
 use prost::Message;
 use schemas::{Bytes, v1};

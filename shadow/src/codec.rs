@@ -32,6 +32,9 @@ use crate::{Block, Catalogue, Frame, UnixMs, frame::MAX_SAMPLES, wire::MAX_FRAME
 /// Codec 1: quantised, differences, changed-mask, varints, lz4.
 pub const MASK_VARINT_LZ4: u32 = 1;
 
+/// Codec 2: quantised, predicted, entropy-coded; read by itself or against a frame before it.
+pub const ENTROPY: u32 = 2;
+
 /// The most readings (samples x metrics) in a frame: 32 MiB when decoded.
 ///
 /// It holds a frame of a few bytes to what a reader can afford: 400 samples of the largest catalogue, and
@@ -50,6 +53,12 @@ pub enum CodecError {
     /// A newer writer, or a broken frame.
     #[error("codec {0} is not known to this version")]
     UnknownCodec(u32),
+    /// The frame is read against one that this reader has not read yet, or no longer keeps.
+    #[error("frame {sequence}, which this one is read against, has not been read")]
+    Reference {
+        /// Sequence of the frame that must be read first.
+        sequence: u64,
+    },
     /// A frame has at least one sample.
     #[error("{0} samples; a frame holds 1 to {MAX_SAMPLES}")]
     Samples(usize),

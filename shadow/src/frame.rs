@@ -20,8 +20,22 @@ pub struct Frame {
     pub samples: u32,
     /// Which codec wrote `body`: see [`crate::codec`].
     pub codec: u32,
+    /// 0 when it is read by itself; else it is read against the frame of the same epoch whose sequence is
+    /// this much smaller.
+    pub reference: u64,
     /// The samples.
     pub body: Bytes,
+}
+
+impl Frame {
+    /// The sequence of the frame that must be read before this one; `None` when it is read by itself.
+    pub const fn reads_against(&self) -> Option<u64> {
+        if self.reference == 0 {
+            None
+        } else {
+            self.sequence.checked_sub(self.reference)
+        }
+    }
 }
 
 /// Samples in columns: what an agent collects and what a reader gets.
@@ -29,6 +43,8 @@ pub struct Frame {
 pub struct Block {
     /// When each sample was taken, rising.
     pub times_ms: Vec<UnixMs>,
+    /// Microseconds that each sample's rates are taken over, as long as `times_ms`; 0 = not known.
+    pub gaps_us: Vec<u32>,
     /// One column a metric of the catalogue, each as long as `times_ms`.
     pub columns: Vec<Vec<Reading>>,
 }
@@ -38,13 +54,21 @@ impl Block {
     pub fn new(catalogue: &Catalogue) -> Self {
         Self {
             times_ms: Vec::new(),
+            gaps_us: Vec::new(),
             columns: vec![Vec::new(); catalogue.len()],
         }
     }
 
-    /// Appends a sample. Readings past the last column are dropped, missing ones are absent.
+    /// Appends a sample that does not tell what its rates are taken over. Readings past the last column are
+    /// dropped, missing ones are absent.
     pub fn push(&mut self, time_ms: UnixMs, readings: &[Reading]) {
+        self.push_rated(time_ms, 0, readings);
+    }
+
+    /// Appends a sample whose rates are taken over `gap_us` microseconds: see [`crate::rate::gap_us`].
+    pub fn push_rated(&mut self, time_ms: UnixMs, gap_us: u32, readings: &[Reading]) {
         self.times_ms.push(time_ms);
+        self.gaps_us.push(gap_us);
         for (i, column) in self.columns.iter_mut().enumerate() {
             column.push(readings.get(i).copied().unwrap_or(Reading::ABSENT));
         }
@@ -63,6 +87,7 @@ impl Block {
     /// Forgets all samples and keeps the memory.
     pub fn clear(&mut self) {
         self.times_ms.clear();
+        self.gaps_us.clear();
         self.columns.iter_mut().for_each(Vec::clear);
     }
 

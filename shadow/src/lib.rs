@@ -40,7 +40,7 @@ pub use command::{Change, ChangeOutcome, Command, Explanation, Outcome, OutcomeS
 pub use event::{Event, Finding, Severity};
 pub use forecast::{Forecast, QUANTILES, Quantiles, Rung};
 pub use frame::{Block, Frame};
-pub use metric::{Bound, Catalogue, Metric};
+pub use metric::{Bound, Catalogue, Grain, Metric};
 pub use name::{NameError, Vantage, check_name};
 pub use resource::{Channel, Resource};
 pub use sample::{Missing, Reading, Sample};

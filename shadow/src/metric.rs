@@ -42,6 +42,29 @@ impl Bound {
     }
 }
 
+/// What the values of a metric are made of, so that exact ones take few bits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Grain {
+    /// Whole multiples of `unit`, bit for bit `n as f64 * unit`.
+    Gauge {
+        /// Greater than 0.
+        unit: f64,
+    },
+    /// Whole counts of `unit` divided by time, bit for bit as [`crate::rate::per_second`] does it.
+    Rate {
+        /// Greater than 0.
+        unit: f64,
+    },
+}
+
+impl Grain {
+    /// Whether its unit is finite and in range.
+    pub fn is_valid(self) -> bool {
+        let (Self::Gauge { unit } | Self::Rate { unit }) = self;
+        unit.is_finite() && unit > 0.0
+    }
+}
+
 /// One quantity that is sampled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Metric {
@@ -51,8 +74,12 @@ pub struct Metric {
     pub unit: String,
     /// How far its values may be off.
     pub bound: Bound,
-    /// Whether its short peaks matter.
+    /// Whether its short peaks matter: each second's maximum comes back exactly.
     pub key: bool,
+    /// Whether each second's minimum comes back exactly as well.
+    pub minimum: bool,
+    /// What its values are made of, if that is known.
+    pub grain: Option<Grain>,
 }
 
 impl Metric {
@@ -73,6 +100,8 @@ impl Metric {
             unit: unit.to_owned(),
             bound,
             key: false,
+            minimum: false,
+            grain: None,
         }
     }
 
@@ -80,6 +109,21 @@ impl Metric {
     #[must_use]
     pub fn key(self) -> Self {
         Self { key: true, ..self }
+    }
+
+    /// The same metric, marked as one whose short troughs matter too.
+    #[must_use]
+    pub fn minimum(self) -> Self {
+        Self { minimum: true, ..self }
+    }
+
+    /// The same metric, made of `grain`.
+    #[must_use]
+    pub fn grain(self, grain: Grain) -> Self {
+        Self {
+            grain: Some(grain),
+            ..self
+        }
     }
 }
 

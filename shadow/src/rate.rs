@@ -3,16 +3,45 @@
 use crate::Reading;
 
 /// The longest gap that a rate is taken over. Past it the average would hide what happened.
-const MAX_GAP_NS: u64 = 60_000_000_000;
+const MAX_GAP_US: u64 = 60_000_000;
+
+/// `counts` of `unit` over `gap_us` microseconds, a second. Codec 2 computes rates with it, so that exact values
+/// are told as `counts`: a rate that is to be told so must come from here too.
+pub fn per_second(counts: f64, unit: f64, gap_us: u32) -> f64 {
+    counts * unit / (f64::from(gap_us) / 1e6)
+}
+
+/// Microseconds between two readings of a monotonic clock in nanoseconds, so rounded that gaps add up.
+///
+/// 0 when a rate cannot be taken: no time has passed, or more than a minute.
+pub fn gap_us(then_ns: u64, now_ns: u64) -> u32 {
+    let gap_us = (now_ns / 1_000).saturating_sub(then_ns / 1_000);
+    if gap_us > MAX_GAP_US {
+        return 0;
+    }
+    u32::try_from(gap_us).unwrap_or(0)
+}
 
 /// Turns a counter into a rate a second.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct RateMeter {
+    unit: f64,
     last: Option<(u64, u64)>,
 }
 
+impl Default for RateMeter {
+    fn default() -> Self {
+        Self::new(1.0)
+    }
+}
+
 impl RateMeter {
-    /// The rate since the last call, in counts a second. `now_ns` is monotonic.
+    /// A meter of a counter that counts in `unit`: 512 where it counts sectors and bytes are to be told.
+    pub const fn new(unit: f64) -> Self {
+        Self { unit, last: None }
+    }
+
+    /// The rate since the last call, a second. `now_ns` is monotonic.
     ///
     /// The first reading after a start, a reset or a gap of more than a minute has no rate yet and is
     /// [`Reading::STALE`]. A counter that fell is taken as reset, unless it is a 32 bit one that wrapped:
@@ -22,9 +51,9 @@ impl RateMeter {
         let Some((before, then_ns)) = last else {
             return Reading::STALE;
         };
-        let gap_ns = now_ns.saturating_sub(then_ns);
+        let gap_us = gap_us(then_ns, now_ns);
         match difference(before, count) {
-            Some(counts) if gap_ns > 0 && gap_ns <= MAX_GAP_NS => Reading::new(counts as f64 / (gap_ns as f64 / 1e9)),
+            Some(counts) if gap_us > 0 => Reading::new(per_second(counts as f64, self.unit, gap_us)),
             _ => Reading::STALE,
         }
     }

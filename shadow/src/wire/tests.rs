@@ -124,6 +124,7 @@ fn frame() -> Frame {
         start_ms: 5,
         samples: 4_096,
         codec: 99,
+        reference: 0,
         body: Bytes::from_static(b"body"),
     }
 }

@@ -4,7 +4,7 @@ use std::{env, net::SocketAddr, path::PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use runtime::{Clock, Shutdown, output::print_line};
+use runtime::{Clock, OutputError, Shutdown, output::print_line};
 
 use crate::{
     live,
@@ -104,7 +104,7 @@ impl Parts {
         })
     }
 
-    fn introduce(&self) -> std::io::Result<()> {
+    fn introduce(&self) -> Result<(), OutputError> {
         let (page, broker) = (self.core.brain.page_addr(), self.core.broker.addr());
         print_line(&format!("page    http://{page}"))?;
         print_line(&format!("broker  mqtt://{broker}"))?;

@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use shadow::{Birth, Command, Event, Finding, Frame, Outcome, OutcomeState, Severity, UnixMs, Vantage};
+use shadow::{Birth, Command, Event, Frame, Outcome, OutcomeState, UnixMs, Vantage};
 use sqlx::{Row, SqliteConnection, query, sqlite::SqliteRow};
 
+use super::rows::{self, decode};
 use crate::{
     ingest::RangeSet,
     store::{AnomalyRow, Recovered, Since, StoredAnomaly, StoredRow, Stream, meta},
@@ -119,25 +120,14 @@ fn rollup(row: &SqliteRow) -> Result<StoredRow, sqlx::Error> {
 
 async fn tail(from: &mut SqliteConnection, closed_ms: UnixMs) -> Result<Vec<(Stream, Frame)>, sqlx::Error> {
     let rows = query(
-        "SELECT host, vantage, epoch, sequence, start_ms, samples, codec, body FROM frames \
+        "SELECT * FROM frames \
          WHERE start_ms >= ? ORDER BY start_ms, host, vantage, sequence LIMIT ?",
     )
     .bind(closed_ms.saturating_sub(LONGEST_FRAME_MS))
     .bind(MAX_TAIL)
     .fetch_all(from)
     .await?;
-    let frame = |row: &SqliteRow| -> Result<_, sqlx::Error> {
-        let frame = Frame {
-            epoch: unsigned(row, 2)?,
-            sequence: unsigned(row, 3)?,
-            start_ms: row.try_get(4)?,
-            samples: row.try_get(5)?,
-            codec: row.try_get(6)?,
-            body: row.try_get::<Vec<u8>, _>(7)?.into(),
-        };
-        Ok((stream(row)?, frame))
-    };
-    rows.iter().map(frame).collect()
+    rows.iter().map(|row| Ok((stream(row)?, rows::frame(row)?))).collect()
 }
 
 async fn commands(
@@ -196,32 +186,17 @@ fn outcome(command_id: &str, row: &SqliteRow) -> Result<Option<Outcome>, sqlx::E
 
 async fn events(from: &mut SqliteConnection, since_ms: UnixMs) -> Result<Vec<(Stream, Event)>, sqlx::Error> {
     let rows = query(
-        "SELECT host, vantage, epoch, sequence, time_ms, source, subject, kind, severity, text, details FROM events \
+        "SELECT * FROM events \
          WHERE time_ms >= ? ORDER BY time_ms DESC LIMIT ?",
     )
     .bind(since_ms)
     .bind(MAX_EVENTS)
     .fetch_all(from)
     .await?;
-    rows.iter().rev().map(event).collect()
-}
-
-fn event(row: &SqliteRow) -> Result<(Stream, Event), sqlx::Error> {
-    let severity: String = row.try_get(8)?;
-    let event = Event {
-        epoch: unsigned(row, 2)?,
-        sequence: unsigned(row, 3)?,
-        time_ms: row.try_get(4)?,
-        finding: Finding {
-            source: row.try_get(5)?,
-            subject: row.try_get(6)?,
-            kind: row.try_get(7)?,
-            severity: Severity::from_word(&severity).unwrap_or(Severity::Warning),
-            text: row.try_get(9)?,
-            details: json(row, 10)?,
-        },
-    };
-    Ok((stream(row)?, event))
+    rows.iter()
+        .rev()
+        .map(|row| Ok((stream(row)?, rows::event(row)?)))
+        .collect()
 }
 
 async fn anomalies(from: &mut SqliteConnection, since_ms: UnixMs) -> Result<Vec<StoredAnomaly>, sqlx::Error> {
@@ -263,10 +238,6 @@ fn unsigned(row: &SqliteRow, column: usize) -> Result<u64, sqlx::Error> {
 
 fn json<T: serde::de::DeserializeOwned>(row: &SqliteRow, column: usize) -> Result<T, sqlx::Error> {
     serde_json::from_str(row.try_get(column)?).map_err(decode)
-}
-
-fn decode<E: Into<Box<dyn std::error::Error + Send + Sync>>>(error: E) -> sqlx::Error {
-    sqlx::Error::Decode(error.into())
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the grid holds single precision")]

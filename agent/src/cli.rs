@@ -161,12 +161,10 @@ pub async fn show_processes(arguments: &ProcessesArgs) -> anyhow::Result<()> {
     let (order, top, over) = (arguments.by, arguments.top, arguments.over.duration());
     let looked = tokio::task::spawn_blocking(move || busiest(order, top, over)).await?;
     let processes = looked.map_err(anyhow::Error::msg)?;
-    let mut out = std::io::stdout().lock();
     if arguments.json {
-        serde_json::to_writer(&mut out, &processes)?;
-        writeln!(out)?;
+        print_line(&serde_json::to_string(&processes)?)?;
     } else {
-        write!(out, "{}", crate::processes::table(&processes))?;
+        print(&crate::processes::table(&processes))?;
     }
     Ok(())
 }

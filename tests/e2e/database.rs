@@ -89,6 +89,7 @@ pub(crate) fn decoded(folder: &Path, host: &'static str) -> Decoded {
             start_ms: row.get(3),
             samples: row.get(4),
             codec: row.get(5),
+            reference: 0,
             body: row.get::<Vec<u8>, _>(6).into(),
         };
         let block = frame.decode(&birth.catalogue).unwrap();

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use shadow::{Birth, Command, Event, Frame, Outcome, OutcomeState, UnixMs, Vantage};
 use sqlx::{Row, SqliteConnection, query, sqlite::SqliteRow};
 
-use super::rows::{self, decode};
+use super::{
+    references,
+    rows::{self, decode},
+};
 use crate::{
     ingest::RangeSet,
     store::{AnomalyRow, Recovered, Since, StoredAnomaly, StoredRow, Stream, meta},
@@ -24,15 +27,17 @@ const LONGEST_FRAME_MS: i64 = 60_000;
 pub(super) async fn all(from: &mut SqliteConnection, since: Since) -> Result<Recovered, sqlx::Error> {
     let meta = meta(from).await?;
     let closed_ms = meta.get(meta::CLOSED_MS).and_then(|text| text.parse::<UnixMs>().ok());
+    let tail = match closed_ms {
+        Some(closed_ms) => tail(from, closed_ms.max(since.rollups_ms)).await?,
+        None => Vec::new(),
+    };
     Ok(Recovered {
+        references: references::of(from, &tail).await?,
         hosts: hosts(from).await?,
         births: births(from).await?,
         watermarks: watermarks(from).await?,
         rollups: rollups(from, since.rollups_ms).await?,
-        tail: match closed_ms {
-            Some(closed_ms) => tail(from, closed_ms.max(since.rollups_ms)).await?,
-            None => Vec::new(),
-        },
+        tail,
         commands: commands(from, since.events_ms).await?,
         anomalies: anomalies(from, since.events_ms).await?,
         events: events(from, since.events_ms).await?,
@@ -119,14 +124,11 @@ fn rollup(row: &SqliteRow) -> Result<StoredRow, sqlx::Error> {
 }
 
 async fn tail(from: &mut SqliteConnection, closed_ms: UnixMs) -> Result<Vec<(Stream, Frame)>, sqlx::Error> {
-    let rows = query(
-        "SELECT * FROM frames \
-         WHERE start_ms >= ? ORDER BY start_ms, host, vantage, sequence LIMIT ?",
-    )
-    .bind(closed_ms.saturating_sub(LONGEST_FRAME_MS))
-    .bind(MAX_TAIL)
-    .fetch_all(from)
-    .await?;
+    let rows = query("SELECT * FROM frames WHERE start_ms >= ? ORDER BY start_ms, host, vantage, sequence LIMIT ?")
+        .bind(closed_ms.saturating_sub(LONGEST_FRAME_MS))
+        .bind(MAX_TAIL)
+        .fetch_all(from)
+        .await?;
     rows.iter().map(|row| Ok((stream(row)?, rows::frame(row)?))).collect()
 }
 

@@ -10,7 +10,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use runtime::{Clock, OutputError, Shutdown, Span, output::print_line};
 use shadow::{NameError, check_name};
 
@@ -23,13 +23,13 @@ mod samples;
 
 /// What to look at.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(group(ArgGroup::new("source").required(true).args(["files", "broker"])), after_help = "\
 Exit status: 0 when all was read that was asked for, or nobody reads the output any more; 1 when the broker
 cannot be reached or a file not be read to its end; 64 for bad usage. A message that cannot be read is an
 object with \"error\" and no failure.")]
 pub(crate) struct InspectArgs {
     /// Captures (as --record writes them) and databases (a brain's brain.db), told host by host
-    #[arg(value_name = "FILE", required_unless_present = "broker", conflicts_with = "broker")]
+    #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Broker to listen to
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
@@ -47,13 +47,13 @@ pub(crate) struct InspectArgs {
     #[arg(long, value_name = "N")]
     count: Option<u64>,
     /// End after this time, such as 10s
-    #[arg(long = "for", value_name = "TIME", requires = "broker")]
+    #[arg(long = "for", value_name = "TIME", conflicts_with = "files")]
     length: Option<Span>,
     /// Tell the samples of frames too, by the names of their metrics
     #[arg(long)]
     values: bool,
     /// Keep the messages as they come in a capture; one that is there is replaced
-    #[arg(long, value_name = "FILE", requires = "broker")]
+    #[arg(long, value_name = "FILE", conflicts_with = "files")]
     record: Option<PathBuf>,
 }
 

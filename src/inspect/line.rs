@@ -117,7 +117,7 @@ impl Reader {
         let bytes = &message.payload;
         let read = match kind {
             Kind::Birth(vantage) => {
-                wire::decode_birth(bytes).map(|birth| self.birth(&format!("{agent}/{vantage}"), birth))
+                wire::decode_birth(bytes).map(|birth| self.birth(&format!("{agent}/{vantage}"), birth.into()))
             }
             Kind::Delta(vantage) => {
                 wire::decode_frame(bytes.clone()).map(|frame| self.frame(&format!("{agent}/{vantage}"), &frame))
@@ -158,11 +158,11 @@ impl Reader {
         }
     }
 
-    fn birth(&mut self, agent: &str, birth: Birth) -> Content {
+    fn birth(&mut self, agent: &str, birth: Box<Birth>) -> Content {
         if let Some(samples) = &mut self.samples {
             samples.birth(agent, &birth);
         }
-        Content::Birth(Box::new(birth))
+        Content::Birth(birth)
     }
 
     fn frame(&mut self, agent: &str, frame: &Frame) -> Content {
@@ -317,7 +317,7 @@ mod tests {
         let mark = EpochMark {
             epoch,
             durable_below: 9,
-            missing: vec![2..4],
+            missing: vec![2..4, 5..6],
             birth_wanted: true,
         };
         let line = told(

@@ -173,7 +173,8 @@ fn what_cannot_be_inspected_is_named() {
         (&["--broker", "here"], 64, "HOST:PORT"),
         (&["--broker", &*nobody, path(&text)], 64, "cannot be used with"),
         (&["--host", "a/b", path(&text)], 64, "'/'"),
-        (&["--record", "x", path(&text)], 64, "--broker"),
+        (&["--record", "x", path(&text)], 64, "cannot be used with"),
+        (&["--for", "1s", path(&text)], 64, "cannot be used with"),
     ] {
         let ended = inspect(arguments);
         let said = str::from_utf8(&ended.stderr).unwrap();

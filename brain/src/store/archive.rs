@@ -34,7 +34,7 @@ pub struct Entry {
 #[derive(Debug)]
 pub enum Stored {
     /// A birth.
-    Birth(Birth),
+    Birth(Box<Birth>),
     /// A frame.
     Frame(Frame),
     /// An event.
@@ -63,7 +63,7 @@ const TABLES: [Table; 6] = [
         kind: "birth",
         name: "births",
         select: "SELECT * FROM births WHERE host = ? ORDER BY vantage, epoch",
-        read: |row| Ok((vantage(row)?, Stored::Birth(rows::birth(row)?))),
+        read: |row| Ok((vantage(row)?, Stored::Birth(Box::new(rows::birth(row)?)))),
     },
     Table {
         kind: "frame",

@@ -25,8 +25,7 @@ impl Location {
         let unknown = || TopicError::Kind(shortened(topic));
         let levels: Vec<&str> = topic.split('/').collect();
         let host = match levels.as_slice() {
-            [before @ .., _, "bin", _, _] => before.len(),
-            [before @ .., _, "status", _] => before.len(),
+            [before @ .., _, "bin", _, _] | [before @ .., _, "status", _] => before.len(),
             _ => return Err(unknown()),
         };
         let (before, _) = levels.split_at_checked(host).ok_or_else(unknown)?;

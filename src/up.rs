@@ -82,6 +82,7 @@ impl Parts {
             broker: agent::config::Broker { host, port },
             cell: brain_config.cell.clone(),
             prefix: brain_config.prefix.clone(),
+            state_dir: agent_config.state_dir.clone().or_else(|| Some(data_dir.join("agent"))),
             // The process is that of the brain as well.
             pace: agent::config::Pace {
                 memory_budget: 0,

@@ -14,7 +14,7 @@ use crate::{
     config::Config,
     error::AgentError,
     probe::{Place, ProbeSet},
-    publish::{Publisher, Settings},
+    publish::{Kept, Publisher, Settings},
     sampler::Sampler,
 };
 
@@ -98,9 +98,10 @@ async fn open(config: Config, own: &str, clock: Clock) -> Result<Sampler, AgentE
     let topics = Topics::new(&config.prefix, &config.cell)?;
     let host = config.host.clone().unwrap_or_else(|| own.to_owned());
     let place = place(&config);
-    // Opening everything takes some ten milliseconds.
-    let opened = spawn_blocking(move || (ProbeSet::open(place.clone()), place)).await;
-    let (probes, place) = opened.map_err(|why| AgentError::Panicked {
+    let places = config.spool.places(&config, &format!("{host}.{}", config.vantage));
+    // Opening everything takes some ten milliseconds, and longer where much could not be sent.
+    let opened = spawn_blocking(move || (ProbeSet::open(place.clone()), place, Kept::open(&places))).await;
+    let (probes, place, kept) = opened.map_err(|why| AgentError::Panicked {
         task: "first look at the probes",
         reason: why.to_string(),
     })?;
@@ -117,7 +118,7 @@ async fn open(config: Config, own: &str, clock: Clock) -> Result<Sampler, AgentE
         ..Settings::new(topics, host, config.broker.host.clone(), config.broker.port)
     };
     let lever = Box::new(DryRun::new(&place));
-    let publisher = Publisher::start(settings, lever, clock.clone())?;
+    let publisher = Publisher::resume(settings, kept?, lever, clock.clone())?;
     Ok(Sampler::new(config, place, probes, publisher, clock))
 }
 

@@ -1,10 +1,13 @@
 //! What an operator may set: `config/agent.toml` shows every key with its default.
 
+use std::path::PathBuf;
+
 use runtime::Span;
 use serde::{Deserialize, Serialize};
 use shadow::{Capacity, Vantage};
 
-use crate::guard::Limit;
+pub use crate::publish::Fsync;
+use crate::{guard::Limit, publish::Places};
 
 mod bmc;
 mod check;
@@ -23,6 +26,11 @@ pub struct Config {
     pub cell: String,
     /// First level of all topics.
     pub prefix: String,
+    /// What outlives the machine's start: the spool's segments, how far the BMC's log was read. Without it, the folder
+    /// that systemd gives (`StateDirectory`), and none where it gives none.
+    pub state_dir: Option<PathBuf>,
+    /// A RAM-backed folder that outlives the process. Without it, the one that systemd gives (`RuntimeDirectory`).
+    pub runtime_dir: Option<PathBuf>,
     /// How often the agent tells of itself.
     pub status_every: Span,
     /// Where the broker listens.
@@ -95,8 +103,48 @@ pub struct Frame {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Spool {
-    /// Bytes of memory; past them the oldest frames go.
+    /// Bytes of memory, the copy in `runtime_dir` included; past them the oldest frames go.
     pub max_bytes: usize,
+    /// Bytes in `state_dir`, which is written to only while frames cannot be sent; past them the oldest go. 0 is none.
+    pub disk_bytes: u64,
+    /// When what is in `state_dir` is made to survive a loss of power.
+    pub fsync: Fsync,
+}
+
+impl Spool {
+    /// Where the spool of one stream lies: its files have folders of their own below `runtime_dir` and `state_dir`.
+    pub(crate) fn places(&self, config: &Config, stream: &str) -> Places {
+        let below = |folder: Option<PathBuf>| folder.map(|folder| folder.join("spool").join(stream));
+        Places {
+            memory_bytes: self.max_bytes,
+            ram: below(config.runtime_dir()),
+            disk: below(config.state_dir()).filter(|_| self.disk_bytes > 0),
+            disk_bytes: self.disk_bytes,
+            fsync: self.fsync,
+        }
+    }
+}
+
+impl Config {
+    /// What outlives the machine's start; `None` where there is no such folder.
+    pub(crate) fn state_dir(&self) -> Option<PathBuf> {
+        self.state_dir.clone().or_else(|| given("STATE_DIRECTORY"))
+    }
+
+    /// What outlives the process.
+    pub(crate) fn runtime_dir(&self) -> Option<PathBuf> {
+        self.runtime_dir.clone().or_else(|| given("RUNTIME_DIRECTORY"))
+    }
+}
+
+/// A folder from systemd (systemd.exec(5)): of several, the first.
+fn given(variable: &str) -> Option<PathBuf> {
+    let folders = std::env::var(variable).ok()?;
+    folders
+        .split(':')
+        .next()
+        .filter(|folder| !folder.is_empty())
+        .map(PathBuf::from)
 }
 
 /// What probes look at.
@@ -190,6 +238,8 @@ impl Default for Config {
             vantage: Vantage::Inband,
             cell: "main".to_owned(),
             prefix: "foreshadow".to_owned(),
+            state_dir: None,
+            runtime_dir: None,
             status_every: Span::from_secs(10),
             broker: Broker::default(),
             pace: Pace::default(),
@@ -236,9 +286,13 @@ impl Default for Frame {
 }
 
 impl Default for Spool {
-    /// Some ten hours of frames at full rate.
+    /// Some ten hours of frames at full rate in memory, and two days on disk.
     fn default() -> Self {
-        Self { max_bytes: 16 << 20 }
+        Self {
+            max_bytes: 16 << 20,
+            disk_bytes: 64 << 20,
+            fsync: Fsync::Segment,
+        }
     }
 }
 

@@ -106,6 +106,9 @@ pub enum PublishError {
         /// Of the one before.
         last_ms: shadow::UnixMs,
     },
+    /// Another agent speaks for the same host, or the one before has not ended.
+    #[error("{}: another agent uses this spool; stop that one, or give each its own folder", .0.display())]
+    InUse(PathBuf),
     /// One of its tasks has ended.
     #[error("a task of the publisher has ended: {0}")]
     Ended(String),

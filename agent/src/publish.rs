@@ -8,6 +8,8 @@
 //!   [`RESEND_PER_S`] frames a second;
 //! - the receiver (see `receive.rs`) takes watermarks and commands.
 //!
+//! What is not durable yet is kept in memory, in a RAM-backed folder and on disk, as far as [`Places`] says.
+//!
 //! Nothing waits for the network but the pump: pushing a sample takes some microseconds, whatever happens.
 
 use std::{
@@ -30,15 +32,20 @@ use crate::{
     error::PublishError,
     guard::{Guard, Limit},
     receive::Receiver,
-    spool::Serial,
+    spool::{Serial, keeper::Keeper, mirror::Mirror},
     status::{Cost, State, status},
 };
 
+pub use crate::spool::folder::Fsync;
+use health::Place;
 pub use outbox::Counters;
 use outbox::Outbox;
+pub use places::{Kept, Places};
 use running::Running;
 
+pub(crate) mod health;
 pub(crate) mod outbox;
+mod places;
 mod pump;
 mod running;
 
@@ -94,6 +101,7 @@ pub struct Publisher {
     client: bus::Client,
     pump: JoinHandle<()>,
     receiver: JoinHandle<()>,
+    keeper: Option<Keeper>,
     running: Option<Running>,
     last_epoch: u64,
 }
@@ -101,6 +109,8 @@ pub struct Publisher {
 /// What the tasks of a publisher share. The lock is held for microseconds and never across an await.
 pub(crate) struct Shared {
     outbox: Mutex<Outbox>,
+    /// Locked after the outbox, where both are.
+    mirror: Mutex<Option<Mirror>>,
     pub(crate) guard: Mutex<Guard>,
     wake: Notify,
     closing: std::sync::atomic::AtomicBool,
@@ -110,6 +120,28 @@ impl Shared {
     /// A panic of another task cannot leave tables that are worse than the loss of a letter.
     pub(crate) fn outbox(&self) -> MutexGuard<'_, Outbox> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Copies what is new to the RAM-backed folder, and deletes there what memory no longer holds. Some microseconds.
+    pub(crate) fn settle(&self) {
+        let mut outbox = self.outbox();
+        let mut mirror = self.mirror.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = outbox.take_unsaved();
+        let Some(mirror) = mirror.as_mut() else { return };
+        if !records.is_empty() {
+            let saved = mirror.save(&records);
+            outbox.place(Place::Ram, saved.err().map(|error| error.to_string()));
+        }
+        mirror.sweep(outbox.spool(), &outbox.birth_epochs());
+    }
+
+    fn save_birth(&self, epoch: u64, birth: Bytes) {
+        let mut mirror = self.mirror.lock().unwrap_or_else(PoisonError::into_inner);
+        let saved = mirror.as_mut().map(|mirror| mirror.save_birth(epoch, birth));
+        drop(mirror);
+        if let Some(Err(error)) = saved {
+            self.outbox().place(Place::Ram, Some(error.to_string()));
+        }
     }
 
     /// Has the pump look into the outbox.
@@ -126,15 +158,35 @@ impl Publisher {
     /// # Errors
     /// [`PublishError::Host`] when the host's name cannot be a topic level.
     pub fn start(settings: Settings, lever: Box<dyn Lever>, clock: Clock) -> Result<Self, PublishError> {
+        let kept = Kept::in_memory(settings.spool_bytes);
+        Self::resume(settings, kept, lever, clock)
+    }
+
+    /// As [`Publisher::start`], with what the process before has left.
+    ///
+    /// # Errors
+    /// [`PublishError::Host`].
+    pub fn resume(settings: Settings, kept: Kept, lever: Box<dyn Lever>, clock: Clock) -> Result<Self, PublishError> {
         shadow::check_name(&settings.host)?;
         let (client, events) = bus::connect(bus_config(&settings));
+        let last_epoch = kept
+            .outbox
+            .birth_epochs()
+            .last()
+            .copied()
+            .unwrap_or(0)
+            .max(kept.newest_epoch);
         let shared = Arc::new(Shared {
-            outbox: Mutex::new(Outbox::new(settings.spool_bytes)),
+            outbox: Mutex::new(kept.outbox),
+            mirror: Mutex::new(kept.mirror),
             guard: Mutex::new(Guard::new(&settings.host, settings.limits.clone())),
             wake: Notify::new(),
             closing: false.into(),
         });
         let link_clock = settings.link_clock.clone().unwrap_or_else(|| clock.clone());
+        let keeper = kept
+            .disk
+            .map(|disk| Keeper::start(disk, Arc::clone(&shared), link_clock.clone()));
         let pump = pump::Pump::new(&settings, Arc::clone(&shared), client.clone(), link_clock.clone());
         let receiver = Receiver::new(&settings, Arc::clone(&shared), lever, clock.clone(), link_clock);
         Ok(Self {
@@ -144,8 +196,9 @@ impl Publisher {
             client,
             pump: tokio::spawn(pump.run()),
             receiver: tokio::spawn(receiver.run(events)),
+            keeper,
             running: None,
-            last_epoch: 0,
+            last_epoch,
         })
     }
 
@@ -165,7 +218,9 @@ impl Publisher {
         };
         let guard = &mut self.shared.guard.lock().unwrap_or_else(PoisonError::into_inner);
         guard.host_is(&birth);
-        self.shared.outbox().begin(epoch, wire::encode_birth(&birth).into());
+        let payload = Bytes::from(wire::encode_birth(&birth));
+        self.shared.save_birth(epoch, payload.clone());
+        self.shared.outbox().begin(epoch, payload);
         self.shared.wake();
         self.running = Some(Running::new(epoch, &birth.catalogue));
         epoch
@@ -213,16 +268,17 @@ impl Publisher {
     /// Cuts the running frame now, if it holds a sample. Returns how many frames were cut so far.
     pub fn cut(&mut self) -> u64 {
         let frame = self.running.as_mut().and_then(Running::cut);
-        let mut outbox = self.shared.outbox();
         if let Some(frame) = frame {
             let id = Serial {
                 epoch: frame.epoch,
                 sequence: frame.sequence,
             };
-            outbox.frame(id, wire::encode_frame(&frame).into());
+            let payload = wire::encode_frame(&frame).into();
+            self.shared.outbox().frame(id, frame.reference, payload);
+            self.shared.settle();
             self.shared.wake();
         }
-        outbox.counters.frames
+        self.shared.outbox().counters.frames
     }
 
     /// Tells an event that the agent sees at `time_ms`. The frame that runs is cut first, so that all is told in order.
@@ -238,6 +294,7 @@ impl Publisher {
             sequence: event.sequence,
         };
         self.shared.outbox().event(id, wire::encode_event(&event).into());
+        self.shared.settle();
         self.shared.wake();
         Ok(())
     }
@@ -247,6 +304,11 @@ impl Publisher {
         let online = self.status(State::Online, cost);
         self.shared.outbox().status(online);
         self.shared.wake();
+    }
+
+    /// What has happened to the places of the spool since the last call.
+    pub(crate) fn take_findings(&self) -> Vec<Finding> {
+        self.shared.outbox().take_findings()
     }
 
     /// Counts since the start.
@@ -290,6 +352,9 @@ impl Publisher {
         self.pump.abort();
         let flushed = self.client.disconnect(deadline.saturating_sub(begin.elapsed())).await;
         self.receiver.abort();
+        if let Some(keeper) = self.keeper.take() {
+            keeper.finish().await;
+        }
         pumped && flushed
     }
 
@@ -301,6 +366,9 @@ impl Publisher {
     pub fn abort(self) {
         self.pump.abort();
         self.receiver.abort();
+        if let Some(keeper) = &self.keeper {
+            keeper.abort();
+        }
     }
 }
 

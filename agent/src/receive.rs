@@ -91,8 +91,8 @@ impl Receiver {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Connected => self.shared.outbox().connected(),
-            Event::Disconnected { .. } => self.shared.outbox().disconnected(),
+            Event::Connected => self.shared.outbox().connected(self.link_clock.monotonic_ns()),
+            Event::Disconnected { .. } => self.shared.outbox().disconnected(self.link_clock.monotonic_ns()),
             Event::Message {
                 topic,
                 payload,
@@ -114,6 +114,7 @@ impl Receiver {
                 let watermark = wire::decode_watermark(payload).map_err(|fault| fault.to_string())?;
                 let now_ns = self.link_clock.monotonic_ns();
                 self.shared.outbox().watermark(&watermark, now_ns);
+                self.shared.settle();
             }
             Kind::Command(_) if retained => return Err("a command that the broker kept is not obeyed".to_owned()),
             Kind::Command(_) => {

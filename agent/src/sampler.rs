@@ -3,7 +3,7 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use runtime::{Clock, Shutdown};
-use shadow::{Birth, Channel, Reading, UnixMs, rate::gap_us};
+use shadow::{Birth, Channel, Finding, Reading, UnixMs, rate::gap_us};
 use tokio::time::Instant;
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     probe::{Place, ProbeSet, cpu, pressure},
     publish::Publisher,
     status::{Cost, Meter},
-    timeline::{Moment, Timeline},
+    timeline::{self, Moment, Timeline},
 };
 
 /// How long the last frames and the goodbye may take.
@@ -44,6 +44,8 @@ pub(crate) struct Sampler {
     lag: Duration,
     over_budget: bool,
     jumps: u64,
+    /// The newest jump, until it is told.
+    jump: Vec<Finding>,
 }
 
 /// What looks at a host between its samples; nothing where its files are another's.
@@ -73,6 +75,7 @@ impl Sampler {
             lag: Duration::ZERO,
             over_budget: false,
             jumps: 0,
+            jump: Vec::new(),
             config,
             place,
             probes,
@@ -151,7 +154,10 @@ impl Sampler {
     }
 
     fn tell_findings(&mut self, time_ms: UnixMs, now_ns: u64) {
-        for finding in self.probes.take_findings() {
+        let mut findings = self.probes.take_findings();
+        findings.extend(self.publisher.take_findings());
+        findings.append(&mut self.jump);
+        for finding in findings {
             for finding in self.flood.pass(now_ns, finding) {
                 let (source, subject) = (&*finding.source, &*finding.subject);
                 tracing::info!(source, subject, kind = finding.kind, text = finding.text, "event");
@@ -170,6 +176,7 @@ impl Sampler {
                 self.jumps += 1;
                 tracing::warn!(by_ms, jumps = self.jumps, "the system's clock was set: new epoch");
                 self.begin();
+                self.jump.push(timeline::jumped(to, by_ms));
                 to
             }
         }

@@ -1,12 +1,42 @@
-//! Frames and events that are kept until they are durable at the brain: a ring in memory, bounded in bytes.
+//! Frames, events and holes that are kept until they are durable at the brain.
 //!
-//! Pure: what is to be sent next is asked for, and what the brain says is told. When the ring is full the
-//! oldest frames go; they are counted, and the brain sees a gap in their sequence.
+//! Pure: what is to be sent next is asked for, and what the brain says is told. What is here is in memory, bounded in
+//! bytes; what was moved to disk is known by its segment alone ([`shelf`]) and comes back as a whole. Past either bound
+//! the oldest go, and with a frame all that are read against it. Nobody is left to wait for them: they are declared as
+//! a [`Hole`], which is kept and told until the brain has taken it in.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`shelf`] | which serials lie on disk, in which segment |
+//! | [`record`] | the format of files |
+//! | [`folder`] | the files: append, read, recover, delete |
+//! | [`mirror`] | the copy in a RAM-backed folder, so that a killed process loses nothing |
+//! | [`keeper`] | the task that moves entries to disk and back |
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use bytes::Bytes;
 use shadow::EpochMark;
+
+pub(crate) mod folder;
+pub(crate) mod keeper;
+pub(crate) mod mirror;
+pub(crate) mod record;
+pub(crate) mod shelf;
+
+mod crc;
+mod overflow;
+mod ranges;
+mod shelving;
+#[cfg(test)]
+mod tests;
+
+use overflow::single;
+use record::{Content, Record};
+use shelf::{Dead, Shelf};
 
 /// What a frame costs on top of its bytes: its places in the tables.
 const OVERHEAD_BYTES: usize = 160;
@@ -19,6 +49,13 @@ const UNDER_WAY_NS: u64 = 3_000_000_000;
 /// lost, and nothing that follows in its epoch may ever show the gap.
 const OVERDUE_NS: u64 = 30_000_000_000;
 
+/// How far back a frame's reference may lie: there is a frame that is read by itself at least each 60, and events in
+/// between are bounded as well.
+const MAX_REFERENCE: u64 = 1_024;
+
+/// Holes that are kept; of more, the oldest go, and the brain may wait for what nobody has.
+const MAX_HOLES: usize = 1_024;
+
 /// Which frame or event of one agent: ordered by age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Serial {
@@ -29,30 +66,73 @@ pub(crate) struct Serial {
 /// What bears a serial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    Frame,
+    /// Read against the frame so many sequences before it; 0 by itself.
+    Frame {
+        reference: u64,
+    },
     Event,
+    /// Nobody has what lies from its serial up to and without this sequence.
+    Hole {
+        end: u64,
+    },
 }
 
-/// A frame or an event to be sent.
+impl Kind {
+    /// The frame that must be read before the one with this serial.
+    pub(crate) fn reads_against(self, id: Serial) -> Option<Serial> {
+        match self {
+            Self::Frame { reference } if reference > 0 => Some(Serial {
+                sequence: id.sequence.checked_sub(reference)?,
+                ..id
+            }),
+            _ => None,
+        }
+    }
+
+    /// The sequences that it stands for.
+    fn covers(self, id: Serial) -> Range<u64> {
+        match self {
+            Self::Hole { end } => id.sequence..end,
+            _ => id.sequence..id.sequence.saturating_add(1),
+        }
+    }
+}
+
+/// A frame, an event or a hole to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Due {
     pub(crate) id: Serial,
     pub(crate) kind: Kind,
     pub(crate) payload: Bytes,
-    /// Whether it was sent before.
+    /// Whether it has to stand behind live data: it was sent before, or is from before the agent's start.
     pub(crate) again: bool,
+}
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Bytes in memory.
+    pub(crate) memory: usize,
+    /// Bytes on disk.
+    pub(crate) disk: u64,
+    /// Whether each entry is kept twice in memory: here and in a RAM-backed folder.
+    pub(crate) mirrored: bool,
 }
 
 /// The ring.
 #[derive(Debug)]
 pub(crate) struct Spool {
-    max_bytes: usize,
+    bounds: Bounds,
     bytes: usize,
     entries: BTreeMap<Serial, Entry>,
-    /// Never sent, in order.
-    fresh: VecDeque<Serial>,
-    /// Sent before, and to be sent again, oldest first.
+    /// Never sent.
+    fresh: BTreeSet<Serial>,
+    /// What has to stand behind it, oldest first.
     again: BTreeSet<Serial>,
+    shelf: Shelf,
+    holes: usize,
+    /// What came since it was asked for last.
+    unsaved: Vec<Record>,
 }
 
 #[derive(Debug)]
@@ -60,6 +140,8 @@ struct Entry {
     kind: Kind,
     payload: Bytes,
     sent_ns: Option<u64>,
+    /// The segment on disk that has it, too.
+    segment: Option<u64>,
 }
 
 impl Entry {
@@ -67,52 +149,107 @@ impl Entry {
     fn was_sent(&self, ago_ns: u64, now_ns: u64) -> bool {
         self.sent_ns.is_some_and(|sent| now_ns.saturating_sub(sent) >= ago_ns)
     }
+
+    fn is_hole(&self) -> bool {
+        matches!(self.kind, Kind::Hole { .. })
+    }
 }
 
 impl Spool {
-    pub(crate) fn new(max_bytes: usize) -> Self {
+    pub(crate) fn new(bounds: Bounds) -> Self {
         Self {
-            max_bytes,
+            bounds,
             bytes: 0,
             entries: BTreeMap::new(),
-            fresh: VecDeque::new(),
+            fresh: BTreeSet::new(),
             again: BTreeSet::new(),
+            shelf: Shelf::new(bounds.disk),
+            holes: 0,
+            unsaved: Vec::new(),
         }
     }
 
-    /// Keeps what is new. Returns how many of the oldest had to go for it.
+    /// Keeps what is new. Returns how many frames and events had to go for it.
     pub(crate) fn push(&mut self, id: Serial, kind: Kind, payload: Bytes) -> u64 {
-        self.bytes += cost(&payload);
-        let sent_ns = None;
-        self.entries.insert(id, Entry { kind, payload, sent_ns });
-        self.fresh.push_back(id);
-        let mut dropped = 0;
-        while self.bytes > self.max_bytes && self.entries.len() > 1 {
-            let Some(oldest) = self.entries.keys().next().copied() else {
-                break;
-            };
-            self.remove(oldest);
-            dropped += 1;
-        }
-        dropped
+        self.save(id, kind, payload.clone());
+        self.insert(id, kind, payload, None);
+        self.fresh.insert(id);
+        // What it is read against may have gone before it came.
+        let unreadable = kind.reads_against(id).is_some_and(|base| self.is_lost(base));
+        let dropped = if unreadable { self.lose(single(id)) } else { 0 };
+        dropped + self.make_room()
     }
 
-    /// The next frame to send: new ones before those that are sent again, each in order.
-    pub(crate) fn next(&mut self, now_ns: u64) -> Option<Due> {
-        loop {
-            let fresh = self.fresh.pop_front();
-            let id = fresh.or_else(|| self.again.pop_first())?;
-            // What was dropped or is durable by now is still in line.
-            if let Some(entry) = self.entries.get_mut(&id) {
-                let again = entry.sent_ns.replace(now_ns).is_some();
-                return Some(Due {
-                    id,
-                    kind: entry.kind,
-                    payload: entry.payload.clone(),
-                    again,
-                });
-            }
+    /// Whether a serial lies in a hole. Nothing else lies in one, so it is the next entry below.
+    fn is_lost(&self, id: Serial) -> bool {
+        let below = self.entries.range(..=id).next_back();
+        below.is_some_and(|(at, entry)| {
+            entry.is_hole() && at.epoch == id.epoch && entry.kind.covers(*at).contains(&id.sequence)
+        })
+    }
+
+    /// What came since the last call, for a copy that outlives the process.
+    pub(crate) fn take_unsaved(&mut self) -> Vec<Record> {
+        std::mem::take(&mut self.unsaved)
+    }
+
+    fn save(&mut self, id: Serial, kind: Kind, payload: Bytes) {
+        if self.bounds.mirrored {
+            let content = Content::Numbered(kind);
+            self.unsaved.push(Record { id, content, payload });
         }
+    }
+
+    fn insert(&mut self, id: Serial, kind: Kind, payload: Bytes, segment: Option<u64>) {
+        self.remove(id);
+        self.bytes += self.cost(&payload);
+        self.holes += usize::from(matches!(kind, Kind::Hole { .. }));
+        let entry = Entry {
+            kind,
+            payload,
+            sent_ns: None,
+            segment,
+        };
+        self.entries.insert(id, entry);
+    }
+
+    fn remove(&mut self, id: Serial) {
+        let Some(entry) = self.entries.remove(&id) else { return };
+        self.bytes -= self.cost(&entry.payload);
+        self.again.remove(&id);
+        self.fresh.remove(&id);
+        if entry.is_hole() {
+            self.holes -= 1;
+        } else if let Some(segment) = entry.segment {
+            self.shelf.unload_one(segment);
+        }
+    }
+
+    fn cost(&self, payload: &Bytes) -> usize {
+        let copy = if self.bounds.mirrored {
+            payload.len() + record::RECORD_BYTES
+        } else {
+            0
+        };
+        payload.len() + OVERHEAD_BYTES + copy
+    }
+
+    /// What to send next: new ones, and behind them, where the link has room for a `backlog`, those that are sent
+    /// again; each in order.
+    pub(crate) fn next(&mut self, now_ns: u64, backlog: bool) -> Option<Due> {
+        let (id, again) = match self.fresh.pop_first() {
+            Some(id) => (id, false),
+            None if backlog => (self.again.pop_first()?, true),
+            None => return None,
+        };
+        let entry = self.entries.get_mut(&id)?;
+        entry.sent_ns = Some(now_ns);
+        Some(Due {
+            id,
+            kind: entry.kind,
+            payload: entry.payload.clone(),
+            again,
+        })
     }
 
     /// Puts a frame that could not be sent back in line.
@@ -122,8 +259,18 @@ impl Spool {
             self.again.insert(id);
         } else {
             entry.sent_ns = None;
-            self.fresh.push_front(id);
+            self.fresh.insert(id);
         }
+    }
+
+    /// Whether anything stands behind live data.
+    pub(crate) fn has_backlog(&self) -> bool {
+        !self.again.is_empty()
+    }
+
+    /// Gives up what can never be sent. Returns how many frames and events that are.
+    pub(crate) fn give_up(&mut self, id: Serial) -> u64 {
+        self.lose(single(id))
     }
 
     /// The connection was lost: whatever was sent and is not durable is sent again.
@@ -132,20 +279,24 @@ impl Spool {
         self.again.extend(sent.map(|(id, _)| *id));
     }
 
-    /// Forgets what is durable, and puts what is missing in line.
-    pub(crate) fn mark(&mut self, mark: &EpochMark, now_ns: u64) {
+    /// Forgets what is durable, puts what is missing in line, and declares what is missing and not here, of epochs up
+    /// to `newest`: a brain is not to wait for what nobody has.
+    pub(crate) fn mark(&mut self, mark: &EpochMark, newest: Option<u64>, now_ns: u64) {
         let epoch = mark.epoch;
-        let first = Serial { epoch, sequence: 0 };
-        let end = Serial {
-            epoch,
-            sequence: mark.durable_below,
-        };
-        if first >= end {
-            return;
-        }
-        let below: Vec<Serial> = self.entries.range(first..end).map(|(id, _)| *id).collect();
-        for id in below {
-            if mark.covers(id.sequence) {
+        let [first, end] = [0, mark.durable_below].map(|sequence| Serial { epoch, sequence });
+        let below: Vec<(Serial, Kind)> = self
+            .entries
+            .range(first..end)
+            .map(|(id, entry)| (*id, entry.kind))
+            .collect();
+        for (id, kind) in below {
+            let range = kind.covers(id);
+            if mark
+                .missing
+                .iter()
+                .all(|gap| gap.end <= range.start || range.end <= gap.start)
+                && range.end <= mark.durable_below
+            {
                 self.remove(id);
             } else if self
                 .entries
@@ -155,6 +306,22 @@ impl Spool {
                 self.again.insert(id);
             }
         }
+        self.shelf.mark(mark);
+        if newest.is_some_and(|newest| epoch <= newest) {
+            self.declare_missing(mark);
+        }
+    }
+
+    /// Nobody can read an epoch whose birth is nowhere: all of it is given up. Returns how many frames and events.
+    pub(crate) fn give_up_epoch(&mut self, epoch: u64) -> u64 {
+        let mut ranges = self.shelf.of_epoch(epoch);
+        for id in self.between(epoch, &(0..u64::MAX)) {
+            ranges.insert(id.sequence..id.sequence.saturating_add(1));
+        }
+        if ranges.is_empty() {
+            return 0;
+        }
+        self.lose([(epoch, ranges)].into())
     }
 
     /// The brain lives, for a watermark came: puts in line what was sent so long ago that it must be lost, such
@@ -167,23 +334,43 @@ impl Spool {
         self.again.extend(overdue.map(|(id, _)| *id));
     }
 
-    fn remove(&mut self, id: Serial) {
-        if let Some(entry) = self.entries.remove(&id) {
-            self.bytes -= cost(&entry.payload);
-            self.again.remove(&id);
-        }
+    /// A birth lies on disk.
+    pub(crate) fn put_birth(&mut self, epoch: u64, bytes: u64) {
+        self.shelf.put_birth(epoch, bytes);
     }
 
-    /// Whether any frame of `epoch` is kept.
+    /// Whether the disk has the birth of an epoch.
+    pub(crate) fn has_birth(&self, epoch: u64) -> bool {
+        self.shelf.has_birth(epoch)
+    }
+
+    /// The files on disk that nothing needs any more; told once.
+    pub(crate) fn take_dead(&mut self) -> Dead {
+        self.shelf.take_dead()
+    }
+
+    /// Whether memory has any of the serials of `epoch` from `first` up to and without `end`.
+    pub(crate) fn holds_any(&self, epoch: u64, first: u64, end: u64) -> bool {
+        let [first, end] = [first, end].map(|sequence| Serial { epoch, sequence });
+        self.entries.range(first..end).next().is_some()
+    }
+
+    /// Epochs of which something is in memory.
+    pub(crate) fn epochs(&self) -> BTreeSet<u64> {
+        self.entries.keys().map(|id| id.epoch).collect()
+    }
+
+    /// Whether any frame of `epoch` is in memory.
     pub(crate) fn holds(&self, epoch: u64) -> bool {
-        let range = Serial { epoch, sequence: 0 }..=Serial {
-            epoch,
-            sequence: u64::MAX,
-        };
-        self.entries.range(range).next().is_some()
+        self.holds_any(epoch, 0, u64::MAX)
     }
 
-    /// How many frames are kept.
+    /// Whether anything was sent so long ago and is not durable.
+    pub(crate) fn has_waited(&self, ago_ns: u64, now_ns: u64) -> bool {
+        self.entries.values().any(|entry| entry.was_sent(ago_ns, now_ns))
+    }
+
+    /// How many frames, events and holes are in memory.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -192,156 +379,9 @@ impl Spool {
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
-}
 
-fn cost(payload: &Bytes) -> usize {
-    payload.len() + OVERHEAD_BYTES
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const SECOND: u64 = 1_000_000_000;
-
-    fn id(epoch: u64, sequence: u64) -> Serial {
-        Serial { epoch, sequence }
-    }
-
-    fn spool(frames: impl IntoIterator<Item = (u64, u64)>) -> Spool {
-        let mut spool = Spool::new(1 << 20);
-        for (epoch, sequence) in frames {
-            spool.push(id(epoch, sequence), Kind::Frame, Bytes::from_static(b"frame"));
-        }
-        spool
-    }
-
-    /// Everything that is due, as (epoch, sequence, again).
-    fn due(spool: &mut Spool, now_ns: u64) -> Vec<(u64, u64, bool)> {
-        std::iter::from_fn(|| spool.next(now_ns))
-            .map(|due| (due.id.epoch, due.id.sequence, due.again))
-            .collect()
-    }
-
-    fn mark(epoch: u64, durable_below: u64, missing: &[(u64, u64)]) -> EpochMark {
-        EpochMark {
-            epoch,
-            durable_below,
-            missing: missing.iter().map(|&(first, end)| first..end).collect(),
-            birth_wanted: false,
-        }
-    }
-
-    #[test]
-    fn frames_are_sent_once_and_kept_until_they_are_durable() {
-        let mut spool = spool([(1, 0), (1, 1), (1, 2)]);
-        assert_eq!(due(&mut spool, 0), [(1, 0, false), (1, 1, false), (1, 2, false)]);
-        assert_eq!(due(&mut spool, 0), []);
-        spool.mark(&mark(1, 2, &[]), SECOND);
-        assert_eq!(spool.len(), 1);
-        spool.mark(&mark(1, 3, &[]), SECOND);
-        assert_eq!((spool.len(), spool.bytes()), (0, 0));
-        spool.mark(&mark(1, 0, &[]), SECOND);
-        spool.mark(&mark(7, u64::MAX, &[]), SECOND);
-    }
-
-    #[test]
-    fn missing_frames_are_sent_again_unless_they_are_under_way() {
-        let mut spool = spool((0..6).map(|sequence| (1, sequence)));
-        due(&mut spool, 0);
-        spool.mark(&mark(1, 5, &[(1, 2), (3, 5)]), SECOND);
-        assert_eq!(due(&mut spool, SECOND), [], "sent a second ago");
-        spool.mark(&mark(1, 5, &[(1, 2), (3, 5)]), 4 * SECOND);
-        assert_eq!(due(&mut spool, 4 * SECOND), [(1, 1, true), (1, 3, true), (1, 4, true)]);
-        assert_eq!(spool.len(), 4, "what is missing and what is not told of is kept");
-    }
-
-    #[test]
-    fn a_lost_tail_is_sent_again_once_in_a_while() {
-        let mut spool = spool([(1, 0), (1, 1)]);
-        due(&mut spool, 0);
-        spool.push(id(2, 0), Kind::Event, Bytes::new());
-        spool.mark(&mark(1, 1, &[]), 29 * SECOND);
-        spool.send_overdue(29 * SECOND);
-        assert_eq!(due(&mut spool, 29 * SECOND), [(2, 0, false)], "may be under way");
-        spool.send_overdue(30 * SECOND);
-        assert_eq!(due(&mut spool, 30 * SECOND), [(1, 1, true)]);
-        spool.send_overdue(58 * SECOND);
-        assert_eq!(due(&mut spool, 58 * SECOND), []);
-        spool.send_overdue(60 * SECOND);
-        assert_eq!(due(&mut spool, 60 * SECOND), [(1, 1, true), (2, 0, true)]);
-    }
-
-    #[test]
-    fn after_a_lost_connection_new_frames_go_first() {
-        let mut spool = spool([(1, 0), (2, 0)]);
-        due(&mut spool, 0);
-        spool.push(id(2, 1), Kind::Frame, Bytes::new());
-        spool.send_again();
-        assert_eq!(due(&mut spool, 0), [(2, 1, false), (1, 0, true), (2, 0, true)]);
-    }
-
-    #[test]
-    fn what_could_not_be_sent_is_next_again() {
-        let mut spool = spool([(1, 0), (1, 1)]);
-        let first = spool.next(0).unwrap();
-        spool.put_back(first.id, first.again);
-        assert_eq!(due(&mut spool, 0), [(1, 0, false), (1, 1, false)]);
-        spool.send_again();
-        let first = spool.next(0).unwrap();
-        spool.put_back(first.id, first.again);
-        assert_eq!(due(&mut spool, 0), [(1, 0, true), (1, 1, true)]);
-        spool.put_back(id(9, 9), true);
-        assert_eq!(due(&mut spool, 0), []);
-    }
-
-    #[test]
-    fn a_full_ring_drops_the_oldest_and_counts_them() {
-        let mut spool = Spool::new(3 * (OVERHEAD_BYTES + 10));
-        let dropped: Vec<u64> = (0..5)
-            .map(|n| spool.push(id(1, n), Kind::Frame, Bytes::from(vec![0; 10])))
-            .collect();
-        assert_eq!(dropped, [0, 0, 0, 1, 1]);
-        assert_eq!(due(&mut spool, 0), [(1, 2, false), (1, 3, false), (1, 4, false)]);
-        assert_eq!(
-            spool.push(id(1, 9), Kind::Frame, Bytes::from(vec![0; 10_000])),
-            3,
-            "the newest stays, however large"
-        );
-        assert_eq!(spool.len(), 1);
-    }
-
-    proptest! {
-        /// Whatever happens, the bytes add up, the bound holds, and no frame that is not durable, kept and
-        /// unsent is forgotten.
-        #[test]
-        fn the_account_adds_up(steps in prop::collection::vec((0_u8..6, 0_u64..40, 0_usize..300), 1..200)) {
-            let mut spool = Spool::new(4_000);
-            let mut sequence = 0;
-            for (now, &(kind, at, size)) in steps.iter().enumerate() {
-                let now_ns = now as u64 * SECOND;
-                match kind {
-                    0 | 1 => {
-                        spool.push(id(1, sequence), Kind::Frame, Bytes::from(vec![0; size]));
-                        sequence += 1;
-                    }
-                    2 => drop(spool.next(now_ns)),
-                    3 => spool.send_again(),
-                    4 => spool.mark(&mark(1, at.min(sequence), &[(at / 2, at / 2 + 1)]), now_ns),
-                    _ => spool.put_back(id(1, at), at % 2 == 0),
-                }
-                let bytes: usize = spool.entries.values().map(|entry| cost(&entry.payload)).sum();
-                prop_assert_eq!(bytes, spool.bytes);
-                prop_assert!(bytes <= 4_000);
-            }
-            spool.send_again();
-            let kept: Vec<Serial> = spool.entries.keys().copied().collect();
-            let mut told: Vec<Serial> = std::iter::from_fn(|| spool.next(0)).map(|due| due.id).collect();
-            told.sort_unstable();
-            told.dedup();
-            prop_assert_eq!(kept, told);
-        }
+    /// What is on disk, in bytes.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.shelf.bytes()
     }
 }

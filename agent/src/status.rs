@@ -41,6 +41,8 @@ pub(crate) fn status(state: State, time_ms: UnixMs, outbox: &Outbox, cost: Cost)
         ("bytes", counters.bytes),
         ("spooled", outbox.spooled() as u64),
         ("spooled_bytes", outbox.spooled_bytes() as u64),
+        ("disk_bytes", outbox.disk_bytes()),
+        ("spool_faults", outbox.failing() as u64),
         ("dropped", counters.dropped),
         ("resent", counters.resent),
         ("interval_ms", cost.interval_ms),
@@ -92,6 +94,7 @@ fn resident_bytes() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spool::Bounds;
 
     #[test]
     fn the_status_is_flat_json_with_bare_numbers() {
@@ -101,10 +104,14 @@ mod tests {
             cpu: 0.001_25,
             rss_bytes: 4096,
         };
-        let outbox = Outbox::new(1_000);
+        let outbox = Outbox::new(Bounds {
+            memory: 1_000,
+            disk: 0,
+            mirrored: false,
+        });
         assert_eq!(
             status(State::Online, 1_700_000_000_000, &outbox, cost),
-            r#"{"state":"online","time_ms":1700000000000,"cpu":0.0013,"samples":0,"frames":0,"events":0,"bytes":0,"spooled":0,"spooled_bytes":0,"dropped":0,"resent":0,"interval_ms":100,"lag_ms":2,"rss_bytes":4096}"#
+            r#"{"state":"online","time_ms":1700000000000,"cpu":0.0013,"samples":0,"frames":0,"events":0,"bytes":0,"spooled":0,"spooled_bytes":0,"disk_bytes":0,"spool_faults":0,"dropped":0,"resent":0,"interval_ms":100,"lag_ms":2,"rss_bytes":4096}"#
         );
         let offline = status(State::Offline, 5, &outbox, Cost::default());
         assert!(

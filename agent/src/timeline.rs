@@ -1,6 +1,6 @@
 //! When a sample was taken: unix time that only rises within an epoch. Pure.
 
-use shadow::UnixMs;
+use shadow::{Finding, Severity, UnixMs};
 
 /// A unix clock that is off by more, against the monotonic one, was set anew.
 const JUMP_MS: u64 = 2_000;
@@ -50,6 +50,23 @@ impl Timeline {
     }
 }
 
+/// What is told of a jump: samples before and after it do not lie as far apart as their times say.
+pub(crate) fn jumped(to: UnixMs, by_ms: i64) -> Finding {
+    let direction = if by_ms < 0 { "back" } else { "forward" };
+    let by_s = by_ms.unsigned_abs() as f64 / 1_000.0;
+    Finding {
+        source: "agent".to_owned(),
+        subject: "system clock".to_owned(),
+        kind: "clock_jump".to_owned(),
+        severity: Severity::Warning,
+        text: format!("set {direction} by {by_s:.1} s: a new epoch begins"),
+        details: vec![
+            ("by_ms".to_owned(), by_ms.to_string()),
+            ("to_ms".to_owned(), to.to_string()),
+        ],
+    }
+}
+
 fn in_ms(ns: u64) -> i64 {
     i64::try_from(ns / 1_000_000).unwrap_or(i64::MAX)
 }
@@ -91,6 +108,15 @@ mod tests {
         ]);
         check(&[(i64::MAX, 600, jumped(i64::MAX, i64::MAX - 600 - 9_500))]);
         check(&[(i64::MIN, 600, jumped(i64::MIN, i64::MIN))]);
+    }
+
+    #[test]
+    fn a_jump_is_told_with_how_far_it_went() {
+        let told = jumped(5_000, -8_200);
+        assert_eq!(told.text, "set back by 8.2 s: a new epoch begins");
+        assert_eq!(told.details[0], ("by_ms".to_owned(), "-8200".to_owned()));
+        assert!(jumped(i64::MIN, i64::MIN).text.starts_with("set back by"));
+        assert!(jumped(9_000, 2_500).text.starts_with("set forward by 2.5 s"));
     }
 
     #[test]

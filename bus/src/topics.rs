@@ -46,6 +46,8 @@ pub enum Kind {
     Delta(Vantage),
     /// Register and system event log diagnostics.
     Event(Vantage),
+    /// Sequences that nobody has any more.
+    Hole(Vantage),
     /// What is durable; retained, from the brain.
     Watermark(Vantage),
     /// Changes of allocations, from the brain.
@@ -91,6 +93,11 @@ impl Topics {
     /// Where the agent sends diagnostics.
     pub fn event(&self, host: &str, vantage: Vantage) -> String {
         self.binary(host, vantage, "event")
+    }
+
+    /// Where the agent tells what it has lost.
+    pub fn hole(&self, host: &str, vantage: Vantage) -> String {
+        self.binary(host, vantage, "hole")
     }
 
     /// Where the brain tells what is durable.
@@ -141,6 +148,11 @@ impl Topics {
     /// Filter for the diagnostics of all hosts.
     pub fn events(&self) -> String {
         self.every("event")
+    }
+
+    /// Filter for what agents have lost.
+    pub fn holes(&self) -> String {
+        self.every("hole")
     }
 
     /// Filter for the outcomes of all hosts.
@@ -200,6 +212,7 @@ fn binary_kind(rest: &str) -> Result<Option<Kind>, TopicError> {
         "birth" => Kind::Birth(vantage),
         "delta" => Kind::Delta(vantage),
         "event" => Kind::Event(vantage),
+        "hole" => Kind::Hole(vantage),
         "watermark" => Kind::Watermark(vantage),
         "command" => Kind::Command(vantage),
         "outcome" => Kind::Outcome(vantage),
@@ -238,6 +251,7 @@ mod tests {
                 (t.birth("web-1.a", vantage), Kind::Birth(vantage)),
                 (t.delta("web-1.a", vantage), Kind::Delta(vantage)),
                 (t.event("web-1.a", vantage), Kind::Event(vantage)),
+                (t.hole("web-1.a", vantage), Kind::Hole(vantage)),
                 (t.watermark("web-1.a", vantage), Kind::Watermark(vantage)),
                 (t.command("web-1.a", vantage), Kind::Command(vantage)),
                 (t.outcome("web-1.a", vantage), Kind::Outcome(vantage)),

@@ -14,7 +14,7 @@
 //! | [`birth`] | what an agent tells of its host before its first frame |
 //! | [`event`] | what a register, a log or a sensor told |
 //! | [`frame`] | samples of one interval, and how they are encoded ([`codec`]) |
-//! | [`watermark`] | what is durable, missing and not readable |
+//! | [`watermark`] | what is durable, missing, not readable, and lost for good |
 //! | [`forecast`] | quantiles by resource and horizon |
 //! | [`command`] | changes of allocations, their reasons and outcomes |
 //! | [`capture`] | messages in a file, as they went over the broker |
@@ -44,7 +44,7 @@ pub use metric::{Bound, Catalogue, Grain, Metric};
 pub use name::{NameError, Vantage, check_name};
 pub use resource::{Channel, Resource};
 pub use sample::{Missing, Reading, Sample};
-pub use watermark::{EpochMark, Watermark};
+pub use watermark::{EpochMark, Hole, Watermark};
 pub use wire::WireError;
 
 /// Milliseconds of the unix clock.

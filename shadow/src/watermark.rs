@@ -1,4 +1,4 @@
-//! What the brain has made durable of an agent's frames, and what it lacks.
+//! What the brain has made durable of an agent's frames, what it lacks, and what nobody has any more.
 
 use std::ops::Range;
 
@@ -29,4 +29,15 @@ impl EpochMark {
     pub fn covers(&self, sequence: u64) -> bool {
         sequence < self.durable_below && !self.missing.iter().any(|range| range.contains(&sequence))
     }
+}
+
+/// Sequences of an epoch that its agent no longer has and never will: nobody is to wait for them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Hole {
+    /// The epoch.
+    pub epoch: u64,
+    /// The first of them.
+    pub first: u64,
+    /// One past the last; more than `first`.
+    pub end: u64,
 }

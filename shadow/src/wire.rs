@@ -10,6 +10,7 @@
 //! | birth | agent | [`MAX_BIRTH_BYTES`] | `wire/birth.rs` |
 //! | frame | agent | [`MAX_FRAME_BYTES`] | `wire/frame.rs` |
 //! | event | agent | [`MAX_EVENT_BYTES`] | `wire/event.rs` |
+//! | hole | agent | [`MAX_HOLE_BYTES`] | `wire/hole.rs` |
 //! | watermark | brain | [`MAX_WATERMARK_BYTES`] | `wire/watermark.rs` |
 //! | command | brain | [`MAX_COMMAND_BYTES`] | `wire/command.rs` |
 //! | outcome | agent | [`MAX_OUTCOME_BYTES`] | `wire/command.rs` |
@@ -19,6 +20,7 @@ mod check;
 mod command;
 mod event;
 mod frame;
+mod hole;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -34,6 +36,7 @@ pub use command::{
 };
 pub use event::{MAX_EVENT_BYTES, decode_event, encode_event};
 pub use frame::{MAX_FRAME_BYTES, decode_frame, encode_frame};
+pub use hole::{MAX_HOLE_BYTES, decode_hole, encode_hole};
 pub use watermark::{MAX_EPOCHS, MAX_RANGES, MAX_WATERMARK_BYTES, decode_watermark, encode_watermark};
 
 /// Why bytes from the network are refused.

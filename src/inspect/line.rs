@@ -4,7 +4,7 @@ use brain::archive::{Entry, Stored};
 use bus::{Kind, topics::Location};
 use serde::Serialize;
 use serde_json::Value;
-use shadow::{Birth, Command, Event, Frame, Outcome, UnixMs, Vantage, Watermark, capture::Captured, wire};
+use shadow::{Birth, Command, Event, Frame, Hole, Outcome, UnixMs, Vantage, Watermark, capture::Captured, wire};
 
 use super::samples::{Samples, Values};
 
@@ -47,6 +47,7 @@ enum Content {
     Frame(Envelope),
     Event(Event),
     Watermark(Watermark),
+    Hole(Hole),
     Command(Command),
     Outcome(Outcome),
     Status(Value),
@@ -124,6 +125,7 @@ impl Reader {
             }
             Kind::Event(_) => wire::decode_event(bytes).map(Content::Event),
             Kind::Watermark(_) => wire::decode_watermark(bytes).map(Content::Watermark),
+            Kind::Hole(_) => wire::decode_hole(bytes).map(Content::Hole),
             Kind::Command(_) => wire::decode_command(bytes).map(Content::Command),
             Kind::Outcome(_) => wire::decode_outcome(bytes).map(Content::Outcome),
             Kind::Status(_) | Kind::View(_) => return json(bytes).map(Content::Status),
@@ -143,6 +145,7 @@ impl Reader {
             Stored::Frame(frame) => self.frame(&agent, &frame),
             Stored::Event(event) => Content::Event(event),
             Stored::Watermark(mark) => Content::Watermark(Watermark { epochs: vec![mark] }),
+            Stored::Hole(hole) => Content::Hole(hole),
             Stored::Command(command) => Content::Command(command),
             Stored::Outcome(outcome) => Content::Outcome(outcome),
         });
@@ -195,6 +198,7 @@ const fn named(kind: &Kind) -> (&'static str, Option<Vantage>) {
         Kind::Delta(vantage) => ("frame", Some(*vantage)),
         Kind::Event(vantage) => ("event", Some(*vantage)),
         Kind::Watermark(vantage) => ("watermark", Some(*vantage)),
+        Kind::Hole(vantage) => ("hole", Some(*vantage)),
         Kind::Command(vantage) => ("command", Some(*vantage)),
         Kind::Outcome(vantage) => ("outcome", Some(*vantage)),
         Kind::Status(vantage) => ("status", Some(*vantage)),
@@ -218,6 +222,7 @@ fn wire_bytes(stored: &Stored) -> usize {
         Stored::Watermark(mark) => wire::encode_watermark(&Watermark {
             epochs: vec![mark.clone()],
         }),
+        Stored::Hole(hole) => wire::encode_hole(hole),
         Stored::Command(command) => wire::encode_command(command),
         Stored::Outcome(outcome) => wire::encode_outcome(outcome),
     };
@@ -326,6 +331,13 @@ mod tests {
             &wire::encode_watermark(&Watermark { epochs: vec![mark] }),
         );
         assert_eq!(line["watermark"]["epochs"][0]["missing"][0]["end"], 4, "{line}");
+        let hole = wire::encode_hole(&Hole {
+            epoch,
+            first: 2,
+            end: 4,
+        });
+        let line = told(reader, "f/lab/a/bin/oob/hole", &hole);
+        assert_eq!((&line["kind"], &line["hole"]["end"]), (&"hole".into(), &4.into()));
         let line = told(reader, "f/lab/a/status/oob", br#"{"state":"online"}"#);
         assert_eq!(
             (&line["kind"], &line["status"]["state"]),

@@ -26,7 +26,14 @@ impl Validate for Config {
         faults.within("spool", |f| {
             let most = self.spool.max_bytes;
             f.require(most >= 64 << 10, "max_bytes", format!("{most} is less than 65536"));
+            let disk = self.spool.disk_bytes;
+            let enough = disk == 0 || disk >= 1 << 20;
+            f.require(enough, "disk_bytes", format!("{disk} is less than 1048576, and not 0"));
         });
+        for (key, folder) in [("state_dir", &self.state_dir), ("runtime_dir", &self.runtime_dir)] {
+            let absolute = folder.as_ref().is_none_or(|folder| folder.is_absolute());
+            faults.require(absolute, key, "must begin with /");
+        }
         faults.within("probes", |f| self.probes.validate(f));
         faults.within("bmc", |f| self.bmc.validate(f));
         if self.vantage == Vantage::Oob {
@@ -201,7 +208,7 @@ mod tests {
     #[test]
     fn all_faults_are_told_at_once() {
         check(
-            "host = 'a/b'\nprefix = 'x+'\n[broker]\nport = 0\n[pace]\nmin = '9s'\nbudget = 0.0\n[frame]\nspan = '2m'\n[spool]\nmax_bytes = 5",
+            "host = 'a/b'\nprefix = 'x+'\n[broker]\nport = 0\n[pace]\nmin = '9s'\nbudget = 0.0\n[frame]\nspan = '2m'\n[spool]\nmax_bytes = 5\ndisk_bytes = 6",
             &[
                 "1: host: ",
                 "cell: ",
@@ -210,6 +217,7 @@ mod tests {
                 "7: pace.budget: ",
                 "9: frame.span: ",
                 "11: spool.max_bytes: ",
+                "12: spool.disk_bytes: ",
             ],
         );
         check(

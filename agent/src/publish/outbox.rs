@@ -1,14 +1,30 @@
 //! What an agent has to say, in the order in which it is said. Pure.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use shadow::Watermark;
+use shadow::{Finding, Watermark};
 
-use crate::spool::{Due, Kind, Serial, Spool};
+use super::health::{Health, Place};
+use crate::spool::{Bounds, Due, Kind, Serial, Spool, record::Record};
+pub(crate) use disk::Chores;
+
+mod disk;
 
 /// Outcomes that wait for a connection; of more, the oldest go, and their commands time out at the brain.
 const MAX_OUTCOMES: usize = 256;
+
+/// The connection must have been gone for so long before the disk is used: most outages are shorter.
+const SPILL_AFTER_NS: u64 = 5_000_000_000;
+
+/// A broker that takes frames which no brain answers for so long is as good as none.
+const SILENT_NS: u64 = 60_000_000_000;
+
+/// How much goes to disk at once, in bytes: a system call's worth.
+const SPILL_BYTES: usize = 256 << 10;
+
+/// A segment is read back when fewer frames than this wait to be sent again: they last for a second.
+const LOW: usize = 2 * super::RESEND_PER_S as usize;
 
 /// Counts since the agent started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,6 +62,8 @@ pub(crate) enum Letter {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     connected: bool,
+    /// When the connection came or went, or the brain was heard last.
+    heard_ns: u64,
     /// Of the running epoch and of all that still have frames in the spool.
     births: BTreeMap<u64, Bytes>,
     /// Epochs whose birth is to be told.
@@ -57,20 +75,26 @@ pub(crate) struct Outbox {
     farewell: Option<Bytes>,
     outcomes: VecDeque<Bytes>,
     spool: Spool,
+    /// Births that the brain wants and that lie on disk.
+    wanted: BTreeSet<u64>,
+    health: Health,
     pub(crate) counters: Counters,
 }
 
 impl Outbox {
-    pub(crate) fn new(spool_bytes: usize) -> Self {
+    pub(crate) fn new(bounds: Bounds) -> Self {
         Self {
             connected: false,
+            heard_ns: 0,
             births: BTreeMap::new(),
             untold: VecDeque::new(),
             status: None,
             told_status: None,
             farewell: None,
             outcomes: VecDeque::new(),
-            spool: Spool::new(spool_bytes),
+            spool: Spool::new(bounds),
+            wanted: BTreeSet::new(),
+            health: Health::default(),
             counters: Counters::default(),
         }
     }
@@ -82,10 +106,11 @@ impl Outbox {
         self.tell_birth(epoch);
     }
 
-    pub(crate) fn frame(&mut self, id: Serial, payload: Bytes) {
+    /// A frame, read against the one `reference` sequences before it, or by itself where that is 0.
+    pub(crate) fn frame(&mut self, id: Serial, reference: u64, payload: Bytes) {
         self.counters.frames += 1;
         self.counters.bytes += payload.len() as u64;
-        self.counters.dropped += self.spool.push(id, Kind::Frame, payload);
+        self.counters.dropped += self.spool.push(id, Kind::Frame { reference }, payload);
     }
 
     /// Bears a serial as a frame does, and is as sure to arrive.
@@ -113,8 +138,9 @@ impl Outbox {
     }
 
     /// The broker is there (again). It may have forgotten the birth that it kept, and frames under way.
-    pub(crate) fn connected(&mut self) {
+    pub(crate) fn connected(&mut self, now_ns: u64) {
         self.connected = true;
+        self.heard_ns = now_ns;
         self.spool.send_again();
         self.status = self.status.take().or_else(|| self.told_status.clone());
         if let Some(&newest) = self.births.keys().next_back() {
@@ -122,24 +148,53 @@ impl Outbox {
         }
     }
 
-    pub(crate) fn disconnected(&mut self) {
+    pub(crate) fn disconnected(&mut self, now_ns: u64) {
         self.connected = false;
+        self.heard_ns = now_ns;
+    }
+
+    /// Whether what is cut now may have to wait for long.
+    fn is_alone(&self, now_ns: u64) -> bool {
+        let silent_ns = now_ns.saturating_sub(self.heard_ns);
+        if self.connected {
+            silent_ns >= SILENT_NS && self.spool.has_waited(SILENT_NS, now_ns)
+        } else {
+            silent_ns >= SPILL_AFTER_NS
+        }
     }
 
     /// What the brain knows. Births that it lacks are told again, where they are still there.
     pub(crate) fn watermark(&mut self, watermark: &Watermark, now_ns: u64) {
+        self.heard_ns = now_ns;
+        let newest = self.births.keys().next_back().copied();
         for mark in &watermark.epochs {
-            self.spool.mark(mark, now_ns);
+            self.spool.mark(mark, newest, now_ns);
             if mark.birth_wanted {
-                self.tell_birth(mark.epoch);
+                self.want_birth(mark.epoch);
             }
         }
         self.spool.send_overdue(now_ns);
         self.forget_births();
     }
 
-    /// What to say now: nothing while there is nobody to hear it. Births first, for frames are read with them.
-    pub(crate) fn next(&mut self, now_ns: u64) -> Option<Letter> {
+    /// Tells a birth that the brain asks for, where it is. Where it is nowhere nobody can read its frames.
+    fn want_birth(&mut self, epoch: u64) {
+        if self.births.contains_key(&epoch) {
+            self.tell_birth(epoch);
+        } else if self.spool.has_birth(epoch) {
+            self.wanted.insert(epoch);
+        } else {
+            let dropped = self.spool.give_up_epoch(epoch);
+            if dropped > 0 {
+                tracing::error!(epoch, dropped, "lost: the birth that they are read with is nowhere");
+            }
+            self.counters.dropped += dropped;
+        }
+    }
+
+    /// What to say now: nothing while there is nobody to hear it. Births first, for frames are read with them; what is
+    /// sent again last, and only where the link has room for a `backlog`.
+    pub(crate) fn next(&mut self, now_ns: u64, backlog: bool) -> Option<Letter> {
         if !self.connected {
             return None;
         }
@@ -155,9 +210,12 @@ impl Outbox {
         if let Some(outcome) = self.outcomes.pop_front() {
             return Some(Letter::Outcome(outcome));
         }
-        if let Some(due) = self.spool.next(now_ns) {
+        if let Some(due) = self.spool.next(now_ns, backlog) {
             *self.sent_counter(due.again) += 1;
             return Some(Letter::Numbered(due));
+        }
+        if self.has_backlog() {
+            return None;
         }
         let farewell = self.farewell.take()?;
         self.told_status = Some(farewell.clone());
@@ -178,6 +236,43 @@ impl Outbox {
         }
     }
 
+    /// Whether something would be said that is said before, if the link had room for it.
+    pub(crate) fn has_backlog(&self) -> bool {
+        self.connected && self.spool.has_backlog()
+    }
+
+    /// A letter that can never be sent.
+    pub(crate) fn give_up(&mut self, letter: &Letter) {
+        if let Letter::Numbered(due) = letter {
+            self.counters.dropped += self.spool.give_up(due.id);
+        }
+    }
+
+    /// What came since the last call, for the copy that outlives the process.
+    pub(crate) fn take_unsaved(&mut self) -> Vec<Record> {
+        self.spool.take_unsaved()
+    }
+
+    /// The ring.
+    pub(crate) fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
+    /// How a place of the spool does: `None` when it works.
+    pub(crate) fn place(&mut self, place: Place, fault: Option<String>) {
+        self.health.set(place, fault);
+    }
+
+    /// Places of the spool that do not work now.
+    pub(crate) fn failing(&self) -> usize {
+        self.health.failing()
+    }
+
+    /// What has happened to the places of the spool.
+    pub(crate) fn take_findings(&mut self) -> Vec<Finding> {
+        self.health.take_findings()
+    }
+
     /// How many frames are not known to be durable.
     pub(crate) fn spooled(&self) -> usize {
         self.spool.len()
@@ -186,6 +281,11 @@ impl Outbox {
     /// The bytes that they take.
     pub(crate) fn spooled_bytes(&self) -> usize {
         self.spool.bytes()
+    }
+
+    /// The bytes on disk.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.spool.disk_bytes()
     }
 
     fn sent_counter(&mut self, again: bool) -> &mut u64 {
@@ -218,12 +318,18 @@ mod tests {
 
     use super::*;
 
+    const BOUNDS: Bounds = Bounds {
+        memory: 1 << 20,
+        disk: 1 << 20,
+        mirrored: false,
+    };
+
     fn bytes(text: &str) -> Bytes {
         Bytes::copy_from_slice(text.as_bytes())
     }
 
     fn frame(outbox: &mut Outbox, epoch: u64, sequence: u64) {
-        outbox.frame(Serial { epoch, sequence }, bytes("frame"));
+        outbox.frame(Serial { epoch, sequence }, 0, bytes("frame"));
     }
 
     /// Everything that is said now, in short: `B7*` is the newest birth, `F7.0+` a frame sent again.
@@ -236,7 +342,7 @@ mod tests {
                 format!("F{}.{}{}", id.epoch, id.sequence, if again { "+" } else { "" })
             }
         };
-        std::iter::from_fn(|| outbox.next(0)).map(short).collect()
+        std::iter::from_fn(|| outbox.next(0, true)).map(short).collect()
     }
 
     fn wanted(epoch: u64, durable_below: u64) -> Watermark {
@@ -252,19 +358,19 @@ mod tests {
 
     #[test]
     fn nothing_is_said_without_a_connection_and_births_go_first() {
-        let mut outbox = Outbox::new(1 << 20);
+        let mut outbox = Outbox::new(BOUNDS);
         outbox.begin(7, bytes("birth"));
         frame(&mut outbox, 7, 0);
         outbox.status(bytes("old"));
         outbox.status(bytes("new"));
         outbox.outcome(bytes("1"));
         assert_eq!(said(&mut outbox), [""; 0]);
-        outbox.connected();
+        outbox.connected(0);
         assert_eq!(said(&mut outbox), ["B7*", "S", "O1", "F7.0"]);
         frame(&mut outbox, 7, 1);
-        outbox.disconnected();
+        outbox.disconnected(0);
         assert_eq!(said(&mut outbox), [""; 0]);
-        outbox.connected();
+        outbox.connected(0);
         assert_eq!(
             said(&mut outbox),
             ["B7*", "S", "F7.1", "F7.0+"],
@@ -275,8 +381,8 @@ mod tests {
 
     #[test]
     fn births_live_as_long_as_their_frames() {
-        let mut outbox = Outbox::new(1 << 20);
-        outbox.connected();
+        let mut outbox = Outbox::new(BOUNDS);
+        outbox.connected(0);
         outbox.begin(7, bytes("birth"));
         frame(&mut outbox, 7, 0);
         outbox.begin(8, bytes("birth"));
@@ -292,13 +398,13 @@ mod tests {
 
     #[test]
     fn letters_that_were_not_taken_are_said_later() {
-        let mut outbox = Outbox::new(1 << 20);
-        outbox.connected();
+        let mut outbox = Outbox::new(BOUNDS);
+        outbox.connected(0);
         outbox.begin(7, bytes("birth"));
         outbox.status(bytes("old"));
         outbox.outcome(bytes("1"));
         frame(&mut outbox, 7, 0);
-        let letters: Vec<Letter> = std::iter::from_fn(|| outbox.next(0)).collect();
+        let letters: Vec<Letter> = std::iter::from_fn(|| outbox.next(0, true)).collect();
         outbox.outcome(bytes("2"));
         for letter in letters {
             outbox.put_back(letter);
@@ -310,25 +416,25 @@ mod tests {
 
     #[test]
     fn the_last_word_comes_after_all_frames() {
-        let mut outbox = Outbox::new(1 << 20);
-        outbox.connected();
+        let mut outbox = Outbox::new(BOUNDS);
+        outbox.connected(0);
         outbox.begin(7, bytes("birth"));
         frame(&mut outbox, 7, 0);
         outbox.status(bytes("online"));
         outbox.farewell(bytes("offline"));
         outbox.outcome(bytes("1"));
         assert_eq!(said(&mut outbox), ["B7*", "O1", "F7.0", "S"]);
-        outbox.connected();
+        outbox.connected(0);
         assert_eq!(outbox.status, Some(bytes("offline")), "at a new connection as well");
     }
 
     #[test]
     fn outcomes_that_wait_are_bounded() {
-        let mut outbox = Outbox::new(1 << 20);
+        let mut outbox = Outbox::new(BOUNDS);
         for n in 0..MAX_OUTCOMES + 2 {
             outbox.outcome(bytes(&n.to_string()));
         }
-        outbox.connected();
+        outbox.connected(0);
         let said = said(&mut outbox);
         assert_eq!((said.len(), said[0].as_str()), (MAX_OUTCOMES, "O2"));
     }

@@ -19,6 +19,12 @@ static NOT_TAKEN: LogLimit = LogLimit::new(Duration::from_secs(10));
 /// How long to wait before the bus is tried again when it took nothing.
 const RETRY: Duration = Duration::from_millis(500);
 
+/// Messages that may be under way before anything is sent again: live data would have to wait behind them.
+const UNDER_WAY: usize = 32;
+
+/// How often the link is looked at while it has more under way.
+const LOOK: Duration = Duration::from_millis(50);
+
 pub(super) struct Pump {
     shared: Arc<Shared>,
     client: Client,
@@ -31,6 +37,7 @@ struct Addresses {
     birth: String,
     delta: String,
     event: String,
+    hole: String,
     outcome: String,
     status: String,
 }
@@ -41,6 +48,7 @@ impl Addresses {
             birth: topics.birth(host, vantage),
             delta: topics.delta(host, vantage),
             event: topics.event(host, vantage),
+            hole: topics.hole(host, vantage),
             outcome: topics.outcome(host, vantage),
             status: topics.status(host, vantage),
         }
@@ -53,8 +61,9 @@ impl Addresses {
             Letter::Status(payload) => (&self.status, payload, true),
             Letter::Outcome(payload) => (&self.outcome, payload, false),
             Letter::Numbered(Due { kind, payload, .. }) => match kind {
-                Kind::Frame => (&self.delta, payload, false),
+                Kind::Frame { .. } => (&self.delta, payload, false),
                 Kind::Event => (&self.event, payload, false),
+                Kind::Hole { .. } => (&self.hole, payload, false),
             },
         };
         (topic.clone(), payload.clone(), retain)
@@ -74,13 +83,19 @@ impl Pump {
     /// Runs until the publisher stops and nothing is left to say, or there is nobody to say it to.
     pub(super) async fn run(self) {
         loop {
-            let next = self.shared.outbox().next(self.clock.monotonic_ns());
+            let has_room = self.client.outstanding() < UNDER_WAY;
+            let (next, waits) = {
+                let mut outbox = self.shared.outbox();
+                let next = outbox.next(self.clock.monotonic_ns(), has_room);
+                (next, !has_room && outbox.has_backlog())
+            };
             match next {
                 Some(letter) => {
                     if self.hand_over(letter).await.is_err() {
                         return;
                     }
                 }
+                None if waits => sleep(LOOK).await,
                 None if self.shared.closing.load(Ordering::Acquire) => return,
                 None => self.shared.wake.notified().await,
             }
@@ -100,6 +115,7 @@ impl Pump {
             Err(BusError::Closed) => return Err(BusError::Closed),
             Err(fault @ (BusError::TooLarge { .. } | BusError::Topic(_))) => {
                 tracing::error!(%fault, "message lost: it can never be sent");
+                self.shared.outbox().give_up(&letter);
             }
             Err(fault) => {
                 if let Some(suppressed) = NOT_TAKEN.pass(self.clock.monotonic_ns()) {

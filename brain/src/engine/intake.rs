@@ -43,7 +43,7 @@ impl Engine {
             Kind::Outcome(_) => return self.outcome(&address.host, &payload, topic, at),
             Kind::Status(vantage) => return self.agent_status(&address.host, vantage, &payload, topic, at),
             // Its own words.
-            Kind::Watermark(_) | Kind::Command(_) | Kind::View(_) => return,
+            Kind::Watermark(_) | Kind::Command(_) | Kind::Hole(_) | Kind::View(_) => return,
         };
         if let Some(refusal) = refusal {
             self.refuse(refusal.label(), &refusal, topic, at);

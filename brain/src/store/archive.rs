@@ -6,7 +6,7 @@
 use std::{ops::ControlFlow, path::Path};
 
 use futures_util::TryStreamExt;
-use shadow::{Birth, Command, EpochMark, Event, Frame, Outcome, Vantage};
+use shadow::{Birth, Command, EpochMark, Event, Frame, Hole, Outcome, Vantage};
 use sqlx::{
     Connection, Row, SqliteConnection, query, query_scalar,
     sqlite::{SqliteConnectOptions, SqliteRow},
@@ -41,6 +41,8 @@ pub enum Stored {
     Event(Event),
     /// What is durable of one epoch.
     Watermark(EpochMark),
+    /// Sequences that nobody has.
+    Hole(Hole),
     /// A command.
     Command(Command),
     /// An outcome.
@@ -58,7 +60,7 @@ struct Table {
 }
 
 /// In the order in which a host's rows are told: births before the frames that are read with them.
-const TABLES: [Table; 6] = [
+const TABLES: [Table; 7] = [
     Table {
         kind: "birth",
         name: "births",
@@ -82,6 +84,12 @@ const TABLES: [Table; 6] = [
         name: "watermarks",
         select: "SELECT * FROM watermarks WHERE host = ? ORDER BY vantage, epoch",
         read: |row| Ok((vantage(row)?, Stored::Watermark(rows::watermark(row)?))),
+    },
+    Table {
+        kind: "hole",
+        name: "holes",
+        select: "SELECT * FROM holes WHERE host = ? ORDER BY vantage, epoch, first_sequence",
+        read: |row| Ok((vantage(row)?, Stored::Hole(rows::hole(row)?))),
     },
     Table {
         kind: "command",

@@ -22,14 +22,25 @@ impl Location {
     /// # Errors
     /// [`TopicError`] when it is no binary topic or status of a host.
     pub fn of(topic: &str) -> Result<Self, TopicError> {
-        let unknown = || TopicError::Kind(shortened(topic));
         let levels: Vec<&str> = topic.split('/').collect();
-        let host = match levels.as_slice() {
-            [before @ .., _, "bin", _, _] | [before @ .., _, "status", _] => before.len(),
-            _ => return Err(unknown()),
-        };
-        let (before, _) = levels.split_at_checked(host).ok_or_else(unknown)?;
-        let (cell, prefix) = before.split_last().ok_or_else(unknown)?;
+        // A host may be called `bin`, so that both may fit: only one can be read.
+        let binary = matches!(levels.as_slice(), [.., "bin", _, _]).then_some(4);
+        let status = matches!(levels.as_slice(), [.., "status", _]).then_some(3);
+        let mut fault = TopicError::Kind(shortened(topic));
+        for of_host in binary.into_iter().chain(status) {
+            match Self::with(topic, &levels, of_host) {
+                Ok(found) => return Ok(found),
+                Err(why) => fault = why,
+            }
+        }
+        Err(fault)
+    }
+
+    /// What `topic` names if its host is the level `of_host` from the end.
+    fn with(topic: &str, levels: &[&str], of_host: usize) -> Result<Self, TopicError> {
+        let before = levels.len().checked_sub(of_host).and_then(|host| levels.get(..host));
+        let split = before.and_then(<[&str]>::split_last);
+        let (cell, prefix) = split.ok_or_else(|| TopicError::Kind(shortened(topic)))?;
         let prefix = prefix.join("/");
         Ok(Self {
             address: Topics::new(&prefix, cell)?.parse(topic)?,

@@ -431,6 +431,18 @@ pub struct Detail {
     #[prost(string, tag = "2")]
     pub value: ::prost::alloc::string::String,
 }
+/// Sequences of an epoch that nobody has any more, so that nobody waits for them: the agent's spool was full, or it was
+/// asked for what it does not keep.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Hole {
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+    /// From `first` up to and without `end`.
+    #[prost(uint64, tag = "2")]
+    pub first: u64,
+    #[prost(uint64, tag = "3")]
+    pub end: u64,
+}
 /// Brain to agent (retained): what is durable, what is missing, what cannot be read.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Watermark {

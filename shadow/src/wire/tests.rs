@@ -10,8 +10,8 @@ use schemas::{Bytes, v1};
 use super::*;
 use crate::{
     Birth, Bmc, Bound, Capacity, Catalogue, Change, ChangeOutcome, Command, EpochMark, Event, Explanation, Finding,
-    Frame, Inventory, Metric, Outcome, OutcomeState, PciDevice, Processor, Resource, Severity, Source, SourceState,
-    Watermark, Workload,
+    Frame, Hole, Inventory, Metric, Outcome, OutcomeState, PciDevice, Processor, Resource, Severity, Source,
+    SourceState, Watermark, Workload,
     birth::{Aer, Dpc, MAX_PCI_REGISTERS, Register, SrIov},
     event::MAX_DETAILS,
     metric::MAX_METRICS,
@@ -216,6 +216,12 @@ fn messages_come_back_as_they_were() {
     }
     let watermark = mark(9, &[(0, 1), (1, 4), (8, 9)]);
     assert_eq!(decode_watermark(&encode_watermark(&watermark)), Ok(watermark));
+    let hole = Hole {
+        epoch: 9,
+        first: 0,
+        end: (1 << 63) - 1,
+    };
+    assert_eq!(decode_hole(&encode_hole(&hole)), Ok(hole));
     assert_eq!(decode_command(&encode_command(&command())), Ok(command()));
     for state in [
         OutcomeState::Applied,
@@ -478,6 +484,26 @@ fn events_that_cannot_be_believed_are_refused() {
 }
 
 #[test]
+fn holes_that_cannot_be_believed_are_refused() {
+    let refused = |epoch, first, end| {
+        decode_hole(&encode_hole(&Hole { epoch, first, end }))
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(refused(1, 5, 5), "hole with bad end: 5..5 is empty");
+    assert_eq!(refused(1, 5, 4), "hole with bad end: 5..4 is empty");
+    assert_eq!(
+        refused(1, 0, 1 << 63),
+        "hole with bad end: 9223372036854775808 is not less than 2^63"
+    );
+    assert!(refused(1 << 63, 0, 1).starts_with("hole with bad epoch"));
+    assert!(matches!(
+        decode_hole(&[0; MAX_HOLE_BYTES + 1]),
+        Err(WireError::TooLong { .. })
+    ));
+}
+
+#[test]
 fn watermarks_that_cannot_be_believed_are_refused() {
     let decode = |watermark: &Watermark| decode_watermark(&encode_watermark(watermark));
     for missing in [&[(1, 1)][..], &[(3, 1)], &[(4, 6), (5, 7)], &[(9, 11)]] {
@@ -568,6 +594,7 @@ proptest! {
             drop(decode_birth(bytes));
             drop(decode_frame(bytes));
             drop(decode_watermark(bytes));
+            drop(decode_hole(bytes));
             drop(decode_command(bytes));
             drop(decode_outcome(bytes));
         };

@@ -1,6 +1,6 @@
 //! Rows by the names of their columns, for readers of databases of any version.
 
-use shadow::{Birth, Command, EpochMark, Event, Finding, Frame, Outcome, OutcomeState, Severity};
+use shadow::{Birth, Command, EpochMark, Event, Finding, Frame, Hole, Outcome, OutcomeState, Severity};
 use sqlx::{Row, sqlite::SqliteRow};
 
 use crate::ingest::RangeSet;
@@ -60,6 +60,14 @@ pub(in crate::store) fn watermark(row: &SqliteRow) -> Result<EpochMark, sqlx::Er
         durable_below: end,
         missing,
         birth_wanted: false,
+    })
+}
+
+pub(in crate::store) fn hole(row: &SqliteRow) -> Result<Hole, sqlx::Error> {
+    Ok(Hole {
+        epoch: unsigned(row, "epoch")?,
+        first: unsigned(row, "first_sequence")?,
+        end: unsigned(row, "end_sequence")?,
     })
 }
 

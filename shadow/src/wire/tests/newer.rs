@@ -97,6 +97,12 @@ fn fields_that_are_not_known_are_ignored_at_every_level() {
         decode_command(&widened(&encode_command(&command()), &COMMAND)),
         Ok(command())
     );
+    let sent = Hole {
+        epoch: 7,
+        first: 2,
+        end: 300,
+    };
+    assert_eq!(decode_hole(&widened(&encode_hole(&sent), &LEAF)), Ok(sent));
     let sent = outcome(OutcomeState::Expired);
     assert_eq!(decode_outcome(&widened(&encode_outcome(&sent), &OUTCOME)), Ok(sent));
 }

@@ -75,6 +75,12 @@ fn the_seeds_of_the_fuzz_targets_can_be_read() {
     check("event", &events, decode_event, Result::is_ok);
     let watermark = encode_watermark(&mark(9, &[(0, 1), (1, 4), (8, 9)]));
     check("watermark", &[watermark], decode_watermark, Result::is_ok);
+    let hole = Hole {
+        epoch: 7,
+        first: 2,
+        end: 300,
+    };
+    check("hole", &[encode_hole(&hole)], decode_hole, Result::is_ok);
     check("command", &[encode_command(&command())], decode_command, Result::is_ok);
     let outcomes = [OutcomeState::DryRun, OutcomeState::Failed].map(|state| encode_outcome(&outcome(state)));
     check("outcome", &outcomes, decode_outcome, Result::is_ok);

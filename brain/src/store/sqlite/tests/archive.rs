@@ -53,6 +53,7 @@ async fn everything_is_told_as_it_was_while_a_brain_holds_it() {
                     "told as a watermark tells it"
                 );
             }
+            Stored::Hole(hole) => unreachable!("{hole:?}"),
             Stored::Command(command) => assert_eq!(command, batch.commands[0]),
             Stored::Outcome(outcome) => assert_eq!(outcome, batch.outcomes[0]),
         }

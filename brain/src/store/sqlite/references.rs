@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use shadow::Frame;
 use sqlx::{SqliteConnection, query};
 
-use super::recover;
+use super::rows;
 use crate::store::{FrameId, Stream};
 
 /// How far a frame may be from one that is read by itself: writers go 9 steps.
@@ -69,5 +69,5 @@ async fn one(from: &mut SqliteConnection, id: &FrameId) -> Result<Option<Frame>,
         .bind(i64::try_from(id.sequence).unwrap_or(i64::MAX))
         .fetch_optional(from)
         .await?;
-    row.as_ref().map(recover::frame).transpose()
+    row.as_ref().map(rows::frame).transpose()
 }

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use shadow::{Birth, Event, Frame, UnixMs, Vantage, Watermark, wire::MAX_EPOCHS};
+use shadow::{Birth, Event, Frame, Hole, UnixMs, Vantage, Watermark, wire::MAX_EPOCHS};
 
 mod epoch;
 mod ranges;
@@ -168,6 +168,29 @@ impl Ingest {
         }
         self.evict(stream);
         Ok(new)
+    }
+
+    /// Takes in what an agent has lost for good: nobody waits for it from now on, and watermarks cover it. Tells the
+    /// part of it that has not come; a frame that comes nevertheless is taken.
+    ///
+    /// # Errors
+    /// [`Refusal`]; the stream is as it was before.
+    pub(crate) fn hole(&mut self, stream: &Stream, hole: &Hole) -> Result<Vec<Hole>, Refusal> {
+        if hole.end > MAX_SEQUENCE {
+            return Err(Refusal::Sequence(hole.end));
+        }
+        self.admit_stranger(stream);
+        let epochs = self.streams.entry(stream.clone()).or_default();
+        let parts = epochs.entry(hole.epoch).or_default().lose(hole.first..hole.end);
+        // Also when all of it is here: the agent tells it until it is covered.
+        self.untold.insert(stream.clone());
+        self.evict(stream);
+        let part = |range: std::ops::Range<u64>| Hole {
+            epoch: hole.epoch,
+            first: range.start,
+            end: range.end,
+        };
+        Ok(parts.into_iter().map(part).collect())
     }
 
     fn hold(&mut self, stream: &Stream, frame: Frame) -> Result<(), Refusal> {

@@ -16,6 +16,8 @@ pub(super) struct Epoch {
     reader: Option<Reader>,
     received: RangeSet,
     durable: RangeSet,
+    /// What counts as received because its agent has lost it.
+    lost: RangeSet,
     /// Whether `received` holds something that was not sealed yet.
     changed: bool,
     held: Vec<Frame>,
@@ -79,7 +81,22 @@ impl Epoch {
 
     /// Whether a frame has come, be it to wait.
     pub(super) fn has(&self, sequence: u64) -> bool {
-        self.received.contains(sequence) || self.held.iter().any(|frame| frame.sequence == sequence)
+        self.has_come(sequence) || self.held.iter().any(|frame| frame.sequence == sequence)
+    }
+
+    fn has_come(&self, sequence: u64) -> bool {
+        self.received.contains(sequence) && !self.lost.contains(sequence)
+    }
+
+    /// Nobody has `range`: what of it has not come counts as received from now on. Tells that part.
+    pub(super) fn lose(&mut self, range: std::ops::Range<u64>) -> Vec<std::ops::Range<u64>> {
+        let parts = self.received.absent(range);
+        for part in &parts {
+            self.received.insert(part.clone());
+            self.lost.insert(part.clone());
+            self.changed = true;
+        }
+        parts
     }
 
     /// Keeps a frame until the birth comes; tells whether there was room. A frame that waits counts as not
@@ -106,6 +123,7 @@ impl Epoch {
     /// Takes a frame that is new; whether it can be read or not, it has come.
     pub(super) fn take(&mut self, stream: &Stream, frame: Frame) -> Result<Taken, Refusal> {
         self.received.insert(frame.sequence..frame.sequence.saturating_add(1));
+        self.lost.remove(frame.sequence);
         self.changed = true;
         Ok(Taken {
             stream: stream.clone(),
@@ -121,7 +139,7 @@ impl Epoch {
             self.wanted = true;
             return false;
         };
-        if self.received.contains(sequence) {
+        if self.received.contains(sequence) && !self.lost.remove(sequence) {
             return false;
         }
         reader.columns.skip(sequence);

@@ -27,6 +27,7 @@ mod tests;
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "initial", include_str!("../../migrations/0001_initial.sql")),
     (2, "events", include_str!("../../migrations/0002_events.sql")),
+    (3, "holes", include_str!("../../migrations/0003_holes.sql")),
 ];
 
 /// A database and the lock on its folder.

@@ -30,6 +30,8 @@ enum Command {
     Agent(agent::cli::AgentArgs),
     /// What every source of this machine tells, what it costs, and what would help
     Doctor(agent::cli::DoctorArgs),
+    /// Which processes of this machine take its cores and memory now
+    Processes(agent::cli::ProcessesArgs),
     /// The MQTT broker
     Broker(broker::cli::BrokerArgs),
     /// The brain of a cell
@@ -48,7 +50,7 @@ impl Command {
     /// What a person watches in the foreground tells what it does in its own words.
     const fn log_level(&self) -> &'static str {
         match self {
-            Self::Up(_) | Self::Lab(_) | Self::Doctor(_) => "warn",
+            Self::Up(_) | Self::Lab(_) | Self::Doctor(_) | Self::Processes(_) => "warn",
             Self::Agent(_) | Self::Broker(_) | Self::Brain(_) => "info",
         }
     }
@@ -60,6 +62,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Lab(arguments) => lab::main(arguments).await,
         Command::Agent(arguments) => agent::cli::main(arguments).await,
         Command::Doctor(arguments) => agent::cli::doctor(&arguments, &runtime::Shutdown::new()).await,
+        Command::Processes(arguments) => agent::cli::show_processes(&arguments).await,
         Command::Broker(arguments) => broker::cli::main(arguments).await,
         Command::Brain(arguments) => brain::cli::main(arguments).await,
     }

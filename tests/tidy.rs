@@ -56,7 +56,7 @@ const FILES: &[(&str, &str, &[&str])] = &[
     (
         "sysinfo::",
         "agent/src",
-        &["agent/src/inventory.rs", "agent/src/probe/"],
+        &["agent/src/inventory.rs", "agent/src/processes.rs", "agent/src/probe/"],
     ),
     ("ipmi_rs::", "agent/src", &["agent/src/bmc/"]),
 ];

@@ -7,6 +7,7 @@
 //! | `events` | states that changed, as findings |
 //! | [`client`] | the commands, as functions of any transport |
 //! | [`session`] | transports: `/dev/ipmi0` and RMCP+ over UDP, through ipmi-rs |
+//! | `timing` | how long it takes for each command |
 //! | [`credentials`] | the password, and who may read it |
 //! | [`sdr`] [`factors`] [`mod@unit`] [`reading`] | sensors and their values |
 //! | [`sel`] [`words`] | the event log, and what states are called |
@@ -36,9 +37,11 @@ mod bytes;
 mod events;
 mod quarantine;
 mod text;
+mod timing;
 mod worker;
 
 pub use error::BmcError;
+pub use timing::CommandTime;
 pub use watch::Watch;
 
 /// The source that findings of a BMC name.

@@ -12,6 +12,7 @@ use runtime::{Clock, Shutdown, Span};
 use crate::{
     config::Config,
     probe::Place,
+    processes::{Order, busiest},
     record::{Recording, record},
 };
 
@@ -36,6 +37,8 @@ pub enum AgentCommand {
     Record(RecordArgs),
     /// Tell of every source whether it works, what it costs, and what would help
     Doctor(DoctorArgs),
+    /// Show which processes of this machine take its cores and memory now
+    Processes(ProcessesArgs),
 }
 
 /// How to run.
@@ -77,6 +80,23 @@ pub struct DoctorArgs {
     pub json: bool,
 }
 
+/// Which processes to show.
+#[derive(Debug, Args)]
+pub struct ProcessesArgs {
+    /// How many
+    #[arg(long, value_name = "NUMBER", default_value_t = 15)]
+    pub top: usize,
+    /// What comes first
+    #[arg(long, value_enum, default_value_t = Order::Cpu)]
+    pub by: Order,
+    /// How long their use of cores is measured
+    #[arg(long, value_name = "TIME", default_value = "1s")]
+    pub over: Span,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Does what the arguments say, on the system's clock, until it is done or a signal comes.
 ///
 /// # Errors
@@ -87,6 +107,7 @@ pub async fn main(arguments: AgentArgs) -> anyhow::Result<()> {
     match arguments.command {
         Some(AgentCommand::Record(arguments)) => run_record(&arguments, &shutdown).await,
         Some(AgentCommand::Doctor(arguments)) => doctor(&arguments, &shutdown).await,
+        Some(AgentCommand::Processes(arguments)) => show_processes(&arguments).await,
         Some(AgentCommand::Run(arguments)) => run(&arguments, &shutdown).await,
         None => run(&arguments.run, &shutdown).await,
     }
@@ -131,6 +152,24 @@ pub async fn doctor(arguments: &DoctorArgs, shutdown: &Shutdown) -> anyhow::Resu
         reports.iter().any(crate::doctor::Report::anything_works),
         "no source works"
     );
+    Ok(())
+}
+
+/// Shows what runs here, as `processes` of either binary.
+///
+/// # Errors
+/// No look at the processes.
+pub async fn show_processes(arguments: &ProcessesArgs) -> anyhow::Result<()> {
+    let (order, top, over) = (arguments.by, arguments.top, arguments.over.duration());
+    let looked = tokio::task::spawn_blocking(move || busiest(order, top, over)).await?;
+    let processes = looked.map_err(anyhow::Error::msg)?;
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        serde_json::to_writer(&mut out, &processes)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{}", crate::processes::table(&processes))?;
+    }
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     agent::{own_host, place, views},
+    bmc::{CommandTime, Watch},
     config::Config,
     probe::{Checkup, ProbeSet},
 };
@@ -25,6 +26,9 @@ pub struct Report {
     pub vantage: &'static str,
     /// Every source.
     pub sources: Vec<Line>,
+    /// What the BMC took for each command, where one is configured.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bmc: Vec<CommandTime>,
 }
 
 /// One source.
@@ -71,7 +75,24 @@ impl Report {
                 lines.push(row("", "", "", "->", line.remedy));
             }
         }
+        lines.extend(self.bmc_lines());
         lines.join("\n") + "\n"
+    }
+
+    fn bmc_lines(&self) -> Vec<String> {
+        if self.bmc.is_empty() {
+            return Vec::new();
+        }
+        let row = |command: &str, calls: &str, lost: &str, mean: &str, longest: &str| {
+            format!("{command:<28} {calls:>6} {lost:>6} {mean:>10} {longest:>10}")
+        };
+        let us = |time: Duration| format!("{} us", time.as_micros());
+        let told = self.bmc.iter().map(|time| {
+            let (calls, lost) = (time.calls.to_string(), time.lost.to_string());
+            row(&time.command, &calls, &lost, &us(time.mean), &us(time.longest))
+        });
+        let head = row("command of the BMC", "calls", "lost", "mean", "longest");
+        [String::new(), head].into_iter().chain(told).collect()
     }
 }
 
@@ -86,9 +107,14 @@ pub async fn examine(config: Config, patience: Duration, clock: &Clock, shutdown
     let own = own_host(&config).unwrap_or_else(|_| "this machine".to_owned());
     let mut reports = Vec::new();
     for view in views(config, &own) {
-        let mut probes = ProbeSet::open(place(&view));
+        let place = place(&view);
+        let bmc = place.bmc.clone();
+        let mut probes = ProbeSet::open(place);
         let until = Instant::now() + patience;
-        while probes.sources().iter().any(is_waiting) && Instant::now() < until && !shutdown.is_triggered() {
+        let is_early = |probes: &ProbeSet| {
+            probes.sources().iter().any(is_waiting) || bmc.as_ref().is_some_and(|bmc| !bmc.has_looked())
+        };
+        while is_early(&probes) && Instant::now() < until && !shutdown.is_triggered() {
             sleep(ASK_AGAIN).await;
             probes.refresh();
         }
@@ -96,6 +122,7 @@ pub async fn examine(config: Config, patience: Duration, clock: &Clock, shutdown
             host: view.host.unwrap_or_else(|| own.clone()),
             vantage: view.vantage.as_str(),
             sources: probes.examine(clock).into_iter().map(line).collect(),
+            bmc: bmc.as_ref().map(Watch::command_times).unwrap_or_default(),
         });
     }
     reports
@@ -169,11 +196,22 @@ mod tests {
             host: "web-1".to_owned(),
             vantage: "inband",
             sources: lines.into(),
+            bmc: vec![CommandTime {
+                command: "Get SDR".to_owned(),
+                calls: 40,
+                lost: 1,
+                mean: Duration::from_micros(2_500),
+                longest: Duration::from_millis(91),
+            }],
         };
         assert!(report.anything_works());
         let table = report.table();
         let rows: Vec<&str> = table.lines().collect();
-        assert_eq!(rows.len(), 6, "{table}");
+        assert_eq!(rows.len(), 9, "{table}");
+        assert!(
+            rows[8].starts_with("Get SDR ") && rows[8].contains("2500 us"),
+            "{table}"
+        );
         assert!(rows[2].contains("12 us"), "{table}");
         assert!(rows[4].contains("->  CAP_DAC_READ_SEARCH"), "{table}");
         assert!(!is_waiting(&source("bmc", SourceState::Failed, "no route to host")));

@@ -36,6 +36,7 @@ pub mod error;
 pub mod guard;
 pub mod pace;
 pub mod probe;
+pub mod processes;
 pub mod publish;
 pub mod record;
 pub mod replay;

@@ -222,16 +222,25 @@ impl Publisher {
         self.shared.save_birth(epoch, payload.clone());
         self.shared.outbox().begin(epoch, payload);
         self.shared.wake();
-        self.running = Some(Running::new(epoch, birth.catalogue));
+        self.running = Some(Running::new(epoch, &birth.catalogue));
         epoch
     }
 
-    /// Takes a sample, in the column order of the birth's catalogue, and cuts a frame when one is full.
+    /// Takes a sample whose rates are over an unknown time: see [`Publisher::push_rated`].
+    ///
+    /// # Errors
+    /// As [`Publisher::push_rated`].
+    pub fn push(&mut self, time_ms: UnixMs, readings: &[Reading]) -> Result<(), PublishError> {
+        self.push_rated(time_ms, 0, readings)
+    }
+
+    /// Takes a sample, in the column order of the birth's catalogue, and cuts a frame when one is full. Its rates are
+    /// over `gap_us` microseconds ([`shadow::rate::gap_us`]); 0 where that is not known.
     ///
     /// # Errors
     /// [`PublishError::NoBirth`] before [`Publisher::begin`], [`PublishError::TimeNotRising`] when it is not
     /// later than the one before in its epoch; the sample is dropped and counted.
-    pub fn push(&mut self, time_ms: UnixMs, readings: &[Reading]) -> Result<(), PublishError> {
+    pub fn push_rated(&mut self, time_ms: UnixMs, gap_us: u32, readings: &[Reading]) -> Result<(), PublishError> {
         let frame_ms = self.settings.frame_ms;
         if self
             .running
@@ -242,7 +251,7 @@ impl Publisher {
         }
         let accepted = match self.running.as_mut() {
             None => Err(PublishError::NoBirth),
-            Some(running) => running.push(time_ms, readings, frame_ms),
+            Some(running) => running.push(time_ms, gap_us, readings, frame_ms),
         };
         let mut outbox = self.shared.outbox();
         match accepted {

@@ -3,7 +3,7 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use runtime::{Clock, Shutdown};
-use shadow::{Birth, Channel, Finding, Reading, UnixMs};
+use shadow::{Birth, Channel, Finding, Reading, UnixMs, rate::gap_us};
 use tokio::time::Instant;
 
 use crate::{
@@ -39,6 +39,8 @@ pub(crate) struct Sampler {
     columns: VitalColumns,
     meter: Meter,
     flood: Flood,
+    /// When the last sample was begun.
+    last_ns: Option<u64>,
     lag: Duration,
     over_budget: bool,
     jumps: u64,
@@ -69,6 +71,7 @@ impl Sampler {
             columns: VitalColumns::default(),
             meter: Meter::new(),
             flood: Flood::new(clock.monotonic_ns()),
+            last_ns: None,
             lag: Duration::ZERO,
             over_budget: false,
             jumps: 0,
@@ -136,7 +139,8 @@ impl Sampler {
         let time_ms = self.time(begin_ns);
         let row = self.probes.sample(begin_ns);
         let vitals = self.columns.vitals(row);
-        if let Err(fault) = self.publisher.push(time_ms, row) {
+        let gap_us = gap_us(self.last_ns.replace(begin_ns).unwrap_or(begin_ns), begin_ns);
+        if let Err(fault) = self.publisher.push_rated(time_ms, gap_us, row) {
             tracing::warn!(%fault, "sample dropped");
         }
         self.tell_findings(time_ms, begin_ns);

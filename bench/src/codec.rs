@@ -184,7 +184,7 @@ impl<'a> Case<'a> {
 }
 
 /// Blocks of at most `length_ms` each.
-fn cut(samples: &Block, catalogue: &Catalogue, length_ms: i64) -> Vec<Block> {
+pub(crate) fn cut(samples: &Block, catalogue: &Catalogue, length_ms: i64) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut start_ms = i64::MIN;
     for (at, &time_ms) in samples.times_ms.iter().enumerate() {

@@ -4,6 +4,7 @@
 
 mod agent;
 mod codec;
+mod ingest;
 mod recording;
 mod report;
 mod rivals;
@@ -32,6 +33,8 @@ enum Bench {
     Agent(agent::Arguments),
     /// Size and speed of frames against packed doubles, lz4 and zstd.
     Codec(codec::Arguments),
+    /// What a brain needs to take frames in, by itself and over a broker.
+    Ingest(ingest::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -42,6 +45,7 @@ fn main() -> anyhow::Result<()> {
             None => agent::run(agent)?,
         },
         Bench::Codec(codec) => codec::run(codec)?,
+        Bench::Ingest(ingest) => ingest::run(ingest)?,
     };
     let mut out = io::stdout().lock();
     if arguments.json {

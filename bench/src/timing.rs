@@ -17,7 +17,8 @@ pub(crate) fn medians_ns<const N: usize>(rounds: usize, mut tasks: [&mut dyn FnM
     times.map(median)
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The middle one; NaN of none.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

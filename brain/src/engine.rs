@@ -30,7 +30,7 @@ use crate::{
     metrics::Figures,
     policy::Policy,
     snapshot::Snapshot,
-    store::{Batch, flush::Flushed, memory::HotStore, meta},
+    store::{Batch, FrameId, flush::Flushed, memory::HotStore, meta},
     view::Views,
 };
 
@@ -188,7 +188,7 @@ impl Engine {
                 self.tick(time_ms, monotonic_ns);
                 self.waiting.extend(done);
             }
-            Event::Flushed(flushed) => self.flushed(flushed),
+            Event::Flushed(flushed) => self.flushed(flushed, At { now_ms, monotonic_ns }),
             Event::Trained(trained) => self.trained(*trained),
             // Nobody waits any more when this fails.
             Event::Scores(ask) => drop(ask.send(self.foresight.scores())),
@@ -242,12 +242,13 @@ impl Engine {
         self.remember_model();
     }
 
-    fn flushed(&mut self, flushed: Flushed) {
+    fn flushed(&mut self, flushed: Flushed, at: At) {
         match flushed {
             Flushed::Written(batch) => {
                 self.figures.flushes.inc();
                 self.committed(&batch);
             }
+            Flushed::Found { wanted, frames } => self.found(wanted, frames, at),
             Flushed::Retrying(reason) => {
                 self.figures.flush_retries.inc();
                 tracing::warn!(
@@ -288,6 +289,16 @@ impl Engine {
                 retain: true,
             });
         }
+    }
+
+    /// Stored frames without which others cannot be read.
+    pub(crate) fn take_wanted(&mut self) -> Vec<FrameId> {
+        self.ingest.take_wanted()
+    }
+
+    /// They could not be asked for.
+    pub(crate) fn want(&mut self, frames: Vec<FrameId>) {
+        self.ingest.want(frames);
     }
 
     /// Watermarks and commands for the bus.

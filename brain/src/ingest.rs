@@ -9,19 +9,20 @@ use std::{
     sync::Arc,
 };
 
-use shadow::{Birth, Event, Frame, Hole, UnixMs, Vantage, Watermark, wire::MAX_EPOCHS};
+use shadow::{Birth, Event, Frame, UnixMs, Vantage, Watermark, wire::MAX_EPOCHS};
 
 mod epoch;
 mod ranges;
 mod readings;
 mod refusal;
+mod waiting;
 
 pub(crate) use epoch::Taken;
 pub(crate) use ranges::RangeSet;
 pub(crate) use refusal::Refusal;
 
-use crate::store::{Stream, memory::Readings};
-use epoch::Epoch;
+use crate::store::{FrameId, Stream, memory::Readings};
+use epoch::{Epoch, Take};
 
 /// Sequences from here on are not believed: at a hundred frames a second they would be reached in 89,000 years.
 const MAX_SEQUENCE: u64 = 1 << 48;
@@ -29,8 +30,6 @@ const MAX_SEQUENCE: u64 = 1 << 48;
 const MAX_CATALOGUES: usize = 100_000;
 /// Hosts of which frames have come and no birth: they take no place from those that are known.
 const MAX_STRANGERS: usize = 256;
-/// Frames of all hosts that wait for their birth, in bytes.
-const MAX_HELD_BYTES: usize = 64 << 20;
 
 /// What is allowed in.
 #[derive(Debug, Clone, Copy)]
@@ -52,17 +51,19 @@ pub(crate) struct Ingest {
     strangers: BTreeSet<Arc<str>>,
     /// Streams whose agents should hear a watermark.
     untold: BTreeSet<Stream>,
+    /// Frames that are here already and are needed again to read others.
+    wanted: BTreeSet<FrameId>,
     held_bytes: usize,
 }
 
 /// What became of a frame.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// New and readable.
-    Taken(Box<Taken>),
+    /// New and readable; and those that waited for it.
+    Taken(Box<Taken>, Vec<Frame>),
     /// It is here already.
     Duplicate,
-    /// Its birth is not known; it waits.
+    /// Its birth, or the frame that it is read against, is not known; it waits.
     Held,
 }
 
@@ -75,6 +76,7 @@ impl Ingest {
             hosts: BTreeSet::new(),
             strangers: BTreeSet::new(),
             untold: BTreeSet::new(),
+            wanted: BTreeSet::new(),
             held_bytes: 0,
         }
     }
@@ -141,11 +143,16 @@ impl Ingest {
         if epoch.gap_count() > gaps {
             self.untold.insert(stream.clone());
         }
-        let taken = taken?;
+        let taken = match taken? {
+            Take::Read(taken) => taken,
+            Take::Waits { frame, reference } => return self.wait(stream, frame, reference),
+        };
+        let next = epoch.release_readers_of(taken.frame.sequence);
+        self.held_bytes -= next.iter().map(|frame| frame.body.len()).sum::<usize>();
         if let Some(&(last_ms, _)) = taken.readings.times.last() {
             self.not_ahead(now_ms, last_ms)?;
         }
-        Ok(Verdict::Taken(Box::new(taken)))
+        Ok(Verdict::Taken(taken, next))
     }
 
     /// Takes in an event; tells whether it is new. Without the birth of its epoch it is left to its agent, who is asked
@@ -168,45 +175,6 @@ impl Ingest {
         }
         self.evict(stream);
         Ok(new)
-    }
-
-    /// Takes in what an agent has lost for good: nobody waits for it from now on, and watermarks cover it. Tells the
-    /// part of it that has not come; a frame that comes nevertheless is taken.
-    ///
-    /// # Errors
-    /// [`Refusal`]; the stream is as it was before.
-    pub(crate) fn hole(&mut self, stream: &Stream, hole: &Hole) -> Result<Vec<Hole>, Refusal> {
-        if hole.end > MAX_SEQUENCE {
-            return Err(Refusal::Sequence(hole.end));
-        }
-        self.admit_stranger(stream);
-        let epochs = self.streams.entry(stream.clone()).or_default();
-        let parts = epochs.entry(hole.epoch).or_default().lose(hole.first..hole.end);
-        // Also when all of it is here: the agent tells it until it is covered.
-        self.untold.insert(stream.clone());
-        self.evict(stream);
-        let part = |range: std::ops::Range<u64>| Hole {
-            epoch: hole.epoch,
-            first: range.start,
-            end: range.end,
-        };
-        Ok(parts.into_iter().map(part).collect())
-    }
-
-    fn hold(&mut self, stream: &Stream, frame: Frame) -> Result<(), Refusal> {
-        let bytes = frame.body.len();
-        if self.held_bytes + bytes > MAX_HELD_BYTES {
-            return Err(Refusal::HoldingFull);
-        }
-        let epoch = self
-            .streams
-            .get_mut(stream)
-            .and_then(|epochs| epochs.get_mut(&frame.epoch));
-        if epoch.is_some_and(|epoch| epoch.hold(frame)) {
-            self.held_bytes += bytes;
-            return Ok(());
-        }
-        Err(Refusal::HoldingFull)
     }
 
     /// Whether `time_ms` is too far in the future of `now_ms` to be believed.

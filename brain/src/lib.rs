@@ -20,6 +20,7 @@
 //! | [`allocate`], [`policy`] | forecasts and pool to a plan; what rules it |
 //! | `dispatch`, [`feedback`] | plan to commands; outcomes to margins |
 //! | [`snapshot`], `view`, [`page`] | the picture after every tick; MQTT views; HTTP |
+//! | [`intake`] | the way in, for benchmarks |
 //! | `metrics` | the brain's own figures |
 
 pub mod allocate;
@@ -35,6 +36,7 @@ mod foresight;
 mod grid;
 mod handle;
 mod ingest;
+pub mod intake;
 mod journal;
 mod learning;
 mod metrics;

@@ -136,6 +136,7 @@ pub(crate) async fn run(mut engine: Engine, mut edges: Edges, config: Config) ->
             Ok(Turn::End) => break Ok(()),
             Err(error) => break Err(error),
         }
+        edges.find(&mut engine);
         edges.publish(&mut engine, &mut waiting);
         edges.show(&engine);
         // Whoever waits for a tick sees what came of it; who no longer waits need not be told.
@@ -206,6 +207,14 @@ impl Edges {
         let batch = engine.seal();
         if !batch.is_empty() {
             self.flusher.write(batch);
+        }
+    }
+
+    /// Has stored frames looked for that others are read against.
+    fn find(&self, engine: &mut Engine) {
+        let wanted = engine.take_wanted();
+        if !wanted.is_empty() && !self.flusher.find(wanted.clone()) {
+            engine.want(wanted);
         }
     }
 

@@ -25,6 +25,17 @@ pub(crate) struct Stream {
     pub(crate) vantage: Vantage,
 }
 
+/// One frame.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FrameId {
+    /// From where.
+    pub(crate) stream: Stream,
+    /// Of its agent.
+    pub(crate) epoch: u64,
+    /// Of the epoch.
+    pub(crate) sequence: u64,
+}
+
 /// Means and peaks of one host in one row of the grid, in the order of [`shadow::Channel::ALL`];
 /// NaN where nothing was read.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -141,6 +152,8 @@ pub(crate) struct Recovered {
     pub(crate) watermarks: BTreeMap<(Stream, u64), RangeSet>,
     /// Rows of the grid since the asked time, oldest first.
     pub(crate) rollups: BTreeMap<Arc<str>, Vec<StoredRow>>,
+    /// What frames of `tail` are read against and is not among them, each after its own reference.
+    pub(crate) references: Vec<(Stream, Frame)>,
     /// Frames that may hold samples past the rows of the grid.
     pub(crate) tail: Vec<(Stream, Frame)>,
     /// Newest commands with the newest answer of each, oldest first.
@@ -203,6 +216,9 @@ pub(crate) trait Store: Send + 'static {
 
     /// Reads what a restarted brain goes on with.
     fn recover(&mut self, since: Since) -> impl Future<Output = Result<Recovered, StoreError>> + Send;
+
+    /// Reads those of the frames that it has, and what they are read against: each after its reference.
+    fn find(&mut self, wanted: &[FrameId]) -> impl Future<Output = Result<Vec<(Stream, Frame)>, StoreError>> + Send;
 
     /// Closes it, so that the folder can be copied or opened by another.
     fn close(self) -> impl Future<Output = Result<(), StoreError>> + Send;

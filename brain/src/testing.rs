@@ -67,6 +67,7 @@ pub(crate) fn frame(epoch: u64, sequence: u64, times_ms: &[i64], cpu: f64) -> Fr
         start_ms: times_ms[0],
         samples: u32::try_from(times_ms.len()).unwrap(),
         codec: codec::MASK_VARINT_LZ4,
+        reference: 0,
         body: codec::encode(&catalogue, &block).unwrap().into(),
     }
 }

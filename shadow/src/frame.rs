@@ -7,6 +7,23 @@ use crate::{Catalogue, Reading, Sample, UnixMs};
 /// The most samples that a frame may hold.
 pub const MAX_SAMPLES: usize = 4_096;
 
+/// How much before its time a sample may come and still belong to the second after it, in milliseconds.
+const EARLY_MS: i64 = 8;
+
+/// When spans of `span_ms` (at least 1) of an epoch begin and end: the end of the one that `time_ms` lies in.
+///
+/// Spans are counted from just before the epoch's begin, not from whole seconds of the clock: so each host has an end of
+/// its own, and samples taken every so often since the begin lie well within theirs. Seconds whose extremes are told
+/// exactly are such spans.
+pub fn end_of_span(epoch: u64, time_ms: UnixMs, span_ms: i64) -> UnixMs {
+    let begin_ms = UnixMs::try_from(epoch / 1_000)
+        .unwrap_or(UnixMs::MAX)
+        .saturating_sub(EARLY_MS);
+    let span_ms = span_ms.max(1);
+    let within = time_ms.saturating_sub(begin_ms).rem_euclid(span_ms);
+    time_ms.saturating_add(span_ms - within)
+}
+
 /// One encoded frame, as it travels and as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
@@ -96,5 +113,27 @@ impl Block {
         let time_ms = *self.times_ms.get(row)?;
         let readings = self.columns.iter().filter_map(|c| c.get(row).copied()).collect();
         Some(Sample { time_ms, readings })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_begin_with_their_epoch() {
+        let ends = |epoch: u64, times: &[i64]| -> Vec<i64> {
+            times
+                .iter()
+                .map(|&time_ms| end_of_span(epoch, time_ms, 1_000))
+                .collect()
+        };
+        assert_eq!(
+            ends(5_000_999, &[4_991, 4_992, 5_000, 5_991, 5_992]),
+            [4_992, 5_992, 5_992, 5_992, 6_992]
+        );
+        assert_eq!(ends(5_000_000, &[-9, 3_000]), [-8, 3_992]);
+        assert_eq!(ends(0, &[i64::MAX, i64::MIN]).len(), 2, "no overflow");
+        assert_eq!(end_of_span(0, 7, 0), 8);
     }
 }

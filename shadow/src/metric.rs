@@ -178,12 +178,19 @@ impl Catalogue {
 /// The metric that carries `channel`.
 pub fn channel_metric(channel: Channel) -> Metric {
     let name = channel.metric();
-    match channel {
-        Channel::Cpu => Metric::share(name).key(),
-        Channel::Memory => Metric::new(name, "1", Bound::Absolute { step: 0.001 }).key(),
-        Channel::NetworkRx | Channel::NetworkTx | Channel::DiskRead | Channel::DiskWrite => {
-            Metric::rate(name, "By/s", 100.0).key()
+    let (metric, grain) = match channel {
+        Channel::Cpu => (Metric::share(name), Grain::Gauge { unit: 1e-6 }),
+        Channel::Memory => {
+            let metric = Metric::new(name, "1", Bound::Absolute { step: 0.001 });
+            (metric, Grain::Gauge { unit: 1e-6 })
         }
-        Channel::Power => Metric::new(name, "W", Bound::Absolute { step: 0.1 }).key(),
-    }
+        Channel::NetworkRx | Channel::NetworkTx => (Metric::rate(name, "By/s", 100.0), Grain::Rate { unit: 1.0 }),
+        // The kernel counts sectors.
+        Channel::DiskRead | Channel::DiskWrite => (Metric::rate(name, "By/s", 100.0), Grain::Rate { unit: 512.0 }),
+        Channel::Power => {
+            let metric = Metric::new(name, "W", Bound::Absolute { step: 0.1 });
+            (metric, Grain::Gauge { unit: 1e-3 })
+        }
+    };
+    metric.key().grain(grain)
 }

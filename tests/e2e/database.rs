@@ -1,7 +1,8 @@
 //! What a brain has made durable.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
+use shadow::{Block, Frame, Reading, wire::decode_birth};
 use sqlx::{
     Connection, Row, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteRow},
@@ -46,4 +47,59 @@ pub(crate) fn missing_frames(folder: &Path) -> i64 {
                  (SELECT host, vantage, epoch, sequence FROM frames \
                   UNION ALL SELECT host, vantage, epoch, sequence FROM events) GROUP BY host, vantage, epoch)";
     number(folder, query)
+}
+
+/// The samples of a host's newest epoch, as its frames tell them.
+pub(crate) struct Decoded {
+    pub(crate) times_ms: Vec<i64>,
+    pub(crate) columns: BTreeMap<String, Vec<Reading>>,
+}
+
+impl Decoded {
+    /// Those taken after `from_ms`.
+    pub(crate) fn after(mut self, from_ms: i64) -> Self {
+        let keep = self.times_ms.partition_point(|&time_ms| time_ms <= from_ms);
+        self.times_ms.drain(..keep);
+        self.columns.values_mut().for_each(|column| drop(column.drain(..keep)));
+        self
+    }
+}
+
+/// What is durable of the newest epoch of `host`.
+pub(crate) fn decoded(folder: &Path, host: &'static str) -> Decoded {
+    let births = select(folder, "SELECT host, body FROM births ORDER BY epoch");
+    let newest = births.iter().rfind(|row| row.get::<&str, _>(0) == host);
+    let Some(birth) = newest.map(|row| decode_birth(row.get::<&[u8], _>(1)).unwrap()) else {
+        return Decoded {
+            times_ms: Vec::new(),
+            columns: BTreeMap::new(),
+        };
+    };
+    let names: Vec<&String> = birth.catalogue.metrics().iter().map(|metric| &metric.name).collect();
+    let mut all = Block::new(&birth.catalogue);
+    let query = "SELECT host, epoch, sequence, start_ms, samples, codec, body FROM frames ORDER BY sequence";
+    for row in select(folder, query) {
+        let epoch = u64::try_from(row.get::<i64, _>(1)).unwrap();
+        if row.get::<&str, _>(0) != host || epoch != birth.epoch {
+            continue;
+        }
+        let frame = Frame {
+            epoch,
+            sequence: u64::try_from(row.get::<i64, _>(2)).unwrap(),
+            start_ms: row.get(3),
+            samples: row.get(4),
+            codec: row.get(5),
+            reference: 0,
+            body: row.get::<Vec<u8>, _>(6).into(),
+        };
+        let block = frame.decode(&birth.catalogue).unwrap();
+        all.times_ms.extend(block.times_ms);
+        for (column, more) in all.columns.iter_mut().zip(block.columns) {
+            column.extend(more);
+        }
+    }
+    Decoded {
+        times_ms: all.times_ms,
+        columns: names.into_iter().cloned().zip(all.columns).collect(),
+    }
 }

@@ -1,10 +1,8 @@
 //! A host that this machine is not: a Linux guest with a BMC, PCI Express, cgroups and devices that fail when told to.
 //!
-//! Wants `FORESHADOW_EDGE_VM` (a command that boots a guest with one static binary: QEMU's q35, KCS, cgroup v2) and
-//! `FORESHADOW_EDGE_AGENT` (the agent, built with `-C target-feature=+crt-static`); steps aside loudly without.
+//! Steps aside loudly without the parts of a guest (`guest.rs`).
 
 use std::{
-    env, fs,
     io::{Read, Write},
     os::unix::net::UnixStream,
     path::Path,
@@ -13,7 +11,8 @@ use std::{
 
 use crate::{
     database::{missing_frames, number, texts},
-    harness::{Process, until, write},
+    guest::Parts,
+    harness::until,
     stack::Stack,
 };
 
@@ -33,16 +32,17 @@ bus=$(echo "$nic" | cut -d: -f2)
 (while sleep 5; do printf "\\x$bus\\0\\0\\0\\0\\0\\0\\0\\x40\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0" > /dev/aer_inject; done) &
 "#;
 
+const CONFIG: &str =
+    "[bmc]\naddress = \"local\"\ninterval = \"5s\"\n[[workloads]]\nname = \"batch\"\ncriticality = 10\n";
+
 #[test]
 fn a_guest_is_seen_with_its_devices_and_their_errors() {
-    let (Ok(vm), Ok(agent)) = (env::var("FORESHADOW_EDGE_VM"), env::var("FORESHADOW_EDGE_AGENT")) else {
-        return eprintln!("SKIPPED: FORESHADOW_EDGE_VM and FORESHADOW_EDGE_AGENT do not name a guest and an agent");
-    };
+    let Some(parts) = Parts::find() else { return };
     let stack = Stack::new();
     let _broker = stack.broker();
     let brain = stack.brain();
     let monitor = stack.path().join("monitor");
-    let mut guest = boot(&stack, &vm, &agent, &monitor);
+    let mut guest = parts.boot(&stack, "sim", CONFIG, PREPARE, &monitor);
     let data = stack.data();
     let mut holds = |what: &str, query: &'static str| {
         let start = Instant::now();
@@ -90,39 +90,6 @@ fn a_guest_is_seen_with_its_devices_and_their_errors() {
     assert_eq!(missing_frames(&data), 0);
     guest.stop();
     assert!(brain.stop().0.success());
-}
-
-/// A guest in which the agent runs, reaching the stack's broker, with QEMU's monitor at `monitor`.
-fn boot(stack: &Stack, vm: &str, agent: &str, monitor: &Path) -> Process {
-    let share = stack.path().join("share");
-    fs::create_dir(&share).unwrap();
-    write(
-        &share,
-        "agent.toml",
-        "host = \"edge-1\"\n[broker]\nhost = \"10.0.2.100\"\n[bmc]\naddress = \"local\"\ninterval = \"5s\"\n[[workloads]]\nname = \"batch\"\ncriticality = 10\n",
-    );
-    let prepare = write(stack.path(), "prepare", PREPARE);
-    let forward = format!("1883:{}", stack.port);
-    let arguments = [
-        "--fwd",
-        &forward,
-        "--bmc",
-        "sim",
-        "--share",
-        share.to_str().unwrap(),
-        "--pre",
-        &prepare,
-        "--monitor",
-        monitor.to_str().unwrap(),
-        "--timeout",
-        "300",
-        "--",
-        agent,
-        "run",
-        "--config",
-        "/share/agent.toml",
-    ];
-    Process::start(vm, &arguments)
 }
 
 /// A corrected error of memory in bank 2 of the first core, as the processor would leave it there (Intel SDM 16.3.2.2:

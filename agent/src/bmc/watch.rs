@@ -9,7 +9,12 @@ use std::{
 
 use shadow::{Bound, Finding, Metric, Reading, SourceState};
 
-use super::{BmcError, session::Address, worker::Worker};
+use super::{
+    BmcError,
+    session::Address,
+    timing::{CommandTime, Times},
+    worker::Worker,
+};
 
 /// The most findings that wait for a probe to take them.
 const MAX_FINDINGS: usize = 256;
@@ -30,6 +35,7 @@ pub struct Settings {
 pub struct Watch {
     address: Arc<str>,
     state: Arc<Mutex<State>>,
+    times: Times,
     /// The worker ends when this does.
     _end: mpsc::Sender<()>,
 }
@@ -47,9 +53,10 @@ impl Watch {
         let watch = Self {
             address: settings.address.to_string().into(),
             state: Arc::default(),
+            times: Times::default(),
             _end: end,
         };
-        let worker = Worker::new(settings, watch.state.clone(), ended);
+        let worker = Worker::new(settings, watch.state.clone(), watch.times.clone(), ended);
         let spawned = thread::Builder::new()
             .name("bmc".to_owned())
             .spawn(move || worker.run());
@@ -104,6 +111,17 @@ impl Watch {
         *seen = state.now;
     }
 
+    /// What each command has taken so far.
+    pub fn command_times(&self) -> Vec<CommandTime> {
+        self.times.told()
+    }
+
+    /// Whether a scan has come to its end, or the last one failed.
+    pub fn has_looked(&self) -> bool {
+        let state = self.lock();
+        state.scanned.is_some() || state.fault.is_some()
+    }
+
     /// Whether it measures power (DCMI).
     pub fn has_power(&self) -> bool {
         self.lock().has_power
@@ -135,6 +153,7 @@ impl Watch {
         let watch = Self {
             address: "bmc".into(),
             state: Arc::default(),
+            times: Times::default(),
             _end: mpsc::channel().0,
         };
         watch.tell_power(0.0);

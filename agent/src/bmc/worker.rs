@@ -22,6 +22,7 @@ use super::{
     reading::Thresholds,
     sdr::{Sensor, THRESHOLD},
     session::{self, Transport},
+    timing::Times,
     watch::{Column, Settings, State},
 };
 use known::{Discovery, Known, Watched};
@@ -63,14 +64,14 @@ struct Answer {
 }
 
 impl Worker {
-    pub(super) fn new(settings: Settings, state: Arc<Mutex<State>>, end: mpsc::Receiver<()>) -> Self {
+    pub(super) fn new(settings: Settings, state: Arc<Mutex<State>>, times: Times, end: mpsc::Receiver<()>) -> Self {
         let Settings {
             address,
             interval,
             deadline,
         } = settings;
         Self::with(
-            Box::new(move || session::open(&address, deadline)),
+            Box::new(move || Ok(times.of(session::open(&address, deadline)?))),
             interval,
             state,
             end,

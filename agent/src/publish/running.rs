@@ -1,54 +1,93 @@
 //! The running epoch of a publisher: samples that are in no frame yet, and when a frame is cut. Pure.
 
-use shadow::{Block, Catalogue, Event, Finding, Frame, Reading, UnixMs, codec};
+use shadow::{
+    Block, Catalogue, Event, Finding, Frame, Grain, Reading, UnixMs, codec::Encoder, frame::end_of_span,
+    rate::per_second,
+};
 
 use crate::error::PublishError;
 
 /// The most points in a frame, so that even values that do not compress stay below the largest frame.
 const MAX_POINTS: usize = 65_536;
 
+/// A sample that is expected so much after a frame's end will not come before it, in milliseconds.
+const SURELY_MS: i64 = 6;
+
 /// The epoch that is told, and its samples that are in no frame yet.
 pub(super) struct Running {
     epoch: u64,
     sequence: u64,
-    catalogue: Catalogue,
+    encoder: Encoder,
+    /// Columns whose extremes are told exactly, and what their values are made of.
+    grains: Vec<(usize, Grain)>,
     block: Block,
     last_ms: Option<UnixMs>,
 }
 
 impl Running {
-    pub(super) fn new(epoch: u64, catalogue: Catalogue) -> Self {
+    pub(super) fn new(epoch: u64, catalogue: &Catalogue) -> Self {
+        let key = catalogue.metrics().iter().enumerate().filter(|(_, metric)| metric.key);
         Self {
             epoch,
             sequence: 0,
-            block: Block::new(&catalogue),
-            catalogue,
+            block: Block::new(catalogue),
+            encoder: Encoder::new(catalogue),
+            grains: key
+                .filter_map(|(column, metric)| Some((column, metric.grain?)))
+                .collect(),
             last_ms: None,
         }
     }
 
-    /// Whether a sample at `time_ms` lies past the span of the frame.
+    /// Whether a sample at `time_ms` lies past the span of the frame: spans are counted from the begin of the epoch, as
+    /// the seconds are whose extremes are told exactly. Agents that began at different times cut at different times.
     pub(super) fn is_over(&self, time_ms: UnixMs, frame_ms: i64) -> bool {
         let first_ms = self.block.times_ms.first();
-        first_ms.is_some_and(|first| time_ms.saturating_sub(*first) >= frame_ms)
+        first_ms.is_some_and(|first| time_ms >= end_of_span(self.epoch, *first, frame_ms))
     }
 
-    /// Returns whether the frame is full.
-    pub(super) fn push(&mut self, time_ms: UnixMs, readings: &[Reading], frame_ms: i64) -> Result<bool, PublishError> {
+    /// Takes a sample whose rates are over `gap_us` microseconds, 0 where that is not known. Returns whether the frame is
+    /// full.
+    pub(super) fn push(
+        &mut self,
+        time_ms: UnixMs,
+        gap_us: u32,
+        readings: &[Reading],
+        frame_ms: i64,
+    ) -> Result<bool, PublishError> {
         if let Some(last_ms) = self.last_ms.filter(|last| *last >= time_ms) {
             return Err(PublishError::TimeNotRising { time_ms, last_ms });
         }
         let step_ms = self.last_ms.map_or(0, |last| time_ms.saturating_sub(last));
         self.last_ms = Some(time_ms);
-        self.block.push(time_ms, readings);
-        let first_ms = self.block.times_ms.first().copied().unwrap_or(time_ms);
-        let most = (MAX_POINTS / self.catalogue.len().max(1)).clamp(1, shadow::frame::MAX_SAMPLES);
-        // Full when the next sample would be too late, were it half a step early.
-        let next_ms = time_ms
-            .saturating_sub(first_ms)
-            .saturating_add(step_ms)
-            .saturating_add(step_ms / 2);
-        Ok(next_ms >= frame_ms || self.block.len() >= most)
+        self.block.push_rated(time_ms, gap_us, readings);
+        self.put_on_grains(gap_us);
+        let most = (MAX_POINTS / self.block.columns.len().max(1)).clamp(1, shadow::frame::MAX_SAMPLES);
+        // Full when the next sample will be too late, be it a little early. Where that is not sure, it will show.
+        // Full when the next sample will be too late, be it a little early. Where that is not sure, it will show.
+        let next_ms = time_ms.saturating_add(step_ms - (step_ms / 16).min(SURELY_MS));
+        Ok(next_ms >= end_of_span(self.epoch, time_ms, frame_ms) || self.block.len() >= most)
+    }
+
+    /// Key readings become what their metric says that they are made of, the nearest there is: sums of rates and shares
+    /// are off in their last bits, and exact values are told in few bits only if they are not.
+    fn put_on_grains(&mut self, gap_us: u32) {
+        for &(column, grain) in &self.grains {
+            let last = self.block.columns.get_mut(column).and_then(|column| column.last_mut());
+            let Some((value, place)) = last.and_then(|place| Some((place.value()?, place))) else {
+                continue;
+            };
+            let grained = match grain {
+                Grain::Gauge { unit } => (value / unit).round() * unit,
+                Grain::Rate { unit } if gap_us > 0 => {
+                    per_second((value / per_second(1.0, unit, gap_us)).round(), unit, gap_us)
+                }
+                Grain::Rate { .. } => value,
+            };
+            if grained.is_finite() {
+                *place = Reading::new(grained);
+            }
+        }
     }
 
     /// An event with a place of its own among the frames.
@@ -69,24 +108,19 @@ impl Running {
 
     /// The frame so far, encoded; `None` without a sample, or when it cannot be encoded.
     pub(super) fn cut(&mut self) -> Option<Frame> {
-        let start_ms = self.block.times_ms.first().copied()?;
-        let samples = u32::try_from(self.block.len()).ok()?;
-        let body = codec::encode(&self.catalogue, &self.block);
+        if self.block.is_empty() {
+            return None;
+        }
+        let frame = self.encoder.frame(self.epoch, self.sequence, &self.block);
+        let samples = self.block.len();
         self.block.clear();
-        let body = body
+        let frame = frame
             .inspect_err(
                 |fault| tracing::error!(epoch = self.epoch, samples, %fault, "samples lost: they cannot be encoded"),
             )
             .ok()?;
-        Some(Frame {
-            epoch: self.epoch,
-            sequence: self.number(),
-            start_ms,
-            samples,
-            codec: codec::MASK_VARINT_LZ4,
-            reference: 0,
-            body: body.into(),
-        })
+        self.number();
+        Some(frame)
     }
 }
 
@@ -98,13 +132,15 @@ mod tests {
 
     /// Samples of each frame of a second, for samples at these times.
     fn frames(times_ms: impl IntoIterator<Item = i64>) -> Vec<u32> {
-        let mut running = Running::new(1, Catalogue::of_channels(&[Channel::Cpu]));
+        let mut running = Running::new(7_000, &Catalogue::of_channels(&[Channel::Cpu]));
         let mut found = Vec::new();
         for time_ms in times_ms {
+            // The epoch began 13 ms before.
+            let time_ms = time_ms + 20;
             if running.is_over(time_ms, 1_000) {
                 found.extend(running.cut());
             }
-            if running.push(time_ms, &[Reading::new(0.5)], 1_000).unwrap() {
+            if running.push(time_ms, 0, &[Reading::new(0.5)], 1_000).unwrap() {
                 found.extend(running.cut());
             }
         }
@@ -123,24 +159,40 @@ mod tests {
             [3, 1],
             "the first after a gap stands alone"
         );
+        let early = (0..41).map(|i| i * 100 - 21 - i / 10 % 2 * 3);
+        assert_eq!(frames(early), [11, 9, 11, 9], "no frame of a few that come early");
     }
 
     #[test]
     fn many_metrics_make_short_frames() {
         let metric = |n: i32| shadow::Metric::share(format!("m{n}"));
-        let mut running = Running::new(1, Catalogue::new((0..10_000).map(metric).collect()));
+        let mut running = Running::new(1, &Catalogue::new((0..10_000).map(metric).collect()));
         let full = (0..9)
-            .map(|i| running.push(i, &[], 1_000).unwrap())
+            .map(|i| running.push(i, 0, &[], 1_000).unwrap())
             .position(|full| full);
         assert_eq!(full, Some(5), "65,536 points");
     }
 
     #[test]
+    fn key_readings_are_put_on_their_grain() {
+        let catalogue = Catalogue::of_channels(&[Channel::Cpu, Channel::NetworkRx]);
+        let mut running = Running::new(1, &catalogue);
+        let gap_us = 100_003;
+        let rate = per_second(700.0, 1.0, gap_us) + per_second(41.0, 1.0, gap_us);
+        let row = [0.123_456_789, rate].map(Reading::new);
+        running.push(5, gap_us, &row, 1_000).unwrap();
+        running.push(6, 0, &[Reading::STALE, Reading::new(0.3)], 1_000).unwrap();
+        let [cpu, rx] = [0, 1].map(|column: usize| running.block.columns[column].clone());
+        assert_eq!(cpu, [Reading::new(123_457.0 * 1e-6), Reading::STALE]);
+        assert_eq!(rx, [Reading::new(per_second(741.0, 1.0, gap_us)), Reading::new(0.3)]);
+    }
+
+    #[test]
     fn time_must_rise() {
-        let mut running = Running::new(1, Catalogue::default());
-        running.push(i64::MIN, &[], 1_000).unwrap();
-        running.push(i64::MAX, &[], 1_000).unwrap();
-        let fault = running.push(i64::MAX, &[], 1_000).unwrap_err();
+        let mut running = Running::new(1, &Catalogue::default());
+        running.push(i64::MIN, 0, &[], 1_000).unwrap();
+        running.push(i64::MAX, 0, &[], 1_000).unwrap();
+        let fault = running.push(i64::MAX, 0, &[], 1_000).unwrap_err();
         assert!(matches!(fault, PublishError::TimeNotRising { .. }));
     }
 }

@@ -115,6 +115,7 @@ fn sources() -> Option<PathBuf> {
 pub(crate) struct Lab {
     dir: TempDir,
     port: u16,
+    kcs_port: u16,
     simulator: Child,
 }
 
@@ -128,10 +129,13 @@ impl Lab {
             .local_addr()
             .unwrap()
             .port();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let kcs_port = free.local_addr().unwrap().port();
+        drop(free);
         compile(&sources, dir.path());
         fs::create_dir(dir.path().join("state")).unwrap();
         fs::write(dir.path().join("power"), "232 180 410 225").unwrap();
-        fs::write(dir.path().join("lan.conf"), configuration(dir.path(), port)).unwrap();
+        fs::write(dir.path().join("lan.conf"), configuration(dir.path(), port, kcs_port)).unwrap();
         fs::write(dir.path().join("lab.emu"), emulation()).unwrap();
         fs::write(dir.path().join("password"), format!("{PASSWORD}\n")).unwrap();
         fs::set_permissions(dir.path().join("password"), fs::Permissions::from_mode(0o600)).unwrap();
@@ -143,7 +147,12 @@ impl Lab {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let lab = Self { dir, port, simulator };
+        let lab = Self {
+            dir,
+            port,
+            kcs_port,
+            simulator,
+        };
         let begun = Instant::now();
         while lab.try_tool(&["mc", "info"]).is_none() {
             assert!(begun.elapsed() < Duration::from_secs(30), "ipmi_sim does not answer");
@@ -154,6 +163,12 @@ impl Lab {
 
     pub(crate) const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Where an emulator connects the KCS port of its machine to.
+    #[allow(dead_code, reason = "for tests with a guest")]
+    pub(crate) const fn kcs_port(&self) -> u16 {
+        self.kcs_port
     }
 
     /// How the agent reaches it, at `port`: its own, or a proxy's.
@@ -230,7 +245,7 @@ fn compile(sources: &Path, into: &Path) {
     assert!(done.success(), "the DCMI module wants the headers of OpenIPMI");
 }
 
-fn configuration(dir: &Path, port: u16) -> String {
+fn configuration(dir: &Path, port: u16, kcs_port: u16) -> String {
     let dir = dir.display();
     format!(
         "name \"lab\"\n\
@@ -242,6 +257,7 @@ fn configuration(dir: &Path, port: u16) -> String {
          allowed_auths_admin md5\n\
          guid a123456789abcdefa123456789abcdef\n\
          endlan\n\
+         serial 15 127.0.0.1 {kcs_port} codec VM\n\
          user 2 true \"{USER}\" \"{PASSWORD}\" admin 10 md5\n"
     )
 }

@@ -111,10 +111,12 @@ async fn samples_arrive_as_frames_that_the_birth_reads() {
     assert_eq!((told.epoch, told.catalogue.len()), (epoch, 2));
     let status = brain.expect("status").await;
     assert!(status.starts_with(br#"{"state":"online""#), "{status:?}");
+    let mut decoder = codec::Decoder::new(&told.catalogue);
+    let mut block = shadow::Block::default();
     for sequence in 0..2 {
         let frame = wire::decode_frame(brain.expect("delta").await).unwrap();
         assert_eq!((frame.epoch, frame.sequence, frame.samples), (epoch, sequence, 10));
-        let block = codec::decode(&told.catalogue, frame.codec, frame.samples, frame.start_ms, &frame.body).unwrap();
+        decoder.read(&frame, &mut block).unwrap();
         let last = block.sample(9).unwrap();
         assert_eq!(last.time_ms, 1_000_900 + sequence as i64 * 1_000);
         assert_eq!(last.readings[1], Reading::STALE);

@@ -11,7 +11,7 @@ use super::Engine;
 use crate::{
     dispatch::Answer,
     ingest::{Refusal, Taken, Verdict},
-    store::Stream,
+    store::{FrameId, Stream},
 };
 
 /// About how many bytes an event has.
@@ -37,7 +37,7 @@ impl Engine {
             vantage,
         };
         let refusal = match address.kind {
-            Kind::Birth(vantage) => self.birth(&stream(vantage), &payload, topic, at).err(),
+            Kind::Birth(vantage) => self.birth(&stream(vantage), &payload, at).err(),
             Kind::Delta(vantage) => self.delta(&stream(vantage), payload, at).err(),
             Kind::Event(vantage) => self.event(&stream(vantage), &payload, at).err(),
             Kind::Hole(vantage) => self.hole(&stream(vantage), &payload, at).err(),
@@ -61,7 +61,7 @@ impl Engine {
         }
     }
 
-    fn birth(&mut self, stream: &Stream, payload: &[u8], topic: &str, at: At) -> Result<(), Refusal> {
+    fn birth(&mut self, stream: &Stream, payload: &[u8], at: At) -> Result<(), Refusal> {
         if self.buffered >= self.config.store.buffer_bytes {
             self.figures.overflow.inc();
             return Ok(());
@@ -76,12 +76,7 @@ impl Engine {
             self.fleet.birth(stream, &born.birth, at.monotonic_ns);
         }
         self.batch.births.push((stream.clone(), born.birth));
-        for frame in born.held {
-            // A bad one among them costs itself alone.
-            if let Err(refusal) = self.frame(stream, frame, at) {
-                self.refuse(refusal.label(), &refusal, topic, at);
-            }
-        }
+        self.frames(born.held.into_iter().map(|frame| (stream.clone(), frame)), at);
         self.tell_watermarks();
         Ok(())
     }
@@ -98,11 +93,41 @@ impl Engine {
             return Ok(());
         }
         match self.ingest.frame(at.now_ms, stream, frame)? {
-            Verdict::Taken(taken) => self.take(*taken, at),
+            Verdict::Taken(taken, next) => {
+                self.take(*taken, at);
+                self.frames(next.into_iter().map(|frame| (stream.clone(), frame)), at);
+            }
             Verdict::Duplicate => self.figures.duplicates.inc(),
             Verdict::Held => self.figures.held.inc(),
         }
         Ok(())
+    }
+
+    /// Frames that have waited; a bad one among them costs itself alone.
+    fn frames(&mut self, frames: impl IntoIterator<Item = (Stream, Frame)>, at: At) {
+        for (stream, frame) in frames {
+            if let Err(refusal) = self.frame(&stream, frame, at) {
+                let topic = self.topics.delta(&stream.host, stream.vantage);
+                self.refuse(refusal.label(), &refusal, &topic, at);
+            }
+        }
+    }
+
+    /// Stored frames that others are read against, or `None` when the store could not look.
+    pub(super) fn found(&mut self, wanted: Vec<FrameId>, frames: Option<Vec<(Stream, Frame)>>, at: At) {
+        let Some(mut frames) = frames else {
+            return self.ingest.want(wanted);
+        };
+        // What came since the last batch is in no store yet.
+        let is_wanted = |(stream, frame): &&(Stream, Frame)| {
+            let id = |id: &FrameId| id.stream == *stream && id.epoch == frame.epoch && id.sequence == frame.sequence;
+            wanted.iter().any(id)
+        };
+        let unwritten = self.batch.frames.iter().filter(is_wanted);
+        frames.extend(unwritten.cloned());
+        self.ingest.prime(&mut frames);
+        let released = self.ingest.found(&wanted, &frames);
+        self.frames(released, at);
     }
 
     fn take(&mut self, taken: Taken, at: At) {

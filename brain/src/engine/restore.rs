@@ -17,10 +17,11 @@ const MAX_WARM_UP: i64 = 10_000;
 impl Engine {
     /// Puts back what the store has, and steps through the newest past again, so that forecasts, scores and
     /// calibration stand where they stood.
-    pub(crate) fn restore(&mut self, recovered: Recovered, monotonic_ns: u64) {
+    pub(crate) fn restore(&mut self, mut recovered: Recovered, monotonic_ns: u64) {
         self.restore_streams(recovered.births, &recovered.watermarks, monotonic_ns);
         self.restore_rows(&recovered.rollups, &recovered.meta);
         let closed_ms = json(&recovered.meta, meta::CLOSED_MS).unwrap_or(0);
+        self.ingest.prime(&mut recovered.references);
         self.restore_tail(recovered.tail, closed_ms, monotonic_ns);
         self.restore_hosts(&recovered.hosts);
         self.close_rows();

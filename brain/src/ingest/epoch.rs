@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use shadow::{Birth, EpochMark, Frame};
+use shadow::{
+    Birth, Block, EpochMark, Frame,
+    codec::{CodecError, Decoder},
+};
 
 use super::{RangeSet, Refusal, readings::Columns};
 use crate::store::{Stream, memory::Readings};
 
-/// Frames of one epoch that wait for its birth.
+/// Frames of one epoch that wait, for its birth or for the frame that they are read against.
 const MAX_HELD: usize = 256;
 
 /// What is known of an epoch.
@@ -25,11 +28,24 @@ pub(super) struct Epoch {
     wanted: bool,
 }
 
-/// A birth and where its columns are.
+/// A birth, where its columns are, and what has been read with it.
 #[derive(Debug)]
 struct Reader {
     birth: Arc<Birth>,
     columns: Columns,
+    /// Made when the first frame is read: most epochs that a restarted brain knows have none to come.
+    decoder: Option<Box<Decoder>>,
+    /// Memory for the next frame.
+    block: Block,
+}
+
+/// What became of a frame that is new.
+#[derive(Debug)]
+pub(super) enum Take {
+    /// It is read.
+    Read(Box<Taken>),
+    /// The frame with this sequence must be read before it.
+    Waits { frame: Frame, reference: u64 },
 }
 
 /// A frame that was new and readable.
@@ -81,11 +97,8 @@ impl Epoch {
 
     /// Whether a frame has come, be it to wait.
     pub(super) fn has(&self, sequence: u64) -> bool {
-        self.has_come(sequence) || self.held.iter().any(|frame| frame.sequence == sequence)
-    }
-
-    fn has_come(&self, sequence: u64) -> bool {
-        self.received.contains(sequence) && !self.lost.contains(sequence)
+        let has_come = self.received.contains(sequence) && !self.lost.contains(sequence);
+        has_come || self.held.iter().any(|frame| frame.sequence == sequence)
     }
 
     /// Nobody has `range`: what of it has not come counts as received from now on. Tells that part.
@@ -120,17 +133,47 @@ impl Epoch {
         held
     }
 
-    /// Takes a frame that is new; whether it can be read or not, it has come.
-    pub(super) fn take(&mut self, stream: &Stream, frame: Frame) -> Result<Taken, Refusal> {
-        self.received.insert(frame.sequence..frame.sequence.saturating_add(1));
-        self.lost.remove(frame.sequence);
-        self.changed = true;
-        Ok(Taken {
+    /// The frames that waited for the one with this sequence, in the order of their own.
+    pub(super) fn release_readers_of(&mut self, sequence: u64) -> Vec<Frame> {
+        let reads_it = |frame: &mut Frame| frame.reads_against() == Some(sequence);
+        let mut released: Vec<Frame> = self.held.extract_if(.., reads_it).collect();
+        released.sort_by_key(|frame| frame.sequence);
+        released
+    }
+
+    /// The frames that others wait for.
+    pub(super) fn references(&self) -> impl Iterator<Item = u64> + '_ {
+        self.held.iter().filter_map(Frame::reads_against)
+    }
+
+    /// Whether the frame with this sequence has come before, or is lost, and so needs not be sent again.
+    pub(super) fn has_come(&self, sequence: u64) -> bool {
+        self.received.contains(sequence)
+    }
+
+    /// Takes a frame that is new. Unless it waits for another it has come, whether it can be read or not.
+    pub(super) fn take(&mut self, stream: &Stream, frame: Frame) -> Result<Take, Refusal> {
+        let readings = match self.read(&frame) {
+            Err(Refusal::Body {
+                source: CodecError::Reference { sequence: reference },
+                ..
+            }) => return Ok(Take::Waits { frame, reference }),
+            readings => readings,
+        };
+        self.came(frame.sequence);
+        Ok(Take::Read(Box::new(Taken {
             stream: stream.clone(),
-            readings: self.read(&frame)?,
+            readings: readings?,
             metrics: self.metrics(),
             frame,
-        })
+        })))
+    }
+
+    /// Nobody is to send it again.
+    pub(super) fn came(&mut self, sequence: u64) {
+        self.received.insert(sequence..sequence.saturating_add(1));
+        self.lost.remove(sequence);
+        self.changed = true;
     }
 
     /// Notes that an event has come; tells whether it is new, and can be placed.
@@ -153,20 +196,13 @@ impl Epoch {
         let Some(reader) = &mut self.reader else {
             return Err(Refusal::HoldingFull);
         };
-        let Frame {
-            codec,
-            samples,
-            start_ms,
-            ref body,
-            ..
-        } = *frame;
-        let decoded = shadow::codec::decode(&reader.birth.catalogue, codec, samples, start_ms, body);
-        let block = decoded.map_err(|source| Refusal::Body {
-            epoch: frame.epoch,
-            sequence: frame.sequence,
-            source,
-        })?;
-        Ok(reader.columns.read(frame.sequence, &block))
+        reader.decode(frame)?;
+        Ok(reader.columns.read(frame.sequence, &reader.block))
+    }
+
+    /// Reads a frame for the sake of those that are read against it.
+    pub(super) fn prime(&mut self, frame: &Frame) -> Result<(), Refusal> {
+        self.reader.as_mut().map_or(Ok(()), |reader| reader.decode(frame))
     }
 
     /// What has come, if that changed since the last call.
@@ -208,6 +244,19 @@ impl Reader {
         Self {
             columns: Columns::new(&birth),
             birth,
+            decoder: None,
+            block: Block::default(),
         }
+    }
+
+    /// Reads `frame` into the block.
+    fn decode(&mut self, frame: &Frame) -> Result<(), Refusal> {
+        let new = || Box::new(Decoder::new(&self.birth.catalogue));
+        let decoder = self.decoder.get_or_insert_with(new);
+        decoder.read(frame, &mut self.block).map_err(|source| Refusal::Body {
+            epoch: frame.epoch,
+            sequence: frame.sequence,
+            source,
+        })
     }
 }

@@ -6,9 +6,10 @@
 use std::{sync::Arc, time::Duration};
 
 use rand::RngExt as _;
+use shadow::Frame;
 use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
 
-use super::{Batch, Cutoffs, Store, StoreError};
+use super::{Batch, Cutoffs, FrameId, Store, StoreError, Stream};
 use crate::Error;
 
 /// First and longest pause before a busy store is asked again.
@@ -19,6 +20,7 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 enum Job {
     Write(Arc<Batch>),
     Prune(Cutoffs),
+    Find(Vec<FrameId>),
 }
 
 /// What the flusher tells.
@@ -28,6 +30,13 @@ pub(crate) enum Flushed {
     Written(Arc<Batch>),
     /// The store is busy or full; the batch is tried again.
     Retrying(String),
+    /// Frames were looked for: what was wanted, and those that are there with what they are read against.
+    Found {
+        /// All that was looked for.
+        wanted: Vec<FrameId>,
+        /// Each after its reference; `None` when the store is too busy to look now.
+        frames: Option<Vec<(Stream, Frame)>>,
+    },
 }
 
 /// The engine's end of the flusher.
@@ -72,6 +81,11 @@ impl Flusher {
         }
     }
 
+    /// Asks for stored frames; tells whether there was room to.
+    pub(crate) fn find(&self, wanted: Vec<FrameId>) -> bool {
+        self.jobs.capacity() > 1 && self.jobs.try_send(Job::Find(wanted)).is_ok()
+    }
+
     /// Waits for what the task tells next; `None` when it has ended. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<Flushed> {
         let flushed = self.flushed.recv().await;
@@ -112,6 +126,10 @@ async fn run(
                 drop(tell.send(Flushed::Written(batch)).await);
             }
             Job::Prune(cutoffs) => prune(&mut store, &cutoffs, &jobs).await?,
+            Job::Find(wanted) => {
+                let frames = find(&mut store, &wanted).await?;
+                drop(tell.send(Flushed::Found { wanted, frames }).await);
+            }
         }
     }
     store.close().await
@@ -131,6 +149,16 @@ async fn write(store: &mut impl Store, batch: &Batch, tell: &mpsc::Sender<Flushe
         let jitter = rand::rng().random_range(0.5..1.0);
         sleep(pause.mul_f64(jitter)).await;
         pause = (pause * 2).min(BACKOFF.1);
+    }
+}
+
+async fn find(store: &mut impl Store, wanted: &[FrameId]) -> Result<Option<Vec<(Stream, Frame)>>, StoreError> {
+    match store.find(wanted).await {
+        Err(error) if error.is_transient() => {
+            tracing::warn!(%error, "stored frames are looked for later");
+            Ok(None)
+        }
+        found => found.map(Some),
     }
 }
 
@@ -193,6 +221,10 @@ mod tests {
 
         async fn recover(&mut self, _: Since) -> Result<Recovered, StoreError> {
             Ok(Recovered::default())
+        }
+
+        async fn find(&mut self, _: &[FrameId]) -> Result<Vec<(Stream, Frame)>, StoreError> {
+            Ok(Vec::new())
         }
 
         async fn close(self) -> Result<(), StoreError> {

@@ -8,16 +8,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use shadow::Frame;
 use sqlx::{
     Connection, SqlSafeStr, SqliteConnection,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use super::{Batch, Cutoffs, Recovered, Since, Store, StoreError};
+use super::{Batch, Cutoffs, FrameId, Recovered, Since, Store, StoreError, Stream};
 
 mod prune;
 mod recover;
+mod references;
 mod write;
 
 #[cfg(test)]
@@ -28,6 +30,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "initial", include_str!("../../migrations/0001_initial.sql")),
     (2, "events", include_str!("../../migrations/0002_events.sql")),
     (3, "holes", include_str!("../../migrations/0003_holes.sql")),
+    (4, "references", include_str!("../../migrations/0004_references.sql")),
 ];
 
 /// A database and the lock on its folder.
@@ -82,6 +85,11 @@ impl Store for Sqlite {
     async fn recover(&mut self, since: Since) -> Result<Recovered, StoreError> {
         let read = recover::all(&mut self.connection, since).await;
         read.map_err(|error| fault(&self.file, &error))
+    }
+
+    async fn find(&mut self, wanted: &[FrameId]) -> Result<Vec<(Stream, Frame)>, StoreError> {
+        let found = references::with_theirs(&mut self.connection, wanted).await;
+        found.map_err(|error| fault(&self.file, &error))
     }
 
     async fn close(self) -> Result<(), StoreError> {

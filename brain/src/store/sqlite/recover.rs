@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use shadow::{Birth, Command, Event, Finding, Frame, Outcome, OutcomeState, Severity, UnixMs, Vantage};
 use sqlx::{Row, SqliteConnection, query, sqlite::SqliteRow};
 
+use super::references;
 use crate::{
     ingest::RangeSet,
     store::{AnomalyRow, Recovered, Since, StoredAnomaly, StoredRow, Stream, meta},
@@ -23,15 +24,17 @@ const LONGEST_FRAME_MS: i64 = 60_000;
 pub(super) async fn all(from: &mut SqliteConnection, since: Since) -> Result<Recovered, sqlx::Error> {
     let meta = meta(from).await?;
     let closed_ms = meta.get(meta::CLOSED_MS).and_then(|text| text.parse::<UnixMs>().ok());
+    let tail = match closed_ms {
+        Some(closed_ms) => tail(from, closed_ms.max(since.rollups_ms)).await?,
+        None => Vec::new(),
+    };
     Ok(Recovered {
+        references: references::of(from, &tail).await?,
         hosts: hosts(from).await?,
         births: births(from).await?,
         watermarks: watermarks(from).await?,
         rollups: rollups(from, since.rollups_ms).await?,
-        tail: match closed_ms {
-            Some(closed_ms) => tail(from, closed_ms.max(since.rollups_ms)).await?,
-            None => Vec::new(),
-        },
+        tail,
         commands: commands(from, since.events_ms).await?,
         anomalies: anomalies(from, since.events_ms).await?,
         events: events(from, since.events_ms).await?,
@@ -118,26 +121,25 @@ fn rollup(row: &SqliteRow) -> Result<StoredRow, sqlx::Error> {
 }
 
 async fn tail(from: &mut SqliteConnection, closed_ms: UnixMs) -> Result<Vec<(Stream, Frame)>, sqlx::Error> {
-    let rows = query(
-        "SELECT host, vantage, epoch, sequence, start_ms, samples, codec, body FROM frames \
-         WHERE start_ms >= ? ORDER BY start_ms, host, vantage, sequence LIMIT ?",
-    )
-    .bind(closed_ms.saturating_sub(LONGEST_FRAME_MS))
-    .bind(MAX_TAIL)
-    .fetch_all(from)
-    .await?;
-    let frame = |row: &SqliteRow| -> Result<_, sqlx::Error> {
-        let frame = Frame {
-            epoch: unsigned(row, 2)?,
-            sequence: unsigned(row, 3)?,
-            start_ms: row.try_get(4)?,
-            samples: row.try_get(5)?,
-            codec: row.try_get(6)?,
-            body: row.try_get::<Vec<u8>, _>(7)?.into(),
-        };
-        Ok((stream(row)?, frame))
-    };
-    rows.iter().map(frame).collect()
+    let rows = query("SELECT * FROM frames WHERE start_ms >= ? ORDER BY start_ms, host, vantage, sequence LIMIT ?")
+        .bind(closed_ms.saturating_sub(LONGEST_FRAME_MS))
+        .bind(MAX_TAIL)
+        .fetch_all(from)
+        .await?;
+    rows.iter().map(|row| Ok((stream(row)?, frame(row)?))).collect()
+}
+
+/// Of a whole row of `frames`.
+pub(super) fn frame(row: &SqliteRow) -> Result<Frame, sqlx::Error> {
+    Ok(Frame {
+        epoch: unsigned(row, 2)?,
+        sequence: unsigned(row, 3)?,
+        start_ms: row.try_get(4)?,
+        samples: row.try_get(5)?,
+        codec: row.try_get(6)?,
+        body: row.try_get::<Vec<u8>, _>(7)?.into(),
+        reference: unsigned(row, 8)?,
+    })
 }
 
 async fn commands(

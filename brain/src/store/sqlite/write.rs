@@ -91,7 +91,8 @@ async fn frames(to: &mut SqliteConnection, batch: &Batch) -> Result<(), sqlx::Er
                 .push_bind(frame.start_ms)
                 .push_bind(i64::from(frame.samples))
                 .push_bind(i64::from(frame.codec))
-                .push_bind(&*frame.body);
+                .push_bind(&*frame.body)
+                .push_bind(signed(frame.reference));
         });
         insert.push(" ON CONFLICT DO NOTHING");
         insert.build().execute(&mut *to).await?;

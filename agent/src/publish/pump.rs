@@ -95,7 +95,10 @@ impl Pump {
                         return;
                     }
                 }
-                None if waits => sleep(LOOK).await,
+                None if waits => {
+                    tracing::debug!(topic = self.addresses.delta, outstanding = self.client.outstanding(), "backlog waits");
+                    sleep(LOOK).await;
+                }
                 None if self.shared.closing.load(Ordering::Acquire) => return,
                 None => self.shared.wake.notified().await,
             }

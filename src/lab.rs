@@ -257,6 +257,7 @@ fn brain_config(arguments: &LabArgs, timeline: Timeline, data: &Path, broker: So
         },
         ingest: brain::config::Ingest {
             max_ahead: Span::from_secs(0),
+            max_skew: Span::from_secs(0),
             stale_after: Span::from_millis(timeline.step_ms.unsigned_abs() * 3).max(defaults.ingest.stale_after),
             max_hosts: defaults.ingest.max_hosts.max(arguments.hosts.unwrap_or(0)),
             ..defaults.ingest

@@ -74,6 +74,8 @@ pub struct Page {
 pub struct Ingest {
     /// A sample this far ahead of the brain's clock is refused; `0s` refuses none (a lab's virtual time).
     pub max_ahead: Span,
+    /// A host whose clock is off by more is told as an event; 0 tells of none.
+    pub max_skew: Span,
     /// A host whose newest sample is older is called stale, and nothing of it is lowered.
     pub stale_after: Span,
     /// Further hosts are refused.
@@ -195,6 +197,7 @@ impl Default for Ingest {
     fn default() -> Self {
         Self {
             max_ahead: Span::from_secs(300),
+            max_skew: Span::from_secs(10),
             stale_after: Span::from_secs(20),
             max_hosts: 2_000,
             forget_after: Span::from_secs(30 * DAY_S),

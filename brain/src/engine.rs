@@ -41,7 +41,8 @@ mod round;
 #[cfg(test)]
 mod tests;
 
-use intake::{At, EVENT_WEIGHT, weight};
+pub(crate) use intake::At;
+use intake::{EVENT_WEIGHT, weight};
 
 /// Everything that can happen to the brain.
 #[derive(Debug)]

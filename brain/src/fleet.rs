@@ -5,9 +5,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::Deserialize;
 use shadow::{Birth, Capacity, Channel, Resource, SourceState, UnixMs, Vantage, Workload};
 
-use crate::store::{
-    Stream,
-    memory::{Channels, Readings},
+use crate::{
+    engine::At,
+    skew::{Skew, Turn},
+    store::{
+        Stream,
+        memory::{Channels, Readings},
+    },
 };
 
 /// All hosts ever seen.
@@ -40,6 +44,7 @@ struct View {
     newest_ms: UnixMs,
     /// Milliseconds between its newest two samples.
     interval_ms: u64,
+    skew: Skew,
 }
 
 /// Whether a host lives.
@@ -116,6 +121,14 @@ impl Fleet {
         let view = host.view(stream.vantage);
         view.birth = Some(Arc::clone(birth));
         view.newest_ms = view.newest_ms.min(birth.time_ms);
+        view.skew.begin(monotonic_ns);
+    }
+
+    /// A frame of a stream has come, with its newest sample taken at `newest_ms`: whether its clock is found to be off,
+    /// or right again.
+    pub(crate) fn clock(&mut self, stream: &Stream, newest_ms: UnixMs, at: At, limit_ms: i64) -> Option<Turn> {
+        let view = self.host(&stream.host).view(stream.vantage);
+        view.skew.arrived(newest_ms, at.now_ms, at.monotonic_ns, limit_ms)
     }
 
     /// The clock was set back to `now_ms`.
@@ -233,6 +246,16 @@ impl Host {
     /// Milliseconds between its newest two samples.
     pub(crate) fn interval_ms(&self) -> u64 {
         self.leading().map_or(0, |view| view.interval_ms)
+    }
+
+    /// How far its clock is ahead of the brain's, less the delay of its frames, in milliseconds: see [`Skew`].
+    pub(crate) fn clock_offset_ms(&self) -> Option<i64> {
+        self.leading().and_then(|view| view.skew.offset_ms())
+    }
+
+    /// Whether the clock of one of its agents was found to be off.
+    pub(crate) fn is_skewed(&self) -> bool {
+        self.views.values().any(|view| view.skew.is_flagged())
     }
 
     /// Whether its BMC told its power within a minute of `time_ms`.

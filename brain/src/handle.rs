@@ -215,6 +215,7 @@ fn bus_config(config: &Config, now_ms: UnixMs) -> Result<bus::Config, Error> {
         topics.births(),
         topics.deltas(),
         topics.events(),
+        topics.holes(),
         topics.outcomes(),
         topics.statuses(),
     ];

@@ -44,6 +44,7 @@ pub mod page;
 pub mod policy;
 mod present;
 mod run;
+mod skew;
 pub mod snapshot;
 mod store;
 #[cfg(test)]

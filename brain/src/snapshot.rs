@@ -73,6 +73,9 @@ pub struct HostView {
     pub last_sample_ms: UnixMs,
     /// Milliseconds between its newest two samples.
     pub interval_ms: u64,
+    /// How far its clock is ahead of the brain's, in milliseconds, less the least delay of its frames: above 0 it is
+    /// ahead at least so far, below 0 it is behind or its frames come late. `None` before its first frame.
+    pub clock_offset_ms: Option<i64>,
     /// Version of its agent.
     pub agent_version: String,
     /// Kernel release, processor model and number of PCI functions, in a line.

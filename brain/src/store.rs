@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, future::Future, io, path::PathBuf, sync::Arc};
 
-use shadow::{Birth, Command, Event, Forecast, Frame, Outcome, Resource, UnixMs, Vantage};
+use shadow::{Birth, Command, Event, Forecast, Frame, Hole, Outcome, Resource, UnixMs, Vantage};
 use thiserror::Error;
 
 pub mod archive;
@@ -62,6 +62,8 @@ pub(crate) struct Batch {
     pub(crate) frames: Vec<(Stream, Frame)>,
     /// Events as they came.
     pub(crate) events: Vec<(Stream, Event)>,
+    /// What agents have lost for good, and when the brain heard of it.
+    pub(crate) holes: Vec<(Stream, Hole, UnixMs)>,
     /// What is durable of each epoch once this batch is.
     pub(crate) watermarks: BTreeMap<(Stream, u64), RangeSet>,
     /// Rows of the grid by host and begin.
@@ -113,6 +115,7 @@ impl Batch {
     pub(crate) fn is_empty(&self) -> bool {
         self.hosts.is_empty()
             && self.births.is_empty()
+            && self.holes.is_empty()
             && self.watermarks.is_empty()
             && self.rollups.is_empty()
             && self.workloads.is_empty()

@@ -95,6 +95,7 @@ fn status(host: &HostView) -> String {
         .number("sample_time", seconds(host.last_sample_ms).floor())
         .number("interval_s", host.interval_ms as f64 / 1_000.0)
         .number("workloads", host.workloads.len() as f64)
+        .maybe("clock_s", host.clock_offset_ms.map(|ms| (ms as f64 / 1_000.0).round()))
         .text("agent", &host.agent_version)
         .finish()
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bus::Kind;
 use bytes::Bytes;
 use runtime::LogLimit;
-use shadow::{Birth, Frame, UnixMs, Vantage};
+use shadow::{Birth, Event, Frame, UnixMs, Vantage};
 
 use super::Engine;
 use crate::{
@@ -19,11 +19,11 @@ pub(super) const EVENT_WEIGHT: usize = 1_024;
 
 /// When something came.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct At {
+pub(crate) struct At {
     /// By the brain's clock.
-    pub(super) now_ms: UnixMs,
+    pub(crate) now_ms: UnixMs,
     /// For what must not hang on how the clock is set.
-    pub(super) monotonic_ns: u64,
+    pub(crate) monotonic_ns: u64,
 }
 
 impl Engine {
@@ -40,10 +40,11 @@ impl Engine {
             Kind::Birth(vantage) => self.birth(&stream(vantage), &payload, at).err(),
             Kind::Delta(vantage) => self.delta(&stream(vantage), payload, at).err(),
             Kind::Event(vantage) => self.event(&stream(vantage), &payload, at).err(),
+            Kind::Hole(vantage) => self.hole(&stream(vantage), &payload, at).err(),
             Kind::Outcome(_) => return self.outcome(&address.host, &payload, topic, at),
             Kind::Status(vantage) => return self.agent_status(&address.host, vantage, &payload, topic, at),
             // Its own words.
-            Kind::Watermark(_) | Kind::Command(_) | Kind::Hole(_) | Kind::View(_) => return,
+            Kind::Watermark(_) | Kind::Command(_) | Kind::View(_) => return,
         };
         if let Some(refusal) = refusal {
             self.refuse(refusal.label(), &refusal, topic, at);
@@ -152,6 +153,7 @@ impl Engine {
         // A packed double is 8 bytes; a sample has its time and length besides.
         self.figures.packed_bytes.add(samples * (8 * metrics as u64 + 9));
         if let Some(&(newest_ms, _)) = readings.times.last() {
+            self.clock_of(&stream, newest_ms, at);
             let known = self.batch.hosts.entry(Arc::clone(&stream.host)).or_insert(newest_ms);
             *known = newest_ms.max(*known);
         }
@@ -173,6 +175,39 @@ impl Engine {
         }
         self.tell_watermarks();
         Ok(())
+    }
+
+    fn hole(&mut self, stream: &Stream, payload: &[u8], at: At) -> Result<(), Refusal> {
+        let hole = shadow::wire::decode_hole(payload)?;
+        for part in self.ingest.hole(stream, &hole)? {
+            let (host, vantage) = (&*stream.host, stream.vantage);
+            let (epoch, first, end) = (part.epoch, part.first, part.end);
+            tracing::warn!(host, %vantage, epoch, first, end, "lost by the agent for good");
+            self.figures.lost.add(end - first);
+            self.batch.holes.push((stream.clone(), part, at.now_ms));
+        }
+        self.tell_watermarks();
+        Ok(())
+    }
+
+    /// A frame has come: what it says of its agent's clock. A skew is told as an event of the host, with an epoch of its
+    /// own, for the brain has no place among the agent's sequences.
+    fn clock_of(&mut self, stream: &Stream, newest_ms: UnixMs, at: At) {
+        let limit_ms = self.config.ingest.max_skew.as_millis();
+        let Some(turn) = self.fleet.clock(stream, newest_ms, at, limit_ms) else {
+            return;
+        };
+        let event = Event {
+            epoch: u64::try_from(at.now_ms.saturating_mul(1_000)).unwrap_or(0),
+            sequence: 0,
+            time_ms: at.now_ms,
+            finding: turn.finding(),
+        };
+        let text = &event.finding.text;
+        tracing::warn!(host = &*stream.host, vantage = %stream.vantage, text, "clock of an agent");
+        self.journal.add(stream, &event);
+        self.buffered += EVENT_WEIGHT;
+        self.batch.events.push((stream.clone(), event));
     }
 
     fn outcome(&mut self, host: &str, payload: &[u8], topic: &str, at: At) {

@@ -24,6 +24,11 @@ impl Engine {
         figures.hosts.set(self.fleet.len() as f64);
         figures.hosts_online.set(online as f64);
         figures.missing_frames.set(missing as f64);
+        let skewed = self.fleet.hosts().filter(|(_, host)| host.is_skewed()).count();
+        figures.hosts_skewed.set(skewed as f64);
+        let offsets = hosts.iter().filter_map(|host| host.clock_offset_ms);
+        let farthest_ms = offsets.max_by_key(|offset| offset.unsigned_abs()).unwrap_or(0);
+        figures.clock_offset_seconds.set(farthest_ms as f64 / 1_000.0);
         figures.buffered_bytes.set(self.buffered as f64);
         if let Some(made_ms) = self.foresight.made_ms() {
             figures
@@ -64,6 +69,7 @@ impl Engine {
             state: host.life(self.now_ms, stale_ms).as_str().into(),
             last_sample_ms: host.newest_ms(),
             interval_ms: host.interval_ms(),
+            clock_offset_ms: host.clock_offset_ms(),
             agent_version: host
                 .birth()
                 .map(|birth| birth.agent_version.clone())

@@ -19,6 +19,8 @@ pub(super) struct Epoch {
     reader: Option<Reader>,
     received: RangeSet,
     durable: RangeSet,
+    /// What counts as received because its agent has lost it.
+    lost: RangeSet,
     /// Whether `received` holds something that was not sealed yet.
     changed: bool,
     held: Vec<Frame>,
@@ -95,7 +97,19 @@ impl Epoch {
 
     /// Whether a frame has come, be it to wait.
     pub(super) fn has(&self, sequence: u64) -> bool {
-        self.received.contains(sequence) || self.held.iter().any(|frame| frame.sequence == sequence)
+        let has_come = self.received.contains(sequence) && !self.lost.contains(sequence);
+        has_come || self.held.iter().any(|frame| frame.sequence == sequence)
+    }
+
+    /// Nobody has `range`: what of it has not come counts as received from now on. Tells that part.
+    pub(super) fn lose(&mut self, range: std::ops::Range<u64>) -> Vec<std::ops::Range<u64>> {
+        let parts = self.received.absent(range);
+        for part in &parts {
+            self.received.insert(part.clone());
+            self.lost.insert(part.clone());
+            self.changed = true;
+        }
+        parts
     }
 
     /// Keeps a frame until the birth comes; tells whether there was room. A frame that waits counts as not
@@ -127,7 +141,12 @@ impl Epoch {
         released
     }
 
-    /// Whether the frame with this sequence has come before, and so needs not be sent again.
+    /// The frames that others wait for.
+    pub(super) fn references(&self) -> impl Iterator<Item = u64> + '_ {
+        self.held.iter().filter_map(Frame::reads_against)
+    }
+
+    /// Whether the frame with this sequence has come before, or is lost, and so needs not be sent again.
     pub(super) fn has_come(&self, sequence: u64) -> bool {
         self.received.contains(sequence)
     }
@@ -153,6 +172,7 @@ impl Epoch {
     /// Nobody is to send it again.
     pub(super) fn came(&mut self, sequence: u64) {
         self.received.insert(sequence..sequence.saturating_add(1));
+        self.lost.remove(sequence);
         self.changed = true;
     }
 
@@ -162,7 +182,7 @@ impl Epoch {
             self.wanted = true;
             return false;
         };
-        if self.received.contains(sequence) {
+        if self.received.contains(sequence) && !self.lost.remove(sequence) {
             return false;
         }
         reader.columns.skip(sequence);

@@ -46,6 +46,31 @@ impl RangeSet {
         })
     }
 
+    /// Takes `number` out; tells whether it was in the set.
+    pub(crate) fn remove(&mut self, number: u64) -> bool {
+        let at = self.0.partition_point(|r| r.end <= number);
+        let Some(range) = self.0.get(at).filter(|r| r.contains(&number)).cloned() else {
+            return false;
+        };
+        let parts = [range.start..number, number + 1..range.end];
+        self.0
+            .splice(at..=at, parts.into_iter().filter(|part| !part.is_empty()));
+        true
+    }
+
+    /// The parts of `range` that are not in the set, rising.
+    pub(crate) fn absent(&self, range: Range<u64>) -> Vec<Range<u64>> {
+        let mut parts = Vec::new();
+        let mut from = range.start;
+        while let Some(start) = self.first_absent(&(from..range.end)).filter(|&start| start < range.end) {
+            let next = self.0.partition_point(|r| r.start <= start);
+            let end = self.0.get(next).map_or(range.end, |r| r.start.min(range.end));
+            parts.push(start..end);
+            from = end;
+        }
+        parts
+    }
+
     /// Whether `number` is in the set.
     pub(crate) fn contains(&self, number: u64) -> bool {
         let at = self.0.partition_point(|r| r.end <= number);
@@ -138,6 +163,16 @@ mod tests {
             let first = plain.first().copied().unwrap_or(0);
             prop_assert_eq!(set.missing_within(), absent.iter().filter(|&&n| n > first).count() as u64);
             prop_assert_eq!(set.first_not_in(&other), plain.difference(&plain_other).next().copied());
+            let parts = set.absent(50..150);
+            prop_assert!(parts.windows(2).all(|w| w[0].end < w[1].start), "{:?}", parts);
+            let absent: Vec<u64> = (50..150).filter(|n| !plain.contains(n)).collect();
+            prop_assert_eq!(parts.into_iter().flatten().collect::<Vec<_>>(), absent);
+            for number in [0, 60, 100, 229] {
+                let mut less = set.clone();
+                prop_assert_eq!(less.remove(number), plain.contains(&number));
+                let rest = plain.iter().filter(|&&n| n != number);
+                prop_assert_eq!(less, RangeSet::from_ranges(rest.map(|&n| n..n + 1)));
+            }
             let mut union = set.clone();
             union.extend(&other);
             prop_assert_eq!(union, RangeSet::from_ranges(plain.union(&plain_other).map(|&n| n..n + 1)));

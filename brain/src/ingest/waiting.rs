@@ -1,11 +1,11 @@
 //! Frames that cannot be read yet: their birth has not come, or the frame that they are read against.
 //!
 //! What such a frame waits for may be on its way, or here: a frame that has come before and that no decoder remembers is
-//! looked for in the store.
+//! looked for in the store. What an agent has lost is waited for by nobody.
 
-use shadow::Frame;
+use shadow::{Frame, Hole};
 
-use super::{Ingest, Refusal, Verdict};
+use super::{Ingest, MAX_SEQUENCE, Refusal, Verdict};
 use crate::store::{FrameId, Stream};
 
 /// Frames of all hosts that wait, in bytes.
@@ -50,6 +50,39 @@ impl Ingest {
             self.untold.insert(stream.clone());
         }
         Ok(Verdict::Held)
+    }
+
+    /// Takes in what an agent has lost for good: nobody waits for it from now on, and watermarks cover it. Tells the
+    /// part of it that has not come; a frame that comes nevertheless is taken.
+    ///
+    /// # Errors
+    /// [`Refusal`]; the stream is as it was before.
+    pub(crate) fn hole(&mut self, stream: &Stream, hole: &Hole) -> Result<Vec<Hole>, Refusal> {
+        if hole.end > MAX_SEQUENCE {
+            return Err(Refusal::Sequence(hole.end));
+        }
+        self.admit_stranger(stream);
+        let epochs = self.streams.entry(stream.clone()).or_default();
+        let epoch = epochs.entry(hole.epoch).or_default();
+        let parts = epoch.lose(hole.first..hole.end);
+        // What waits for any of it is looked for in vain, and so waits no longer.
+        let wanted = epoch
+            .references()
+            .filter(|reference| (hole.first..hole.end).contains(reference));
+        self.wanted.extend(wanted.map(|sequence| FrameId {
+            stream: stream.clone(),
+            epoch: hole.epoch,
+            sequence,
+        }));
+        // Also when all of it is here: the agent tells it until it is covered.
+        self.untold.insert(stream.clone());
+        self.evict(stream);
+        let part = |range: std::ops::Range<u64>| Hole {
+            epoch: hole.epoch,
+            first: range.start,
+            end: range.end,
+        };
+        Ok(parts.into_iter().map(part).collect())
     }
 
     /// Stored frames that are to be [found](Self::found), for others are read against them.

@@ -48,6 +48,7 @@ pub(super) async fn older(connection: &mut SqliteConnection, cutoffs: &Cutoffs) 
              (SELECT host, vantage, epoch, sequence FROM events WHERE time_ms < ?1 LIMIT ?2)",
             cutoffs.events,
         ),
+        ("DELETE FROM holes WHERE told_ms < ?1", cutoffs.frames),
         ("DELETE FROM anomalies WHERE until_ms < ?1", cutoffs.events),
         ("DELETE FROM models WHERE trained_ms < ?1", cutoffs.events),
         (

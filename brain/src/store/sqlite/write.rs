@@ -20,6 +20,7 @@ pub(super) async fn batch(connection: &mut SqliteConnection, batch: &Batch) -> R
     }
     frames(&mut transaction, batch).await?;
     events(&mut transaction, batch).await?;
+    holes(&mut transaction, batch).await?;
     rollups(&mut transaction, batch).await?;
     workloads(&mut transaction, batch).await?;
     forecasts(&mut transaction, batch).await?;
@@ -116,6 +117,24 @@ async fn events(to: &mut SqliteConnection, batch: &Batch) -> Result<(), sqlx::Er
             .bind(json!(finding.details).to_string())
             .execute(&mut *to)
             .await?;
+    }
+    Ok(())
+}
+
+async fn holes(to: &mut SqliteConnection, batch: &Batch) -> Result<(), sqlx::Error> {
+    for (stream, hole, told_ms) in &batch.holes {
+        query(
+            "INSERT INTO holes VALUES (?, ?, ?, ?, ?, ?) \
+             ON CONFLICT DO UPDATE SET end_sequence = max(end_sequence, excluded.end_sequence)",
+        )
+        .bind(&*stream.host)
+        .bind(stream.vantage.as_str())
+        .bind(signed(hole.epoch))
+        .bind(signed(hole.first))
+        .bind(signed(hole.end))
+        .bind(told_ms)
+        .execute(&mut *to)
+        .await?;
     }
     Ok(())
 }

@@ -96,7 +96,11 @@ impl Pump {
                     }
                 }
                 None if waits => {
-                    tracing::debug!(topic = self.addresses.delta, outstanding = self.client.outstanding(), "backlog waits");
+                    tracing::debug!(
+                        topic = self.addresses.delta,
+                        outstanding = self.client.outstanding(),
+                        "backlog waits"
+                    );
                     sleep(LOOK).await;
                 }
                 None if self.shared.closing.load(Ordering::Acquire) => return,

@@ -204,7 +204,10 @@ impl Process {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let child = Command::new(std::env::current_exe()?)
             .args(&self.arguments)
-            .env("FORESHADOW_LOG", std::env::var("CHAOS_LOG").unwrap_or_else(|_| "info".to_owned()))
+            .env(
+                "FORESHADOW_LOG",
+                std::env::var("CHAOS_LOG").unwrap_or_else(|_| "info".to_owned()),
+            )
             .stdout(log.try_clone()?)
             .stderr(log)
             .kill_on_drop(true)

@@ -63,6 +63,44 @@ fn a_brain_that_is_killed_goes_on_from_its_data() {
     assert!(brain.stop().0.success());
 }
 
+/// What was cut before a kill comes across after it, from RAM and from disk.
+#[test]
+fn an_agent_that_is_killed_while_the_broker_is_away_loses_no_frame() {
+    let stack = Stack::new();
+    let broker = stack.broker();
+    let _brain = stack.brain();
+    let mut agent = stack.agent();
+    frames_after(&stack, "frames are durable", 10);
+    broker.kill();
+    agent.expect_text("no connection to the broker");
+    let disk = stack.path().join("state/spool/web-1.inband");
+    let has_segment = || {
+        let files = std::fs::read_dir(&disk).into_iter().flatten();
+        files
+            .flatten()
+            .any(|file| file.path().extension().is_some_and(|ending| ending == "seg"))
+    };
+    until("frames that nobody takes go to disk", PATIENCE, has_segment);
+    let before = number(&stack.data(), FRAMES);
+    agent.kill();
+
+    let mut agent = stack.agent();
+    agent.expect_text("the spool has what the agent before did not get across");
+    let _broker = stack.broker();
+    frames_after(&stack, "the outage is in the store", before + 25);
+    until("both epochs are whole", PATIENCE, || {
+        let epochs = number(&stack.data(), "SELECT count(DISTINCT epoch) FROM frames");
+        epochs == 2 && missing_frames(&stack.data()) == 0
+    });
+    until("the disk is free again", PATIENCE, || !has_segment());
+    assert_eq!(
+        number(&stack.data(), "SELECT count(*) FROM holes"),
+        0,
+        "nothing was lost"
+    );
+    assert!(agent.stop().0.success());
+}
+
 #[test]
 fn an_agent_that_dies_is_told_offline() {
     let stack = Stack::new();

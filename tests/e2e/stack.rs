@@ -59,7 +59,9 @@ impl Stack {
     /// An agent of this machine that cuts a frame every 200 ms at least.
     pub(crate) fn agent(&self) -> Process {
         let text = format!(
-            "host = \"web-1\"\n[broker]\nport = {}\n[pace]\nmin = \"100ms\"\nmax = \"200ms\"\n[frame]\nspan = \"200ms\"\n",
+            "host = \"web-1\"\nstate_dir = {:?}\nruntime_dir = {:?}\n[broker]\nport = {}\n[pace]\nmin = \"100ms\"\nmax = \"200ms\"\n[frame]\nspan = \"200ms\"\n",
+            self.path().join("state"),
+            self.path().join("run"),
             self.port
         );
         let config = write(self.path(), "agent.toml", &text);

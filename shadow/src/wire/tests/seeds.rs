@@ -6,6 +6,7 @@ use std::{env, fs, path::PathBuf};
 
 use super::*;
 use crate::{
+    Block, Channel, Reading,
     capture::{self, Captured},
     codec::Encoder,
 };
@@ -32,19 +33,19 @@ fn check<T>(target: &str, messages: &[Vec<u8>], read: impl Fn(&[u8]) -> T, accep
     }
 }
 
-/// Frames of today's codec for the catalogue that the target has: one by itself, two that follow it.
+/// Frames of today's codec for the catalogue that the target has: one by itself, and two that follow it.
 fn chain() -> Vec<Vec<u8>> {
-    let testdata = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/codec-1");
-    let read = |name: &str| fs::read(testdata.join(name)).unwrap();
-    let catalogue = decode_birth(&read("birth.bin")).unwrap().catalogue;
-    let first = decode_frame(read("plain.bin").as_slice()).unwrap();
-    let mut block = first.decode(&catalogue).unwrap();
+    let catalogue = Catalogue::of_channels(&Channel::ALL);
     let mut encoder = Encoder::new(&catalogue);
     let frames = (0..3).map(|sequence| {
-        let frame = encoder.frame(first.epoch, sequence, &block).unwrap();
-        block.times_ms.iter_mut().for_each(|time| *time += 1_000);
-        block.columns.iter_mut().for_each(|column| column.reverse());
-        encode_frame(&frame)
+        let mut block = Block::new(&catalogue);
+        for row in 0..10_usize {
+            let value = |channel: Channel| 0.125 * (channel.index() + row % 4) as f64;
+            let mut readings = Channel::ALL.map(|channel| Reading::new(value(channel)));
+            readings[row % 7] = Reading::STALE;
+            block.push_rated(1_000 * (1 + sequence as i64) + 100 * row as i64, 100_000, &readings);
+        }
+        encode_frame(&encoder.frame(1_000_000, sequence, &block).unwrap())
     });
     frames.collect()
 }

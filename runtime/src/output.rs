@@ -37,7 +37,7 @@ pub fn print(text: &str) -> Result<(), OutputError> {
 /// Prints `text` and a line's end.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_line(text: &str) -> Result<(), OutputError> {
     print(&format!("{text}\n"))
 }

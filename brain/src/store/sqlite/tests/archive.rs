@@ -35,6 +35,7 @@ async fn everything_is_told_as_it_was_while_a_brain_holds_it() {
         "event",
         "event",
         "watermark",
+        "hole",
         "command",
         "outcome",
     ];
@@ -53,7 +54,7 @@ async fn everything_is_told_as_it_was_while_a_brain_holds_it() {
                     "told as a watermark tells it"
                 );
             }
-            Stored::Hole(hole) => unreachable!("{hole:?}"),
+            Stored::Hole(hole) => assert_eq!(hole, batch.holes[0].1),
             Stored::Command(command) => assert_eq!(command, batch.commands[0]),
             Stored::Outcome(outcome) => assert_eq!(outcome, batch.outcomes[0]),
         }
@@ -95,7 +96,7 @@ async fn a_row_that_cannot_be_read_costs_itself_only() {
         told,
         [("birth", inband), ("frame", inband), ("event", None), ("outcome", None)]
     );
-    assert_eq!(all.len(), 8);
+    assert_eq!(all.len(), 9);
 }
 
 #[tokio::test]

@@ -278,6 +278,32 @@ fn bodies_that_nobody_wrote_are_refused() {
 }
 
 #[test]
+fn the_last_sample_lies_where_the_span_ends() {
+    // Three samples of no metric, plain: the span, no column but time varies, its last row only, by one.
+    let told = |span: u8, last: u8| {
+        let frame = Frame {
+            epoch: 0,
+            sequence: 0,
+            start_ms: 0,
+            samples: 3,
+            codec: MASK_VARINT_LZ4,
+            reference: 0,
+            body: vec![0, span, 0, 1, last, 2].into(),
+        };
+        let mut block = Block::default();
+        Decoder::new(&Catalogue::default())
+            .read(&frame, &mut block)
+            .map(|()| block.times_ms)
+    };
+    assert_eq!(told(10, 0b10), Err(CodecError::Times { row: 2 }));
+    assert_eq!(
+        told(10, 0b01),
+        Err(CodecError::Times { row: 2 }),
+        "it stays off by one to the end"
+    );
+}
+
+#[test]
 fn whole_numbers_and_missing_readings_come_back_exactly() {
     let catalogue = catalogue(&[Bound::Absolute { step: 1.0 }]);
     let mut block = Block::new(&catalogue);

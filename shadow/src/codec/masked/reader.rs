@@ -108,6 +108,10 @@ impl<'a> Columns<'a> {
             *time_ms = told_ms.filter(follows).ok_or(CodecError::Times { row })?;
             last_ms = Some(*time_ms);
         }
+        // The span tells where the last one is: else its own place could be past any bound.
+        if last_ms != start_ms.checked_add_unsigned(span_ms) {
+            return Err(CodecError::Times { row: samples - 1 });
+        }
         Ok(())
     }
 

@@ -151,6 +151,11 @@ impl Epoch {
         self.received.contains(sequence)
     }
 
+    /// Whether the frame with this sequence is in the store, or was when it was new.
+    pub(super) fn is_durable(&self, sequence: u64) -> bool {
+        self.durable.contains(sequence)
+    }
+
     /// Takes a frame that is new. Unless it waits for another it has come, whether it can be read or not.
     pub(super) fn take(&mut self, stream: &Stream, frame: Frame) -> Result<Take, Refusal> {
         let readings = match self.read(&frame) {

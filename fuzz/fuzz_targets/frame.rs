@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use shadow::{
-    Block, Catalogue, Channel, Frame, Reading,
+    Block, Catalogue, Channel, Reading,
     codec::{Decoder, Encoder, MASK_VARINT_LZ4},
     wire::{decode_birth, decode_frame, encode_frame},
 };
@@ -19,14 +19,15 @@ static FIRST: LazyLock<Catalogue> = LazyLock::new(|| {
 /// What all others are read with: metrics with exact extremes and grains.
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| Catalogue::of_channels(&Channel::ALL));
 
-/// A frame of today's codec that a frame under test may be read against: it takes the sequence that is named.
-static BEFORE: LazyLock<Frame> = LazyLock::new(|| {
+/// What a frame of today's codec tells that a frame under test may be read against: it takes epoch and sequence that are
+/// named.
+static BEFORE: LazyLock<Block> = LazyLock::new(|| {
     let mut block = Block::new(&CATALOGUE);
     for row in 0..10 {
         let readings = Channel::ALL.map(|channel| Reading::new((channel.index() + row) as f64 * 0.125));
         block.push_rated(1_000 + 100 * row as i64, 100_000, &readings);
     }
-    Encoder::new(&CATALOGUE).frame(0, 0, &block).expect("it is small")
+    block
 });
 
 fuzz_target!(|bytes: &[u8]| {
@@ -40,12 +41,8 @@ fn samples(bytes: &[u8]) {
     let catalogue = if first { &FIRST } else { &CATALOGUE };
     let (mut decoder, mut block) = (Decoder::new(catalogue), Block::default());
     if let Some(sequence) = frame.reads_against().filter(|_| !first) {
-        let (epoch, before) = (frame.epoch, BEFORE.clone());
-        let before = Frame {
-            epoch,
-            sequence,
-            ..before
-        };
+        let before = Encoder::new(catalogue).frame(frame.epoch, sequence, &BEFORE);
+        let before = before.expect("it is small");
         decoder.read(&before, &mut block).expect("it was encoded here");
     }
     if decoder.read(&frame, &mut block).is_err() {

@@ -42,7 +42,7 @@ impl Encoder {
     /// The frame `sequence` of `epoch` that holds `block`. Sequences rise, with gaps or without.
     ///
     /// Readings come back within their metric's bound, times, gaps and missing readings exactly, as do, in codec 2,
-    /// the extremes that metrics ask for. What came out of a decoder comes out the same again.
+    /// the extremes that metrics ask for.
     ///
     /// # Errors
     /// [`CodecError`] when the block is empty or too large for a frame, was not made for this catalogue, or

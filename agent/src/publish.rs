@@ -139,12 +139,14 @@ impl Shared {
         mirror.sweep(outbox.spool(), &outbox.birth_epochs());
     }
 
-    fn save_birth(&self, epoch: u64, birth: Bytes) {
+    /// Begins an epoch in both at once: a birth that one of them knows alone would be swept away.
+    fn begin(&self, epoch: u64, birth: Bytes) {
+        let mut outbox = self.outbox();
         let mut mirror = self.mirror.lock().unwrap_or_else(PoisonError::into_inner);
+        outbox.begin(epoch, birth.clone());
         let saved = mirror.as_mut().map(|mirror| mirror.save_birth(epoch, birth));
-        drop(mirror);
         if let Some(Err(error)) = saved {
-            self.outbox().place(Place::Ram, Some(error.to_string()));
+            outbox.place(Place::Ram, Some(error.to_string()));
         }
     }
 
@@ -223,8 +225,7 @@ impl Publisher {
         let guard = &mut self.shared.guard.lock().unwrap_or_else(PoisonError::into_inner);
         guard.host_is(&birth);
         let payload = Bytes::from(wire::encode_birth(&birth));
-        self.shared.save_birth(epoch, payload.clone());
-        self.shared.outbox().begin(epoch, payload);
+        self.shared.begin(epoch, payload);
         self.shared.wake();
         self.running = Some(Running::new(epoch, &birth.catalogue, self.settings.codec));
         epoch

@@ -130,6 +130,8 @@ pub(crate) struct Spool {
     /// What has to stand behind it, oldest first.
     again: BTreeSet<Serial>,
     shelf: Shelf,
+    /// The newest that was pushed: what a brain misses past it was never cut.
+    newest: Option<Serial>,
     holes: usize,
     /// What came since it was asked for last.
     unsaved: Vec<Record>,
@@ -164,6 +166,7 @@ impl Spool {
             fresh: BTreeSet::new(),
             again: BTreeSet::new(),
             shelf: Shelf::new(bounds.disk),
+            newest: None,
             holes: 0,
             unsaved: Vec::new(),
         }
@@ -171,6 +174,7 @@ impl Spool {
 
     /// Keeps what is new. Returns how many frames and events had to go for it.
     pub(crate) fn push(&mut self, id: Serial, kind: Kind, payload: Bytes) -> u64 {
+        self.newest = self.newest.max(Some(id));
         self.save(id, kind, payload.clone());
         self.insert(id, kind, payload, None);
         self.fresh.insert(id);
@@ -279,9 +283,9 @@ impl Spool {
         self.again.extend(sent.map(|(id, _)| *id));
     }
 
-    /// Forgets what is durable, puts what is missing in line, and declares what is missing and not here, of epochs up
-    /// to `newest`: a brain is not to wait for what nobody has.
-    pub(crate) fn mark(&mut self, mark: &EpochMark, newest: Option<u64>, now_ns: u64) {
+    /// Forgets what is durable, puts what is missing in line, and declares what is missing and not here, up to
+    /// what was cut: a brain is not to wait for what nobody has.
+    pub(crate) fn mark(&mut self, mark: &EpochMark, now_ns: u64) {
         let epoch = mark.epoch;
         let [first, end] = [0, mark.durable_below].map(|sequence| Serial { epoch, sequence });
         let below: Vec<(Serial, Kind)> = self
@@ -307,9 +311,7 @@ impl Spool {
             }
         }
         self.shelf.mark(mark);
-        if newest.is_some_and(|newest| epoch <= newest) {
-            self.declare_missing(mark);
-        }
+        self.declare_missing(mark);
     }
 
     /// Nobody can read an epoch whose birth is nowhere: all of it is given up. Returns how many frames and events.

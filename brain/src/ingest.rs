@@ -138,6 +138,11 @@ impl Ingest {
             self.evict(stream);
             return held.map(|()| Verdict::Held);
         }
+        if !epoch.has_room(frame.sequence) {
+            // Told what is missing, the agent fills gaps from below; this frame comes again then.
+            self.untold.insert(stream.clone());
+            return Err(Refusal::Gaps(frame.epoch));
+        }
         let gaps = epoch.gap_count();
         let taken = epoch.take(stream, frame);
         if epoch.gap_count() > gaps {

@@ -166,9 +166,8 @@ impl Outbox {
     /// What the brain knows. Births that it lacks are told again, where they are still there.
     pub(crate) fn watermark(&mut self, watermark: &Watermark, now_ns: u64) {
         self.heard_ns = now_ns;
-        let newest = self.births.keys().next_back().copied();
         for mark in &watermark.epochs {
-            self.spool.mark(mark, newest, now_ns);
+            self.spool.mark(mark, now_ns);
             if mark.birth_wanted {
                 self.want_birth(mark.epoch);
             }

@@ -145,9 +145,14 @@ impl Spool {
     }
 
     pub(super) fn declare_missing(&mut self, mark: &EpochMark) {
+        let cut = match self.newest {
+            Some(newest) if mark.epoch < newest.epoch => u64::MAX,
+            Some(newest) if mark.epoch == newest.epoch => newest.sequence.saturating_add(1),
+            _ => 0,
+        };
         for gap in &mark.missing {
             let mut absent = Ranges::default();
-            absent.insert(gap.clone());
+            absent.insert(gap.start..gap.end.min(cut));
             let [first, end] = [0, gap.end].map(|sequence| Serial {
                 epoch: mark.epoch,
                 sequence,

@@ -66,21 +66,21 @@ fn frames_are_sent_once_and_kept_until_they_are_durable() {
     let mut spool = spool([(1, 0), (1, 1), (1, 2)]);
     assert_eq!(due(&mut spool, 0), [(1, 0, false), (1, 1, false), (1, 2, false)]);
     assert_eq!(due(&mut spool, 0), []);
-    spool.mark(&mark(1, 2, &[]), Some(1), SECOND);
+    spool.mark(&mark(1, 2, &[]), SECOND);
     assert_eq!(spool.len(), 1);
-    spool.mark(&mark(1, 3, &[]), Some(1), SECOND);
+    spool.mark(&mark(1, 3, &[]), SECOND);
     assert_eq!((spool.len(), spool.bytes()), (0, 0));
-    spool.mark(&mark(1, 0, &[]), Some(1), SECOND);
-    spool.mark(&mark(7, u64::MAX, &[]), Some(1), SECOND);
+    spool.mark(&mark(1, 0, &[]), SECOND);
+    spool.mark(&mark(7, u64::MAX, &[]), SECOND);
 }
 
 #[test]
 fn missing_frames_are_sent_again_unless_they_are_under_way() {
     let mut spool = spool((0..6).map(|sequence| (1, sequence)));
     due(&mut spool, 0);
-    spool.mark(&mark(1, 5, &[(1, 2), (3, 5)]), Some(1), SECOND);
+    spool.mark(&mark(1, 5, &[(1, 2), (3, 5)]), SECOND);
     assert_eq!(due(&mut spool, SECOND), [], "sent a second ago");
-    spool.mark(&mark(1, 5, &[(1, 2), (3, 5)]), Some(1), 4 * SECOND);
+    spool.mark(&mark(1, 5, &[(1, 2), (3, 5)]), 4 * SECOND);
     assert_eq!(due(&mut spool, 4 * SECOND), [(1, 1, true), (1, 3, true), (1, 4, true)]);
     assert_eq!(spool.len(), 4, "what is missing and what is not told of is kept");
 }
@@ -90,7 +90,7 @@ fn a_lost_tail_is_sent_again_once_in_a_while() {
     let mut spool = spool([(1, 0), (1, 1)]);
     due(&mut spool, 0);
     spool.push(id(2, 0), Kind::Event, Bytes::new());
-    spool.mark(&mark(1, 1, &[]), Some(2), 29 * SECOND);
+    spool.mark(&mark(1, 1, &[]), 29 * SECOND);
     spool.send_overdue(29 * SECOND);
     assert_eq!(due(&mut spool, 29 * SECOND), [(2, 0, false)], "may be under way");
     spool.send_overdue(30 * SECOND);
@@ -145,7 +145,7 @@ fn a_full_ring_drops_the_oldest_and_declares_them() {
     let dropped: Vec<u64> = (0..6).map(|n| push(&mut spool, n, BY_ITSELF)).collect();
     assert_eq!(dropped, [0, 0, 0, 0, 2, 1], "the hole needs room as well");
     assert_eq!(holes(&mut spool), [(1, 0, 3)]);
-    spool.mark(&mark(1, 3, &[]), Some(1), SECOND);
+    spool.mark(&mark(1, 3, &[]), SECOND);
     assert_eq!(holes(&mut spool), [], "told until it is covered");
     assert_eq!(spool.len(), 3);
     assert_eq!(
@@ -197,19 +197,24 @@ fn what_comes_after_its_reference_has_gone_is_lost_at_once() {
 fn what_nobody_has_is_declared_when_the_brain_asks_for_it() {
     let mut spool = spool([(5, 3), (5, 8)]);
     due(&mut spool, 0);
-    spool.mark(&mark(5, 10, &[(0, 9)]), Some(5), 9 * SECOND);
+    spool.mark(&mark(5, 10, &[(0, 9)]), 9 * SECOND);
     assert_eq!(holes(&mut spool), [(5, 0, 3), (5, 4, 8)]);
-    spool.mark(&mark(5, 10, &[(0, 9)]), Some(5), 99 * SECOND);
+    spool.mark(&mark(5, 10, &[(0, 9)]), 99 * SECOND);
     assert_eq!(holes(&mut spool), [(5, 0, 3), (5, 4, 8)], "once");
-    spool.mark(&mark(4, 7, &[(2, 7)]), Some(5), 9 * SECOND);
+    spool.mark(&mark(4, 7, &[(2, 7)]), 9 * SECOND);
     assert_eq!(
         holes(&mut spool),
         [(4, 2, 7), (5, 0, 3), (5, 4, 8)],
         "of an epoch before this agent's"
     );
-    spool.mark(&mark(6, 7, &[(2, 7)]), Some(5), 9 * SECOND);
-    spool.mark(&mark(4, 7, &[]), Some(5), 9 * SECOND);
-    assert_eq!(holes(&mut spool), [(5, 0, 3), (5, 4, 8)], "6 is another's");
+    spool.mark(&mark(6, 7, &[(2, 7)]), 9 * SECOND);
+    spool.mark(&mark(5, 1 << 40, &[(0, 1 << 40)]), 9 * SECOND);
+    spool.mark(&mark(4, 7, &[]), 9 * SECOND);
+    assert_eq!(
+        holes(&mut spool),
+        [(5, 0, 3), (5, 4, 8)],
+        "6 is another's, and past 8 nothing was cut yet"
+    );
     spool.give_up(id(5, 3));
     assert_eq!(holes(&mut spool), [(5, 0, 8)], "holes that touch are one");
     assert_eq!(spool.give_up_epoch(5), 1);
@@ -218,9 +223,9 @@ fn what_nobody_has_is_declared_when_the_brain_asks_for_it() {
 
 #[test]
 fn holes_are_bounded() {
-    let mut spool = spool([]);
+    let mut spool = spool([(u64::MAX, 0)]);
     for epoch in 0..MAX_HOLES as u64 + 5 {
-        spool.mark(&mark(epoch, 2, &[(0, 1)]), Some(u64::MAX), 0);
+        spool.mark(&mark(epoch, 2, &[(0, 1)]), 0);
     }
     let told = holes(&mut spool);
     assert_eq!((told.len(), told[0]), (MAX_HOLES, (5, 0, 1)));
@@ -234,7 +239,7 @@ fn frames_go_to_disk_and_come_back() {
     assert_eq!(records.len(), 5, "as many as have room");
     assert_eq!(spool.shelved(1, 500, &records), 0);
     assert_eq!((spool.len(), spool.disk_bytes()), (3, 500));
-    spool.mark(&mark(1, 2, &[]), Some(1), 0);
+    spool.mark(&mark(1, 2, &[]), 0);
     assert_eq!(spool.to_load(400), Some(1));
     assert_eq!(spool.load(1, records.clone()), 0);
     assert_eq!(spool.to_load(400), None, "it is here");
@@ -250,7 +255,7 @@ fn frames_go_to_disk_and_come_back() {
         ]
     );
     assert_eq!(spool.to_shelve(1_000).len(), 3, "what is on disk is not written again");
-    spool.mark(&mark(1, 5, &[]), Some(1), 0);
+    spool.mark(&mark(1, 5, &[]), 0);
     assert_eq!(spool.take_dead().segments, [1]);
     assert_eq!((spool.len(), spool.disk_bytes()), (3, 0));
 }
@@ -310,7 +315,7 @@ fn a_segment_is_let_go_of_before_anything_is_lost() {
         assert_eq!(push(&mut spool, sequence, BY_ITSELF), 0);
     }
     assert_eq!((spool.len(), spool.to_load(400)), (5, None), "no room to read it back");
-    spool.mark(&mark(1, 9, &[(0, 4)]), Some(1), 0);
+    spool.mark(&mark(1, 9, &[(0, 4)]), 0);
     assert_eq!(spool.to_load(400), Some(1));
     assert_eq!(holes(&mut spool), []);
 }
@@ -349,7 +354,7 @@ proptest! {
                     let gap = (at / 2, (at / 2 + 1).min(below));
                     let missing: &[(u64, u64)] = if gap.0 < gap.1 && !model.durable.contains(&gap.0) { &[gap] } else { &[] };
                     let mark = mark(1, below, missing);
-                    spool.mark(&mark, Some(1), now_ns);
+                    spool.mark(&mark, now_ns);
                     model.durable.extend((0..below).filter(|sequence| mark.covers(*sequence)));
                 }
                 6 => {

@@ -156,6 +156,11 @@ impl Epoch {
         self.durable.contains(sequence)
     }
 
+    /// Whether a sequence can be taken and no gap is given up for it.
+    pub(super) fn has_room(&self, sequence: u64) -> bool {
+        self.received.has_room(sequence)
+    }
+
     /// Takes a frame that is new. Unless it waits for another it has come, whether it can be read or not.
     pub(super) fn take(&mut self, stream: &Stream, frame: Frame) -> Result<Take, Refusal> {
         let readings = match self.read(&frame) {
@@ -187,7 +192,8 @@ impl Epoch {
             self.wanted = true;
             return false;
         };
-        if self.received.contains(sequence) && !self.lost.remove(sequence) {
+        let has_come = self.received.contains(sequence) && !self.lost.remove(sequence);
+        if has_come || !self.received.has_room(sequence) {
             return false;
         }
         reader.columns.skip(sequence);

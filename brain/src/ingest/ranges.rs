@@ -19,6 +19,12 @@ impl RangeSet {
         set
     }
 
+    /// Whether `number` can be added and nothing is given up for it.
+    pub(crate) fn has_room(&self, number: u64) -> bool {
+        let touches = |r: &Range<u64>| r.start <= number.saturating_add(1) && number <= r.end;
+        self.0.len() < MAX_RANGES || self.0.iter().any(touches)
+    }
+
     /// Adds `range`; returns how many numbers were given up to stay within [`MAX_RANGES`].
     pub(crate) fn insert(&mut self, range: Range<u64>) -> u64 {
         if range.start >= range.end {
@@ -184,6 +190,14 @@ mod tests {
         let mut set = RangeSet::default();
         let given_up: u64 = (0..MAX_RANGES as u64 + 10).map(|i| set.insert(3 * i..3 * i + 1)).sum();
         assert_eq!((set.ranges().len(), given_up), (MAX_RANGES, 20));
+        let last = set.end();
+        let room = [last + 1, last, last - 1, last - 2, 0].map(|number| set.has_room(number));
+        assert_eq!(
+            room,
+            [false, true, true, true, true],
+            "what touches a range opens no gap"
+        );
+        assert!(RangeSet::default().has_room(7));
         assert_eq!(set.ranges().first(), Some(&(0..31)));
     }
 

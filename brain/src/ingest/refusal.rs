@@ -33,6 +33,9 @@ pub(crate) enum Refusal {
     /// A second birth of one epoch with other metrics.
     #[error("epoch {0} was told before with other metrics; an agent whose catalogue changes begins a new epoch")]
     OtherCatalogue(u64),
+    /// So much is missing that more gaps cannot be told apart.
+    #[error("epoch {0} has too many gaps; what opens another is taken once some are filled")]
+    Gaps(u64),
     /// Too many frames wait for a birth.
     #[error("too many frames wait for a birth")]
     HoldingFull,
@@ -50,6 +53,7 @@ impl Refusal {
             Self::Ahead { .. } => "ahead",
             Self::Sequence(_) => "sequence",
             Self::OtherCatalogue(_) => "catalogue",
+            Self::Gaps(_) => "gaps",
             Self::HoldingFull => "holding",
             Self::TooManyHosts(_) => "hosts",
         }

@@ -88,6 +88,10 @@ impl Outbox {
         for (epoch, birth) in births {
             self.found_birth(epoch, birth);
         }
+        // One that was in memory when the segment was read may have gone since.
+        let gone = self.unborn().into_iter().filter(|epoch| self.spool.has_birth(*epoch));
+        let gone: Vec<u64> = gone.collect();
+        self.wanted.extend(gone);
     }
 
     /// A birth was read back: it is told.

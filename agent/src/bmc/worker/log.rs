@@ -47,6 +47,7 @@ impl Log {
 }
 
 /// Where reading goes on.
+#[derive(Debug, Clone, Copy)]
 struct Place {
     id: u16,
     /// Entries that are older than this are known.

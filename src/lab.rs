@@ -18,12 +18,12 @@ use std::{
 use anyhow::{Context, anyhow, ensure};
 use bus::Topics;
 use clap::{Args, ValueEnum};
-use runtime::{Clock, Shutdown, Span};
+use runtime::{Clock, Shutdown, Span, output::print_line};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::{
-    live::{self, say},
+    live,
     stop::{self, Core},
     table,
     trace::{self, Trace},
@@ -97,7 +97,7 @@ pub(crate) async fn main(arguments: LabArgs) -> anyhow::Result<()> {
     if ended.is_ok() {
         lab.report().await?;
         if arguments.stay {
-            say("the page goes on; Ctrl-C ends")?;
+            print_line("the page goes on; Ctrl-C ends")?;
             shutdown.wait().await;
         }
     }
@@ -157,17 +157,17 @@ impl<'a> Lab<'a> {
     fn introduce(&self, traces: &[Trace]) -> anyhow::Result<()> {
         let hours = self.timeline.length_ms() as f64 / 3.6e6;
         let step_s = self.timeline.step_ms / 1_000;
-        say(&format!("page    http://{}", self.core.brain.page_addr()))?;
-        say(&format!("broker  mqtt://{}", self.core.broker.addr()))?;
-        say(&format!(
+        print_line(&format!("page    http://{}", self.core.brain.page_addr()))?;
+        print_line(&format!("broker  mqtt://{}", self.core.broker.addr()))?;
+        print_line(&format!(
             "lab     {} hosts, {hours:.1} h in steps of {step_s} s",
             self.hosts
         ))?;
         if self.normalised {
-            say("rates   normalised: 1 is taken as 125 MB/s")?;
+            print_line("rates   normalised: 1 is taken as 125 MB/s")?;
         }
         if self.hosts > traces.len() {
-            say("repeat  hosts that share a trace know each other's future: scores flatter")?;
+            print_line("repeat  hosts that share a trace know each other's future: scores flatter")?;
         }
         let unknown: BTreeSet<&str> = traces
             .iter()
@@ -176,7 +176,7 @@ impl<'a> Lab<'a> {
             .collect();
         if !unknown.is_empty() {
             let names: Vec<&str> = unknown.into_iter().collect();
-            say(&format!("ignored columns: {}", names.join(", ")))?;
+            print_line(&format!("ignored columns: {}", names.join(", ")))?;
         }
         Ok(())
     }
@@ -216,9 +216,9 @@ impl<'a> Lab<'a> {
         let scores = self.core.brain.scores().await.context("the brain has ended")?;
         let normalised = self.normalised.then_some(LINK_BYTES_PER_S);
         let snapshot = self.core.brain.snapshot().borrow().clone();
-        say(&format!("\n{}", table::render(&scores, normalised)))?;
-        say(&format!("model   {}: {}", snapshot.model.state, snapshot.model.note))?;
-        say(&format!("page    http://{}", self.core.brain.page_addr()))?;
+        print_line(&format!("\n{}", table::render(&scores, normalised)))?;
+        print_line(&format!("model   {}: {}", snapshot.model.state, snapshot.model.note))?;
+        print_line(&format!("page    http://{}", self.core.brain.page_addr()))?;
         Ok(())
     }
 

@@ -56,11 +56,6 @@ fn cut(text: &str, columns: usize) -> String {
     kept + "…"
 }
 
-/// Prints a line for people.
-pub(crate) fn say(text: &str) -> io::Result<()> {
-    writeln!(io::stdout(), "{text}")
-}
-
 /// Hosts, samples a second, age of the newest forecast and the LSTM's share of all, last command and what came of it.
 pub(crate) fn line(snapshot: &Snapshot) -> String {
     let online = snapshot.hosts.iter().filter(|host| host.state == "online").count();

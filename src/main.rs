@@ -1,5 +1,6 @@
 //! The command `foreshadow`: one part, all parts on this machine, or a lab of replayed hosts.
 
+mod inspect;
 mod lab;
 mod live;
 mod stop;
@@ -26,6 +27,8 @@ enum Command {
     Up(up::UpArgs),
     /// Hosts replayed from traces through the real path, faster than time
     Lab(lab::LabArgs),
+    /// Messages of a broker, a capture or a database as JSON, one object a line
+    Inspect(inspect::InspectArgs),
     /// This machine's agent, or a recording by it
     Agent(agent::cli::AgentArgs),
     /// What every source of this machine tells, what it costs, and what would help
@@ -50,7 +53,7 @@ impl Command {
     /// What a person watches in the foreground tells what it does in its own words.
     const fn log_level(&self) -> &'static str {
         match self {
-            Self::Up(_) | Self::Lab(_) | Self::Doctor(_) | Self::Processes(_) => "warn",
+            Self::Up(_) | Self::Lab(_) | Self::Doctor(_) | Self::Processes(_) | Self::Inspect(_) => "warn",
             Self::Agent(_) | Self::Broker(_) | Self::Brain(_) => "info",
         }
     }
@@ -60,6 +63,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Up(arguments) => up::main(arguments).await,
         Command::Lab(arguments) => lab::main(arguments).await,
+        Command::Inspect(arguments) => inspect::main(arguments).await,
         Command::Agent(arguments) => agent::cli::main(arguments).await,
         Command::Doctor(arguments) => agent::cli::doctor(&arguments, &runtime::Shutdown::new()).await,
         Command::Processes(arguments) => agent::cli::show_processes(&arguments).await,

@@ -4,10 +4,10 @@ use std::{env, net::SocketAddr, path::PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use runtime::{Clock, Shutdown};
+use runtime::{Clock, OutputError, Shutdown, output::print_line};
 
 use crate::{
-    live::{self, say},
+    live,
     stop::{self, Core},
 };
 
@@ -105,12 +105,12 @@ impl Parts {
         })
     }
 
-    fn introduce(&self) -> std::io::Result<()> {
+    fn introduce(&self) -> Result<(), OutputError> {
         let (page, broker) = (self.core.brain.page_addr(), self.core.broker.addr());
-        say(&format!("page    http://{page}"))?;
-        say(&format!("broker  mqtt://{broker}"))?;
-        say(&format!("data    {}", self.data_dir.display()))?;
-        say(&format!(
+        print_line(&format!("page    http://{page}"))?;
+        print_line(&format!("broker  mqtt://{broker}"))?;
+        print_line(&format!("data    {}", self.data_dir.display()))?;
+        print_line(&format!(
             "host    {} (recommend-only: nothing on it is changed)",
             self.agent.host()
         ))

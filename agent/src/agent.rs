@@ -115,6 +115,7 @@ async fn open(config: Config, own: &str, clock: Clock) -> Result<Sampler, AgentE
     let settings = Settings {
         vantage: config.vantage,
         frame_ms: config.frame.span.as_millis(),
+        codec: config.frame.codec,
         spool_bytes: config.spool.max_bytes,
         limits: config.limits.clone(),
         ..Settings::new(topics, host, config.broker.host.clone(), config.broker.port)

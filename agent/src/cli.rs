@@ -1,13 +1,13 @@
 //! The agent's command line; the root command `foreshadow agent` takes the same.
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use runtime::{Clock, Shutdown, Span};
+use runtime::{
+    Clock, Shutdown, Span,
+    output::{print, print_line},
+};
 
 use crate::{
     config::Config,
@@ -140,13 +140,11 @@ pub async fn doctor(arguments: &DoctorArgs, shutdown: &Shutdown) -> anyhow::Resu
     let config = load(arguments.config.as_deref())?;
     let patience = arguments.patience.duration();
     let reports = crate::doctor::examine(config, patience, &Clock::system(), shutdown).await;
-    let mut out = std::io::stdout().lock();
     if arguments.json {
-        serde_json::to_writer(&mut out, &reports)?;
-        writeln!(out)?;
+        print_line(&serde_json::to_string(&reports)?)?;
     } else {
         let tables: Vec<String> = reports.iter().map(crate::doctor::Report::table).collect();
-        write!(out, "{}", tables.join("\n"))?;
+        print(&tables.join("\n"))?;
     }
     anyhow::ensure!(
         reports.iter().any(crate::doctor::Report::anything_works),
@@ -163,12 +161,10 @@ pub async fn show_processes(arguments: &ProcessesArgs) -> anyhow::Result<()> {
     let (order, top, over) = (arguments.by, arguments.top, arguments.over.duration());
     let looked = tokio::task::spawn_blocking(move || busiest(order, top, over)).await?;
     let processes = looked.map_err(anyhow::Error::msg)?;
-    let mut out = std::io::stdout().lock();
     if arguments.json {
-        serde_json::to_writer(&mut out, &processes)?;
-        writeln!(out)?;
+        print_line(&serde_json::to_string(&processes)?)?;
     } else {
-        write!(out, "{}", crate::processes::table(&processes))?;
+        print(&crate::processes::table(&processes))?;
     }
     Ok(())
 }

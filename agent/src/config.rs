@@ -97,6 +97,19 @@ pub struct Pace {
 pub struct Frame {
     /// The time that one frame spans. Samples that are further apart are sent one by one.
     pub span: Span,
+    /// How samples are coded.
+    pub codec: Codec,
+}
+
+/// How samples are coded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Codec {
+    /// As small as can be, and each second's maximum of key metrics exactly.
+    #[default]
+    Entropy,
+    /// Some two thirds longer and without exact maxima, for processors with little to spare.
+    Lz4,
 }
 
 /// What is kept until it is durable.
@@ -281,6 +294,7 @@ impl Default for Frame {
     fn default() -> Self {
         Self {
             span: Span::from_secs(1),
+            codec: Codec::default(),
         }
     }
 }

@@ -29,6 +29,7 @@ use tokio::{
 
 use crate::{
     act::Lever,
+    config::Codec,
     error::PublishError,
     guard::{Guard, Limit},
     receive::Receiver,
@@ -67,6 +68,8 @@ pub struct Settings {
     pub broker_port: u16,
     /// A frame is cut when its samples span this many milliseconds.
     pub frame_ms: i64,
+    /// How samples are coded.
+    pub codec: Codec,
     /// What frames that are not durable may take in memory, in bytes.
     pub spool_bytes: usize,
     /// Floors and ceilings that no command gets past.
@@ -86,6 +89,7 @@ impl Settings {
             broker_host: broker_host.into(),
             broker_port,
             frame_ms: 1_000,
+            codec: Codec::default(),
             spool_bytes: 16 << 20,
             limits: Vec::new(),
             link_clock: None,
@@ -222,7 +226,7 @@ impl Publisher {
         self.shared.save_birth(epoch, payload.clone());
         self.shared.outbox().begin(epoch, payload);
         self.shared.wake();
-        self.running = Some(Running::new(epoch, &birth.catalogue));
+        self.running = Some(Running::new(epoch, &birth.catalogue, self.settings.codec));
         epoch
     }
 

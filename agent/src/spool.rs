@@ -3,7 +3,7 @@
 //! Pure: what is to be sent next is asked for, and what the brain says is told. What is here is in memory, bounded in
 //! bytes; what was moved to disk is known by its segment alone ([`shelf`]) and comes back as a whole. Past either bound
 //! the oldest go, and with a frame all that are read against it. Nobody is left to wait for them: they are declared as
-//! a [`Hole`], which is kept and told until the brain has taken it in.
+//! a [`shadow::Hole`], which is kept and told until the brain has taken it in.
 //!
 //! | module | what it does |
 //! |---|---|

@@ -16,7 +16,7 @@ use shadow::{Birth, Block, Catalogue, Channel, Metric, UnixMs, codec::Encoder, w
 
 use crate::{
     codec,
-    recording::{self, Recording},
+    recording::{self, Levels, Recording},
     report::{Quantity, Report, Rival},
     rivals::Rows,
     timing::median,
@@ -57,7 +57,7 @@ pub(crate) struct Arguments {
 /// Runs all cases.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
     let path = arguments.telemetry.clone().map_or_else(recording::own, Ok)?;
-    let fleet = Fleet::new(&recording::read(&path)?)?;
+    let fleet = Fleet::new(&recording::read(&path, Levels::Bound)?)?;
     let mut report = Report::new("ingest");
     decode_append(&fleet, &mut report)?;
     mqtt::measure(&fleet, &mut report)?;

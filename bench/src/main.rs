@@ -5,6 +5,7 @@
 mod agent;
 mod codec;
 mod ingest;
+mod priors;
 mod recording;
 mod report;
 mod rivals;
@@ -31,6 +32,8 @@ struct Arguments {
 enum Bench {
     /// What a sample costs the host, against the bare reads, sysinfo and collectd.
     Agent(agent::Arguments),
+    /// Makes the tables of codec 2 from recordings.
+    CodecPriors(priors::Arguments),
     /// Size and speed of frames against packed doubles, lz4 and zstd.
     Codec(codec::Arguments),
     /// What a brain needs to take frames in, by itself and over a broker.
@@ -46,6 +49,7 @@ fn main() -> anyhow::Result<()> {
         },
         Bench::Codec(codec) => codec::run(codec)?,
         Bench::Ingest(ingest) => ingest::run(ingest)?,
+        Bench::CodecPriors(priors) => return priors::run(priors),
     };
     let mut out = io::stdout().lock();
     if arguments.json {

@@ -11,7 +11,10 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use csv::StringRecord;
 use flate2::read::MultiGzDecoder;
-use shadow::{Block, Catalogue, Channel, Metric, Reading, UnixMs};
+use shadow::{
+    Block, Bound, Catalogue, Channel, Metric, Reading, UnixMs,
+    rate::{gap_us, per_second},
+};
 
 /// Where the project keeps its own traces.
 const OWN_TRACES: &str = "testdata/traces";
@@ -28,9 +31,41 @@ pub(crate) struct Recording {
 struct Column {
     metric: Metric,
     field: usize,
-    /// What one unit of the field is in the metric's unit; of a counter, one unit a second.
+    /// What one unit of the field is in the metric's unit; of a rate, one unit a second.
     factor: f64,
-    counter: bool,
+    kind: Kind,
+}
+
+/// What is made of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Its value.
+    Gauge,
+    /// How much it has risen.
+    Difference,
+    /// The same a second.
+    Rate,
+}
+
+/// How exactly a recording is to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Levels {
+    /// Within the bounds that an agent gives its metrics.
+    Bound,
+    /// As whole numbers, each exactly.
+    Lossless,
+}
+
+impl Column {
+    /// Whole numbers of the field's unit.
+    fn lossless(name: &str, field: usize, factor: f64, counter: bool) -> Self {
+        Self {
+            metric: Metric::new(name, "1", Bound::Absolute { step: factor }),
+            field,
+            factor,
+            kind: if counter { Kind::Difference } else { Kind::Gauge },
+        }
+    }
 }
 
 /// Which fields of a CSV hold what.
@@ -48,8 +83,8 @@ enum Clock {
 }
 
 /// Reads `path`, gzip or plain: a recording if it has the field `mono_ns`, else a trace.
-pub(crate) fn read(path: &Path) -> anyhow::Result<Recording> {
-    let parsed = open(path).and_then(parse);
+pub(crate) fn read(path: &Path, levels: Levels) -> anyhow::Result<Recording> {
+    let parsed = open(path).and_then(|input| parse(input, levels));
     parsed.with_context(|| format!("cannot use {}", path.display()))
 }
 
@@ -63,9 +98,9 @@ pub(crate) fn own() -> anyhow::Result<PathBuf> {
     traces.min().with_context(missing)
 }
 
-fn parse(input: impl Read) -> anyhow::Result<Recording> {
+fn parse(input: impl Read, levels: Levels) -> anyhow::Result<Recording> {
     let mut reader = csv::Reader::from_reader(input);
-    let layout = Layout::of(reader.headers()?)?;
+    let layout = Layout::of(reader.headers()?, levels)?;
     let catalogue = Catalogue::new(layout.columns.iter().map(|column| column.metric.clone()).collect());
     let mut samples = Block::new(&catalogue);
     let mut rows = reader.records().zip(2..).map(|(record, line)| {
@@ -89,7 +124,8 @@ fn parse(input: impl Read) -> anyhow::Result<Recording> {
         if samples.times_ms.last() == Some(&time_ms) {
             continue;
         }
-        samples.push(time_ms, &layout.readings(&last, &row));
+        let gap_us = layout.gap_us(&last, &row);
+        samples.push_rated(time_ms, gap_us, &layout.readings(&last, &row, gap_us));
         last = row;
     }
     ensure!(!samples.is_empty(), "fewer than two rows");
@@ -113,12 +149,12 @@ struct Row {
 }
 
 impl Layout {
-    fn of(header: &StringRecord) -> anyhow::Result<Self> {
+    fn of(header: &StringRecord, levels: Levels) -> anyhow::Result<Self> {
         let field = |name: &str| header.iter().position(|field| field == name);
         if let (Some(mono_ns), Some(wall_ns)) = (field("mono_ns"), field("wall_ns")) {
             return Ok(Self {
                 clock: Clock::Recording { mono_ns, wall_ns },
-                columns: metrics::columns(field)?,
+                columns: metrics::columns(levels, field)?,
             });
         }
         let Some(time) = field("time") else {
@@ -129,7 +165,7 @@ impl Layout {
                 metric: shadow::metric::channel_metric(channel),
                 field: field(channel.column())?,
                 factor: 1.0,
-                counter: false,
+                kind: Kind::Gauge,
             })
         });
         Ok(Self {
@@ -158,19 +194,37 @@ impl Layout {
         })
     }
 
-    fn readings(&self, last: &Row, row: &Row) -> Vec<Reading> {
-        let seconds = row.clock_s - last.clock_s;
+    /// What rates are taken over; 0 where there are none.
+    fn gap_us(&self, last: &Row, row: &Row) -> u32 {
+        match self.clock {
+            Clock::Trace { .. } => 0,
+            Clock::Recording { .. } if !self.columns.iter().any(|column| column.kind == Kind::Rate) => 0,
+            Clock::Recording { .. } => gap_us(to_ns(last.clock_s), to_ns(row.clock_s)),
+        }
+    }
+
+    fn readings(&self, last: &Row, row: &Row, gap_us: u32) -> Vec<Reading> {
         let pairs = self.columns.iter().zip(last.values.iter().zip(&row.values));
         let readings = pairs.map(|(column, (last, now))| {
-            let amount = if column.counter { (now - last) / seconds } else { *now };
-            if amount.is_nan() {
+            let value = match column.kind {
+                Kind::Gauge => now * column.factor,
+                Kind::Difference => (now - last) * column.factor,
+                Kind::Rate => per_second(now - last, column.factor, gap_us),
+            };
+            if value.is_nan() {
                 Reading::ABSENT
             } else {
-                Reading::new(amount * column.factor)
+                Reading::new(value)
             }
         });
         readings.collect()
     }
+}
+
+/// Whole nanoseconds: seconds of a monotonic clock have them to the last one for some months.
+#[expect(clippy::cast_possible_truncation, reason = "a clock that began at 0 has few digits")]
+fn to_ns(clock_s: f64) -> u64 {
+    (clock_s * 1e9).round() as u64
 }
 
 #[expect(
@@ -188,7 +242,7 @@ mod tests {
     #[test]
     fn traces_are_read() {
         let trace = "time,net_tx,other,cpu\n100,5,x,0.1\n110.5,7,x,0.25\n120,,x,0.5\n";
-        let recording = parse(trace.as_bytes()).unwrap();
+        let recording = parse(trace.as_bytes(), Levels::Bound).unwrap();
         let metrics = recording.catalogue.metrics().iter();
         let names: Vec<_> = metrics.map(|metric| metric.name.as_str()).collect();
         assert_eq!(names, ["host.cpu", "host.network.tx"]);
@@ -201,7 +255,9 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_told_with_its_line() {
         let check = |text: &str, expected: &str| {
-            let error = parse(text.as_bytes()).err().map(|error| format!("{error:#}"));
+            let error = parse(text.as_bytes(), Levels::Bound)
+                .err()
+                .map(|error| format!("{error:#}"));
             let told = error.as_deref().is_some_and(|error| error.contains(expected));
             assert!(told, "{error:?} should tell {expected:?}");
         };

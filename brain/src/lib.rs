@@ -54,4 +54,4 @@ mod view;
 pub use config::{Config, Ticks};
 pub use error::Error;
 pub use handle::{Handle, start};
-pub use store::StoreError;
+pub use store::{StoreError, archive};

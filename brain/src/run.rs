@@ -130,13 +130,15 @@ pub(crate) async fn run(mut engine: Engine, mut edges: Edges, config: Config) ->
     let ended = loop {
         match edges.next(&mut timers).await {
             Ok(Turn::Event(event)) => edges.handle(&mut engine, event),
-            Ok(Turn::Flush) => edges.flush(&mut engine),
+            Ok(Turn::Flush) => {
+                edges.flush(&mut engine);
+                edges.find(&mut engine);
+            }
             Ok(Turn::Views) => edges.publish_views(&mut engine),
             Ok(Turn::Prune) => edges.prune(&config, engine.now_ms()),
             Ok(Turn::End) => break Ok(()),
             Err(error) => break Err(error),
         }
-        edges.find(&mut engine);
         edges.publish(&mut engine, &mut waiting);
         edges.show(&engine);
         // Whoever waits for a tick sees what came of it; who no longer waits need not be told.
@@ -210,7 +212,8 @@ impl Edges {
         }
     }
 
-    /// Has stored frames looked for that others are read against.
+    /// Has stored frames looked for that others are read against: behind the batch that was just handed over, for they may
+    /// be in it.
     fn find(&self, engine: &mut Engine) {
         let wanted = engine.take_wanted();
         if !wanted.is_empty() && !self.flusher.find(wanted.clone()) {

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, future::Future, io, path::PathBuf, sync::Arc};
 use shadow::{Birth, Command, Event, Forecast, Frame, Hole, Outcome, Resource, UnixMs, Vantage};
 use thiserror::Error;
 
+pub mod archive;
 pub(crate) mod flush;
 pub(crate) mod memory;
 mod sqlite;

@@ -8,6 +8,10 @@ use shadow::{Vantage, check_name};
 
 use crate::TopicError;
 
+mod location;
+
+pub use location::{Location, filters};
+
 /// The level in place of a host, for what belongs to the brain.
 const BRAIN: &str = "_brain";
 

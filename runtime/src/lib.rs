@@ -7,6 +7,7 @@
 //! | [`config`] | TOML files into checked types; faults name file, line and key |
 //! | [`span`] | durations as people write them: `100ms`, `5m` |
 //! | [`logging`] | `tracing` to standard error, and a limit for noisy sites |
+//! | [`output`] | standard output, whose reader may be gone |
 //! | [`process`] | arguments to an exit code |
 //! | [`metrics`] | counters and gauges in the Prometheus text form |
 
@@ -14,6 +15,7 @@ pub mod clock;
 pub mod config;
 pub mod logging;
 pub mod metrics;
+pub mod output;
 pub mod process;
 pub mod shutdown;
 pub mod span;
@@ -22,5 +24,6 @@ pub use clock::Clock;
 pub use config::{ConfigError, Faults, Validate};
 pub use logging::LogLimit;
 pub use metrics::Metrics;
+pub use output::OutputError;
 pub use shutdown::Shutdown;
 pub use span::Span;

@@ -1,10 +1,10 @@
 //! From arguments to an exit code, the same in every binary.
 
-use std::{future::Future, process::ExitCode};
+use std::{future::Future, io, process::ExitCode};
 
 use clap::Parser;
 
-use crate::{ConfigError, logging};
+use crate::{ConfigError, OutputError, logging};
 
 /// Exit code of bad usage and bad configuration: `EX_USAGE` of sysexits.h. Any other failure is 1.
 pub const EXIT_USAGE: u8 = 64;
@@ -16,12 +16,15 @@ pub const EXIT_USAGE: u8 = 64;
 pub fn arguments<A: Parser>() -> Result<A, ExitCode> {
     A::try_parse().map_err(|answer| {
         let code = if answer.use_stderr() { EXIT_USAGE } else { 0 };
-        // Where nothing can be shown, the code still tells.
-        answer.print().map_or(ExitCode::FAILURE, |()| ExitCode::from(code))
+        match answer.print() {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+            _ => ExitCode::from(code),
+        }
     })
 }
 
-/// Sets logging up at `level`, does `work`, and gives the code to exit with; a failure is logged.
+/// Sets logging up at `level`, does `work`, and gives the code to exit with; a failure is logged. Work that ended because
+/// nobody reads its output any more ([`OutputError::Closed`]) has done what was wanted of it.
 pub async fn run(level: &str, work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     if let Err(fault) = logging::init(level) {
         eprintln!("{fault}");
@@ -29,11 +32,17 @@ pub async fn run(level: &str, work: impl Future<Output = anyhow::Result<()>>) ->
     }
     match work.await {
         Ok(()) => ExitCode::SUCCESS,
+        Err(fault) if is_closed(&fault) => ExitCode::SUCCESS,
         Err(fault) => {
             tracing::error!("{fault:#}");
             exit_code(&fault)
         }
     }
+}
+
+fn is_closed(fault: &anyhow::Error) -> bool {
+    let closed = |cause: &OutputError| matches!(cause, OutputError::Closed);
+    fault.chain().filter_map(|cause| cause.downcast_ref()).any(closed)
 }
 
 fn exit_code(fault: &anyhow::Error) -> ExitCode {
@@ -60,6 +69,17 @@ mod tests {
             (anyhow::anyhow!("the disk is full"), ExitCode::FAILURE),
         ] {
             assert_eq!(format!("{:?}", exit_code(&fault)), format!("{code:?}"), "{fault:#}");
+        }
+    }
+    #[test]
+    fn only_the_readers_goodbye_is_no_failure() {
+        let pipe = || io::Error::from(io::ErrorKind::BrokenPipe);
+        let closed = Err::<(), _>(OutputError::from(pipe()))
+            .context("the table")
+            .unwrap_err();
+        assert!(is_closed(&closed));
+        for fault in [pipe().into(), anyhow::Error::from(OutputError::Failed(pipe()))] {
+            assert!(!is_closed(&fault), "{fault:#}");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What an agent tells of its host before its first frame.
 
+use serde::Serialize;
+
 use crate::{Catalogue, Resource, UnixMs};
 
 mod pci;
@@ -12,7 +14,7 @@ pub use processor::Processor;
 ///
 /// An epoch is one life of an agent's catalogue: it begins at the agent's start and whenever the
 /// catalogue changes (a workload came or went), and frames are numbered from 0 within it.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Birth {
     /// Microseconds of the unix clock at its begin; a larger epoch is newer.
     pub epoch: u64,
@@ -33,7 +35,7 @@ pub struct Birth {
 }
 
 /// One place that an agent reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Source {
     /// The probe's name: `cpu`, `memory`, `power`, ...
     pub name: String,
@@ -44,13 +46,15 @@ pub struct Source {
 }
 
 /// Whether a source can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SourceState {
     /// It is read.
     Works,
     /// The machine does not have it.
     Absent,
     /// The agent may not read it.
+    #[serde(rename = "no permission")]
     NoPermission,
     /// It should be there, but reading it failed.
     Failed,
@@ -69,7 +73,7 @@ impl SourceState {
 }
 
 /// What a host could give at most; `None` is not known.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Capacity {
     /// Cores that may be used.
     pub cpu_cores: Option<f64>,
@@ -97,7 +101,7 @@ impl Capacity {
 }
 
 /// What a host is, as far as it changes slowly.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Inventory {
     /// Kernel release.
     pub kernel: String,
@@ -118,7 +122,7 @@ pub struct Inventory {
 }
 
 /// A management controller, and the names of the machine that it keeps. Empty where it does not tell.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Bmc {
     /// Who made the controller.
     pub manufacturer: String,
@@ -143,7 +147,7 @@ pub struct Bmc {
 }
 
 /// A cgroup or systemd unit that resources are allocated to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Workload {
     /// Unique on its host; `workload.<name>.cpu` and `workload.<name>.memory` are its metrics.
     pub name: String,

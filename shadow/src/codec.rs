@@ -1,21 +1,20 @@
 //! How a [`Block`] becomes the body of a [`Frame`], and back. `docs/wire-format.md` tells it to the byte.
 //!
-//! Codec 1 puts each value on a level of its metric ([`Bound`](crate::Bound)), tells the difference to the
-//! row before only where there is one, and packs the whole with lz4. A body is read with nothing but the
-//! catalogue of its epoch, so any frame may be lost, late or doubled.
+//! Codec 2 ([`ENTROPY`]) puts each value on a level of its metric ([`Bound`](crate::Bound)), predicts it, and tells
+//! what is left in as many bits as it is unlikely. A body is read by itself or against the frame that it names.
+//! Codec 1 ([`MASK_VARINT_LZ4`]) is the cheap one: twice as long, without a memory, each frame by itself.
 //!
-//! | file | step |
+//! | file | what it holds |
 //! |---|---|
+//! | `codec/encoder.rs`, `codec/decoder.rs` | frames of either codec |
 //! | `codec/quantize.rs` | values to levels, never off by more than the bound |
-//! | `codec/column.rs` | a column of levels, missing readings and raw values to marks and tokens |
-//! | `codec/bits.rs` | marks, varints and nibbles to bytes |
-//! | `codec/pack.rs` | lz4, sizes checked before anything is allocated |
+//! | `codec/entropy.rs` | codec 2 |
+//! | `codec/masked.rs` | codec 1 |
 
-mod bits;
-mod column;
 mod decoder;
 mod encoder;
-mod pack;
+mod entropy;
+mod masked;
 mod quantize;
 #[cfg(test)]
 mod tests;
@@ -26,6 +25,7 @@ use thiserror::Error;
 
 pub use decoder::Decoder;
 pub use encoder::Encoder;
+pub use entropy::Tally;
 
 use crate::{Block, Catalogue, Frame, UnixMs, frame::MAX_SAMPLES, wire::MAX_FRAME_BYTES};
 
@@ -125,18 +125,18 @@ pub enum CodecError {
 /// Encodes `block` with [`MASK_VARINT_LZ4`]. Whoever encodes many blocks keeps an [`Encoder`].
 ///
 /// # Errors
-/// See [`Encoder::encode`].
+/// See [`Encoder::frame`].
 pub fn encode(catalogue: &Catalogue, block: &Block) -> Result<Vec<u8>, CodecError> {
     let mut body = Vec::new();
-    Encoder::new(catalogue).encode(block, &mut body)?;
+    masked::Writer::new(catalogue).write(block, &mut body)?;
     Ok(body)
 }
 
-/// Decodes the `samples` samples of a body, the first of which was taken at `start_ms`. Whoever decodes many
-/// bodies of one epoch keeps a [`Decoder`].
+/// Decodes the `samples` samples of a body that is read by itself, the first of which was taken at `start_ms`.
+/// Whoever decodes many bodies of one epoch keeps a [`Decoder`].
 ///
 /// # Errors
-/// See [`Decoder::decode`].
+/// See [`Decoder::read`].
 pub fn decode(
     catalogue: &Catalogue,
     codec: u32,
@@ -144,43 +144,36 @@ pub fn decode(
     start_ms: UnixMs,
     body: &[u8],
 ) -> Result<Block, CodecError> {
-    let mut block = Block::default();
-    let shape = Shape {
-        codec,
-        samples,
+    let frame = Frame {
+        epoch: 0,
+        sequence: 0,
         start_ms,
+        samples,
+        codec,
+        reference: 0,
+        body: body.to_vec().into(),
     };
-    Decoder::new(catalogue).decode(shape, body, &mut block)?;
-    Ok(block)
+    frame.decode(catalogue)
 }
 
 /// What a reader must know of a body beside the catalogue; [`Frame`] carries it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shape {
-    /// Which codec wrote the body.
-    pub codec: u32,
+pub(crate) struct Shape {
     /// How many samples it holds.
-    pub samples: u32,
+    pub(crate) samples: u32,
     /// When the first was taken.
-    pub start_ms: UnixMs,
+    pub(crate) start_ms: UnixMs,
 }
 
 impl Frame {
-    /// What a reader must know of the body beside the catalogue.
-    pub const fn shape(&self) -> Shape {
-        Shape {
-            codec: self.codec,
-            samples: self.samples,
-            start_ms: self.start_ms,
-        }
-    }
-
-    /// The samples, given the catalogue of the frame's epoch.
+    /// The samples of a frame that is read by itself, given the catalogue of its epoch.
     ///
     /// # Errors
-    /// See [`Decoder::decode`].
+    /// See [`Decoder::read`].
     pub fn decode(&self, catalogue: &Catalogue) -> Result<Block, CodecError> {
-        decode(catalogue, self.codec, self.samples, self.start_ms, &self.body)
+        let mut block = Block::default();
+        Decoder::new(catalogue).read(self, &mut block)?;
+        Ok(block)
     }
 }
 
@@ -195,10 +188,50 @@ fn check_size(samples: usize, metrics: usize) -> Result<(), CodecError> {
     Ok(())
 }
 
-/// The time of sample `row` if all `samples` were evenly spaced, in milliseconds after the first.
-///
-/// `span_ms` is at most [`MAX_SPAN_MS`] and `row` less than [`MAX_SAMPLES`]: 52 bits, no overflow.
-fn even_time(row: usize, samples: usize, span_ms: u64) -> i64 {
-    let gaps = samples.saturating_sub(1).max(1) as u64;
-    (row as u64 * span_ms / gaps) as i64
+/// Checks that `block` fits into a frame of a catalogue of `metrics`; returns the time from the first to the last
+/// sample.
+fn check_block(block: &Block, metrics: usize) -> Result<u64, CodecError> {
+    let expected = block.len();
+    check_size(expected, metrics)?;
+    if block.columns.len() != metrics || block.gaps_us.len() != expected {
+        return Err(CodecError::Columns {
+            found: block.columns.len(),
+            expected: metrics,
+        });
+    }
+    for (column, readings) in block.columns.iter().enumerate() {
+        let found = readings.len();
+        if found != expected {
+            return Err(CodecError::ColumnLength {
+                column,
+                found,
+                expected,
+            });
+        }
+    }
+    check_times(&block.times_ms)
+}
+
+fn check_times(times_ms: &[UnixMs]) -> Result<u64, CodecError> {
+    for (row, pair) in times_ms.windows(2).enumerate() {
+        if let [before, after] = pair
+            && after <= before
+        {
+            return Err(CodecError::Times { row: row + 1 });
+        }
+    }
+    let [first, .., last] = times_ms else { return Ok(0) };
+    match last.abs_diff(*first) {
+        span_ms if span_ms <= MAX_SPAN_MS => Ok(span_ms),
+        _ => Err(CodecError::Times {
+            row: times_ms.len() - 1,
+        }),
+    }
+}
+
+fn check_length(body: &[u8]) -> Result<(), CodecError> {
+    if body.len() > MAX_BODY_BYTES {
+        return Err(CodecError::BodyTooLong(body.len()));
+    }
+    Ok(())
 }

@@ -1,5 +1,7 @@
 //! Events: what a register, a log or a sensor told that is not a sample.
 
+use serde::Serialize;
+
 use crate::UnixMs;
 
 /// The most details of an event.
@@ -9,7 +11,7 @@ pub const MAX_DETAILS: usize = 64;
 ///
 /// An event takes a sequence of its epoch, as a frame does: it is spooled until it is durable, asked for again
 /// where it is missing, and taken in once.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Event {
     /// The epoch that it was told in.
     pub epoch: u64,
@@ -18,11 +20,12 @@ pub struct Event {
     /// When the agent saw it.
     pub time_ms: UnixMs,
     /// What happened.
+    #[serde(flatten)]
     pub finding: Finding,
 }
 
 /// What a probe finds, before it is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The probe: `pci`, `mce`, `bmc`, ...
     pub source: String,
@@ -39,7 +42,8 @@ pub struct Finding {
 }
 
 /// How bad an event is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing.
     Info,

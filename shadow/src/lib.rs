@@ -17,9 +17,11 @@
 //! | [`watermark`] | what is durable, missing, not readable, and lost for good |
 //! | [`forecast`] | quantiles by resource and horizon |
 //! | [`command`] | changes of allocations, their reasons and outcomes |
+//! | [`capture`] | messages in a file, as they went over the broker |
 //! | [`wire`] | the one place where domain types become protobuf bytes and back |
 
 pub mod birth;
+pub mod capture;
 pub mod codec;
 pub mod command;
 pub mod event;

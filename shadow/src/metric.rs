@@ -2,13 +2,16 @@
 
 use std::collections::HashMap;
 
+use serde::{Serialize, Serializer};
+
 use crate::Channel;
 
 /// The most metrics that a catalogue may hold.
 pub const MAX_METRICS: usize = 10_000;
 
 /// How values are put on the wire, and so how far they may be off.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Bound {
     /// Multiples of `step`: off by at most half a step. A whole number with step 1 comes back exactly.
     Absolute {
@@ -43,7 +46,8 @@ impl Bound {
 }
 
 /// What the values of a metric are made of, so that exact ones take few bits.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Grain {
     /// Whole multiples of `unit`, bit for bit `n as f64 * unit`.
     Gauge {
@@ -66,7 +70,7 @@ impl Grain {
 }
 
 /// One quantity that is sampled.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Metric {
     /// Dotted, stable, unique in its catalogue: `cpu.0.user`, `network.eth0.rx_bytes`, `workload.web.cpu`.
     pub name: String,
@@ -172,6 +176,13 @@ impl Catalogue {
     /// The column of each channel, `None` where this host does not have it.
     pub fn channel_columns(&self) -> [Option<usize>; Channel::COUNT] {
         Channel::ALL.map(|channel| self.column(channel.metric()))
+    }
+}
+
+impl Serialize for Catalogue {
+    /// A list of the metrics.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.metrics.serialize(serializer)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 use crate::UnixMs;
 
 /// Why a reading has no value.
@@ -57,6 +59,27 @@ impl Reading {
             STALE => Some(Missing::Stale),
             _ if self.0.is_nan() => Some(Missing::Failed),
             _ => None,
+        }
+    }
+}
+
+impl Missing {
+    /// The word for people and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Failed => "failed",
+            Self::Stale => "stale",
+        }
+    }
+}
+
+impl Serialize for Reading {
+    /// The value, or the word that tells why there is none.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.missing() {
+            None => serializer.serialize_f64(self.0),
+            Some(why) => serializer.serialize_str(why.as_str()),
         }
     }
 }

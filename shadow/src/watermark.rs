@@ -2,15 +2,17 @@
 
 use std::ops::Range;
 
+use serde::Serialize;
+
 /// The brain's answer to one agent, for each epoch that it knows frames of.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Watermark {
     /// One mark an epoch, oldest first.
     pub epochs: Vec<EpochMark>,
 }
 
 /// How far one epoch is durable.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct EpochMark {
     /// The epoch.
     pub epoch: u64,
@@ -30,7 +32,7 @@ impl EpochMark {
 }
 
 /// Sequences of an epoch that its agent no longer has and never will: nobody is to wait for them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Hole {
     /// The epoch.
     pub epoch: u64,

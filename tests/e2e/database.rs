@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use shadow::{Block, Frame, Reading, wire::decode_birth};
+use shadow::{Block, Frame, Reading, codec::Decoder, wire::decode_birth};
 use sqlx::{
     Connection, Row, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteRow},
@@ -77,7 +77,8 @@ pub(crate) fn decoded(folder: &Path, host: &'static str) -> Decoded {
     };
     let names: Vec<&String> = birth.catalogue.metrics().iter().map(|metric| &metric.name).collect();
     let mut all = Block::new(&birth.catalogue);
-    let query = "SELECT host, epoch, sequence, start_ms, samples, codec, body FROM frames ORDER BY sequence";
+    let (mut decoder, mut block) = (Decoder::new(&birth.catalogue), Block::default());
+    let query = "SELECT host, epoch, sequence, start_ms, samples, codec, body, reference FROM frames ORDER BY sequence";
     for row in select(folder, query) {
         let epoch = u64::try_from(row.get::<i64, _>(1)).unwrap();
         if row.get::<&str, _>(0) != host || epoch != birth.epoch {
@@ -89,12 +90,12 @@ pub(crate) fn decoded(folder: &Path, host: &'static str) -> Decoded {
             start_ms: row.get(3),
             samples: row.get(4),
             codec: row.get(5),
-            reference: 0,
+            reference: u64::try_from(row.get::<i64, _>(7)).unwrap(),
             body: row.get::<Vec<u8>, _>(6).into(),
         };
-        let block = frame.decode(&birth.catalogue).unwrap();
-        all.times_ms.extend(block.times_ms);
-        for (column, more) in all.columns.iter_mut().zip(block.columns) {
+        decoder.read(&frame, &mut block).unwrap();
+        all.times_ms.extend(&block.times_ms);
+        for (column, more) in all.columns.iter_mut().zip(&block.columns) {
             column.extend(more);
         }
     }

@@ -18,6 +18,7 @@ mod database;
 mod edge_vm;
 mod guest;
 mod harness;
+mod inspect;
 mod kcs;
 mod kcs_proxy;
 mod lab;

@@ -5,7 +5,7 @@ use shadow::{
     rate::per_second,
 };
 
-use crate::error::PublishError;
+use crate::{config::Codec, error::PublishError};
 
 /// The most points in a frame, so that even values that do not compress stay below the largest frame.
 const MAX_POINTS: usize = 65_536;
@@ -25,13 +25,16 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) fn new(epoch: u64, catalogue: &Catalogue) -> Self {
+    pub(super) fn new(epoch: u64, catalogue: &Catalogue, codec: Codec) -> Self {
         let key = catalogue.metrics().iter().enumerate().filter(|(_, metric)| metric.key);
         Self {
             epoch,
             sequence: 0,
             block: Block::new(catalogue),
-            encoder: Encoder::new(catalogue),
+            encoder: match codec {
+                Codec::Entropy => Encoder::new(catalogue),
+                Codec::Lz4 => Encoder::lz4(catalogue),
+            },
             grains: key
                 .filter_map(|(column, metric)| Some((column, metric.grain?)))
                 .collect(),
@@ -132,7 +135,7 @@ mod tests {
 
     /// Samples of each frame of a second, for samples at these times.
     fn frames(times_ms: impl IntoIterator<Item = i64>) -> Vec<u32> {
-        let mut running = Running::new(7_000, &Catalogue::of_channels(&[Channel::Cpu]));
+        let mut running = Running::new(7_000, &Catalogue::of_channels(&[Channel::Cpu]), Codec::Entropy);
         let mut found = Vec::new();
         for time_ms in times_ms {
             // The epoch began 13 ms before.
@@ -166,7 +169,7 @@ mod tests {
     #[test]
     fn many_metrics_make_short_frames() {
         let metric = |n: i32| shadow::Metric::share(format!("m{n}"));
-        let mut running = Running::new(1, &Catalogue::new((0..10_000).map(metric).collect()));
+        let mut running = Running::new(1, &Catalogue::new((0..10_000).map(metric).collect()), Codec::Entropy);
         let full = (0..9)
             .map(|i| running.push(i, 0, &[], 1_000).unwrap())
             .position(|full| full);
@@ -176,7 +179,7 @@ mod tests {
     #[test]
     fn key_readings_are_put_on_their_grain() {
         let catalogue = Catalogue::of_channels(&[Channel::Cpu, Channel::NetworkRx]);
-        let mut running = Running::new(1, &catalogue);
+        let mut running = Running::new(1, &catalogue, Codec::Entropy);
         let gap_us = 100_003;
         let rate = per_second(700.0, 1.0, gap_us) + per_second(41.0, 1.0, gap_us);
         let row = [0.123_456_789, rate].map(Reading::new);
@@ -189,7 +192,7 @@ mod tests {
 
     #[test]
     fn time_must_rise() {
-        let mut running = Running::new(1, &Catalogue::default());
+        let mut running = Running::new(1, &Catalogue::default(), Codec::Entropy);
         running.push(i64::MIN, 0, &[], 1_000).unwrap();
         running.push(i64::MAX, 0, &[], 1_000).unwrap();
         let fault = running.push(i64::MAX, 0, &[], 1_000).unwrap_err();

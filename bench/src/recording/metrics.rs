@@ -1,9 +1,9 @@
 //! The 62 metrics of a raw recording, with the bounds that an agent gives them.
 
 use anyhow::Context;
-use shadow::{Bound, Metric};
+use shadow::{Bound, Grain, Metric};
 
-use super::Column;
+use super::{Column, Kind, Levels};
 
 /// Memory of the recorded machine, in bytes; the recording does not tell it.
 const MEMORY_BYTES: f64 = (24_u64 << 30) as f64;
@@ -87,6 +87,20 @@ const MEMORY: [&str; 14] = [
     "Committed_AS",
 ];
 
+/// Metrics of which each second's maximum is told exactly.
+const KEYS: [&str; 10] = [
+    "cpuacct_cpu0_run_ns",
+    "cpuacct_cpu1_run_ns",
+    "net_eth0_rx_bytes",
+    "net_eth0_tx_bytes",
+    "net_lo_rx_bytes",
+    "disk_vda_rd_sectors",
+    "disk_vda_wr_sectors",
+    "mem_MemAvailable_kB",
+    "psi_cpu_some_us",
+    "psi_io_some_us",
+];
+
 /// Gauges: field, what one unit of it is, and the distance of two values that are told apart.
 const GAUGES: [(&str, f64, f64); 5] = [
     ("disk_vda_inflight", 1.0, 1.0),
@@ -96,18 +110,29 @@ const GAUGES: [(&str, f64, f64); 5] = [
     ("tasks_total", 1.0, 1.0),
 ];
 
-/// Bound H: shares within half a point, rates within 1 %, memory within 0.05 % of all of it, counts exact.
-pub(super) fn columns(field: impl Fn(&str) -> Option<usize>) -> anyhow::Result<Vec<Column>> {
+/// Bound H: shares within half a point, rates within 1 %, memory within 0.1 % of all of it, counts exact; with the
+/// maxima of seconds. Lossless: counters' differences and gauges as they were read.
+pub(super) fn columns(levels: Levels, field: impl Fn(&str) -> Option<usize>) -> anyhow::Result<Vec<Column>> {
     let share = Bound::Absolute { step: 0.01 };
     let memory = Bound::Absolute {
-        step: MEMORY_BYTES / 1e3,
+        step: MEMORY_BYTES / 5e2,
     };
     let column = |name: &str, unit: &str, bound: Bound, factor: f64, counter: bool| {
+        let field = field(name).with_context(|| format!("there is no field {name}"))?;
+        if levels == Levels::Lossless {
+            return Ok(Column::lossless(name, field, factor, counter));
+        }
+        let grain = if counter {
+            Grain::Rate { unit: factor }
+        } else {
+            Grain::Gauge { unit: factor }
+        };
+        let metric = Metric::new(name, unit, bound).grain(grain);
         Ok(Column {
-            field: field(name).with_context(|| format!("there is no field {name}"))?,
-            metric: Metric::new(name, unit, bound),
+            metric: if KEYS.contains(&name) { metric.key() } else { metric },
+            field,
             factor,
-            counter,
+            kind: if counter { Kind::Rate } else { Kind::Gauge },
         })
     };
     let relative = |floor: f64| Bound::Relative { ratio: 0.01, floor };

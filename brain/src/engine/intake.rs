@@ -115,19 +115,20 @@ impl Engine {
 
     /// Stored frames that others are read against, or `None` when the store could not look.
     pub(super) fn found(&mut self, wanted: Vec<FrameId>, frames: Option<Vec<(Stream, Frame)>>, at: At) {
-        let Some(mut frames) = frames else {
+        let Some(frames) = frames else {
             return self.ingest.want(wanted);
         };
-        // What came since the last batch is in no store yet.
-        let is_wanted = |(stream, frame): &&(Stream, Frame)| {
-            let id = |id: &FrameId| id.stream == *stream && id.epoch == frame.epoch && id.sequence == frame.sequence;
-            wanted.iter().any(id)
-        };
-        let unwritten = self.batch.frames.iter().filter(is_wanted);
-        frames.extend(unwritten.cloned());
-        self.ingest.prime(&mut frames);
-        let released = self.ingest.found(&wanted, &frames);
-        self.frames(released, at);
+        for id in wanted {
+            let is_before = |(stream, frame): &&(Stream, Frame)| {
+                *stream == id.stream && frame.epoch == id.epoch && frame.sequence <= id.sequence
+            };
+            let mut chain: Vec<_> = frames.iter().filter(is_before).cloned().collect();
+            self.ingest.prime(&mut chain);
+            let primed = chain.last().is_some_and(|(_, frame)| frame.sequence == id.sequence);
+            // At once, for a decoder remembers few frames.
+            let released = self.ingest.found(id, primed);
+            self.frames(released, at);
+        }
     }
 
     fn take(&mut self, taken: Taken, at: At) {

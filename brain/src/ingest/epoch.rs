@@ -151,6 +151,11 @@ impl Epoch {
         self.received.contains(sequence)
     }
 
+    /// Whether the frame with this sequence is in the store, or was when it was new.
+    pub(super) fn is_durable(&self, sequence: u64) -> bool {
+        self.durable.contains(sequence)
+    }
+
     /// Takes a frame that is new. Unless it waits for another it has come, whether it can be read or not.
     pub(super) fn take(&mut self, stream: &Stream, frame: Frame) -> Result<Take, Refusal> {
         let readings = match self.read(&frame) {
@@ -220,14 +225,25 @@ impl Epoch {
         let never_came = |gap: std::ops::Range<u64>| gap.start..gap.end.min(end);
         // Below `end` all that has come is durable, so that what is not has never come.
         let mut gaps = self.received.gaps().take_while(|gap| gap.start < end).map(never_came);
-        let missing: Vec<_> = gaps.by_ref().take(room).collect();
+        let mut missing: Vec<_> = gaps.by_ref().take(room).collect();
+        // Past what there is room to tell nothing is claimed.
+        let cut = gaps.next().map(|gap| gap.start);
+        let waiting = self.waited_for(end).filter(|_| cut.is_none() && missing.len() < room);
+        missing.extend(waiting.clone());
         EpochMark {
             epoch,
-            // Past what there is room to tell nothing is claimed.
-            durable_below: gaps.next().map_or(end, |gap| gap.start),
+            durable_below: cut.unwrap_or_else(|| waiting.map_or(end, |gap| gap.end)),
             missing,
             birth_wanted: self.reader.is_none() && (self.wanted || !self.held.is_empty()),
         }
+    }
+
+    /// Past `end`, where nothing more has come, what frames that are held wait for, and these themselves: without the
+    /// first of them none would ever come.
+    fn waited_for(&self, end: u64) -> Option<std::ops::Range<u64>> {
+        let last = self.held.iter().map(|frame| frame.sequence).max();
+        let last = last.filter(|&last| self.reader.is_some() && last >= end && self.received.end() <= end);
+        last.map(|last| end..last.saturating_add(1))
     }
 
     pub(super) fn gap_count(&self) -> usize {

@@ -110,35 +110,33 @@ impl Ingest {
         });
     }
 
-    /// Frames that were looked for have been [primed](Self::prime), or are not there: gives those that waited for
-    /// them. One that waits for what is not there can never be read, and counts as come.
-    pub(crate) fn found(&mut self, wanted: &[FrameId], there: &[(Stream, Frame)]) -> Vec<(Stream, Frame)> {
-        let mut released = Vec::new();
-        for id in wanted {
-            let is_it = |(stream, frame): &(Stream, Frame)| {
-                *stream == id.stream && frame.epoch == id.epoch && frame.sequence == id.sequence
-            };
-            let epochs = self.streams.get_mut(&id.stream);
-            let Some(epoch) = epochs.and_then(|epochs| epochs.get_mut(&id.epoch)) else {
-                continue;
-            };
-            let readers = epoch.release_readers_of(id.sequence);
-            self.held_bytes -= readers.iter().map(|frame| frame.body.len()).sum::<usize>();
-            if there.iter().any(is_it) {
-                released.extend(readers.into_iter().map(|frame| (id.stream.clone(), frame)));
-                continue;
-            }
-            for frame in readers {
-                tracing::warn!(
-                    host = &*id.stream.host,
-                    epoch = id.epoch,
-                    sequence = frame.sequence,
-                    reference = id.sequence,
-                    "a frame is lost: what it is read against is no longer stored"
-                );
-                epoch.came(frame.sequence);
-            }
+    /// A frame that was looked for has been [primed](Self::prime) with what it is read against, or is not in the store:
+    /// gives those that waited for it. What is not durable yet is looked for again. One that waits for what was durable
+    /// and is stored no more can never be read, and counts as come.
+    pub(crate) fn found(&mut self, id: FrameId, primed: bool) -> Vec<(Stream, Frame)> {
+        let epochs = self.streams.get_mut(&id.stream);
+        let Some(epoch) = epochs.and_then(|epochs| epochs.get_mut(&id.epoch)) else {
+            return Vec::new();
+        };
+        if !primed && !epoch.is_durable(id.sequence) {
+            self.wanted.insert(id);
+            return Vec::new();
         }
-        released
+        let readers = epoch.release_readers_of(id.sequence);
+        self.held_bytes -= readers.iter().map(|frame| frame.body.len()).sum::<usize>();
+        if primed {
+            return readers.into_iter().map(|frame| (id.stream.clone(), frame)).collect();
+        }
+        for frame in readers {
+            tracing::warn!(
+                host = &*id.stream.host,
+                epoch = id.epoch,
+                sequence = frame.sequence,
+                reference = id.sequence,
+                "a frame is lost: what it is read against is no longer stored"
+            );
+            epoch.came(frame.sequence);
+        }
+        Vec::new()
     }
 }

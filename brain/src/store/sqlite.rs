@@ -20,6 +20,7 @@ use super::{Batch, Cutoffs, FrameId, Recovered, Since, Store, StoreError, Stream
 mod prune;
 mod recover;
 mod references;
+pub(super) mod rows;
 mod write;
 
 #[cfg(test)]
@@ -159,7 +160,7 @@ fn schema_fault(file: &Path, error: &MigrateError) -> StoreError {
 /// those of a file or a journal that cannot be opened just now. <https://www.sqlite.org/rescode.html>
 const TRANSIENT: [i32; 6] = [5, 6, 7, 10, 13, 14];
 
-fn fault(file: &Path, error: &sqlx::Error) -> StoreError {
+pub(super) fn fault(file: &Path, error: &sqlx::Error) -> StoreError {
     let code = error.as_database_error().and_then(|e| e.code()?.parse::<i32>().ok());
     let (file, reason) = (file.to_owned(), error.to_string());
     // The lowest byte of an extended code is the primary one.

@@ -343,7 +343,8 @@ pub struct Frame {
     pub codec: u32,
     #[prost(bytes = "bytes", tag = "6")]
     pub body: ::prost::bytes::Bytes,
-    /// 0 = read by itself; else against the frame of the same epoch whose sequence is this much smaller.
+    /// Of frames of codec 2: 0 = read against the frame before, 1 = read by itself, else against the frame of the same
+    /// epoch whose sequence is this much smaller.
     #[prost(uint64, tag = "7")]
     pub reference: u64,
     /// Unix time of the first sample, of frames of codec 2: milliseconds after epoch / 1000 + 1000 * sequence.

@@ -1,5 +1,7 @@
 //! What the PCI functions of a host are.
 
+use serde::Serialize;
+
 /// The most functions that a birth tells.
 pub const MAX_PCI_DEVICES: usize = 4_096;
 
@@ -10,7 +12,7 @@ pub const MAX_PCI_ERRORS: usize = 16_384;
 pub const MAX_PCI_REGISTERS: usize = 1_024;
 
 /// One PCI function.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct PciDevice {
     /// `0000:00:1f.2`.
     pub address: String,
@@ -51,7 +53,7 @@ pub struct PciDevice {
 }
 
 /// Advanced error reporting: raw registers (PCI Express 5.0, 7.8.4), and what the kernel has counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Aer {
     /// Uncorrectable error status, which the kernel clears once it has handled an error.
     pub uncorrectable_status: Option<u32>,
@@ -72,7 +74,7 @@ pub struct Aer {
 }
 
 /// Downstream port containment (PCI Express 5.0, 7.9.15).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Dpc {
     /// Whether an error would trigger it.
     pub enabled: bool,
@@ -83,7 +85,7 @@ pub struct Dpc {
 }
 
 /// Single root I/O virtualisation (PCI Express 5.0, 9.3.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct SrIov {
     /// Virtual functions that the device can have.
     pub total_vfs: u16,
@@ -92,7 +94,7 @@ pub struct SrIov {
 }
 
 /// One 32 bit register.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Register {
     /// As its data sheet calls it.
     pub name: String,

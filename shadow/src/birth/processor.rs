@@ -1,7 +1,9 @@
 //! What the processors of a host are.
 
+use serde::Serialize;
+
 /// Identity and number of the processors; all of a host are of one kind.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Processor {
     /// CPUID leaf 0: `GenuineIntel`, `AuthenticAMD`.
     pub vendor: String,

@@ -3,7 +3,7 @@
 use crate::Bound;
 
 /// The largest level: whole numbers up to it are exact as `f64`.
-pub(super) const MAX_LEVEL: i64 = 1 << 53;
+pub(crate) const MAX_LEVEL: i64 = 1 << 53;
 
 /// The levels of one metric: the values that it can have on the wire, numbered from 0 at zero in both directions.
 ///
@@ -16,7 +16,7 @@ pub(super) const MAX_LEVEL: i64 = 1 << 53;
 /// which costs 38 levels an octave instead of 35 at 1 %. In return it takes only operations that IEEE 754
 /// defines to the last bit, so that every reader on every machine gets the same value.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Quantizer {
+pub(crate) struct Quantizer {
     bound: Bound,
     scale: Scale,
 }
@@ -40,7 +40,7 @@ struct Logarithmic {
 
 impl Quantizer {
     /// The levels of `bound`. One that is not valid has none; then every value travels raw.
-    pub(super) fn new(bound: Bound) -> Self {
+    pub(crate) fn new(bound: Bound) -> Self {
         let scale = match bound {
             Bound::Absolute { step } => Scale::Linear { step },
             Bound::Relative { ratio, floor } => Scale::Logarithmic(Logarithmic {
@@ -54,7 +54,7 @@ impl Quantizer {
     }
 
     /// The value of `level`; not finite when there is no such level.
-    pub(super) fn value(&self, level: i64) -> f64 {
+    pub(crate) fn value(&self, level: i64) -> f64 {
         match &self.scale {
             Scale::Linear { step } => level as f64 * step,
             Scale::Logarithmic(scale) => {
@@ -65,7 +65,17 @@ impl Quantizer {
     }
 
     /// The level whose value is within the bound of the finite `value`, if there is one.
-    pub(super) fn level(&self, value: f64) -> Option<i64> {
+    pub(crate) fn level(&self, value: f64) -> Option<i64> {
+        let level = self.nearest(value)?;
+        // Looking is surer than proving, for any ratio and step.
+        if self.holds(level, value) {
+            return Some(level);
+        }
+        self.neighbour(level, value)
+    }
+
+    /// The level that the finite `value` is nearest to, unless that is out of range. Its value may be out of bound.
+    pub(crate) fn nearest(&self, value: f64) -> Option<i64> {
         let position = match &self.scale {
             Scale::Linear { step } => value.abs() / step,
             Scale::Logarithmic(scale) => scale.position(value.abs()),
@@ -74,12 +84,7 @@ impl Quantizer {
             return None;
         }
         let magnitude = whole(position + 0.5);
-        let level = if value < 0.0 { -magnitude } else { magnitude };
-        // Looking is surer than proving, for any ratio and step.
-        if self.holds(level, value) {
-            return Some(level);
-        }
-        self.neighbour(level, value)
+        Some(if value < 0.0 { -magnitude } else { magnitude })
     }
 
     fn holds(&self, level: i64, value: f64) -> bool {

@@ -24,7 +24,7 @@ fn round_trip(catalogue: &Catalogue, block: &Block) -> Block {
     decode(catalogue, MASK_VARINT_LZ4, samples(block), start_ms, &body).unwrap()
 }
 
-fn assert_within_bounds(catalogue: &Catalogue, sent: &Block, told: &Block) {
+pub(super) fn assert_within_bounds(catalogue: &Catalogue, sent: &Block, told: &Block) {
     assert_eq!(sent.times_ms, told.times_ms);
     assert_eq!(told.columns.len(), catalogue.len());
     for (metric, (sent, told)) in catalogue.metrics().iter().zip(sent.columns.iter().zip(&told.columns)) {
@@ -42,7 +42,7 @@ fn assert_within_bounds(catalogue: &Catalogue, sent: &Block, told: &Block) {
     }
 }
 
-fn any_bound() -> impl Strategy<Value = Bound> {
+pub(super) fn any_bound() -> impl Strategy<Value = Bound> {
     let steps = prop_oneof![
         Just(0.005),
         Just(1.0),
@@ -58,7 +58,7 @@ fn any_bound() -> impl Strategy<Value = Bound> {
     ]
 }
 
-fn any_reading() -> impl Strategy<Value = Reading> {
+pub(super) fn any_reading() -> impl Strategy<Value = Reading> {
     prop_oneof![
         4 => (-1e4..1e4_f64).prop_map(Reading::new),
         2 => (0_u32..4).prop_map(|whole| Reading::new(whole.into())),
@@ -161,14 +161,14 @@ proptest! {
 #[test]
 fn an_encoder_and_a_decoder_carry_nothing_over() {
     let catalogue = catalogue(&[Bound::Absolute { step: 1.0 }]);
-    let (mut encoder, mut decoder) = (Encoder::new(&catalogue), Decoder::new(&catalogue));
+    let (mut encoder, mut decoder) = (Encoder::lz4(&catalogue), Decoder::new(&catalogue));
     let mut told = Block::default();
     for samples in [300, 1, 40] {
         let mut block = Block::new(&catalogue);
         (0..samples).for_each(|i| block.push(i64::from(i) * 1000, &[Reading::new(f64::from(i * i))]));
         let frame = encoder.frame(7, 9, &block).unwrap();
         assert_eq!((frame.epoch, frame.sequence, frame.samples as i32), (7, 9, samples));
-        decoder.decode(frame.shape(), &frame.body, &mut told).unwrap();
+        decoder.read(&frame, &mut told).unwrap();
         assert_eq!(told, block);
         assert_eq!(frame.decode(&catalogue), Ok(block));
     }
@@ -275,6 +275,32 @@ fn bodies_that_nobody_wrote_are_refused() {
         },
     );
     check(1, &[1, 4, 0x30, 0, 0, 0], CodecError::Lz4 { claimed: 4, packed: 4 });
+}
+
+#[test]
+fn the_last_sample_lies_where_the_span_ends() {
+    // Three samples of no metric, plain: the span, no column but time varies, its last row only, by one.
+    let told = |span: u8, last: u8| {
+        let frame = Frame {
+            epoch: 0,
+            sequence: 0,
+            start_ms: 0,
+            samples: 3,
+            codec: MASK_VARINT_LZ4,
+            reference: 0,
+            body: vec![0, span, 0, 1, last, 2].into(),
+        };
+        let mut block = Block::default();
+        Decoder::new(&Catalogue::default())
+            .read(&frame, &mut block)
+            .map(|()| block.times_ms)
+    };
+    assert_eq!(told(10, 0b10), Err(CodecError::Times { row: 2 }));
+    assert_eq!(
+        told(10, 0b01),
+        Err(CodecError::Times { row: 2 }),
+        "it stays off by one to the end"
+    );
 }
 
 #[test]

@@ -27,11 +27,12 @@ pub fn encode_frame(frame: &Frame) -> Vec<u8> {
         samples: frame.samples,
         codec: frame.codec,
         body: frame.body.clone(),
-        reference: frame.reference,
+        reference: 0,
         start_lead_ms: 0,
     };
     if frame.codec == codec::ENTROPY {
         message.codec = 0;
+        message.reference = swap_usual(frame.reference);
         message.start_ms = 0;
         message.start_lead_ms = frame
             .start_ms
@@ -53,6 +54,7 @@ pub fn decode_frame(payload: impl Buf) -> Result<Frame, WireError> {
     let mut message = v1::Frame::decode(payload).map_err(|source| CHECK.malformed(&source))?;
     if message.codec == 0 {
         message.codec = codec::ENTROPY;
+        message.reference = swap_usual(message.reference);
         message.start_ms = nominal_start_ms(message.epoch, message.sequence).wrapping_add(message.start_lead_ms);
         if message.samples == 0 {
             message.samples = USUAL_SAMPLES;
@@ -61,6 +63,9 @@ pub fn decode_frame(payload: impl Buf) -> Result<Frame, WireError> {
     if message.samples == 0 || message.samples as usize > MAX_SAMPLES {
         let fault = format!("{} is not from 1 to {MAX_SAMPLES}", message.samples);
         return Err(CHECK.bad(format_args!("samples"), fault));
+    }
+    if message.codec != codec::ENTROPY {
+        message.reference = 0;
     }
     if message.reference > message.sequence {
         let fault = format!("{} is before the epoch's first frame", message.reference);
@@ -75,6 +80,15 @@ pub fn decode_frame(payload: impl Buf) -> Result<Frame, WireError> {
         reference: message.reference,
         body: message.body,
     })
+}
+
+/// Most frames are read against the one before, so that is what is not written.
+const fn swap_usual(reference: u64) -> u64 {
+    match reference {
+        0 => 1,
+        1 => 0,
+        other => other,
+    }
 }
 
 /// When frame `sequence` of an epoch begins if each takes a second.

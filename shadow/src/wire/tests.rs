@@ -1,5 +1,8 @@
 //! Messages there and back, and what is refused.
 
+mod newer;
+mod seeds;
+
 use proptest::{collection::vec, prelude::*};
 use prost::Message;
 use schemas::{Bytes, v1};

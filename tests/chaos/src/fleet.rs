@@ -22,6 +22,8 @@ use crate::{
 
 /// The distance of samples.
 const STEP: Duration = Duration::from_millis(200);
+/// The distance of those after the end.
+const REST: Duration = Duration::from_secs(3);
 /// How long a frame is.
 const FRAME_MS: i64 = 1_000;
 
@@ -96,8 +98,18 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     for agent in &mut agents {
         agent.cut(&mut ledger)?;
     }
-    // What is not durable yet is told until somebody ends the process.
-    std::future::pending().await
+    // What is not durable yet is told until somebody ends the process. An agent goes on, be it slowly: what follows
+    // shows the brain what it misses. These frames count as nobody's.
+    let mut rest = interval_at(Instant::now() + REST, REST);
+    loop {
+        rest.tick().await;
+        for agent in &mut agents {
+            let time_ms = clock.now_ms();
+            let row = signal::row(agent.host, time_ms, metrics);
+            agent.publisher.push_rated(time_ms, 0, &row)?;
+            agent.publisher.cut();
+        }
+    }
 }
 
 impl Agent {

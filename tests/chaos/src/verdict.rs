@@ -28,7 +28,7 @@ pub(crate) struct Verdict {
     stored: usize,
     /// Of these, those in a hole that was declared, and not in the database.
     holes: usize,
-    /// In the database and in no ledger: their agent was killed before it could write that it took them.
+    /// In the database and in no ledger.
     unwritten: usize,
     /// Samples that are in the database under two sequences.
     doubled: usize,
@@ -69,7 +69,7 @@ impl fmt::Display for Verdict {
             ("lost", self.lost()),
             ("in declared holes", self.holes),
             (
-                "stored, taken by an agent that was killed before it wrote so",
+                "stored beside: from after the end, or of agents killed before they wrote it down",
                 self.unwritten,
             ),
             ("readings compared", self.readings),

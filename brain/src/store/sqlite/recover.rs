@@ -2,10 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use shadow::{Birth, Command, Event, Finding, Frame, Outcome, OutcomeState, Severity, UnixMs, Vantage};
+use shadow::{Birth, Command, Event, Frame, Outcome, OutcomeState, UnixMs, Vantage};
 use sqlx::{Row, SqliteConnection, query, sqlite::SqliteRow};
 
-use super::references;
+use super::{
+    references,
+    rows::{self, decode},
+};
 use crate::{
     ingest::RangeSet,
     store::{AnomalyRow, Recovered, Since, StoredAnomaly, StoredRow, Stream, meta},
@@ -126,20 +129,7 @@ async fn tail(from: &mut SqliteConnection, closed_ms: UnixMs) -> Result<Vec<(Str
         .bind(MAX_TAIL)
         .fetch_all(from)
         .await?;
-    rows.iter().map(|row| Ok((stream(row)?, frame(row)?))).collect()
-}
-
-/// Of a whole row of `frames`.
-pub(super) fn frame(row: &SqliteRow) -> Result<Frame, sqlx::Error> {
-    Ok(Frame {
-        epoch: unsigned(row, 2)?,
-        sequence: unsigned(row, 3)?,
-        start_ms: row.try_get(4)?,
-        samples: row.try_get(5)?,
-        codec: row.try_get(6)?,
-        body: row.try_get::<Vec<u8>, _>(7)?.into(),
-        reference: unsigned(row, 8)?,
-    })
+    rows.iter().map(|row| Ok((stream(row)?, rows::frame(row)?))).collect()
 }
 
 async fn commands(
@@ -198,32 +188,17 @@ fn outcome(command_id: &str, row: &SqliteRow) -> Result<Option<Outcome>, sqlx::E
 
 async fn events(from: &mut SqliteConnection, since_ms: UnixMs) -> Result<Vec<(Stream, Event)>, sqlx::Error> {
     let rows = query(
-        "SELECT host, vantage, epoch, sequence, time_ms, source, subject, kind, severity, text, details FROM events \
+        "SELECT * FROM events \
          WHERE time_ms >= ? ORDER BY time_ms DESC LIMIT ?",
     )
     .bind(since_ms)
     .bind(MAX_EVENTS)
     .fetch_all(from)
     .await?;
-    rows.iter().rev().map(event).collect()
-}
-
-fn event(row: &SqliteRow) -> Result<(Stream, Event), sqlx::Error> {
-    let severity: String = row.try_get(8)?;
-    let event = Event {
-        epoch: unsigned(row, 2)?,
-        sequence: unsigned(row, 3)?,
-        time_ms: row.try_get(4)?,
-        finding: Finding {
-            source: row.try_get(5)?,
-            subject: row.try_get(6)?,
-            kind: row.try_get(7)?,
-            severity: Severity::from_word(&severity).unwrap_or(Severity::Warning),
-            text: row.try_get(9)?,
-            details: json(row, 10)?,
-        },
-    };
-    Ok((stream(row)?, event))
+    rows.iter()
+        .rev()
+        .map(|row| Ok((stream(row)?, rows::event(row)?)))
+        .collect()
 }
 
 async fn anomalies(from: &mut SqliteConnection, since_ms: UnixMs) -> Result<Vec<StoredAnomaly>, sqlx::Error> {
@@ -265,10 +240,6 @@ fn unsigned(row: &SqliteRow, column: usize) -> Result<u64, sqlx::Error> {
 
 fn json<T: serde::de::DeserializeOwned>(row: &SqliteRow, column: usize) -> Result<T, sqlx::Error> {
     serde_json::from_str(row.try_get(column)?).map_err(decode)
-}
-
-fn decode<E: Into<Box<dyn std::error::Error + Send + Sync>>>(error: E) -> sqlx::Error {
-    sqlx::Error::Decode(error.into())
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the grid holds single precision")]

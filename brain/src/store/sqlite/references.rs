@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use shadow::Frame;
 use sqlx::{SqliteConnection, query};
 
-use super::recover;
+use super::rows;
 use crate::store::{FrameId, Stream};
 
-/// A frame that is read against another which is itself read against one: writers go no further.
-const MAX_STEPS: u32 = 4;
+/// How far a frame may be from one that is read by itself: writers go 9 steps.
+const MAX_STEPS: u32 = 16;
 
 /// Those of `wanted` that are stored, and what they are read against: each after its reference.
 pub(super) async fn with_theirs(
@@ -69,5 +69,5 @@ async fn one(from: &mut SqliteConnection, id: &FrameId) -> Result<Option<Frame>,
         .bind(i64::try_from(id.sequence).unwrap_or(i64::MAX))
         .fetch_optional(from)
         .await?;
-    row.as_ref().map(recover::frame).transpose()
+    row.as_ref().map(rows::frame).transpose()
 }

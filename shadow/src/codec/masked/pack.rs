@@ -3,7 +3,7 @@
 use lz4_flex::block::{CompressTable, compress_into_with_table, decompress_into, get_maximum_output_size};
 
 use super::{
-    CodecError,
+    super::CodecError,
     bits::{ByteReader, put_varint},
 };
 
@@ -17,14 +17,14 @@ const MAX_LZ4_RATIO: u64 = 255;
 
 /// Writes bodies, and keeps its memory from one to the next.
 #[derive(Default)]
-pub(super) struct Packer {
+pub(crate) struct Packer {
     packed: Vec<u8>,
     table: CompressTable,
 }
 
 impl Packer {
     /// Replaces `body` by `plain`, packed where that is shorter.
-    pub(super) fn pack(&mut self, plain: &[u8], body: &mut Vec<u8>) {
+    pub(crate) fn pack(&mut self, plain: &[u8], body: &mut Vec<u8>) {
         body.clear();
         self.packed.resize(get_maximum_output_size(plain.len()), 0);
         let length = compress_into_with_table(plain, &mut self.packed, &mut self.table).unwrap_or(usize::MAX);
@@ -42,7 +42,7 @@ impl Packer {
 }
 
 /// The plain bytes of `body`, at most `most`; `buffer` is where they are unpacked, if they have to be.
-pub(super) fn unpack<'a>(body: &'a [u8], most: u64, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], CodecError> {
+pub(crate) fn unpack<'a>(body: &'a [u8], most: u64, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], CodecError> {
     let mut reader = ByteReader::new(body);
     match reader.byte("packing")? {
         PLAIN => Ok(reader.rest()),

@@ -4,9 +4,8 @@
 //! 0, that number is free and tells of what is no level: a second nibble says which.
 
 use super::{
-    CodecError,
+    super::{CodecError, quantize::MAX_LEVEL},
     bits::{NibbleReader, NibbleWriter, unzigzag, zigzag},
-    quantize::MAX_LEVEL,
 };
 use crate::Missing;
 
@@ -22,7 +21,7 @@ const BACK: u8 = 4;
 
 /// What a column holds in one row.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Cell {
+pub(crate) enum Cell {
     /// A value by its level: at most [`MAX_LEVEL`] either way.
     Level(i64),
     /// A finite value that has no level.
@@ -33,7 +32,7 @@ pub(super) enum Cell {
 
 /// Where a column stands while it is written or read; level 0 before its first row.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cursor {
+pub(crate) struct Cursor {
     cell: Cell,
     last_level: i64,
 }
@@ -49,12 +48,12 @@ impl Default for Cursor {
 
 impl Cursor {
     /// What the column holds in the last row written or read.
-    pub(super) const fn cell(&self) -> Cell {
+    pub(crate) const fn cell(&self) -> Cell {
         self.cell
     }
 
     /// Goes on to `cell`: `false` when nothing changed, else its token is in `tokens`.
-    pub(super) fn write(&mut self, cell: Cell, tokens: &mut NibbleWriter) -> bool {
+    pub(crate) fn write(&mut self, cell: Cell, tokens: &mut NibbleWriter) -> bool {
         let (Cell::Level(before), Cell::Level(level)) = (self.cell, cell) else {
             return self.write_marked(cell, tokens);
         };
@@ -99,7 +98,7 @@ impl Cursor {
     }
 
     /// Goes on by the next of `tokens`.
-    pub(super) fn read(&mut self, tokens: &mut NibbleReader<'_>) -> Result<Cell, CodecError> {
+    pub(crate) fn read(&mut self, tokens: &mut NibbleReader<'_>) -> Result<Cell, CodecError> {
         let token = tokens.varint()?;
         self.cell = if token == u64::from(MARKER) {
             self.read_marked(tokens)?

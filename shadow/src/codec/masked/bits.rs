@@ -1,24 +1,24 @@
 //! Bits, bytes and nibbles: what bodies are made of.
 
-use super::CodecError;
+use super::super::CodecError;
 
 /// Bits in bytes, the lowest first; the last byte is filled up with zeros.
 #[derive(Debug, Default)]
-pub(super) struct BitWriter {
+pub(crate) struct BitWriter {
     bytes: Vec<u8>,
     pending: u64,
     count: u32,
 }
 
 impl BitWriter {
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.pending = 0;
         self.count = 0;
     }
 
     /// Appends the lowest `count` bits of `bits`, 1 to 64; those above must be 0.
-    pub(super) fn push(&mut self, bits: u64, count: u32) {
+    pub(crate) fn push(&mut self, bits: u64, count: u32) {
         self.pending |= bits << self.count;
         let filled = self.count + count;
         if filled >= u64::BITS {
@@ -32,7 +32,7 @@ impl BitWriter {
     }
 
     /// Appends all bits to `out`.
-    pub(super) fn finish(&self, out: &mut Vec<u8>) {
+    pub(crate) fn finish(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.bytes);
         let rest = self.pending.to_le_bytes();
         out.extend(rest.iter().take(self.count.div_ceil(8) as usize));
@@ -41,14 +41,14 @@ impl BitWriter {
 
 /// Reads what a [`BitWriter`] wrote.
 #[derive(Debug)]
-pub(super) struct BitReader<'a> {
+pub(crate) struct BitReader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> BitReader<'a> {
     /// The `count` bits at the beginning of `input`, which goes on behind them.
-    pub(super) fn take(input: &mut ByteReader<'a>, count: usize, what: &'static str) -> Result<Self, CodecError> {
+    pub(crate) fn take(input: &mut ByteReader<'a>, count: usize, what: &'static str) -> Result<Self, CodecError> {
         let bytes = input.take(count.div_ceil(8), what)?;
         let used = count % 8;
         match bytes.last() {
@@ -57,12 +57,12 @@ impl<'a> BitReader<'a> {
         }
     }
 
-    pub(super) fn count_ones(&self) -> usize {
+    pub(crate) fn count_ones(&self) -> usize {
         self.bytes.iter().map(|byte| byte.count_ones() as usize).sum()
     }
 
     /// The next `count` bits, at most 64; past the end there are zeros.
-    pub(super) fn next(&mut self, count: usize) -> u64 {
+    pub(crate) fn next(&mut self, count: usize) -> u64 {
         let mut rest = self.bytes.get(self.at / 8..).unwrap_or_default().iter();
         let mut window = [0; 8];
         for (to, from) in window.iter_mut().zip(&mut rest) {
@@ -78,33 +78,33 @@ impl<'a> BitReader<'a> {
 
 /// Bytes that are taken from the front.
 #[derive(Debug)]
-pub(super) struct ByteReader<'a> {
+pub(crate) struct ByteReader<'a> {
     bytes: &'a [u8],
 }
 
 impl<'a> ByteReader<'a> {
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
         Self { bytes }
     }
 
     /// All that is left.
-    pub(super) const fn rest(&self) -> &'a [u8] {
+    pub(crate) const fn rest(&self) -> &'a [u8] {
         self.bytes
     }
 
-    pub(super) fn take(&mut self, count: usize, what: &'static str) -> Result<&'a [u8], CodecError> {
+    pub(crate) fn take(&mut self, count: usize, what: &'static str) -> Result<&'a [u8], CodecError> {
         let (head, rest) = self.bytes.split_at_checked(count).ok_or(CodecError::Truncated(what))?;
         self.bytes = rest;
         Ok(head)
     }
 
-    pub(super) fn byte(&mut self, what: &'static str) -> Result<u8, CodecError> {
+    pub(crate) fn byte(&mut self, what: &'static str) -> Result<u8, CodecError> {
         let (&byte, rest) = self.bytes.split_first().ok_or(CodecError::Truncated(what))?;
         self.bytes = rest;
         Ok(byte)
     }
 
-    pub(super) fn varint(&mut self, what: &'static str) -> Result<u64, CodecError> {
+    pub(crate) fn varint(&mut self, what: &'static str) -> Result<u64, CodecError> {
         let first = self.byte(what)?;
         if first < 0x80 {
             return Ok(first.into());
@@ -125,7 +125,7 @@ impl<'a> ByteReader<'a> {
 }
 
 /// Appends `value` in groups of seven bits, the lowest first, the high bit set on all but the last.
-pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     loop {
         let [low, ..] = value.to_le_bytes();
         if value < 0x80 {
@@ -140,22 +140,22 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 ///
 /// Most differences are small: a group of three bits and a mark takes a tenth less than seven and a mark.
 #[derive(Debug, Default)]
-pub(super) struct NibbleWriter {
+pub(crate) struct NibbleWriter {
     bits: BitWriter,
 }
 
 impl NibbleWriter {
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.bits.clear();
     }
 
     /// Appends the low four bits of `nibble`.
-    pub(super) fn push(&mut self, nibble: u8) {
+    pub(crate) fn push(&mut self, nibble: u8) {
         self.bits.push(u64::from(nibble & 0xf), 4);
     }
 
     /// Appends `value` in groups of three bits, the lowest first, the fourth bit set on all but the last.
-    pub(super) fn varint(&mut self, mut value: u64) {
+    pub(crate) fn varint(&mut self, mut value: u64) {
         while value >= 1 << SHORT_BITS {
             self.bits.push(value & 7 | 8, 4);
             value >>= 3;
@@ -166,31 +166,31 @@ impl NibbleWriter {
     }
 
     /// Appends all nibbles to `out`.
-    pub(super) fn finish(&self, out: &mut Vec<u8>) {
+    pub(crate) fn finish(&self, out: &mut Vec<u8>) {
         self.bits.finish(out);
     }
 }
 
 /// Reads what a [`NibbleWriter`] wrote.
 #[derive(Debug)]
-pub(super) struct NibbleReader<'a> {
+pub(crate) struct NibbleReader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> NibbleReader<'a> {
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
-    pub(super) fn nibble(&mut self) -> Result<u8, CodecError> {
+    pub(crate) fn nibble(&mut self) -> Result<u8, CodecError> {
         let byte = self.bytes.get(self.at / 2).ok_or(CodecError::Truncated("tokens"))?;
         let nibble = byte >> (self.at % 2 * 4) & 0xf;
         self.at += 1;
         Ok(nibble)
     }
 
-    pub(super) fn varint(&mut self) -> Result<u64, CodecError> {
+    pub(crate) fn varint(&mut self) -> Result<u64, CodecError> {
         if let Some(value) = self.short_varint() {
             return Ok(value);
         }
@@ -219,7 +219,7 @@ impl<'a> NibbleReader<'a> {
     }
 
     /// That nothing follows but the half of a byte that had to be filled up.
-    pub(super) fn finish(mut self) -> Result<(), CodecError> {
+    pub(crate) fn finish(mut self) -> Result<(), CodecError> {
         if self.at % 2 == 1 && self.nibble()? != 0 {
             return Err(CodecError::Invalid("end"));
         }
@@ -247,11 +247,11 @@ const fn gather(nibbles: u64) -> u64 {
 }
 
 /// 0, -1, 1, -2, 2, ... as 0, 1, 2, 3, 4, ...
-pub(super) const fn zigzag(value: i64) -> u64 {
+pub(crate) const fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
 }
 
 /// The opposite of [`zigzag`].
-pub(super) const fn unzigzag(value: u64) -> i64 {
+pub(crate) const fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }

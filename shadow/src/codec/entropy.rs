@@ -1,0 +1,76 @@
+//! Codec 2: levels, predicted from the metric's own past and from other columns; residuals by rANS with trained
+//! tables. `docs/wire-format.md` tells it to the byte, `docs/decisions/0007-codec-2.md` why it is as it is.
+//!
+//! Writer and reader keep the same [`Memory`](memory::Memory): where each column stands and how much it moves.
+//! A frame begins with an empty one, or with the one that the frame it names has left behind. Nothing but residuals
+//! is told, and what a residual costs depends on what the memory makes likely: tables are static
+//! (`entropy/priors.bin`), so that a memory is small and a frame by itself is not much longer.
+//!
+//! | file | step |
+//! |---|---|
+//! | `entropy/memory.rs` | where columns stand: predictions, contexts |
+//! | `entropy/grid.rs` | values to levels, in counts where the time that a rate is taken over is known |
+//! | `entropy/clock.rs` | times and gaps |
+//! | `entropy/link.rs` | columns that follow others |
+//! | `entropy/trial.rs` | which column follows which: the writer tries |
+//! | `entropy/extreme.rs` | exact maxima and minima of seconds |
+//! | `entropy/coder.rs` | residuals to symbols and bits |
+//! | `entropy/rans.rs` | symbols to bytes |
+//! | `entropy/priors.rs` | how likely each symbol is in each context |
+//! | `entropy/writer.rs`, `entropy/draft.rs` | blocks to bodies |
+//! | `entropy/reader.rs` | bodies to blocks |
+//! | `entropy/training.rs` | recorded telemetry to tables |
+
+mod clock;
+mod coder;
+mod draft;
+mod extreme;
+mod grid;
+mod link;
+mod memory;
+mod priors;
+mod rans;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod training;
+mod trial;
+mod writer;
+
+pub(super) use reader::Reader;
+pub use training::Tally;
+pub(super) use writer::Writer;
+
+use crate::Missing;
+
+/// A level, or why there is none: what a column holds in one row.
+///
+/// Levels are at most 2^53 either way, so that the lowest numbers are free for what is no level.
+type Cell = i64;
+
+const ABSENT: Cell = i64::MIN;
+const FAILED: Cell = i64::MIN + 1;
+const STALE: Cell = i64::MIN + 2;
+/// A value without a level; it travels beside.
+const RAW: Cell = i64::MIN + 3;
+
+const fn is_level(cell: Cell) -> bool {
+    cell > RAW
+}
+
+const fn missing_cell(why: Missing) -> Cell {
+    match why {
+        Missing::Absent => ABSENT,
+        Missing::Failed => FAILED,
+        Missing::Stale => STALE,
+    }
+}
+
+const fn cell_missing(cell: Cell) -> Option<Missing> {
+    match cell {
+        ABSENT => Some(Missing::Absent),
+        FAILED => Some(Missing::Failed),
+        STALE => Some(Missing::Stale),
+        _ => None,
+    }
+}

@@ -10,7 +10,7 @@ use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
 use crate::{
     act::dry_run::DryRun,
-    bmc::Watch,
+    bmc::{Watch, watch},
     config::Config,
     error::AgentError,
     probe::{Place, ProbeSet},
@@ -97,8 +97,10 @@ pub(crate) fn views(mut config: Config, host: &str) -> Vec<Config> {
 async fn open(config: Config, own: &str, clock: Clock) -> Result<Sampler, AgentError> {
     let topics = Topics::new(&config.prefix, &config.cell)?;
     let host = config.host.clone().unwrap_or_else(|| own.to_owned());
-    let place = place(&config);
-    let places = config.spool.places(&config, &format!("{host}.{}", config.vantage));
+    let stream = format!("{host}.{}", config.vantage);
+    let cursor = config.state_dir().map(|folder| folder.join("sel").join(&stream));
+    let place = place(&config, cursor);
+    let places = config.spool.places(&config, &stream);
     // Opening everything takes some ten milliseconds, and longer where much could not be sent.
     let opened = spawn_blocking(move || (ProbeSet::open(place.clone()), place, Kept::open(&places))).await;
     let (probes, place, kept) = opened.map_err(|why| AgentError::Panicked {
@@ -135,11 +137,13 @@ fn raise_file_limit() {
     }
 }
 
-/// Where the probes of a host look. Its BMC is asked from now on.
-pub(crate) fn place(config: &Config) -> Place {
+/// Where the probes of a host look. Its BMC is asked from now on, its event log from where the file `cursor` says.
+pub(crate) fn place(config: &Config, cursor: Option<PathBuf>) -> Place {
+    let bmc = config.bmc.settings(Path::new("/"));
+    let bmc = bmc.map(|settings| watch::Settings { cursor, ..settings });
     Place {
         vantage: config.vantage,
-        bmc: config.bmc.settings(Path::new("/")).map(Watch::start),
+        bmc: bmc.map(Watch::start),
         ..Place::new(PathBuf::from("/"), config.probes.clone())
     }
 }

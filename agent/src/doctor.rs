@@ -107,7 +107,7 @@ pub async fn examine(config: Config, patience: Duration, clock: &Clock, shutdown
     let own = own_host(&config).unwrap_or_else(|_| "this machine".to_owned());
     let mut reports = Vec::new();
     for view in views(config, &own) {
-        let place = place(&view);
+        let place = place(&view, None);
         let bmc = place.bmc.clone();
         let mut probes = ProbeSet::open(place);
         let until = Instant::now() + patience;

@@ -125,11 +125,6 @@ impl SelEntry {
         self.stamp_s.filter(|&stamp| stamp >= PRE_INIT)
     }
 
-    /// Whether it was written before `other`; not where either does not tell.
-    pub fn is_older_than(&self, other: &Self) -> bool {
-        self.stamp_s.zip(other.stamp_s).is_some_and(|(own, other)| own < other)
-    }
-
     /// The entry as an event, with the names and factors of `sensors`.
     pub fn finding(&self, sensors: &[Sensor]) -> Finding {
         let (subject, severity, text) = match &self.body {

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, mpsc},
     thread,
     time::{Duration, Instant},
@@ -28,6 +29,8 @@ pub struct Settings {
     pub interval: Duration,
     /// How long a reply is waited for.
     pub deadline: Duration,
+    /// Where is kept how far its event log was told; without it, what is written while no agent runs is not told.
+    pub cursor: Option<PathBuf>,
 }
 
 /// A BMC that is being asked by a thread of its own, until the last copy of this is dropped.

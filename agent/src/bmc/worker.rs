@@ -28,6 +28,7 @@ use super::{
 use known::{Discovery, Known, Watched};
 use log::Log;
 
+mod cursor;
 mod known;
 mod log;
 #[cfg(test)]
@@ -69,13 +70,14 @@ impl Worker {
             address,
             interval,
             deadline,
+            cursor,
         } = settings;
-        Self::with(
-            Box::new(move || Ok(times.of(session::open(&address, deadline)?))),
-            interval,
-            state,
-            end,
-        )
+        let open = Box::new(move || Ok(times.of(session::open(&address, deadline)?)));
+        let worker = Self::with(open, interval, state, end);
+        Self {
+            log: Log::new(cursor),
+            ..worker
+        }
     }
 
     fn with(open: Open, interval: Duration, state: Arc<Mutex<State>>, end: mpsc::Receiver<()>) -> Self {

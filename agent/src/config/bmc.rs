@@ -62,6 +62,7 @@ impl Bmc {
             address,
             interval: self.interval.duration(),
             deadline: self.deadline.duration(),
+            cursor: None,
         })
     }
 

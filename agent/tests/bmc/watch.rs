@@ -33,6 +33,7 @@ impl Told {
             address,
             interval,
             deadline: DEADLINE,
+            cursor: None,
         });
         let begun = Instant::now();
         let names = loop {

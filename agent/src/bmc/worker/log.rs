@@ -1,10 +1,13 @@
 //! New entries of the system event log.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, path::PathBuf};
 
 use shadow::Severity;
 
-use super::{BmcError, Worker};
+use super::{
+    BmcError, Worker,
+    cursor::{Cursor, Mark},
+};
 use crate::bmc::{
     client::{self, LAST},
     events::finding,
@@ -30,21 +33,37 @@ pub(super) struct Log {
     first: Option<SelEntry>,
     /// The last entry that was read.
     last: Option<SelEntry>,
+    cursor: Cursor,
+}
+
+impl Log {
+    /// Goes on where the file at `cursor` says.
+    pub(super) fn new(cursor: Option<PathBuf>) -> Self {
+        Self {
+            cursor: Cursor::open(cursor),
+            ..Self::default()
+        }
+    }
 }
 
 /// Where reading goes on.
+#[derive(Debug, Clone, Copy)]
 struct Place {
     id: u16,
     /// Entries that are older than this are known.
-    known: Option<SelEntry>,
+    known: Option<Mark>,
 }
 
 impl Worker {
-    /// Tells entries that are new. At the first look all are old: the log may go back for years.
+    /// Tells entries that are new. At the first look ever all are old: the log may go back for years. At the first look
+    /// of a process those are new that came after the last one that was told.
     pub(super) fn read_log(&mut self) -> Result<(), BmcError> {
         let Some(info) = self.ask_for(client::sel_info)? else {
             return Ok(());
         };
+        if let Some(last) = &self.log.last {
+            self.log.cursor.save(Mark::of(last));
+        }
         let Some(before) = self.log.info else {
             return self.begin_log(info);
         };
@@ -64,6 +83,26 @@ impl Worker {
     }
 
     fn begin_log(&mut self, info: SelInfo) -> Result<(), BmcError> {
+        if let Some(mark) = self.log.cursor.saved().filter(|_| info.entries > 0) {
+            self.log.first = self.entry(FIRST)?.map(|(_, entry)| entry);
+            let place = match self.entry(mark.id)? {
+                Some((next, entry)) if Mark::of(&entry) == mark => {
+                    self.log.last = Some(entry);
+                    Some(Place { id: next, known: None })
+                }
+                // It is gone: what was written later is new. Without times nobody can tell what is.
+                _ => mark.stamp_s.map(|_| Place {
+                    id: FIRST,
+                    known: Some(mark),
+                }),
+            };
+            if let Some(place) = place {
+                if self.read_entries(place)? {
+                    self.log.info = Some(info);
+                }
+                return Ok(());
+            }
+        }
         if info.entries > 0 {
             self.log.first = self.entry(FIRST)?.map(|(_, entry)| entry);
             self.log.last = self.entry(LAST)?.map(|(_, entry)| entry);
@@ -86,18 +125,16 @@ impl Worker {
         let oldest = self.entry(FIRST)?.map(|(_, entry)| entry);
         if oldest.is_some() && oldest == self.log.first {
             return Ok(Place {
-                known: Some(last),
+                known: Some(Mark::of(&last)),
                 ..first
             });
         }
         let text = format!("cleared: {} entries before, {} now", before.entries, info.entries);
         self.state()
             .tell([finding(SUBJECT, "sel_cleared", Severity::Info, text)]);
-        self.log = Log {
-            info: Some(SelInfo { entries: 0, ..before }),
-            first: oldest,
-            last: None,
-        };
+        self.log.info = Some(SelInfo { entries: 0, ..before });
+        self.log.first = oldest;
+        self.log.last = None;
         Ok(first)
     }
 
@@ -114,7 +151,7 @@ impl Worker {
             let answer = self.ask_for(|transport| client::sel_entry(transport, id))?;
             let Some((next, entry)) = answer else { break };
             match entry {
-                Ok(entry) if known.as_ref().is_some_and(|known| entry.is_older_than(known)) => walked = Some(entry),
+                Ok(entry) if known.is_some_and(|known| is_known(&entry, known)) => walked = Some(entry),
                 Ok(entry) => {
                     told += 1;
                     self.state().tell([entry.finding(&sensors)]);
@@ -142,4 +179,13 @@ impl Worker {
         let known = self.known.iter().flat_map(|known| &known.sensors);
         known.map(|watched| watched.sensor.clone()).collect()
     }
+}
+
+/// Whether an entry was written before the one with this mark, or is that; not where either does not tell.
+fn is_known(entry: &SelEntry, mark: Mark) -> bool {
+    let older = entry
+        .stamp_s
+        .zip(mark.stamp_s)
+        .is_some_and(|(own, marked)| own < marked);
+    older || Mark::of(entry) == mark
 }

@@ -426,6 +426,33 @@ fn entries_of_the_log_are_told_once_and_old_ones_never() {
     );
 }
 
+/// What is written while no agent runs is told by the next, once; also when what was told last is gone.
+#[test]
+fn a_new_agent_goes_on_where_the_last_one_ended() {
+    let entry = |id: u8, data: u8| [id, 0, 2, id, 0, 0, 0x65, 0x20, 0, 4, 0x0c, 0x20, 0x6f, data, 0xff, 0xff];
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("sel/web-1.oob");
+    let told = |log: Vec<[u8; 16]>| {
+        let mut rig = Rig::new(Bench {
+            log,
+            ..Bench::default()
+        });
+        rig.worker.log = Log::new(Some(path.clone()));
+        // The second keeps what the first has told.
+        rig.turn();
+        rig.turn();
+        rig.texts().len()
+    };
+    assert_eq!(told(vec![entry(1, 0), entry(2, 0)]), 0, "the first look ever");
+    assert_eq!(told(vec![entry(1, 0), entry(2, 0)]), 0);
+    assert_eq!(told(vec![entry(1, 0), entry(2, 0), entry(3, 1), entry(4, 1)]), 2);
+    assert_eq!(told(vec![entry(3, 1), entry(4, 1)]), 0);
+    assert_eq!(told(vec![entry(5, 1), entry(6, 1)]), 2, "cleared meanwhile");
+    assert_eq!(told(vec![entry(4, 1), entry(5, 1)]), 0, "only the last was deleted");
+    assert_eq!(told(vec![]), 0);
+    assert_eq!(told(vec![entry(7, 1)]), 1);
+}
+
 #[test]
 fn an_entry_that_is_deleted_makes_no_old_entry_new() {
     let entry = |id: u8, data: u8| [id, 0, 2, id, 0, 0, 0x65, 0x20, 0, 4, 0x0c, 0x20, 0x6f, data, 0xff, 0xff];

@@ -213,8 +213,31 @@ fn blocks_that_no_frame_holds_are_refused() {
     let error = CodecError::Readings {
         samples: 4_000,
         metrics: 2_000,
+        most: MAX_READINGS,
     };
     check(&many, (0..4_000).collect(), vec![vec![zero; 4_000]; 2_000], error);
+}
+
+/// It costs a reader more, so it holds fewer; the reader refuses what says more before it looks at a byte.
+#[test]
+fn frames_of_codec_2_hold_fewer_readings() {
+    let many = catalogue(&vec![Bound::Absolute { step: 1.0 }; 2_000]);
+    let block = |samples: usize| {
+        let mut block = Block::new(&many);
+        (0..samples).for_each(|i| block.push(i as i64, &vec![Reading::new(1.0); 2_000]));
+        block
+    };
+    let error = |samples| CodecError::Readings {
+        samples,
+        metrics: 2_000,
+        most: MAX_CODED_READINGS,
+    };
+    let mut encoder = Encoder::new(&many);
+    assert_eq!(encoder.frame(7, 0, &block(132)).unwrap_err(), error(132));
+    let mut frame = encoder.frame(7, 0, &block(131)).unwrap();
+    assert_eq!(frame.decode(&many), Ok(block(131)));
+    frame.samples = 4_000;
+    assert_eq!(frame.decode(&many), Err(error(4_000)));
 }
 
 #[test]

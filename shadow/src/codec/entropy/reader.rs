@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    super::{CodecError, MAX_SPAN_MS, check_size, quantize::MAX_LEVEL},
+    super::{CodecError, MAX_CODED_READINGS, MAX_SPAN_MS, check_size, quantize::MAX_LEVEL},
     Cell, RAW, cell_missing,
     coder::{Coder, HEADER, LINK, MISSING, QUIET, Reading},
     extreme::{Extremes, Pending, seconds},
@@ -74,7 +74,7 @@ impl Reader {
     /// Replaces `block` by the samples of `frame`. After an error it holds nothing of use.
     pub(crate) fn read(&mut self, frame: &Frame, block: &mut Block) -> Result<(), CodecError> {
         let samples = frame.samples as usize;
-        check_size(samples, self.grids.len())?;
+        check_size(samples, self.grids.len(), MAX_CODED_READINGS)?;
         let base = self.begin(frame)?;
         let mut coder = Reading {
             priors: Priors::trained(),

@@ -1,7 +1,7 @@
 //! Blocks to bodies.
 
 use super::{
-    super::{CodecError, check_block, check_length},
+    super::{CodecError, MAX_CODED_READINGS, check_block, check_length},
     coder::{Coder, HEADER, LINK, Writing},
     draft::Draft,
     grid::Grid,
@@ -112,7 +112,7 @@ impl Writer {
         body: &mut Vec<u8>,
     ) -> Result<u64, CodecError> {
         let (key, last) = (self.key.take(), self.last.take());
-        check_block(block, self.grids.len())?;
+        check_block(block, self.grids.len(), MAX_CODED_READINGS)?;
         let start_ms = block.times_ms.first().copied().unwrap_or_default();
         let base = base(key, last, sequence, start_ms);
         match base {

@@ -1,7 +1,7 @@
 //! Bodies to blocks.
 
 use super::{
-    super::{CodecError, MAX_SPAN_MS, Shape, check_size, quantize::Quantizer},
+    super::{CodecError, MAX_READINGS, MAX_SPAN_MS, Shape, check_size, quantize::Quantizer},
     bits::{BitReader, ByteReader, NibbleReader},
     column::{Cell, Cursor},
     even_time, pack,
@@ -41,7 +41,7 @@ impl Reader {
     /// [`Writer`](super::Writer) of the same catalogue wrote.
     pub(crate) fn read(&mut self, shape: Shape, body: &[u8], block: &mut Block) -> Result<(), CodecError> {
         let samples = shape.samples as usize;
-        check_size(samples, self.quantizers.len())?;
+        check_size(samples, self.quantizers.len(), MAX_READINGS)?;
         let mut reader = ByteReader::new(pack::unpack(
             body,
             max_plain_bytes(samples, self.quantizers.len()),

@@ -1,7 +1,7 @@
 //! Blocks to bodies.
 
 use super::{
-    super::{CodecError, check_block, check_length, quantize::Quantizer},
+    super::{CodecError, MAX_READINGS, check_block, check_length, quantize::Quantizer},
     bits::{BitWriter, NibbleWriter, put_varint},
     column::{Cell, Cursor},
     even_time,
@@ -54,7 +54,7 @@ impl Writer {
     /// [`CodecError`] when the block is empty or too large for a frame, was not made for this catalogue, or
     /// its times do not rise.
     pub(crate) fn write(&mut self, block: &Block, body: &mut Vec<u8>) -> Result<(), CodecError> {
-        let span_ms = check_block(block, self.quantizers.len())?;
+        let span_ms = check_block(block, self.quantizers.len(), MAX_READINGS)?;
         self.parts.clear();
         self.parts.write_times(&block.times_ms, span_ms);
         for (quantizer, column) in self.quantizers.iter().zip(&block.columns) {

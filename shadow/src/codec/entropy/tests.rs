@@ -4,7 +4,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::super::{Decoder, Encoder, tests::*};
 use crate::{
-    Block, Catalogue, Frame, Grain, Metric, Reading,
+    Block, Bound, Catalogue, Frame, Grain, Metric, Reading,
     frame::{MAX_SAMPLES, end_of_span},
     rate::per_second,
 };
@@ -188,5 +188,42 @@ proptest! {
                 prop_assert!(block.times_ms.windows(2).all(|pair| pair[0] < pair[1]));
             }
         }
+    }
+}
+
+/// From no metric to the most that a catalogue holds, and from one sample to the most that a frame does.
+#[test]
+fn frames_of_any_size_come_back_within_their_bounds() {
+    for (metrics, samples) in [
+        (0, 1),
+        (0, MAX_SAMPLES),
+        (1, MAX_SAMPLES),
+        (63, MAX_SAMPLES),
+        (10_000, 1),
+        (10_000, 26),
+    ] {
+        let metric = |n: usize| match n % 3 {
+            0 => Metric::share(format!("m{n}")).key(),
+            1 => Metric::rate(format!("m{n}"), "1/s", 1.0),
+            _ => Metric::new(format!("m{n}"), "1", Bound::Absolute { step: 1.0 }),
+        };
+        let catalogue = Catalogue::new((0..metrics).map(metric).collect());
+        let mut block = Block::new(&catalogue);
+        let mut dice = 1_u64;
+        for row in 0..samples {
+            let readings: Vec<Reading> = (0..metrics)
+                .map(|_| {
+                    dice = dice
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1_442_695_040_888_963_407);
+                    Reading::new((dice >> 40) as f64 / 1e3)
+                })
+                .collect();
+            block.push(100 * row as i64, &readings);
+        }
+        let [told] = decode_all(&catalogue, &encode_all(&catalogue, &[block.clone()]))
+            .try_into()
+            .unwrap();
+        assert_within_bounds(&catalogue, &block, &told);
     }
 }

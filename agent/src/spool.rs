@@ -132,6 +132,8 @@ pub(crate) struct Spool {
     shelf: Shelf,
     /// The newest that was pushed: what a brain misses past it was never cut.
     newest: Option<Serial>,
+    /// What a brain misses and nobody has, by first serial and end: told once each time that a watermark names it.
+    answers: BTreeMap<Serial, u64>,
     holes: usize,
     /// What came since it was asked for last.
     unsaved: Vec<Record>,
@@ -167,6 +169,7 @@ impl Spool {
             again: BTreeSet::new(),
             shelf: Shelf::new(bounds.disk),
             newest: None,
+            answers: BTreeMap::new(),
             holes: 0,
             unsaved: Vec::new(),
         }
@@ -243,8 +246,11 @@ impl Spool {
     pub(crate) fn next(&mut self, now_ns: u64, backlog: bool) -> Option<Due> {
         let (id, again) = match self.fresh.pop_first() {
             Some(id) => (id, false),
-            None if backlog => (self.again.pop_first()?, true),
-            None => return None,
+            None if !backlog => return None,
+            None => match self.next_answer() {
+                Some(answer) => return Some(answer),
+                None => (self.again.pop_first()?, true),
+            },
         };
         let entry = self.entries.get_mut(&id)?;
         entry.sent_ns = Some(now_ns);
@@ -269,7 +275,7 @@ impl Spool {
 
     /// Whether anything stands behind live data.
     pub(crate) fn has_backlog(&self) -> bool {
-        !self.again.is_empty()
+        !(self.again.is_empty() && self.answers.is_empty())
     }
 
     /// Gives up what can never be sent. Returns how many frames and events that are.

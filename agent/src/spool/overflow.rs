@@ -6,7 +6,7 @@ use bytes::Bytes;
 use shadow::{EpochMark, Hole, wire};
 
 use super::{
-    Entry, Kind, MAX_HOLES, MAX_REFERENCE, Serial, Spool,
+    Due, Entry, Kind, MAX_HOLES, MAX_REFERENCE, Serial, Spool,
     ranges::Ranges,
     shelf::{self, Serials},
 };
@@ -144,6 +144,8 @@ impl Spool {
         }
     }
 
+    /// Answers a watermark that names what was cut and is not here. It is no hole of this spool: the brain may have had
+    /// it before, or this watermark may be an old one, so that what is read against it stays and is sent.
     pub(super) fn declare_missing(&mut self, mark: &EpochMark) {
         let cut = match self.newest {
             Some(newest) if mark.epoch < newest.epoch => u64::MAX,
@@ -162,15 +164,26 @@ impl Spool {
                 absent.remove(entry.kind.covers(*id));
             }
             self.shelf.take_out(mark.epoch, &mut absent);
-            for range in absent.iter().collect::<Vec<_>>() {
-                tracing::warn!(
-                    epoch = mark.epoch,
-                    ?range,
-                    "the brain lacks what is not here: told as a hole"
-                );
-                self.declare(mark.epoch, range);
+            for range in absent.iter().take(MAX_HOLES) {
+                let (epoch, sequence) = (mark.epoch, range.start);
+                tracing::warn!(epoch, ?range, "the brain lacks what is not here: told as a hole");
+                self.answers.insert(Serial { epoch, sequence }, range.end);
             }
         }
+        while self.answers.len() > MAX_HOLES {
+            self.answers.pop_first();
+        }
+    }
+
+    pub(super) fn next_answer(&mut self) -> Option<Due> {
+        let (id, end) = self.answers.pop_first()?;
+        let (epoch, first) = (id.epoch, id.sequence);
+        Some(Due {
+            id,
+            kind: Kind::Hole { end },
+            payload: wire::encode_hole(&Hole { epoch, first, end }).into(),
+            again: true,
+        })
     }
 
     /// Lets go of the oldest segments where the disk has too many.

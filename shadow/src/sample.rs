@@ -42,6 +42,11 @@ impl Reading {
         if value.is_finite() { Self(value) } else { Self::FAILED }
     }
 
+    /// A value that is known to be finite, or will be seen not to be.
+    pub(crate) const fn of(value: f64) -> Self {
+        Self(value)
+    }
+
     /// The value, if there is one.
     pub fn value(self) -> Option<f64> {
         (!self.0.is_nan()).then_some(self.0)

@@ -1,4 +1,4 @@
-//! Codec 2: levels, predicted from the metric's own past and from other columns; residuals by rANS with trained
+//! Codec 2: levels, predicted from the metric's own past and from other columns; residuals by tANS with trained
 //! tables. `docs/wire-format.md` tells it to the byte, `docs/decisions/0007-codec-2.md` why it is as it is.
 //!
 //! Writer and reader keep the same [`Memory`](memory::Memory): where each column stands and how much it moves.
@@ -12,25 +12,30 @@
 //! | `entropy/grid.rs` | values to levels, in counts where the time that a rate is taken over is known |
 //! | `entropy/clock.rs` | times and gaps |
 //! | `entropy/link.rs` | columns that follow others |
+//! | `entropy/sheet.rs` | the levels of a frame, column by column |
 //! | `entropy/trial.rs` | which column follows which: the writer tries |
 //! | `entropy/extreme.rs` | exact maxima and minima of seconds |
 //! | `entropy/coder.rs` | residuals to symbols and bits |
-//! | `entropy/rans.rs` | symbols to bytes |
+//! | `entropy/activity.rs` | how much a column moves |
+//! | `entropy/tans.rs` | symbols to bytes |
 //! | `entropy/priors.rs` | how likely each symbol is in each context |
 //! | `entropy/writer.rs`, `entropy/draft.rs` | blocks to bodies |
-//! | `entropy/reader.rs` | bodies to blocks |
+//! | `entropy/reader.rs`, `entropy/lane.rs` | bodies to blocks |
 //! | `entropy/training.rs` | recorded telemetry to tables |
 
+mod activity;
 mod clock;
 mod coder;
 mod draft;
 mod extreme;
 mod grid;
+mod lane;
 mod link;
 mod memory;
 mod priors;
-mod rans;
 mod reader;
+mod sheet;
+mod tans;
 #[cfg(test)]
 mod tests;
 mod training;
@@ -54,8 +59,11 @@ const STALE: Cell = i64::MIN + 2;
 /// A value without a level; it travels beside.
 const RAW: Cell = i64::MIN + 3;
 
+/// No writer writes it.
+const INVALID: Cell = i64::MIN + 4;
+
 const fn is_level(cell: Cell) -> bool {
-    cell > RAW
+    cell > INVALID
 }
 
 const fn missing_cell(why: Missing) -> Cell {

@@ -1,6 +1,8 @@
 //! The lossy step: values to numbered levels, never off by more than the metric's bound.
 
-use crate::Bound;
+use std::sync::OnceLock;
+
+use crate::{Bound, Reading};
 
 /// The largest level: whole numbers up to it are exact as `f64`.
 pub(crate) const MAX_LEVEL: i64 = 1 << 53;
@@ -33,9 +35,11 @@ struct Logarithmic {
     /// Distance of levels below the floor.
     low_step: f64,
     /// `k`: the level of the floor.
-    low_levels: f64,
-    /// `n`.
-    octave_levels: f64,
+    low_levels: u64,
+    /// `n`, at least 1.
+    octave_levels: u64,
+    /// How many floors the levels from the floor on are, as far as they are tabled.
+    floors: &'static [f64],
 }
 
 impl Quantizer {
@@ -43,12 +47,16 @@ impl Quantizer {
     pub(crate) fn new(bound: Bound) -> Self {
         let scale = match bound {
             Bound::Absolute { step } => Scale::Linear { step },
-            Bound::Relative { ratio, floor } => Scale::Logarithmic(Logarithmic {
-                floor,
-                low_step: 2.0 * ratio * floor,
-                low_levels: (0.5 / ratio).ceil(),
-                octave_levels: (0.375 * (1.0 + ratio) / ratio).ceil(),
-            }),
+            Bound::Relative { ratio, floor } => {
+                let octave_levels = whole((0.375 * (1.0 + ratio) / ratio).ceil()).max(1).unsigned_abs();
+                Scale::Logarithmic(Logarithmic {
+                    floor,
+                    low_step: 2.0 * ratio * floor,
+                    low_levels: whole((0.5 / ratio).ceil()).max(0).unsigned_abs(),
+                    octave_levels,
+                    floors: floors(octave_levels),
+                })
+            }
         };
         Self { bound, scale }
     }
@@ -58,9 +66,37 @@ impl Quantizer {
         match &self.scale {
             Scale::Linear { step } => level as f64 * step,
             Scale::Logarithmic(scale) => {
-                let magnitude = scale.value(level.unsigned_abs() as f64);
+                let magnitude = scale.value(level.unsigned_abs());
                 if level < 0 { -magnitude } else { magnitude }
             }
+        }
+    }
+
+    /// Appends the values of `levels`, each times its factor and `unit`. They are finite for [`Self::ordinary`] levels.
+    #[inline]
+    pub(crate) fn tell(&self, levels: &[i64], (factors, unit): (&[f64], f64), out: &mut Vec<Reading>) {
+        let rows = levels.iter().zip(factors);
+        match &self.scale {
+            Scale::Linear { step } => {
+                out.extend(rows.map(|(&level, factor)| Reading::of(level as f64 * step * (unit * factor))));
+            }
+            Scale::Logarithmic(scale) => out.extend(rows.map(|(&level, factor)| {
+                let magnitude = scale.value(level.unsigned_abs());
+                let value = if level < 0 { -magnitude } else { magnitude };
+                Reading::of(value * (unit * factor))
+            })),
+        }
+    }
+
+    /// Levels up to this, either way, have a value that stays finite when it is scaled a bit. 0 if that takes a closer look.
+    pub(crate) fn ordinary(&self) -> u64 {
+        match &self.scale {
+            Scale::Linear { step } if is_ordinary(*step) => MAX_LEVEL.unsigned_abs(),
+            Scale::Logarithmic(scale) if is_ordinary(scale.floor) && is_ordinary(scale.low_step) => {
+                let octaves = scale.octave_levels.saturating_mul(ORDINARY_OCTAVES);
+                MAX_LEVEL.unsigned_abs().min(scale.low_levels.saturating_add(octaves))
+            }
+            _ => 0,
         }
     }
 
@@ -103,6 +139,14 @@ impl Quantizer {
     }
 }
 
+/// A value in the middle of what `f64` can hold.
+pub(crate) fn is_ordinary(value: f64) -> bool {
+    (1e-60..1e60).contains(&value)
+}
+
+/// An ordinary floor and so many octaves above it are finite, and so they are times an ordinary unit.
+const ORDINARY_OCTAVES: u64 = 400;
+
 const MANTISSA_BITS: u32 = 52;
 const EXPONENT_BIAS: i64 = 1_023;
 
@@ -116,23 +160,46 @@ impl Logarithmic {
         let e = (bits >> MANTISSA_BITS) as i64 - EXPONENT_BIAS;
         let mantissa = bits & ((1 << MANTISSA_BITS) - 1);
         let x = f64::from_bits(mantissa | (EXPONENT_BIAS as u64) << MANTISSA_BITS) - 1.0;
-        self.low_levels + self.octave_levels * (e as f64 + x * (4.0 - x) / 3.0)
+        self.low_levels as f64 + self.octave_levels as f64 * (e as f64 + x * (4.0 - x) / 3.0)
     }
 
     /// The magnitude of a level of 0 or more.
-    fn value(&self, level: f64) -> f64 {
-        if level < self.low_levels {
-            return level * self.low_step;
-        }
-        let octaves = (level - self.low_levels) / self.octave_levels;
-        let e = whole(octaves);
-        if e > EXPONENT_BIAS {
-            return f64::INFINITY;
-        }
-        let y = octaves - e as f64;
-        let power = f64::from_bits(((e + EXPONENT_BIAS) as u64) << MANTISSA_BITS);
-        self.floor * power * (3.0 - (4.0 - 3.0 * y).sqrt())
+    #[inline]
+    fn value(&self, level: u64) -> f64 {
+        let Some(above) = level.checked_sub(self.low_levels) else {
+            return level as f64 * self.low_step;
+        };
+        let index = usize::try_from(above).unwrap_or(usize::MAX);
+        let tabled = self.floors.get(index).copied();
+        self.floor * tabled.unwrap_or_else(|| in_floors(above, self.octave_levels))
     }
+}
+
+/// How many floors the level is that is `above` the floor's, with `n` levels an octave.
+fn in_floors(above: u64, n: u64) -> f64 {
+    let octaves = above as f64 / n as f64;
+    let octave = whole(octaves);
+    if octave > EXPONENT_BIAS {
+        return f64::INFINITY;
+    }
+    let power = f64::from_bits(((octave + EXPONENT_BIAS) as u64) << MANTISSA_BITS);
+    let y = octaves - octave as f64;
+    power * (3.0 - (4.0 - 3.0 * y).sqrt())
+}
+
+/// Octaves of more levels than this have no table.
+const MOST_TABLED: usize = 64;
+
+/// How many octaves are tabled.
+const TABLED_OCTAVES: u64 = 24;
+
+/// The table of all metrics with `n` levels an octave.
+fn floors(n: u64) -> &'static [f64] {
+    static TABLES: [OnceLock<Vec<f64>>; MOST_TABLED + 1] = [const { OnceLock::new() }; MOST_TABLED + 1];
+    let table = usize::try_from(n).ok().and_then(|index| TABLES.get(index));
+    table.map_or(&[], |table| {
+        table.get_or_init(|| (0..n * TABLED_OCTAVES).map(|above| in_floors(above, n)).collect())
+    })
 }
 
 /// The whole part of a number of 0 or more.

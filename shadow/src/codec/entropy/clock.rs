@@ -6,15 +6,20 @@
 use super::{
     super::{CodecError, MAX_SPAN_MS},
     ABSENT,
-    coder::{Coder, GAP, TIME},
+    coder::{Coder, Context, GAP, TIME},
     grid::Moment,
     is_level,
-    memory::{Context, activity_class},
 };
 use crate::UnixMs;
 
 /// A period holds while gaps are within this share of it.
 const NEAR: u32 = 8;
+
+/// Gaps whose activity is 2^this or more are told by its scale: residuals lose as many low bits, which travel raw.
+const SCALED: u32 = 10;
+
+/// How many classes their activity has: 0, and two for each octave below `2^SCALED`.
+pub(super) const GAP_CLASSES: usize = 2 * SCALED as usize + 1;
 
 /// Where times stand.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -69,11 +74,10 @@ impl Clock {
     /// Codes the gap of the next row; 0 = not known.
     pub(super) fn gap(&mut self, coder: &mut impl Coder, gap_us: u32) -> Result<u32, CodecError> {
         let expected = i64::from(self.period_us) + (self.usually >> 4) - self.late_us;
-        let (class, shift) = activity_class(self.activity);
+        let (class, shift) = class(self.activity);
         let context = Context {
             number: GAP + class,
             shift,
-            mirrored: false,
         };
         let residual = if gap_us == 0 {
             ABSENT
@@ -139,4 +143,16 @@ impl Clock {
             self.ruling_us = gap_us;
         }
     }
+}
+
+/// The class of an activity, and how many bits above the last class it is.
+fn class(activity: i64) -> (usize, u32) {
+    let activity = activity.max(0).unsigned_abs();
+    let shift = (u64::BITS - activity.leading_zeros()).saturating_sub(SCALED);
+    let scaled = activity >> shift;
+    let class = scaled.checked_ilog2().map_or(0, |octave| {
+        let half = if octave > 0 { scaled >> (octave - 1) & 1 } else { 0 };
+        1 + 2 * octave as usize + usize::from(half == 1)
+    });
+    (class, shift)
 }

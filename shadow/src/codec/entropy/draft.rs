@@ -7,28 +7,29 @@ use super::{
     Cell, RAW, cell_missing,
     coder::{Coder, MISSING, QUIET, Writing},
     extreme::{Extremes, Pending, seconds},
-    grid::{Grid, Moment},
+    grid::{Grid, Moment, Moments},
     is_level,
-    link::expected,
+    link::{Hint, hints},
     memory::{Column, Memory},
-    trial::translate,
+    sheet::Sheet,
 };
 use crate::{Block, Metric, Reading, UnixMs};
 
 /// The frame at hand.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
-    pub(super) moments: Vec<Moment>,
+    pub(super) moments: Moments,
     seconds: Vec<Range<usize>>,
-    /// Row by row.
-    pub(super) cells: Vec<Cell>,
-    /// What is expected in place of each.
+    pub(super) sheet: Sheet,
+    /// What is expected by each column's own past, column by column.
+    pasts: Vec<i64>,
+    hints: Vec<Hint>,
+    /// What is expected in place of each cell.
     expected: Vec<i64>,
     /// Whether each column does as expected.
     quiet: Vec<bool>,
-    /// Columns that may change.
-    moving: Vec<usize>,
-    surprises: Vec<i64>,
+    /// Whether each column follows no other and holds in all rows what it held before.
+    stays: Vec<bool>,
     /// The last cell of each column, if that was missing.
     missed: Vec<Option<Cell>>,
     /// Columns of which seconds' extremes are told.
@@ -66,123 +67,141 @@ impl Draft {
     }
 
     pub(super) fn quantize(&mut self, grids: &[Grid], block: &Block) {
-        let metrics = grids.len();
-        self.cells.clear();
-        self.cells.resize(metrics * block.len(), 0);
+        self.sheet.begin(grids.len(), block.len());
         for (at, (grid, column)) in grids.iter().zip(&block.columns).enumerate() {
-            let cells = self.cells.iter_mut().skip(at).step_by(metrics);
-            grid.each_level(column, &self.moments, cells);
+            let (cells, _) = self.sheet.column_mut(at);
+            grid.each_level(column, &self.moments.rows, cells);
         }
     }
 
-    /// Runs through the frame: what is expected in place of each cell, and who does as expected. Leaves the last
-    /// levels in `memory`.
-    pub(super) fn expect(&mut self, grids: &[Grid], memory: &mut Memory, mut before: Moment) {
-        let metrics = grids.len().max(1);
-        self.expected.clear();
-        self.expected.resize(self.cells.len(), 0);
+    /// Works out how far each cell is from its column's own past. Leaves the last levels in `columns`.
+    pub(super) fn follow(&mut self, grids: &[Grid], columns: &mut [Column], before: Moment) {
+        self.pasts.clear();
         self.missed.clear();
-        self.missed.extend(memory.columns.iter().map(Column::missed));
-        self.quiet.clear();
-        self.quiet.resize(grids.len(), true);
-        self.surprises.clear();
-        self.surprises.resize(grids.len(), 0);
-        // Columns that stay as they are need no look at each row.
-        let renewed = self.moments.iter().any(|moment| moment.ruling_s != before.ruling_s);
-        self.moving.clear();
-        for (at, column) in memory.columns.iter().enumerate() {
+        self.stays.clear();
+        let renewed = self.moments.rows.iter().any(|moment| moment.rules_otherwise(&before));
+        for (at, (grid, column)) in grids.iter().zip(columns).enumerate() {
+            let mut before = before;
+            self.missed.push(column.missed());
+            let (cells, surprises) = self.sheet.column_mut(at);
+            // Most columns that follow none and stay as they are need no look at each row.
             let last = column.cell();
-            let mut cells = self.cells.iter().skip(at).step_by(metrics);
-            if renewed || !column.stays() || cells.any(|&cell| cell != last) {
-                self.moving.push(at);
+            let stays = column.stays() && !renewed && cells.iter().all(|&cell| cell == last);
+            self.stays.push(stays);
+            if stays {
+                self.pasts.resize(self.pasts.len() + cells.len(), column.last);
+                continue;
             }
-        }
-        let rows = self
-            .cells
-            .chunks_exact(metrics)
-            .zip(self.expected.chunks_exact_mut(metrics));
-        for ((cells, expecteds), moment) in rows.zip(&self.moments) {
-            memory.renew(grids, &before, moment);
-            before = *moment;
-            for &at in &self.moving {
-                let (Some(&cell), Some(column)) = (cells.get(at), memory.columns.get_mut(at)) else {
-                    break;
-                };
+            for ((&cell, surprise), moment) in cells.iter().zip(surprises).zip(&self.moments.rows) {
+                column.renew(grid, &before, moment);
+                before = *moment;
                 let past = column.link.past(column);
-                let expected = expected(cells, &self.surprises, (at, column.link, past), |distance, level| {
-                    translate(grids, at, distance, level, moment)
-                });
-                let (same, surprise) = if is_level(cell) {
-                    let same = column.missed().is_none() && cell == expected;
+                self.pasts.push(past);
+                if is_level(cell) {
+                    *surprise = cell - past;
                     column.follow(cell);
-                    (same, cell - past)
                 } else {
-                    let same = column.missed() == Some(cell);
                     column.miss(cell);
-                    (same, 0)
-                };
-                if let (Some(to), Some(quiet), Some(surprised)) = (
-                    expecteds.get_mut(at),
-                    self.quiet.get_mut(at),
-                    self.surprises.get_mut(at),
-                ) {
-                    *to = expected;
-                    *quiet &= same;
-                    *surprised = surprise;
                 }
             }
         }
     }
 
-    /// Who does as expected, then the residuals of all others, row by row.
+    /// Works out what is expected in place of each cell, and who does as expected.
+    pub(super) fn expect(&mut self, grids: &[Grid], columns: &[Column]) {
+        let rows = self.sheet.rows();
+        self.expected.clear();
+        self.quiet.clear();
+        let pasts = self.pasts.chunks_exact(rows).zip(&self.missed).zip(&self.stays);
+        for (at, (column, ((pasts, &missed), &stays))) in columns.iter().zip(pasts).enumerate() {
+            if stays {
+                self.expected.extend_from_slice(pasts);
+                self.quiet.push(true);
+                continue;
+            }
+            hints(
+                &self.sheet,
+                (at, column.link),
+                (grids, &self.moments.rows),
+                &mut self.hints,
+            );
+            let mut missed = missed;
+            let mut quiet = true;
+            for ((&cell, &past), hint) in self.sheet.cells(at).iter().zip(pasts).zip(&self.hints) {
+                let expected = hint.expected(past);
+                quiet &= cell == missed.unwrap_or(expected) && cell != RAW;
+                missed = cell_missing(cell).map(|_| cell);
+                self.expected.push(expected);
+            }
+            self.quiet.push(quiet);
+        }
+    }
+
+    /// Who does as expected, then the residuals of all others.
     pub(super) fn write_levels(
         &mut self,
         coder: &mut Writing<'_>,
-        memory: &mut Memory,
+        columns: &mut [Column],
         block: &Block,
     ) -> Result<(), CodecError> {
-        let columns = &mut memory.columns;
         for (column, &quiet) in columns.iter().zip(&self.quiet) {
             coder.symbol(QUIET + column.quiet_context(), quiet.into())?;
         }
-        self.moving.retain(|&at| self.quiet.get(at) == Some(&false));
-        let metrics = columns.len().max(1);
-        let rows = self
-            .cells
-            .chunks_exact(metrics)
-            .zip(self.expected.chunks_exact(metrics));
-        for (row, (cells, expected)) in rows.enumerate() {
-            for &at in &self.moving {
-                let (Some(&cell), Some(&expected)) = (cells.get(at), expected.get(at)) else {
-                    break;
-                };
-                let (Some(column), Some(missed)) = (columns.get_mut(at), self.missed.get_mut(at)) else {
-                    break;
-                };
-                if let Some(before) = *missed {
-                    let changed = cell != before;
-                    coder.symbol(MISSING, changed.into())?;
-                    if !changed {
-                        continue;
-                    }
-                }
-                *missed = cell_missing(cell).map(|_| cell);
-                let context = column.context(expected);
-                if is_level(cell) {
-                    let residual = cell - expected;
-                    coder.residual(context, residual)?;
-                    column.learn(residual);
-                } else {
-                    coder.residual(context, cell)?;
-                    if cell == RAW {
-                        let reading = block.columns.get(at).and_then(|column| column.get(row));
-                        coder.bits(64, reading.map_or(0, |reading| reading.or_nan().to_bits()))?;
-                    }
-                }
+        let moving = |apart| {
+            let columns = columns.iter().zip(&self.quiet).enumerate();
+            let moving = columns.filter(move |(_, (column, quiet))| !**quiet && column.is_apart() == apart);
+            moving.map(|(at, _)| at)
+        };
+        let (apart, followers): (Vec<usize>, Vec<usize>) = (moving(true).collect(), moving(false).collect());
+        let rows = 0..self.sheet.rows();
+        for row in rows.clone() {
+            for &at in &apart {
+                self.write_cell(coder, columns, (at, row), block)?;
+            }
+        }
+        for &at in &followers {
+            for row in rows.clone() {
+                self.write_cell(coder, columns, (at, row), block)?;
             }
         }
         for (column, _) in columns.iter_mut().zip(&self.quiet).filter(|&(_, &quiet)| quiet) {
-            column.rest();
+            column.rest(&coder.priors.machine);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn write_cell(
+        &mut self,
+        coder: &mut Writing<'_>,
+        columns: &mut [Column],
+        (at, row): (usize, usize),
+        block: &Block,
+    ) -> Result<(), CodecError> {
+        let cells = self.sheet.cells(at);
+        let expected = self.expected.get(at * cells.len() + row);
+        let (Some(&cell), Some(&expected), Some(column)) = (cells.get(row), expected, columns.get_mut(at)) else {
+            return Ok(());
+        };
+        let Some(missed) = self.missed.get_mut(at) else {
+            return Ok(());
+        };
+        if let Some(before) = *missed {
+            let changed = cell != before;
+            coder.symbol(MISSING, changed.into())?;
+            if !changed {
+                return Ok(());
+            }
+        }
+        *missed = cell_missing(cell).map(|_| cell);
+        if is_level(cell) {
+            coder.level(column, expected, cell - expected);
+        } else {
+            coder.level(column, expected, cell);
+            if cell == RAW {
+                let reading = block.columns.get(at).and_then(|column| column.get(row));
+                coder.bits(64, reading.map_or(0, |reading| reading.or_nan().to_bits()))?;
+            }
         }
         Ok(())
     }
@@ -201,16 +220,19 @@ impl Draft {
         self.told.clear();
         for (at, ((metric, grid), sent)) in columns().filter(|(_, ((metric, _), _))| asked(metric)) {
             let from = self.told.len();
-            let cells = self.cells.iter().skip(at).step_by(metrics.len()).copied();
-            let mut sent_too = sent.iter();
-            grid.each_value(cells, &self.moments, |cell, value| {
-                let sent = sent_too.next().copied().unwrap_or(Reading::FAILED);
-                self.told.push(if is_level(cell) { Reading::new(value) } else { sent });
-            });
-            let told = self.told.get(from..).unwrap_or_default();
+            let cells = self.sheet.cells(at);
+            grid.tell(cells, &self.moments, &mut self.told);
+            let told = self.told.get_mut(from..).unwrap_or_default();
+            for (_, (told, sent)) in cells
+                .iter()
+                .zip(told.iter_mut().zip(sent))
+                .filter(|&(&cell, _)| cell == RAW)
+            {
+                *told = *sent;
+            }
             let extremes = Extremes {
                 grid,
-                moments: &self.moments,
+                moments: &self.moments.rows,
                 seconds: &self.seconds,
             };
             extremes.pick(coder, (at, metric), told, Some(sent), &mut self.pending)?;
@@ -221,7 +243,7 @@ impl Draft {
             let Some(told) = told.next() else { break };
             let extremes = Extremes {
                 grid,
-                moments: &self.moments,
+                moments: &self.moments.rows,
                 seconds: &self.seconds,
             };
             while let Some(pending) = left.next_if(|pending| pending.column() == at) {

@@ -112,27 +112,21 @@ impl Extremes<'_> {
         taken: Option<usize>,
         pending: &mut Vec<Pending>,
     ) -> Result<Option<usize>, CodecError> {
-        let turned = |row: usize| {
-            told.get(row)
-                .and_then(|reading| reading.value())
-                .map(|value| side.turn(value))
+        let mut ranks = Ranks::new(told, second, side, taken);
+        let Some(&Rank { row: first, .. }) = ranks.0.first() else {
+            return Ok(None);
         };
-        let rows = second
-            .clone()
-            .filter(|&row| Some(row) != taken && turned(row).is_some());
-        let first = rows.clone().next();
-        let Some(first) = first else { return Ok(None) };
         let (mut place, mut how) = (0, TOLD);
         if let Some(sent) = sent {
-            let row = extreme_row(rows.clone(), (told, sent), side).unwrap_or(first);
-            place = place_of(rows.clone(), row, turned);
+            let row = extreme_row(&ranks, sent, side).unwrap_or(first);
+            place = ranks.place_of(row);
             how = self.how(row, told, sent);
         }
         let place = coder.number(PICK, place as i64)?;
         let how = coder.number(PICK + 1, how)?;
-        let place = usize::try_from(place).ok().filter(|&place| place < second.len());
+        let place = usize::try_from(place).ok().filter(|&place| place < ranks.0.len());
         let row = place
-            .and_then(|place| row_at(rows, place, turned))
+            .and_then(|place| ranks.row_at(place))
             .ok_or(CodecError::Invalid("extreme"))?;
         pending.push(Pending {
             side,
@@ -205,47 +199,72 @@ impl Extremes<'_> {
     }
 }
 
+/// A row of a second that has a value.
+#[derive(Debug, Clone, Copy)]
+struct Rank {
+    /// What its level says, turned so that the extreme is the largest.
+    told: f64,
+    row: usize,
+}
+
+impl Rank {
+    /// Whether it lies before `other`: higher, or as high and earlier.
+    fn leads(&self, other: &Self) -> bool {
+        self.told > other.told || (self.told == other.told && self.row < other.row)
+    }
+}
+
+/// The rows of a second that have a value, in any order.
+struct Ranks(Vec<Rank>);
+
+impl Ranks {
+    fn new(told: &[Reading], second: &Range<usize>, side: Side, taken: Option<usize>) -> Self {
+        let rows = told.get(second.clone()).unwrap_or_default();
+        let ranks = rows.iter().zip(second.clone()).filter_map(|(reading, row)| {
+            let told = side.turn(reading.value()?);
+            (Some(row) != taken).then_some(Rank { told, row })
+        });
+        let mut all = Vec::with_capacity(rows.len());
+        all.extend(ranks);
+        Self(all)
+    }
+
+    /// How many rows lie before `row`.
+    fn place_of(&self, row: usize) -> usize {
+        let own = self.0.iter().find(|rank| rank.row == row);
+        own.map_or(0, |own| self.0.iter().filter(|rank| rank.leads(own)).count())
+    }
+
+    /// The row with `place` rows before it.
+    fn row_at(&mut self, place: usize) -> Option<usize> {
+        if place > NEAR {
+            self.0.sort_unstable_by(|a, b| {
+                let falling = b.told.partial_cmp(&a.told).unwrap_or(Ordering::Equal);
+                falling.then(a.row.cmp(&b.row))
+            });
+            return self.0.get(place).map(|rank| rank.row);
+        }
+        let mut found = None;
+        for _ in 0..=place {
+            let ranks = self.0.iter().enumerate();
+            let (at, _) = ranks.reduce(|best, next| if next.1.leads(best.1) { next } else { best })?;
+            found = Some(self.0.swap_remove(at).row);
+        }
+        found
+    }
+}
+
 /// The row that holds the extreme of what was sent.
 ///
-/// Of several it is the one whose level lies lowest: the others then are clamped to it, and a relay that
-/// encodes what was decoded finds the same.
-fn extreme_row(rows: impl Iterator<Item = usize>, (told, sent): (&[Reading], &[Reading]), side: Side) -> Option<usize> {
-    let key = |row: usize| {
-        let (sent, told) = (value(sent, row)?, value(told, row)?);
-        Some((side.turn(sent), -side.turn(told), row))
-    };
-    let best = rows
+/// Of several it is the one whose level lies lowest: the others then are clamped to it.
+fn extreme_row(ranks: &Ranks, sent: &[Reading], side: Side) -> Option<usize> {
+    let key = |rank: &Rank| Some((side.turn(value(sent, rank.row)?), -rank.told, rank.row));
+    let best = ranks
+        .0
+        .iter()
         .filter_map(key)
         .max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
     best.map(|(_, _, row)| row)
-}
-
-/// How many rows lie before `row`: higher, or as high and earlier.
-fn place_of(rows: impl Iterator<Item = usize>, row: usize, turned: impl Fn(usize) -> Option<f64>) -> usize {
-    let own = turned(row);
-    rows.filter(|&other| turned(other) > own || (turned(other) == own && other < row))
-        .count()
-}
-
-/// The row with `place` rows before it.
-fn row_at<R>(rows: R, place: usize, turned: impl Fn(usize) -> Option<f64>) -> Option<usize>
-where
-    R: Iterator<Item = usize> + Clone,
-{
-    if place > NEAR {
-        let mut sorted: Vec<usize> = rows.collect();
-        sorted.sort_by(|&a, &b| turned(b).partial_cmp(&turned(a)).unwrap_or(Ordering::Equal));
-        return sorted.get(place).copied();
-    }
-    let mut found: Option<usize> = None;
-    for _ in 0..=place {
-        let behind = rows.clone().filter(|&row| {
-            found.is_none_or(|found| turned(row) < turned(found) || (turned(row) == turned(found) && row > found))
-        });
-        let next = behind.reduce(|best, row| if turned(row) > turned(best) { row } else { best });
-        found = Some(next?);
-    }
-    found
 }
 
 fn value(readings: &[Reading], row: usize) -> Option<f64> {

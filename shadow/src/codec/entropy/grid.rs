@@ -1,6 +1,9 @@
 //! Values to levels and back, in counts where the time that a rate is taken over is known.
 
-use super::{super::quantize::Quantizer, Cell, RAW, missing_cell};
+use super::{
+    super::quantize::{Quantizer, is_ordinary},
+    Cell, RAW, cell_missing, is_level, missing_cell,
+};
 use crate::{Bound, Grain, Metric, Reading, rate::per_second};
 
 /// A level that leaves more open is not worth telling by grains.
@@ -19,6 +22,8 @@ pub(super) struct Grid {
     counts: Quantizer,
     /// Whether 0 is a level.
     has_zero: bool,
+    /// Levels up to this, either way, have finite values in any row.
+    ordinary: u64,
 }
 
 /// What levels depend on in one row.
@@ -43,6 +48,56 @@ impl Moment {
     }
 }
 
+/// The moments of a frame.
+#[derive(Debug, Default)]
+pub(super) struct Moments {
+    pub(super) rows: Vec<Moment>,
+    /// Of each: 1 / gap in seconds.
+    per_s: Vec<f64>,
+    /// 1 for each.
+    ones: Vec<f64>,
+    /// Whether a rate's levels mean the same in all rows, but for what a count is worth.
+    alike: bool,
+}
+
+impl Moments {
+    /// Begins anew.
+    pub(super) fn clear(&mut self) {
+        self.rows.clear();
+        self.per_s.clear();
+        self.ones.clear();
+        self.alike = true;
+    }
+
+    /// Adds a row.
+    pub(super) fn push(&mut self, moment: Moment) {
+        let first = self.rows.first().copied().unwrap_or(moment);
+        self.alike &= !moment.rules_otherwise(&first) && (moment.gap_us > 0) == (first.gap_us > 0);
+        self.per_s.push(moment.per_s);
+        self.ones.push(1.0);
+        self.rows.push(moment);
+    }
+}
+
+impl Moment {
+    /// Whether levels of rates are others than in `before`.
+    #[inline]
+    pub(super) fn rules_otherwise(&self, before: &Self) -> bool {
+        self.ruling_s != before.ruling_s
+    }
+}
+
+/// How one metric's levels become another's.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Translation {
+    /// They are the same.
+    Same,
+    /// Both are rates: a count is so many of the other's.
+    Counts(f64),
+    /// By their values.
+    Values,
+}
+
 impl Grid {
     /// The levels of `metric`.
     pub(super) fn new(metric: &Metric) -> Self {
@@ -59,6 +114,10 @@ impl Grid {
             grain: metric.grain.filter(|grain| grain.is_valid()),
             values,
             counts,
+            ordinary: match metric.grain {
+                Some(Grain::Rate { unit }) if !is_ordinary(unit) => 0,
+                _ => values.ordinary().min(counts.ordinary()),
+            },
             has_zero: values.value(0) == 0.0 && counts.value(0) == 0.0,
         }
     }
@@ -69,11 +128,12 @@ impl Grid {
     }
 
     /// Whether a level means the same as in `other`, in the same row.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
+    fn is_same(&self, other: &Self) -> bool {
         self.bound == other.bound && self.grain == other.grain
     }
 
     /// What one count is in the metric's unit, if levels are levels of counts.
+    #[inline]
     fn count(&self, moment: &Moment) -> Option<f64> {
         let Some(Grain::Rate { unit }) = self.grain else {
             return None;
@@ -95,32 +155,46 @@ impl Grid {
         ((told - value).abs() <= self.bound.max_error(value)).then_some(level)
     }
 
-    /// The values of a column of `cells`, which begin at one of a moment: `None` where there is no level.
-    pub(super) fn each_value(
-        &self,
-        cells: impl Iterator<Item = Cell>,
-        moments: &[Moment],
-        mut put: impl FnMut(Cell, f64),
-    ) {
-        // Most cells repeat the one before.
-        let mut seen = (Cell::MIN, false, 0.0);
-        for (cell, moment) in cells.zip(moments) {
-            let count = self.count(moment);
-            if (cell, count.is_some()) != (seen.0, seen.1) {
-                let levels = if count.is_some() { &self.counts } else { &self.values };
-                seen = (cell, count.is_some(), levels.value(cell));
-            }
-            put(cell, count.map_or(seen.2, |count| seen.2 * count));
+    /// Appends to `column` the readings of `cells`, which go with `moments`; of what is raw, something else.
+    /// Tells whether every level has a value.
+    pub(super) fn tell(&self, cells: &[Cell], moments: &Moments, column: &mut Vec<Reading>) -> bool {
+        let first = cells.first().copied().unwrap_or(RAW);
+        let (most, differ) = cells.iter().fold((0, 0), |(most, differ), &cell| {
+            (cell.unsigned_abs().max(most), differ | (cell ^ first))
+        });
+        let alike = moments.alike || !self.is_rate();
+        if most > self.ordinary || !alike {
+            return self.tell_each(cells, moments, column);
         }
+        let counts = moments.rows.first().and_then(|moment| self.count(moment)).is_some();
+        let (levels, factors, unit) = match self.grain {
+            Some(Grain::Rate { unit }) if counts => (&self.counts, &moments.per_s, unit),
+            _ => (&self.values, &moments.ones, 1.0),
+        };
+        if differ == 0 {
+            let value = levels.value(first);
+            column.extend(factors.iter().map(|factor| Reading::of(value * (unit * factor))));
+        } else {
+            levels.tell(cells, (factors, unit), column);
+        }
+        true
+    }
+
+    fn tell_each(&self, cells: &[Cell], moments: &Moments, column: &mut Vec<Reading>) -> bool {
+        let mut finite = true;
+        column.extend(cells.iter().zip(&moments.rows).map(|(&cell, moment)| {
+            if !is_level(cell) {
+                return cell_missing(cell).map_or(Reading::FAILED, Reading::from);
+            }
+            let value = self.value(cell, moment);
+            finite &= value.is_finite();
+            Reading::new(value)
+        }));
+        finite
     }
 
     /// The levels of a column of readings that `moments` go with, or why there are none.
-    pub(super) fn each_level<'a>(
-        &self,
-        readings: &[Reading],
-        moments: &[Moment],
-        cells: impl Iterator<Item = &'a mut Cell>,
-    ) {
+    pub(super) fn each_level(&self, readings: &[Reading], moments: &[Moment], cells: &mut [Cell]) {
         let mut seen = (None, RAW);
         for ((reading, moment), cell) in readings.iter().zip(moments).zip(cells) {
             let value = reading.or_nan();
@@ -139,7 +213,35 @@ impl Grid {
         }
     }
 
+    /// How levels of `other` become the nearest ones of this metric.
+    pub(super) fn translation(&self, other: &Self) -> Translation {
+        match (self.grain, other.grain) {
+            _ if self.is_same(other) => Translation::Same,
+            (Some(Grain::Rate { unit: to }), Some(Grain::Rate { unit: from })) => Translation::Counts(from / to),
+            _ => Translation::Values,
+        }
+    }
+
+    /// What is `level` in `other`, as the nearest level of this metric, in the same row.
+    #[inline]
+    pub(super) fn translate(&self, translation: Translation, other: &Self, level: i64, moment: &Moment) -> Option<i64> {
+        match translation {
+            Translation::Same => Some(level),
+            Translation::Counts(factor) if self.count(moment).is_some() && other.count(moment).is_some() => {
+                self.counts.nearest(other.counts.value(level) * factor)
+            }
+            _ => {
+                let value = other.value(level, moment);
+                match self.count(moment) {
+                    Some(count) => self.counts.nearest(value / count),
+                    None => self.values.nearest(value),
+                }
+            }
+        }
+    }
+
     /// The value of `level`; not finite when there is no such level.
+    #[inline]
     pub(super) fn value(&self, level: i64, moment: &Moment) -> f64 {
         match self.count(moment) {
             Some(count) => self.counts.value(level) * count,

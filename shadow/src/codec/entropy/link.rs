@@ -1,6 +1,12 @@
 //! Columns that follow others: what a column's level is expected to be, seen from the columns before it.
 
-use super::{super::quantize::MAX_LEVEL, Cell, is_level, memory::Column};
+use super::{
+    super::quantize::MAX_LEVEL,
+    grid::{Grid, Moment},
+    is_level,
+    memory::Column,
+    sheet::Sheet,
+};
 
 /// How a column is predicted, as a number below [`Link::COUNT`].
 ///
@@ -67,29 +73,67 @@ impl Link {
     }
 }
 
-/// The level that is expected of column `at`, given its `link` and what is expected from its own `past`.
-///
-/// Of `cells` and `surprises` those before `at` are of the row at hand; a surprise is 0 where there is no
-/// level. `translate` gives the level of a column before it, so many before, in the levels of column `at`.
-#[inline]
-pub(super) fn expected(
-    cells: &[Cell],
-    surprises: &[i64],
-    (at, link, past): (usize, Link, i64),
-    translate: impl Fn(usize, i64) -> Option<i64>,
-) -> i64 {
-    let back = |numbers: &[i64], distance| numbers.get(at.checked_sub(distance)?).copied();
-    let expected = match link.follows() {
-        Follows::Itself => return past,
-        Follows::Step(distance) => past + back(surprises, distance).unwrap_or(0),
+/// What a link makes of the columns before, for one row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hint {
+    level: i64,
+    /// Whether it is what is expected, not how far that is from the column's past.
+    absolute: bool,
+}
+
+impl Hint {
+    const NONE: Self = Self::step(0);
+
+    const fn step(level: i64) -> Self {
+        Self { level, absolute: false }
+    }
+
+    /// The level that is expected, given what is expected from the column's own past.
+    #[inline]
+    pub(super) fn expected(self, past: i64) -> i64 {
+        let expected = if self.absolute { self.level } else { past + self.level };
+        expected.clamp(-MAX_LEVEL, MAX_LEVEL)
+    }
+}
+
+/// Replaces `out` by the hints of column `at` of `sheet` in each row, if it follows by `link`.
+pub(super) fn hints(
+    sheet: &Sheet,
+    (at, link): (usize, Link),
+    (grids, moments): (&[Grid], &[Moment]),
+    out: &mut Vec<Hint>,
+) {
+    out.clear();
+    match link.follows() {
+        Follows::Itself => {}
+        Follows::Step(distance) => {
+            let other = at.checked_sub(distance).map(|other| sheet.surprises(other));
+            out.extend(other.unwrap_or_default().iter().copied().map(Hint::step));
+        }
         Follows::Sum(count) => {
-            let before = surprises.get(at.saturating_sub(count)..at);
-            past - before.unwrap_or_default().iter().sum::<i64>()
+            out.resize(sheet.rows(), Hint::NONE);
+            for other in at.saturating_sub(count)..at {
+                for (hint, surprise) in out.iter_mut().zip(sheet.surprises(other)) {
+                    hint.level -= surprise;
+                }
+            }
         }
         Follows::Value(distance) => {
-            let level = back(cells, distance).filter(|&cell| is_level(cell));
-            level.and_then(|level| translate(distance, level)).unwrap_or(past)
+            let other = at.checked_sub(distance);
+            let cells = other.map(|other| sheet.cells(other)).unwrap_or_default();
+            let pair = other.and_then(|other| Some((grids.get(other)?, grids.get(at)?)));
+            if let Some((from, to)) = pair {
+                let translation = to.translation(from);
+                out.extend(cells.iter().zip(moments).map(|(&cell, moment)| {
+                    let level = if is_level(cell) {
+                        to.translate(translation, from, cell, moment)
+                    } else {
+                        None
+                    };
+                    level.map_or(Hint::NONE, |level| Hint { level, absolute: true })
+                }));
+            }
         }
-    };
-    expected.clamp(-MAX_LEVEL, MAX_LEVEL)
+    }
+    out.resize(sheet.rows(), Hint::NONE);
 }

@@ -7,32 +7,52 @@
 //! |---|---|
 //! | tables | 1: how many |
 //! | contexts | [`CONTEXTS`]: the table of each |
-//! | frequencies | for each table [`SYMBOLS`] numbers of 2 bytes, little-endian, which add up to `2^PRECISION` |
+//! | frequencies | for each table [`SYMBOLS`] numbers of 2 bytes, little-endian, which add up to [`tans::STATES`] |
+
+#![expect(clippy::cast_possible_truncation, reason = "tables, states and shifts are few")]
 
 use std::sync::LazyLock;
 
 use super::{
+    activity::{self, Machine, State},
     coder::CONTEXTS,
-    rans::{PRECISION, Slice},
+    memory::{EXPECTED, level_context},
+    tans::{self, Code, Entry, Table},
 };
 
 /// How many symbols a table has.
 pub(super) const SYMBOLS: usize = 32;
 
-/// Places of a table.
-const PLACES: usize = 1 << PRECISION;
-
 static BYTES: &[u8] = include_bytes!("priors.bin");
 
 static TRAINED: LazyLock<Priors> = LazyLock::new(|| Priors::parse(BYTES).unwrap_or_else(Priors::flat));
 
+/// At most so many tables.
+const TABLES: usize = 64;
+
+/// Classes of what is expected, rounded up so that a look into a table needs no product.
+const WANTED: usize = 8;
+
 /// The tables of codec 2.
 #[derive(Debug)]
 pub(super) struct Priors {
+    /// The table of each context.
     contexts: Vec<u8>,
-    slices: Vec<[Slice; SYMBOLS]>,
-    /// The symbol at each place of each table.
-    symbols: Vec<u8>,
+    /// For a writer.
+    tables: Vec<Table>,
+    /// For a reader: what each table has at each state.
+    entries: Box<[Entry; TABLES * tans::STATES]>,
+    /// How a level is told in each state, by what is expected.
+    levels: Box<[Level; activity::MOST_STATES * WANTED]>,
+    pub(super) machine: Machine,
+}
+
+/// How a level is told.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Level {
+    pub(super) table: u16,
+    /// How many low bits are told raw.
+    pub(super) shift: u8,
 }
 
 impl Priors {
@@ -43,8 +63,8 @@ impl Priors {
 
     /// All symbols equally likely everywhere.
     pub(super) fn flat() -> Self {
-        let frequencies = [1 << (PRECISION - SYMBOLS.ilog2()); SYMBOLS];
-        Self::of(vec![0; CONTEXTS], &[frequencies])
+        let frequencies = [(tans::STATES / SYMBOLS) as u16; SYMBOLS];
+        Self::new(vec![0; CONTEXTS], Table::new(&frequencies).into_iter().collect())
     }
 
     /// Reads the form that is told above.
@@ -57,59 +77,72 @@ impl Priors {
             for (to, from) in frequencies.iter_mut().zip(table.chunks_exact(2)) {
                 *to = u16::from_le_bytes(from.try_into().ok()?);
             }
-            if frequencies.iter().map(|&f| usize::from(f)).sum::<usize>() != PLACES {
-                return None;
-            }
-            tables.push(frequencies);
+            tables.push(Table::new(&frequencies)?);
         }
-        let complete = tables.len() == usize::from(count) && contexts.iter().all(|&table| table < count);
-        complete.then(|| Self::of(contexts.to_vec(), &tables))
+        let complete = tables.len() == usize::from(count) && tables.len() <= TABLES;
+        let known = contexts.iter().all(|&table| table < count);
+        (complete && known).then(|| Self::new(contexts.to_vec(), tables))
     }
 
-    fn of(contexts: Vec<u8>, tables: &[[u16; SYMBOLS]]) -> Self {
-        let mut priors = Self {
-            contexts,
-            slices: Vec::with_capacity(tables.len()),
-            symbols: Vec::with_capacity(tables.len() * PLACES),
+    fn new(contexts: Vec<u8>, tables: Vec<Table>) -> Self {
+        let level = |index: usize| {
+            let (state, wanted) = (index / WANTED, (index % WANTED).min(EXPECTED - 1));
+            let state = state.min(activity::STATES - 1) as State;
+            Level {
+                table: contexts.get(level_context(state, wanted)).copied().unwrap_or(0).into(),
+                shift: activity::shift(state) as u8,
+            }
         };
-        for frequencies in tables {
-            let mut slices = [Slice::default(); SYMBOLS];
-            let mut start = 0;
-            for ((symbol, &frequency), slice) in (0..).zip(frequencies).zip(&mut slices) {
-                *slice = Slice { start, frequency };
-                start += frequency;
-                priors
-                    .symbols
-                    .resize(priors.symbols.len() + usize::from(frequency), symbol);
-            }
-            priors.slices.push(slices);
+        let entries = tables.iter().flat_map(|table| table.entries.iter().copied());
+        Self {
+            levels: filled((0..).map(level)),
+            entries: filled(entries),
+            contexts,
+            tables,
+            machine: Machine::new(),
         }
-        priors
     }
 
-    fn table(&self, context: usize) -> usize {
+    /// The table of a context.
+    #[inline]
+    pub(super) fn context(&self, context: usize) -> u16 {
         self.contexts.get(context).copied().unwrap_or(0).into()
     }
 
-    /// The slice of `symbol` in `context`.
+    /// How a level is told.
     #[inline]
-    pub(super) fn slice(&self, context: usize, symbol: u8) -> Slice {
-        let slices = self.slices.get(self.table(context));
-        let slice = slices.and_then(|slices| slices.get(usize::from(symbol)));
-        slice.copied().unwrap_or_default()
+    #[expect(clippy::indexing_slicing, reason = "the number of states is a power of two")]
+    pub(super) fn level(&self, state: State, wanted: usize) -> Level {
+        self.levels[(usize::from(state) * WANTED + wanted) % (activity::MOST_STATES * WANTED)]
     }
 
-    /// The symbol at `place` in `context`, and its slice.
+    /// What `table` has at `state`.
     #[inline]
-    pub(super) fn find(&self, context: usize, place: u32) -> (u8, Slice) {
-        let table = self.table(context);
-        let symbol = self
-            .symbols
-            .get(table << PRECISION | place as usize)
-            .copied()
-            .unwrap_or(0);
-        let slices = self.slices.get(table);
-        let slice = slices.and_then(|slices| slices.get(usize::from(symbol)));
-        (symbol, slice.copied().unwrap_or_default())
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the numbers of tables and of states are powers of two"
+    )]
+    pub(super) fn entry(&self, table: u16, state: usize) -> Entry {
+        self.entries[(usize::from(table) * tans::STATES + state) % (TABLES * tans::STATES)]
     }
+
+    /// How to write `symbol` of `table`.
+    #[inline]
+    pub(super) fn code(&self, table: u16, symbol: u8) -> Code {
+        let table = self.tables.get(usize::from(table));
+        table.map_or_else(Code::default, |table| table.code(symbol))
+    }
+
+    /// All tables.
+    pub(super) fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+}
+
+/// An array of `items`, and of defaults if there are fewer.
+#[expect(clippy::unnecessary_box_returns, reason = "it is too large for a stack")]
+pub(super) fn filled<T: Copy + Default, const N: usize>(items: impl Iterator<Item = T>) -> Box<[T; N]> {
+    let mut array = Box::new([T::default(); N]);
+    array.iter_mut().zip(items).for_each(|(to, item)| *to = item);
+    array
 }

@@ -3,17 +3,16 @@
 use std::ops::Range;
 
 use super::{
-    super::{CodecError, MAX_CODED_READINGS, MAX_SPAN_MS, check_size, quantize::MAX_LEVEL},
-    Cell, RAW, cell_missing,
-    coder::{Coder, HEADER, LINK, MISSING, QUIET, Reading},
+    super::{CodecError, MAX_CODED_READINGS, MAX_SPAN_MS, check_size},
+    coder::{Coder, HEADER, LINK, QUIET, Reading},
     extreme::{Extremes, Pending, seconds},
-    grid::{Grid, Moment},
-    is_level,
-    link::{Link, expected},
+    grid::{Grid, Moment, Moments},
+    lane::{self, Lane, read_column, read_rows},
+    link::{Hint, Link, hints},
     memory::{Column, Memory},
     priors::Priors,
-    rans::Source,
-    trial::translate,
+    sheet::Sheet,
+    tans::Source,
     writer::{GAPS, KEPT, LINKED, PERIOD},
 };
 use crate::{Block, Catalogue, Frame, Metric, Reading as Value, UnixMs};
@@ -45,18 +44,19 @@ struct Kept {
 /// The frame at hand.
 #[derive(Debug, Default)]
 struct Draft {
-    moments: Vec<Moment>,
+    moments: Moments,
     seconds: Vec<Range<usize>>,
-    /// Row by row.
-    cells: Vec<Cell>,
-    /// Row and column of each value without a level, in this order.
-    raw: Vec<(usize, usize, f64)>,
+    /// Whether levels of rates change their meaning within the frame.
+    renewed: bool,
     quiet: Vec<bool>,
-    /// Columns that may change.
-    moving: Vec<usize>,
-    /// The row at hand.
-    row: Vec<Cell>,
-    surprises: Vec<i64>,
+    /// Columns whose cells are read row by row.
+    lanes: Vec<Lane>,
+    /// Columns that go by others or do as expected, and which of these they do.
+    followers: Vec<(usize, bool)>,
+    hints: Vec<Hint>,
+    sheet: Sheet,
+    /// Row, column and value of each cell without a level.
+    raw: Vec<(usize, usize, f64)>,
     pending: Vec<Pending>,
 }
 
@@ -191,68 +191,62 @@ impl Draft {
         coder: &mut Reading<'_>,
         grids: &[Grid],
         memory: &mut Memory,
-        mut before: Moment,
+        before: Moment,
     ) -> Result<(), CodecError> {
-        self.quiet.clear();
-        for column in &memory.columns {
-            let quiet = coder.symbol(QUIET + column.quiet_context(), 0)?;
-            self.quiet.push(quiet != 0);
-        }
-        self.cells.clear();
         self.raw.clear();
-        self.row.clear();
-        self.row.extend(memory.columns.iter().map(Column::cell));
-        self.surprises.clear();
-        self.surprises.resize(grids.len(), 0);
-        // Columns that stay as they are need no look at each row.
-        let moving = memory.columns.iter().zip(&self.quiet).enumerate();
-        self.moving.clear();
-        self.moving.extend(
-            moving
-                .filter(|(_, (column, quiet))| !**quiet || !column.stays())
-                .map(|(at, _)| at),
-        );
-        for (row, moment) in self.moments.iter().enumerate() {
-            if memory.renew(grids, &before, moment) {
-                self.row.clear();
-                self.row.extend(memory.columns.iter().map(Column::cell));
+        self.sheet.begin(grids.len(), self.moments.rows.len());
+        self.sort_out(coder, memory, before)?;
+        let mut frame = lane::Frame {
+            grids,
+            before,
+            moments: &self.moments.rows,
+            renewed: self.renewed,
+            raw: &mut self.raw,
+        };
+        read_rows(coder, &mut self.lanes, &mut frame, &mut self.sheet)?;
+        for lane in &self.lanes {
+            if let Some(column) = memory.columns.get_mut(lane.at) {
+                *column = lane.column;
             }
-            before = *moment;
-            for &at in &self.moving {
-                let (Some(column), Some(&quiet)) = (memory.columns.get_mut(at), self.quiet.get(at)) else {
-                    break;
-                };
-                let past = column.link.past(column);
-                let expected = expected(
-                    &self.row,
-                    &self.surprises,
-                    (at, column.link, past),
-                    |distance, level| translate(grids, at, distance, level, moment),
-                );
-                let cell = if quiet {
-                    column.missed().unwrap_or(expected)
-                } else {
-                    read_cell(coder, column, expected)?
-                };
-                let surprise = if is_level(cell) {
-                    column.follow(cell);
-                    cell - past
-                } else {
-                    column.miss(cell);
-                    if cell == RAW {
-                        self.raw.push((row, at, f64::from_bits(coder.bits(64, 0)?)));
-                    }
-                    0
-                };
-                if let (Some(to), Some(surprised)) = (self.row.get_mut(at), self.surprises.get_mut(at)) {
-                    *to = cell;
-                    *surprised = surprise;
-                }
-            }
-            self.cells.extend_from_slice(&self.row);
+        }
+        for &(at, quiet) in &self.followers {
+            let Some(column) = memory.columns.get_mut(at) else {
+                break;
+            };
+            hints(
+                &self.sheet,
+                (at, column.link),
+                (frame.grids, frame.moments),
+                &mut self.hints,
+            );
+            let column = (column, at, quiet);
+            read_column(coder, column, &self.hints, &mut frame, &mut self.sheet)?;
         }
         for (column, _) in memory.columns.iter_mut().zip(&self.quiet).filter(|&(_, &quiet)| quiet) {
-            column.rest();
+            column.rest(&coder.priors.machine);
+        }
+        // Within a frame a level cannot leave this range by so much that sums overflow.
+        let known = memory.columns.iter().all(Column::is_known);
+        known.then_some(()).ok_or(CodecError::Invalid("level"))
+    }
+
+    /// Reads who does as expected in the whole frame, and what is to be done for each column. For those that stay as they
+    /// are it is done.
+    fn sort_out(&mut self, coder: &mut Reading<'_>, memory: &Memory, before: Moment) -> Result<(), CodecError> {
+        self.lanes.clear();
+        self.followers.clear();
+        self.quiet.clear();
+        self.renewed = self.moments.rows.iter().any(|moment| moment.rules_otherwise(&before));
+        for (at, column) in memory.columns.iter().enumerate() {
+            let quiet = coder.symbol(QUIET + column.quiet_context(), 0)? != 0;
+            self.quiet.push(quiet);
+            if !quiet && column.is_apart() {
+                self.lanes.push(Lane { column: *column, at });
+            } else if quiet && column.stays() && !self.renewed {
+                self.sheet.column_mut(at).0.fill(column.cell());
+            } else {
+                self.followers.push((at, quiet));
+            }
         }
         Ok(())
     }
@@ -262,14 +256,7 @@ impl Draft {
         block.columns.resize_with(grids.len(), Vec::new);
         for (at, (grid, column)) in grids.iter().zip(&mut block.columns).enumerate() {
             column.clear();
-            let cells = self.cells.iter().skip(at).step_by(grids.len()).copied();
-            let mut finite = true;
-            grid.each_value(cells, &self.moments, |cell, value| {
-                let missing = cell_missing(cell);
-                finite &= value.is_finite() || !is_level(cell);
-                column.push(missing.map_or_else(|| Value::new(value), Value::from));
-            });
-            if !finite {
+            if !grid.tell(self.sheet.cells(at), &self.moments, column) {
                 return Err(CodecError::Value { column: at });
             }
         }
@@ -294,7 +281,7 @@ impl Draft {
         self.pending.clear();
         let extremes = |grid| Extremes {
             grid,
-            moments: &self.moments,
+            moments: &self.moments.rows,
             seconds: &self.seconds,
         };
         let columns = metrics.iter().zip(grids).zip(&block.columns).enumerate();
@@ -311,21 +298,4 @@ impl Draft {
         }
         Ok(())
     }
-}
-
-#[inline]
-fn read_cell(coder: &mut Reading<'_>, column: &mut Column, expected: i64) -> Result<Cell, CodecError> {
-    if let Some(before) = column.missed()
-        && coder.symbol(MISSING, 0)? == 0
-    {
-        return Ok(before);
-    }
-    let residual = coder.residual(column.context(expected), 0)?;
-    if !is_level(residual) {
-        return Ok(residual);
-    }
-    column.learn(residual);
-    let level = expected + residual;
-    let known = (-MAX_LEVEL..=MAX_LEVEL).contains(&level);
-    known.then_some(level).ok_or(CodecError::Invalid("level"))
 }

@@ -8,11 +8,12 @@ use std::sync::LazyLock;
 use super::{
     super::CodecError,
     Writer,
-    coder::{CONTEXTS, GAP, HEADER, LINK, MISSING, QUIET},
+    activity::PLAIN_CLASSES,
+    coder::{CONTEXTS, ESCAPED, GAP, HEADER, LINK, MISSING, QUIET},
     link::Link,
-    memory::{ACTIVITIES, LEVEL_CONTEXTS},
+    memory::LEVEL_CONTEXTS,
     priors::{Priors, SYMBOLS},
-    rans::PRECISION,
+    tans::STATES,
 };
 use crate::{Block, Catalogue};
 
@@ -106,7 +107,7 @@ impl Tally {
 
     /// The counts of a context, and what is known of its like.
     fn smoothed(&self, context: usize) -> Counts {
-        let per_activity = LEVEL_CONTEXTS / ACTIVITIES;
+        let per_activity = LEVEL_CONTEXTS / PLAIN_CLASSES;
         let like = match context {
             0..QUIET => context / per_activity * per_activity..(context / per_activity + 1) * per_activity,
             QUIET..=LAST_QUIET => QUIET..MISSING,
@@ -200,24 +201,28 @@ const fn alphabet(context: usize) -> usize {
         QUIET..GAP => 2,
         HEADER => 16,
         LINK => 1 + Link::COUNT as usize,
+        ESCAPED => SYMBOLS - 1,
         _ => SYMBOLS,
     }
 }
 
-/// Whole numbers that add up to `2^PRECISION`, none of the first `alphabet` 0.
+/// Whole numbers that add up to [`STATES`]. None of the first `alphabet` is 0 if these are not all symbols: where
+/// there are escapes, the last symbol, what is unlikelier than any number can tell has none.
+#[expect(clippy::cast_possible_truncation, reason = "they are parts of a small whole")]
 fn frequencies(counts: &Counts, alphabet: usize) -> [u16; SYMBOLS] {
-    let whole = 1_u16 << PRECISION;
+    let whole = STATES as u16;
     let total: f64 = counts.iter().take(alphabet).sum();
+    let escapes = alphabet == SYMBOLS;
     let mut frequencies = [0; SYMBOLS];
-    let mut sum = 0;
-    for (frequency, count) in frequencies.iter_mut().zip(counts).take(alphabet) {
-        let share = (count / total * (f64::from(whole) - alphabet as f64)).floor();
-        *frequency = 1 + (0..whole).rev().find(|&number| f64::from(number) <= share).unwrap_or(0);
-        sum += *frequency;
+    for (symbol, (frequency, count)) in frequencies.iter_mut().zip(counts).take(alphabet).enumerate() {
+        let share = (count / total * f64::from(whole)).round() as u16;
+        let least = u16::from(!escapes || symbol + 1 == SYMBOLS);
+        *frequency = share.max(least);
     }
-    // What rounding has left goes to the likeliest.
+    // What rounding has left, or taken too much, is the likeliest one's.
+    let sum: u16 = frequencies.iter().sum();
     if let Some(most) = frequencies.iter_mut().max() {
-        *most += whole - sum;
+        *most = *most + whole - sum;
     }
     frequencies
 }

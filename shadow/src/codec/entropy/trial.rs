@@ -1,11 +1,11 @@
 //! Which column follows which: the writer tries all links on some frames and keeps the scores.
 
 use super::{
-    Cell,
     grid::{Grid, Moment},
     is_level,
-    link::{Follows, Link, expected},
+    link::{Follows, Hint, Link, hints},
     memory::Column,
+    sheet::Sheet,
 };
 
 /// What is left of a score at the next trial.
@@ -21,70 +21,48 @@ const LINKS: usize = Link::COUNT as usize;
 pub(super) struct Trial {
     /// Bits that each link would have cost, roughly; older trials count less.
     scores: Vec<[f32; LINKS]>,
+    /// What is expected of a column by its last level and by its average, row by row.
+    pasts: Vec<[i64; 2]>,
+    hints: Vec<Hint>,
 }
 
 /// A frame to try links on.
 pub(super) struct Frame<'a> {
     pub(super) grids: &'a [Grid],
     pub(super) moments: &'a [Moment],
-    /// Row by row.
-    pub(super) cells: &'a [Cell],
     /// Where the columns stand before it.
     pub(super) columns: &'a [Column],
+    /// Its cells, and how far they are from what the columns expect by themselves.
+    pub(super) sheet: &'a Sheet,
 }
 
 impl Trial {
     /// Tries all links on `frame`.
     pub(super) fn run(&mut self, frame: &Frame<'_>) {
-        let metrics = frame.columns.len();
-        self.scores.resize(metrics, [0.0; LINKS]);
-        let moving: Vec<bool> = (0..metrics).map(|column| frame.moves(column)).collect();
-        for (scores, _) in self.scores.iter_mut().zip(&moving).filter(|&(_, &moving)| moving) {
-            for score in scores {
-                *score *= KEPT;
+        self.scores.resize(frame.columns.len(), [0.0; LINKS]);
+        for ((at, column), scores) in frame.columns.iter().enumerate().zip(&mut self.scores) {
+            let cells = frame.sheet.cells(at);
+            if cells.iter().all(|&cell| !is_level(cell) || cell == column.last) {
+                continue;
             }
-        }
-        let mut columns = frame.columns.to_vec();
-        let mut surprises = Vec::with_capacity(metrics);
-        for (row, moment) in frame.cells.chunks_exact(metrics.max(1)).zip(frame.moments) {
-            surprises.clear();
-            for (at, (&cell, column)) in row.iter().zip(&mut columns).enumerate() {
-                if moving.get(at) == Some(&true) && is_level(cell) {
-                    self.score(frame, (at, cell), (row, &surprises), (column, moment));
-                }
-                // Each column is seen through the past that its own link begins with.
-                let surprise = if is_level(cell) {
-                    cell - column.link.past(column)
-                } else {
-                    0
-                };
-                surprises.push(surprise);
+            self.pasts.clear();
+            let mut column = *column;
+            for &cell in cells {
+                self.pasts.push([column.last, column.average()]);
                 if is_level(cell) {
                     column.follow(cell);
                 }
             }
-        }
-    }
-
-    fn score(
-        &mut self,
-        frame: &Frame<'_>,
-        (at, cell): (usize, Cell),
-        (cells, surprises): (&[Cell], &[i64]),
-        (column, moment): (&Column, &Moment),
-    ) {
-        let Some(scores) = self.scores.get_mut(at) else { return };
-        for (number, score) in (0..).zip(scores) {
-            let Some(link) = Link::new(number) else { return };
-            let past = link.past(column);
-            let expected = expected(cells, surprises, (at, link, past), |distance, level| {
-                frame.translate(at, distance, level, moment)
-            });
-            // Halfway between whole bits: a logarithm to the last digit would not choose better.
-            let left = cell.abs_diff(expected).saturating_mul(2) + 1;
-            let octave = left.ilog2();
-            let half = if octave > 0 { left >> (octave - 1) & 1 } else { 0 };
-            *score += octave as f32 + half as f32 / 2.0;
+            for (link, score) in (0..).map_while(Link::new).zip(scores) {
+                hints(frame.sheet, (at, link), (frame.grids, frame.moments), &mut self.hints);
+                let rows = cells.iter().zip(&self.pasts).zip(&self.hints);
+                let levels = rows.filter(|((cell, _), _)| is_level(**cell));
+                let bits = levels.map(|((&cell, &[last, average]), hint)| {
+                    let past = if link.averages() { average } else { last };
+                    half_bits(cell.abs_diff(hint.expected(past)))
+                });
+                *score = *score * KEPT + bits.sum::<u32>() as f32 / 2.0;
+            }
         }
     }
 
@@ -112,29 +90,10 @@ fn reaches(link: Link, column: usize) -> bool {
     }
 }
 
-impl Frame<'_> {
-    fn moves(&self, column: usize) -> bool {
-        let metrics = self.columns.len();
-        let last = self.columns.get(column).map_or(0, |column| column.last);
-        let mut cells = self.cells.iter().skip(column).step_by(metrics.max(1));
-        cells.any(|&cell| is_level(cell) && cell != last)
-    }
-
-    fn translate(&self, at: usize, distance: usize, level: i64, moment: &Moment) -> Option<i64> {
-        translate(self.grids, at, distance, level, moment)
-    }
-}
-
-/// What is `level` in the column `distance` before column `at`, in the levels of that.
-pub(super) fn translate(grids: &[Grid], at: usize, distance: usize, level: i64, moment: &Moment) -> Option<i64> {
-    let (from, to) = (grids.get(at.checked_sub(distance)?)?, grids.get(at)?);
-    if from.is_same(to) {
-        return Some(level);
-    }
-    let value = from.value(level, moment);
-    if value.is_finite() {
-        to.level(value, moment)
-    } else {
-        None
-    }
+/// How many half bits a residual takes, roughly: a logarithm to the last digit would not choose better.
+fn half_bits(magnitude: u64) -> u32 {
+    let twice = magnitude.saturating_mul(2) + 1;
+    let octave = twice.ilog2();
+    let half = if octave > 0 { twice >> (octave - 1) & 1 } else { 0 };
+    2 * octave + u32::from(half == 1)
 }

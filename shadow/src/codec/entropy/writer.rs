@@ -5,9 +5,9 @@ use super::{
     coder::{Coder, HEADER, LINK, Writing},
     draft::Draft,
     grid::Grid,
-    memory::Memory,
+    memory::{Column, Memory},
     priors::Priors,
-    rans::Sink,
+    tans::Sink,
     trial::{Frame, Trial},
 };
 use crate::{Block, Catalogue, Metric, UnixMs};
@@ -21,6 +21,15 @@ const KEYFRAME_MS: u64 = 300_000;
 /// How many frames there are from one that is read against the keyframe to the next. Those between are read
 /// each against the one before.
 const RUN: u64 = 8;
+
+/// Links are tried on the first so many of the frames that may tell them, then on fewer.
+const EAGER: u64 = 4;
+
+/// A trial costs as much as writing the frame does, so of short frames at most each so many-th is taken.
+const MOST_STRIDE: usize = 4;
+
+/// So many rows are enough to try links on.
+const TRIAL_ROWS: usize = 80;
 
 /// What a frame has, as bits of its first symbol: the frames after the next may be read against it.
 pub(super) const KEPT: u8 = 1;
@@ -44,6 +53,10 @@ pub(crate) struct Writer {
     key_memory: Memory,
     key: Option<Mark>,
     trial: Trial,
+    /// Where columns stood before a frame that links are tried on.
+    tried: Vec<Column>,
+    /// How many frames there were that may tell links.
+    chances: u64,
     frame: Draft,
     sink: Sink,
     /// Context and symbol of all that was written, where tables are to be counted.
@@ -78,6 +91,8 @@ impl Writer {
             key_memory: Memory::new(catalogue.len()),
             key: None,
             trial: Trial::default(),
+            tried: Vec::new(),
+            chances: 0,
             frame: Draft::default(),
             sink: Sink::default(),
             tally: None,
@@ -123,7 +138,7 @@ impl Writer {
         body.clear();
         self.frame.mark_seconds(epoch, &block.times_ms);
         self.code(base, block)?;
-        self.sink.finish(body);
+        self.sink.finish(self.priors.tables(), body);
         check_length(body)?;
         let frames = match base {
             Base::Nothing => 0,
@@ -154,6 +169,8 @@ impl Writer {
             grids,
             memory,
             trial,
+            tried,
+            chances,
             frame,
             sink,
             tally,
@@ -203,18 +220,29 @@ impl Writer {
         let before = memory.clock.moment();
         frame.write_times(&mut coder, memory, block, has & GAPS != 0)?;
         frame.quantize(grids, block);
-        if base != Base::Last {
+        *chances += u64::from(base != Base::Last);
+        let tries = base != Base::Last && (*chances <= EAGER || chances.is_multiple_of(trial_stride(block)));
+        if tries {
+            tried.clone_from(&memory.columns);
+        }
+        frame.follow(grids, &mut memory.columns, before);
+        if tries {
             trial.run(&Frame {
                 grids,
-                moments: &frame.moments,
-                cells: &frame.cells,
-                columns: &memory.columns,
+                moments: &frame.moments.rows,
+                columns: tried,
+                sheet: &frame.sheet,
             });
         }
-        frame.expect(grids, memory, before);
-        frame.write_levels(&mut coder, memory, block)?;
+        frame.expect(grids, &memory.columns);
+        frame.write_levels(&mut coder, &mut memory.columns, block)?;
         frame.write_extremes(&mut coder, metrics, grids, block)
     }
+}
+
+/// Links are tried on each so many-th frame that may tell them.
+fn trial_stride(block: &Block) -> u64 {
+    (TRIAL_ROWS / block.len().max(1)).clamp(1, MOST_STRIDE) as u64
 }
 
 /// What a frame is to be read against.

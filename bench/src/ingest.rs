@@ -6,7 +6,7 @@
 
 mod mqtt;
 
-use std::{hint::black_box, path::PathBuf, time::Instant};
+use std::{hint::black_box, path::PathBuf};
 
 use anyhow::{Context, ensure};
 use brain::intake::Intake;
@@ -19,7 +19,7 @@ use crate::{
     recording::{self, Levels, Recording},
     report::{Quantity, Report, Rival},
     rivals::Rows,
-    timing::median,
+    timing::{Stopwatch, median},
 };
 
 /// Hosts that tell the recording side by side.
@@ -176,11 +176,11 @@ fn decode_append(fleet: &Fleet, report: &mut Report) -> anyhow::Result<()> {
 fn ours(fleet: &Fleet) -> anyhow::Result<f64> {
     let mut brain = fleet.brain()?;
     let deltas = fleet.deltas();
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     for (topic, payload) in deltas {
         brain.message(topic, payload, fleet.now_ms);
     }
-    let ns = start.elapsed().as_nanos() as f64;
+    let ns = watch.ns();
     let taken = brain.frames();
     ensure!(
         taken == fleet.messages() as u64,
@@ -194,21 +194,21 @@ fn ours(fleet: &Fleet) -> anyhow::Result<f64> {
 fn copied(fleet: &Fleet) -> f64 {
     let values: Vec<f64> = vec![0.5; fleet.points / fleet.frames.len()];
     let mut kept: Vec<Vec<f64>> = (0..HOSTS).map(|_| Vec::with_capacity(fleet.points)).collect();
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     for _ in &fleet.frames {
         for host in &mut kept {
             host.extend_from_slice(black_box(&values));
         }
     }
     black_box(&kept);
-    start.elapsed().as_nanos() as f64
+    watch.ns()
 }
 
 /// Nanoseconds for packed doubles into each host's columns.
 fn unpacked(fleet: &Fleet) -> anyhow::Result<f64> {
     let metrics = fleet.birth.catalogue.len();
     let mut kept: Vec<Vec<Vec<f64>>> = vec![vec![Vec::new(); metrics]; HOSTS];
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     for packed in &fleet.packed {
         for host in &mut kept {
             for row in Rows::decode(packed.as_slice())?.rows {
@@ -219,7 +219,7 @@ fn unpacked(fleet: &Fleet) -> anyhow::Result<f64> {
         }
     }
     black_box(&kept);
-    Ok(start.elapsed().as_nanos() as f64)
+    Ok(watch.ns())
 }
 
 #[cfg(test)]

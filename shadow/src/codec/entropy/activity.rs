@@ -27,6 +27,9 @@ pub(super) const PLAIN_CLASSES: usize = 4 + 4 * (SCALED as usize - 2);
 
 const CLASSES: usize = PLAIN_CLASSES + 4 * MOST_SHIFT as usize;
 
+/// How many contexts there are to tell that a column does as expected in the whole frame.
+pub(super) const QUIET_CONTEXTS: usize = 32;
+
 /// Whether each of the last two residuals was 0.
 pub(super) const RECENT: usize = 4;
 
@@ -44,6 +47,7 @@ pub(super) type State = u16;
 pub(super) struct Machine {
     next: Box<[State; MOST_STATES * SYMBOLS]>,
     rest: Box<[State; MOST_STATES]>,
+    quiet: Box<[u8; MOST_STATES]>,
 }
 
 impl Machine {
@@ -52,7 +56,15 @@ impl Machine {
         let after = |state| magnitudes().map(move |magnitude| step(state, magnitude << shift(state)));
         Self {
             next: filled(states.clone().flat_map(after)),
-            rest: filled(states.map(|state| join(class(activity(split(state).0) >> 1), 0))),
+            rest: filled(
+                states
+                    .clone()
+                    .map(|state| join(class(activity(split(state).0) >> 1), 0)),
+            ),
+            quiet: filled(states.map(|state| {
+                let (class, recent) = plain(state);
+                ((class / 2).min(QUIET_CONTEXTS / 2 - 1) * 2 + recent % 2) as u8
+            })),
         }
     }
 
@@ -64,6 +76,12 @@ impl Machine {
     )]
     pub(super) fn next(&self, state: State, symbol: u8) -> State {
         self.next[(usize::from(state) * SYMBOLS + usize::from(symbol)) % (MOST_STATES * SYMBOLS)]
+    }
+
+    /// The context of whether a column does as expected in the whole frame: less than [`QUIET_CONTEXTS`].
+    #[inline]
+    pub(super) fn quiet(&self, state: State) -> usize {
+        self.quiet.get(usize::from(state)).copied().unwrap_or(0).into()
     }
 
     /// The state after a frame without residuals.

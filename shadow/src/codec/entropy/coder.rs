@@ -3,10 +3,10 @@
 use super::{
     super::{CodecError, quantize::MAX_LEVEL},
     ABSENT, Cell, FAILED, INVALID, RAW, STALE,
-    activity::step,
+    activity::{QUIET_CONTEXTS, step},
     clock::GAP_CLASSES,
     is_level,
-    memory::{Column, LEVEL_CONTEXTS, QUIET_CONTEXTS, level_context, wanted},
+    memory::{Column, LEVEL_CONTEXTS, level_context, wanted},
     priors::{Level, Priors, SYMBOLS},
     tans::{Entry, Sink, Source},
 };
@@ -277,7 +277,8 @@ impl Reading<'_> {
     }
 
     /// A level of `column` that is expected to be `expected`, or a cell that is no level, or [`INVALID`].
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "where rows are read it has to work on registers")]
     pub(super) fn level(&mut self, column: &mut Column, expected: i64) -> Cell {
         let Level { table, shift } = self.priors.level(column.state, wanted(expected));
         let entry = self.priors.entry(table, self.source.state());

@@ -145,7 +145,7 @@ impl Draft {
         block: &Block,
     ) -> Result<(), CodecError> {
         for (column, &quiet) in columns.iter().zip(&self.quiet) {
-            coder.symbol(QUIET + column.quiet_context(), quiet.into())?;
+            coder.symbol(QUIET + coder.priors.machine.quiet(column.state), quiet.into())?;
         }
         let moving = |apart| {
             let columns = columns.iter().zip(&self.quiet).enumerate();

@@ -23,7 +23,7 @@ pub(super) struct Grid {
     /// Whether 0 is a level.
     has_zero: bool,
     /// Levels up to this, either way, have finite values in any row.
-    ordinary: u64,
+    ordinary: i64,
 }
 
 /// What levels depend on in one row.
@@ -116,7 +116,7 @@ impl Grid {
             counts,
             ordinary: match metric.grain {
                 Some(Grain::Rate { unit }) if !is_ordinary(unit) => 0,
-                _ => values.ordinary().min(counts.ordinary()),
+                _ => values.ordinary().min(counts.ordinary()).cast_signed(),
             },
             has_zero: values.value(0) == 0.0 && counts.value(0) == 0.0,
         }
@@ -159,11 +159,12 @@ impl Grid {
     /// Tells whether every level has a value.
     pub(super) fn tell(&self, cells: &[Cell], moments: &Moments, column: &mut Vec<Reading>) -> bool {
         let first = cells.first().copied().unwrap_or(RAW);
+        // Magnitudes, but for those of negative ones one less; all their bits together are not less than any of them.
         let (most, differ) = cells.iter().fold((0, 0), |(most, differ), &cell| {
-            (cell.unsigned_abs().max(most), differ | (cell ^ first))
+            (most | (cell ^ cell >> (i64::BITS - 1)), differ | (cell ^ first))
         });
         let alike = moments.alike || !self.is_rate();
-        if most > self.ordinary || !alike {
+        if most >= self.ordinary || !alike {
             return self.tell_each(cells, moments, column);
         }
         let counts = moments.rows.first().and_then(|moment| self.count(moment)).is_some();

@@ -18,9 +18,6 @@ pub(super) const EXPECTED: usize = 5;
 /// How many contexts a level may be told in.
 pub(super) const LEVEL_CONTEXTS: usize = PLAIN_CLASSES * EXPECTED * RECENT;
 
-/// How many contexts there are to tell that a column does as expected in the whole frame.
-pub(super) const QUIET_CONTEXTS: usize = 32;
-
 /// What writer and reader know after a frame.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Memory {
@@ -85,12 +82,6 @@ impl Column {
     #[inline]
     pub(super) const fn mirrors(&self, expected: i64) -> bool {
         self.negative && expected > 2
-    }
-
-    /// The context of whether it does as expected in the whole frame: less than [`QUIET_CONTEXTS`].
-    pub(super) fn quiet_context(&self) -> usize {
-        let (class, recent) = plain(self.state);
-        (class / 2).min(QUIET_CONTEXTS / 2 - 1) * 2 + recent % 2
     }
 
     /// Goes on by a cell that is no level.

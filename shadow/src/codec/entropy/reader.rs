@@ -238,7 +238,7 @@ impl Draft {
         self.quiet.clear();
         self.renewed = self.moments.rows.iter().any(|moment| moment.rules_otherwise(&before));
         for (at, column) in memory.columns.iter().enumerate() {
-            let quiet = coder.symbol(QUIET + column.quiet_context(), 0)? != 0;
+            let quiet = coder.symbol(QUIET + coder.priors.machine.quiet(column.state), 0)? != 0;
             self.quiet.push(quiet);
             if !quiet && column.is_apart() {
                 self.lanes.push(Lane { column: *column, at });

@@ -10,6 +10,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use bus::{Broker, Tls};
 use clap::{ArgGroup, Args};
 use runtime::{Clock, OutputError, Shutdown, Span, output::print_line};
 use shadow::{NameError, check_name};
@@ -33,7 +34,9 @@ pub(crate) struct InspectArgs {
     files: Vec<PathBuf>,
     /// Broker to listen to
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
-    broker: Option<Address>,
+    broker: Option<Broker>,
+    #[command(flatten)]
+    login: LoginArgs,
     /// Only topics that begin with this [live: foreshadow]
     #[arg(long, value_parser = prefix)]
     prefix: Option<String>,
@@ -57,11 +60,43 @@ pub(crate) struct InspectArgs {
     record: Option<PathBuf>,
 }
 
-/// Name or address of a broker, and its port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Address {
-    host: String,
-    port: u16,
+/// As whom to look on, and how the broker is trusted.
+#[derive(Debug, Args)]
+struct LoginArgs {
+    /// Authorities in PEM that the broker's certificate must come from: this turns TLS on
+    #[arg(long, value_name = "FILE", requires = "broker")]
+    ca: Option<PathBuf>,
+    /// Certificate in PEM to be known by
+    #[arg(long, value_name = "FILE", requires_all = ["ca", "key"])]
+    certificate: Option<PathBuf>,
+    /// Its key
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
+    /// The name in the broker's certificate, where that is not HOST
+    #[arg(long, value_name = "NAME", requires = "ca")]
+    server_name: Option<String>,
+    /// User to log in as
+    #[arg(long, value_name = "NAME", requires = "password_file")]
+    user: Option<String>,
+    /// File whose first line is the password
+    #[arg(long, value_name = "FILE", requires = "user")]
+    password_file: Option<PathBuf>,
+}
+
+impl LoginArgs {
+    fn apply(self, broker: Broker) -> Broker {
+        Broker {
+            user: self.user,
+            password_file: self.password_file,
+            tls: self.ca.map(|ca| Tls {
+                ca,
+                certificate: self.certificate,
+                key: self.key,
+                server_name: self.server_name,
+            }),
+            ..broker
+        }
+    }
 }
 
 /// Which messages are told: those of all that is named, and of everything where nothing is.
@@ -106,7 +141,7 @@ pub(crate) async fn main(arguments: InspectArgs) -> anyhow::Result<()> {
         None => file::tell(&arguments.files, &filter, reader, teller, &shutdown).await,
         Some(broker) => {
             let watch = live::Watch {
-                broker,
+                broker: arguments.login.apply(broker),
                 filter,
                 length: arguments.length,
                 record: arguments.record,
@@ -145,7 +180,7 @@ impl Filter {
     }
 }
 
-fn address(text: &str) -> Result<Address, String> {
+fn address(text: &str) -> Result<Broker, String> {
     let fault = || format!("{text:?} is not HOST:PORT, as in \"localhost:1883\" or \"[::1]:1883\"");
     let (host, port) = text.rsplit_once(':').ok_or_else(fault)?;
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
@@ -153,10 +188,7 @@ fn address(text: &str) -> Result<Address, String> {
     if host.is_empty() || (bare.is_none() && host.contains(':')) {
         return Err(fault());
     }
-    Ok(Address {
-        host: host.to_owned(),
-        port: port.parse().map_err(|_| fault())?,
-    })
+    Ok(Broker::new(host, port.parse().map_err(|_| fault())?))
 }
 
 fn name(text: &str) -> Result<String, NameError> {
@@ -173,12 +205,7 @@ mod tests {
 
     #[test]
     fn brokers_are_named_by_host_and_port() {
-        let good = |host: &str, port| {
-            Ok(Address {
-                host: host.to_owned(),
-                port,
-            })
-        };
+        let good = |host: &str, port| Ok(Broker::new(host, port));
         assert_eq!(address("localhost:1883"), good("localhost", 1_883));
         assert_eq!(address("10.0.0.7:1"), good("10.0.0.7", 1));
         assert_eq!(address("[::1]:1883"), good("::1", 1_883));

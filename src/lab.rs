@@ -247,10 +247,7 @@ fn brain_config(arguments: &LabArgs, timeline: Timeline, data: &Path, broker: So
         cell: "lab".to_owned(),
         data_dir: data.to_owned(),
         ticks: brain::Ticks::Manual,
-        broker: brain::config::Broker {
-            host: broker.ip().to_string(),
-            port: broker.port(),
-        },
+        broker: bus::Broker::new(broker.ip().to_string(), broker.port()),
         page: brain::config::Page {
             listen: arguments.page,
             ..defaults.page

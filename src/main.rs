@@ -28,7 +28,7 @@ enum Command {
     /// Hosts replayed from traces through the real path, faster than time
     Lab(lab::LabArgs),
     /// Messages of a broker, a capture or a database as JSON, one object a line
-    Inspect(inspect::InspectArgs),
+    Inspect(Box<inspect::InspectArgs>),
     /// This machine's agent, or a recording by it
     Agent(agent::cli::AgentArgs),
     /// What every source of this machine tells, what it costs, and what would help
@@ -61,9 +61,9 @@ impl Command {
 
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Up(arguments) => up::main(arguments).await,
-        Command::Lab(arguments) => lab::main(arguments).await,
-        Command::Inspect(arguments) => inspect::main(arguments).await,
+        Command::Up(arguments) => Box::pin(up::main(arguments)).await,
+        Command::Lab(arguments) => Box::pin(lab::main(arguments)).await,
+        Command::Inspect(arguments) => inspect::main(*arguments).await,
         Command::Agent(arguments) => agent::cli::main(arguments).await,
         Command::Doctor(arguments) => agent::cli::doctor(&arguments, &runtime::Shutdown::new()).await,
         Command::Processes(arguments) => agent::cli::show_processes(&arguments).await,

@@ -67,10 +67,7 @@ impl Parts {
         let broker = broker::start(broker_config, broker_stop.clone()).await?;
         let (host, port) = (broker.addr().ip().to_string(), broker.addr().port());
         let brain_config = brain::Config {
-            broker: brain::config::Broker {
-                host: host.clone(),
-                port,
-            },
+            broker: bus::Broker::new(host.clone(), port),
             page: brain::config::Page {
                 listen: arguments.page,
                 ..brain_config.page.clone()
@@ -79,7 +76,7 @@ impl Parts {
             ..brain_config
         };
         let agent_config = agent::Config {
-            broker: agent::config::Broker { host, port },
+            broker: bus::Broker::new(host, port),
             cell: brain_config.cell.clone(),
             prefix: brain_config.prefix.clone(),
             state_dir: agent_config.state_dir.clone().or_else(|| Some(data_dir.join("agent"))),

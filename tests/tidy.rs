@@ -22,7 +22,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("schemas", &[]),
     ("shadow", &["schemas"]),
     ("runtime", &[]),
-    ("bus", &["shadow"]),
+    ("bus", &["shadow", "runtime"]),
     ("agent", &["shadow", "bus", "runtime"]),
     ("broker", &["runtime"]),
     ("brain/forecast", &["shadow"]),
@@ -33,6 +33,7 @@ const EDGES: &[(&str, &[&str])] = &[
 const HOMES: &[(&str, &[&str])] = &[
     ("rumqttc", &["bus"]),
     ("rumqttd", &["broker"]),
+    ("rustls", &["bus", "broker"]),
     ("prost", &["schemas", "shadow", "bench"]),
     ("lz4_flex", &["shadow", "bench"]),
     ("sqlx", &["brain", "tests/chaos"]),

@@ -55,6 +55,7 @@ impl Handle {
 /// # Errors
 /// [`AgentError`] when host, cell or prefix cannot be levels of a topic.
 pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Handle, AgentError> {
+    config.broker.check()?;
     let host = own_host(&config)?;
     raise_file_limit();
     let mut samplers = JoinSet::new();
@@ -118,7 +119,7 @@ async fn open(config: Config, own: &str, clock: Clock) -> Result<Sampler, AgentE
         codec: config.frame.codec,
         spool_bytes: config.spool.max_bytes,
         limits: config.limits.clone(),
-        ..Settings::new(topics, host, config.broker.host.clone(), config.broker.port)
+        ..Settings::new(topics, host, config.broker.clone())
     };
     let lever = Box::new(DryRun::new(&place));
     let publisher = Publisher::resume(settings, kept?, lever, clock.clone())?;

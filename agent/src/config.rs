@@ -13,6 +13,7 @@ mod bmc;
 mod check;
 
 pub use bmc::Bmc;
+pub use bus::Broker;
 
 /// The agent of one host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,7 +34,7 @@ pub struct Config {
     pub runtime_dir: Option<PathBuf>,
     /// How often the agent tells of itself.
     pub status_every: Span,
-    /// Where the broker listens.
+    /// How the broker is reached, and as whom.
     pub broker: Broker,
     /// How often samples are taken.
     pub pace: Pace,
@@ -63,16 +64,6 @@ pub struct OutOfBand {
     pub host: String,
     /// Its BMC.
     pub bmc: Bmc,
-}
-
-/// Where the broker listens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Broker {
-    /// Name or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
 }
 
 /// How often samples are taken.
@@ -264,15 +255,6 @@ impl Default for Config {
             capacity: CapacityOverride::default(),
             workloads: Vec::new(),
             limits: Vec::new(),
-        }
-    }
-}
-
-impl Default for Broker {
-    fn default() -> Self {
-        Self {
-            host: "127.0.0.1".to_owned(),
-            port: 1883,
         }
     }
 }

@@ -123,6 +123,9 @@ pub enum AgentError {
     /// Prefix or cell cannot be levels of a topic.
     #[error(transparent)]
     Topic(#[from] bus::TopicError),
+    /// A certificate, key or password that the connection needs.
+    #[error(transparent)]
+    Credential(#[from] bus::CredentialError),
     /// Publishing failed.
     #[error(transparent)]
     Publish(#[from] PublishError),

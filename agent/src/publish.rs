@@ -62,10 +62,8 @@ pub struct Settings {
     pub vantage: Vantage,
     /// Of the cell.
     pub topics: Topics,
-    /// Name or address of the broker.
-    pub broker_host: String,
-    /// Its port.
-    pub broker_port: u16,
+    /// How the broker is reached, and as whom.
+    pub broker: bus::Broker,
     /// A frame is cut when its samples span this many milliseconds.
     pub frame_ms: i64,
     /// How samples are coded.
@@ -81,13 +79,12 @@ pub struct Settings {
 
 impl Settings {
     /// Frames of a second, a spool of 16 MiB, no limits.
-    pub fn new(topics: Topics, host: impl Into<String>, broker_host: impl Into<String>, broker_port: u16) -> Self {
+    pub fn new(topics: Topics, host: impl Into<String>, broker: bus::Broker) -> Self {
         Self {
             host: host.into(),
             vantage: Vantage::Inband,
             topics,
-            broker_host: broker_host.into(),
-            broker_port,
+            broker,
             frame_ms: 1_000,
             codec: Codec::default(),
             spool_bytes: 16 << 20,
@@ -392,9 +389,8 @@ fn bus_config(settings: &Settings) -> bus::Config {
             (topics.watermark(host, *vantage), bus::Qos::AtLeastOnce),
             (topics.command(host, *vantage), bus::Qos::AtLeastOnce),
         ],
-        ..bus::Config::new(
-            settings.broker_host.clone(),
-            settings.broker_port,
+        ..bus::Config::at(
+            settings.broker.clone(),
             topics.client_id(&format!("agent-{host}-{vantage}")),
         )
     }

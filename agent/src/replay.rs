@@ -44,11 +44,10 @@ pub struct Replay {
 /// # Errors
 /// [`PublishError::Host`] when its name cannot be a topic level.
 pub fn start(host: Host, topics: Topics, broker: (&str, u16), clock: Clock) -> Result<Replay, PublishError> {
-    let (broker_host, broker_port) = broker;
     let settings = Settings {
         frame_ms: FRAME_MS,
         link_clock: Some(Clock::system()),
-        ..Settings::new(topics, host.name.clone(), broker_host, broker_port)
+        ..Settings::new(topics, host.name.clone(), bus::Broker::new(broker.0, broker.1))
     };
     let mut publisher = Publisher::start(settings, Box::new(DryRun::detached()), clock)?;
     publisher.begin(birth(host));

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+pub use bus::Broker;
 use runtime::{Faults, Span, Validate};
 use serde::{Deserialize, Serialize};
 use shadow::check_name;
@@ -19,7 +20,7 @@ pub struct Config {
     /// What moves the brain: not in the file, a lab sets it.
     #[serde(skip)]
     pub ticks: Ticks,
-    /// Where the broker listens.
+    /// How the broker is reached, and as whom.
     pub broker: Broker,
     /// Where the page listens.
     pub page: Page,
@@ -45,16 +46,6 @@ pub enum Ticks {
     EverySecond,
     /// [`Handle::tick`](crate::Handle::tick) only: a lab's virtual time.
     Manual,
-}
-
-/// Where the broker listens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Broker {
-    /// Name or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
 }
 
 /// Where the page listens.
@@ -175,15 +166,6 @@ impl Default for Config {
     }
 }
 
-impl Default for Broker {
-    fn default() -> Self {
-        Self {
-            host: "127.0.0.1".into(),
-            port: 1883,
-        }
-    }
-}
-
 impl Default for Page {
     fn default() -> Self {
         Self {
@@ -293,8 +275,7 @@ impl Validate for Config {
         let data_dir = !self.data_dir.as_os_str().is_empty();
         faults.require(data_dir, "data_dir", "must name a folder");
         faults.within("broker", |faults| {
-            faults.require(!self.broker.host.is_empty(), "host", "must name the broker's host");
-            faults.require(self.broker.port != 0, "port", "must be the broker's port, 1 to 65535");
+            self.broker.validate(faults);
         });
         faults.within("ingest", |faults| self.ingest.validate(faults));
         faults.within("grid", |faults| self.grid.validate(faults));

@@ -80,6 +80,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<H
     let page_stop = Shutdown::new();
     let page_stopped = page_stop.clone();
     let page = tokio::spawn(page::serve(listener, page, async move { page_stopped.wait().await }));
+    config.broker.check().map_err(|error| Error::Bus(error.to_string()))?;
     let (client, bus_events) = bus::connect(bus_config(&config, now_ms)?);
     let (requests, requests_in) = mpsc::channel(REQUESTS);
     let edges = Edges {
@@ -220,7 +221,7 @@ fn bus_config(config: &Config, now_ms: UnixMs) -> Result<bus::Config, Error> {
         topics.statuses(),
     ];
     let id = topics.client_id("brain");
-    let mut bus = bus::Config::new(&config.broker.host, config.broker.port, id);
+    let mut bus = bus::Config::at(config.broker.clone(), id);
     bus.will = Some(bus::Will {
         topic: will.topic,
         payload: will.payload,

@@ -1,6 +1,9 @@
 //! Where to listen, and every limit. `config/broker.toml` is the commented example.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
 use runtime::{Faults, Span, Validate};
 use serde::Deserialize;
@@ -14,10 +17,31 @@ const PROTOCOL_MAX_PACKET: usize = 268_435_455;
 pub struct Config {
     /// Address and port; port 0 takes a free one. Anything but loopback is open to everyone who reaches it.
     pub listen: SocketAddr,
+    /// TLS at `listen`; without it, bytes travel in the clear.
+    pub tls: Option<Tls>,
     /// How often the `$SYS` tree is told; 0 never.
     pub sys_interval: Span,
     /// What a client may ask for.
     pub limits: Limits,
+}
+
+/// TLS at the broker's port. All files are PEM.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The broker's certificate, with what leads to its authority.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// The authorities whose word on clients is taken. Without it, certificates of clients are not asked for.
+    #[serde(default)]
+    pub client_ca: Option<PathBuf>,
+    /// Certificates of clients that are no longer good, by the same authorities.
+    #[serde(default)]
+    pub crl: Option<PathBuf>,
+    /// Whether a client without a certificate is refused; otherwise it may log in with a password.
+    #[serde(default)]
+    pub require_client_certificate: bool,
 }
 
 /// What a client may ask for. Past a limit the one who asks is refused, never another.
@@ -47,6 +71,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 1883)),
+            tls: None,
             sys_interval: Span::from_secs(10),
             limits: Limits::default(),
         }
@@ -70,7 +95,22 @@ impl Default for Limits {
 
 impl Validate for Config {
     fn validate(&self, faults: &mut Faults) {
+        if let Some(tls) = &self.tls {
+            faults.within("tls", |faults| tls.validate(faults));
+        }
         faults.within("limits", |faults| self.limits.validate(faults));
+    }
+}
+
+impl Validate for Tls {
+    fn validate(&self, faults: &mut Faults) {
+        let with_authority = |needed: bool| !needed || self.client_ca.is_some();
+        faults.require(with_authority(self.crl.is_some()), "crl", "stands without client_ca");
+        faults.require(
+            with_authority(self.require_client_certificate),
+            "require_client_certificate",
+            "stands without client_ca",
+        );
     }
 }
 
@@ -110,11 +150,11 @@ mod tests {
 
     #[test]
     fn all_faults_are_told() {
-        let text = "[limits]\nmax_connections = 0\nmax_packet_bytes = 10\nwrite_timeout = '0s'";
+        let text = "[tls]\ncertificate = 'c'\nkey = 'k'\ncrl = 'r'\nrequire_client_certificate = true\n[limits]\nmax_connections = 0\nmax_packet_bytes = 10\nwrite_timeout = '0s'";
         let error = runtime::config::parse::<Config>(text, "x").unwrap_err().to_string();
-        assert_eq!(error.lines().count(), 3, "{error}");
+        assert_eq!(error.lines().count(), 5, "{error}");
         assert!(
-            error.starts_with("x:2: limits.max_connections: must be at least 1"),
+            error.contains("x:7: limits.max_connections: must be at least 1"),
             "{error}"
         );
     }

@@ -7,24 +7,26 @@ mod end;
 mod presence;
 mod reader;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use rumqttd::protocol::{Disconnect, DisconnectReasonCode, Packet};
 use tokio::{
-    io::AsyncWriteExt,
-    net::{TcpStream, tcp::OwnedWriteHalf},
+    io::{AsyncWriteExt, WriteHalf, split},
+    net::TcpStream,
     time::{sleep, timeout},
 };
 
 use self::{end::End, presence::Presence};
 use crate::{
     exchange::Farewell,
-    handshake,
+    handshake::{self, Hello, Refused},
+    message::Serial,
     outbox::{Close, Next, Outbox},
     packet::{self, Version},
     shared::Shared,
     sys::add,
+    transport::{self, Transport},
 };
 
 /// A write buffer that has grown beyond this is given back.
@@ -37,23 +39,27 @@ const GOODBYE: Duration = Duration::from_millis(200);
 const DRAIN: Duration = Duration::from_millis(500);
 
 /// Serves one connection until its end.
-pub(crate) async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
+pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
     let serial = shared.exchange().next_serial();
     let received = tokio::select! {
-        received = handshake::receive(&mut stream, serial, &shared.limits) => received,
+        received = timeout(shared.limits.connect_timeout.duration(), receive(stream, peer, serial, &shared)) => received,
         () = shared.stop.wait() => return,
     };
-    let hello = match received {
-        Ok(hello) => hello,
-        Err(why) => {
-            tracing::debug!(serial, %why, "connection refused");
+    let (stream, hello) = match received {
+        Ok(Ok(received)) => received,
+        Ok(Err(why)) => {
+            tracing::debug!(serial, %peer, %why, "connection refused");
+            return;
+        }
+        Err(_) => {
+            tracing::debug!(serial, %peer, "no CONNECT in time");
             return;
         }
     };
     tracing::debug!(serial, client = ?hello.id, version = ?hello.capacity.version, "client connected");
     let (mut presence, client) = Presence::enter(shared, serial, hello);
     let version = client.version;
-    let (mut read, mut write) = stream.into_split();
+    let (mut read, mut write) = split(stream);
     let end = tokio::select! {
         end = client.receive(&mut read) => end,
         end = send(&mut write, &presence.outbox, &presence.shared) => end,
@@ -69,15 +75,32 @@ pub(crate) async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
+/// What comes first: encryption, then the CONNECT.
+async fn receive(
+    stream: TcpStream,
+    peer: SocketAddr,
+    serial: Serial,
+    shared: &Shared,
+) -> Result<(Transport, Hello), Refused> {
+    let mut stream = transport::open(stream, peer, shared.tls.clone()).await?;
+    let hello = handshake::receive(&mut stream, serial, &shared.limits).await?;
+    Ok((stream, hello))
+}
+
 /// Writes what waits for a client.
-async fn send(stream: &mut OwnedWriteHalf, outbox: &Outbox, shared: &Shared) -> End {
+async fn send(stream: &mut WriteHalf<Transport>, outbox: &Outbox, shared: &Shared) -> End {
     let mut buffer = BytesMut::new();
     loop {
         let (packets, publishes) = match outbox.next(&mut buffer).await {
             Next::Write { packets, publishes } => (packets, publishes),
             Next::End(reason) => return End::Closed(reason),
         };
-        match timeout(shared.limits.write_timeout.duration(), stream.write_all(&buffer)).await {
+        let written = async {
+            stream.write_all(&buffer).await?;
+            // A socket has nothing to flush; TLS may hold back what it has encrypted.
+            stream.flush().await
+        };
+        match timeout(shared.limits.write_timeout.duration(), written).await {
             Ok(Ok(())) => (),
             Ok(Err(error)) => {
                 // What the client has sent last, a goodbye perhaps, may still wait to be read.
@@ -97,11 +120,15 @@ async fn send(stream: &mut OwnedWriteHalf, outbox: &Outbox, shared: &Shared) -> 
 }
 
 /// Tells a client of version 5 why its connection ends, if it still listens.
-async fn goodbye(stream: &mut OwnedWriteHalf, reason_code: DisconnectReasonCode) {
+async fn goodbye(stream: &mut WriteHalf<Transport>, reason_code: DisconnectReasonCode) {
     let mut buffer = BytesMut::new();
     let packet = Packet::Disconnect(Disconnect { reason_code }, None);
     if packet::write(Version::V5, packet, &mut buffer).is_ok() {
-        let written = timeout(GOODBYE, stream.write_all(&buffer)).await;
+        let written = async {
+            stream.write_all(&buffer).await?;
+            stream.shutdown().await
+        };
+        let written = timeout(GOODBYE, written).await;
         tracing::trace!(?written, "goodbye");
     }
 }

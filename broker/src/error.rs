@@ -4,6 +4,8 @@ use std::{io, net::SocketAddr};
 
 use thiserror::Error;
 
+use crate::TlsError;
+
 /// Why the broker did not start, or ended without being told to.
 #[derive(Debug, Error)]
 pub enum BrokerError {
@@ -23,6 +25,9 @@ pub enum BrokerError {
         /// The system's answer.
         source: io::Error,
     },
+    /// Certificates, keys or authorities are of no use.
+    #[error("broker: TLS: {0}")]
+    Tls(#[from] TlsError),
     /// rumqttd's router could not be started, or its thread has ended.
     #[error("broker: the router has failed ({0}); retained messages are lost")]
     Router(String),

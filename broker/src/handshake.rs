@@ -1,4 +1,4 @@
-//! The first packet of a connection: who it is, within a deadline, or why not.
+//! The first packet of a connection: who it is, or why not. The deadline is the caller's.
 
 use std::{io, time::Duration};
 
@@ -7,11 +7,7 @@ use rumqttd::protocol::{
     ConnAck, ConnAckProperties, Connect, ConnectProperties, ConnectReturnCode, LastWill, Packet, QoS,
 };
 use thiserror::Error;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
     Limits,
@@ -19,6 +15,7 @@ use crate::{
     outbox::Capacity,
     packet::{self, PacketError, Received, Version},
     subscriptions::valid_topic,
+    transport::Transport,
 };
 
 /// The largest CONNECT: a will's payload and three strings, each at most 64 KiB.
@@ -47,8 +44,6 @@ pub(crate) struct Hello {
 /// Why a client does not come in.
 #[derive(Debug, Error)]
 pub(crate) enum Refused {
-    #[error("no CONNECT in time")]
-    Late,
     #[error("gone before its CONNECT was complete")]
     Gone,
     #[error("{0}")]
@@ -64,9 +59,8 @@ pub(crate) enum Refused {
 }
 
 /// Waits for the CONNECT. A client that is refused is told why, as far as MQTT has a code for it.
-pub(crate) async fn receive(stream: &mut TcpStream, serial: Serial, limits: &Limits) -> Result<Hello, Refused> {
-    let received = timeout(limits.connect_timeout.duration(), read_connect(stream)).await;
-    let hello = match received.unwrap_or(Err(Refused::Late)) {
+pub(crate) async fn receive(stream: &mut Transport, serial: Serial, limits: &Limits) -> Result<Hello, Refused> {
+    let hello = match read_connect(stream).await {
         Ok((version, packet, rest)) => admit(version, packet, rest, serial, limits).map_err(|why| (version, why)),
         Err(why) => Err((Version::V4, why)),
     };
@@ -81,7 +75,7 @@ pub(crate) async fn receive(stream: &mut TcpStream, serial: Serial, limits: &Lim
     }
 }
 
-async fn read_connect(stream: &mut TcpStream) -> Result<(Version, Packet, BytesMut), Refused> {
+async fn read_connect(stream: &mut Transport) -> Result<(Version, Packet, BytesMut), Refused> {
     let mut buffer = BytesMut::with_capacity(1_024);
     loop {
         if let Some(version) = packet::version(&buffer, MAX_CONNECT)? {
@@ -193,14 +187,14 @@ const fn code(why: &Refused, version: Version) -> Option<ConnectReturnCode> {
     }
 }
 
-async fn answer(stream: &mut TcpStream, version: Version, code: ConnectReturnCode) -> Result<(), Refused> {
+async fn answer(stream: &mut Transport, version: Version, code: ConnectReturnCode) -> Result<(), Refused> {
     let mut buffer = BytesMut::new();
     let connack = ConnAck {
         session_present: false,
         code,
     };
     packet::write(version, Packet::ConnAck(connack, None), &mut buffer)?;
-    // A few bytes into an empty socket: this does not block.
     stream.write_all(&buffer).await?;
+    stream.flush().await?;
     Ok(())
 }

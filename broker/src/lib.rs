@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`config`] | where to listen, and every limit |
 //! | `listener` | accepts connections, stops in order |
+//! | `transport`, `tls` | what a connection's bytes travel over |
 //! | `handshake` | the first packet of a connection, with a deadline |
 //! | `connection` | one client: its reader, its writer and its place in the exchange |
 //! | `packet` | MQTT 3.1.1 and 5 on the wire |
@@ -16,7 +17,7 @@
 //! subscriptions, retained messages and wills are not used: see `router`.
 //!
 //! # What it does not do (yet)
-//! No TLS, no access control, nothing on disk: retained messages end with the process. Sessions end with
+//! No access control, nothing on disk: retained messages end with the process. Sessions end with
 //! their connection. QoS 2 is taken from publishers and delivered at QoS 1. Shared subscriptions are
 //! refused. Properties of MQTT 5 are read and not passed on.
 
@@ -35,8 +36,11 @@ mod router;
 mod shared;
 mod subscriptions;
 mod sys;
+mod tls;
+mod transport;
 
-pub use config::{Config, Limits};
+pub use config::{Config, Limits, Tls};
 pub use error::BrokerError;
 pub use listener::{Handle, start};
 pub use sys::Figures;
+pub use tls::TlsError;

@@ -17,6 +17,7 @@ use crate::{
     router::{self, Gone, Returning},
     shared::Shared,
     sys::{self, add},
+    tls,
 };
 
 /// How long connections may take to end when the broker stops.
@@ -47,11 +48,12 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Handle, BrokerE
         io::ErrorKind::AddrInUse => BrokerError::InUse { addr },
         _ => BrokerError::Bind { addr, source },
     };
+    let tls = config.tls.as_ref().map(tls::load).transpose()?;
     let listener = TcpListener::bind(addr).await.map_err(bind)?;
     let addr = listener.local_addr().map_err(bind)?;
     let (router, returning) = router::start()?;
     // A child: the broker can end alone, when its router fails.
-    let shared = Arc::new(Shared::new(config.limits, router, shutdown.child()));
+    let shared = Arc::new(Shared::new(config.limits, tls, router, shutdown.child()));
     let parts = Parts {
         listener,
         returning,
@@ -164,7 +166,7 @@ fn admit(stream: TcpStream, peer: SocketAddr, clients: &mut JoinSet<()>, shared:
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "messages may be delayed");
     }
-    clients.spawn(serve(stream, shared.clone()));
+    clients.spawn(serve(stream, peer, shared.clone()));
 }
 
 /// Hands what comes out of the router to those who want it, until the router is gone.

@@ -1,8 +1,9 @@
 //! What all connections share.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use runtime::Shutdown;
+use rustls::ServerConfig;
 
 use crate::{Figures, Limits, exchange::Exchange, router::Router, sys::Counters};
 
@@ -13,14 +14,17 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// Given before connections are ended: then no will is published, for nobody is left to read it.
     pub(crate) stop: Shutdown,
+    /// What encryption at the port needs.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
     exchange: Mutex<Exchange>,
 }
 
 impl Shared {
-    pub(crate) fn new(limits: Limits, router: Router, stop: Shutdown) -> Self {
+    pub(crate) fn new(limits: Limits, tls: Option<Arc<ServerConfig>>, router: Router, stop: Shutdown) -> Self {
         Self {
             exchange: Mutex::new(Exchange::new(&limits)),
             limits,
+            tls,
             router,
             counters: Counters::new(),
             stop,

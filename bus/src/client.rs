@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use crate::{
-    Backoff, BusError,
+    Backoff, Broker, BusError,
     connection::{Connection, Phase},
     topics::check_publishable,
 };
@@ -66,10 +66,8 @@ pub struct Will {
 /// How to reach the broker, and as whom.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Name or address of the broker.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
+    /// How the broker is reached, and as whom.
+    pub broker: Broker,
     /// Unique at the broker: a second client with the same id ends the first one's connection.
     pub client_id: String,
     /// Longest silence; whole seconds, at least 1 s.
@@ -91,12 +89,16 @@ pub struct Config {
 }
 
 impl Config {
+    /// As [`Config::at`], in the clear and with no name to log in by.
+    pub fn new(host: impl Into<String>, port: u16, client_id: impl Into<String>) -> Self {
+        Self::at(Broker::new(host, port), client_id)
+    }
+
     /// Keep-alive 10 s, payloads up to 4 MiB, 1,024 messages in each queue, 10 s to publish; no will, no
     /// subscription.
-    pub fn new(host: impl Into<String>, port: u16, client_id: impl Into<String>) -> Self {
+    pub fn at(broker: Broker, client_id: impl Into<String>) -> Self {
         Self {
-            host: host.into(),
-            port,
+            broker,
             client_id: client_id.into(),
             keep_alive: Duration::from_secs(10),
             max_packet: 4 * 1024 * 1024,
@@ -170,6 +172,7 @@ pub fn connect(config: Config) -> (Client, mpsc::Receiver<Event>) {
         config,
         held: std::collections::VecDeque::new(),
         since: None,
+        prepared: false,
         told_down: false,
     };
     let task = tokio::spawn(connection.run()).abort_handle();
@@ -318,12 +321,14 @@ impl Drop for Taken<'_> {
 }
 
 fn options(config: &Config) -> MqttOptions {
-    // An address of IPv6 needs brackets, for rumqttc joins host and port with a colon.
-    let host = match config.host.parse::<std::net::Ipv6Addr>() {
-        Ok(address) => format!("[{address}]"),
-        Err(_) => config.host.clone(),
+    let Broker { host, port, tls, .. } = &config.broker;
+    // An address of IPv6 needs brackets, for rumqttc joins host and port with a colon. With TLS it must have none, for
+    // there rumqttc reads it as an address first.
+    let host = match host.parse::<std::net::Ipv6Addr>() {
+        Ok(address) if tls.is_none() => format!("[{address}]"),
+        _ => host.clone(),
     };
-    let mut options = MqttOptions::new(&config.client_id, host, config.port);
+    let mut options = MqttOptions::new(&config.client_id, host, *port);
     let packet = config.max_packet.saturating_add(HEADER_ROOM);
     options
         .set_clean_session(true)

@@ -7,15 +7,18 @@
 use std::{collections::VecDeque, mem};
 
 use rumqttc::{
-    ConnectionError, Event as Polled, EventLoop, Outgoing, Packet, QoS, Request, Subscribe, SubscribeFilter,
-    SubscribeReasonCode,
+    Event as Polled, EventLoop, Outgoing, Packet, QoS, Request, Subscribe, SubscribeFilter, SubscribeReasonCode,
+    TlsConfiguration, Transport,
 };
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep},
 };
 
-use crate::client::{Config, Event, INFLIGHT};
+use crate::{
+    CredentialError,
+    client::{Config, Event, INFLIGHT},
+};
 
 /// Where a client stands between its making and its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +42,8 @@ pub(crate) struct Connection {
     pub(crate) held: VecDeque<Request>,
     /// When the present connection began.
     pub(crate) since: Option<Instant>,
+    /// Whether the next attempt has what it needs from files.
+    pub(crate) prepared: bool,
     /// Whether the owner knows that the connection is down.
     pub(crate) told_down: bool,
 }
@@ -50,6 +55,12 @@ impl Connection {
     /// Polls until the client is disconnected or its events are no longer wanted.
     pub(crate) async fn run(mut self) {
         loop {
+            if let Err(error) = self.prepare() {
+                if self.lost(&error).await.is_break() {
+                    break;
+                }
+                continue;
+            }
             self.hand_back();
             let polled = tokio::select! {
                 () = self.events.closed() => break,
@@ -69,6 +80,24 @@ impl Connection {
             }
         }
         self.phase.send_replace(Phase::Ended);
+    }
+
+    /// Reads certificates and passwords before an attempt to connect: they may have been renewed.
+    fn prepare(&mut self) -> Result<(), CredentialError> {
+        if self.prepared {
+            return Ok(());
+        }
+        let broker = &self.config.broker;
+        let options = &mut self.eventloop.mqtt_options;
+        if let Some((user, password)) = broker.login()? {
+            options.set_credentials(user, password);
+        }
+        if let Some(tls) = &broker.tls {
+            let client = tls.client(&broker.host)?;
+            options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(client)));
+        }
+        self.prepared = true;
+        Ok(())
     }
 
     async fn incoming(&mut self, packet: Packet) -> Go {
@@ -113,24 +142,25 @@ impl Connection {
 
     async fn up(&mut self) -> Go {
         tracing::info!(
-            host = self.config.host,
-            port = self.config.port,
+            host = self.config.broker.host,
+            port = self.config.broker.port,
             "connected to the broker"
         );
         self.told_down = false;
         self.tell(Event::Connected).await
     }
 
-    async fn lost(&mut self, error: &ConnectionError) -> Go {
+    async fn lost(&mut self, error: &impl ToString) -> Go {
         self.hold_back();
+        self.prepared = false;
         if let Some(since) = self.since.take() {
             self.config.backoff.ended(since.elapsed());
         }
         if !mem::replace(&mut self.told_down, true) {
             let reason = error.to_string();
             tracing::warn!(
-                host = self.config.host,
-                port = self.config.port,
+                host = self.config.broker.host,
+                port = self.config.broker.port,
                 reason,
                 "no connection to the broker"
             );

@@ -3,12 +3,12 @@
 use std::{fs::File, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
-use bus::{Event, Qos, topics};
+use bus::{Broker, Event, Qos, topics};
 use runtime::{Clock, Shutdown, Span};
 use shadow::capture::{self, CaptureError, Captured};
 use tokio::time::sleep;
 
-use super::{Address, Filter, More, Teller, line::Reader};
+use super::{Filter, More, Teller, line::Reader};
 
 /// The prefix where none is named.
 const PREFIX: &str = "foreshadow";
@@ -23,7 +23,7 @@ const GOODBYE: Duration = Duration::from_millis(500);
 /// What to listen to, for how long, and where to keep it.
 #[derive(Debug)]
 pub(super) struct Watch {
-    pub(super) broker: Address,
+    pub(super) broker: Broker,
     pub(super) filter: Filter,
     pub(super) length: Option<Span>,
     pub(super) record: Option<PathBuf>,
@@ -43,6 +43,7 @@ impl Watch {
         shutdown: &Shutdown,
     ) -> anyhow::Result<()> {
         let mut record = self.record.as_ref().map(create).transpose()?;
+        self.broker.check()?;
         let (client, mut events) = bus::connect(self.config(clock)?);
         let over = self.length.map_or(Duration::MAX, Span::duration);
         let over = sleep(over);
@@ -92,7 +93,7 @@ impl Watch {
     fn config(&self, clock: &Clock) -> anyhow::Result<bus::Config> {
         // Two that look on at once must not end each other's connection.
         let id = format!("inspect-{}-{}", std::process::id(), clock.now_ms());
-        let mut config = bus::Config::new(&*self.broker.host, self.broker.port, id);
+        let mut config = bus::Config::at(self.broker.clone(), id);
         config.events = QUEUE;
         let Filter { prefix, cell, hosts } = &self.filter;
         let prefix = prefix.as_deref().unwrap_or(PREFIX);
@@ -133,10 +134,7 @@ mod tests {
     #[test]
     fn each_host_is_subscribed_to() {
         let watch = |hosts: &[&str]| Watch {
-            broker: Address {
-                host: "localhost".to_owned(),
-                port: 1_883,
-            },
+            broker: Broker::new("localhost", 1_883),
             filter: Filter {
                 prefix: None,
                 cell: Some("lab".to_owned()),

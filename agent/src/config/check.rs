@@ -14,8 +14,7 @@ impl Validate for Config {
         faults.check(bus::Topics::new(&self.prefix, &self.cell), "cell");
         at_least(faults, "status_every", self.status_every, Span::from_secs(1));
         faults.within("broker", |f| {
-            f.require(!self.broker.host.is_empty(), "host", "must name the broker's host");
-            f.require(self.broker.port != 0, "port", "must not be 0");
+            self.broker.validate(f);
         });
         faults.within("pace", |f| self.pace.validate(f));
         faults.within("frame", |f| {

@@ -45,7 +45,7 @@ pub(super) fn ours(length: Duration, port: u16, off: &[&str]) -> anyhow::Result<
     let defaults = agent::Config::default();
     let config = agent::Config {
         host: Some(format!("bench-{}", off.len())),
-        broker: agent::config::Broker {
+        broker: bus::Broker {
             port,
             ..defaults.broker
         },

@@ -8,8 +8,7 @@ use rumqttd::protocol::{
     Subscribe,
 };
 use tokio::{
-    io::AsyncReadExt,
-    net::tcp::OwnedReadHalf,
+    io::{AsyncReadExt, ReadHalf},
     time::{error::Elapsed, timeout},
 };
 
@@ -22,6 +21,7 @@ use crate::{
     shared::Shared,
     subscriptions::valid_topic,
     sys::add,
+    transport::Transport,
 };
 
 /// Room that a read is given.
@@ -46,7 +46,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Reads until the connection is to end.
-    pub(super) async fn receive(mut self, stream: &mut OwnedReadHalf) -> End {
+    pub(super) async fn receive(mut self, stream: &mut ReadHalf<Transport>) -> End {
         loop {
             match self.handle_all().await {
                 Ok(()) => (),

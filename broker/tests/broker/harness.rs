@@ -34,6 +34,7 @@ impl Broker {
             listen: "127.0.0.1:0".parse().unwrap(),
             sys_interval: Span::from_secs(1),
             limits,
+            ..Config::default()
         };
         Self::listen(config).await
     }

@@ -14,4 +14,6 @@ mod delivery;
 mod harness;
 mod lifecycle;
 mod mosquitto;
+mod pki;
 mod robustness;
+mod tls;

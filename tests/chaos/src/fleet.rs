@@ -129,8 +129,7 @@ impl Agent {
             ..Settings::new(
                 Topics::new("foreshadow", "main")?,
                 name(host),
-                "127.0.0.1",
-                arguments.port,
+                bus::Broker::new("127.0.0.1", arguments.port),
             )
         };
         let lever = Box::new(DryRun::detached());

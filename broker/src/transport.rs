@@ -1,0 +1,79 @@
+//! What a connection's bytes travel over.
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use rustls::ServerConfig;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+/// The first byte of a TLS record that carries a handshake (RFC 8446, section 5.1). A CONNECT begins with 0x10.
+const TLS_HANDSHAKE: u8 = 22;
+
+/// An open way to a client.
+pub(crate) enum Transport {
+    Tcp(TcpStream),
+    // Boxed, for its buffers are many times the size of a socket.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Opens what came to a port: TLS where the port has a certificate. There a client of this machine may also speak in
+/// the clear; others may not, for what they send could be read and changed on its way.
+pub(crate) async fn open(stream: TcpStream, peer: SocketAddr, tls: Option<Arc<ServerConfig>>) -> io::Result<Transport> {
+    let Some(tls) = tls else {
+        return Ok(Transport::Tcp(stream));
+    };
+    let mut first = [0];
+    let encrypted = stream.peek(&mut first).await? == 1 && first == [TLS_HANDSHAKE];
+    if encrypted {
+        let accepted = TlsAcceptor::from(tls).accept(stream).await?;
+        return Ok(Transport::Tls(Box::new(accepted)));
+    }
+    if peer.ip().to_canonical().is_loopback() {
+        return Ok(Transport::Tcp(stream));
+    }
+    Err(io::Error::other("not encrypted, and not from this machine"))
+}
+
+impl Transport {
+    /// The socket beneath and the stream on top, both as one trait.
+    fn inner(self: Pin<&mut Self>) -> Pin<&mut dyn Stream> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream),
+            Self::Tls(stream) => Pin::new(stream.as_mut()),
+        }
+    }
+}
+
+/// Both directions.
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
+
+impl AsyncRead for Transport {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.inner().poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.inner().poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inner().poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inner().poll_shutdown(cx)
+    }
+}

@@ -6,9 +6,11 @@
 
 mod collectd;
 mod samplers;
+mod trust;
 
 use std::{
     env,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -43,6 +45,9 @@ pub(crate) struct Arguments {
     /// Port of the broker that a sampler publishes to
     #[arg(long, hide = true, default_value_t = 0)]
     port: u16,
+    /// Folder of the certificates that it does so with
+    #[arg(long, hide = true)]
+    certificates: Option<PathBuf>,
 }
 
 /// Who samples.
@@ -50,6 +55,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Sampler {
     /// The agent with the probes of every sample.
     OursFast,
+    /// The same over TLS, both sides with certificates.
+    OursTls,
     /// The agent with all that this machine has.
     OursAll,
     /// The fast probes without the agent around them: reading and parsing.
@@ -71,16 +78,33 @@ struct Cost {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
     let runtime = tokio::runtime::Runtime::new()?;
     let stop = runtime::Shutdown::new();
-    let config = broker::Config {
-        listen: "127.0.0.1:0".parse()?,
-        ..broker::Config::default()
+    let certificates = tempfile::tempdir()?;
+    trust::issue(certificates.path())?;
+    let start_broker = |tls| {
+        let config = broker::Config {
+            listen: "127.0.0.1:0".parse()?,
+            tls,
+            ..broker::Config::default()
+        };
+        anyhow::Ok(runtime.block_on(broker::start(config, stop.clone()))?)
     };
-    let broker = runtime.block_on(broker::start(config, stop.clone()))?;
-    let port = broker.addr().port();
+    let (plain, secure) = (
+        start_broker(None)?,
+        start_broker(Some(trust::broker(certificates.path())))?,
+    );
+    let port = plain.addr().port();
     let started: Vec<(Sampler, Child)> = Sampler::value_variants()
         .iter()
         .zip((0..).step_by(17))
-        .map(|(&sampler, phase)| Ok((sampler, start(sampler, arguments.seconds, port, phase)?)))
+        .map(|(&sampler, phase)| {
+            let secured = sampler == Sampler::OursTls;
+            let port = if secured { secure.addr().port() } else { port };
+            let mut command = command(sampler, arguments.seconds, port, phase)?;
+            if secured {
+                command.arg("--certificates").arg(certificates.path());
+            }
+            Ok((sampler, command.spawn()?))
+        })
         .collect::<anyhow::Result<_>>()?;
     let collectd = collectd::measure(Duration::from_secs(arguments.seconds), port);
     let mut costs = Vec::new();
@@ -98,16 +122,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
     Ok(report(&costs, collectd.as_ref()))
 }
 
-fn start(sampler: Sampler, seconds: u64, port: u16, phase: u64) -> anyhow::Result<Child> {
+fn command(sampler: Sampler, seconds: u64, port: u16, phase: u64) -> anyhow::Result<Command> {
     let name = sampler.to_possible_value().context("a sampler without a name")?;
-    let child = Command::new(env::current_exe()?)
+    let mut command = Command::new(env::current_exe()?);
+    command
         .args(["agent", "--sampler", name.get_name()])
         .args(["--seconds", &seconds.to_string(), "--port", &port.to_string()])
         .args(["--phase", &phase.to_string()])
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
-    Ok(child)
+        .stderr(Stdio::null());
+    Ok(command)
 }
 
 fn report(costs: &[(Sampler, Cost)], collectd: Option<&Cost>) -> Report {
@@ -120,6 +144,7 @@ fn report(costs: &[(Sampler, Cost)], collectd: Option<&Cost>) -> Report {
     ];
     for (case, ours) in [
         (CASE, of(Sampler::OursFast)),
+        ("tick-100ms-tls", of(Sampler::OursTls)),
         ("all-sources", of(Sampler::OursAll)),
         ("probes-alone", of(Sampler::OursProbes)),
     ] {
@@ -140,8 +165,16 @@ pub(crate) fn sample(sampler: Sampler, arguments: &Arguments) -> anyhow::Result<
     let length = Duration::from_secs(arguments.seconds);
     samplers::wait_for_phase(Duration::from_millis(arguments.phase));
     let cost = match sampler {
-        Sampler::OursFast => samplers::ours(length, arguments.port, samplers::FAST_ONLY)?,
-        Sampler::OursAll => samplers::ours(length, arguments.port, &[])?,
+        Sampler::OursFast | Sampler::OursTls | Sampler::OursAll => {
+            let all = sampler == Sampler::OursAll;
+            let broker = bus::Broker {
+                tls: arguments.certificates.as_deref().map(trust::agent),
+                ..bus::Broker::new("127.0.0.1", arguments.port)
+            };
+            let off = if all { &[] } else { samplers::FAST_ONLY };
+            let name = sampler.to_possible_value().context("a sampler without a name")?;
+            samplers::ours(length, (name.get_name(), broker), off)?
+        }
         Sampler::OursProbes => samplers::probes(length)?,
         Sampler::RawPreads => samplers::raw_preads(length)?,
         Sampler::Sysinfo => samplers::with_sysinfo(length)?,

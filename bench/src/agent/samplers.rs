@@ -41,14 +41,11 @@ pub(super) fn wait_for_phase(phase: Duration) {
 }
 
 /// The whole agent as it runs on a host that is never at rest.
-pub(super) fn ours(length: Duration, port: u16, off: &[&str]) -> anyhow::Result<Cost> {
+pub(super) fn ours(length: Duration, (host, broker): (&str, bus::Broker), off: &[&str]) -> anyhow::Result<Cost> {
     let defaults = agent::Config::default();
     let config = agent::Config {
-        host: Some(format!("bench-{}", off.len())),
-        broker: bus::Broker {
-            port,
-            ..defaults.broker
-        },
+        host: Some(host.to_owned()),
+        broker,
         pace: agent::config::Pace {
             max: defaults.pace.min,
             budget: 1.0,

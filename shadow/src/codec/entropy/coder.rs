@@ -7,7 +7,7 @@ use super::{
     clock::GAP_CLASSES,
     is_level,
     memory::{Column, LEVEL_CONTEXTS, level_context, wanted},
-    priors::{Level, Priors, SYMBOLS},
+    priors::{Entries, Level, Priors, SYMBOLS},
     tans::{Entry, Sink, Source},
 };
 
@@ -263,6 +263,7 @@ pub(super) fn magnitudes() -> [u64; SYMBOLS] {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading<'a> {
     pub(super) priors: &'a Priors,
+    pub(super) entries: &'a Entries,
     pub(super) source: Source<'a>,
 }
 
@@ -271,7 +272,7 @@ impl Reading<'_> {
     #[inline]
     pub(super) fn next(&mut self, context: usize) -> u8 {
         let table = self.priors.context(context);
-        let entry = self.priors.entry(table, self.source.state());
+        let entry = self.entries.entry(table, self.source.state());
         self.source.advance(entry, 0);
         entry.symbol
     }
@@ -281,7 +282,7 @@ impl Reading<'_> {
     #[expect(clippy::inline_always, reason = "where rows are read it has to work on registers")]
     pub(super) fn level(&mut self, column: &mut Column, expected: i64) -> Cell {
         let Level { table, shift } = self.priors.level(column.state, wanted(expected));
-        let entry = self.priors.entry(table, self.source.state());
+        let entry = self.entries.entry(table, self.source.state());
         if entry.symbol == ESCAPE {
             let (rest, cell) = self.escaped_level(column, expected, table);
             *self = rest;
@@ -324,7 +325,7 @@ impl Reading<'_> {
     /// Behind an escape in `table`.
     #[cold]
     fn escaped(mut self, table: u16) -> (Self, Cell) {
-        let entry = self.priors.entry(table, self.source.state());
+        let entry = self.entries.entry(table, self.source.state());
         self.source.advance(entry, 0);
         let kind = self.next(ESCAPED);
         let Some(steps) = kind.checked_sub(NUMBER) else {
@@ -361,7 +362,7 @@ impl Coder for Reading<'_> {
             shift: context.shift,
             mirrored: false,
         };
-        let entry = self.priors.entry(manner.table, self.source.state());
+        let entry = self.entries.entry(manner.table, self.source.state());
         if entry.symbol != ESCAPE {
             return Ok(self.told(entry, manner.shift, manner.mirrored));
         }

@@ -11,7 +11,7 @@
 
 #![expect(clippy::cast_possible_truncation, reason = "tables, states and shifts are few")]
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use super::{
     activity::{self, Machine, State},
@@ -40,11 +40,27 @@ pub(super) struct Priors {
     contexts: Vec<u8>,
     /// For a writer.
     tables: Vec<Table>,
-    /// For a reader: what each table has at each state.
-    entries: Box<[Entry; TABLES * tans::STATES]>,
+    /// For a reader, if there is one.
+    entries: OnceLock<Entries>,
     /// How a level is told in each state, by what is expected.
     levels: Box<[Level; activity::MOST_STATES * WANTED]>,
     pub(super) machine: Machine,
+}
+
+/// What each table has at each state.
+#[derive(Debug)]
+pub(super) struct Entries(Box<[Entry; TABLES * tans::STATES]>);
+
+impl Entries {
+    /// What `table` has at `state`.
+    #[inline]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the numbers of tables and of states are powers of two"
+    )]
+    pub(super) fn entry(&self, table: u16, state: usize) -> Entry {
+        self.0[(usize::from(table) * tans::STATES + state) % (TABLES * tans::STATES)]
+    }
 }
 
 /// How a level is told.
@@ -93,10 +109,9 @@ impl Priors {
                 shift: activity::shift(state) as u8,
             }
         };
-        let entries = tables.iter().flat_map(|table| table.entries.iter().copied());
         Self {
             levels: filled((0..).map(level)),
-            entries: filled(entries),
+            entries: OnceLock::new(),
             contexts,
             tables,
             machine: Machine::new(),
@@ -116,14 +131,10 @@ impl Priors {
         self.levels[(usize::from(state) * WANTED + wanted) % (activity::MOST_STATES * WANTED)]
     }
 
-    /// What `table` has at `state`.
-    #[inline]
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "the numbers of tables and of states are powers of two"
-    )]
-    pub(super) fn entry(&self, table: u16, state: usize) -> Entry {
-        self.entries[(usize::from(table) * tans::STATES + state) % (TABLES * tans::STATES)]
+    /// What a reader needs.
+    pub(super) fn entries(&self) -> &Entries {
+        self.entries
+            .get_or_init(|| Entries(filled(self.tables.iter().flat_map(Table::entries))))
     }
 
     /// How to write `symbol` of `table`.

@@ -78,6 +78,7 @@ impl Reader {
         let base = self.begin(frame)?;
         let mut coder = Reading {
             priors: Priors::trained(),
+            entries: Priors::trained().entries(),
             source: Source::new(&frame.body)?,
         };
         let has = coder.symbol(HEADER, 0)?;

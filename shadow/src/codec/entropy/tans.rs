@@ -41,10 +41,9 @@ pub(super) struct Code {
     start: u16,
 }
 
-/// One table of symbols.
+/// One table of symbols, for a writer.
 #[derive(Debug)]
 pub(super) struct Table {
-    pub(super) entries: Vec<Entry>,
     codes: [Code; SYMBOLS],
     /// By symbol, then by what is left of a state: the next state.
     states: Vec<u16>,
@@ -59,26 +58,30 @@ impl Table {
             *code = Code { frequency, start };
             start = u16::checked_add(start, frequency)?;
         }
-        if usize::from(start) != STATES {
-            return None;
-        }
-        let mut entries = vec![Entry::default(); STATES];
-        let mut states = vec![0; STATES];
-        let mut at = 0;
-        for (symbol, code) in (0..).zip(&codes) {
-            for left in code.frequency..2 * code.frequency {
+        let places = (0..STATES).map(|nth| (nth * SPREAD % STATES) as u16);
+        (usize::from(start) == STATES).then(|| Self {
+            codes,
+            states: places.collect(),
+        })
+    }
+
+    /// The same for a reader: what it has at each state.
+    pub(super) fn entries(&self) -> [Entry; STATES] {
+        let mut entries = [Entry::default(); STATES];
+        let all = (0..).zip(&self.codes).flat_map(|(symbol, code)| {
+            (code.frequency..2 * code.frequency).map(move |left| {
                 let width = PRECISION - left.ilog2();
-                let state = u16::try_from(at).ok()?;
-                *entries.get_mut(at)? = Entry {
+                Entry {
                     base: (left << width) % STATES as u16,
-                    width: u8::try_from(width).ok()?,
+                    width: width as u8,
                     symbol,
-                };
-                *states.get_mut(usize::from(code.start + left - code.frequency))? = state;
-                at = (at + SPREAD) % STATES;
-            }
+                }
+            })
+        });
+        for (&state, entry) in self.states.iter().zip(all) {
+            entries.iter_mut().skip(state.into()).take(1).for_each(|to| *to = entry);
         }
-        Some(Self { entries, codes, states })
+        entries
     }
 
     /// How to write `symbol`.

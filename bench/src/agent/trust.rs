@@ -1,0 +1,51 @@
+//! An authority of the bench's own, and a broker and an agent that it vouches for.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+
+/// Writes certificates and keys into `folder`.
+pub(super) fn issue(folder: &Path) -> anyhow::Result<()> {
+    let key = KeyPair::generate()?;
+    let mut authority = CertificateParams::new(Vec::new())?;
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    fs::write(folder.join("ca.pem"), authority.self_signed(&key)?.pem())?;
+    let issuer = Issuer::new(authority, key);
+    for name in ["broker", "agent"] {
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()])?;
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate()?;
+        fs::write(file(folder, name, "pem"), params.signed_by(&key, &issuer)?.pem())?;
+        fs::write(file(folder, name, "key"), key.serialize_pem())?;
+    }
+    Ok(())
+}
+
+/// The broker's side.
+pub(super) fn broker(folder: &Path) -> broker::Tls {
+    broker::Tls {
+        certificate: file(folder, "broker", "pem"),
+        key: file(folder, "broker", "key"),
+        client_ca: Some(folder.join("ca.pem")),
+        crl: None,
+        require_client_certificate: true,
+    }
+}
+
+/// The agent's side.
+pub(super) fn agent(folder: &Path) -> bus::Tls {
+    bus::Tls {
+        ca: folder.join("ca.pem"),
+        certificate: Some(file(folder, "agent", "pem")),
+        key: Some(file(folder, "agent", "key")),
+        server_name: None,
+    }
+}
+
+fn file(folder: &Path, name: &str, kind: &str) -> PathBuf {
+    folder.join(format!("{name}.{kind}"))
+}

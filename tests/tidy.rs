@@ -22,11 +22,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ("schemas", &[]),
     ("shadow", &["schemas"]),
     ("runtime", &[]),
+    ("trust", &["shadow", "runtime"]),
     ("bus", &["shadow", "runtime"]),
-    ("agent", &["shadow", "bus", "runtime"]),
+    ("agent", &["shadow", "bus", "runtime", "trust"]),
     ("broker", &["runtime"]),
     ("brain/forecast", &["shadow"]),
-    ("brain", &["shadow", "bus", "runtime", "forecast"]),
+    ("brain", &["shadow", "bus", "runtime", "forecast", "trust"]),
 ];
 
 /// Each heavy dependency, and the only crates that may name it; tests and benches excepted.
@@ -34,6 +35,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rumqttc", &["bus"]),
     ("rumqttd", &["broker"]),
     ("rustls", &["bus", "broker"]),
+    ("ring", &["trust"]),
+    ("rustls-webpki", &["trust"]),
     ("prost", &["schemas", "shadow", "bench"]),
     ("lz4_flex", &["shadow", "bench"]),
     ("sqlx", &["brain", "tests/chaos"]),

@@ -1,12 +1,16 @@
 //! A real agent, put together: for each host that it speaks for, probes, a sampler and a publisher.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use bus::Topics;
 use runtime::{Clock, Shutdown};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use shadow::Vantage;
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
+use trust::Trust;
 
 use crate::{
     act::dry_run::DryRun,
@@ -58,13 +62,27 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<H
     config.broker.check()?;
     let host = own_host(&config)?;
     raise_file_limit();
+    let trust = believed(&config)?;
     let mut samplers = JoinSet::new();
     for view in views(config, &host) {
-        let sampler = open(view, &host, clock.clone()).await?;
+        let sampler = open(view, &host, trust.clone(), clock.clone()).await?;
         samplers.spawn(sampler.run(shutdown.clone()));
     }
     let task = Some(tokio::spawn(all(samplers)));
     Ok(Handle { host, task })
+}
+
+/// Who this agent is and whom it believes: the same for all hosts that it speaks for.
+fn believed(config: &Config) -> Result<Option<Arc<Trust>>, AgentError> {
+    let Some(files) = &config.trust else {
+        let broker = &config.broker.host;
+        tracing::warn!(
+            broker,
+            "no [trust]: every command is believed, whoever sends it; for loopback and trials only"
+        );
+        return Ok(None);
+    };
+    Ok(Some(Arc::new(Trust::load(files.clone(), &config.cell)?)))
 }
 
 /// Ends when all have ended, or with the first fault: one host less is not to go unnoticed.
@@ -95,11 +113,12 @@ pub(crate) fn views(mut config: Config, host: &str) -> Vec<Config> {
 }
 
 /// Opens the probes of a host and begins to publish it.
-async fn open(config: Config, own: &str, clock: Clock) -> Result<Sampler, AgentError> {
+async fn open(config: Config, own: &str, trust: Option<Arc<Trust>>, clock: Clock) -> Result<Sampler, AgentError> {
     let topics = Topics::new(&config.prefix, &config.cell)?;
     let host = config.host.clone().unwrap_or_else(|| own.to_owned());
     let stream = format!("{host}.{}", config.vantage);
     let cursor = config.state_dir().map(|folder| folder.join("sel").join(&stream));
+    let fence = config.state_dir().map(|folder| folder.join("commands").join(&stream));
     let place = place(&config, cursor);
     let places = config.spool.places(&config, &stream);
     // Opening everything takes some ten milliseconds, and longer where much could not be sent.
@@ -119,6 +138,8 @@ async fn open(config: Config, own: &str, clock: Clock) -> Result<Sampler, AgentE
         codec: config.frame.codec,
         spool_bytes: config.spool.max_bytes,
         limits: config.limits.clone(),
+        trust,
+        fence,
         ..Settings::new(topics, host, config.broker.clone())
     };
     let lever = Box::new(DryRun::new(&place));

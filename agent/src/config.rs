@@ -36,6 +36,9 @@ pub struct Config {
     pub status_every: Span,
     /// How the broker is reached, and as whom.
     pub broker: Broker,
+    /// Who this agent is and whom it believes. Without it every command is believed: for one machine, over loopback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust: Option<trust::Config>,
     /// How often samples are taken.
     pub pace: Pace,
     /// How samples are put together.
@@ -246,6 +249,7 @@ impl Default for Config {
             runtime_dir: None,
             status_every: Span::from_secs(10),
             broker: Broker::default(),
+            trust: None,
             pace: Pace::default(),
             frame: Frame::default(),
             spool: Spool::default(),

@@ -126,6 +126,9 @@ pub enum AgentError {
     /// A certificate, key or password that the connection needs.
     #[error(transparent)]
     Credential(#[from] bus::CredentialError),
+    /// A certificate or key that seals need.
+    #[error(transparent)]
+    Trust(#[from] trust::TrustError),
     /// Publishing failed.
     #[error(transparent)]
     Publish(#[from] PublishError),

@@ -10,7 +10,7 @@ use shadow::{Birth, Capacity, Change, Command, HOST_WORKLOAD, Outcome, Resource,
 
 use crate::pattern::matches;
 
-/// How far the brain's clock may be off before a fresh command looks old.
+/// How far the brain's clock may be off before a fresh command looks old, or not good yet.
 const CLOCK_TOLERANCE_MS: i64 = 30_000;
 
 /// Outcomes that are kept to answer a command that comes twice.
@@ -54,6 +54,15 @@ pub struct Ruling {
     pub note: String,
 }
 
+/// How long a command still holds that was under way: its lease begins when it comes, but whoever keeps it back for
+/// longer than clocks may differ does not make it hold for longer.
+pub(crate) fn left_ms(command: &Command, now_ms: UnixMs) -> u64 {
+    let kept_back_ms = now_ms
+        .saturating_sub(command.issued_ms)
+        .saturating_sub(CLOCK_TOLERANCE_MS);
+    command.ttl_ms.saturating_sub(u64::try_from(kept_back_ms).unwrap_or(0))
+}
+
 /// What one host lets happen to itself.
 #[derive(Debug)]
 pub struct Guard {
@@ -78,6 +87,13 @@ impl Guard {
             sequence: 0,
             outcomes: VecDeque::new(),
         }
+    }
+
+    /// Goes on from the newest command that was obeyed before a restart.
+    #[must_use]
+    pub fn after(mut self, issuer_epoch: u64, sequence: u64) -> Self {
+        (self.issuer_epoch, self.sequence) = (issuer_epoch, sequence);
+        self
     }
 
     /// Takes note of what the host has now.
@@ -127,6 +143,12 @@ impl Guard {
             return Some("it has no time to live".to_owned());
         }
         let age_ms = now_ms.saturating_sub(command.issued_ms);
+        if age_ms < -CLOCK_TOLERANCE_MS {
+            return Some(format!(
+                "it is not to be obeyed before {} s from now; are both clocks right?",
+                -age_ms / 1_000
+            ));
+        }
         let ttl_ms = i64::try_from(command.ttl_ms).unwrap_or(i64::MAX);
         if age_ms > ttl_ms.saturating_add(CLOCK_TOLERANCE_MS) {
             return Some(format!(
@@ -277,14 +299,21 @@ mod tests {
             },
             "acting is not switched on for this host",
         );
+        check_refused(
+            &Command {
+                issued_ms: NOW + 31_000,
+                ..base.clone()
+            },
+            "it is not to be obeyed before 31 s from now; are both clocks right?",
+        );
         let ahead = Command {
-            issued_ms: NOW + 3_600_000,
+            issued_ms: NOW + 30_000,
             ttl_ms: u64::MAX,
             ..base
         };
         assert!(
             matches!(guard(Vec::new()).check(&ahead, NOW), Verdict::Act(_)),
-            "the brain's clock may be ahead"
+            "the brain's clock may be a little ahead"
         );
     }
 
@@ -304,6 +333,24 @@ mod tests {
             refused(5, 10).as_deref(),
             Some("its issuer epoch 5 is over: 6 has begun")
         );
+    }
+
+    #[test]
+    fn a_restart_forgets_no_number() {
+        let mut guard = guard(Vec::new()).after(5, 3);
+        let mut acts = |issuer, sequence| matches!(guard.check(&command(issuer, sequence), NOW), Verdict::Act(_));
+        assert!(!acts(5, 3) && !acts(4, 9));
+        assert!(acts(5, 4) && acts(6, 1));
+    }
+
+    #[test]
+    fn a_command_that_is_kept_back_holds_no_longer() {
+        let left = |came_ms| left_ms(&command(5, 1), came_ms);
+        assert_eq!(left(NOW), 60_000);
+        assert_eq!(left(NOW - 10_000), 60_000);
+        assert_eq!(left(NOW + 30_000), 60_000, "clocks may differ");
+        assert_eq!(left(NOW + 50_000), 40_000);
+        assert_eq!(left(NOW + 500_000), 0);
     }
 
     #[test]

@@ -19,6 +19,8 @@
 //! | `flood` | how many events are told |
 //! | `spool` | frames and events that are not durable yet |
 //! | `receive` | watermarks and commands |
+//! | `fence` | which command was obeyed last, over a restart |
+//! | `refusals` | how much is made of commands that nobody vouches for |
 //! | `lease` | how long applied commands hold |
 //! | [`guard`] | whether a command may be carried out |
 //! | [`act`] | carries it out, or tells what it would do |
@@ -44,11 +46,13 @@ pub mod status;
 
 mod agent;
 mod alarm;
+mod fence;
 mod flood;
 mod inventory;
 mod lease;
 mod pattern;
 mod receive;
+mod refusals;
 mod sampler;
 mod spool;
 mod timeline;

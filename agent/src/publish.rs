@@ -13,6 +13,7 @@
 //! Nothing waits for the network but the pump: pushing a sample takes some microseconds, whatever happens.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -26,11 +27,13 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, timeout},
 };
+use trust::Trust;
 
 use crate::{
     act::Lever,
     config::Codec,
     error::PublishError,
+    fence::{Fence, Start},
     guard::{Guard, Limit},
     receive::Receiver,
     spool::{Serial, keeper::Keeper, mirror::Mirror},
@@ -43,12 +46,14 @@ pub use outbox::Counters;
 use outbox::Outbox;
 pub use places::{Kept, Places};
 use running::Running;
+use sealer::Sealer;
 
 pub(crate) mod health;
 pub(crate) mod outbox;
 mod places;
 mod pump;
 mod running;
+pub(crate) mod sealer;
 
 /// Frames that are sent again in a second, at most: after an outage they are many, of many hosts.
 pub const RESEND_PER_S: u32 = 200;
@@ -72,6 +77,10 @@ pub struct Settings {
     pub spool_bytes: usize,
     /// Floors and ceilings that no command gets past.
     pub limits: Vec<Limit>,
+    /// Who this agent is and whom it believes; `None` seals nothing and believes every command.
+    pub trust: Option<Arc<Trust>>,
+    /// The file with the number of the newest command that was obeyed.
+    pub fence: Option<PathBuf>,
     /// By which resends are timed, where that is not the clock of the samples: on virtual time the network is as slow as
     /// ever.
     pub link_clock: Option<Clock>,
@@ -89,6 +98,8 @@ impl Settings {
             codec: Codec::default(),
             spool_bytes: 16 << 20,
             limits: Vec::new(),
+            trust: None,
+            fence: None,
             link_clock: None,
         }
     }
@@ -105,6 +116,7 @@ pub struct Publisher {
     keeper: Option<Keeper>,
     running: Option<Running>,
     last_epoch: u64,
+    sealer: Sealer,
 }
 
 /// What the tasks of a publisher share. The lock is held for microseconds and never across an await.
@@ -179,10 +191,15 @@ impl Publisher {
             .copied()
             .unwrap_or(0)
             .max(kept.newest_epoch);
+        let fence = Fence::open(settings.fence.clone(), clock.now_ms());
+        let mut guard = Guard::new(&settings.host, settings.limits.clone());
+        if let Start::After(issuer_epoch, sequence) = *fence.start() {
+            guard = guard.after(issuer_epoch, sequence);
+        }
         let shared = Arc::new(Shared {
             outbox: Mutex::new(kept.outbox),
             mirror: Mutex::new(kept.mirror),
-            guard: Mutex::new(Guard::new(&settings.host, settings.limits.clone())),
+            guard: Mutex::new(guard),
             wake: Notify::new(),
             closing: false.into(),
         });
@@ -191,8 +208,9 @@ impl Publisher {
             .disk
             .map(|disk| Keeper::start(disk, Arc::clone(&shared), link_clock.clone()));
         let pump = pump::Pump::new(&settings, Arc::clone(&shared), client.clone(), link_clock.clone());
-        let receiver = Receiver::new(&settings, Arc::clone(&shared), lever, clock.clone(), link_clock);
+        let receiver = Receiver::new(&settings, Arc::clone(&shared), lever, fence, clock.clone(), link_clock);
         Ok(Self {
+            sealer: Sealer::new(settings.trust.clone(), &settings.host, settings.vantage),
             shared,
             settings,
             clock,
@@ -302,7 +320,12 @@ impl Publisher {
     }
 
     /// Tells that the agent lives, and what it costs.
-    pub fn report(&self, cost: Cost) {
+    ///
+    /// Looks, too, whether certificates were renewed.
+    pub fn report(&mut self, cost: Cost) {
+        if self.sealer.renew(self.clock.now_ms(), self.clock.monotonic_ns()) {
+            self.shared.outbox().retell_birth();
+        }
         let online = self.status(State::Online, cost);
         self.shared.outbox().status(online);
         self.shared.wake();

@@ -7,14 +7,16 @@ use std::{
 
 use bus::{Event, Kind, Topics};
 use runtime::{Clock, LogLimit};
-use shadow::{Command, Outcome, OutcomeState, wire};
+use shadow::{Command, Finding, Outcome, OutcomeState, Severity, UnixMs, wire};
 use tokio::{sync::mpsc, time::sleep};
 
 use crate::{
     act::Lever,
-    guard::{Ruling, Verdict},
+    fence::Fence,
+    guard::{Ruling, Verdict, left_ms},
     lease::Leases,
-    publish::{Settings, Shared},
+    publish::{Settings, Shared, sealer::Sealer},
+    refusals::Refusals,
 };
 
 /// How often is looked for leases that have run out, where any hold.
@@ -29,6 +31,9 @@ pub(crate) struct Receiver {
     shared: Arc<Shared>,
     lever: Box<dyn Lever>,
     leases: Leases,
+    fence: Fence,
+    sealer: Sealer,
+    refusals: Refusals,
     clock: Clock,
     link_clock: Clock,
 }
@@ -38,6 +43,7 @@ impl Receiver {
         settings: &Settings,
         shared: Arc<Shared>,
         lever: Box<dyn Lever>,
+        fence: Fence,
         clock: Clock,
         link_clock: Clock,
     ) -> Self {
@@ -47,6 +53,9 @@ impl Receiver {
             shared,
             lever,
             leases: Leases::default(),
+            fence,
+            sealer: Sealer::new(settings.trust.clone(), &settings.host, settings.vantage),
+            refusals: Refusals::default(),
             clock,
             link_clock,
         }
@@ -57,7 +66,7 @@ impl Receiver {
         loop {
             tokio::select! {
                 event = events.recv() => match event {
-                    Some(event) => self.take(event),
+                    Some(event) => self.take(event).await,
                     None => return,
                 },
                 () = sleep(LEASE_CHECK), if !self.leases.is_empty() => {}
@@ -89,7 +98,7 @@ impl Receiver {
         outbox.outcome(wire::encode_outcome(outcome).into());
     }
 
-    fn take(&mut self, event: Event) {
+    async fn take(&mut self, event: Event) {
         match event {
             Event::Connected => self.shared.outbox().connected(self.link_clock.monotonic_ns()),
             Event::Disconnected { .. } => self.shared.outbox().disconnected(self.link_clock.monotonic_ns()),
@@ -98,7 +107,7 @@ impl Receiver {
                 payload,
                 retained,
             } => {
-                if let Err(fault) = self.message(&topic, &payload, retained)
+                if let Err(fault) = self.message(&topic, &payload, retained).await
                     && let Some(suppressed) = REFUSED.pass(self.link_clock.monotonic_ns())
                 {
                     tracing::warn!(host = self.host, topic, suppressed, %fault, "message refused");
@@ -107,7 +116,7 @@ impl Receiver {
         }
     }
 
-    fn message(&mut self, topic: &str, payload: &[u8], retained: bool) -> Result<(), String> {
+    async fn message(&mut self, topic: &str, payload: &[u8], retained: bool) -> Result<(), String> {
         let address = self.topics.parse(topic).map_err(|fault| fault.to_string())?;
         match address.kind {
             Kind::Watermark(_) => {
@@ -115,57 +124,118 @@ impl Receiver {
                 let now_ns = self.link_clock.monotonic_ns();
                 self.shared.outbox().watermark(&watermark, now_ns);
                 self.shared.settle();
+                Ok(())
             }
-            Kind::Command(_) if retained => return Err("a command that the broker kept is not obeyed".to_owned()),
-            Kind::Command(_) => {
-                let command = wire::decode_command(payload).map_err(|fault| fault.to_string())?;
-                let outcome = self.command(&command);
-                if outcome.state == OutcomeState::Applied {
-                    self.leases
-                        .grant(&command.id, command.ttl_ms, self.clock.monotonic_ns());
-                }
-                self.answer(&outcome);
-            }
-            other => return Err(format!("an agent does not take {other:?}")),
+            Kind::Command(_) => self.command(payload, retained).await,
+            other => Err(format!("an agent does not take {other:?}")),
         }
+    }
+
+    /// Obeys a command or refuses it, and answers it either way where it can be read.
+    async fn command(&mut self, payload: &[u8], retained: bool) -> Result<(), String> {
+        let command = match wire::decode_command(payload) {
+            Ok(command) => command,
+            Err(fault) => {
+                self.distrust(&fault.to_string());
+                return Err(fault.to_string());
+            }
+        };
+        if let Some(reason) = self.doubt(&command, payload, retained) {
+            self.distrust(&reason);
+            // Not remembered: the command of this id that the brain does send must not get this answer.
+            if self.refusals.answers(self.link_clock.monotonic_ns()) {
+                self.answer(&refused(&command, reason.clone(), self.clock.now_ms()));
+            }
+            return Err(reason);
+        }
+        let outcome = self.obey(&command).await;
+        if outcome.state == OutcomeState::Applied {
+            let left_ms = left_ms(&command, self.clock.now_ms());
+            self.leases.grant(&command.id, left_ms, self.clock.monotonic_ns());
+        }
+        self.answer(&outcome);
         Ok(())
     }
 
-    fn command(&mut self, command: &Command) -> Outcome {
-        let mut guard = self.shared.guard.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Why it is not known that the brain has sent this.
+    fn doubt(&self, command: &Command, payload: &[u8], retained: bool) -> Option<String> {
+        if retained {
+            return Some("a command that the broker kept is not obeyed".to_owned());
+        }
+        if let Err(fault) = self.sealer.check(payload, self.clock.now_ms()) {
+            return Some(fault.to_string());
+        }
+        self.sealer.is_strict().then(|| self.fence.objection(command)).flatten()
+    }
+
+    /// Somebody sends what the brain did not: that is counted, and told as an event now and then.
+    fn distrust(&mut self, reason: &str) {
+        let told = self.refusals.tells(self.link_clock.monotonic_ns());
+        let mut outbox = self.shared.outbox();
+        outbox.counters.commands_refused += 1;
+        if let Some(count) = told {
+            outbox.found(Finding {
+                source: "agent".to_owned(),
+                subject: "command".to_owned(),
+                kind: "command_refused".to_owned(),
+                severity: Severity::Warning,
+                text: format!("{count} command(s) refused, the last because {reason}"),
+                details: Vec::new(),
+            });
+        }
+    }
+
+    async fn obey(&mut self, command: &Command) -> Outcome {
         let now_ms = self.clock.now_ms();
-        let outcome = match guard.check(command, now_ms) {
+        let shared = Arc::clone(&self.shared);
+        let guard = || shared.guard.lock().unwrap_or_else(PoisonError::into_inner);
+        let verdict = guard().check(command, now_ms);
+        let outcome = match verdict {
             Verdict::Repeat(outcome) => return outcome,
-            Verdict::Refuse(reason) => Outcome {
-                command_id: command.id.clone(),
-                state: OutcomeState::Refused,
-                reason,
-                time_ms: now_ms,
-                changes: Vec::new(),
-            },
-            Verdict::Act(rulings) => {
-                let lever = self.lever.as_mut();
-                let changes = rulings.iter().map(|ruling| obey(lever, ruling)).collect();
-                let none = rulings.iter().all(|ruling| ruling.refused.is_some());
-                Outcome {
-                    command_id: command.id.clone(),
-                    state: if none {
-                        OutcomeState::Refused
-                    } else {
-                        OutcomeState::DryRun
-                    },
-                    reason: if none {
-                        "no change was allowed".to_owned()
-                    } else {
-                        String::new()
-                    },
-                    time_ms: now_ms,
-                    changes,
-                }
+            Verdict::Refuse(reason) => {
+                shared.outbox().counters.commands_refused += 1;
+                refused(command, reason, now_ms)
             }
+            // What might be obeyed again after a restart is not obeyed.
+            Verdict::Act(rulings) => match self.fence.pass(command).await {
+                Err(fault) => Outcome {
+                    state: OutcomeState::Failed,
+                    ..refused(command, fault, now_ms)
+                },
+                Ok(()) => self.act(command, &rulings, now_ms),
+            },
         };
-        guard.answered(outcome.clone());
+        guard().answered(outcome.clone());
         outcome
+    }
+
+    fn act(&mut self, command: &Command, rulings: &[Ruling], now_ms: UnixMs) -> Outcome {
+        let lever = self.lever.as_mut();
+        let changes = rulings.iter().map(|ruling| obey(lever, ruling)).collect();
+        if rulings.iter().all(|ruling| ruling.refused.is_some()) {
+            let reason = "no change was allowed".to_owned();
+            return Outcome {
+                changes,
+                ..refused(command, reason, now_ms)
+            };
+        }
+        Outcome {
+            command_id: command.id.clone(),
+            state: OutcomeState::DryRun,
+            reason: String::new(),
+            time_ms: now_ms,
+            changes,
+        }
+    }
+}
+
+fn refused(command: &Command, reason: String, time_ms: UnixMs) -> Outcome {
+    Outcome {
+        command_id: command.id.clone(),
+        state: OutcomeState::Refused,
+        reason,
+        time_ms,
+        changes: Vec::new(),
     }
 }
 

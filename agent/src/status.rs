@@ -45,6 +45,7 @@ pub(crate) fn status(state: State, time_ms: UnixMs, outbox: &Outbox, cost: Cost)
         ("spool_faults", outbox.failing() as u64),
         ("dropped", counters.dropped),
         ("resent", counters.resent),
+        ("commands_refused", counters.commands_refused),
         ("interval_ms", cost.interval_ms),
         ("lag_ms", cost.lag_ms),
         ("rss_bytes", cost.rss_bytes),
@@ -111,7 +112,7 @@ mod tests {
         });
         assert_eq!(
             status(State::Online, 1_700_000_000_000, &outbox, cost),
-            r#"{"state":"online","time_ms":1700000000000,"cpu":0.0013,"samples":0,"frames":0,"events":0,"bytes":0,"spooled":0,"spooled_bytes":0,"disk_bytes":0,"spool_faults":0,"dropped":0,"resent":0,"interval_ms":100,"lag_ms":2,"rss_bytes":4096}"#
+            r#"{"state":"online","time_ms":1700000000000,"cpu":0.0013,"samples":0,"frames":0,"events":0,"bytes":0,"spooled":0,"spooled_bytes":0,"disk_bytes":0,"spool_faults":0,"dropped":0,"resent":0,"commands_refused":0,"interval_ms":100,"lag_ms":2,"rss_bytes":4096}"#
         );
         let offline = status(State::Offline, 5, &outbox, Cost::default());
         assert!(

@@ -22,6 +22,10 @@ pub struct Config {
     pub ticks: Ticks,
     /// How the broker is reached, and as whom.
     pub broker: Broker,
+    /// Who this brain is and whom it believes. Without it commands have no seal, and whatever says that it comes from an
+    /// agent is believed: for one machine, over loopback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust: Option<trust::Config>,
     /// Where the page listens.
     pub page: Page,
     /// What is taken in.
@@ -155,6 +159,7 @@ impl Default for Config {
             data_dir: "data/brain".into(),
             ticks: Ticks::default(),
             broker: Broker::default(),
+            trust: None,
             page: Page::default(),
             ingest: Ingest::default(),
             grid: Grid::default(),
@@ -277,6 +282,9 @@ impl Validate for Config {
         faults.within("broker", |faults| {
             self.broker.validate(faults);
         });
+        if let Some(trust) = &self.trust {
+            faults.within("trust", |faults| trust.validate(faults));
+        }
         faults.within("ingest", |faults| self.ingest.validate(faults));
         faults.within("grid", |faults| self.grid.validate(faults));
         faults.within("store", |faults| self.store.validate(faults));

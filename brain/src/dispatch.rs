@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use shadow::{Change, Command, Outcome, Resource, UnixMs, wire::MAX_CHANGES};
+use shadow::{Change, Command, Outcome, OutcomeState, Resource, UnixMs, wire::MAX_CHANGES};
 
 use crate::{
     allocate::{self, HostInput, Inputs, State},
@@ -166,8 +166,12 @@ impl Dispatch {
         let Some(view) = sent.find(|view| view.command.id == outcome.command_id && view.command.host == host) else {
             return Answer::Unknown;
         };
-        // A later state, such as expired after applied, is news; the same one again is not.
-        if view.outcome.as_ref().is_some_and(|known| known.state == outcome.state) {
+        // A later state, such as expired after applied, is news; the same one again is not, nor one from before the end.
+        if view
+            .outcome
+            .as_ref()
+            .is_some_and(|known| !follows(known.state, outcome.state))
+        {
             return Answer::Repeated;
         }
         view.outcome = Some(outcome.clone());
@@ -222,6 +226,11 @@ impl Dispatch {
     }
 }
 
+/// Whether `later` may come after `known`: what has ended stays so, whoever tells the past again.
+fn follows(known: OutcomeState, later: OutcomeState) -> bool {
+    known != later && matches!(known, OutcomeState::Applied | OutcomeState::DryRun)
+}
+
 fn pool_view(account: &allocate::Account) -> Option<PoolView> {
     Some(PoolView {
         host: account.host.clone()?,
@@ -241,7 +250,7 @@ pub(crate) fn next_issuer_epoch(now_ms: UnixMs, last: Option<u64>) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use shadow::{Capacity, Forecast, OutcomeState, Quantiles, Rung};
+    use shadow::{Capacity, Forecast, Quantiles, Rung};
 
     use super::*;
     use crate::allocate::WorkloadInput;
@@ -314,6 +323,12 @@ mod tests {
             dispatch.reserved("a", "web", Resource::Cpu),
             None,
             "what was refused is not held"
+        );
+        answer.state = OutcomeState::DryRun;
+        assert_eq!(
+            dispatch.outcome("a", &answer),
+            Answer::Repeated,
+            "what was refused stays refused"
         );
         answer.command_id = "7-a-99".into();
         assert_eq!(dispatch.outcome("a", &answer), Answer::Unknown);

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use runtime::Metrics;
 use shadow::UnixMs;
 use tokio::sync::{mpsc, oneshot};
+use trust::Trust;
 
 use crate::{
     Config, Error,
@@ -38,6 +39,7 @@ mod intake;
 mod picture;
 mod restore;
 mod round;
+mod seal;
 #[cfg(test)]
 mod tests;
 
@@ -89,6 +91,7 @@ pub(crate) struct Engine {
     foresight: Foresight,
     learning: Learning,
     dispatch: Dispatch,
+    trust: Option<Arc<Trust>>,
     journal: Journal,
     batch: Batch,
     /// Bytes of frames in the batch and in the one under way.
@@ -128,6 +131,8 @@ pub(crate) struct Parts {
     pub(crate) trained: mpsc::Sender<Trained>,
     /// From [`crate::dispatch::next_issuer_epoch`].
     pub(crate) issuer_epoch: u64,
+    /// Who the brain is and whom it believes.
+    pub(crate) trust: Option<Arc<Trust>>,
 }
 
 impl Engine {
@@ -150,6 +155,7 @@ impl Engine {
         batch.meta.insert(meta::ISSUER_EPOCH, parts.issuer_epoch.to_string());
         Ok(Self {
             dispatch: Dispatch::new(parts.policy, config.allocate.timing(), parts.issuer_epoch, now_ms),
+            trust: parts.trust,
             figures: Figures::new(&parts.metrics),
             hot: Arc::new(HotStore::new(step_ms, config.grid.rows())),
             ingest: Ingest::new(limits),

@@ -29,6 +29,9 @@ pub enum Error {
     /// The database, or the folder that it lies in.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A certificate or key that seals need.
+    #[error("trust: {0}")]
+    Trust(#[from] trust::TrustError),
     /// Topics or the connection to the broker.
     #[error("bus: {0}")]
     Bus(String),

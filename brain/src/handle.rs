@@ -9,6 +9,7 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
+use trust::Trust;
 
 use crate::{
     Config, Error,
@@ -45,6 +46,7 @@ pub struct Handle {
 pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Handle, Error> {
     runtime::config::check(&config, "brain")?;
     let policy = policy(&config)?;
+    let trust = believed(&config)?;
     let now_ms = clock.now_ms();
     let mut store = Sqlite::open(&config.data_dir).await?;
     let recovered = store.recover(since(&config, now_ms)).await?;
@@ -64,6 +66,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<H
         models: config.data_dir.join("models"),
         trained: trained_in,
         issuer_epoch: next_issuer_epoch(now_ms, last_epoch),
+        trust,
         config: config.clone(),
     })?;
     engine.restore(recovered, clock.monotonic_ns());
@@ -169,6 +172,18 @@ impl Handle {
         self.task = None;
         ended.unwrap_or(Err(Error::Panicked("the engine")))
     }
+}
+
+fn believed(config: &Config) -> Result<Option<Arc<Trust>>, Error> {
+    let Some(files) = &config.trust else {
+        let broker = &config.broker.host;
+        tracing::warn!(
+            broker,
+            "no [trust]: commands have no seal and agents are believed; for loopback and trials only"
+        );
+        return Ok(None);
+    };
+    Ok(Some(Arc::new(Trust::load(files.clone(), &config.cell)?)))
 }
 
 fn policy(config: &Config) -> Result<Policy, ConfigError> {

@@ -33,6 +33,7 @@ enum Metric {
     PublishFailures,
     ViewsPublished,
     ClockJumps,
+    TrustFailures,
     Hosts,
     HostsOnline,
     HostsSkewed,
@@ -41,6 +42,7 @@ enum Metric {
     BufferedBytes,
     TickSeconds,
     ForecastAgeSeconds,
+    CertificateSeconds,
 }
 
 impl Name for Metric {
@@ -71,6 +73,7 @@ impl Name for Metric {
             Self::PublishFailures => "brain_publish_failures",
             Self::ViewsPublished => "brain_views_published",
             Self::ClockJumps => "brain_clock_jumps",
+            Self::TrustFailures => "brain_certificate_failures",
             Self::Hosts => "brain_hosts",
             Self::HostsOnline => "brain_hosts_online",
             Self::HostsSkewed => "brain_hosts_skewed",
@@ -79,6 +82,7 @@ impl Name for Metric {
             Self::BufferedBytes => "brain_buffered_bytes",
             Self::TickSeconds => "brain_tick_seconds",
             Self::ForecastAgeSeconds => "brain_forecast_age_seconds",
+            Self::CertificateSeconds => "brain_certificate_seconds",
         }
     }
 
@@ -109,6 +113,7 @@ impl Name for Metric {
             Self::PublishFailures => "Messages that the bus did not take",
             Self::ViewsPublished => "Views published",
             Self::ClockJumps => "Jumps of the clock",
+            Self::TrustFailures => "Renewed certificates that were of no use",
             Self::Hosts => "Hosts known",
             Self::HostsOnline => "Hosts online",
             Self::HostsSkewed => "Hosts whose clock is off by more than ingest.max_skew",
@@ -117,6 +122,7 @@ impl Name for Metric {
             Self::BufferedBytes => "Bytes of frames that are not durable yet",
             Self::TickSeconds => "How long the newest tick took",
             Self::ForecastAgeSeconds => "Age of the newest forecasts",
+            Self::CertificateSeconds => "How long the brain's certificate is still good; 0 without any",
         }
     }
 }
@@ -150,6 +156,7 @@ pub(crate) struct Figures {
     pub(crate) publish_failures: Counter,
     pub(crate) views_published: Counter,
     pub(crate) clock_jumps: Counter,
+    pub(crate) trust_failures: Counter,
     pub(crate) hosts: Gauge,
     pub(crate) hosts_online: Gauge,
     pub(crate) hosts_skewed: Gauge,
@@ -158,6 +165,7 @@ pub(crate) struct Figures {
     pub(crate) buffered_bytes: Gauge,
     pub(crate) tick_seconds: Gauge,
     pub(crate) forecast_age_seconds: Gauge,
+    pub(crate) certificate_seconds: Gauge,
 }
 
 impl Figures {
@@ -189,6 +197,7 @@ impl Figures {
             publish_failures: metrics.counter(Metric::PublishFailures),
             views_published: metrics.counter(Metric::ViewsPublished),
             clock_jumps: metrics.counter(Metric::ClockJumps),
+            trust_failures: metrics.counter(Metric::TrustFailures),
             hosts: metrics.gauge(Metric::Hosts),
             hosts_online: metrics.gauge(Metric::HostsOnline),
             hosts_skewed: metrics.gauge(Metric::HostsSkewed),
@@ -197,6 +206,7 @@ impl Figures {
             buffered_bytes: metrics.gauge(Metric::BufferedBytes),
             tick_seconds: metrics.gauge(Metric::TickSeconds),
             forecast_age_seconds: metrics.gauge(Metric::ForecastAgeSeconds),
+            certificate_seconds: metrics.gauge(Metric::CertificateSeconds),
         }
     }
 }

@@ -134,7 +134,10 @@ pub(crate) async fn run(mut engine: Engine, mut edges: Edges, config: Config) ->
                 edges.flush(&mut engine);
                 edges.find(&mut engine);
             }
-            Ok(Turn::Views) => edges.publish_views(&mut engine),
+            Ok(Turn::Views) => {
+                engine.renew();
+                edges.publish_views(&mut engine);
+            }
             Ok(Turn::Prune) => edges.prune(&config, engine.now_ms()),
             Ok(Turn::End) => break Ok(()),
             Err(error) => break Err(error),

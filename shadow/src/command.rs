@@ -15,7 +15,7 @@ pub struct Command {
     pub issuer_epoch: u64,
     /// 1, 2, 3, ... within the issuer epoch and host.
     pub sequence: u64,
-    /// When the brain issued it.
+    /// When the brain issued it: not to be obeyed before.
     pub issued_ms: UnixMs,
     /// How long it holds, from receipt, on the agent's monotonic clock.
     pub ttl_ms: u64,

@@ -16,6 +16,9 @@ impl Validate for Config {
         faults.within("broker", |f| {
             self.broker.validate(f);
         });
+        if let Some(trust) = &self.trust {
+            faults.within("trust", |f| trust.validate(f));
+        }
         faults.within("pace", |f| self.pace.validate(f));
         faults.within("frame", |f| {
             let span = self.frame.span;
@@ -169,9 +172,9 @@ mod tests {
 
     const EXAMPLE: &str = include_str!("../../../config/agent.toml");
 
-    /// The example with every commented key switched on: lines such as `# key = value` and `# [[table]]`.
+    /// The example with every commented key switched on: lines such as `# key = value` and `# [table]`.
     fn uncommented() -> String {
-        let key = |line: &str| line.starts_with("[[") || line.contains(" = ");
+        let key = |line: &str| line.starts_with('[') || line.contains(" = ");
         let lines = EXAMPLE
             .lines()
             .map(|line| line.strip_prefix("# ").filter(|rest| key(rest)).unwrap_or(line));
@@ -199,6 +202,7 @@ mod tests {
         let config: Config = runtime::config::parse(&uncommented(), "config/agent.toml").unwrap();
         assert_eq!(config.host.as_deref(), Some("web-1"));
         assert_eq!(config.bmc.user.as_deref(), Some("monitor"));
+        assert_eq!(config.trust.map(|trust| trust.identities.len()), Some(1));
         assert_eq!(config.capacity.disk_bytes_per_s, Some(500e6));
         assert!(config.workloads.len() >= 2 && config.limits.len() == 2);
         assert_eq!(config.limits.first().and_then(|limit| limit.floor), Some(0.5));

@@ -39,6 +39,11 @@ impl Health {
         self.findings.push(told);
     }
 
+    /// Something else that is to be told.
+    pub(crate) fn found(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
     /// How many do not work.
     pub(crate) fn failing(&self) -> usize {
         self.faults.iter().flatten().count()

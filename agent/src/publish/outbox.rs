@@ -47,6 +47,8 @@ pub struct Counters {
     pub dropped: u64,
     /// Commands answered.
     pub commands: u64,
+    /// Commands refused: not for this host, not now, of no brain, or not to be read.
+    pub commands_refused: u64,
 }
 
 /// One message.
@@ -143,9 +145,7 @@ impl Outbox {
         self.heard_ns = now_ns;
         self.spool.send_again();
         self.status = self.status.take().or_else(|| self.told_status.clone());
-        if let Some(&newest) = self.births.keys().next_back() {
-            self.tell_birth(newest);
-        }
+        self.retell_birth();
     }
 
     pub(crate) fn disconnected(&mut self, now_ns: u64) {
@@ -267,7 +267,19 @@ impl Outbox {
         self.health.failing()
     }
 
-    /// What has happened to the places of the spool.
+    /// Something that is to be told as an event.
+    pub(crate) fn found(&mut self, finding: Finding) {
+        self.health.found(finding);
+    }
+
+    /// The newest birth is told again: its seal may not hold for much longer.
+    pub(crate) fn retell_birth(&mut self) {
+        if let Some(&newest) = self.births.keys().next_back() {
+            self.tell_birth(newest);
+        }
+    }
+
+    /// What has happened to the places of the spool, and else.
     pub(crate) fn take_findings(&mut self) -> Vec<Finding> {
         self.health.take_findings()
     }

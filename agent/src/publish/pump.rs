@@ -11,7 +11,7 @@ use runtime::{Clock, LogLimit};
 use shadow::Vantage;
 use tokio::time::sleep;
 
-use super::{RESEND_PER_S, Settings, Shared, outbox::Letter};
+use super::{RESEND_PER_S, Settings, Shared, outbox::Letter, sealer::Sealer};
 use crate::spool::{Due, Kind};
 
 static NOT_TAKEN: LogLimit = LogLimit::new(Duration::from_secs(10));
@@ -30,6 +30,7 @@ pub(super) struct Pump {
     client: Client,
     clock: Clock,
     addresses: Addresses,
+    sealer: Sealer,
 }
 
 /// Where each kind of letter goes.
@@ -74,6 +75,7 @@ impl Pump {
     pub(super) fn new(settings: &Settings, shared: Arc<Shared>, client: Client, clock: Clock) -> Self {
         Self {
             addresses: Addresses::new(&settings.topics, &settings.host, settings.vantage),
+            sealer: Sealer::new(settings.trust.clone(), &settings.host, settings.vantage),
             shared,
             client,
             clock,
@@ -112,6 +114,12 @@ impl Pump {
     /// Errs when the bus is closed for good.
     async fn hand_over(&self, letter: Letter) -> Result<(), BusError> {
         let (topic, payload, retain) = self.addresses.of(&letter);
+        let payload = match letter {
+            Letter::Birth { .. } => self.sealer.seal(trust::Kind::Birth, payload, self.clock.now_ms()),
+            Letter::Outcome(_) => self.sealer.seal(trust::Kind::Outcome, payload, self.clock.now_ms()),
+            // Frames and events are many: see docs/trust.md.
+            Letter::Status(_) | Letter::Numbered(_) => payload,
+        };
         let taken = self.client.publish(topic, payload, Qos::AtLeastOnce, retain).await;
         match taken {
             Ok(()) => {

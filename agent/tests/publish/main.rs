@@ -255,7 +255,7 @@ async fn nothing_is_lost_when_the_broker_dies() {
 async fn a_publisher_that_dies_is_told_offline_by_its_will() {
     let Some(broker) = broker() else { return };
     let mut brain = Brain::connect(&broker).await;
-    let publisher = start(&broker, &Clock::manual(1_000_000));
+    let mut publisher = start(&broker, &Clock::manual(1_000_000));
     publisher.report(Cost::default());
     brain.expect("status").await;
     // What a crash looks like to the broker: the tasks end without a goodbye.

@@ -41,7 +41,7 @@ impl Engine {
             Kind::Delta(vantage) => self.delta(&stream(vantage), payload, at).err(),
             Kind::Event(vantage) => self.event(&stream(vantage), &payload, at).err(),
             Kind::Hole(vantage) => self.hole(&stream(vantage), &payload, at).err(),
-            Kind::Outcome(_) => return self.outcome(&address.host, &payload, topic, at),
+            Kind::Outcome(vantage) => return self.outcome((&address.host, vantage), &payload, topic, at),
             Kind::Status(vantage) => return self.agent_status(&address.host, vantage, &payload, topic, at),
             // Its own words.
             Kind::Watermark(_) | Kind::Command(_) | Kind::View(_) => return,
@@ -66,6 +66,7 @@ impl Engine {
             self.figures.overflow.inc();
             return Ok(());
         }
+        self.check_seal(trust::Kind::Birth, (&stream.host, stream.vantage), payload, at.now_ms)?;
         let Some(born) = self.ingest.birth(at.now_ms, stream, payload)? else {
             return Ok(());
         };
@@ -211,7 +212,10 @@ impl Engine {
         self.batch.events.push((stream.clone(), event));
     }
 
-    fn outcome(&mut self, host: &str, payload: &[u8], topic: &str, at: At) {
+    fn outcome(&mut self, (host, vantage): (&str, Vantage), payload: &[u8], topic: &str, at: At) {
+        if let Err(fault) = self.check_seal(trust::Kind::Outcome, (host, vantage), payload, at.now_ms) {
+            return self.refuse("seal", &fault, topic, at);
+        }
         let outcome = match shadow::wire::decode_outcome(payload) {
             Ok(outcome) => outcome,
             Err(error) => return self.refuse("message", &error, topic, at),

@@ -32,6 +32,7 @@ impl Engine {
         self.close_rows();
         self.forget_silent(monotonic_ns);
         self.learn(now_ms);
+        self.tell_expiry(now_ms);
         self.allocate(At { now_ms, monotonic_ns });
         self.tell_watermarks();
         self.snapshot = self.picture().into();
@@ -185,8 +186,12 @@ impl Engine {
     }
 
     fn send(&mut self, command: Command, at: At) {
-        let payload = shadow::wire::encode_command(&command);
-        let topic = self.topics.command(&command.host, self.who_obeys(&command));
+        let vantage = self.who_obeys(&command);
+        let topic = self.topics.command(&command.host, vantage);
+        let payload = match self.sealed(&command, vantage, at.now_ms) {
+            Ok(payload) => payload,
+            Err(fault) => return self.refuse("seal", &fault, &topic, at),
+        };
         if payload.len() > shadow::wire::MAX_COMMAND_BYTES {
             let reason = "the plan for this host is too long for one command";
             return self.refuse("command", &reason, &topic, at);

@@ -2,6 +2,7 @@
 
 use shadow::{WireError, codec::CodecError};
 use thiserror::Error;
+use trust::SealError;
 
 /// Why a birth or a frame is refused. Each costs its host alone.
 #[derive(Debug, Clone, PartialEq, Error)]
@@ -9,6 +10,9 @@ pub(crate) enum Refusal {
     /// Not the message that the topic promises.
     #[error(transparent)]
     Wire(#[from] WireError),
+    /// No agent of this host vouches for it.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// The body of a frame does not fit its birth.
     #[error("frame {sequence} of epoch {epoch}: {source}")]
     Body {
@@ -49,6 +53,7 @@ impl Refusal {
     pub(crate) const fn label(&self) -> &'static str {
         match self {
             Self::Wire(_) => "message",
+            Self::Seal(_) => "seal",
             Self::Body { .. } => "body",
             Self::Ahead { .. } => "ahead",
             Self::Sequence(_) => "sequence",

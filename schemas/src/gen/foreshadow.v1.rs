@@ -471,7 +471,20 @@ pub struct Range {
     #[prost(uint64, tag = "2")]
     pub end: u64,
 }
-/// One change of allocations on one host.
+/// Who vouches for a message: the last two fields of a sealed one, as if they stood in it. They are no part of what the
+/// message says, and whoever does not know them passes them by.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Seal {
+    /// X.509, DER: who, by the word of an authority.
+    #[prost(bytes = "bytes", tag = "100")]
+    pub certificate: ::prost::bytes::Bytes,
+    /// Ed25519 by the certificate's key: of for what the message is (see docs/wire-format.md) and of all bytes before this
+    /// field, exactly as sent.
+    #[prost(bytes = "bytes", tag = "101")]
+    pub signature: ::prost::bytes::Bytes,
+}
+/// One change of allocations on one host. Fields 64 to 99, here and in what is inside, are critical: who does not know
+/// one of them refuses the command.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Command {
     #[prost(string, tag = "1")]
@@ -484,6 +497,7 @@ pub struct Command {
     /// 1, 2, 3, ... within the issuer epoch and host.
     #[prost(uint64, tag = "4")]
     pub sequence: u64,
+    /// Not to be obeyed before.
     #[prost(int64, tag = "5")]
     pub issued_ms: i64,
     /// From receipt, on the agent's monotonic clock.

@@ -1,9 +1,15 @@
 //! [`Command`]s and [`Outcome`]s on the wire.
 
+use std::ops::RangeInclusive;
+
 use prost::Message;
 use schemas::v1;
 
-use super::{WireError, check::Check, scan::List};
+use super::{
+    WireError,
+    check::Check,
+    scan::{self, List},
+};
 use crate::{Change, ChangeOutcome, Command, Explanation, Outcome, OutcomeState, Resource, check_name};
 
 /// The longest command.
@@ -39,6 +45,12 @@ const OUTCOME: Check = Check {
     }],
 };
 
+/// Fields that change what a command means: a reader that does not know one does not guess.
+const CRITICAL: RangeInclusive<u64> = 64..=99;
+
+/// What inside a command may have such fields: its changes and their explanations.
+const CRITICAL_WITHIN: &[&[u64]] = &[&[8, 5]];
+
 /// The bytes of `command`.
 pub fn encode_command(command: &Command) -> Vec<u8> {
     let message = v1::Command {
@@ -58,9 +70,14 @@ pub fn encode_command(command: &Command) -> Vec<u8> {
 ///
 /// # Errors
 /// [`WireError`] when it is too long, not protobuf, for no valid host name, of sequence 0, of a life of
-/// 0 or more than [`MAX_TTL_MS`], or has a number that is not finite or a negative target.
+/// 0 or more than [`MAX_TTL_MS`], has a number that is not finite or a negative target, or a critical field that is not
+/// known here.
 pub fn decode_command(bytes: &[u8]) -> Result<Command, WireError> {
     let message: v1::Command = COMMAND.decode(bytes)?;
+    if let Some(number) = scan::find(bytes, &CRITICAL, CRITICAL_WITHIN) {
+        let fault = "it changes what is meant and is not known here; a newer agent may know it";
+        return Err(COMMAND.bad(format_args!("field {number}"), fault));
+    }
     check_name(&message.host).map_err(|fault| COMMAND.bad(format_args!("host"), fault.to_string()))?;
     if message.sequence == 0 {
         return Err(COMMAND.bad(format_args!("sequence"), "0; they begin at 1"));

@@ -38,33 +38,61 @@ fn count(bytes: &[u8], path: &[u64]) -> usize {
 }
 
 /// The length-delimited fields with the number `field`, up to the first byte that is not protobuf.
-fn entries(mut bytes: &[u8], field: u64) -> impl Iterator<Item = &[u8]> {
+fn entries(bytes: &[u8], field: u64) -> impl Iterator<Item = &[u8]> {
+    fields(bytes)
+        .filter(move |found| found.number == field)
+        .filter_map(|found| found.content)
+}
+
+/// One field of a message.
+pub(super) struct Field<'a> {
+    pub(super) number: u64,
+    /// What is in it, where it is length-delimited.
+    pub(super) content: Option<&'a [u8]>,
+    /// All that stands behind it.
+    pub(super) rest: &'a [u8],
+}
+
+/// The fields of a message, up to the first byte that is not protobuf: all of it is, if nothing is left behind the last.
+pub(super) fn fields(mut bytes: &[u8]) -> impl Iterator<Item = Field<'_>> {
     std::iter::from_fn(move || {
-        loop {
-            let key = take_varint(&mut bytes)?;
-            let entry = match key & 7 {
-                0 => {
-                    take_varint(&mut bytes)?;
-                    continue;
-                }
-                1 => {
-                    take(&mut bytes, 8)?;
-                    continue;
-                }
-                2 => {
-                    let length = take_varint(&mut bytes)?;
-                    take(&mut bytes, usize::try_from(length).ok()?)?
-                }
-                5 => {
-                    take(&mut bytes, 4)?;
-                    continue;
-                }
-                _ => return None,
-            };
-            if key >> 3 == field {
-                return Some(entry);
+        let key = take_varint(&mut bytes)?;
+        let mut content = None;
+        match key & 7 {
+            0 => {
+                take_varint(&mut bytes)?;
             }
+            1 => {
+                take(&mut bytes, 8)?;
+            }
+            2 => {
+                let length = take_varint(&mut bytes)?;
+                content = Some(take(&mut bytes, usize::try_from(length).ok()?)?);
+            }
+            5 => {
+                take(&mut bytes, 4)?;
+            }
+            _ => return None,
         }
+        Some(Field {
+            number: key >> 3,
+            content,
+            rest: bytes,
+        })
+    })
+}
+
+/// The first field in `numbers` of the message, and of what is inside at `paths`.
+pub(super) fn find(bytes: &[u8], numbers: &std::ops::RangeInclusive<u64>, paths: &[&[u64]]) -> Option<u64> {
+    let here = fields(bytes)
+        .map(|field| field.number)
+        .find(|number| numbers.contains(number));
+    here.or_else(|| {
+        paths.iter().find_map(|path| {
+            let (first, inner) = path.split_first()?;
+            let inner: &[&[u64]] = if inner.is_empty() { &[] } else { &[inner] };
+            entries(bytes, *first).find_map(|entry| find(entry, numbers, inner))
+        })
     })
 }
 

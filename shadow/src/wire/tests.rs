@@ -1,6 +1,7 @@
 //! Messages there and back, and what is refused.
 
 mod newer;
+mod seal;
 mod seeds;
 
 use proptest::{collection::vec, prelude::*};

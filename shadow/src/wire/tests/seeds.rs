@@ -85,6 +85,11 @@ fn the_seeds_of_the_fuzz_targets_can_be_read() {
     check("command", &[encode_command(&command())], decode_command, Result::is_ok);
     let outcomes = [OutcomeState::DryRun, OutcomeState::Failed].map(|state| encode_outcome(&outcome(state)));
     check("outcome", &outcomes, decode_outcome, Result::is_ok);
+    let mut sealed = encode_command(&command());
+    push_certificate(&mut sealed, b"DER");
+    push_signature(&mut sealed, &[7; SIGNATURE_BYTES]);
+    let split = |bytes: &[u8]| split_seal("command", bytes).map(|seal| seal.is_some());
+    check("seal", &[sealed], split, |found| *found == Ok(true));
     let read = |bytes: &[u8]| capture::Reader::new(bytes).unwrap().filter_map(Result::ok).count();
     check("capture", &[capture], read, |messages| *messages > 0);
 }

@@ -1,0 +1,40 @@
+//! Who may say what in a cell: by whose word, and how it is shown that nothing was changed on the way.
+//!
+//! A part of foreshadow is known by an [`Identity`], a certificate of the cell's authority with its key. The names in
+//! the certificate ([`name`]) say what it may do. It *seals* what others act upon: a command of the brain, a birth or an
+//! outcome of an agent. A seal holds for one [`Scope`] alone, and whoever reads asks the [`Authorities`].
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`config`] | which files say who is trusted, and who this is |
+//! | [`name`] | names in certificates: roles, hosts with their vantages, brains |
+//! | [`scope`] | what a seal is good for |
+//! | [`identity`] | seals |
+//! | [`authority`] | tells whether a seal holds |
+//! | [`keeper`] | both, from files that may be renewed |
+//! | `validity` | from when to when a certificate is good |
+//! | [`files`] | files that are whole, private and never overwritten by accident |
+
+pub mod authority;
+pub mod config;
+pub mod error;
+pub mod files;
+pub mod identity;
+pub mod keeper;
+pub mod name;
+pub mod scope;
+
+#[cfg(test)]
+mod attacks;
+#[cfg(test)]
+mod testing;
+mod validity;
+
+pub use authority::Authorities;
+pub use config::{Config, Pair};
+pub use error::{SealError, TrustError};
+pub use identity::Identity;
+pub use keeper::Trust;
+pub use name::Role;
+pub use scope::{Kind, Scope};
+pub use validity::Validity;

@@ -21,6 +21,9 @@ pub(super) const PRECISION: u32 = 10;
 /// How many states there are.
 pub(super) const STATES: usize = 1 << PRECISION;
 
+/// Raw bits behind a symbol: with those of its state they are within 8 bytes wherever they begin.
+const BEHIND: u32 = 57 - PRECISION;
+
 /// What a state of a table is for a reader.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Entry {
@@ -121,9 +124,10 @@ impl Sink {
         (self.symbols, self.seed, self.seeded) = (0, 0, 0);
     }
 
-    /// The next symbol, and the lowest `count` bits of `bits` behind it, at most 32 of them; those above are 0.
+    /// The next symbol, and the lowest `count` bits of `bits` behind it, at most [`BEHIND`] of them; those above are 0.
     #[inline]
     pub(super) fn symbol(&mut self, table: u16, code: Code, (count, bits): (u32, u64)) {
+        debug_assert!(count <= BEHIND, "{count} bits");
         self.symbols += 1;
         self.items.push(Item {
             symbol: Some((table, code)),
@@ -210,9 +214,13 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// At most 32, those above `count` 0.
+    /// At most 64, those above `count` 0.
     #[inline]
     fn push(&mut self, count: u32, bits: u64) {
+        if count > 32 {
+            self.push(32, bits & 0xffff_ffff);
+            return self.push(count - 32, bits >> 32);
+        }
         self.pending |= bits << self.count;
         self.count += count;
         if self.count >= 32 {
@@ -265,7 +273,8 @@ impl<'a> Source<'a> {
         state as usize
     }
 
-    /// Goes on by `entry`, which the table has at the state; returns the `count` raw bits behind it, at most 32.
+    /// Goes on by `entry`, which the table has at the state; returns the `count` raw bits behind it, at most
+    /// [`BEHIND`].
     #[inline]
     pub(super) fn advance(&mut self, entry: Entry, count: u32) -> u64 {
         let both = self.narrow(u32::from(entry.width) + count);
@@ -335,4 +344,47 @@ fn edge(body: &[u8], at: usize) -> u64 {
     let left = body.get(at..).unwrap_or_default();
     bytes.iter_mut().zip(left).for_each(|(to, &from)| *to = from);
     u64::from_le_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    proptest! {
+        /// Symbols with as many bits behind them as there may be, bits apart and a tail come back, and nothing is left.
+        #[test]
+        fn what_is_written_is_read(
+            symbols in vec((0_u8..32, 0..=BEHIND, any::<u64>(), 0..=64_u32), 0..200),
+            tail in vec((0..=64_u32, any::<u64>()), 0..5),
+        ) {
+            let low = |count: u32, bits: u64| if count == 64 { bits } else { bits & ((1 << count) - 1) };
+            let mut frequencies = [1_u16; SYMBOLS];
+            frequencies[3] = STATES as u16 - 31;
+            let tables = [Table::new(&frequencies).unwrap()];
+            let mut sink = Sink::default();
+            for &(symbol, count, bits, apart) in &symbols {
+                sink.symbol(0, tables[0].code(symbol), (count, low(count, bits)));
+                sink.bits(apart, low(apart, bits));
+            }
+            for &(count, bits) in &tail {
+                sink.tail(count, low(count, bits));
+            }
+            let mut body = Vec::new();
+            sink.finish(&tables, &mut body);
+            let entries = tables[0].entries();
+            let mut source = Source::new(&body).unwrap();
+            for &(symbol, count, bits, apart) in &symbols {
+                let entry = entries[source.state()];
+                prop_assert_eq!(entry.symbol, symbol);
+                prop_assert_eq!(source.advance(entry, count), low(count, bits));
+                prop_assert_eq!(source.bits(apart), low(apart, bits));
+            }
+            for &(count, bits) in &tail {
+                prop_assert_eq!(source.tail(count), low(count, bits));
+            }
+            prop_assert!(source.finish().is_ok());
+        }
+    }
 }

@@ -14,7 +14,7 @@ use shadow::{
 use crate::{
     recording::{self, Levels, Recording},
     report::{Quantity, Report, Rival},
-    rivals::{self, Rows},
+    rivals::{self, ColumnCodec, Rows},
     timing,
 };
 
@@ -123,6 +123,8 @@ impl<'a> Case<'a> {
             ("lz4 of packed doubles", self.rows.iter().map(Rows::lz4_bytes).sum()),
             ("zstd-3 of packed doubles", zstd),
             ("pco of the values told, by column", pco),
+            ("gorilla of doubles, by column", self.column_bytes(rivals::GORILLA)?),
+            ("chimp of doubles, by column", self.column_bytes(rivals::CHIMP)?),
         ];
         let share = |bytes: usize| bytes as f64 / packed as f64;
         let ours = share(self.frames.iter().map(Vec::len).sum());
@@ -131,6 +133,11 @@ impl<'a> Case<'a> {
             report.push(case, SHARE, ours, Rival { name, value });
         }
         Ok(())
+    }
+
+    /// What is sent, without any loss, as streams of doubles.
+    fn column_bytes(&self, codec: ColumnCodec) -> anyhow::Result<usize> {
+        self.blocks.iter().map(|block| codec.bytes(block)).sum()
     }
 
     /// The rival gets its messages filled beforehand, we quantise as well.

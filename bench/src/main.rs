@@ -34,7 +34,7 @@ enum Bench {
     Agent(agent::Arguments),
     /// Makes the tables of codec 2 from recordings.
     CodecPriors(priors::Arguments),
-    /// Size and speed of frames against packed doubles, lz4 and zstd.
+    /// Size and speed of frames against packed doubles, lz4, zstd, pco, Gorilla and Chimp.
     Codec(codec::Arguments),
     /// What a brain needs to take frames in, by itself and over a broker.
     Ingest(ingest::Arguments),

@@ -8,6 +8,8 @@ use std::{
 use runtime::{Faults, Span, Validate};
 use serde::Deserialize;
 
+use crate::durable::Fsync;
+
 /// MQTT cannot express a longer packet.
 const PROTOCOL_MAX_PACKET: usize = 268_435_455;
 
@@ -19,6 +21,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// TLS at `listen`; without it, bytes travel in the clear.
     pub tls: Option<Tls>,
+    /// Folder for what survives a restart: retained messages and lasting sessions. Without it they end with the process.
+    pub data: Option<PathBuf>,
+    /// When what was written there is made to survive a loss of power as well.
+    pub fsync: Fsync,
     /// How often the `$SYS` tree is told; 0 never.
     pub sys_interval: Span,
     /// What a client may ask for.
@@ -52,9 +58,15 @@ pub struct Limits {
     pub max_connections: usize,
     /// Bytes of a packet, without its fixed header; a larger one ends the connection.
     pub max_packet_bytes: usize,
-    /// Bytes that wait for one client. Past it a QoS 0 message is dropped for that client; a QoS 1 message
-    /// ends its connection, for it would otherwise miss one without a sign.
+    /// Bytes that wait for one client, connected or not. Past it a QoS 0 message is dropped for that client; one of QoS
+    /// 1 or 2 ends its connection and its session, for it would otherwise miss one without a sign.
     pub max_queue_bytes: usize,
+    /// Sessions that outlast their connections; a client that asks for one more is refused.
+    pub max_sessions: usize,
+    /// How long a session may wait for its client; a client that asks for longer is given this.
+    pub max_session_age: Span,
+    /// Bytes that wait for all lasting sessions together; a session that would need more ends.
+    pub max_stored_bytes: usize,
     /// Topic filters of one client; the next one is refused.
     pub max_subscriptions: usize,
     /// Retained messages; the next new topic is delivered but not retained.
@@ -72,6 +84,8 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 1883)),
             tls: None,
+            data: None,
+            fsync: Fsync::Every(Span::from_millis(100)),
             sys_interval: Span::from_secs(10),
             limits: Limits::default(),
         }
@@ -84,12 +98,23 @@ impl Default for Limits {
             max_connections: 1_000,
             max_packet_bytes: 5 * 1024 * 1024,
             max_queue_bytes: 32 * 1024 * 1024,
+            max_sessions: 10_000,
+            max_session_age: Span::from_secs(7 * 24 * 3_600),
+            max_stored_bytes: 256 * 1024 * 1024,
             max_subscriptions: 1_000,
             max_retained: 100_000,
             max_retained_bytes: 256 * 1024 * 1024,
             connect_timeout: Span::from_secs(5),
             write_timeout: Span::from_secs(20),
         }
+    }
+}
+
+impl Limits {
+    /// How long a session outlasts its connection when its client wishes for so many seconds.
+    pub(crate) fn session_expiry_s(&self, wished_s: u32) -> u32 {
+        // The largest number means for ever (MQTT 5, 3.1.2.11.2), which nobody is given.
+        wished_s.min(u32::try_from(self.max_session_age.as_secs()).unwrap_or(u32::MAX))
     }
 }
 

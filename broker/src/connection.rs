@@ -19,10 +19,10 @@ use tokio::{
 
 use self::{end::End, presence::Presence};
 use crate::{
-    exchange::Farewell,
+    exchange::{Farewell, TooManySessions},
     handshake::{self, Hello, Refused},
     message::Serial,
-    outbox::{Close, Next, Outbox},
+    outbox::{Close, Next},
     packet::{self, Version},
     shared::Shared,
     sys::add,
@@ -57,12 +57,21 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Share
         }
     };
     tracing::debug!(serial, client = ?hello.id, version = ?hello.capacity.version, "client connected");
-    let (mut presence, client) = Presence::enter(shared, serial, hello);
-    let version = client.version;
+    let version = hello.capacity.version;
+    let (mut presence, client) = match Presence::enter(shared, serial, hello) {
+        Ok(entered) => entered,
+        Err(TooManySessions) => {
+            tracing::warn!(serial, %peer, why = %Refused::Sessions, "connection refused");
+            let mut stream = stream;
+            // Who does not wait for the answer needs none.
+            drop(timeout(GOODBYE, handshake::refuse(&mut stream, version, &Refused::Sessions)).await);
+            return;
+        }
+    };
     let (mut read, mut write) = split(stream);
     let end = tokio::select! {
         end = client.receive(&mut read) => end,
-        end = send(&mut write, &presence.outbox, &presence.shared) => end,
+        end = send(&mut write, &presence) => end,
         reason = presence.outbox.ended() => End::Closed(reason),
     };
     tracing::debug!(serial, %end, "client left");
@@ -88,11 +97,23 @@ async fn receive(
 }
 
 /// Writes what waits for a client.
-async fn send(stream: &mut WriteHalf<Transport>, outbox: &Outbox, shared: &Shared) -> End {
+async fn send(stream: &mut WriteHalf<Transport>, presence: &Presence) -> End {
+    let (outbox, shared) = (&presence.outbox, &presence.shared);
     let mut buffer = BytesMut::new();
     loop {
         let (packets, publishes) = match outbox.next(&mut buffer).await {
-            Next::Write { packets, publishes } => (packets, publishes),
+            Next::Write {
+                packets,
+                publishes,
+                expired,
+            } => {
+                add(&shared.counters.dropped, expired);
+                (packets, publishes)
+            }
+            Next::Replay => {
+                shared.exchange().replay(presence.seat);
+                continue;
+            }
             Next::End(reason) => return End::Closed(reason),
         };
         let written = async {

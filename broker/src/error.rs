@@ -1,6 +1,6 @@
 //! Why the broker did not start, or ended.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, path::PathBuf};
 
 use thiserror::Error;
 
@@ -22,6 +22,14 @@ pub enum BrokerError {
     Bind {
         /// Where it was to listen.
         addr: SocketAddr,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// What survives a restart can be neither read nor written.
+    #[error("broker: cannot use {}: {source}; give it rights to that folder, or set `data` to another one", path.display())]
+    Data {
+        /// The folder.
+        path: PathBuf,
         /// The system's answer.
         source: io::Error,
     },

@@ -1,46 +1,61 @@
-//! Who gets what: clients, their subscriptions and wills, and the retained messages.
+//! Who gets what: sessions with their clients, subscriptions and wills, and the retained messages.
 //!
 //! Plain state without a task or a socket. Its owner calls it under one lock, so a subscription, the
 //! retained messages that it is answered with and the next message come in this order and without a gap.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `deliver` | a message to everyone who wants it |
+//! | `subscribe` | subscriptions, and what is retained for them |
+//! | `survive` | what time ends, and what survives a restart |
+
+mod deliver;
+mod subscribe;
+mod survive;
 
 use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
+    collections::{HashMap, VecDeque},
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use rumqttd::protocol::{
-    Filter, Packet, QoS, RetainForwardRule, SubAck, SubscribeReasonCode, UnsubAck, UnsubAckReason,
-};
-use runtime::LogLimit;
+use rumqttd::protocol::Packet;
+use runtime::Clock;
 
+pub(crate) use self::deliver::Dispatched;
 use crate::{
     Limits,
-    message::{Message, Qos, Serial},
-    outbox::{Close, Outbox, Pushed},
+    durable::{Change, Journal},
+    message::{Message, Serial},
+    outbox::{Close, Outbox},
+    pending::{Keep, Pending, Stored},
     retained::Retained,
-    subscriptions::{Subscriptions, Wants, valid_filter},
+    session::{Place, Seat, Session, Will, after},
+    shares::{Shares, shared},
+    subscriptions::{Subscriptions, Wants},
 };
-
-static RETAINED_FULL: LogLimit = LogLimit::new(Duration::from_mins(1));
 
 /// All that the broker knows of its clients.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    clients: HashMap<Serial, Client>,
+    sessions: HashMap<Serial, Session>,
     by_id: HashMap<Arc<str>, Serial>,
     subscriptions: Subscriptions,
+    shares: Shares,
     retained: Retained,
-    max_subscriptions: usize,
+    journal: Journal,
+    stored: Arc<Stored>,
+    limits: Limits,
+    clock: Clock,
     last_serial: Serial,
-}
-
-#[derive(Debug)]
-struct Client {
-    id: Arc<str>,
-    outbox: Arc<Outbox>,
-    will: Option<Message>,
-    filters: HashSet<String>,
+    connected: usize,
+    /// Sessions that outlast their connections.
+    lasting: usize,
+    expired: u64,
+    discarded: u64,
+    /// Wills of sessions that have ended.
+    due: Vec<Message>,
+    /// What members of shared subscriptions have left undone.
+    undone: VecDeque<(Arc<str>, Arc<Message>)>,
 }
 
 /// How a connection ended.
@@ -52,24 +67,63 @@ pub(crate) enum Farewell {
     Missing,
 }
 
-/// What became of a message.
+/// A client that comes in.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) connection: Serial,
+    pub(crate) id: Arc<str>,
+    /// Whether a session that it has is to be forgotten.
+    pub(crate) clean: bool,
+    /// Seconds that the session is to outlast the connection.
+    pub(crate) expiry_s: u32,
+    pub(crate) will: Option<Will>,
+    pub(crate) outbox: Arc<Outbox>,
+    /// The answer; whether there is a session is filled in.
+    pub(crate) connack: Packet,
+}
+
+/// There are as many lasting sessions as there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooManySessions;
+
+/// Figures of the exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Dispatched {
-    /// Clients that will get it.
-    pub(crate) queued: u64,
-    /// Clients that should have got it and will not.
-    pub(crate) dropped: u64,
+pub(crate) struct Census {
+    /// Clients that are connected, and sessions that wait for theirs.
+    pub(crate) connected: u64,
+    pub(crate) away: u64,
+    /// Sessions that were over before their clients came back: by age, and because they kept too much.
+    pub(crate) expired: u64,
+    pub(crate) discarded: u64,
+    pub(crate) subscriptions: u64,
+    pub(crate) shared: u64,
+    pub(crate) retained: u64,
+    /// What lasting sessions keep.
+    pub(crate) stored: u64,
+    pub(crate) stored_bytes: u64,
+    pub(crate) journal_bytes: u64,
+    pub(crate) journal_faults: u64,
 }
 
 impl Exchange {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, journal: Journal, clock: Clock) -> Self {
         Self {
-            clients: HashMap::new(),
+            sessions: HashMap::new(),
             by_id: HashMap::new(),
             subscriptions: Subscriptions::default(),
+            shares: Shares::default(),
             retained: Retained::new(limits.max_retained, limits.max_retained_bytes),
-            max_subscriptions: limits.max_subscriptions,
+            journal,
+            stored: Arc::default(),
+            limits: limits.clone(),
+            clock,
             last_serial: 0,
+            connected: 0,
+            lasting: 0,
+            expired: 0,
+            discarded: 0,
+            due: Vec::new(),
+            undone: VecDeque::new(),
         }
     }
 
@@ -79,185 +133,228 @@ impl Exchange {
         self.last_serial
     }
 
-    /// Adds a client. A connection with the same id is ended (3.1.4); its will is not published, for
-    /// whoever is back is not gone.
-    pub(crate) fn connect(&mut self, serial: Serial, id: &str, will: Option<Message>, outbox: Arc<Outbox>) {
-        if let Some(&former) = self.by_id.get(id) {
-            if let Some(client) = self.clients.get(&former) {
-                client.outbox.close(Close::TakenOver);
+    /// Brings a client in, to the session that it has or to a new one. A connection with the same id is ended (3.1.4);
+    /// its will is not published, for whoever is back is not gone.
+    pub(crate) fn connect(&mut self, arrival: Arrival) -> Result<Seat, TooManySessions> {
+        let connection = arrival.connection;
+        let former = self.by_id.get(&arrival.id).copied();
+        let kept = former.filter(|number| !arrival.clean && self.sessions.get(number).is_some_and(|s| s.expiry_s > 0));
+        if kept.is_none() && arrival.expiry_s > 0 && self.lasting >= self.limits.max_sessions {
+            return Err(TooManySessions);
+        }
+        let mut connack = arrival.connack;
+        if let Packet::ConnAck(answer, _) = &mut connack {
+            answer.session_present = kept.is_some();
+        }
+        let number = match (kept, former) {
+            (Some(number), _) => number,
+            (None, Some(former)) => {
+                self.forget(former);
+                connection
             }
-            self.disconnect(former, Farewell::Said);
-        }
-        let id: Arc<str> = id.into();
-        self.by_id.insert(id.clone(), serial);
-        let client = Client {
-            id,
-            outbox,
-            will,
-            filters: HashSet::new(),
+            (None, None) => connection,
         };
-        self.clients.insert(serial, client);
+        let (pending, filters, lasts) = match self.sessions.remove(&number) {
+            Some(session) => {
+                let mut pending = match session.place {
+                    Place::Away { pending, .. } => pending,
+                    Place::Here { outbox, .. } => {
+                        self.connected -= 1;
+                        outbox.close(Close::TakenOver);
+                        let mut pending = outbox.leave();
+                        pending.leave();
+                        pending
+                    }
+                };
+                pending.prolong_replays(|replay| self.retained.prolong(replay));
+                (pending, session.filters, session.lasts)
+            }
+            None if arrival.expiry_s > 0 => {
+                self.lasting += 1;
+                (Pending::lasting(self.keep(number)), HashMap::new(), true)
+            }
+            None => (Pending::default(), HashMap::new(), false),
+        };
+        if lasts {
+            self.journal.append(Change::Session {
+                session: number,
+                id: arrival.id.clone(),
+                expiry_s: arrival.expiry_s,
+            });
+        }
+        arrival.outbox.resume(connack, pending);
+        self.by_id.insert(arrival.id.clone(), number);
+        self.connected += 1;
+        let place = Place::Here {
+            connection,
+            outbox: arrival.outbox,
+            will: arrival.will,
+        };
+        let session = Session {
+            id: arrival.id,
+            filters,
+            lasts,
+            expiry_s: arrival.expiry_s,
+            place,
+        };
+        self.sessions.insert(number, session);
+        self.hand_on();
+        Ok(Seat {
+            session: number,
+            connection,
+        })
     }
 
-    /// Removes a client. Returns the will that is now to be published.
-    pub(crate) fn disconnect(&mut self, serial: Serial, farewell: Farewell) -> Option<Message> {
-        let client = self.clients.remove(&serial)?;
-        for filter in &client.filters {
-            self.subscriptions.remove(filter, serial);
+    /// Ends a connection, and its session unless that lasts. Returns the will that is now to be published.
+    pub(crate) fn disconnect(&mut self, seat: Seat, farewell: Farewell) -> Option<Message> {
+        let (now_ns, now_ms) = (self.clock.monotonic_ns(), self.clock.now_ms());
+        let session = self.sessions.get_mut(&seat.session)?;
+        let outbox = session.outbox_of(seat.connection)?.clone();
+        let Place::Here { will, .. } = &mut session.place else {
+            return None;
+        };
+        let will = will.take().filter(|_| farewell == Farewell::Missing);
+        let id = session.id.clone();
+        if session.expiry_s == 0 {
+            self.end(seat.session);
+            self.hand_on();
+            return will.map(|will| will.publish(id, now_ms));
         }
-        if self.by_id.get(&client.id) == Some(&serial) {
-            self.by_id.remove(&client.id);
-        }
-        let mut will = client.will.filter(|_| farewell == Farewell::Missing)?;
-        will.will_of = Some(client.id);
-        Some(will)
+        let mut pending = outbox.leave();
+        pending.leave();
+        let (now, later): (Option<Will>, _) = match will {
+            Some(will) if will.delay_s > 0 => (None, Some((after(now_ns, will.delay_s), will))),
+            will => (will, None),
+        };
+        session.place = Place::Away {
+            pending,
+            ends_ns: after(now_ns, session.expiry_s),
+            will: later,
+        };
+        self.connected -= 1;
+        self.journal.append(Change::Left {
+            session: seat.session,
+            at_ms: now_ms,
+        });
+        now.map(|will| will.publish(id, now_ms))
     }
 
-    /// Subscribes, answers, and sends what is retained.
-    pub(crate) fn subscribe(&mut self, serial: Serial, packet_id: u16, filters: Vec<Filter>) {
-        let Some(client) = self.clients.get_mut(&serial) else {
+    /// How long a session is to outlast its connection, told anew (MQTT 5, 3.14.2.2.2). One that was not to cannot begin
+    /// to.
+    pub(crate) fn set_expiry(&mut self, seat: Seat, expiry_s: u32) {
+        let expiry_s = self.limits.session_expiry_s(expiry_s);
+        let Some(session) = self.sessions.get_mut(&seat.session) else {
             return;
         };
-        let mut granted = Vec::new();
-        let mut codes = Vec::with_capacity(filters.len());
-        for filter in filters {
-            let known = client.filters.contains(&filter.path);
-            let code = grant(&filter, known || client.filters.len() < self.max_subscriptions);
-            codes.push(code);
-            if matches!(code, SubscribeReasonCode::QoS0 | SubscribeReasonCode::QoS1) {
-                client.filters.insert(filter.path.clone());
-                self.subscriptions.add(&filter.path, serial, wants(&filter));
-                granted.push((filter, known));
-            }
+        if session.expiry_s > 0 && session.outbox_of(seat.connection).is_some() {
+            session.expiry_s = expiry_s;
+            self.journal.append(Change::Session {
+                session: seat.session,
+                id: session.id.clone(),
+                expiry_s,
+            });
         }
-        let return_codes = codes;
-        client.outbox.push_packet(Packet::SubAck(
-            SubAck {
-                pkid: packet_id,
-                return_codes,
-            },
-            None,
-        ));
-        for (filter, known) in granted {
-            let wanted = match filter.retain_forward_rule {
-                RetainForwardRule::OnEverySubscribe => true,
-                RetainForwardRule::OnNewSubscribe => !known,
-                RetainForwardRule::Never => false,
-            };
-            if wanted {
-                let qos = wants(&filter).qos;
-                self.retained
-                    .matching(&filter.path)
-                    .for_each(|m| client.outbox.push_retained(m, qos));
-            }
-        }
-    }
-
-    /// Unsubscribes and answers.
-    pub(crate) fn unsubscribe(&mut self, serial: Serial, packet_id: u16, filters: &[String]) {
-        let Some(client) = self.clients.get_mut(&serial) else {
-            return;
-        };
-        let mut remove = |filter: &String| {
-            let had = client.filters.remove(filter) && self.subscriptions.remove(filter, serial);
-            if had {
-                UnsubAckReason::Success
-            } else {
-                UnsubAckReason::NoSubscriptionExisted
-            }
-        };
-        let reasons = filters.iter().map(&mut remove).collect();
-        client.outbox.push_packet(Packet::UnsubAck(
-            UnsubAck {
-                pkid: packet_id,
-                reasons,
-            },
-            None,
-        ));
-    }
-
-    /// Hands a message to everyone who wants it, and remembers it if it is to be retained.
-    pub(crate) fn dispatch(&mut self, message: Message, now_ns: u64) -> Dispatched {
-        let mut done = Dispatched::default();
-        // A will that comes out of the log after its client is back tells of a connection nobody cares for.
-        if message.will_of.as_ref().is_some_and(|id| self.by_id.contains_key(id)) {
-            return done;
-        }
-        let message = Arc::new(message);
-        if message.retain
-            && self.retained.set(&message).is_err()
-            && let Some(suppressed) = RETAINED_FULL.pass(now_ns)
-        {
-            tracing::warn!(topic = ?message.topic, suppressed, "store of retained messages is full: not retained");
-        }
-        for (serial, wants) in self.subscriptions.matching(&message.topic) {
-            let Some(client) = self.clients.get(&serial) else {
-                continue;
-            };
-            if wants.no_local && serial == message.source {
-                continue;
-            }
-            match client
-                .outbox
-                .push(&message, wants.qos, wants.keep_retain && message.retain)
-            {
-                Pushed::Queued => done.queued += 1,
-                Pushed::Dropped => done.dropped += 1,
-                Pushed::Overflow => {
-                    done.dropped += 1;
-                    tracing::warn!(client = ?client.id, "client does not keep up: its connection is ended");
-                }
-            }
-        }
-        done
     }
 
     /// Ends all connections.
     pub(crate) fn close_all(&self, reason: Close) {
-        self.clients.values().for_each(|client| client.outbox.close(reason));
+        let outboxes = self.sessions.values().filter_map(Session::outbox);
+        outboxes.for_each(|outbox| outbox.close(reason));
     }
 
     /// Clients that are connected.
     pub(crate) fn clients(&self) -> usize {
-        self.clients.len()
+        self.connected
     }
 
-    /// Subscriptions of all clients.
-    pub(crate) fn subscriptions(&self) -> usize {
-        self.subscriptions.len()
+    /// All figures.
+    pub(crate) fn census(&self) -> Census {
+        let (journal_bytes, journal_faults) = self.journal.figures();
+        Census {
+            connected: self.connected as u64,
+            away: (self.sessions.len() - self.connected) as u64,
+            expired: self.expired,
+            discarded: self.discarded,
+            subscriptions: (self.subscriptions.len() + self.shares.len()) as u64,
+            shared: self.shares.len() as u64,
+            retained: self.retained.len() as u64,
+            stored: self.stored.messages.load(Relaxed),
+            stored_bytes: self.stored.bytes.load(Relaxed) as u64,
+            journal_bytes,
+            journal_faults,
+        }
     }
 
-    /// Retained messages, and their bytes.
-    pub(crate) fn retained(&self) -> (usize, usize) {
-        (self.retained.len(), self.retained.bytes())
+    fn keep(&self, session: Serial) -> Keep {
+        Keep {
+            session,
+            journal: self.journal.clone(),
+            stored: self.stored.clone(),
+            max_stored: self.limits.max_stored_bytes,
+        }
+    }
+
+    /// Ends a session whose client wants it forgotten, and so its will.
+    fn forget(&mut self, number: Serial) {
+        if let Some(outbox) = self.sessions.get(&number).and_then(Session::outbox) {
+            outbox.close(Close::TakenOver);
+        }
+        self.end(number);
+    }
+
+    /// Ends a session. Its will, if one waited for that, is returned. What it shared and has not done is to be handed on.
+    fn end(&mut self, number: Serial) -> Option<Message> {
+        let session = self.sessions.remove(&number)?;
+        if self.by_id.get(&session.id) == Some(&number) {
+            self.by_id.remove(&session.id);
+        }
+        for filter in session.filters.keys() {
+            self.unlist(filter, number);
+        }
+        if session.lasts {
+            self.lasting -= 1;
+            self.journal.append(Change::Ended { session: number });
+        }
+        let (pending, will) = match session.place {
+            Place::Here { outbox, .. } => {
+                self.connected -= 1;
+                (outbox.leave(), None)
+            }
+            Place::Away { pending, will, .. } => (pending, will),
+        };
+        self.undone.extend(pending.end());
+        will.map(|(_, will)| will.publish(session.id, self.clock.now_ms()))
+    }
+
+    fn list(&mut self, path: &str, number: Serial, wants: Wants) {
+        match shared(path) {
+            Some(_) => self.shares.add(path, number, wants),
+            None => self.subscriptions.add(path, number, wants),
+        };
+    }
+
+    fn unlist(&mut self, path: &str, number: Serial) -> bool {
+        match shared(path) {
+            Some(_) => self.shares.remove(path, number),
+            None => self.subscriptions.remove(path, number),
+        }
+    }
+
+    /// Hands what members of shared subscriptions have left undone to others.
+    fn hand_on(&mut self) -> Dispatched {
+        let mut done = Dispatched::default();
+        while let Some((path, message)) = self.undone.pop_front() {
+            match self.shares.number(&path) {
+                Some(group) => self.hand(group, &message, &mut done),
+                // Nobody shares it any more.
+                None => done.dropped += 1,
+            }
+        }
+        done
     }
 }
 
-fn grant(filter: &Filter, room: bool) -> SubscribeReasonCode {
-    if !valid_filter(&filter.path) {
-        SubscribeReasonCode::TopicFilterInvalid
-    } else if filter.path.starts_with("$share/") {
-        SubscribeReasonCode::SharedSubscriptionsNotSupported
-    } else if !room {
-        SubscribeReasonCode::QuotaExceeded
-    } else if filter.qos == QoS::AtMostOnce {
-        SubscribeReasonCode::QoS0
-    } else {
-        SubscribeReasonCode::QoS1
-    }
-}
-
-fn wants(filter: &Filter) -> Wants {
-    Wants {
-        qos: if filter.qos == QoS::AtMostOnce {
-            Qos::AtMostOnce
-        } else {
-            Qos::AtLeastOnce
-        },
-        no_local: filter.nolocal,
-        keep_retain: filter.preserve_retain,
-    }
-}
-
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

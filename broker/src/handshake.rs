@@ -4,16 +4,18 @@ use std::{io, time::Duration};
 
 use bytes::BytesMut;
 use rumqttd::protocol::{
-    ConnAck, ConnAckProperties, Connect, ConnectProperties, ConnectReturnCode, LastWill, Packet, QoS,
+    ConnAck, ConnAckProperties, Connect, ConnectProperties, ConnectReturnCode, LastWill, LastWillProperties, Packet,
 };
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
     Limits,
-    message::{Message, Qos, Serial},
+    message::{Message, Serial},
     outbox::Capacity,
-    packet::{self, PacketError, Received, Version},
+    packet::{self, PacketError, Received, Version, properties},
+    pending::MAX_TAKEN,
+    session::Will,
     subscriptions::valid_topic,
     transport::Transport,
 };
@@ -24,14 +26,18 @@ const MAX_CONNECT: usize = 300 * 1024;
 /// The longest client id, in bytes.
 const MAX_CLIENT_ID: usize = 1_024;
 
-/// QoS 1 messages that may be under way to a client that does not say how many it takes.
+/// QoS 1 and 2 messages that may be under way to a client that does not say how many it takes.
 const WINDOW: u16 = 100;
 
 /// A client that may come in.
 #[derive(Debug)]
 pub(crate) struct Hello {
     pub(crate) id: String,
-    pub(crate) will: Option<Message>,
+    /// Whether a session that it has is to be forgotten.
+    pub(crate) clean: bool,
+    /// Seconds that the session outlasts the connection.
+    pub(crate) expiry_s: u32,
+    pub(crate) will: Option<Will>,
     /// The longest silence; `None` for any.
     pub(crate) silence: Option<Duration>,
     pub(crate) capacity: Capacity,
@@ -56,9 +62,11 @@ pub(crate) enum Refused {
     ClientId,
     #[error("will with a topic that cannot be published to")]
     Will,
+    #[error("there are as many lasting sessions as there may be (limits.max_sessions)")]
+    Sessions,
 }
 
-/// Waits for the CONNECT. A client that is refused is told why, as far as MQTT has a code for it.
+/// Waits for the CONNECT. A client that is refused is told why.
 pub(crate) async fn receive(stream: &mut Transport, serial: Serial, limits: &Limits) -> Result<Hello, Refused> {
     let hello = match read_connect(stream).await {
         Ok((version, packet, rest)) => admit(version, packet, rest, serial, limits).map_err(|why| (version, why)),
@@ -67,11 +75,17 @@ pub(crate) async fn receive(stream: &mut Transport, serial: Serial, limits: &Lim
     match hello {
         Ok(hello) => Ok(hello),
         Err((version, why)) => {
-            if let Some(code) = code(&why, version) {
-                answer(stream, version, code).await?;
-            }
+            refuse(stream, version, &why).await?;
             Err(why)
         }
+    }
+}
+
+/// Tells a client why it is refused, as far as MQTT has a code for it.
+pub(crate) async fn refuse(stream: &mut Transport, version: Version, why: &Refused) -> Result<(), Refused> {
+    match code(why, version) {
+        Some(code) => answer(stream, version, code).await,
+        None => Ok(()),
     }
 }
 
@@ -93,16 +107,24 @@ async fn read_connect(stream: &mut Transport) -> Result<(Version, Packet, BytesM
 
 fn admit(version: Version, packet: Packet, rest: BytesMut, serial: Serial, limits: &Limits) -> Result<Hello, Refused> {
     // Only a CONNECT has passed `packet::version`.
-    let Packet::Connect(connect, properties, will, _, _) = packet else {
+    let Packet::Connect(connect, properties, will, will_properties, _) = packet else {
         return Err(Refused::Gone);
     };
     let assigned = connect.client_id.is_empty();
     let id = client_id(&connect, version, serial)?;
-    let will = will.map(|will| message(will, serial)).transpose()?;
+    let will = will.map(|will| testament(will, will_properties, serial)).transpose()?;
     let silence = (connect.keep_alive > 0).then(|| Duration::from_millis(u64::from(connect.keep_alive) * 1_500));
-    let connack = connack(version, assigned.then(|| id.clone()), limits);
+    let wished = match version {
+        Version::V4 if connect.clean_session => 0,
+        Version::V4 => u32::MAX,
+        Version::V5 => properties.as_ref().and_then(|p| p.session_expiry_interval).unwrap_or(0),
+    };
+    let expiry_s = limits.session_expiry_s(wished);
+    let connack = connack(version, assigned.then(|| id.clone()), expiry_s, limits);
     Ok(Hello {
         id,
+        clean: connect.clean_session,
+        expiry_s,
         will,
         silence,
         capacity: capacity(version, properties.as_ref(), limits),
@@ -126,22 +148,25 @@ fn client_id(connect: &Connect, version: Version, serial: Serial) -> Result<Stri
     if good { Ok(id.clone()) } else { Err(Refused::ClientId) }
 }
 
-fn message(will: LastWill, serial: Serial) -> Result<Message, Refused> {
+fn testament(will: LastWill, properties: Option<LastWillProperties>, serial: Serial) -> Result<Will, Refused> {
     let topic = std::str::from_utf8(&will.topic).ok();
     let topic = topic
         .filter(|topic| valid_topic(topic) && !topic.starts_with('$'))
         .ok_or(Refused::Will)?;
-    Ok(Message {
+    let said = properties.as_ref().map(properties::of_will).unwrap_or_default();
+    let message = Message {
         topic: topic.into(),
         payload: will.message,
-        qos: if will.qos == QoS::AtMostOnce {
-            Qos::AtMostOnce
-        } else {
-            Qos::AtLeastOnce
-        },
+        qos: will.qos.into(),
         retain: will.retain,
         source: serial,
-        will_of: None,
+        properties: said.passed,
+        ..Message::default()
+    };
+    Ok(Will {
+        message,
+        delay_s: properties.and_then(|p| p.delay_interval).unwrap_or(0),
+        expiry_s: said.expiry_s,
     })
 }
 
@@ -160,14 +185,14 @@ fn capacity(version: Version, properties: Option<&ConnectProperties>, limits: &L
 }
 
 /// Success, and to a client of version 5 what this broker does not do.
-fn connack(version: Version, assigned: Option<String>, limits: &Limits) -> Packet {
+fn connack(version: Version, assigned: Option<String>, expiry_s: u32, limits: &Limits) -> Packet {
     let properties = (version == Version::V5).then(|| ConnAckProperties {
         assigned_client_identifier: assigned,
-        session_expiry_interval: Some(0),
+        session_expiry_interval: Some(expiry_s),
+        receive_max: u16::try_from(MAX_TAKEN).ok(),
         max_packet_size: u32::try_from(limits.max_packet_bytes).ok(),
         topic_alias_max: Some(0),
         subscription_identifiers_available: Some(0),
-        shared_subscription_available: Some(0),
         ..ConnAckProperties::default()
     });
     let connack = ConnAck {
@@ -182,6 +207,8 @@ const fn code(why: &Refused, version: Version) -> Option<ConnectReturnCode> {
     match (why, version) {
         (Refused::Version(_), _) => Some(ConnectReturnCode::RefusedProtocolVersion),
         (Refused::ClientId, _) => Some(ConnectReturnCode::ClientIdentifierNotValid),
+        (Refused::Sessions, Version::V4) => Some(ConnectReturnCode::ServiceUnavailable),
+        (Refused::Sessions, Version::V5) => Some(ConnectReturnCode::QuotaExceeded),
         (Refused::Will, Version::V5) => Some(ConnectReturnCode::TopicNameInvalid),
         _ => None,
     }

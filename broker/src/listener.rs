@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use runtime::{LogLimit, Shutdown};
 use tokio::{
     net::{TcpListener, TcpStream},
-    task::{JoinError, JoinHandle, JoinSet},
+    task::{JoinError, JoinHandle, JoinSet, spawn_blocking},
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
@@ -17,7 +17,7 @@ use crate::{
     router::{self, Gone, Returning},
     shared::Shared,
     sys::{self, add},
-    tls,
+    tls, upkeep,
 };
 
 /// How long connections may take to end when the broker stops.
@@ -53,7 +53,7 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Handle, BrokerE
     let addr = listener.local_addr().map_err(bind)?;
     let (router, returning) = router::start()?;
     // A child: the broker can end alone, when its router fails.
-    let shared = Arc::new(Shared::new(config.limits, tls, router, shutdown.child()));
+    let shared = Arc::new(Shared::new(&config, tls, router, shutdown.child())?);
     let parts = Parts {
         listener,
         returning,
@@ -107,6 +107,7 @@ async fn run(parts: Parts, shared: Arc<Shared>) -> Result<(), BrokerError> {
     let mut background = JoinSet::new();
     background.spawn(dispatch(parts.returning, shared.clone()));
     background.spawn(tell_figures(parts.sys_interval, shared.clone()));
+    background.spawn(upkeep::run(shared.clone()));
     let mut clients = JoinSet::new();
     let result = tokio::select! {
         () = shared.stop.wait() => Ok(()),
@@ -130,6 +131,10 @@ async fn run(parts: Parts, shared: Arc<Shared>) -> Result<(), BrokerError> {
     }
     clients.shutdown().await;
     background.shutdown().await;
+    let journal = shared.journal.clone();
+    if let Err(error) = spawn_blocking(move || journal.close()).await {
+        tracing::error!(%error, "journal has failed");
+    }
     if let Err(error) = &result {
         tracing::error!(%error, "broker has failed");
     }
@@ -172,6 +177,8 @@ fn admit(stream: TcpStream, peer: SocketAddr, clients: &mut JoinSet<()>, shared:
 /// Hands what comes out of the router to those who want it, until the router is gone.
 async fn dispatch(mut returning: Returning, shared: Arc<Shared>) {
     loop {
+        // A journal that lags makes publishers wait.
+        shared.journal.room().await;
         match returning.next().await {
             Ok(message) => deliver(&shared, message),
             Err(Gone) => return,
@@ -180,7 +187,7 @@ async fn dispatch(mut returning: Returning, shared: Arc<Shared>) {
 }
 
 fn deliver(shared: &Shared, message: Message) {
-    let done = shared.exchange().dispatch(message, shared.counters.now_ns());
+    let done = shared.exchange().dispatch(message);
     if done.dropped > 0 {
         add(&shared.counters.dropped, done.dropped);
     }

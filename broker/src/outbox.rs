@@ -1,21 +1,27 @@
-//! What one client still has to get: filled by the exchange and the client's reader, emptied by its writer.
+//! What one connection still has to say: filled by the exchange and the client's reader, emptied by its writer.
 //!
-//! Bounded in bytes. Past the bound a QoS 0 message is dropped for this client; a QoS 1 message closes the
-//! outbox, so that the client comes back and knows that it missed something. Retained messages at a
-//! subscription are exempt: their number is bounded by the store, and they are shared, not copied.
+//! Messages stand in [`Pending`], which outlives the connection where the session does; other packets go before them,
+//! for a client that waits for an answer may leave messages unacknowledged until it has it. Bounded in bytes: past the
+//! bound a QoS 0 message is dropped for this client, and one of QoS 1 or 2 is told to the exchange, which ends the
+//! session: the client comes back and knows that it missed something.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::VecDeque,
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::BytesMut;
-use rumqttd::protocol::{DisconnectReasonCode, Packet};
+use rumqttd::protocol::{DisconnectReasonCode, Packet, PubComp, PubCompReason, PubRel, PubRelReason};
+use runtime::Clock;
 use tokio::sync::{Notify, watch};
 
 use crate::{
+    durable::Journal,
     message::{Message, Qos},
     packet::{self, Version},
+    pending::{How, NoRoom, Pending, Taken},
+    retained::Replay,
 };
 
 /// How much is encoded before it is written.
@@ -30,7 +36,7 @@ pub(crate) struct Capacity {
     pub(crate) version: Version,
     /// Bytes that may wait.
     pub(crate) max_bytes: usize,
-    /// QoS 1 messages under way at once.
+    /// QoS 1 and 2 messages under way at once.
     pub(crate) window: usize,
     /// Largest packet that the client takes (MQTT 5).
     pub(crate) max_packet: usize,
@@ -65,15 +71,17 @@ pub(crate) enum Pushed {
     Queued,
     /// It was dropped for this client.
     Dropped,
-    /// It did not fit and must not be dropped: the outbox is closed.
+    /// It did not fit and must not be dropped.
     Overflow,
 }
 
 /// What the writer is to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Write the buffer: so many packets, so many of them PUBLISH.
-    Write { packets: u64, publishes: u64 },
+    /// Write the buffer: so many packets, so many of them PUBLISH; so many more have expired.
+    Write { packets: u64, publishes: u64, expired: u64 },
+    /// Ask the exchange for more of what is retained.
+    Replay,
     /// End the connection.
     End(Close),
 }
@@ -81,6 +89,7 @@ pub(crate) enum Next {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     capacity: Capacity,
+    clock: Clock,
     state: Mutex<State>,
     /// Why the connection is to end.
     closed: watch::Sender<Option<Close>>,
@@ -89,75 +98,153 @@ pub(crate) struct Outbox {
 
 #[derive(Debug, Default)]
 struct State {
-    queue: VecDeque<Item>,
-    bytes: usize,
-    unacked: HashSet<u16>,
-    last_id: u16,
-}
-
-#[derive(Debug)]
-enum Item {
-    Packet(Box<Packet>),
-    Publish {
-        message: Arc<Message>,
-        qos: Qos,
-        retain: bool,
-    },
+    packets: VecDeque<Packet>,
+    pending: Pending,
+    /// Answers that wait for the journal.
+    answers: usize,
+    /// The session goes on elsewhere, or is over.
+    gone: bool,
 }
 
 impl Outbox {
-    pub(crate) fn new(capacity: Capacity) -> Self {
+    pub(crate) fn new(capacity: Capacity, clock: Clock) -> Self {
         Self {
             capacity,
+            clock,
             state: Mutex::default(),
             closed: watch::Sender::new(None),
             wake: Notify::new(),
         }
     }
 
+    /// Begins or goes on with a session. Its first packet is the answer to the CONNECT.
+    pub(crate) fn resume(&self, connack: Packet, mut pending: Pending) {
+        let mut state = self.lock();
+        state.packets.push_front(connack);
+        let releases = pending.resume().into_iter().map(release);
+        state.packets.extend(releases);
+        state.pending = pending;
+        self.wake.notify_one();
+    }
+
+    /// Takes the session out: nothing more is sent or noted here.
+    pub(crate) fn leave(&self) -> Pending {
+        let mut state = self.lock();
+        state.gone = true;
+        mem::take(&mut state.pending)
+    }
+
     /// Adds a message.
-    pub(crate) fn push(&self, message: &Arc<Message>, qos: Qos, retain: bool) -> Pushed {
+    pub(crate) fn push(&self, message: &Arc<Message>, how: How) -> Pushed {
+        // The client could not take it, which is as good as having it (MQTT 5, 3.1.2.11.4).
         if message.cost() > self.capacity.max_packet {
             return Pushed::Dropped;
         }
+        let qos = how.qos.min(message.qos);
         let mut state = self.lock();
-        if state.bytes + message.cost() > self.capacity.max_bytes {
-            if qos == Qos::AtMostOnce || self.closed.borrow().is_some() {
-                return Pushed::Dropped;
-            }
-            drop(state);
-            self.close(Close::TooSlow);
-            return Pushed::Overflow;
+        if state.gone {
+            return Pushed::Dropped;
         }
-        self.queue(&mut state, message, qos, retain);
-        Pushed::Queued
+        let room = self.capacity.max_bytes.saturating_sub(state.packet_bytes());
+        let pushed = match state.pending.offer(message, how, room) {
+            Ok(()) => Pushed::Queued,
+            Err(NoRoom) if qos == Qos::AtMostOnce || self.closed.borrow().is_some() => Pushed::Dropped,
+            Err(NoRoom) => Pushed::Overflow,
+        };
+        self.wake.notify_one();
+        pushed
     }
 
-    /// Adds a retained message at a subscription, whatever waits already.
-    pub(crate) fn push_retained(&self, message: &Arc<Message>, qos: Qos) {
-        if message.cost() <= self.capacity.max_packet {
-            self.queue(&mut self.lock(), message, qos, true);
-        }
+    /// Whether a message could be sent at once.
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = self.lock();
+        !state.gone && state.pending.is_idle() && self.closed.borrow().is_none()
     }
 
     /// Adds any other packet. Also these are bounded: who sends requests and reads no answer is too slow.
     pub(crate) fn push_packet(&self, packet: Packet) {
         let mut state = self.lock();
-        if state.bytes + PACKET_COST > self.capacity.max_bytes {
+        if state.packet_bytes() + state.pending.bytes() + PACKET_COST > self.capacity.max_bytes {
             drop(state);
             self.close(Close::TooSlow);
             return;
         }
-        state.bytes += PACKET_COST;
-        state.queue.push_back(Item::Packet(Box::new(packet)));
+        state.packets.push_back(packet);
         self.wake.notify_one();
     }
 
-    /// Takes note that the client has a QoS 1 message. An id that is not under way is ignored.
+    /// Adds an answer once what it speaks of is in the journal; all answers keep their order.
+    pub(crate) fn answer(self: &Arc<Self>, journal: &Journal, packet: Packet, wait: bool) {
+        let mut state = self.lock();
+        if journal.is_on() && (wait || state.answers > 0) {
+            state.answers += 1;
+            drop(state);
+            journal.answer(self, packet);
+        } else {
+            drop(state);
+            self.push_packet(packet);
+        }
+    }
+
+    /// Adds an answer that has waited for the journal.
+    pub(crate) fn push_answer(&self, packet: Packet) {
+        self.lock().answers -= 1;
+        self.push_packet(packet);
+    }
+
+    /// Takes note that the client has a QoS 1 message, or has ended the exchange of one of QoS 2. An id that is not under
+    /// way is ignored.
     pub(crate) fn acknowledged(&self, packet_id: u16) {
-        if self.lock().unacked.remove(&packet_id) {
+        if self.lock().pending.acknowledged(packet_id) {
             self.wake.notify_one();
         }
+    }
+
+    /// Takes note that the client has a QoS 2 message, and lets go of it.
+    pub(crate) fn received(&self, packet_id: u16) {
+        self.lock().pending.received(packet_id);
+        self.push_packet(release(packet_id));
+    }
+
+    /// Takes note of a QoS 2 message of the client's; `None` when the session goes on elsewhere.
+    pub(crate) fn take_in(&self, packet_id: u16) -> Option<Taken> {
+        let mut state = self.lock();
+        (!state.gone).then(|| state.pending.take(packet_id))
+    }
+
+    /// Makes a QoS 2 message of the client's survive.
+    pub(crate) fn tell_taken(&self, packet_id: u16) {
+        self.lock().pending.tell_taken(packet_id);
+    }
+
+    /// Ends the exchange of a QoS 2 message of the client's, once that survives.
+    pub(crate) fn let_go(self: &Arc<Self>, journal: &Journal, packet_id: u16) {
+        let (known, lasts) = {
+            let mut state = self.lock();
+            (state.pending.release(packet_id), state.pending.lasts())
+        };
+        let reason = if known {
+            PubCompReason::Success
+        } else {
+            PubCompReason::PacketIdentifierNotFound
+        };
+        let complete = PubComp {
+            pkid: packet_id,
+            reason,
+        };
+        self.answer(journal, Packet::PubComp(complete, None), lasts);
+    }
+
+    /// Does something with what the session has pending.
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Pending) -> T) -> T {
+        let done = act(&mut self.lock().pending);
+        self.wake.notify_one();
+        done
+    }
+
+    /// The replay that goes on.
+    pub(crate) fn take_replay(&self) -> Option<(Replay, Qos)> {
+        self.lock().pending.take_replay()
     }
 
     /// Ends the connection; only the first reason counts.
@@ -195,42 +282,32 @@ impl Outbox {
             return Some(Next::End(reason));
         }
         let mut state = self.lock();
-        let (mut packets, mut publishes) = (0, 0);
+        if state.pending.wants_replay() && closed.is_none() {
+            return Some(Next::Replay);
+        }
+        let (mut packets, mut publishes, mut expired) = (0, 0, 0);
         while buffer.len() < CHUNK {
-            match state.queue.pop_front() {
-                Some(Item::Packet(packet)) => {
-                    state.bytes -= PACKET_COST;
-                    if let Err(error) = packet::write(self.capacity.version, *packet, buffer) {
-                        tracing::error!(%error, "packet could not be written");
-                    }
+            if let Some(packet) = state.packets.pop_front() {
+                if let Err(error) = packet::write(self.capacity.version, packet, buffer) {
+                    tracing::error!(%error, "packet could not be written");
                 }
-                Some(Item::Publish { message, qos, retain }) => {
-                    let Some(id) = state.packet_id(qos, self.capacity.window) else {
-                        state.queue.push_front(Item::Publish { message, qos, retain });
-                        break;
-                    };
-                    state.bytes -= message.cost();
-                    packet::write_publish(self.capacity.version, &message, (qos, id), retain, buffer);
-                    publishes += 1;
-                }
-                None => break,
+            } else {
+                let now_ms = || self.clock.now_ms();
+                let next = state.pending.next(self.capacity.window, now_ms, &mut expired);
+                let Some((message, head)) = next else { break };
+                packet::write_publish(self.capacity.version, &message, head, buffer);
+                publishes += 1;
             }
             packets += 1;
         }
-        if packets > 0 {
-            return Some(Next::Write { packets, publishes });
+        if packets > 0 || expired > 0 {
+            return Some(Next::Write {
+                packets,
+                publishes,
+                expired,
+            });
         }
         closed.map(Next::End)
-    }
-
-    fn queue(&self, state: &mut State, message: &Arc<Message>, qos: Qos, retain: bool) {
-        state.bytes += message.cost();
-        state.queue.push_back(Item::Publish {
-            message: message.clone(),
-            qos: qos.min(message.qos),
-            retain,
-        });
-        self.wake.notify_one();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -239,22 +316,19 @@ impl Outbox {
 }
 
 impl State {
-    /// An id for the next PUBLISH: 0 with QoS 0, `None` while as many are under way as may be.
-    fn packet_id(&mut self, qos: Qos, window: usize) -> Option<u16> {
-        if qos == Qos::AtMostOnce {
-            return Some(0);
-        }
-        if self.unacked.len() >= window {
-            return None;
-        }
-        // The window is smaller than the number of ids, so one is free.
-        loop {
-            self.last_id = self.last_id.checked_add(1).unwrap_or(1);
-            if self.unacked.insert(self.last_id) {
-                return Some(self.last_id);
-            }
-        }
+    fn packet_bytes(&self) -> usize {
+        self.packets.len() * PACKET_COST
     }
+}
+
+fn release(packet_id: u16) -> Packet {
+    Packet::PubRel(
+        PubRel {
+            pkid: packet_id,
+            reason: PubRelReason::Success,
+        },
+        None,
+    )
 }
 
 #[cfg(test)]
@@ -270,20 +344,28 @@ mod tests {
         window: 2,
         max_packet: 500,
     };
+    const SURELY: How = How {
+        qos: Qos::ExactlyOnce,
+        retain: false,
+        share: None,
+        replayed: false,
+    };
+
+    fn outbox() -> Outbox {
+        Outbox::new(CAPACITY, Clock::manual(0))
+    }
 
     fn message(size: usize, qos: Qos) -> Arc<Message> {
         Arc::new(Message {
             topic: "t".into(),
             payload: vec![1; size].into(),
             qos,
-            retain: false,
-            source: 1,
-            will_of: None,
+            ..Message::default()
         })
     }
 
     /// What is written next: PUBLISH as QoS and packet id, other packets as `None`.
-    fn written(outbox: &Outbox) -> Vec<Option<(u8, u16)>> {
+    fn written(outbox: &Outbox) -> Vec<Option<(Qos, u16)>> {
         let mut buffer = BytesMut::new();
         outbox.take(&mut buffer);
         std::iter::from_fn(|| read_any(Version::V4, &mut buffer, 10_000).unwrap())
@@ -295,51 +377,62 @@ mod tests {
     }
 
     #[test]
-    fn order_is_kept_and_the_window_holds_back() {
-        let outbox = Outbox::new(CAPACITY);
+    fn order_is_kept_and_the_window_holds_back_messages_alone() {
+        let outbox = outbox();
         let (unsure, sure) = (message(1, Qos::AtMostOnce), message(1, Qos::AtLeastOnce));
         for message in [&sure, &unsure, &sure, &sure, &unsure] {
-            assert_eq!(outbox.push(message, Qos::AtLeastOnce, false), Pushed::Queued);
+            assert_eq!(outbox.push(message, SURELY), Pushed::Queued);
         }
-        outbox.push_packet(Packet::PingResp(PingResp));
-        assert_eq!(written(&outbox), [Some((1, 1)), Some((0, 0)), Some((1, 2))]);
+        let first = Qos::AtLeastOnce;
+        assert_eq!(
+            written(&outbox),
+            [Some((first, 1)), Some((Qos::AtMostOnce, 0)), Some((first, 2))]
+        );
         assert_eq!(written(&outbox), []);
+        outbox.push_packet(Packet::PingResp(PingResp));
+        assert_eq!(written(&outbox), [None]);
         outbox.acknowledged(9);
         assert_eq!(written(&outbox), []);
         outbox.acknowledged(2);
-        assert_eq!(written(&outbox), [Some((1, 3)), Some((0, 0)), None]);
+        assert_eq!(written(&outbox), [Some((first, 3)), Some((Qos::AtMostOnce, 0))]);
     }
 
     #[test]
-    fn packet_ids_that_are_under_way_are_not_given_again() {
-        let mut state = State {
-            last_id: u16::MAX - 1,
-            ..State::default()
-        };
-        state.unacked.insert(1);
-        let ids: Vec<_> = (0..3).filter_map(|_| state.packet_id(Qos::AtLeastOnce, 10)).collect();
-        assert_eq!(ids, [u16::MAX, 2, 3]);
+    fn qos_2_takes_two_steps_and_its_place_until_the_second() {
+        let outbox = outbox();
+        let twice = message(1, Qos::ExactlyOnce);
+        for _ in 0..3 {
+            outbox.push(&twice, SURELY);
+        }
+        let second = Qos::ExactlyOnce;
+        assert_eq!(written(&outbox), [Some((second, 1)), Some((second, 2))]);
+        outbox.received(1);
+        assert_eq!(written(&outbox), [None], "a PUBREL and no more");
+        outbox.acknowledged(1);
+        assert_eq!(written(&outbox), [Some((second, 3))]);
     }
 
     #[test]
-    fn past_the_bound_messages_are_dropped_or_end_the_connection() {
-        let outbox = Outbox::new(CAPACITY);
+    fn past_the_bound_messages_are_dropped_or_told() {
+        let outbox = outbox();
         let (unsure, sure) = (message(400, Qos::AtMostOnce), message(400, Qos::AtLeastOnce));
-        assert_eq!(outbox.push(&sure, Qos::AtLeastOnce, false), Pushed::Queued);
-        assert_eq!(outbox.push(&sure, Qos::AtLeastOnce, false), Pushed::Queued);
-        assert_eq!(outbox.push(&unsure, Qos::AtMostOnce, false), Pushed::Dropped);
-        outbox.push_retained(&sure, Qos::AtMostOnce);
-        assert_eq!(
-            outbox.push(&message(600, Qos::AtLeastOnce), Qos::AtLeastOnce, false),
-            Pushed::Dropped
-        );
-        assert_eq!(outbox.push(&sure, Qos::AtLeastOnce, false), Pushed::Overflow);
+        assert_eq!(outbox.push(&sure, SURELY), Pushed::Queued);
+        assert_eq!(outbox.push(&sure, SURELY), Pushed::Queued);
+        assert_eq!(outbox.push(&unsure, SURELY), Pushed::Dropped);
+        let replayed = How {
+            replayed: true,
+            ..SURELY
+        };
+        assert_eq!(outbox.push(&unsure, replayed), Pushed::Queued, "replays have their own bound");
+        assert_eq!(outbox.push(&message(600, Qos::AtLeastOnce), SURELY), Pushed::Dropped);
+        assert_eq!(outbox.push(&sure, SURELY), Pushed::Overflow);
+        outbox.close(Close::TooSlow);
         assert_eq!(outbox.take(&mut BytesMut::new()), Some(Next::End(Close::TooSlow)));
     }
 
     #[test]
     fn unread_answers_end_the_connection() {
-        let outbox = Outbox::new(CAPACITY);
+        let outbox = outbox();
         for _ in 0..=CAPACITY.max_bytes / PACKET_COST {
             outbox.push_packet(Packet::PingResp(PingResp));
         }
@@ -348,17 +441,31 @@ mod tests {
 
     #[test]
     fn a_broker_that_stops_sends_what_waits() {
-        let outbox = Outbox::new(CAPACITY);
-        outbox.push(&message(1, Qos::AtMostOnce), Qos::AtMostOnce, false);
+        let outbox = outbox();
+        outbox.push(&message(1, Qos::AtMostOnce), SURELY);
         outbox.close(Close::Stopping);
         outbox.close(Close::TooSlow);
-        assert_eq!(
-            outbox.take(&mut BytesMut::new()),
-            Some(Next::Write {
-                packets: 1,
-                publishes: 1
-            })
-        );
+        let write = Next::Write {
+            packets: 1,
+            publishes: 1,
+            expired: 0,
+        };
+        assert_eq!(outbox.take(&mut BytesMut::new()), Some(write));
         assert_eq!(outbox.take(&mut BytesMut::new()), Some(Next::End(Close::Stopping)));
+    }
+
+    #[test]
+    fn what_has_expired_is_not_sent_and_counted() {
+        let outbox = outbox();
+        let mut short = Message::clone(&message(1, Qos::AtLeastOnce));
+        short.expires_ms = Some(1_000);
+        outbox.push(&Arc::new(short), SURELY);
+        outbox.clock.set(1_000);
+        let write = Next::Write {
+            packets: 0,
+            publishes: 0,
+            expired: 1,
+        };
+        assert_eq!(outbox.take(&mut BytesMut::new()), Some(write));
     }
 }

@@ -1,10 +1,12 @@
 //! MQTT 3.1.1 and 5 on the wire.
 //!
 //! rumqttd reads and writes all packets but PUBLISH: its type hides QoS and packet id, so that one is read
-//! and written here. Properties of MQTT 5 in a PUBLISH are skipped and never written.
+//! and written here. Its properties of MQTT 5 are written to receivers of that version alone.
 //!
 //! <https://docs.oasis-open.org/mqtt/mqtt/v3.1.1/mqtt-v3.1.1.html> (section numbers below),
 //! <https://docs.oasis-open.org/mqtt/mqtt/v5.0/mqtt-v5.0.html>
+
+pub(crate) mod properties;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use rumqttd::protocol::{
@@ -14,6 +16,7 @@ use rumqttd::protocol::{
 };
 use thiserror::Error;
 
+use self::properties::Properties;
 use crate::message::{Message, Qos};
 
 /// Payloads up to this size are copied out of the buffer they came in, so that a small message that is
@@ -49,11 +52,13 @@ pub(crate) enum Received {
 pub(crate) struct Publish {
     pub(crate) topic: String,
     pub(crate) payload: Bytes,
-    /// 0, 1 or 2.
-    pub(crate) qos: u8,
+    pub(crate) qos: Qos,
     /// 0 with QoS 0, and only then.
     pub(crate) packet_id: u16,
     pub(crate) retain: bool,
+    /// It may have come before.
+    pub(crate) dup: bool,
+    pub(crate) properties: Properties,
 }
 
 /// Why bytes are refused; the connection ends.
@@ -164,36 +169,47 @@ fn for_version_4(packet: Packet) -> Packet {
     }
 }
 
-/// Appends a PUBLISH to `buffer`. `packet_id` is written with QoS 1 only.
-pub(crate) fn write_publish(
-    version: Version,
-    message: &Message,
-    (qos, packet_id): (Qos, u16),
-    retain: bool,
-    buffer: &mut BytesMut,
-) {
-    let sure = qos == Qos::AtLeastOnce;
+/// What stands in a PUBLISH beside its message.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Head {
+    pub(crate) qos: Qos,
+    /// Not written with QoS 0.
+    pub(crate) packet_id: u16,
+    pub(crate) retain: bool,
+    /// It may have been sent before.
+    pub(crate) dup: bool,
+    /// Seconds that the message is still good for.
+    pub(crate) expiry_s: Option<u32>,
+}
+
+/// Appends a PUBLISH to `buffer`.
+pub(crate) fn write_publish(version: Version, message: &Message, head: Head, buffer: &mut BytesMut) {
+    let sure = head.qos > Qos::AtMostOnce;
     let id_len = if sure { 2 } else { 0 };
-    let properties_len = usize::from(version == Version::V5);
+    let properties_len = message.properties.len() + head.expiry_s.map_or(0, |_| properties::EXPIRY_BYTES);
+    let with_properties = match version {
+        Version::V4 => 0,
+        Version::V5 => length_len(properties_len) + properties_len,
+    };
     let topic_len = u16::try_from(message.topic.len()).unwrap_or(u16::MAX);
-    let remaining = 2 + usize::from(topic_len) + id_len + properties_len + message.payload.len();
+    let remaining = 2 + usize::from(topic_len) + id_len + with_properties + message.payload.len();
 
     buffer.reserve(remaining + 5);
-    buffer.put_u8(PUBLISH << 4 | u8::from(sure) << 1 | u8::from(retain));
+    let flags = u8::from(head.dup) << 3 | (head.qos as u8) << 1 | u8::from(head.retain);
+    buffer.put_u8(PUBLISH << 4 | flags);
     put_length(remaining, buffer);
     buffer.put_u16(topic_len);
-    buffer.put_slice(
-        message
-            .topic
-            .as_bytes()
-            .get(..usize::from(topic_len))
-            .unwrap_or_default(),
-    );
+    let topic = message.topic.as_bytes();
+    buffer.put_slice(topic.get(..usize::from(topic_len)).unwrap_or_default());
     if sure {
-        buffer.put_u16(packet_id);
+        buffer.put_u16(head.packet_id);
     }
     if version == Version::V5 {
-        buffer.put_u8(0);
+        put_length(properties_len, buffer);
+        if let Some(expiry_s) = head.expiry_s {
+            properties::put_expiry(expiry_s, buffer);
+        }
+        buffer.put_slice(&message.properties);
     }
     buffer.put_slice(&message.payload);
 }
@@ -208,10 +224,7 @@ fn complete(buffer: &[u8], max: usize) -> Result<Option<FixedHeader>, PacketErro
 }
 
 fn read_publish(version: Version, byte1: u8, mut body: Bytes) -> Result<Publish, PacketError> {
-    let qos = byte1 >> 1 & 0b11;
-    if qos > 2 {
-        return Err(PacketError::malformed("PUBLISH of QoS 3"));
-    }
+    let qos = Qos::of(byte1 >> 1 & 0b11).ok_or_else(|| PacketError::malformed("PUBLISH of QoS 3"))?;
     let topic_len = usize::from(take_u16(&mut body)?);
     if body.len() < topic_len {
         return Err(PacketError::malformed("PUBLISH with a topic past its end"));
@@ -219,18 +232,15 @@ fn read_publish(version: Version, byte1: u8, mut body: Bytes) -> Result<Publish,
     let topic = std::str::from_utf8(&body.split_to(topic_len))
         .map_err(|_| PacketError::malformed("PUBLISH with a topic that is no UTF-8"))?
         .to_owned();
-    let packet_id = if qos == 0 { 0 } else { take_u16(&mut body)? };
-    if qos > 0 && packet_id == 0 {
+    let sure = qos > Qos::AtMostOnce;
+    let packet_id = if sure { take_u16(&mut body)? } else { 0 };
+    if sure && packet_id == 0 {
         return Err(PacketError::malformed("PUBLISH with packet id 0"));
     }
-    if version == Version::V5 {
-        let (len_len, len) =
-            v4::length(body.iter()).map_err(|_| PacketError::malformed("PUBLISH without properties"))?;
-        if body.len() < len_len + len {
-            return Err(PacketError::malformed("PUBLISH with properties past its end"));
-        }
-        body.advance(len_len + len);
-    }
+    let properties = match version {
+        Version::V4 => Properties::default(),
+        Version::V5 => properties::read(&mut body)?,
+    };
     let payload = if body.len() <= COPY_UP_TO {
         Bytes::copy_from_slice(&body)
     } else {
@@ -242,12 +252,32 @@ fn read_publish(version: Version, byte1: u8, mut body: Bytes) -> Result<Publish,
         qos,
         packet_id,
         retain: byte1 & 1 == 1,
+        dup: byte1 & 8 == 8,
+        properties,
     })
 }
 
 fn take_u16(body: &mut Bytes) -> Result<u16, PacketError> {
     body.try_get_u16()
         .map_err(|_| PacketError::malformed("PUBLISH that ends early"))
+}
+
+/// The length of properties, in front of them.
+fn take_length(body: &mut Bytes) -> Result<usize, PacketError> {
+    let (length_len, length) =
+        v4::length(body.iter()).map_err(|_| PacketError::malformed("PUBLISH without properties"))?;
+    body.advance(length_len);
+    Ok(length)
+}
+
+/// Bytes that [`put_length`] appends.
+const fn length_len(length: usize) -> usize {
+    match length {
+        0..128 => 1,
+        128..16_384 => 2,
+        16_384..2_097_152 => 3,
+        _ => 4,
+    }
 }
 
 /// The length of what follows, seven bits a byte, the lowest first (2.2.3).

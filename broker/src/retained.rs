@@ -2,19 +2,42 @@
 
 use std::{
     collections::BTreeMap,
-    ops::Bound::{Included, Unbounded},
+    ops::Bound::{Excluded, Included, Unbounded},
     sync::Arc,
 };
 
 use crate::{message::Message, subscriptions::matches};
 
-/// Retained messages by topic, bounded in number and bytes, in memory.
+/// Topics that one look into the store goes over, so that its lock is held for a moment only.
+const SCAN: usize = 1_000;
+
+/// Retained messages by topic, bounded in number and bytes.
 #[derive(Debug)]
 pub(crate) struct Retained {
-    messages: BTreeMap<Arc<str>, Arc<Message>>,
+    messages: BTreeMap<Arc<str>, Kept>,
+    /// How often a message was set, ever.
+    changes: u64,
     bytes: usize,
     max_messages: usize,
     max_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Kept {
+    message: Arc<Message>,
+    /// The change that set it.
+    change: u64,
+}
+
+/// A replay of what is retained, as far as it has come. It needs no copy of the messages: what is set after it began is
+/// not replayed, for whoever subscribed gets that as it is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Replay {
+    pub(crate) filter: String,
+    /// The last change that it shows.
+    until: u64,
+    /// The last topic that it has gone over.
+    after: Option<Arc<str>>,
 }
 
 /// The store is full: the message was not retained. An older one of its topic is gone, for it would be wrong.
@@ -25,6 +48,7 @@ impl Retained {
     pub(crate) fn new(max_messages: usize, max_bytes: usize) -> Self {
         Self {
             messages: BTreeMap::new(),
+            changes: 0,
             bytes: 0,
             max_messages,
             max_bytes,
@@ -34,7 +58,7 @@ impl Retained {
     /// Takes the place of the topic's message; an empty payload clears it (3.3.1.3).
     pub(crate) fn set(&mut self, message: &Arc<Message>) -> Result<(), Full> {
         if let Some(old) = self.messages.remove(&message.topic) {
-            self.bytes -= old.cost();
+            self.bytes -= old.message.cost();
         }
         if message.payload.is_empty() {
             return Ok(());
@@ -44,20 +68,73 @@ impl Retained {
             return Err(Full);
         }
         self.bytes = bytes;
-        self.messages.insert(message.topic.clone(), message.clone());
+        self.changes += 1;
+        let kept = Kept {
+            message: message.clone(),
+            change: self.changes,
+        };
+        self.messages.insert(message.topic.clone(), kept);
         Ok(())
     }
 
-    /// The messages of all topics that `filter` matches, by topic.
-    pub(crate) fn matching<'a>(&'a self, filter: &'a str) -> impl Iterator<Item = &'a Arc<Message>> {
+    /// Begins to replay what `filter` matches now.
+    pub(crate) fn replay(&self, filter: &str) -> Replay {
+        Replay {
+            filter: filter.to_owned(),
+            until: self.changes,
+            after: None,
+        }
+    }
+
+    /// Lets a replay that has rested show what was set meanwhile, as far as it has not come by there.
+    pub(crate) fn prolong(&self, replay: &mut Replay) {
+        replay.until = self.changes;
+    }
+
+    /// Goes on with a replay: its next messages by topic, at most `messages` of them and about as many `bytes`. Returns
+    /// whether that was all. What has expired is not among them.
+    pub(crate) fn next(
+        &self,
+        replay: &mut Replay,
+        (messages, mut bytes): (usize, usize),
+        now_ms: i64,
+    ) -> (Vec<Arc<Message>>, bool) {
         // Up to its first wildcard a filter is a prefix of what it matches; `a/#` matches `a` too.
-        let prefix = filter.split(['+', '#']).next().unwrap_or_default();
+        let prefix = replay.filter.split(['+', '#']).next().unwrap_or_default();
         let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
-        let from = self.messages.range::<str, _>((Included(prefix), Unbounded));
-        let alike = from.take_while(move |(topic, _)| topic.starts_with(prefix));
-        alike
-            .filter(move |(topic, _)| matches(filter, topic))
-            .map(|(_, message)| message)
+        let from = replay.after.as_deref().map_or(Included(prefix), Excluded);
+        let mut from = self.messages.range::<str, _>((from, Unbounded));
+        let mut found = Vec::new();
+        for _ in 0..SCAN {
+            let Some((topic, kept)) = from.next().filter(|(topic, _)| topic.starts_with(prefix)) else {
+                return (found, true);
+            };
+            replay.after = Some(topic.clone());
+            let shown = kept.change <= replay.until && matches(&replay.filter, topic);
+            if shown && !kept.message.is_expired(now_ms) {
+                bytes = bytes.saturating_sub(kept.message.cost());
+                found.push(kept.message.clone());
+                if found.len() >= messages || bytes == 0 {
+                    break;
+                }
+            }
+        }
+        (found, false)
+    }
+
+    /// Forgets what has expired.
+    pub(crate) fn expire(&mut self, now_ms: i64) {
+        let bytes = &mut self.bytes;
+        self.messages.retain(|_, kept| {
+            let expired = kept.message.is_expired(now_ms);
+            *bytes -= if expired { kept.message.cost() } else { 0 };
+            !expired
+        });
+    }
+
+    /// All of them, by topic.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Message>> {
+        self.messages.values().map(|kept| &kept.message)
     }
 
     /// How many there are.
@@ -66,6 +143,7 @@ impl Retained {
     }
 
     /// What they take, in bytes.
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -76,21 +154,34 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::message::Qos;
 
     fn message(topic: &str, payload: &'static str) -> Arc<Message> {
         Arc::new(Message {
             topic: topic.into(),
             payload: Bytes::from_static(payload.as_bytes()),
-            qos: Qos::AtMostOnce,
             retain: true,
-            source: 1,
-            will_of: None,
+            ..Message::default()
         })
     }
 
+    /// All that a replay shows, `each` messages at a time.
+    fn replayed(retained: &Retained, filter: &str, each: usize) -> Vec<Arc<Message>> {
+        let mut replay = retained.replay(filter);
+        let mut found = Vec::new();
+        loop {
+            let (next, done) = retained.next(&mut replay, (each, 1 << 20), 0);
+            assert!(next.len() <= each);
+            found.extend(next);
+            if done {
+                return found;
+            }
+        }
+    }
+
     fn topics(retained: &Retained, filter: &str) -> Vec<String> {
-        retained.matching(filter).map(|m| m.topic.to_string()).collect()
+        let found = replayed(retained, filter, 100);
+        assert_eq!(found, replayed(retained, filter, 1), "in whatever steps");
+        found.iter().map(|m| m.topic.to_string()).collect()
     }
 
     #[test]
@@ -105,7 +196,7 @@ mod tests {
         assert_eq!(topics(&retained, "#"), ["a", "a/b", "a/c/d", "ab", "b/b"]);
         assert_eq!(topics(&retained, "$SYS/#"), ["$SYS/x"]);
         assert_eq!(topics(&retained, "a/b"), ["a/b"]);
-        assert!(retained.matching("a/b").all(|m| m.payload == "new"));
+        assert!(replayed(&retained, "a/b", 9).iter().all(|m| m.payload == "new"));
 
         retained.set(&message("a/b", "")).unwrap();
         assert_eq!(topics(&retained, "a/b"), [""; 0]);
@@ -125,5 +216,51 @@ mod tests {
         retained.set(&message("a", "1")).unwrap();
         assert_eq!(retained.set(&message("a", "22")), Err(Full));
         assert_eq!((retained.len(), retained.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_set_while_a_replay_goes_on_is_not_replayed() {
+        let mut retained = Retained::new(100, 10_000);
+        for topic in ["a", "b", "c", "d"] {
+            retained.set(&message(topic, "old")).unwrap();
+        }
+        let mut replay = retained.replay("#");
+        let (first, done) = retained.next(&mut replay, (1, 1 << 20), 0);
+        assert!(!done && &*first[0].topic == "a");
+        for (topic, payload) in [("a", "new"), ("b", "new"), ("c", ""), ("e", "new")] {
+            retained.set(&message(topic, payload)).unwrap();
+        }
+        let (rest, done) = retained.next(&mut replay, (100, 1 << 20), 0);
+        assert!(done);
+        assert_eq!(rest.iter().map(|m| &*m.topic).collect::<Vec<_>>(), ["d"]);
+    }
+
+    #[test]
+    fn a_look_is_bounded_in_messages_bytes_and_topics() {
+        let mut retained = Retained::new(10_000, 10_000_000);
+        for n in 0..3_000 {
+            retained.set(&message(&format!("t/{n:04}"), "x")).unwrap();
+        }
+        let mut replay = retained.replay("t/+");
+        assert_eq!(retained.next(&mut replay, (10, 1 << 20), 0).0.len(), 10);
+        assert_eq!(retained.next(&mut replay, (100, 200), 0).0.len(), 3);
+        let mut rare = retained.replay("+/2500");
+        assert_eq!(retained.next(&mut rare, (10, 1 << 20), 0), (vec![], false));
+        assert_eq!(replayed(&retained, "+/2500", 10).len(), 1);
+    }
+
+    #[test]
+    fn what_has_expired_is_not_shown_and_forgotten() {
+        let mut retained = Retained::new(10, 10_000);
+        let short = Message {
+            expires_ms: Some(1_000),
+            ..Message::clone(&message("a", "x"))
+        };
+        retained.set(&Arc::new(short)).unwrap();
+        retained.set(&message("b", "x")).unwrap();
+        let shown = |now_ms| retained.next(&mut retained.replay("#"), (10, 1_000), now_ms).0.len();
+        assert_eq!((shown(999), shown(1_000)), (2, 1));
+        retained.expire(1_000);
+        assert_eq!((retained.len(), retained.bytes()), (1, message("b", "x").cost()));
     }
 }

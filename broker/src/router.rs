@@ -26,7 +26,7 @@ use tokio::sync::{Mutex, Semaphore, watch};
 
 use crate::{
     BrokerError,
-    message::{Message, Qos},
+    message::{Ack, Message, Qos},
 };
 
 /// Bytes that may be under way in the router.
@@ -43,9 +43,12 @@ const SEGMENTS: usize = 8;
 /// The one topic and filter that the router sees.
 const TOPIC: &str = "m";
 
-const RETAIN: u8 = 1;
-const AT_LEAST_ONCE: u8 = 2;
-const WILL: u8 = 4;
+/// Flags, above the two bits of the QoS.
+const RETAIN: u8 = 4;
+const WILL: u8 = 8;
+
+/// In place of the time of a message that does not expire.
+const NEVER: i64 = i64::MAX;
 
 /// The way in.
 pub(crate) struct Router {
@@ -181,20 +184,27 @@ fn cost(message: &Message) -> u32 {
     u32::try_from(message.cost()).map_or(BUDGET, |cost| cost.clamp(MIN_COST, BUDGET))
 }
 
-/// Flags, source, length of the will's client id, that id, topic.
+/// Flags, source, the publisher's connection and packet id (0: it waits for nothing), expiry, then the will's client id
+/// and the properties, each with its length, and the topic.
 fn wrap(message: Message) -> Packet {
     let will_of = message.will_of.as_deref().unwrap_or_default();
-    let mut header = BytesMut::with_capacity(1 + 8 + 2 + will_of.len() + message.topic.len());
+    let variable = will_of.len() + message.properties.len() + message.topic.len();
+    let mut header = BytesMut::with_capacity(1 + 8 + 8 + 2 + 8 + 4 + 4 + variable);
     let flag = |set: bool, flag: u8| if set { flag } else { 0 };
-    header.put_u8(
-        flag(message.retain, RETAIN)
-            | flag(message.qos == Qos::AtLeastOnce, AT_LEAST_ONCE)
-            | flag(message.will_of.is_some(), WILL),
-    );
+    header.put_u8(message.qos as u8 | flag(message.retain, RETAIN) | flag(message.will_of.is_some(), WILL));
     header.put_u64(message.source);
-    // A client id comes with a length of 16 bits.
-    header.put_u16(u16::try_from(will_of.len()).unwrap_or(u16::MAX));
-    header.put_slice(will_of.as_bytes());
+    let ack = message.ack.unwrap_or(Ack {
+        connection: 0,
+        packet_id: 0,
+    });
+    header.put_u64(ack.connection);
+    header.put_u16(ack.packet_id);
+    header.put_i64(message.expires_ms.unwrap_or(NEVER));
+    for part in [will_of.as_bytes(), &message.properties] {
+        // Both are shorter than a packet.
+        header.put_u32(u32::try_from(part.len()).unwrap_or(u32::MAX));
+        header.put_slice(part);
+    }
     header.put_slice(message.topic.as_bytes());
     let properties = PublishProperties {
         correlation_data: Some(header.freeze()),
@@ -209,20 +219,25 @@ fn unwrap(publish: Publish, properties: PublishProperties) -> Message {
     let mut header = properties.correlation_data.unwrap_or_default();
     let flags = header.try_get_u8().unwrap_or_default();
     let source = header.try_get_u64().unwrap_or_default();
-    let id_len = usize::from(header.try_get_u16().unwrap_or_default());
-    let id = header.split_to(id_len.min(header.len()));
+    let connection = header.try_get_u64().unwrap_or_default();
+    let packet_id = header.try_get_u16().unwrap_or_default();
+    let expires_ms = header.try_get_i64().unwrap_or(NEVER);
+    let mut part = || {
+        let length = header.try_get_u32().unwrap_or_default() as usize;
+        header.split_to(length.min(header.len()))
+    };
+    let (id, properties) = (part(), part());
     let text = |bytes: &Bytes| Arc::from(std::str::from_utf8(bytes).unwrap_or_default());
     Message {
         topic: text(&header),
         payload: publish.payload,
-        qos: if flags & AT_LEAST_ONCE == 0 {
-            Qos::AtMostOnce
-        } else {
-            Qos::AtLeastOnce
-        },
+        qos: Qos::of(flags & 0b11).unwrap_or_default(),
         retain: flags & RETAIN != 0,
         source,
+        ack: (packet_id > 0).then_some(Ack { connection, packet_id }),
         will_of: (flags & WILL != 0).then(|| text(&id)),
+        properties,
+        expires_ms: (expires_ms != NEVER).then_some(expires_ms),
     }
 }
 
@@ -236,14 +251,16 @@ mod tests {
         Message {
             topic: topic.into(),
             payload: vec![7; payload].into(),
-            qos: if payload.is_multiple_of(2) {
-                Qos::AtMostOnce
-            } else {
-                Qos::AtLeastOnce
-            },
+            qos: [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce][payload % 3],
             retain: payload.is_multiple_of(3),
             source: payload as u64,
+            ack: (payload > 0).then_some(Ack {
+                connection: 3,
+                packet_id: 9,
+            }),
             will_of: will_of.map(Arc::from),
+            properties: vec![5; payload % 7].into(),
+            expires_ms: payload.is_multiple_of(2).then_some(17),
         }
     }
 

@@ -2,16 +2,25 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use runtime::Shutdown;
+use runtime::{Clock, Shutdown};
 use rustls::ServerConfig;
 
-use crate::{Figures, Limits, exchange::Exchange, router::Router, sys::Counters};
+use crate::{
+    BrokerError, Config, Figures, Limits,
+    durable::Journal,
+    exchange::Exchange,
+    router::Router,
+    sys::{Counters, figures},
+};
 
 /// What all connections share.
 pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) router: Router,
     pub(crate) counters: Counters,
+    pub(crate) clock: Clock,
+    /// What survives a restart.
+    pub(crate) journal: Journal,
     /// Given before connections are ended: then no will is published, for nobody is left to read it.
     pub(crate) stop: Shutdown,
     /// What encryption at the port needs.
@@ -20,15 +29,37 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(limits: Limits, tls: Option<Arc<ServerConfig>>, router: Router, stop: Shutdown) -> Self {
-        Self {
-            exchange: Mutex::new(Exchange::new(&limits)),
-            limits,
+    /// All of it, with what has survived in the folder for it.
+    pub(crate) fn new(
+        config: &Config,
+        tls: Option<Arc<ServerConfig>>,
+        router: Router,
+        stop: Shutdown,
+    ) -> Result<Self, BrokerError> {
+        let clock = Clock::system();
+        let (journal, restored) = match &config.data {
+            Some(path) => Journal::open(path, config.fsync).map(|(journal, restored)| (journal, Some(restored)))?,
+            None => (Journal::default(), None),
+        };
+        let mut exchange = Exchange::new(&config.limits, journal.clone(), clock.clone());
+        if let Some(restored) = restored {
+            tracing::info!(
+                retained = restored.retained.len(),
+                sessions = restored.sessions.len(),
+                "restored"
+            );
+            exchange.restore(restored);
+        }
+        Ok(Self {
+            exchange: Mutex::new(exchange),
+            limits: config.limits.clone(),
             tls,
             router,
             counters: Counters::new(),
+            clock,
+            journal,
             stop,
-        }
+        })
     }
 
     /// The exchange, for a moment: never across an `await`.
@@ -38,12 +69,7 @@ impl Shared {
 
     /// All figures now.
     pub(crate) fn figures(&self) -> Figures {
-        let exchange = self.exchange();
-        Figures {
-            clients: exchange.clients() as u64,
-            retained: exchange.retained().0 as u64,
-            subscriptions: exchange.subscriptions() as u64,
-            ..self.counters.figures()
-        }
+        let census = self.exchange().census();
+        figures(&self.counters, census)
     }
 }

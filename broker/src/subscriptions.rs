@@ -11,7 +11,7 @@ use crate::message::{Qos, Serial};
 const MAX_LEVELS: usize = 128;
 
 /// How a client wants the messages of one filter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Wants {
     /// The highest QoS.
     pub(crate) qos: Qos,

@@ -8,7 +8,10 @@ use std::{
     time::Instant,
 };
 
-use crate::message::{BROKER, Message, Qos};
+use crate::{
+    exchange::Census,
+    message::{BROKER, Message},
+};
 
 /// What the broker has done since it started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,6 +36,22 @@ pub struct Figures {
     pub bytes_received: u64,
     /// Bytes that were sent.
     pub bytes_sent: u64,
+    /// Sessions now whose clients are not connected.
+    pub sessions_away: u64,
+    /// Sessions that were over before their clients came back.
+    pub sessions_expired: u64,
+    /// Sessions that ended because more waited for them than may.
+    pub sessions_discarded: u64,
+    /// Messages that wait for lasting sessions, or are not acknowledged by them.
+    pub stored: u64,
+    /// Bytes of those.
+    pub stored_bytes: u64,
+    /// Bytes of the journal on disk.
+    pub journal_bytes: u64,
+    /// How often the journal could not be written.
+    pub journal_faults: u64,
+    /// Shared subscriptions now.
+    pub shared_subscriptions: u64,
     /// Retained messages now.
     pub retained: u64,
     /// Subscriptions now.
@@ -90,6 +109,24 @@ impl Counters {
     }
 }
 
+/// All figures.
+pub(crate) fn figures(counters: &Counters, census: Census) -> Figures {
+    Figures {
+        clients: census.connected,
+        sessions_away: census.away,
+        sessions_expired: census.expired,
+        sessions_discarded: census.discarded,
+        stored: census.stored,
+        stored_bytes: census.stored_bytes,
+        journal_bytes: census.journal_bytes,
+        journal_faults: census.journal_faults,
+        retained: census.retained,
+        subscriptions: census.subscriptions,
+        shared_subscriptions: census.shared,
+        ..counters.figures()
+    }
+}
+
 /// Adds `n` to a counter.
 pub(crate) fn add(counter: &AtomicU64, n: u64) {
     counter.fetch_add(n, Relaxed);
@@ -106,7 +143,13 @@ pub(crate) fn messages(figures: &Figures) -> Vec<Message> {
     ];
     let numbers = [
         ("clients/connected", figures.clients),
+        ("clients/disconnected", figures.sessions_away),
+        ("clients/expired", figures.sessions_expired),
         ("clients/maximum", figures.clients_max),
+        ("clients/total", figures.clients + figures.sessions_away),
+        ("messages/stored", figures.stored + figures.retained),
+        ("store/messages/bytes", figures.stored_bytes),
+        ("store/messages/count", figures.stored + figures.retained),
         ("messages/received", figures.packets_received),
         ("messages/sent", figures.packets_sent),
         ("publish/messages/received", figures.published),
@@ -115,6 +158,7 @@ pub(crate) fn messages(figures: &Figures) -> Vec<Message> {
         ("bytes/received", figures.bytes_received),
         ("bytes/sent", figures.bytes_sent),
         ("retained messages/count", figures.retained),
+        ("shared_subscriptions/count", figures.shared_subscriptions),
         ("subscriptions/count", figures.subscriptions),
     ];
     let numbers = numbers.into_iter().map(|(name, number)| (name, number.to_string()));
@@ -122,10 +166,9 @@ pub(crate) fn messages(figures: &Figures) -> Vec<Message> {
     all.map(|(name, payload)| Message {
         topic: format!("$SYS/broker/{name}").into(),
         payload: payload.into(),
-        qos: Qos::AtMostOnce,
         retain: true,
         source: BROKER,
-        will_of: None,
+        ..Message::default()
     })
     .collect()
 }

@@ -1,17 +1,15 @@
 //! A client's place in the exchange.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use super::reader::Reader;
 use crate::{
-    exchange::Farewell,
+    exchange::{Arrival, Farewell, TooManySessions},
     handshake::Hello,
     message::{Message, Serial},
     outbox::{Close, Outbox},
     router::Gone,
+    session::Seat,
     shared::Shared,
 };
 
@@ -20,43 +18,54 @@ pub(super) struct Presence {
     pub(super) shared: Arc<Shared>,
     pub(super) outbox: Arc<Outbox>,
     pub(super) farewell: Farewell,
-    serial: Serial,
+    pub(super) seat: Seat,
 }
 
 impl Presence {
     /// Brings a client in. Its answer waits before anything else can.
-    pub(super) fn enter(shared: Arc<Shared>, serial: Serial, hello: Hello) -> (Self, Reader) {
-        let outbox = Arc::new(Outbox::new(hello.capacity));
-        outbox.push_packet(hello.connack);
-        let clients = {
+    pub(super) fn enter(
+        shared: Arc<Shared>,
+        serial: Serial,
+        hello: Hello,
+    ) -> Result<(Self, Reader), TooManySessions> {
+        let outbox = Arc::new(Outbox::new(hello.capacity, shared.clock.clone()));
+        let arrival = Arrival {
+            connection: serial,
+            id: hello.id.into(),
+            clean: hello.clean,
+            expiry_s: hello.expiry_s,
+            will: hello.will,
+            outbox: outbox.clone(),
+            connack: hello.connack,
+        };
+        let (seat, clients) = {
             let mut exchange = shared.exchange();
-            exchange.connect(serial, &hello.id, hello.will, outbox.clone());
+            let seat = exchange.connect(arrival)?;
             if shared.stop.is_triggered() {
                 outbox.close(Close::Stopping);
             }
-            exchange.clients() as u64
+            (seat, exchange.clients() as u64)
         };
         shared.counters.clients_max.fetch_max(clients, Ordering::Relaxed);
         let reader = Reader {
             shared: shared.clone(),
             outbox: outbox.clone(),
-            serial,
+            seat,
             version: hello.capacity.version,
             silence: hello.silence,
             buffer: hello.rest,
-            received_twice: HashSet::new(),
         };
         let presence = Self {
             shared,
             outbox,
             farewell: Farewell::Missing,
-            serial,
+            seat,
         };
-        (presence, reader)
+        Ok((presence, reader))
     }
 
     fn take_will(&self) -> Option<Message> {
-        let will = self.shared.exchange().disconnect(self.serial, self.farewell);
+        let will = self.shared.exchange().disconnect(self.seat, self.farewell);
         will.filter(|_| !self.shared.stop.is_triggered())
     }
 
@@ -65,7 +74,7 @@ impl Presence {
         if let Some(will) = self.take_will() {
             // Where the router is gone, the broker ends and nobody waits for the will.
             if let Err(Gone) = self.shared.router.send(will).await {
-                tracing::debug!(serial = self.serial, "will is lost with the router");
+                tracing::debug!(serial = self.seat.connection, "will is lost with the router");
             }
         }
     }

@@ -1,12 +1,9 @@
 //! What a client sends, and what is done about it.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use rumqttd::protocol::{
-    DisconnectReasonCode, Packet, PingResp, PubAck, PubAckReason, PubComp, PubCompReason, PubRec, PubRecReason,
-    Subscribe,
-};
+use rumqttd::protocol::{DisconnectReasonCode, Packet, PingResp, PubRecReason, Subscribe};
 use tokio::{
     io::{AsyncReadExt, ReadHalf},
     time::{error::Elapsed, timeout},
@@ -14,10 +11,12 @@ use tokio::{
 
 use super::end::End;
 use crate::{
-    message::{Message, Qos, Serial},
-    outbox::Outbox,
+    message::{Ack, Message, Qos},
+    outbox::{Close, Outbox},
     packet::{self, Publish, Received, Version},
+    pending::Taken,
     router::Gone,
+    session::Seat,
     shared::Shared,
     subscriptions::valid_topic,
     sys::add,
@@ -27,21 +26,16 @@ use crate::{
 /// Room that a read is given.
 const READ_CHUNK: usize = 16 * 1024;
 
-/// QoS 2 messages that a client may have under way to the broker.
-const MAX_RECEIVED_TWICE: usize = 1_000;
-
 /// Reads what a client sends and does what it asks for.
 pub(super) struct Reader {
     pub(super) shared: Arc<Shared>,
     pub(super) outbox: Arc<Outbox>,
-    pub(super) serial: Serial,
+    pub(super) seat: Seat,
     pub(super) version: Version,
     /// The longest silence; `None` for any.
     pub(super) silence: Option<Duration>,
     /// What has come and is not handled.
     pub(super) buffer: BytesMut,
-    /// QoS 2 messages that the client may send a second time (4.3.3).
-    pub(super) received_twice: HashSet<u16>,
 }
 
 impl Reader {
@@ -81,59 +75,55 @@ impl Reader {
     /// What was acknowledged to anybody before is found among the retained messages.
     async fn subscribe(&self, Subscribe { pkid, filters }: Subscribe) -> Result<(), Gone> {
         self.shared.router.settled().await?;
-        self.shared.exchange().subscribe(self.serial, pkid, filters);
+        self.shared.exchange().subscribe(self.seat, pkid, filters);
         Ok(())
     }
 
-    /// Acknowledged is what lies in the router's log. QoS 2 is taken once and delivered at QoS 1.
+    /// It is acknowledged by the exchange, when everyone has it who is to get it. QoS 2 is taken once.
     async fn publish(&mut self, publish: Publish) -> Result<(), End> {
         if !valid_topic(&publish.topic) {
             let why = format!("cannot publish to {:?}", publish.topic);
             return Err(End::Broken(DisconnectReasonCode::TopicNameInvalid, why));
         }
         add(&self.shared.counters.published, 1);
-        let (qos, id) = (publish.qos, publish.packet_id);
-        let first = qos < 2 || self.received_twice.insert(id);
-        if self.received_twice.len() > MAX_RECEIVED_TWICE {
-            let why = "too many QoS 2 messages under way".to_owned();
-            return Err(End::Broken(DisconnectReasonCode::ReceiveMaximumExceeded, why));
-        }
-        // The broker's own tree is written by the broker; there is no answer that says so in 3.1.1.
-        if first && !publish.topic.starts_with('$') {
-            self.shared.router.send(self.message(publish)).await?;
-        }
-        match qos {
-            0 => (),
-            1 => self.outbox.push_packet(Packet::PubAck(
-                PubAck {
-                    pkid: id,
-                    reason: PubAckReason::Success,
-                },
-                None,
-            )),
-            _ => self.outbox.push_packet(Packet::PubRec(
-                PubRec {
-                    pkid: id,
-                    reason: PubRecReason::Success,
-                },
-                None,
-            )),
+        let id = publish.packet_id;
+        let taken = if publish.qos == Qos::ExactlyOnce {
+            let taken = self.outbox.take_in(id);
+            taken.ok_or(End::Closed(Close::TakenOver))?
+        } else {
+            Taken::First
+        };
+        match taken {
+            Taken::First => self.shared.router.send(self.message(publish)).await?,
+            Taken::Again => {
+                // It may still be on its way through the router.
+                self.shared.router.settled().await?;
+                self.shared.exchange().answer_again(self.seat, id);
+            }
+            Taken::TooMany => {
+                let why = "too many QoS 2 messages under way".to_owned();
+                return Err(End::Broken(DisconnectReasonCode::ReceiveMaximumExceeded, why));
+            }
         }
         Ok(())
     }
 
     fn message(&self, publish: Publish) -> Message {
+        let Publish { properties, .. } = publish;
+        let now_ms = || self.shared.clock.now_ms();
         Message {
             topic: publish.topic.into(),
             payload: publish.payload,
-            qos: if publish.qos == 0 {
-                Qos::AtMostOnce
-            } else {
-                Qos::AtLeastOnce
-            },
+            qos: publish.qos,
             retain: publish.retain,
-            source: self.serial,
+            source: self.seat.session,
+            ack: (publish.qos > Qos::AtMostOnce).then_some(Ack {
+                connection: self.seat.connection,
+                packet_id: publish.packet_id,
+            }),
             will_of: None,
+            properties: properties.passed,
+            expires_ms: properties.expiry_s.map(|s| now_ms() + i64::from(s) * 1_000),
         }
     }
 
@@ -144,24 +134,19 @@ impl Reader {
             Packet::Unsubscribe(unsubscribe, _) if !unsubscribe.filters.is_empty() => {
                 self.shared
                     .exchange()
-                    .unsubscribe(self.serial, unsubscribe.pkid, &unsubscribe.filters);
+                    .unsubscribe(self.seat, unsubscribe.pkid, &unsubscribe.filters);
             }
-            Packet::PubRel(release, _) => {
-                let known = self.received_twice.remove(&release.pkid);
-                let reason = if known {
-                    PubCompReason::Success
-                } else {
-                    PubCompReason::PacketIdentifierNotFound
-                };
-                self.outbox.push_packet(Packet::PubComp(
-                    PubComp {
-                        pkid: release.pkid,
-                        reason,
-                    },
-                    None,
-                ));
-            }
-            Packet::Disconnect(disconnect, _) => {
+            Packet::PubRec(rec, _) => match rec.reason {
+                PubRecReason::Success | PubRecReason::NoMatchingSubscribers => self.outbox.received(rec.pkid),
+                // The client does not want it, and that is all (MQTT 5, 4.3.3).
+                _ => self.outbox.acknowledged(rec.pkid),
+            },
+            Packet::PubComp(complete, _) => self.outbox.acknowledged(complete.pkid),
+            Packet::PubRel(release, _) => self.outbox.let_go(&self.shared.journal, release.pkid),
+            Packet::Disconnect(disconnect, properties) => {
+                if let Some(expiry_s) = properties.and_then(|p| p.session_expiry_interval) {
+                    self.shared.exchange().set_expiry(self.seat, expiry_s);
+                }
                 let with_will = disconnect.reason_code == DisconnectReasonCode::DisconnectWithWillMessage;
                 return Err(if with_will { End::WithWill } else { End::Said });
             }

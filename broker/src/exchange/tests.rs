@@ -1,7 +1,9 @@
 use bytes::BytesMut;
+use rumqttd::protocol::{ConnAck, ConnectReturnCode, Filter, QoS, RetainForwardRule};
 
 use super::*;
 use crate::{
+    message::Qos,
     outbox::{Capacity, Next},
     packet::{Received, Version, read_any},
 };
@@ -14,10 +16,13 @@ const CAPACITY: Capacity = Capacity {
 };
 
 fn exchange() -> Exchange {
-    Exchange::new(&Limits {
+    let limits = Limits {
         max_subscriptions: 3,
+        max_sessions: 2,
+        max_queue_bytes: 1_000,
         ..Limits::default()
-    })
+    };
+    Exchange::new(&limits, Journal::default(), Clock::manual(0))
 }
 
 fn message(topic: &str, payload: &str) -> Message {
@@ -25,17 +30,36 @@ fn message(topic: &str, payload: &str) -> Message {
         topic: topic.into(),
         payload: payload.to_owned().into(),
         qos: Qos::AtLeastOnce,
-        retain: false,
         source: 99,
-        will_of: None,
+        ..Message::default()
     }
 }
 
-fn join(exchange: &mut Exchange, id: &str, will: Option<Message>) -> (Serial, Arc<Outbox>) {
-    let outbox = Arc::new(Outbox::new(CAPACITY));
-    let serial = exchange.next_serial();
-    exchange.connect(serial, id, will, outbox.clone());
-    (serial, outbox)
+fn arrive(exchange: &mut Exchange, id: &str, expiry_s: u32, will: Option<Will>) -> Option<(Seat, Arc<Outbox>)> {
+    let outbox = Arc::new(Outbox::new(CAPACITY, exchange.clock.clone()));
+    let connack = ConnAck {
+        session_present: false,
+        code: ConnectReturnCode::Success,
+    };
+    let arrival = Arrival {
+        connection: exchange.next_serial(),
+        id: id.into(),
+        clean: expiry_s == 0,
+        expiry_s,
+        will,
+        outbox: outbox.clone(),
+        connack: Packet::ConnAck(connack, None),
+    };
+    let seat = exchange.connect(arrival).ok()?;
+    Some((seat, outbox))
+}
+
+fn join(exchange: &mut Exchange, id: &str, will: Option<Message>) -> (Seat, Arc<Outbox>) {
+    let will = will.map(|message| Will {
+        message,
+        ..Will::default()
+    });
+    arrive(exchange, id, 0, will).unwrap()
 }
 
 fn filter(path: &str) -> Filter {
@@ -55,7 +79,7 @@ async fn inbox(outbox: &Outbox) -> Vec<String> {
     let (mut words, mut buffer) = (Vec::new(), BytesMut::new());
     loop {
         match outbox.next(&mut buffer).await {
-            Next::Write { .. } => (),
+            Next::Write { .. } | Next::Replay => (),
             Next::End(Close::Stopping) => break,
             Next::End(reason) => {
                 words.push(format!("closed: {reason:?}"));
@@ -67,6 +91,8 @@ async fn inbox(outbox: &Outbox) -> Vec<String> {
                 Received::Publish(p) if p.retain => format!("{}={} retained", p.topic, text(&p.payload)),
                 Received::Publish(p) => format!("{}={}", p.topic, text(&p.payload)),
                 Received::Other(packet) => match *packet {
+                    Packet::ConnAck(ack, _) if !ack.session_present => continue,
+                    Packet::ConnAck(..) => "back".to_owned(),
                     Packet::SubAck(ack, _) => format!("suback {:?}", ack.return_codes),
                     packet => format!("{packet:?}"),
                 },
@@ -89,7 +115,6 @@ async fn a_subscription_is_answered_then_retained_then_live() {
                 retain: true,
                 ..message(topic, payload)
             },
-            0,
         );
     }
     let (serial, outbox) = join(&mut exchange, "c", None);
@@ -99,14 +124,13 @@ async fn a_subscription_is_answered_then_retained_then_live() {
             retain: true,
             ..message("a/2", "live")
         },
-        0,
     );
     assert_eq!(done, Dispatched { queued: 1, dropped: 0 });
     assert_eq!(
         inbox(&outbox).await,
         ["suback [Success(AtLeastOnce)]", "a/1=new retained", "a/2=live"]
     );
-    assert_eq!(exchange.retained().0, 3);
+    assert_eq!(exchange.census().retained, 3);
 }
 
 #[tokio::test]
@@ -117,7 +141,6 @@ async fn options_of_version_5_are_kept() {
             retain: true,
             ..message("a", "x")
         },
-        0,
     );
     let (serial, outbox) = join(&mut exchange, "c", None);
     let only_new = Filter {
@@ -137,7 +160,6 @@ async fn options_of_version_5_are_kept() {
             retain: true,
             ..message("b", "old")
         },
-        0,
     );
     exchange.subscribe(serial, 3, vec![as_published]);
     exchange.dispatch(
@@ -145,14 +167,12 @@ async fn options_of_version_5_are_kept() {
             retain: true,
             ..message("b", "new")
         },
-        0,
     );
     exchange.dispatch(
         Message {
-            source: serial,
+            source: serial.session,
             ..message("b", "own")
         },
-        0,
     );
     let ack = "suback [Success(AtLeastOnce)]";
     assert_eq!(inbox(&outbox).await, [ack, "a=x retained", ack, ack, "b=new retained"]);
@@ -162,7 +182,7 @@ async fn options_of_version_5_are_kept() {
 async fn subscriptions_that_cannot_be_are_refused_one_by_one() {
     let mut exchange = exchange();
     let (serial, outbox) = join(&mut exchange, "c", None);
-    let filters = ["a", "a/#/b", "$share/g/a", "$SYS/#", "b", "c", "a"].map(filter);
+    let filters = ["a", "a/#/b", "$share/g", "$SYS/#", "b", "c", "a"].map(filter);
     exchange.subscribe(serial, 1, filters.to_vec());
     let words = inbox(&outbox).await;
     let (yes, no) = ("Success(AtLeastOnce)", "Failure");
@@ -170,7 +190,7 @@ async fn subscriptions_that_cannot_be_are_refused_one_by_one() {
         words,
         [format!("suback [{yes}, {no}, {no}, {yes}, {yes}, {no}, {yes}]").replace('"', "")]
     );
-    assert_eq!(exchange.subscriptions(), 3);
+    assert_eq!(exchange.census().subscriptions, 3);
 }
 
 #[tokio::test]
@@ -180,7 +200,7 @@ async fn unsubscribed_is_no_longer_sent() {
     exchange.subscribe(serial, 1, vec![filter("a"), filter("+")]);
     exchange.unsubscribe(serial, 2, &["a".to_owned(), "x".to_owned()]);
     exchange.unsubscribe(serial, 3, &["+".to_owned()]);
-    assert_eq!(exchange.dispatch(message("a", "1"), 0), Dispatched::default());
+    assert_eq!(exchange.dispatch(message("a", "1")), Dispatched::default());
     assert_eq!(inbox(&outbox).await.len(), 3);
 }
 
@@ -199,9 +219,9 @@ async fn a_will_is_for_those_who_leave_without_a_word_and_stay_away() {
 
     let (watcher, outbox) = join(&mut exchange, "watcher", None);
     exchange.subscribe(watcher, 1, vec![filter("w")]);
-    exchange.dispatch(published.clone(), 0);
+    exchange.dispatch(published.clone());
     let (_again, _) = join(&mut exchange, "a", None);
-    exchange.dispatch(published, 0);
+    exchange.dispatch(published);
     assert_eq!(inbox(&outbox).await, ["suback [Success(AtLeastOnce)]", "w=gone"]);
 }
 
@@ -213,7 +233,7 @@ async fn a_second_connection_takes_over() {
     let (new, _) = join(&mut exchange, "a/+#$", None);
     assert_eq!(inbox(&old_outbox).await, ["closed: TakenOver"]);
     assert_eq!(exchange.disconnect(old, Farewell::Missing), None, "its will is stale");
-    assert_eq!((exchange.clients(), exchange.subscriptions()), (1, 0));
+    assert_eq!((exchange.clients(), exchange.census().subscriptions), (1, 0));
     exchange.disconnect(new, Farewell::Said);
     assert_eq!((exchange.clients(), exchange.by_id.len()), (0, 0));
 }
@@ -221,18 +241,174 @@ async fn a_second_connection_takes_over() {
 #[tokio::test]
 async fn one_slow_client_harms_no_other() {
     let mut exchange = exchange();
-    let small = Arc::new(Outbox::new(Capacity {
-        max_bytes: 500,
-        ..CAPACITY
-    }));
-    let slow = exchange.next_serial();
-    exchange.connect(slow, "slow", None, small.clone());
+    let (slow, small) = join(&mut exchange, "slow", None);
+    let large = "x".repeat(9_000);
     let (fast, outbox) = join(&mut exchange, "fast", None);
     exchange.subscribe(slow, 1, vec![filter("t")]);
     exchange.subscribe(fast, 1, vec![filter("t")]);
-    for _ in 0..10 {
-        exchange.dispatch(message("t", "0123456789"), 0);
+    for _ in 0..13 {
+        exchange.dispatch(message("t", &large));
+        // The fast one reads.
+        outbox.next(&mut BytesMut::new()).await;
     }
     assert_eq!(inbox(&small).await, ["closed: TooSlow"]);
-    assert_eq!(inbox(&outbox).await.len(), 11);
+    assert_eq!(inbox(&outbox).await, [""; 0]);
+}
+
+const LASTS: u32 = 60;
+
+fn take_all(outbox: &Outbox) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut buffer = BytesMut::new();
+    outbox.close(Close::Stopping);
+    while let Some(Next::Write { .. }) = futures(outbox, &mut buffer) {
+        while let Some(received) = read_any(Version::V4, &mut buffer, 10_000).unwrap() {
+            match received {
+                Received::Publish(p) => words.push(format!("{}{}", text(&p.payload), if p.dup { " again" } else { "" })),
+                Received::Other(packet) => match *packet {
+                    Packet::ConnAck(ack, _) if ack.session_present => words.push("back".to_owned()),
+                    Packet::PubRel(release, _) => words.push(format!("release {}", release.pkid)),
+                    _ => (),
+                },
+            }
+        }
+    }
+    words
+}
+
+/// What is to be done, without waiting: the outbox has been closed.
+fn futures(outbox: &Outbox, buffer: &mut BytesMut) -> Option<Next> {
+    use std::{future::Future, pin::pin, task};
+    let mut context = task::Context::from_waker(task::Waker::noop());
+    match pin!(outbox.next(buffer)).poll(&mut context) {
+        task::Poll::Ready(next) => Some(next),
+        task::Poll::Pending => None,
+    }
+}
+
+#[test]
+fn a_session_that_lasts_gets_what_came_while_it_was_away_and_what_it_has_not_acknowledged() {
+    let mut exchange = exchange();
+    let (seat, outbox) = arrive(&mut exchange, "a", LASTS, None).unwrap();
+    exchange.subscribe(seat, 1, vec![filter("t")]);
+    exchange.dispatch(message("t", "1"));
+    exchange.dispatch(message("t", "2"));
+    assert_eq!(take_all(&outbox), ["1", "2"]);
+    outbox.acknowledged(1);
+    exchange.disconnect(seat, Farewell::Missing);
+    let unsure = Message {
+        qos: Qos::AtMostOnce,
+        ..message("t", "not kept")
+    };
+    exchange.dispatch(unsure);
+    exchange.dispatch(message("t", "3"));
+    assert_eq!((exchange.census().away, exchange.census().stored), (1, 2));
+    let (_, outbox) = arrive(&mut exchange, "a", LASTS, None).unwrap();
+    assert_eq!(take_all(&outbox), ["back", "2 again", "3"]);
+    outbox.acknowledged(2);
+    outbox.acknowledged(3);
+    assert_eq!((exchange.census().stored, exchange.census().stored_bytes), (0, 0));
+    let (_, outbox) = join(&mut exchange, "a", None);
+    assert_eq!(take_all(&outbox), [""; 0], "a clean start forgets");
+    assert_eq!((exchange.census().subscriptions, exchange.lasting), (0, 0));
+}
+
+#[test]
+fn qos_2_goes_on_where_it_stood() {
+    let mut exchange = exchange();
+    let (seat, outbox) = arrive(&mut exchange, "a", LASTS, None).unwrap();
+    let twice = |payload| Message {
+        qos: Qos::ExactlyOnce,
+        ..message("t", payload)
+    };
+    exchange.subscribe(
+        seat,
+        1,
+        vec![Filter {
+            qos: QoS::ExactlyOnce,
+            ..filter("t")
+        }],
+    );
+    exchange.dispatch(twice("1"));
+    exchange.dispatch(twice("2"));
+    assert_eq!(take_all(&outbox), ["1", "2"]);
+    outbox.received(1);
+    let (_, outbox) = arrive(&mut exchange, "a", LASTS, None).unwrap();
+    assert_eq!(take_all(&outbox), ["back", "release 1", "2 again"]);
+    outbox.acknowledged(1);
+    outbox.received(2);
+    outbox.acknowledged(2);
+    assert_eq!(exchange.census().stored, 0);
+}
+
+#[test]
+fn sessions_are_bounded_in_age_number_and_bytes() {
+    let mut exchange = exchange();
+    for id in ["a", "b"] {
+        let (seat, _) = arrive(&mut exchange, id, LASTS, None).unwrap();
+        exchange.subscribe(seat, 1, vec![filter(id)]);
+        exchange.disconnect(seat, Farewell::Said);
+    }
+    assert!(arrive(&mut exchange, "c", LASTS, None).is_none(), "refused");
+    assert!(arrive(&mut exchange, "c", 0, None).is_some(), "one that does not last is welcome");
+    for n in 0..30 {
+        exchange.dispatch(message("a", &n.to_string()));
+    }
+    assert_eq!((exchange.census().away, exchange.census().discarded), (1, 1));
+    assert_eq!(exchange.census().stored, 0);
+    exchange.clock.set(i64::from(LASTS) * 1_000);
+    exchange.tick();
+    assert_eq!((exchange.census().away, exchange.census().expired), (0, 1));
+    assert_eq!((exchange.census().subscriptions, exchange.lasting), (0, 0));
+}
+
+#[test]
+fn a_will_waits_as_long_as_it_was_told_to() {
+    let mut exchange = exchange();
+    let will = |delay_s| {
+        Some(Will {
+            message: message("w", "gone"),
+            delay_s,
+            expiry_s: None,
+        })
+    };
+    let (seat, _) = arrive(&mut exchange, "a", LASTS, will(10)).unwrap();
+    assert_eq!(exchange.disconnect(seat, Farewell::Missing), None);
+    exchange.clock.set(9_000);
+    assert_eq!(exchange.tick(), []);
+    let (seat, _) = arrive(&mut exchange, "a", LASTS, will(10)).unwrap();
+    exchange.clock.set(20_000);
+    assert_eq!(exchange.tick(), [], "it is back");
+    exchange.disconnect(seat, Farewell::Missing);
+    exchange.clock.set(30_000);
+    assert_eq!(exchange.tick().len(), 1);
+    let (seat, _) = arrive(&mut exchange, "a", LASTS, will(0)).unwrap();
+    assert!(exchange.disconnect(seat, Farewell::Missing).is_some(), "without a delay at once");
+    let (seat, _) = arrive(&mut exchange, "a", 5, will(1_000)).unwrap();
+    exchange.disconnect(seat, Farewell::Missing);
+    exchange.clock.set(36_000);
+    assert_eq!(exchange.tick().len(), 1, "not later than the end of its session");
+}
+
+#[test]
+fn what_a_member_leaves_undone_goes_to_another() {
+    let mut exchange = exchange();
+    let shared = || vec![filter("$share/g/t")];
+    let (one, first) = join(&mut exchange, "1", None);
+    exchange.subscribe(one, 1, shared());
+    let (two, second) = join(&mut exchange, "2", None);
+    exchange.subscribe(two, 1, shared());
+    for n in 0..4 {
+        let done = exchange.dispatch(message("t", &n.to_string()));
+        assert_eq!(done, Dispatched { queued: 1, dropped: 0 });
+    }
+    let mut buffer = BytesMut::new();
+    assert!(matches!(futures(&first, &mut buffer), Some(Next::Write { publishes: 2, .. })));
+    first.acknowledged(1);
+    exchange.disconnect(one, Farewell::Missing);
+    let mut all = take_all(&second);
+    all.sort();
+    assert_eq!(all.len(), 3, "{all:?}");
+    exchange.disconnect(two, Farewell::Missing);
+    assert_eq!(exchange.census().shared, 0);
 }

@@ -13,34 +13,49 @@ fn message(topic: &str, payload: &[u8]) -> Message {
         topic: topic.into(),
         payload: Bytes::copy_from_slice(payload),
         qos: Qos::AtLeastOnce,
-        retain: false,
-        source: 1,
-        will_of: None,
+        properties: Bytes::from_static(b"\x03\0\x01t\x26\0\x01k\0\x01v"),
+        ..Message::default()
     }
 }
+
+const SURE: Head = Head {
+    qos: Qos::AtLeastOnce,
+    packet_id: 3,
+    retain: false,
+    dup: false,
+    expiry_s: None,
+};
 
 #[test]
 fn what_is_written_is_read() {
     for version in [Version::V4, Version::V5] {
-        for (qos, packet_id) in [(Qos::AtMostOnce, 0), (Qos::AtLeastOnce, 7)] {
+        for (qos, packet_id) in [(Qos::AtMostOnce, 0), (Qos::AtLeastOnce, 7), (Qos::ExactlyOnce, 8)] {
             for payload_len in [0, 1, 119, 120, 700] {
-                let mut bytes = BytesMut::new();
-                write_publish(
-                    version,
-                    &message("a/b", &vec![9; payload_len]),
-                    (qos, packet_id),
-                    true,
-                    &mut bytes,
-                );
-                let read = read(version, &mut bytes, MAX).unwrap().unwrap();
-                let Received::Publish(publish) = read else {
-                    panic!("{read:?}")
+                let message = message("a/b", &vec![9; payload_len]);
+                let head = Head {
+                    qos,
+                    packet_id,
+                    retain: true,
+                    dup: packet_id == 8,
+                    expiry_s: (packet_id > 0).then_some(60),
                 };
-                assert_eq!((publish.topic.as_str(), publish.payload.len()), ("a/b", payload_len));
-                assert_eq!(
-                    (publish.qos, publish.packet_id, publish.retain),
-                    (qos as u8, packet_id, true)
-                );
+                let mut bytes = BytesMut::new();
+                write_publish(version, &message, head, &mut bytes);
+                let read = read(version, &mut bytes, MAX).unwrap().unwrap();
+                let passed = version == Version::V5;
+                let expected = Publish {
+                    topic: "a/b".to_owned(),
+                    payload: message.payload.clone(),
+                    qos,
+                    packet_id,
+                    retain: true,
+                    dup: packet_id == 8,
+                    properties: Properties {
+                        passed: if passed { message.properties.clone() } else { Bytes::new() },
+                        expiry_s: head.expiry_s.filter(|_| passed),
+                    },
+                };
+                assert_eq!(read, Received::Publish(expected));
                 assert!(bytes.is_empty());
             }
         }
@@ -50,34 +65,40 @@ fn what_is_written_is_read() {
 #[test]
 fn rumqttd_reads_what_is_written_here() {
     let mut bytes = BytesMut::new();
-    write_publish(
-        Version::V4,
-        &message("a/b", b"x"),
-        (Qos::AtLeastOnce, 3),
-        false,
-        &mut bytes,
-    );
-    write_publish(
-        Version::V5,
-        &message("a/b", b"x"),
-        (Qos::AtMostOnce, 0),
-        true,
-        &mut bytes,
-    );
-    let Packet::Publish(first, _) = V4.read_mut(&mut bytes, MAX).unwrap() else {
+    write_publish(Version::V4, &message("a/b", b"x"), SURE, &mut bytes);
+    let head = Head {
+        retain: true,
+        expiry_s: Some(9),
+        ..Head::default()
+    };
+    write_publish(Version::V5, &message("a/b", b"x"), head, &mut bytes);
+    let Packet::Publish(first, None) = V4.read_mut(&mut bytes, MAX).unwrap() else {
         panic!("no PUBLISH")
     };
-    let Packet::Publish(second, _) = V5.read_mut(&mut bytes, MAX).unwrap() else {
+    let Packet::Publish(second, Some(properties)) = V5.read_mut(&mut bytes, MAX).unwrap() else {
         panic!("no PUBLISH")
     };
-    assert_eq!(
-        (&first.topic[..], &first.payload[..], first.retain),
-        (&b"a/b"[..], &b"x"[..], false)
-    );
-    assert_eq!(
-        (&second.topic[..], &second.payload[..], second.retain),
-        (&b"a/b"[..], &b"x"[..], true)
-    );
+    assert_eq!((&first.payload[..], first.retain), (&b"x"[..], false));
+    assert_eq!((&second.payload[..], second.retain), (&b"x"[..], true));
+    assert_eq!(properties.message_expiry_interval, Some(9));
+    assert_eq!(properties.content_type.as_deref(), Some("t"));
+    assert_eq!(properties.user_properties, [("k".to_owned(), "v".to_owned())]);
+}
+
+#[test]
+fn properties_that_cannot_be_are_refused() {
+    for (properties, why) in [
+        (&b"\x23\0\x01"[..], "property 35"),
+        (b"\x01\0\x01\0", "told twice"),
+        (b"\x03\0\x01\xff", "UTF-8"),
+        (b"\x09\0\x09a", "cut off"),
+    ] {
+        let mut bytes = buffer(&[0x30, 4 + properties.len().to_le_bytes()[0], 0, 1, b'a']);
+        bytes.put_u8(properties.len().to_le_bytes()[0]);
+        bytes.put_slice(properties);
+        let error = read(Version::V5, &mut bytes, MAX).unwrap_err().to_string();
+        assert!(error.contains(why), "{why}: {error}");
+    }
 }
 
 #[test]
@@ -86,8 +107,7 @@ fn a_packet_is_taken_only_when_it_is_complete() {
     write_publish(
         Version::V4,
         &message("topic", b"payload"),
-        (Qos::AtMostOnce, 0),
-        false,
+        Head::default(),
         &mut whole,
     );
     for cut in 0..whole.len() {

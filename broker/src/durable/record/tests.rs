@@ -1,0 +1,105 @@
+use super::*;
+
+fn message(payload: &'static str) -> Arc<Message> {
+    Arc::new(Message {
+        topic: "a/ä".into(),
+        payload: payload.into(),
+        qos: Qos::ExactlyOnce,
+        retain: true,
+        properties: Bytes::from_static(b"props"),
+        expires_ms: Some(-5),
+        ..Message::default()
+    })
+}
+
+fn changes() -> Vec<Change> {
+    let (session, packet_id) = (7, 9);
+    let (one, two) = (message("one"), message("rec two"));
+    let delivery = |message: &Arc<Message>, share: Option<&str>| Saved {
+        packet_id,
+        qos: Qos::AtLeastOnce,
+        retain: true,
+        share: share.map(Arc::from),
+        message: message.clone(),
+    };
+    let wants = Wants {
+        qos: Qos::ExactlyOnce,
+        no_local: true,
+        keep_retain: false,
+    };
+    let mut changes = vec![
+        Change::Session {
+            session,
+            id: "c".into(),
+            expiry_s: 60,
+        },
+        Change::Subscribed {
+            session,
+            path: "a/#".to_owned(),
+            wants,
+            replay: true,
+        },
+        Change::Retained(one.clone()),
+        Change::Queued {
+            session,
+            delivery: delivery(&one, None),
+        },
+        Change::Queued {
+            session,
+            delivery: delivery(&two, Some("$share/g/a")),
+        },
+        Change::Replayed {
+            session,
+            path: "a/#".to_owned(),
+        },
+        Change::Unsubscribed {
+            session,
+            path: "a/#".to_owned(),
+        },
+        Change::Left { session, at_ms: -3 },
+        Change::Ended { session },
+        Change::Complete,
+    ];
+    changes.extend(STEPS.map(|(_, step)| Change::Passed {
+        session,
+        packet_id,
+        step,
+    }));
+    changes
+}
+
+fn written(changes: &[Change]) -> Vec<u8> {
+    let mut bytes = HEADER.to_vec();
+    let mut encoder = Encoder::default();
+    changes.iter().for_each(|change| encoder.write(change, &mut bytes));
+    bytes
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let contents = read_all(written(&changes()).into());
+    assert_eq!(contents.changes, changes());
+    assert_eq!((contents.lost, contents.damaged), (0, false));
+}
+
+#[test]
+fn a_torn_end_costs_what_it_hit_and_is_no_damage() {
+    let whole = written(&changes());
+    for end in HEADER.len()..whole.len() {
+        let contents = read_all(Bytes::copy_from_slice(&whole[..end]));
+        assert!(!contents.damaged, "{end}");
+        assert!(changes().starts_with(&contents.changes), "{end}");
+    }
+}
+
+#[test]
+fn any_flipped_byte_is_noticed() {
+    let whole = written(&changes());
+    for at in HEADER.len()..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x10;
+        let contents = read_all(bytes.into());
+        assert!(contents.lost > 0, "{at}");
+        assert!(contents.damaged || at > whole.len() - 40, "{at}");
+    }
+}

@@ -1,0 +1,128 @@
+//! What time ends, and what survives a restart.
+
+use std::mem;
+
+use super::Exchange;
+use crate::{
+    durable::{Change, Journal, Restored},
+    message::{Message, Serial},
+    pending::Pending,
+    session::{Place, Session, after},
+};
+
+impl Exchange {
+    /// Ends sessions that have lasted long enough. Returns the wills that are now to be published.
+    pub(crate) fn tick(&mut self) -> Vec<Message> {
+        let (now_ns, now_ms) = (self.clock.monotonic_ns(), self.clock.now_ms());
+        let mut due = mem::take(&mut self.due);
+        let mut over = Vec::new();
+        for (&number, session) in &mut self.sessions {
+            let Place::Away { ends_ns, will, .. } = &mut session.place else {
+                continue;
+            };
+            if let Some((_, will)) = will.take_if(|(at_ns, _)| *at_ns <= now_ns) {
+                due.push(will.publish(session.id.clone(), now_ms));
+            }
+            if *ends_ns <= now_ns {
+                over.push(number);
+            }
+        }
+        for number in over {
+            self.expired += 1;
+            due.extend(self.end(number));
+        }
+        self.hand_on();
+        due
+    }
+
+    /// Forgets retained messages that have expired.
+    pub(crate) fn expire_retained(&mut self) {
+        self.retained.expire(self.clock.now_ms());
+    }
+
+    /// Takes over what survived a restart, and tells the journal all of it.
+    pub(crate) fn restore(&mut self, restored: Restored) {
+        for message in restored.retained.into_values() {
+            if self.retained.set(&message).is_err() {
+                tracing::warn!(topic = ?message.topic, "more is retained on disk than the limits allow: dropped");
+            }
+        }
+        let (now_ns, now_ms) = (self.clock.monotonic_ns(), self.clock.now_ms());
+        for (number, saved) in restored.sessions {
+            self.last_serial = self.last_serial.max(number);
+            let mut pending = Pending::restored(self.keep(number), saved.waiting, saved.taken);
+            for (path, (wants, replay)) in &saved.filters {
+                self.list(path, number, *wants);
+                if *replay {
+                    pending.begin_replay(self.retained.replay(path), wants.qos);
+                }
+            }
+            let away_ms = saved.left_ms.map_or(0, |left_ms| now_ms.saturating_sub(left_ms).max(0));
+            let away_s = u32::try_from(away_ms / 1_000).unwrap_or(u32::MAX);
+            let session = Session {
+                id: saved.id.clone(),
+                filters: saved.filters.into_iter().map(|(path, (wants, _))| (path, wants)).collect(),
+                lasts: true,
+                expiry_s: saved.expiry_s,
+                place: Place::Away {
+                    pending,
+                    ends_ns: after(now_ns, saved.expiry_s.saturating_sub(away_s)),
+                    will: None,
+                },
+            };
+            self.by_id.insert(saved.id, number);
+            self.sessions.insert(number, session);
+            self.lasting += 1;
+        }
+        self.tell_all();
+    }
+
+    /// Tells the journal all that holds.
+    pub(crate) fn tell_all(&mut self) {
+        let journal = self.journal.clone();
+        let together = journal.together();
+        journal.append(Change::Begin);
+        let lasting = self.retained.all().filter(|message| !message.topic.starts_with("$SYS/"));
+        lasting.for_each(|message| journal.append(Change::Retained(message.clone())));
+        let (now_ns, now_ms) = (self.clock.monotonic_ns(), self.clock.now_ms());
+        for (&number, session) in &mut self.sessions {
+            if session.lasts {
+                tell_session(number, session, &journal, (now_ns, now_ms));
+            }
+        }
+        journal.append(Change::Complete);
+        drop(together);
+    }
+}
+
+fn tell_session(number: Serial, session: &mut Session, journal: &Journal, (now_ns, now_ms): (u64, i64)) {
+    journal.append(Change::Session {
+        session: number,
+        id: session.id.clone(),
+        expiry_s: session.expiry_s,
+    });
+    let filters: Vec<_> = session.filters.iter().map(|(path, wants)| (path.clone(), *wants)).collect();
+    let whole_ns = after(0, session.expiry_s);
+    let away_ns = match &session.place {
+        Place::Away { ends_ns, .. } => Some(whole_ns.saturating_sub(ends_ns.saturating_sub(now_ns))),
+        Place::Here { .. } => None,
+    };
+    session.with(|pending| {
+        for (path, wants) in filters {
+            let replay = pending.replays(&path);
+            journal.append(Change::Subscribed {
+                session: number,
+                path,
+                wants,
+                replay,
+            });
+        }
+        pending.tell_all();
+    });
+    if let Some(away_ns) = away_ns {
+        journal.append(Change::Left {
+            session: number,
+            at_ms: now_ms - i64::try_from(away_ns / 1_000_000).unwrap_or(0),
+        });
+    }
+}

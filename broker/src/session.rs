@@ -1,0 +1,115 @@
+//! A session: what a client has subscribed to and still has to get. It may outlast its connection.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{
+    message::{Message, Qos, Serial},
+    outbox::{Outbox, Pushed},
+    pending::{How, NoRoom, Pending},
+    subscriptions::Wants,
+};
+
+const NS_PER_S: u64 = 1_000_000_000;
+
+/// What is to be published when a client is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Will {
+    pub(crate) message: Message,
+    /// Seconds to wait, for the client may come back to its session before.
+    pub(crate) delay_s: u32,
+    /// Seconds that the message is good for, from when it is published.
+    pub(crate) expiry_s: Option<u32>,
+}
+
+impl Will {
+    /// The message, published now.
+    pub(crate) fn publish(self, of: Arc<str>, now_ms: i64) -> Message {
+        Message {
+            will_of: Some(of),
+            expires_ms: self.expiry_s.map(|expiry_s| now_ms + i64::from(expiry_s) * 1_000),
+            ..self.message
+        }
+    }
+}
+
+/// A connection's place in its session, which another connection may take over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seat {
+    pub(crate) session: Serial,
+    pub(crate) connection: Serial,
+}
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) id: Arc<str>,
+    /// What it has subscribed to, shared subscriptions included.
+    pub(crate) filters: HashMap<String, Wants>,
+    /// Whether it was begun to outlast its connection.
+    pub(crate) lasts: bool,
+    /// Seconds that it outlasts its connection; 0: it ends with it.
+    pub(crate) expiry_s: u32,
+    pub(crate) place: Place,
+}
+
+/// Where a session's client is.
+#[derive(Debug)]
+pub(crate) enum Place {
+    Here {
+        connection: Serial,
+        outbox: Arc<Outbox>,
+        will: Option<Will>,
+    },
+    Away {
+        pending: Pending,
+        /// Monotonic times.
+        ends_ns: u64,
+        will: Option<(u64, Will)>,
+    },
+}
+
+/// The monotonic time `seconds` after `now_ns`.
+pub(crate) fn after(now_ns: u64, seconds: u32) -> u64 {
+    now_ns.saturating_add(u64::from(seconds) * NS_PER_S)
+}
+
+impl Session {
+    /// The outbox of the connection that the client has now.
+    pub(crate) fn outbox(&self) -> Option<&Arc<Outbox>> {
+        match &self.place {
+            Place::Here { outbox, .. } => Some(outbox),
+            Place::Away { .. } => None,
+        }
+    }
+
+    /// The same, as long as it is that of `connection`.
+    pub(crate) fn outbox_of(&self, connection: Serial) -> Option<&Arc<Outbox>> {
+        match &self.place {
+            Place::Here {
+                connection: current,
+                outbox,
+                ..
+            } if *current == connection => Some(outbox),
+            _ => None,
+        }
+    }
+
+    /// Adds a message. A client that is away gets those of QoS 1 and 2 when it is back; `None` when it will not.
+    pub(crate) fn push(&mut self, message: &Arc<Message>, how: How, max_bytes: usize) -> Option<Pushed> {
+        match &mut self.place {
+            Place::Here { outbox, .. } => Some(outbox.push(message, how)),
+            Place::Away { .. } if how.qos.min(message.qos) == Qos::AtMostOnce => None,
+            Place::Away { pending, .. } => Some(match pending.offer(message, how, max_bytes) {
+                Ok(()) => Pushed::Queued,
+                Err(NoRoom) => Pushed::Overflow,
+            }),
+        }
+    }
+
+    /// Does something with what is pending, wherever that is.
+    pub(crate) fn with<T>(&mut self, act: impl FnOnce(&mut Pending) -> T) -> T {
+        match &mut self.place {
+            Place::Here { outbox, .. } => outbox.with(act),
+            Place::Away { pending, .. } => act(pending),
+        }
+    }
+}

@@ -62,6 +62,7 @@ impl Parts {
         let (agent_config, brain_config) = (agent_config(arguments)?, brain_config(arguments)?);
         let broker_config = broker::Config {
             listen: arguments.broker,
+            data: Some(data_dir.join("broker")),
             ..broker::Config::default()
         };
         let broker = broker::start(broker_config, broker_stop.clone()).await?;

@@ -175,9 +175,9 @@ impl Journal {
 
     /// Bytes on disk, and how often writing has failed.
     pub(crate) fn figures(&self) -> (u64, u64) {
-        self.0.as_ref().map_or((0, 0), |inner| {
-            (inner.bytes.load(Relaxed), inner.faults.load(Relaxed))
-        })
+        self.0
+            .as_ref()
+            .map_or((0, 0), |inner| (inner.bytes.load(Relaxed), inner.faults.load(Relaxed)))
     }
 
     /// Writes what waits, and ends. Blocks until all is on disk.
@@ -262,7 +262,10 @@ impl Inner {
                 break;
             }
             waiting = match left.filter(|left| !left.is_zero()) {
-                Some(left) => self.wake.wait_timeout(waiting, left).map_or_else(|e| e.into_inner().0, |(w, _)| w),
+                Some(left) => self
+                    .wake
+                    .wait_timeout(waiting, left)
+                    .map_or_else(|e| e.into_inner().0, |(w, _)| w),
                 None => self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner),
             };
         }

@@ -423,7 +423,11 @@ mod tests {
             replayed: true,
             ..SURELY
         };
-        assert_eq!(outbox.push(&unsure, replayed), Pushed::Queued, "replays have their own bound");
+        assert_eq!(
+            outbox.push(&unsure, replayed),
+            Pushed::Queued,
+            "replays have their own bound"
+        );
         assert_eq!(outbox.push(&message(600, Qos::AtLeastOnce), SURELY), Pushed::Dropped);
         assert_eq!(outbox.push(&sure, SURELY), Pushed::Overflow);
         outbox.close(Close::TooSlow);

@@ -179,7 +179,11 @@ impl Pending {
         if !how.replayed && (self.bytes + message.cost() > max_bytes || kept.is_some_and(full)) {
             return Err(NoRoom);
         }
-        let packet_id = if kept.is_some() { self.new_id().ok_or(NoRoom)? } else { 0 };
+        let packet_id = if kept.is_some() {
+            self.new_id().ok_or(NoRoom)?
+        } else {
+            0
+        };
         let delivery = Delivery {
             message: Some(message.clone()),
             qos,
@@ -281,8 +285,9 @@ impl Pending {
     /// A client that is back gets again, in order, what it may not have; returns the ids that it is to be sent a PUBREL
     /// for.
     pub(crate) fn resume(&mut self) -> Vec<u16> {
-        let (received, sent): (VecDeque<_>, VecDeque<_>) =
-            mem::take(&mut self.under_way).into_iter().partition(|delivery| delivery.received);
+        let (received, sent): (VecDeque<_>, VecDeque<_>) = mem::take(&mut self.under_way)
+            .into_iter()
+            .partition(|delivery| delivery.received);
         let ids = received.iter().map(|delivery| delivery.packet_id).collect();
         self.under_way = received;
         for mut delivery in sent.into_iter().rev() {
@@ -295,8 +300,9 @@ impl Pending {
 
     /// Gives up what ends with a connection.
     pub(crate) fn leave(&mut self) {
-        let (kept, gone): (VecDeque<_>, VecDeque<_>) =
-            mem::take(&mut self.waiting).into_iter().partition(|delivery| delivery.qos > Qos::AtMostOnce);
+        let (kept, gone): (VecDeque<_>, VecDeque<_>) = mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|delivery| delivery.qos > Qos::AtMostOnce);
         self.waiting = kept;
         for delivery in gone {
             self.replayed -= usize::from(delivery.replayed);
@@ -306,7 +312,9 @@ impl Pending {
 
     /// Ends the session: what came by shared subscriptions is for others now, as long as no client may have it at QoS 2.
     pub(crate) fn end(mut self) -> Vec<(Arc<str>, Arc<Message>)> {
-        let sent = mem::take(&mut self.under_way).into_iter().map(|delivery| (delivery, true));
+        let sent = mem::take(&mut self.under_way)
+            .into_iter()
+            .map(|delivery| (delivery, true));
         let waiting = mem::take(&mut self.waiting).into_iter();
         let all: Vec<_> = sent.chain(waiting.map(|delivery| (delivery, false))).collect();
         let mut others = Vec::new();
@@ -407,7 +415,9 @@ impl Pending {
     }
 
     fn at(&self, packet_id: u16) -> Option<usize> {
-        self.under_way.iter().position(|delivery| delivery.packet_id == packet_id)
+        self.under_way
+            .iter()
+            .position(|delivery| delivery.packet_id == packet_id)
     }
 
     /// A packet id that is not in use.

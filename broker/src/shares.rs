@@ -67,7 +67,8 @@ impl Shares {
         let number = self.last_number;
         let path: Arc<str> = path.into();
         // What a group wants is told by its members.
-        self.tree.add(shared(&path).unwrap_or_default(), number, Wants::default());
+        self.tree
+            .add(shared(&path).unwrap_or_default(), number, Wants::default());
         self.numbers.insert(path.clone(), number);
         let group = Group {
             path,
@@ -132,7 +133,13 @@ mod tests {
 
     fn turn(shares: &mut Shares, topic: &str) -> Vec<Serial> {
         let group = *shares.matching(topic).first().unwrap();
-        shares.turn(group).unwrap().1.into_iter().map(|(member, _)| member).collect()
+        shares
+            .turn(group)
+            .unwrap()
+            .1
+            .into_iter()
+            .map(|(member, _)| member)
+            .collect()
     }
 
     #[test]
@@ -156,7 +163,10 @@ mod tests {
         }
         assert!(!shares.add("$share/g/a/+", 2, Wants::default()));
         assert!(shares.add("$share/h/a/b", 1, Wants::default()));
-        assert_eq!((shares.len(), shares.matching("a/b").len(), shares.matching("b").len()), (4, 2, 0));
+        assert_eq!(
+            (shares.len(), shares.matching("a/b").len(), shares.matching("b").len()),
+            (4, 2, 0)
+        );
         assert_eq!(turn(&mut shares, "a/x"), [1, 2, 3]);
         assert_eq!(turn(&mut shares, "a/x"), [2, 3, 1]);
         assert!(shares.remove("$share/g/a/+", 1));

@@ -23,11 +23,7 @@ pub(super) struct Presence {
 
 impl Presence {
     /// Brings a client in. Its answer waits before anything else can.
-    pub(super) fn enter(
-        shared: Arc<Shared>,
-        serial: Serial,
-        hello: Hello,
-    ) -> Result<(Self, Reader), TooManySessions> {
+    pub(super) fn enter(shared: Arc<Shared>, serial: Serial, hello: Hello) -> Result<(Self, Reader), TooManySessions> {
         let outbox = Arc::new(Outbox::new(hello.capacity, shared.clock.clone()));
         let arrival = Arrival {
             connection: serial,

@@ -51,9 +51,14 @@ pub(crate) enum Change {
         expiry_s: u32,
     },
     /// Its connection has ended.
-    Left { session: Serial, at_ms: i64 },
+    Left {
+        session: Serial,
+        at_ms: i64,
+    },
     /// It is over.
-    Ended { session: Serial },
+    Ended {
+        session: Serial,
+    },
     /// `replay`: what is retained is still to be sent.
     Subscribed {
         session: Serial,
@@ -61,11 +66,20 @@ pub(crate) enum Change {
         wants: Wants,
         replay: bool,
     },
-    Unsubscribed { session: Serial, path: String },
+    Unsubscribed {
+        session: Serial,
+        path: String,
+    },
     /// All that was retained has been queued.
-    Replayed { session: Serial, path: String },
+    Replayed {
+        session: Serial,
+        path: String,
+    },
     /// A message waits, under the packet id that it is sent with.
-    Queued { session: Serial, delivery: Saved },
+    Queued {
+        session: Serial,
+        delivery: Saved,
+    },
     /// What became of a packet id.
     Passed {
         session: Serial,
@@ -170,7 +184,10 @@ impl Encoder {
                 packet_id,
                 step,
             } => {
-                let kind = STEPS.iter().find(|(_, known)| known == step).map_or(0, |(kind, _)| *kind);
+                let kind = STEPS
+                    .iter()
+                    .find(|(_, known)| known == step)
+                    .map_or(0, |(kind, _)| *kind);
                 record(kind, to, |to| {
                     to.put_u64_le(*session);
                     to.put_u16_le(*packet_id);
@@ -219,7 +236,10 @@ fn record(kind: u8, to: &mut Vec<u8>, content: impl FnOnce(&mut Vec<u8>)) {
     to.put_u8(kind);
     to.put_u64_le(0);
     content(to);
-    let Some((front, content)) = to.get_mut(start..).and_then(|record| record.split_at_mut_checked(FRONT)) else {
+    let Some((front, content)) = to
+        .get_mut(start..)
+        .and_then(|record| record.split_at_mut_checked(FRONT))
+    else {
         return;
     };
     let length = u32::try_from(content.len()).unwrap_or(u32::MAX);
@@ -357,7 +377,11 @@ fn read_change(kind: u8, mut from: Bytes, message: Option<&Arc<Message>>) -> Opt
             let packet_id = from.try_get_u16_le().ok()?;
             let qos = Qos::of(from.try_get_u8().ok()?)?;
             let flags = from.try_get_u8().ok()?;
-            let share = if flags & 2 == 0 { None } else { Some(text(&from)?.into()) };
+            let share = if flags & 2 == 0 {
+                None
+            } else {
+                Some(text(&from)?.into())
+            };
             let delivery = Saved {
                 packet_id,
                 qos,

@@ -12,7 +12,7 @@ use crate::{
 };
 
 const CAPACITY: Capacity = Capacity {
-    version: Version::V5,
+    version: Version::V4,
     max_bytes: 1 << 20,
     window: 3,
     max_packet: 1 << 20,
@@ -20,14 +20,25 @@ const CAPACITY: Capacity = Capacity {
 
 #[derive(Debug, Clone, Copy)]
 enum Act {
-    Publish { qos: Qos },
+    Publish {
+        qos: Qos,
+    },
     /// Reads what is sent; answers so many packets of it.
-    Read { client: usize, answers: usize },
+    Read {
+        client: usize,
+        answers: usize,
+    },
     /// The connection breaks, with what was not read.
-    Break { client: usize },
-    Connect { client: usize },
+    Break {
+        client: usize,
+    },
+    Connect {
+        client: usize,
+    },
     /// Another connection takes over.
-    TakeOver { client: usize },
+    TakeOver {
+        client: usize,
+    },
 }
 
 fn acts() -> impl Strategy<Value = Act> {
@@ -89,11 +100,13 @@ impl Client {
     fn read(&mut self, answers: usize) {
         let Some((_, outbox)) = &self.link else { return };
         while let Some(Next::Write { .. }) = now(outbox, &mut self.buffer) {}
-        while let Some(received) = read_any(Version::V5, &mut self.buffer, 1 << 20).unwrap() {
+        while let Some(received) = read_any(Version::V4, &mut self.buffer, 1 << 20).unwrap() {
             self.answers.push_back(received);
         }
         for _ in 0..answers {
-            let Some(received) = self.answers.pop_front() else { break };
+            let Some(received) = self.answers.pop_front() else {
+                break;
+            };
             match received {
                 Received::Publish(publish) => {
                     let number = u64::from_be_bytes(publish.payload[..].try_into().unwrap());

@@ -61,7 +61,11 @@ impl Exchange {
             let away_s = u32::try_from(away_ms / 1_000).unwrap_or(u32::MAX);
             let session = Session {
                 id: saved.id.clone(),
-                filters: saved.filters.into_iter().map(|(path, (wants, _))| (path, wants)).collect(),
+                filters: saved
+                    .filters
+                    .into_iter()
+                    .map(|(path, (wants, _))| (path, wants))
+                    .collect(),
                 lasts: true,
                 expiry_s: saved.expiry_s,
                 place: Place::Away {
@@ -82,7 +86,10 @@ impl Exchange {
         let journal = self.journal.clone();
         let together = journal.together();
         journal.append(Change::Begin);
-        let lasting = self.retained.all().filter(|message| !message.topic.starts_with("$SYS/"));
+        let lasting = self
+            .retained
+            .all()
+            .filter(|message| !message.topic.starts_with("$SYS/"));
         lasting.for_each(|message| journal.append(Change::Retained(message.clone())));
         let (now_ns, now_ms) = (self.clock.monotonic_ns(), self.clock.now_ms());
         for (&number, session) in &mut self.sessions {
@@ -101,7 +108,11 @@ fn tell_session(number: Serial, session: &mut Session, journal: &Journal, (now_n
         id: session.id.clone(),
         expiry_s: session.expiry_s,
     });
-    let filters: Vec<_> = session.filters.iter().map(|(path, wants)| (path.clone(), *wants)).collect();
+    let filters: Vec<_> = session
+        .filters
+        .iter()
+        .map(|(path, wants)| (path.clone(), *wants))
+        .collect();
     let whole_ns = after(0, session.expiry_s);
     let away_ns = match &session.place {
         Place::Away { ends_ns, .. } => Some(whole_ns.saturating_sub(ends_ns.saturating_sub(now_ns))),

@@ -110,21 +110,17 @@ fn text(payload: &[u8]) -> &str {
 async fn a_subscription_is_answered_then_retained_then_live() {
     let mut exchange = exchange();
     for (topic, payload) in [("a/1", "old"), ("a/1", "new"), ("b", "x")] {
-        exchange.dispatch(
-            Message {
-                retain: true,
-                ..message(topic, payload)
-            },
-        );
+        exchange.dispatch(Message {
+            retain: true,
+            ..message(topic, payload)
+        });
     }
     let (serial, outbox) = join(&mut exchange, "c", None);
     exchange.subscribe(serial, 1, vec![filter("a/#")]);
-    let done = exchange.dispatch(
-        Message {
-            retain: true,
-            ..message("a/2", "live")
-        },
-    );
+    let done = exchange.dispatch(Message {
+        retain: true,
+        ..message("a/2", "live")
+    });
     assert_eq!(done, Dispatched { queued: 1, dropped: 0 });
     assert_eq!(
         inbox(&outbox).await,
@@ -136,12 +132,10 @@ async fn a_subscription_is_answered_then_retained_then_live() {
 #[tokio::test]
 async fn options_of_version_5_are_kept() {
     let mut exchange = exchange();
-    exchange.dispatch(
-        Message {
-            retain: true,
-            ..message("a", "x")
-        },
-    );
+    exchange.dispatch(Message {
+        retain: true,
+        ..message("a", "x")
+    });
     let (serial, outbox) = join(&mut exchange, "c", None);
     let only_new = Filter {
         retain_forward_rule: RetainForwardRule::OnNewSubscribe,
@@ -155,27 +149,21 @@ async fn options_of_version_5_are_kept() {
         retain_forward_rule: RetainForwardRule::Never,
         ..filter("b")
     };
-    exchange.dispatch(
-        Message {
-            retain: true,
-            ..message("b", "old")
-        },
-    );
+    exchange.dispatch(Message {
+        retain: true,
+        ..message("b", "old")
+    });
     exchange.subscribe(serial, 3, vec![as_published]);
-    exchange.dispatch(
-        Message {
-            retain: true,
-            ..message("b", "new")
-        },
-    );
-    exchange.dispatch(
-        Message {
-            source: serial.session,
-            ..message("b", "own")
-        },
-    );
+    exchange.dispatch(Message {
+        retain: true,
+        ..message("b", "new")
+    });
+    exchange.dispatch(Message {
+        source: serial.session,
+        ..message("b", "own")
+    });
     let ack = "suback [Success(AtLeastOnce)]";
-    assert_eq!(inbox(&outbox).await, [ack, "a=x retained", ack, ack, "b=new retained"]);
+    assert_eq!(inbox(&outbox).await, [ack, ack, ack, "a=x retained", "b=new retained"]);
 }
 
 #[tokio::test]
@@ -264,7 +252,9 @@ fn take_all(outbox: &Outbox) -> Vec<String> {
     while let Some(Next::Write { .. }) = futures(outbox, &mut buffer) {
         while let Some(received) = read_any(Version::V4, &mut buffer, 10_000).unwrap() {
             match received {
-                Received::Publish(p) => words.push(format!("{}{}", text(&p.payload), if p.dup { " again" } else { "" })),
+                Received::Publish(p) => {
+                    words.push(format!("{}{}", text(&p.payload), if p.dup { " again" } else { "" }))
+                }
                 Received::Other(packet) => match *packet {
                     Packet::ConnAck(ack, _) if ack.session_present => words.push("back".to_owned()),
                     Packet::PubRel(release, _) => words.push(format!("release {}", release.pkid)),
@@ -350,7 +340,10 @@ fn sessions_are_bounded_in_age_number_and_bytes() {
         exchange.disconnect(seat, Farewell::Said);
     }
     assert!(arrive(&mut exchange, "c", LASTS, None).is_none(), "refused");
-    assert!(arrive(&mut exchange, "c", 0, None).is_some(), "one that does not last is welcome");
+    assert!(
+        arrive(&mut exchange, "c", 0, None).is_some(),
+        "one that does not last is welcome"
+    );
     for n in 0..30 {
         exchange.dispatch(message("a", &n.to_string()));
     }
@@ -383,7 +376,10 @@ fn a_will_waits_as_long_as_it_was_told_to() {
     exchange.clock.set(30_000);
     assert_eq!(exchange.tick().len(), 1);
     let (seat, _) = arrive(&mut exchange, "a", LASTS, will(0)).unwrap();
-    assert!(exchange.disconnect(seat, Farewell::Missing).is_some(), "without a delay at once");
+    assert!(
+        exchange.disconnect(seat, Farewell::Missing).is_some(),
+        "without a delay at once"
+    );
     let (seat, _) = arrive(&mut exchange, "a", 5, will(1_000)).unwrap();
     exchange.disconnect(seat, Farewell::Missing);
     exchange.clock.set(36_000);
@@ -403,7 +399,10 @@ fn what_a_member_leaves_undone_goes_to_another() {
         assert_eq!(done, Dispatched { queued: 1, dropped: 0 });
     }
     let mut buffer = BytesMut::new();
-    assert!(matches!(futures(&first, &mut buffer), Some(Next::Write { publishes: 2, .. })));
+    assert!(matches!(
+        futures(&first, &mut buffer),
+        Some(Next::Write { publishes: 2, .. })
+    ));
     first.acknowledged(1);
     exchange.disconnect(one, Farewell::Missing);
     let mut all = take_all(&second);

@@ -51,7 +51,11 @@ fn what_is_written_is_read() {
                     retain: true,
                     dup: packet_id == 8,
                     properties: Properties {
-                        passed: if passed { message.properties.clone() } else { Bytes::new() },
+                        passed: if passed {
+                            message.properties.clone()
+                        } else {
+                            Bytes::new()
+                        },
                         expiry_s: head.expiry_s.filter(|_| passed),
                     },
                 };
@@ -104,12 +108,7 @@ fn properties_that_cannot_be_are_refused() {
 #[test]
 fn a_packet_is_taken_only_when_it_is_complete() {
     let mut whole = BytesMut::new();
-    write_publish(
-        Version::V4,
-        &message("topic", b"payload"),
-        Head::default(),
-        &mut whole,
-    );
+    write_publish(Version::V4, &message("topic", b"payload"), Head::default(), &mut whole);
     for cut in 0..whole.len() {
         let mut part = buffer(&whole[..cut]);
         assert_eq!(read(Version::V4, &mut part, MAX), Ok(None), "{cut} bytes");

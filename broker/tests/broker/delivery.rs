@@ -10,16 +10,16 @@ const QOS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
 async fn a_message_arrives_once_at_the_lower_qos() {
     let broker = Broker::start().await;
     let publisher = broker.client("publisher").await;
-    for (granted, expected) in [(QoS::AtMostOnce, QoS::AtMostOnce), (QoS::ExactlyOnce, QoS::AtLeastOnce)] {
+    for (granted, expected) in [
+        (QoS::AtMostOnce, QoS::AtMostOnce),
+        (QoS::AtLeastOnce, QoS::AtLeastOnce),
+        (QoS::ExactlyOnce, QoS::ExactlyOnce),
+    ] {
         let mut subscriber = broker.client("subscriber").await;
         subscriber.subscribe("t/#", granted).await;
         for (n, qos) in QOS.into_iter().enumerate() {
             publisher.publish("t/x", n.to_string(), qos, false).await;
-            let lower = if qos == QoS::AtMostOnce {
-                QoS::AtMostOnce
-            } else {
-                expected
-            };
+            let lower = if (qos as u8) < expected as u8 { qos } else { expected };
             let message = subscriber.message().await;
             assert_eq!(message, ("t/x".to_owned(), n.to_string(), false, lower));
         }
@@ -72,8 +72,8 @@ async fn any_number_of_retained_messages_is_replayed() {
     }
     assert_eq!(
         broker.handle.figures().retained,
-        TOPICS as u64 + 13,
-        "and the 13 of $SYS"
+        TOPICS as u64 + 20,
+        "and the 20 of $SYS"
     );
     broker.stop().await;
 }
@@ -156,7 +156,7 @@ async fn the_sys_tree_is_answered_and_not_part_of_everything() {
 async fn a_filter_that_cannot_be_is_refused_and_the_connection_goes_on() {
     let broker = Broker::start().await;
     let mut client = broker.client("c").await;
-    for filter in ["$share/group/t", "a/#/b"] {
+    for filter in ["$share/group", "a/#/b"] {
         // rumqttc checks filters itself, so that the second one is sent as it would by another client.
         let mut subscribe = rumqttc::Subscribe::new("x", QoS::AtLeastOnce);
         subscribe.filters[0].path = filter.to_owned();

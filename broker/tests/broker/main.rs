@@ -17,3 +17,4 @@ mod mosquitto;
 mod pki;
 mod robustness;
 mod tls;
+mod twelve;

@@ -39,7 +39,13 @@ fn fill(path: &Path) -> Folder {
     let mut folder = Folder::open(path).unwrap();
     folder.recover().unwrap();
     folder
-        .append(&[Change::Begin, retained("a", "1"), session(3), Change::Complete, retained("b", "2")])
+        .append(&[
+            Change::Begin,
+            retained("a", "1"),
+            session(3),
+            Change::Complete,
+            retained("b", "2"),
+        ])
         .unwrap();
     folder
 }
@@ -49,7 +55,9 @@ fn what_was_appended_comes_back_and_old_files_go() {
     let temp = tempfile::tempdir().unwrap();
     let mut folder = fill(temp.path());
     assert_eq!(logs(temp.path()), ["0000000000000001.log"]);
-    folder.append(&[retained("a", ""), Change::Begin, retained("c", "3"), Change::Complete]).unwrap();
+    folder
+        .append(&[retained("a", ""), Change::Begin, retained("c", "3"), Change::Complete])
+        .unwrap();
     assert_eq!(logs(temp.path()), ["0000000000000002.log"]);
     assert!(Folder::open(temp.path()).is_err(), "one broker at a time");
     drop(folder);

@@ -1,0 +1,258 @@
+//! The twelve faults of rumqttd as shipped that were reproduced before this broker was begun: none of them is here.
+//!
+//! | fault | test |
+//! |---|---|
+//! | 1 a client id with `/ + # $` that connects twice poisons a lock | `robustness::odd_client_ids_are_harmless_also_twice` |
+//! | 2 so does a client that retries past `max_connections` | `robustness`, connections past the limit |
+//! | 3 a lasting `$share` client with an unacknowledged message stops the router | `fault_3_...` |
+//! | 4 properties of MQTT 5 stop the router at a subscriber of 3.1.1 | `mosquitto::what_it_publishes_...` |
+//! | 5 topic aliases mix up topics | `fault_5_...` |
+//! | 6 one silent client blocks a TLS port | `tls` |
+//! | 7 `$SYS/#` ends the connection | `delivery::the_sys_tree_...` |
+//! | 8 no access control a topic, no answer to a refused login | with access control |
+//! | 9 retained messages are replayed to 200 topics, nothing survives a restart | `fault_9_...` |
+//! | 10 a slow subscriber loses messages without a sign | `fault_10_...` |
+//! | 11 memory that is never freed | `fault_11_...` |
+//! | 12 no way to stop | `lifecycle::it_stops_within_a_second_...` |
+
+use broker::{Config, Limits};
+use rumqttc::{Event, Incoming, MqttOptions, QoS};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::harness::{Broker, Client, PATIENCE};
+
+fn lasting(broker: &Broker, id: &str) -> MqttOptions {
+    let mut options = broker.options(id);
+    options.set_clean_session(false);
+    options
+}
+
+/// Connects and tells whether there was a session.
+async fn come_back(options: MqttOptions) -> (Client, bool) {
+    let mut client = Client::begin(options);
+    let is_ack = |event: &Event| matches!(event, Event::Incoming(Incoming::ConnAck(_)));
+    let Event::Incoming(Incoming::ConnAck(ack)) = client.until(is_ack).await else {
+        unreachable!()
+    };
+    (client, ack.session_present)
+}
+
+fn kept_in(folder: &std::path::Path) -> Config {
+    Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        data: Some(folder.to_owned()),
+        ..Config::default()
+    }
+}
+
+#[tokio::test]
+async fn fault_3_a_lasting_member_that_drops_with_a_message_unacknowledged_harms_nobody() {
+    let broker = Broker::start().await;
+    let mut options = lasting(&broker, "member");
+    options.set_manual_acks(true);
+    let mut member = Client::connect(options).await;
+    member.subscribe("$share/g/t", QoS::AtLeastOnce).await;
+    let mut publisher = broker.client("publisher").await;
+    publisher.publish_surely("t", "1", false).await;
+    assert_eq!(member.message().await.1, "1");
+    member.drop_connection().await;
+    while broker.handle.figures().sessions_away < 1 {
+        tokio::task::yield_now().await;
+    }
+    publisher.publish_surely("t", "2", false).await;
+    let (mut member, present) = come_back(lasting(&broker, "member")).await;
+    assert!(present);
+    assert_eq!(member.message().await.1, "1");
+    assert_eq!(member.message().await.1, "2");
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn fault_5_no_topic_alias_is_offered_none_is_taken_and_none_is_used() {
+    let broker = Broker::start().await;
+    let mut stream = TcpStream::connect(broker.addr()).await.unwrap();
+    // CONNECT of version 5 that takes ten aliases, then SUBSCRIBE to `+`.
+    stream
+        .write_all(b"\x10\x11\0\x04MQTT\x05\x02\0\x00\x03\x22\0\x0a\0\x01c\x82\x07\0\x01\0\0\x01+\x00")
+        .await
+        .unwrap();
+    while broker.handle.figures().subscriptions < 1 {
+        tokio::task::yield_now().await;
+    }
+    let mut publisher = broker.client("publisher").await;
+    for topic in ["h1", "h2", "h1"] {
+        publisher.publish_surely(topic, topic, false).await;
+    }
+    let mut came = Vec::new();
+    let expected = b"\x30\x07\0\x02h1\0h1\x30\x07\0\x02h2\0h2\x30\x07\0\x02h1\0h1";
+    while !came.ends_with(expected) {
+        let read = timeout(PATIENCE, stream.read_buf(&mut came)).await;
+        assert!(read.expect("each message bears its topic").unwrap() > 0);
+    }
+    assert!(
+        came.windows(3).any(|bytes| bytes == [0x22, 0, 0]),
+        "the CONNACK offers none"
+    );
+    // PUBLISH with alias 1.
+    stream.write_all(b"\x30\x07\0\x01a\x03\x23\0\x01").await.unwrap();
+    timeout(PATIENCE, stream.read_to_end(&mut came)).await.unwrap().unwrap();
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn fault_9_retained_messages_are_replayed_however_many_there_are() {
+    const TOPICS: usize = 20_000;
+    let broker = Broker::start().await;
+    let mut publisher = broker.client("publisher").await;
+    for n in 0..TOPICS {
+        publisher
+            .publish(&format!("r/{n:05}"), n.to_string(), QoS::AtMostOnce, true)
+            .await;
+    }
+    publisher.publish_surely("r/last", "x", true).await;
+    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce] {
+        let mut subscriber = broker.client("subscriber").await;
+        subscriber.subscribe("r/+", qos).await;
+        for n in 0..TOPICS {
+            assert_eq!(subscriber.message().await.1, n.to_string());
+        }
+        assert_eq!(subscriber.message().await.0, "r/last");
+        subscriber.disconnect().await;
+    }
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn fault_9_retained_messages_and_sessions_survive_a_restart() {
+    let temp = tempfile::tempdir().unwrap();
+    let broker = Broker::listen(kept_in(temp.path())).await;
+    let (mut sleeper, present) = come_back(lasting(&broker, "sleeper")).await;
+    assert!(!present);
+    sleeper.subscribe("q/#", QoS::ExactlyOnce).await;
+    sleeper.drop_connection().await;
+    let mut publisher = broker.client("publisher").await;
+    publisher.publish_surely("r", "kept", true).await;
+    publisher.publish_surely("q/1", "one", false).await;
+    publisher.publish("q/2", "two", QoS::ExactlyOnce, false).await;
+    publisher
+        .until(|event| matches!(event, Event::Incoming(Incoming::PubComp(_))))
+        .await;
+    broker.stop().await;
+
+    let broker = Broker::listen(kept_in(temp.path())).await;
+    let (mut sleeper, present) = come_back(lasting(&broker, "sleeper")).await;
+    assert!(present);
+    assert_eq!(
+        sleeper.message().await,
+        ("q/1".to_owned(), "one".to_owned(), false, QoS::AtLeastOnce)
+    );
+    assert_eq!(
+        sleeper.message().await,
+        ("q/2".to_owned(), "two".to_owned(), false, QoS::ExactlyOnce)
+    );
+    let mut publisher = broker.client("publisher").await;
+    publisher.publish_surely("q/3", "three", false).await;
+    assert_eq!(sleeper.message().await.1, "three", "its subscription survived");
+    publisher.subscribe("r", QoS::AtMostOnce).await;
+    assert_eq!(publisher.message().await.1, "kept");
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn fault_9_what_was_acknowledged_survives_a_kill() {
+    const MESSAGES: usize = 300;
+    let temp = tempfile::tempdir().unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let config = temp.path().join("broker.toml");
+    let data = temp.path().join("data");
+    std::fs::write(&config, format!("listen = '127.0.0.1:{port}'\ndata = {data:?}\n")).unwrap();
+    let start = || {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_foreshadow-broker"));
+        command.arg("--config").arg(&config).kill_on_drop(true).spawn().unwrap()
+    };
+    let options = |id: &str, clean| {
+        let mut options = MqttOptions::new(id, "127.0.0.1", port);
+        options.set_clean_session(clean);
+        options
+    };
+    let listening = || async {
+        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let mut process = start();
+    timeout(PATIENCE, listening()).await.unwrap();
+    let mut sleeper = Client::connect(options("sleeper", false)).await;
+    sleeper.subscribe("q", QoS::AtLeastOnce).await;
+    sleeper.drop_connection().await;
+    let mut publisher = Client::connect(options("publisher", true)).await;
+    for n in 0..MESSAGES {
+        publisher.publish_surely("q", n.to_string(), true).await;
+    }
+    process.kill().await.unwrap();
+
+    let mut process = start();
+    timeout(PATIENCE, listening()).await.unwrap();
+    let (mut sleeper, present) = come_back(options("sleeper", false)).await;
+    assert!(present);
+    for n in 0..MESSAGES {
+        assert_eq!(sleeper.message().await.1, n.to_string());
+    }
+    let mut late = Client::connect(options("late", true)).await;
+    late.subscribe("q", QoS::AtMostOnce).await;
+    assert_eq!(late.message().await.1, (MESSAGES - 1).to_string());
+    process.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn fault_10_a_client_that_misses_messages_finds_no_session() {
+    let limits = Limits {
+        max_packet_bytes: 2_000,
+        max_queue_bytes: 5_000,
+        ..Limits::default()
+    };
+    let broker = Broker::with(limits).await;
+    let (mut sleeper, _) = come_back(lasting(&broker, "sleeper")).await;
+    sleeper.subscribe("t", QoS::AtLeastOnce).await;
+    sleeper.drop_connection().await;
+    while broker.handle.figures().sessions_away < 1 {
+        tokio::task::yield_now().await;
+    }
+    let mut publisher = broker.client("publisher").await;
+    for _ in 0..5 {
+        publisher.publish_surely("t", vec![b'x'; 1_000], false).await;
+    }
+    assert_eq!(broker.handle.figures().sessions_discarded, 1);
+    let (_, present) = come_back(lasting(&broker, "sleeper")).await;
+    assert!(!present);
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn fault_11_filters_and_sessions_that_are_over_leave_nothing() {
+    let broker = Broker::start().await;
+    for round in 0..3 {
+        let mut client = broker.client("c").await;
+        for n in 0..100 {
+            client.subscribe(&format!("{round}/{n}/#"), QoS::ExactlyOnce).await;
+        }
+        client.disconnect().await;
+    }
+    while broker.handle.figures().clients > 0 {
+        tokio::task::yield_now().await;
+    }
+    let figures = broker.handle.figures();
+    assert_eq!(
+        (figures.subscriptions, figures.sessions_away, figures.stored),
+        (0, 0, 0)
+    );
+    broker.stop().await;
+}

@@ -12,6 +12,7 @@
 mod bus_client;
 mod delivery;
 mod harness;
+mod interop;
 mod lifecycle;
 mod mosquitto;
 mod pki;

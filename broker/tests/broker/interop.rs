@@ -1,0 +1,61 @@
+//! Other people's clients, each with the same scenario in its own language: QoS 0, 1 and 2, wildcards, overlapping
+//! filters, 1 MiB, retained messages, a will, a lasting session, a takeover. `tests/interop/install` puts them in place.
+
+use std::{path::PathBuf, process::Stdio};
+
+use tokio::{process::Command, time::timeout};
+
+use crate::harness::{Broker, PATIENCE};
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/interop")
+}
+
+fn scenario(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/interop")
+        .join(name)
+}
+
+/// Runs a scenario for both versions, each with a broker of its own; says so where the client is not there.
+async fn check(needs: PathBuf, command: impl Fn() -> Command) {
+    if !needs.exists() {
+        println!(
+            "skipped: {} is not there: run broker/tests/interop/install",
+            needs.display()
+        );
+        return;
+    }
+    for version in ["4", "5"] {
+        let broker = Broker::start().await;
+        let mut command = command();
+        command.args([&broker.addr().port().to_string(), version]);
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        let output = timeout(2 * PATIENCE, command.output()).await;
+        let output = output.expect("the scenario does not end").unwrap();
+        assert!(output.status.success(), "version {version}: {output:?}");
+        broker.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn paho_in_python() {
+    let python = folder().join("venv/bin/python");
+    check(python.clone(), || {
+        let mut command = Command::new(&python);
+        command.arg(scenario("paho_scenario.py"));
+        command
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn mqtt_js() {
+    let package = folder().join("npm/node_modules/mqtt");
+    check(package.clone(), || {
+        let mut command = Command::new("node");
+        command.arg(scenario("mqttjs_scenario.js")).arg(&package);
+        command
+    })
+    .await;
+}

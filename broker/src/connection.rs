@@ -19,7 +19,7 @@ use tokio::{
 
 use self::{end::End, presence::Presence};
 use crate::{
-    exchange::{Farewell, TooManySessions},
+    exchange::Farewell,
     handshake::{self, Hello, Refused},
     message::Serial,
     outbox::{Close, Next},
@@ -58,15 +58,12 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Share
     };
     tracing::debug!(serial, client = ?hello.id, version = ?hello.capacity.version, "client connected");
     let version = hello.capacity.version;
-    let (mut presence, client) = match Presence::enter(shared, serial, hello) {
-        Ok(entered) => entered,
-        Err(TooManySessions) => {
-            tracing::warn!(serial, %peer, why = %Refused::Sessions, "connection refused");
-            let mut stream = stream;
-            // Who does not wait for the answer needs none.
-            drop(timeout(GOODBYE, handshake::refuse(&mut stream, version, &Refused::Sessions)).await);
-            return;
-        }
+    let Ok((mut presence, client)) = Presence::enter(shared, serial, hello) else {
+        tracing::warn!(serial, %peer, why = %Refused::Sessions, "connection refused");
+        let mut stream = stream;
+        // Who does not wait for the answer needs none.
+        drop(timeout(GOODBYE, handshake::refuse(&mut stream, version, &Refused::Sessions)).await);
+        return;
     };
     let (mut read, mut write) = split(stream);
     let end = tokio::select! {

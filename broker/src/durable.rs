@@ -258,7 +258,7 @@ impl Inner {
         loop {
             let ready = !waiting.changes.is_empty() || !waiting.answers.is_empty() || waiting.closing;
             let left = due.map(|due| due.saturating_sub(before.elapsed()));
-            if waiting.held == 0 && ready || left.is_some_and(|left| left.is_zero()) && waiting.held == 0 {
+            if waiting.held == 0 && (ready || left.is_some_and(|left| left.is_zero())) {
                 break;
             }
             waiting = match left.filter(|left| !left.is_zero()) {

@@ -157,7 +157,7 @@ impl Exchange {
         let (pending, filters, lasts) = match self.sessions.remove(&number) {
             Some(session) => {
                 let mut pending = match session.place {
-                    Place::Away { pending, .. } => pending,
+                    Place::Away { pending, .. } => *pending,
                     Place::Here { outbox, .. } => {
                         self.connected -= 1;
                         outbox.close(Close::TakenOver);
@@ -223,11 +223,11 @@ impl Exchange {
         let mut pending = outbox.leave();
         pending.leave();
         let (now, later): (Option<Will>, _) = match will {
-            Some(will) if will.delay_s > 0 => (None, Some((after(now_ns, will.delay_s), will))),
+            Some(will) if will.delay_s > 0 => (None, Some(Box::new((after(now_ns, will.delay_s), will)))),
             will => (will, None),
         };
         session.place = Place::Away {
-            pending,
+            pending: Box::new(pending),
             ends_ns: after(now_ns, session.expiry_s),
             will: later,
         };
@@ -320,10 +320,10 @@ impl Exchange {
                 self.connected -= 1;
                 (outbox.leave(), None)
             }
-            Place::Away { pending, will, .. } => (pending, will),
+            Place::Away { pending, will, .. } => (*pending, will),
         };
         self.undone.extend(pending.end());
-        will.map(|(_, will)| will.publish(session.id, self.clock.now_ms()))
+        will.map(|will| will.1.publish(session.id, self.clock.now_ms()))
     }
 
     fn list(&mut self, path: &str, number: Serial, wants: Wants) {

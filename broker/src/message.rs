@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 /// How sure delivery is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[expect(clippy::enum_variant_names, reason = "MQTT's own names")]
 pub(crate) enum Qos {
     #[default]
     AtMostOnce,

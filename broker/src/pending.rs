@@ -54,6 +54,7 @@ pub(crate) struct How {
 
 /// A message on its way to the client.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Delivery {
     /// `None` once it will not be sent again.
     message: Option<Arc<Message>>,

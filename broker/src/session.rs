@@ -60,10 +60,11 @@ pub(crate) enum Place {
         will: Option<Will>,
     },
     Away {
-        pending: Pending,
+        // Boxed, for most sessions have their client.
+        pending: Box<Pending>,
         /// Monotonic times.
         ends_ns: u64,
-        will: Option<(u64, Will)>,
+        will: Option<Box<(u64, Will)>>,
     },
 }
 

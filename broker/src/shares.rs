@@ -38,6 +38,9 @@ pub(crate) struct Shares {
     last_number: Serial,
 }
 
+/// Path and members of a group, the one whose turn it is first.
+pub(crate) type Turn = (Arc<str>, Vec<(Serial, Wants)>);
+
 /// Those who share one filter.
 #[derive(Debug)]
 pub(crate) struct Group {
@@ -112,7 +115,7 @@ impl Shares {
     }
 
     /// Path and members of a group, whose turn it is first; the turn goes on.
-    pub(crate) fn turn(&mut self, number: Serial) -> Option<(Arc<str>, Vec<(Serial, Wants)>)> {
+    pub(crate) fn turn(&mut self, number: Serial) -> Option<Turn> {
         let group = self.groups.get_mut(&number)?;
         let at = group.next % group.members.len().max(1);
         group.next = at + 1;

@@ -111,7 +111,7 @@ impl Folder {
     fn set_aside(&self, number: u64) -> io::Result<()> {
         let aside = self.file(number, "damaged");
         match fs::remove_file(&aside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => fs::hard_link(self.file(number, "log"), aside),
         }
     }

@@ -20,8 +20,8 @@ impl Exchange {
             let Place::Away { ends_ns, will, .. } = &mut session.place else {
                 continue;
             };
-            if let Some((_, will)) = will.take_if(|(at_ns, _)| *at_ns <= now_ns) {
-                due.push(will.publish(session.id.clone(), now_ms));
+            if let Some(will) = will.take_if(|will| will.0 <= now_ns) {
+                due.push(will.1.publish(session.id.clone(), now_ms));
             }
             if *ends_ns <= now_ns {
                 over.push(number);
@@ -69,7 +69,7 @@ impl Exchange {
                 lasts: true,
                 expiry_s: saved.expiry_s,
                 place: Place::Away {
-                    pending,
+                    pending: Box::new(pending),
                     ends_ns: after(now_ns, saved.expiry_s.saturating_sub(away_s)),
                     will: None,
                 },

@@ -249,11 +249,12 @@ fn take_all(outbox: &Outbox) -> Vec<String> {
     let mut words = Vec::new();
     let mut buffer = BytesMut::new();
     outbox.close(Close::Stopping);
-    while let Some(Next::Write { .. }) = futures(outbox, &mut buffer) {
+    while let Some(Next::Write { .. }) = now(outbox, &mut buffer) {
         while let Some(received) = read_any(Version::V4, &mut buffer, 10_000).unwrap() {
             match received {
                 Received::Publish(p) => {
-                    words.push(format!("{}{}", text(&p.payload), if p.dup { " again" } else { "" }))
+                    let again = if p.dup { " again" } else { "" };
+                    words.push(format!("{}{again}", text(&p.payload)));
                 }
                 Received::Other(packet) => match *packet {
                     Packet::ConnAck(ack, _) if ack.session_present => words.push("back".to_owned()),
@@ -267,7 +268,7 @@ fn take_all(outbox: &Outbox) -> Vec<String> {
 }
 
 /// What is to be done, without waiting: the outbox has been closed.
-fn futures(outbox: &Outbox, buffer: &mut BytesMut) -> Option<Next> {
+fn now(outbox: &Outbox, buffer: &mut BytesMut) -> Option<Next> {
     use std::{future::Future, pin::pin, task};
     let mut context = task::Context::from_waker(task::Waker::noop());
     match pin!(outbox.next(buffer)).poll(&mut context) {
@@ -400,7 +401,7 @@ fn what_a_member_leaves_undone_goes_to_another() {
     }
     let mut buffer = BytesMut::new();
     assert!(matches!(
-        futures(&first, &mut buffer),
+        now(&first, &mut buffer),
         Some(Next::Write { publishes: 2, .. })
     ));
     first.acknowledged(1);

@@ -46,8 +46,7 @@ pub(super) fn read(body: &mut Bytes) -> Result<Properties, PacketError> {
         match kind {
             PAYLOAD_FORMAT => drop(rest.try_get_u8().map_err(|_| malformed("cut off"))?),
             MESSAGE_EXPIRY => found.expiry_s = Some(rest.try_get_u32().map_err(|_| malformed("cut off"))?),
-            CONTENT_TYPE => text(&mut rest)?,
-            RESPONSE_TOPIC => text(&mut rest)?,
+            CONTENT_TYPE | RESPONSE_TOPIC => text(&mut rest)?,
             CORRELATION_DATA => drop(binary(&mut rest)?),
             USER_PROPERTY => {
                 text(&mut rest)?;

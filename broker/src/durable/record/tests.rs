@@ -71,7 +71,9 @@ fn changes() -> Vec<Change> {
 fn written(changes: &[Change]) -> Vec<u8> {
     let mut bytes = HEADER.to_vec();
     let mut encoder = Encoder::default();
-    changes.iter().for_each(|change| encoder.write(change, &mut bytes));
+    for change in changes {
+        encoder.write(change, &mut bytes);
+    }
     bytes
 }
 

@@ -37,7 +37,7 @@ pub enum BrokerError {
     #[error("broker: TLS: {0}")]
     Tls(#[from] TlsError),
     /// rumqttd's router could not be started, or its thread has ended.
-    #[error("broker: the router has failed ({0}); retained messages are lost")]
+    #[error("broker: the router has failed ({0}); what is not in the journal is lost")]
     Router(String),
     /// A task of the broker has panicked.
     #[error("broker: internal error: {0}")]

@@ -4,6 +4,9 @@
 //! got as it came: so it bears the same id after any reconnect and restart. Any other session keeps what it needs to
 //! go on with its connection.
 
+mod replays;
+mod taken;
+
 use std::{
     collections::{HashSet, VecDeque},
     mem,
@@ -327,70 +330,6 @@ impl Pending {
             }
         }
         others
-    }
-
-    /// Takes note of a QoS 2 message of the client's.
-    pub(crate) fn take(&mut self, packet_id: u16) -> Taken {
-        if self.taken.contains(&packet_id) {
-            return Taken::Again;
-        }
-        if self.taken.len() >= MAX_TAKEN {
-            return Taken::TooMany;
-        }
-        self.taken.insert(packet_id);
-        Taken::First
-    }
-
-    /// Makes what [`Self::take`] has noted survive, together with what became of the message.
-    pub(crate) fn tell_taken(&self, packet_id: u16) {
-        if let Some(keep) = self.keep.as_ref().filter(|_| self.taken.contains(&packet_id)) {
-            keep.pass(packet_id, Step::Taken);
-        }
-    }
-
-    /// The client will not send its message `packet_id` again; returns whether it had sent it.
-    pub(crate) fn release(&mut self, packet_id: u16) -> bool {
-        let known = self.taken.remove(&packet_id);
-        if let Some(keep) = self.keep.as_ref().filter(|_| known) {
-            keep.pass(packet_id, Step::Released);
-        }
-        known
-    }
-
-    /// Adds what is retained and matches a new subscription.
-    pub(crate) fn begin_replay(&mut self, replay: Replay, qos: Qos) {
-        self.replays.retain(|(other, _)| other.filter != replay.filter);
-        self.replays.push_back((replay, qos));
-    }
-
-    /// Whether it is time for more of what is retained.
-    pub(crate) fn wants_replay(&self) -> bool {
-        self.replayed == 0 && !self.replays.is_empty()
-    }
-
-    /// The replay that goes on. Its owner gives it back with [`Self::begin_replay`], or not, when it is over.
-    pub(crate) fn take_replay(&mut self) -> Option<(Replay, Qos)> {
-        self.replays.pop_front()
-    }
-
-    /// Puts a replay back that is not over.
-    pub(crate) fn go_on_with(&mut self, replay: Replay, qos: Qos) {
-        self.replays.push_front((replay, qos));
-    }
-
-    /// Does something with each replay that is not over.
-    pub(crate) fn prolong_replays(&mut self, act: impl Fn(&mut Replay)) {
-        self.replays.iter_mut().for_each(|(replay, _)| act(replay));
-    }
-
-    /// A subscription is gone, and what of it has not been replayed.
-    pub(crate) fn end_replay(&mut self, filter: &str) {
-        self.replays.retain(|(replay, _)| replay.filter != filter);
-    }
-
-    /// Whether what `filter` matches is still being replayed.
-    pub(crate) fn replays(&self, filter: &str) -> bool {
-        self.replays.iter().any(|(replay, _)| replay.filter == filter)
     }
 
     /// Tells the journal all that a session keeps.

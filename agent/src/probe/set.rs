@@ -6,7 +6,7 @@ use runtime::Clock;
 use shadow::{Catalogue, Channel, Finding, Inventory, Metric, Reading, Source, SourceState, metric::MAX_METRICS};
 
 use super::{OUT_OF_BAND, Open, PROBES, Place, Probe, Tier};
-use crate::error::ProbeError;
+use crate::{config::told_as, error::ProbeError};
 
 /// Failures in a row after which a probe is left alone until the next refresh.
 const MAX_FAILURES: u32 = 3;
@@ -154,7 +154,10 @@ impl ProbeSet {
                 *place = column;
             }
         }
-        let catalogue = Catalogue::new(order.into_iter().map(|(_, metric)| metric.clone()).collect());
+        let told = order
+            .into_iter()
+            .map(|(_, metric)| told_as(&self.place.config.bounds, metric));
+        let catalogue = Catalogue::new(told.collect());
         self.scratch = vec![Reading::STALE; readings];
         self.row = vec![Reading::STALE; catalogue.len()];
         self.columns = columns;

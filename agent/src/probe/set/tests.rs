@@ -1,7 +1,8 @@
 use proptest::prelude::*;
+use shadow::Bound;
 
 use super::*;
-use crate::probe::tree::Tree;
+use crate::{config::BoundRule, probe::tree::Tree};
 
 const STAT: &str = "cpu  1 0 1 7 0 0 0 0\ncpu0 1 0 1 7 0 0 0 0\nintr 0\n";
 const MEMINFO: &str = "MemTotal: 1000 kB\nMemAvailable: 400 kB\n";
@@ -70,6 +71,21 @@ fn a_probe_that_is_switched_off_says_so() {
     assert!(source.reason.contains("probes.off"), "{source:?}");
     assert!(set.catalogue().column("disk.sda.busy").is_none());
     assert!(!set.refresh(), "and stays so");
+}
+
+#[test]
+fn metrics_are_told_as_exactly_as_is_wanted() {
+    let tree = tree();
+    let mut place = tree.place();
+    place.config.bounds = vec![BoundRule {
+        metric: "host.cpu".to_owned(),
+        step: Some(0.004),
+        ..BoundRule::default()
+    }];
+    let set = ProbeSet::open(place);
+    let bounds: Vec<_> = set.catalogue().metrics().iter().map(|metric| metric.bound).collect();
+    assert_eq!(bounds[0], Bound::Absolute { step: 0.004 });
+    assert!(!bounds[1..].contains(&bounds[0]), "only what is named");
 }
 
 #[test]

@@ -100,7 +100,15 @@ impl Reader {
         }
         // The broker's own tree is written by the broker; there is no answer that says so in 3.1.1.
         if first && !publish.topic.starts_with('$') {
-            self.shared.router.send(self.message(publish)).await?;
+            match self.shared.router.send(self.message(publish)).await {
+                Ok(()) => (),
+                // The broker stops. What is not acknowledged the client sends again, to the next one.
+                Err(Gone) if self.shared.stop.is_triggered() => {
+                    self.received_twice.remove(&id);
+                    return Ok(());
+                }
+                Err(gone) => return Err(gone.into()),
+            }
         }
         match qos {
             0 => (),

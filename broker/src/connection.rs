@@ -32,6 +32,9 @@ use crate::{
 /// A write buffer that has grown beyond this is given back.
 const KEEP_BUFFER: usize = 256 * 1024;
 
+/// The same when nothing waits any more: of many connections few write at a time.
+const KEEP_IDLE: usize = 4 * 1024;
+
 /// How long a goodbye to a client of version 5 may take.
 const GOODBYE: Duration = Duration::from_millis(200);
 
@@ -119,7 +122,8 @@ async fn send(stream: &mut WriteHalf<Transport>, outbox: &Outbox, shared: &Share
         add(&shared.counters.packets_sent, packets);
         add(&shared.counters.delivered, publishes);
         add(&shared.counters.bytes_sent, buffer.len() as u64);
-        if buffer.capacity() > KEEP_BUFFER {
+        let capacity = buffer.capacity();
+        if capacity > KEEP_BUFFER || (capacity > KEEP_IDLE && outbox.waiting() == 0) {
             buffer = BytesMut::new();
         }
         buffer.clear();

@@ -288,9 +288,16 @@ impl Engine {
             return;
         }
         for (stream, watermark) in self.ingest.watermarks() {
+            let payload = shadow::wire::encode_watermark(&watermark);
+            let agent = (&*stream.host, stream.vantage);
+            // Told that it cannot be sealed is where the certificate expires; the agent keeps what it is not told of.
+            let Ok(payload) = self.seal_for(trust::Kind::Watermark, agent, payload, self.now_ms) else {
+                self.figures.refused.with("seal").inc();
+                continue;
+            };
             self.outbox.push(Publication {
                 topic: self.topics.watermark(&stream.host, stream.vantage),
-                payload: shadow::wire::encode_watermark(&watermark).into(),
+                payload: payload.into(),
                 qos: Qos::AtLeastOnce,
                 retain: true,
             });

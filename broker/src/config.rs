@@ -17,7 +17,13 @@ const PROTOCOL_MAX_PACKET: usize = 268_435_455;
 pub struct Config {
     /// Address and port; port 0 takes a free one. Anything but loopback is open to everyone who reaches it.
     pub listen: SocketAddr,
-    /// TLS at `listen`; without it, bytes travel in the clear.
+    /// MQTT over WebSocket, for dashboards; without it, nowhere.
+    pub websocket: Option<WebSocket>,
+    /// A socket in the file system for clients of this machine; without it, none.
+    pub unix_socket: Option<PathBuf>,
+    /// Where `/metrics` is served over HTTP; without it, nowhere.
+    pub metrics: Option<SocketAddr>,
+    /// TLS at `listen` and for WebSocket; without it, bytes travel in the clear.
     pub tls: Option<Tls>,
     /// How often the `$SYS` tree is told; 0 never.
     pub sys_interval: Span,
@@ -25,7 +31,27 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// TLS at the broker's port. All files are PEM.
+/// MQTT over WebSocket. TLS and limits are those of the other port.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebSocket {
+    /// Address and port; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Origins of pages that may connect (`https://dash.example.org`), `*` for all. What tells no origin is no page and
+    /// may connect.
+    pub origins: Vec<String>,
+}
+
+impl Default for WebSocket {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8083)),
+            origins: Vec::new(),
+        }
+    }
+}
+
+/// TLS at the broker's ports. All files are PEM.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
@@ -71,6 +97,9 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 1883)),
+            websocket: None,
+            unix_socket: None,
+            metrics: None,
             tls: None,
             sys_interval: Span::from_secs(10),
             limits: Limits::default(),
@@ -97,6 +126,14 @@ impl Validate for Config {
     fn validate(&self, faults: &mut Faults) {
         if let Some(tls) = &self.tls {
             faults.within("tls", |faults| tls.validate(faults));
+        }
+        if let Some(websocket) = &self.websocket {
+            let bad = |origin: &&String| *origin != "*" && (!origin.contains("://") || origin.ends_with('/'));
+            faults.require(
+                websocket.origins.iter().find(bad).is_none(),
+                "websocket.origins",
+                "holds what is no origin: `*`, or scheme, name and port as in `https://dash.example.org:8443`",
+            );
         }
         faults.within("limits", |faults| self.limits.validate(faults));
     }

@@ -12,8 +12,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bytes::BytesMut;
 use rumqttd::protocol::{Disconnect, DisconnectReasonCode, Packet};
 use tokio::{
-    io::{AsyncWriteExt, WriteHalf, split},
-    net::TcpStream,
+    io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split},
     time::{sleep, timeout},
 };
 
@@ -24,6 +23,7 @@ use crate::{
     message::Serial,
     outbox::{Close, Next, Outbox},
     packet::{self, Version},
+    ports::Arrival,
     shared::Shared,
     sys::add,
     transport::{self, Transport},
@@ -32,6 +32,9 @@ use crate::{
 /// A write buffer that has grown beyond this is given back.
 const KEEP_BUFFER: usize = 256 * 1024;
 
+/// The same when nothing waits any more: of many connections few write at a time.
+const KEEP_IDLE: usize = 4 * 1024;
+
 /// How long a goodbye to a client of version 5 may take.
 const GOODBYE: Duration = Duration::from_millis(200);
 
@@ -39,19 +42,22 @@ const GOODBYE: Duration = Duration::from_millis(200);
 const DRAIN: Duration = Duration::from_millis(500);
 
 /// Serves one connection until its end.
-pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
+pub(crate) async fn serve(arrival: Arrival, peer: SocketAddr, shared: Arc<Shared>) {
     let serial = shared.exchange().next_serial();
     let received = tokio::select! {
-        received = timeout(shared.limits.connect_timeout.duration(), receive(stream, peer, serial, &shared)) => received,
+        // Boxed, for what a handshake needs is not needed after it.
+        received = timeout(shared.limits.connect_timeout.duration(), Box::pin(receive(arrival, peer, serial, &shared))) => received,
         () = shared.stop.wait() => return,
     };
     let (stream, hello) = match received {
         Ok(Ok(received)) => received,
         Ok(Err(why)) => {
+            shared.refused.with(why.reason()).inc();
             tracing::debug!(serial, %peer, %why, "connection refused");
             return;
         }
         Err(_) => {
+            shared.refused.with("connect_timeout").inc();
             tracing::debug!(serial, %peer, "no CONNECT in time");
             return;
         }
@@ -65,6 +71,7 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Share
         end = send(&mut write, &presence.outbox, &presence.shared) => end,
         reason = presence.outbox.ended() => End::Closed(reason),
     };
+    presence.shared.ended.with(end.reason()).inc();
     tracing::debug!(serial, %end, "client left");
     if matches!(end, End::Said) {
         presence.farewell = Farewell::Said;
@@ -73,16 +80,19 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Share
     if let (Version::V5, Some(code)) = (version, end.code()) {
         goodbye(&mut write, code).await;
     }
+    if matches!(end, End::Closed(Close::Stopping)) {
+        linger(&mut read, &mut write).await;
+    }
 }
 
 /// What comes first: encryption, then the CONNECT.
 async fn receive(
-    stream: TcpStream,
+    arrival: Arrival,
     peer: SocketAddr,
     serial: Serial,
     shared: &Shared,
 ) -> Result<(Transport, Hello), Refused> {
-    let mut stream = transport::open(stream, peer, shared.tls.clone()).await?;
+    let mut stream = transport::open(arrival, peer, shared).await?;
     let hello = handshake::receive(&mut stream, serial, &shared.limits).await?;
     Ok((stream, hello))
 }
@@ -112,7 +122,8 @@ async fn send(stream: &mut WriteHalf<Transport>, outbox: &Outbox, shared: &Share
         add(&shared.counters.packets_sent, packets);
         add(&shared.counters.delivered, publishes);
         add(&shared.counters.bytes_sent, buffer.len() as u64);
-        if buffer.capacity() > KEEP_BUFFER {
+        let capacity = buffer.capacity();
+        if capacity > KEEP_BUFFER || (capacity > KEEP_IDLE && outbox.waiting() == 0) {
             buffer = BytesMut::new();
         }
         buffer.clear();
@@ -131,4 +142,16 @@ async fn goodbye(stream: &mut WriteHalf<Transport>, reason_code: DisconnectReaso
         let written = timeout(GOODBYE, written).await;
         tracing::trace!(?written, "goodbye");
     }
+}
+
+/// Reads on until the client closes as well: a socket that is closed with bytes unread takes back what was written.
+async fn linger(read: &mut ReadHalf<Transport>, write: &mut WriteHalf<Transport>) {
+    let closed = async {
+        write.shutdown().await?;
+        let mut unread = vec![0; 4 * 1024];
+        while read.read(&mut unread).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    let closed = timeout(GOODBYE, closed).await;
+    tracing::trace!(?closed, "broker stops");
 }

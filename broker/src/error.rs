@@ -1,6 +1,6 @@
 //! Why the broker did not start, or ended.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, path::PathBuf};
 
 use thiserror::Error;
 
@@ -25,11 +25,19 @@ pub enum BrokerError {
         /// The system's answer.
         source: io::Error,
     },
+    /// The socket file cannot be listened on.
+    #[error("broker: cannot listen at {path}: {what}; set `unix_socket` to another path, or leave it out", path = .path.display())]
+    Socket {
+        /// Where it was to listen.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
     /// Certificates, keys or authorities are of no use.
     #[error("broker: TLS: {0}")]
     Tls(#[from] TlsError),
-    /// rumqttd's router could not be started, or its thread has ended.
-    #[error("broker: the router has failed ({0}); retained messages are lost")]
+    /// rumqttd's router could not be started, or fails again and again.
+    #[error("broker: the router has failed: {0}; the log says why, start the broker again")]
     Router(String),
     /// A task of the broker has panicked.
     #[error("broker: internal error: {0}")]

@@ -19,6 +19,7 @@ use crate::{
     message::{Message, Qos, Serial},
     outbox::{Close, Outbox, Pushed},
     retained::Retained,
+    slow::Slow,
     subscriptions::{Subscriptions, Wants, valid_filter},
 };
 
@@ -31,6 +32,7 @@ pub(crate) struct Exchange {
     by_id: HashMap<Arc<str>, Serial>,
     subscriptions: Subscriptions,
     retained: Retained,
+    slow: Slow,
     max_subscriptions: usize,
     last_serial: Serial,
 }
@@ -68,6 +70,7 @@ impl Exchange {
             by_id: HashMap::new(),
             subscriptions: Subscriptions::default(),
             retained: Retained::new(limits.max_retained, limits.max_retained_bytes),
+            slow: Slow::default(),
             max_subscriptions: limits.max_subscriptions,
             last_serial: 0,
         }
@@ -202,9 +205,13 @@ impl Exchange {
                 .push(&message, wants.qos, wants.keep_retain && message.retain)
             {
                 Pushed::Queued => done.queued += 1,
-                Pushed::Dropped => done.dropped += 1,
+                Pushed::Dropped => {
+                    done.dropped += 1;
+                    self.slow.note(&client.id, false);
+                }
                 Pushed::Overflow => {
                     done.dropped += 1;
+                    self.slow.note(&client.id, true);
                     tracing::warn!(client = ?client.id, "client does not keep up: its connection is ended");
                 }
             }
@@ -220,6 +227,23 @@ impl Exchange {
     /// Clients that are connected.
     pub(crate) fn clients(&self) -> usize {
         self.clients.len()
+    }
+
+    /// Clients that do not keep up.
+    pub(crate) fn slow(&self) -> &Slow {
+        &self.slow
+    }
+
+    /// The `n` clients for which most bytes wait, and how many; those for which none wait are left out.
+    pub(crate) fn waiting(&self, n: usize) -> Vec<(Arc<str>, usize)> {
+        let waiting = self
+            .clients
+            .values()
+            .map(|client| (client.id.clone(), client.outbox.waiting()));
+        let mut waiting: Vec<_> = waiting.filter(|(_, bytes)| *bytes > 0).collect();
+        waiting.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        waiting.truncate(n);
+        waiting
     }
 
     /// Subscriptions of all clients.

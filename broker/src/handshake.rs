@@ -58,6 +58,20 @@ pub(crate) enum Refused {
     Will,
 }
 
+impl Refused {
+    /// For the counter of refused connections.
+    pub(crate) const fn reason(&self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::Io(_) => "transport",
+            Self::Packet(_) => "malformed",
+            Self::Version(_) => "version",
+            Self::ClientId => "client_id",
+            Self::Will => "will",
+        }
+    }
+}
+
 /// Waits for the CONNECT. A client that is refused is told why, as far as MQTT has a code for it.
 pub(crate) async fn receive(stream: &mut Transport, serial: Serial, limits: &Limits) -> Result<Hello, Refused> {
     let hello = match read_connect(stream).await {

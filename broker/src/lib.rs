@@ -3,15 +3,16 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`config`] | where to listen, and every limit |
-//! | `listener` | accepts connections, stops in order |
-//! | `transport`, `tls` | what a connection's bytes travel over |
+//! | `listener` | starts, watches and stops all parts in order |
+//! | `ports` | TCP, WebSocket and socket file: where connections come from |
+//! | `transport`, `tls`, `websocket` | what a connection's bytes travel over |
 //! | `handshake` | the first packet of a connection, with a deadline |
 //! | `connection` | one client: its reader, its writer and its place in the exchange |
 //! | `packet` | MQTT 3.1.1 and 5 on the wire |
 //! | `router` | rumqttd's router as the one ordered log between publishers and subscribers |
 //! | `exchange` | who gets what: clients, wills, `subscriptions`, `retained` |
 //! | `outbox` | what one client still has to get, bounded |
-//! | `sys` | figures, and the `$SYS` tree that shows them |
+//! | `sys`, `metrics`, `slow` | figures, the `$SYS` tree and `/metrics` that show them, who does not keep up |
 //!
 //! A message goes connection -> router -> exchange -> outbox -> connection. Why the router's own
 //! subscriptions, retained messages and wills are not used: see `router`.
@@ -29,17 +30,21 @@ mod exchange;
 mod handshake;
 mod listener;
 mod message;
+mod metrics;
 mod outbox;
 mod packet;
+mod ports;
 mod retained;
 mod router;
 mod shared;
+mod slow;
 mod subscriptions;
 mod sys;
 mod tls;
 mod transport;
+mod websocket;
 
-pub use config::{Config, Limits, Tls};
+pub use config::{Config, Limits, Tls, WebSocket};
 pub use error::BrokerError;
 pub use listener::{Handle, start};
 pub use sys::Figures;

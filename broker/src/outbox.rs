@@ -160,6 +160,11 @@ impl Outbox {
         }
     }
 
+    /// Bytes that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// Ends the connection; only the first reason counts.
     pub(crate) fn close(&self, reason: Close) {
         self.closed
@@ -220,7 +225,9 @@ impl Outbox {
         if packets > 0 {
             return Some(Next::Write { packets, publishes });
         }
-        closed.map(Next::End)
+        // What is on its way has arrived when it is acknowledged, and makes room for what waits.
+        let said = state.queue.is_empty() && state.unacked.is_empty();
+        closed.filter(|_| said).map(Next::End)
     }
 
     fn queue(&self, state: &mut State, message: &Arc<Message>, qos: Qos, retain: bool) {

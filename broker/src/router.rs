@@ -9,25 +9,29 @@
 //! - it replays at most 200 retained topics, gives a taken-over connection's number to the next one, and
 //!   panics on some packets of clients: here it sees no packet of a client.
 //!
-//! Topic and flags travel beside the payload as properties, which the router passes on untouched.
-//!
-//! The router's thread cannot be told to end: it is parked until the process ends. When it panics, the next
-//! call here fails, and the broker ends with an error.
+//! The log is kept on our side too, until a message has come out and was handed on ([`Log`]): what was acknowledged
+//! does not hang on the router's thread. When that panics, or nothing comes out any more, another is started in its
+//! place and gets what is under way again, in order; connections, subscriptions and retained messages notice nothing. A
+//! router that fails too often ([`MAX_RESTARTS`]) ends the broker with an error. The thread of one that is stuck cannot
+//! be ended: it stays until the process ends.
 
-use std::{mem, sync::Arc};
+mod log;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use std::{mem, sync::Arc, time::Duration};
+
+use bytes::Bytes;
 use rumqttd::{
     Notification, RouterConfig,
-    local::{LinkBuilder, LinkRx, LinkTx},
-    protocol::{Packet, Publish, PublishProperties},
+    local::{LinkBuilder, LinkError, LinkRx, LinkTx},
+    protocol::{Packet, Publish},
 };
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::{
+    sync::{Mutex, Semaphore, watch},
+    time::{Instant, Interval, MissedTickBehavior, interval},
+};
 
-use crate::{
-    BrokerError,
-    message::{Message, Qos},
-};
+use self::log::Log;
+use crate::{BrokerError, message::Message};
 
 /// Bytes that may be under way in the router.
 const BUDGET: u32 = 4 * 1024 * 1024;
@@ -43,14 +47,19 @@ const SEGMENTS: usize = 8;
 /// The one topic and filter that the router sees.
 const TOPIC: &str = "m";
 
-const RETAIN: u8 = 1;
-const AT_LEAST_ONCE: u8 = 2;
-const WILL: u8 = 4;
+/// A router that lets nothing out for this long, though something is under way, is stuck. It passes a message on within
+/// a millisecond.
+const STUCK: Duration = Duration::from_secs(10);
+
+/// How often a router may fail within [`RESTARTS_WITHIN`] until the broker ends with an error.
+const MAX_RESTARTS: usize = 3;
+const RESTARTS_WITHIN: Duration = Duration::from_mins(10);
 
 /// The way in.
 pub(crate) struct Router {
-    link: Mutex<Incoming>,
+    link: Arc<Mutex<Incoming>>,
     budget: Arc<Semaphore>,
+    log: Arc<Log>,
     /// Messages that came out and were handed on.
     done: watch::Receiver<u64>,
 }
@@ -59,23 +68,65 @@ struct Incoming {
     link: LinkTx,
     /// Messages that went in.
     sent: u64,
+    /// Nothing goes in any more.
+    closed: bool,
 }
 
 /// The way out.
 pub(crate) struct Returning {
-    link: LinkRx,
+    outgoing: LinkRx,
+    link: Arc<Mutex<Incoming>>,
     budget: Arc<Semaphore>,
+    log: Arc<Log>,
     /// The last message has come out and may not be handed on yet.
     holds: bool,
     done: watch::Sender<u64>,
+    /// When routers failed, the newest last.
+    failures: Vec<Instant>,
+    watch: Interval,
+    /// How many had been handed on when the watch looked last; `None` when nothing was under way.
+    seen: Option<u64>,
 }
 
-/// The router's thread has ended.
+/// The router is gone, or closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Gone;
 
 /// Starts a router in a thread of its own.
 pub(crate) fn start() -> Result<(Router, Returning), BrokerError> {
+    let (incoming, outgoing) = spawn()?;
+    let budget = Arc::new(Semaphore::new(BUDGET as usize));
+    let done = watch::Sender::new(0);
+    let log = Arc::new(Log::default());
+    let link = Arc::new(Mutex::new(Incoming {
+        link: incoming,
+        sent: 0,
+        closed: false,
+    }));
+    let router = Router {
+        link: link.clone(),
+        budget: budget.clone(),
+        log: log.clone(),
+        done: done.subscribe(),
+    };
+    let mut watch = interval(STUCK);
+    watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let returning = Returning {
+        outgoing,
+        link,
+        budget,
+        log,
+        holds: false,
+        done,
+        failures: Vec::new(),
+        watch,
+        seen: None,
+    };
+    Ok((router, returning))
+}
+
+/// A router's thread and both ends of the one link to it.
+fn spawn() -> Result<(LinkTx, LinkRx), BrokerError> {
     let config = RouterConfig {
         max_connections: 1,
         max_outgoing_packet_count: 150,
@@ -84,39 +135,30 @@ pub(crate) fn start() -> Result<(Router, Returning), BrokerError> {
         ..RouterConfig::default()
     };
     let sender = rumqttd::Router::new(0, config).spawn();
-    let failed = |error: rumqttd::local::LinkError| BrokerError::Router(error.to_string());
+    let failed = |error: LinkError| BrokerError::Router(error.to_string());
     let (mut incoming, outgoing, _connack) = LinkBuilder::new("exchange", sender).build().map_err(failed)?;
     incoming.subscribe(TOPIC).map_err(failed)?;
-
-    let budget = Arc::new(Semaphore::new(BUDGET as usize));
-    let done = watch::Sender::new(0);
-    let router = Router {
-        link: Mutex::new(Incoming {
-            link: incoming,
-            sent: 0,
-        }),
-        budget: budget.clone(),
-        done: done.subscribe(),
-    };
-    let returning = Returning {
-        link: outgoing,
-        budget,
-        holds: false,
-        done,
-    };
-    Ok((router, returning))
+    Ok((incoming, outgoing))
 }
 
 impl Router {
     /// Appends `message` to the log; waits while too much is under way.
     pub(crate) async fn send(&self, message: Message) -> Result<(), Gone> {
         let permits = self.budget.acquire_many(cost(&message)).await.map_err(|_closed| Gone)?;
+        let mut incoming = self.link.lock().await;
+        if incoming.closed {
+            return Err(Gone);
+        }
         // Given back by `Returning`, when the message has come out.
         permits.forget();
-        let mut incoming = self.link.lock().await;
         incoming.sent += 1;
-        let sent = incoming.link.send(wrap(message)).await;
-        sent.map(|_waiting| ()).map_err(|_closed| Gone)
+        let packet = packet(&message);
+        self.log.push(message);
+        if incoming.link.send(packet).await.is_err() {
+            // Whoever waits for what comes out notices as well, and sends it to the next router.
+            tracing::debug!("a message waits for the next router");
+        }
+        Ok(())
     }
 
     /// Waits until every message that was sent before has been handed on. Whoever subscribes then finds in
@@ -128,6 +170,17 @@ impl Router {
             .await
             .map(|_done| ())
             .map_err(|_closed| Gone)
+    }
+
+    /// Takes nothing in any more, and waits until all that went in has been handed on.
+    pub(crate) async fn close(&self) -> Result<(), Gone> {
+        self.link.lock().await.closed = true;
+        self.settled().await
+    }
+
+    /// How often a router was started in the place of one that had failed.
+    pub(crate) fn restarts(&self) -> u64 {
+        self.log.restarts()
     }
 
     /// Makes the router's thread panic, as a fault in it would.
@@ -145,28 +198,87 @@ impl Router {
 
 impl Returning {
     /// The next message of the log. The one before counts as handed on.
-    pub(crate) async fn next(&mut self) -> Result<Message, Gone> {
+    ///
+    /// # Errors
+    /// Routers have failed too often, or cannot be started.
+    pub(crate) async fn next(&mut self) -> Result<Message, BrokerError> {
         if mem::take(&mut self.holds) {
             self.done.send_modify(|done| *done += 1);
         }
         loop {
-            let notification = match self.link.next().await {
-                Ok(Some(notification)) => notification,
-                Ok(None) => continue,
-                Err(_closed) => return Err(Gone),
-            };
-            match notification {
-                Notification::Forward(forward) => {
-                    let message = unwrap(forward.publish, forward.properties.unwrap_or_default());
+            match self.notification().await {
+                Ok(Notification::Forward(forward)) => {
+                    let Some(message) = self.log.pop(&forward.publish.payload) else {
+                        self.restart("its log is not ours").await?;
+                        continue;
+                    };
                     self.budget.add_permits(cost(&message) as usize);
                     self.holds = true;
                     return Ok(message);
                 }
                 // The router has filled the link and waits until it is told to go on.
-                Notification::Unschedule => self.link.wake().await.map_err(|_closed| Gone)?,
-                _ => (),
+                Ok(Notification::Unschedule) => {
+                    if self.outgoing.wake().await.is_err() {
+                        self.restart("its thread has ended").await?;
+                    }
+                }
+                Ok(_) => (),
+                Err(why) => self.restart(why).await?,
             }
         }
+    }
+
+    /// What the router tells next, or how it has failed.
+    async fn notification(&mut self) -> Result<Notification, &'static str> {
+        loop {
+            tokio::select! {
+                biased;
+                told = self.outgoing.next() => match told {
+                    Ok(Some(notification)) => return Ok(notification),
+                    Ok(None) => (),
+                    Err(_closed) => return Err("its thread has ended"),
+                },
+                _ = self.watch.tick() => {
+                    let now = (!self.log.is_empty()).then(|| *self.done.borrow());
+                    let before = mem::replace(&mut self.seen, now);
+                    if now.is_some() && before == now {
+                        return Err("nothing comes out of it");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Starts a router in the place of one that has failed, and gives it what is under way.
+    async fn restart(&mut self, why: &str) -> Result<(), BrokerError> {
+        let now = Instant::now();
+        self.failures.retain(|at| now.duration_since(*at) < RESTARTS_WITHIN);
+        self.failures.push(now);
+        if self.failures.len() > MAX_RESTARTS {
+            return Err(BrokerError::Router(format!(
+                "{why}, the {}. time within {} minutes",
+                self.failures.len(),
+                RESTARTS_WITHIN.as_secs() / 60
+            )));
+        }
+        // Nothing goes in meanwhile.
+        let mut incoming = self.link.lock().await;
+        let (link, outgoing) = spawn()?;
+        incoming.link = link;
+        self.outgoing = outgoing;
+        let again = self.log.restarted();
+        for message in &again {
+            if incoming.link.send(packet(message)).await.is_err() {
+                // The next look at what comes out tells so.
+                break;
+            }
+        }
+        tracing::error!(
+            why,
+            sent_again = again.len(),
+            "the router has failed; another is in its place, nothing is lost"
+        );
+        Ok(())
     }
 }
 
@@ -181,49 +293,10 @@ fn cost(message: &Message) -> u32 {
     u32::try_from(message.cost()).map_or(BUDGET, |cost| cost.clamp(MIN_COST, BUDGET))
 }
 
-/// Flags, source, length of the will's client id, that id, topic.
-fn wrap(message: Message) -> Packet {
-    let will_of = message.will_of.as_deref().unwrap_or_default();
-    let mut header = BytesMut::with_capacity(1 + 8 + 2 + will_of.len() + message.topic.len());
-    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
-    header.put_u8(
-        flag(message.retain, RETAIN)
-            | flag(message.qos == Qos::AtLeastOnce, AT_LEAST_ONCE)
-            | flag(message.will_of.is_some(), WILL),
-    );
-    header.put_u64(message.source);
-    // A client id comes with a length of 16 bits.
-    header.put_u16(u16::try_from(will_of.len()).unwrap_or(u16::MAX));
-    header.put_slice(will_of.as_bytes());
-    header.put_slice(message.topic.as_bytes());
-    let properties = PublishProperties {
-        correlation_data: Some(header.freeze()),
-        ..PublishProperties::default()
-    };
-    let publish = Publish::new(Bytes::from_static(TOPIC.as_bytes()), message.payload, false);
-    Packet::Publish(publish, Some(properties))
-}
-
-/// The reverse of [`wrap`]. What it reads was written there, so nothing is refused here.
-fn unwrap(publish: Publish, properties: PublishProperties) -> Message {
-    let mut header = properties.correlation_data.unwrap_or_default();
-    let flags = header.try_get_u8().unwrap_or_default();
-    let source = header.try_get_u64().unwrap_or_default();
-    let id_len = usize::from(header.try_get_u16().unwrap_or_default());
-    let id = header.split_to(id_len.min(header.len()));
-    let text = |bytes: &Bytes| Arc::from(std::str::from_utf8(bytes).unwrap_or_default());
-    Message {
-        topic: text(&header),
-        payload: publish.payload,
-        qos: if flags & AT_LEAST_ONCE == 0 {
-            Qos::AtMostOnce
-        } else {
-            Qos::AtLeastOnce
-        },
-        retain: flags & RETAIN != 0,
-        source,
-        will_of: (flags & WILL != 0).then(|| text(&id)),
-    }
+/// What the router sees of a message: its payload. All else stays in our log.
+fn packet(message: &Message) -> Packet {
+    let publish = Publish::new(Bytes::from_static(TOPIC.as_bytes()), message.payload.clone(), false);
+    Packet::Publish(publish, None)
 }
 
 #[cfg(test)]
@@ -231,6 +304,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
+    use crate::message::Qos;
 
     fn message(topic: &str, payload: usize, will_of: Option<&str>) -> Message {
         Message {
@@ -244,17 +318,6 @@ mod tests {
             retain: payload.is_multiple_of(3),
             source: payload as u64,
             will_of: will_of.map(Arc::from),
-        }
-    }
-
-    #[test]
-    fn what_is_wrapped_is_unwrapped() {
-        for (topic, payload, will_of) in [("a/b", 0, None), ("ä", 1, Some("id/+#$")), ("$SYS/x", 6, Some(""))] {
-            let before = message(topic, payload, will_of);
-            let Packet::Publish(publish, Some(properties)) = wrap(before.clone()) else {
-                panic!("no PUBLISH")
-            };
-            assert_eq!(unwrap(publish, properties), before);
         }
     }
 
@@ -326,11 +389,52 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_end_of_its_thread_is_noticed_on_both_sides() {
+    async fn what_is_under_way_when_it_fails_comes_out_of_the_next_one_once_and_in_order() {
         let (router, mut returning) = start().unwrap();
+        for n in 1..=10 {
+            router.send(message("t", n, None)).await.unwrap();
+        }
+        assert_eq!(returning.next().await.unwrap(), message("t", 1, None));
         router.sabotage().await;
-        assert_eq!(returning.next().await, Err(Gone));
-        drop(returning);
-        assert_eq!(router.send(message("t", 1, None)).await, Err(Gone));
+        // A failure that is not noticed yet takes in as well.
+        for n in 11..=20 {
+            router.send(message("t", n, None)).await.unwrap();
+        }
+        for n in 2..=20 {
+            assert_eq!(returning.next().await.unwrap(), message("t", n, None), "{n}");
+        }
+        let (settled, ()) = tokio::join!(router.close(), async {
+            tokio::select! {
+                biased;
+                _ = returning.next() => panic!("there is no other message"),
+                () = tokio::task::yield_now() => (),
+            }
+        });
+        settled.unwrap();
+        assert_eq!(router.restarts(), 1);
+        assert_eq!(router.budget.available_permits(), BUDGET as usize);
+        assert_eq!(router.send(message("t", 1, None)).await, Err(Gone), "closed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_lets_nothing_out_is_replaced() {
+        let (router, mut returning) = start().unwrap();
+        // The link leads nowhere, as if the router's thread were stuck.
+        let (nowhere, _stuck) = spawn().unwrap();
+        router.link.lock().await.link = nowhere;
+        router.send(message("t", 1, None)).await.unwrap();
+        let before = Instant::now();
+        let why = loop {
+            if let Err(why) = returning.notification().await {
+                break why;
+            }
+        };
+        assert_eq!(why, "nothing comes out of it");
+        assert!(before.elapsed() >= STUCK && before.elapsed() <= 2 * STUCK);
+        // The next one is a thread, for which time does not stand still.
+        tokio::time::resume();
+        returning.restart("test").await.unwrap();
+        assert_eq!(returning.next().await.unwrap(), message("t", 1, None));
+        assert_eq!(router.restarts(), 1);
     }
 }

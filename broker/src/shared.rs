@@ -2,16 +2,22 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use runtime::Shutdown;
+use runtime::{Metrics, Shutdown, metrics::Counters as Labelled};
 use rustls::ServerConfig;
 
-use crate::{Figures, Limits, exchange::Exchange, router::Router, sys::Counters};
+use crate::{Config, Figures, Limits, exchange::Exchange, metrics::Metric, router::Router, sys::Counters};
 
 /// What all connections share.
 pub(crate) struct Shared {
     pub(crate) limits: Limits,
+    /// Pages that may connect over WebSocket.
+    pub(crate) origins: Vec<String>,
     pub(crate) router: Router,
     pub(crate) counters: Counters,
+    /// Connections that did not get in, and those that ended, by reason.
+    pub(crate) refused: Labelled,
+    pub(crate) ended: Labelled,
+    pub(crate) metrics: Metrics,
     /// Given before connections are ended: then no will is published, for nobody is left to read it.
     pub(crate) stop: Shutdown,
     /// What encryption at the port needs.
@@ -20,13 +26,19 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(limits: Limits, tls: Option<Arc<ServerConfig>>, router: Router, stop: Shutdown) -> Self {
+    pub(crate) fn new(config: &Config, tls: Option<Arc<ServerConfig>>, router: Router, stop: Shutdown) -> Self {
+        let metrics = Metrics::new();
+        let origins = config.websocket.as_ref().map(|websocket| websocket.origins.clone());
         Self {
-            exchange: Mutex::new(Exchange::new(&limits)),
-            limits,
+            exchange: Mutex::new(Exchange::new(&config.limits)),
+            limits: config.limits.clone(),
+            origins: origins.unwrap_or_default(),
             tls,
             router,
             counters: Counters::new(),
+            refused: metrics.counters(Metric::Refused, "reason"),
+            ended: metrics.counters(Metric::Ended, "reason"),
+            metrics,
             stop,
         }
     }
@@ -43,6 +55,7 @@ impl Shared {
             clients: exchange.clients() as u64,
             retained: exchange.retained().0 as u64,
             subscriptions: exchange.subscriptions() as u64,
+            router_restarts: self.router.restarts(),
             ..self.counters.figures()
         }
     }

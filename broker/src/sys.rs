@@ -1,7 +1,8 @@
 //! Figures of the broker, and the `$SYS` tree that shows them under mosquitto's names.
 //!
 //! MQTT Explorer subscribes to `$SYS/#` by itself. Each topic is retained and holds a bare number, `uptime`
-//! and `version` excepted, which are text as mosquitto has it (`man mosquitto`, "Broker status").
+//! and `version` excepted, which are text as mosquitto has it (`man mosquitto`, "Broker status"). `router/restarts` is ours
+//! alone.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -37,6 +38,8 @@ pub struct Figures {
     pub retained: u64,
     /// Subscriptions now.
     pub subscriptions: u64,
+    /// Routers that had failed and were replaced.
+    pub router_restarts: u64,
 }
 
 /// The counters behind [`Figures`].
@@ -116,6 +119,7 @@ pub(crate) fn messages(figures: &Figures) -> Vec<Message> {
         ("bytes/sent", figures.bytes_sent),
         ("retained messages/count", figures.retained),
         ("subscriptions/count", figures.subscriptions),
+        ("router/restarts", figures.router_restarts),
     ];
     let numbers = numbers.into_iter().map(|(name, number)| (name, number.to_string()));
     let all = texts.into_iter().chain(numbers);

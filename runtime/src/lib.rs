@@ -10,6 +10,7 @@
 //! | [`output`] | standard output, whose reader may be gone |
 //! | [`process`] | arguments to an exit code |
 //! | [`metrics`] | counters and gauges in the Prometheus text form |
+//! | [`usage`] | what this process takes of its machine |
 
 pub mod clock;
 pub mod config;
@@ -19,6 +20,7 @@ pub mod output;
 pub mod process;
 pub mod shutdown;
 pub mod span;
+pub mod usage;
 
 pub use clock::Clock;
 pub use config::{ConfigError, Faults, Validate};
@@ -27,3 +29,4 @@ pub use metrics::Metrics;
 pub use output::OutputError;
 pub use shutdown::Shutdown;
 pub use span::Span;
+pub use usage::Usage;

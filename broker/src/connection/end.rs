@@ -53,6 +53,20 @@ impl From<Gone> for End {
 }
 
 impl End {
+    /// For the counter of ended connections.
+    pub(crate) const fn reason(&self) -> &'static str {
+        match self {
+            Self::Said | Self::WithWill => "said",
+            Self::Closed(close) => close.reason(),
+            Self::Lost(_) => "lost",
+            Self::Broken(DisconnectReasonCode::KeepAliveTimeout, _) => "silent",
+            Self::Broken(DisconnectReasonCode::PacketTooLarge, _) => "too_large",
+            Self::Broken(DisconnectReasonCode::MalformedPacket, _) => "malformed",
+            Self::Broken(..) => "broke_rule",
+            Self::Router => "router",
+        }
+    }
+
     /// What a client of version 5 is told.
     pub(crate) const fn code(&self) -> Option<DisconnectReasonCode> {
         match self {

@@ -24,8 +24,10 @@ use crate::{
     transport::Transport,
 };
 
-/// Room that a read is given.
-const READ_CHUNK: usize = 16 * 1024;
+/// Room that a read is given: little for a client that says little, for there are many of those; more for one that
+/// fills it.
+const LEAST_ROOM: usize = 1024;
+const MOST_ROOM: usize = 16 * 1024;
 
 /// QoS 2 messages that a client may have under way to the broker.
 const MAX_RECEIVED_TWICE: usize = 1_000;
@@ -47,21 +49,33 @@ pub(super) struct Reader {
 impl Reader {
     /// Reads until the connection is to end.
     pub(super) async fn receive(mut self, stream: &mut ReadHalf<Transport>) -> End {
+        let mut room = LEAST_ROOM;
         loop {
             match self.handle_all().await {
                 Ok(()) => (),
                 Err(end) => return end,
             }
-            self.buffer.reserve(READ_CHUNK);
+            self.make(room);
             match within(self.silence, stream.read_buf(&mut self.buffer)).await {
                 Ok(Ok(0)) => return End::Lost("closed by the client".to_owned()),
-                Ok(Ok(n)) => add(&self.shared.counters.bytes_received, n as u64),
+                Ok(Ok(n)) => {
+                    add(&self.shared.counters.bytes_received, n as u64);
+                    room = next_room(room, n);
+                }
                 Ok(Err(error)) => return End::Lost(error.to_string()),
                 Err(_) => {
                     return End::Broken(DisconnectReasonCode::KeepAliveTimeout, "silent for too long".to_owned());
                 }
             }
         }
+    }
+
+    /// Makes room for a read. A buffer that has become large is given back once nothing lies in it.
+    fn make(&mut self, room: usize) {
+        if self.buffer.is_empty() && self.buffer.capacity() > 2 * room {
+            self.buffer = BytesMut::new();
+        }
+        self.buffer.reserve(room);
     }
 
     async fn handle_all(&mut self) -> Result<(), End> {
@@ -100,7 +114,15 @@ impl Reader {
         }
         // The broker's own tree is written by the broker; there is no answer that says so in 3.1.1.
         if first && !publish.topic.starts_with('$') {
-            self.shared.router.send(self.message(publish)).await?;
+            match self.shared.router.send(self.message(publish)).await {
+                Ok(()) => (),
+                // The broker stops. What is not acknowledged the client sends again, to the next one.
+                Err(Gone) if self.shared.stop.is_triggered() => {
+                    self.received_twice.remove(&id);
+                    return Ok(());
+                }
+                Err(gone) => return Err(gone.into()),
+            }
         }
         match qos {
             0 => (),
@@ -175,10 +197,32 @@ impl Reader {
     }
 }
 
+/// Room for the next read, after one of `n` bytes into `room`.
+fn next_room(room: usize, n: usize) -> usize {
+    match n {
+        n if n >= room => (room * 2).min(MOST_ROOM),
+        n if n < room / 4 => (room / 2).max(LEAST_ROOM),
+        _ => room,
+    }
+}
+
 /// `future`, or an error once `limit` has passed.
 async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Result<T, Elapsed> {
     match limit {
         Some(limit) => timeout(limit, future).await,
         None => Ok(future.await),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_follows_what_is_said() {
+        let grown = (0..10).fold(LEAST_ROOM, |room, _| next_room(room, room));
+        assert_eq!(grown, MOST_ROOM);
+        assert_eq!(next_room(grown, grown / 2), grown);
+        assert_eq!((0..10).fold(grown, |room, _| next_room(room, 2)), LEAST_ROOM);
     }
 }

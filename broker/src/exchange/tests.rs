@@ -63,6 +63,9 @@ async fn inbox(outbox: &Outbox) -> Vec<String> {
             }
         }
         while let Some(received) = read_any(Version::V4, &mut buffer, 10_000).unwrap() {
+            if let Received::Publish(publish) = &received {
+                outbox.acknowledged(publish.packet_id);
+            }
             words.push(match received {
                 Received::Publish(p) if p.retain => format!("{}={} retained", p.topic, text(&p.payload)),
                 Received::Publish(p) => format!("{}={}", p.topic, text(&p.payload)),

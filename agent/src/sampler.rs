@@ -1,13 +1,20 @@
 //! The loop of a real agent: waits, samples, pushes, and begins a new epoch when the host has changed.
+//!
+//! It runs in a thread of its own. A wake-up there is one system call, and touches nothing but what samples: a runtime's
+//! timers, queues and readiness are cold each time, a hundred milliseconds later, and would cost as much as a third of the
+//! reading. The network's tasks hear of a frame once it is cut.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::atomic::Ordering,
+    thread,
+    time::{Duration, Instant},
+};
 
 use runtime::{Clock, Shutdown};
 use shadow::{Birth, Channel, Finding, Reading, UnixMs, rate::gap_us};
-use tokio::time::Instant;
+use tokio::sync::oneshot;
 
 use crate::{
-    alarm::Alarm,
     config::Config,
     error::AgentError,
     flood::Flood,
@@ -21,6 +28,9 @@ use crate::{
 
 /// How long the last frames and the goodbye may take.
 const STOP: Duration = Duration::from_secs(1);
+
+/// Room for a birth of many metrics; what is not used takes no memory.
+const STACK_BYTES: usize = 1 << 20;
 
 /// A host whose cores are this busy between two samples is awake, and one where tasks wait for this share of the time.
 const AWAKE: f64 = 0.10;
@@ -86,34 +96,62 @@ impl Sampler {
         sampler
     }
 
-    /// Runs until `shutdown`, then says goodbye.
-    pub(crate) async fn run(mut self, shutdown: Shutdown) -> Result<(), AgentError> {
-        let alarm = Alarm::new();
+    /// Samples in a thread of its own until `shutdown`, then says goodbye.
+    pub(crate) async fn run(self, shutdown: Shutdown) -> Result<(), AgentError> {
+        let (back, mut ended) = oneshot::channel();
+        let stop = shutdown.clone();
+        // Where nobody waits for it any more, it is dropped: the process ends.
+        let thread = thread::Builder::new()
+            .name("sampler".to_owned())
+            .stack_size(STACK_BYTES);
+        let thread = thread.spawn(move || drop(back.send(self.keep_sampling(&stop))));
+        let thread = thread.map_err(AgentError::Thread)?;
+        let sampler = tokio::select! {
+            sampler = &mut ended => sampler,
+            () = shutdown.wait() => {
+                thread.thread().unpark();
+                ended.await
+            }
+        };
+        let Ok(mut sampler) = sampler else {
+            return Err(panicked(thread));
+        };
+        if !shutdown.is_triggered() {
+            return Err(sampler.publisher.failed().await.into());
+        }
+        let frames = sampler.publisher.cut();
+        let told = sampler.publisher.stop(STOP).await;
+        if !told {
+            tracing::warn!("the broker has not taken everything before the end: what the spool held is lost");
+        }
+        tracing::info!(frames, told, "agent stopped");
+        Ok(())
+    }
+
+    /// Samples until `shutdown`, or until the publisher has failed.
+    fn keep_sampling(mut self, shutdown: &Shutdown) -> Self {
         let now = Instant::now();
         let mut due = Schedule {
             sample: now,
             refresh: now + self.config.probes.refresh.duration(),
             report: now,
         };
-        loop {
-            let wake = due.sample.min(Instant::now() + self.config.pace.watch.duration());
-            tokio::select! {
-                () = shutdown.wait() => break,
-                fault = self.publisher.failed() => return Err(fault.into()),
-                () = alarm.until(wake) => {}
+        let watch = self.config.pace.watch.duration();
+        let mut now = now;
+        let mut wake = now;
+        while !shutdown.is_triggered() && !self.publisher.has_failed() {
+            if now < wake {
+                // May return early.
+                thread::park_timeout(wake - now);
+            } else {
+                if wake >= due.sample || self.is_awake() {
+                    self.turn(&mut due, now);
+                }
+                wake = due.sample.min(now + watch);
             }
-            if wake < due.sample && !self.is_awake() {
-                continue;
-            }
-            self.turn(&mut due, Instant::now());
+            now = Instant::now();
         }
-        let frames = self.publisher.cut();
-        let told = self.publisher.stop(STOP).await;
-        if !told {
-            tracing::warn!("the broker has not taken everything before the end: what the spool held is lost");
-        }
-        tracing::info!(frames, told, "agent stopped");
-        Ok(())
+        self
     }
 
     /// One sample, and whatever else is due.
@@ -240,6 +278,17 @@ impl Sampler {
             cpu,
             rss_bytes,
         });
+    }
+}
+
+/// What the thread said before it ended by itself.
+fn panicked(thread: thread::JoinHandle<()>) -> AgentError {
+    let said = thread.join().err();
+    let word = said.as_ref().and_then(|said| said.downcast_ref::<&str>().copied());
+    let words = said.as_ref().and_then(|said| said.downcast_ref::<String>());
+    AgentError::Panicked {
+        task: "sampler",
+        reason: words.map_or(word.unwrap_or("a panic"), String::as_str).to_owned(),
     }
 }
 

@@ -26,10 +26,12 @@ pub(super) fn next_number<'a>(fields: &mut impl Iterator<Item = &'a [u8]>) -> Op
     fields.next().and_then(number)
 }
 
-/// A decimal number with or without a fraction, such as `1.25`; `None` for anything else.
-pub(super) fn decimal(field: &[u8]) -> Option<f64> {
-    let text = std::str::from_utf8(field).ok()?;
-    text.parse().ok().filter(|value: &f64| value.is_finite())
+/// A number of hundredths, such as `1.25`; `None` for anything else.
+pub(super) fn hundredths(field: &[u8]) -> Option<f64> {
+    let (whole, part) = field.split_at_checked(field.len().checked_sub(3)?)?;
+    let part = part.strip_prefix(b".").and_then(number)?;
+    let all = number(whole)?.checked_mul(100)?.checked_add(part)?;
+    Some(all as f64 / 100.0)
 }
 
 /// `name` as a part of a metric's name: other than letters, digits, `.`, `-` and `_` becomes `_`,
@@ -55,6 +57,26 @@ mod tests {
         check("0", Some(0));
         check("18446744073709551615", Some(u64::MAX));
         for bad in ["18446744073709551616", "", "-1", "+1", "1.0", "0x1", " 1", "1 ", "١"] {
+            check(bad, None);
+        }
+    }
+
+    #[test]
+    fn hundredths_have_two_digits_behind_the_point() {
+        let check = |text: &str, value| assert_eq!(hundredths(text.as_bytes()), value, "{text:?}");
+        check("1.25", Some(1.25));
+        check("0.07", Some(0.07));
+        check("1024.00", Some(1_024.0));
+        for bad in [
+            "",
+            "1",
+            ".25",
+            "1.2",
+            "1.255",
+            "-1.25",
+            "1,25",
+            "18446744073709551615.00",
+        ] {
             check(bad, None);
         }
     }

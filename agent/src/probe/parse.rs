@@ -1,24 +1,53 @@
 //! Reading the kernel's text tables in place, without allocation.
 
-/// The lines of `text`, without their ends; an empty last line is left out.
+use std::iter;
+
+use memchr::memchr;
+
+/// The lines of `text`, without their ends and without empty ones.
 pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|&b| b == b'\n').filter(|line| !line.is_empty())
+    let mut rest = text;
+    iter::from_fn(move || {
+        while let [b'\n', after @ ..] = rest {
+            rest = after;
+        }
+        let end = memchr(b'\n', rest).unwrap_or(rest.len());
+        let (line, after) = rest.split_at_checked(end)?;
+        rest = after;
+        (!line.is_empty()).then_some(line)
+    })
 }
 
-/// What stands between spaces and tabs.
+/// What stands between spaces, tabs and other control characters.
 pub(super) fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty())
+    let mut rest = line;
+    iter::from_fn(move || {
+        let begin = rest.iter().position(|&b| b > b' ')?;
+        let from = rest.get(begin..)?;
+        let end = from.iter().position(|&b| b <= b' ').unwrap_or(from.len());
+        let (field, after) = from.split_at_checked(end)?;
+        rest = after;
+        Some(field)
+    })
 }
+
+/// So many digits fit in 64 bits, whatever they are.
+const SURE_DIGITS: usize = 19;
 
 /// An unsigned decimal number, digits only; `None` for anything else or more than 64 bits.
 pub(super) fn number(field: &[u8]) -> Option<u64> {
     if field.is_empty() {
         return None;
     }
-    field.iter().try_fold(0_u64, |value, &digit| {
-        let digit = digit.checked_sub(b'0').filter(|&d| d < 10)?;
-        value.checked_mul(10)?.checked_add(u64::from(digit))
-    })
+    let (sure, rest) = field.split_at_checked(SURE_DIGITS).unwrap_or((field, &[]));
+    let value = sure.iter().try_fold(0, |value, &b| Some(value * 10 + digit(b)?))?;
+    rest.iter()
+        .try_fold(value, |value: u64, &b| value.checked_mul(10)?.checked_add(digit(b)?))
+}
+
+fn digit(byte: u8) -> Option<u64> {
+    let digit = byte.wrapping_sub(b'0');
+    (digit < 10).then_some(digit.into())
 }
 
 /// The next field as a number.

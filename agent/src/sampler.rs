@@ -11,6 +11,7 @@ use std::{
 };
 
 use runtime::{Clock, Shutdown};
+use rustix::time::{ClockId, clock_gettime};
 use shadow::{Birth, Channel, Finding, Reading, UnixMs, rate::gap_us};
 use tokio::sync::oneshot;
 
@@ -51,6 +52,8 @@ pub(crate) struct Sampler {
     flood: Flood,
     /// When the last sample was begun.
     last_ns: Option<u64>,
+    /// CPU time of the thread up to the last sample.
+    spent: Duration,
     lag: Duration,
     over_budget: bool,
     jumps: u64,
@@ -82,6 +85,7 @@ impl Sampler {
             meter: Meter::new(),
             flood: Flood::new(clock.monotonic_ns()),
             last_ns: None,
+            spent: Duration::ZERO,
             lag: Duration::ZERO,
             over_budget: false,
             jumps: 0,
@@ -182,13 +186,20 @@ impl Sampler {
             tracing::warn!(%fault, "sample dropped");
         }
         self.tell_findings(time_ms, begin_ns);
-        let cost = Duration::from_nanos(self.clock.monotonic_ns().saturating_sub(begin_ns));
-        let interval = self.pace.next(vitals, cost);
+        let interval = self.pace.next(vitals, self.cost());
         if interval >= self.config.frame.span.duration() {
             self.publisher.cut();
         }
         self.tell_budget();
         interval
+    }
+
+    /// CPU time of this thread since the last call. Not the time that passed: a host under load, where a sample waits for
+    /// a core, is to be seen closest.
+    fn cost(&mut self) -> Duration {
+        let now = clock_gettime(ClockId::ThreadCPUTime);
+        let spent = Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0));
+        spent.saturating_sub(std::mem::replace(&mut self.spent, spent))
     }
 
     fn tell_findings(&mut self, time_ms: UnixMs, now_ns: u64) {

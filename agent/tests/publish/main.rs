@@ -10,6 +10,7 @@
     reason = "a test that panics has failed; clippy knows tests by their functions only, not their helpers"
 )]
 
+mod budget;
 mod harness;
 
 use std::time::Duration;

@@ -69,6 +69,8 @@ fn watch(place: &Place) -> Option<(cpu::Watch, pressure::Watch)> {
 
 /// When what is due.
 struct Schedule {
+    /// When the last sample was begun.
+    last: Instant,
     sample: Instant,
     refresh: Instant,
     report: Instant,
@@ -136,6 +138,7 @@ impl Sampler {
     fn keep_sampling(mut self, shutdown: &Shutdown) -> Self {
         let now = Instant::now();
         let mut due = Schedule {
+            last: now,
             sample: now,
             refresh: now + self.config.probes.refresh.duration(),
             report: now,
@@ -148,7 +151,11 @@ impl Sampler {
                 // May return early.
                 thread::park_timeout(wake - now);
             } else {
-                if wake >= due.sample || self.is_awake() {
+                if wake < due.sample && self.is_awake() {
+                    // As soon as the budget allows: one that is exceeded is so mostly under load.
+                    due.sample = due.sample.min(due.last + self.pace.interval());
+                }
+                if now >= due.sample {
                     self.turn(&mut due, now);
                 }
                 wake = due.sample.min(now + watch);
@@ -162,6 +169,7 @@ impl Sampler {
     fn turn(&mut self, due: &mut Schedule, now: Instant) {
         self.lag = self.lag.max(now.saturating_duration_since(due.sample));
         let interval = self.sample();
+        due.last = now;
         due.sample = following(due.sample.min(now), interval, now);
         if now >= due.refresh {
             due.refresh = now + self.config.probes.refresh.duration();
@@ -186,7 +194,8 @@ impl Sampler {
             tracing::warn!(%fault, "sample dropped");
         }
         self.tell_findings(time_ms, begin_ns);
-        let interval = self.pace.next(vitals, self.cost());
+        let cost = self.cost();
+        let interval = self.pace.next(vitals, cost);
         if interval >= self.config.frame.span.duration() {
             self.publisher.cut();
         }

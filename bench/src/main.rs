@@ -4,6 +4,7 @@
 
 mod agent;
 mod codec;
+#[cfg(feature = "brain")]
 mod ingest;
 mod priors;
 mod recording;
@@ -37,6 +38,7 @@ enum Bench {
     /// Size and speed of frames against packed doubles, lz4, zstd, pco, Gorilla and Chimp.
     Codec(codec::Arguments),
     /// What a brain needs to take frames in, by itself and over a broker.
+    #[cfg(feature = "brain")]
     Ingest(ingest::Arguments),
 }
 
@@ -48,6 +50,7 @@ fn main() -> anyhow::Result<()> {
             None => agent::run(agent)?,
         },
         Bench::Codec(codec) => codec::run(codec)?,
+        #[cfg(feature = "brain")]
         Bench::Ingest(ingest) => ingest::run(ingest)?,
         Bench::CodecPriors(priors) => return priors::run(priors),
     };

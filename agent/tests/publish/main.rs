@@ -11,6 +11,7 @@
 )]
 
 mod attacks;
+mod budget;
 mod harness;
 
 use std::time::Duration;

@@ -40,37 +40,6 @@ pub(super) fn wait_for_phase(phase: Duration) {
     thread::sleep(Duration::from_millis((phase_ms + 100 - now_ms) % 100));
 }
 
-/// The whole agent as it runs on a host that is never at rest.
-pub(super) fn ours(length: Duration, (host, broker): (&str, bus::Broker), off: &[&str]) -> anyhow::Result<Cost> {
-    let defaults = agent::Config::default();
-    let config = agent::Config {
-        host: Some(host.to_owned()),
-        broker,
-        pace: agent::config::Pace {
-            max: defaults.pace.min,
-            budget: 1.0,
-            ..defaults.pace
-        },
-        probes: agent::config::Probes {
-            off: off.iter().map(|&name| name.to_owned()).collect(),
-            ..defaults.probes
-        },
-        ..defaults
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let stop = runtime::Shutdown::new();
-        let mut agent = agent::start(config, runtime::Clock::system(), stop.clone()).await?;
-        tokio::time::sleep(TICK).await;
-        let cost = Meter::start();
-        tokio::time::sleep(length).await;
-        let cost = cost.end(length.as_secs_f64() / TICK.as_secs_f64())?;
-        stop.trigger("done");
-        agent.ended().await?;
-        Ok(cost)
-    })
-}
-
 /// Reading and parsing, without frames and publishing.
 pub(super) fn probes(length: Duration) -> anyhow::Result<Cost> {
     let config = agent::config::Probes {

@@ -36,16 +36,6 @@ pub(super) fn broker(folder: &Path) -> broker::Tls {
     }
 }
 
-/// The agent's side.
-pub(super) fn agent(folder: &Path) -> bus::Tls {
-    bus::Tls {
-        ca: folder.join("ca.pem"),
-        certificate: Some(file(folder, "agent", "pem")),
-        key: Some(file(folder, "agent", "key")),
-        server_name: None,
-    }
-}
-
 fn file(folder: &Path, name: &str, kind: &str) -> PathBuf {
     folder.join(format!("{name}.{kind}"))
 }

@@ -110,7 +110,7 @@ fn what_comes_and_goes_changes_the_catalogue() {
     let tree = tree();
     let mut set = ProbeSet::open(tree.place());
     assert!(!set.refresh());
-    tree.set("proc/loadavg", "0.5 0 0 1/2 3\n");
+    tree.set("proc/loadavg", "0.50 0.00 0.00 1/2 3\n");
     assert!(set.refresh());
     assert_eq!(reading(&mut set, "load.1m", 1).value(), Some(0.5));
     tree.set("proc/diskstats", &format!("{DISKS} 8 16 sdb 1 0 1 5 2 0 2 9 3 1 1\n"));

@@ -3,7 +3,7 @@
 use rustls_pki_types::CertificateDer;
 use webpki::EndEntityCert;
 
-use crate::{Name, validity::Element};
+use crate::{Name, Validity, validity::Element};
 
 /// The attribute "common name" (RFC 5280, appendix A: 2.5.4.3), as a DER object identifier.
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
@@ -18,11 +18,14 @@ pub struct Bearer {
     pub common_name: Option<String>,
     /// What it is of foreshadow. Other names are left out.
     pub names: Vec<Name>,
+    /// From when to when the certificate is good.
+    pub validity: Validity,
 }
 
 impl Bearer {
     /// Reads a certificate in DER; `None` where it is none.
     pub fn of(der: &[u8]) -> Option<Self> {
+        let validity = Validity::of(der)?;
         let der = CertificateDer::from(der);
         let certificate = EndEntityCert::try_from(&der).ok()?;
         Some(Self {
@@ -31,6 +34,7 @@ impl Bearer {
                 .valid_uri_names()
                 .filter_map(|uri| uri.parse().ok())
                 .collect(),
+            validity,
         })
     }
 }
@@ -82,6 +86,7 @@ mod tests {
         let bearer = Bearer::of(&der).unwrap();
         assert_eq!(bearer.common_name.as_deref(), Some("web-1"));
         assert_eq!(bearer.names, [Name::Role(Role::Viewer)]);
+        assert_eq!(Some(bearer.validity), Validity::of(&der));
     }
 
     #[test]

@@ -25,7 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("trust", &["shadow", "runtime"]),
     ("bus", &["shadow", "runtime"]),
     ("agent", &["shadow", "bus", "runtime", "trust"]),
-    ("broker", &["runtime"]),
+    ("broker", &["runtime", "trust"]),
     ("brain/forecast", &["shadow"]),
     ("brain", &["shadow", "bus", "runtime", "forecast", "trust"]),
 ];
@@ -37,6 +37,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls", &["bus", "broker"]),
     ("ring", &["trust"]),
     ("rustls-webpki", &["trust"]),
+    ("argon2", &["broker"]),
     ("prost", &["schemas", "shadow", "bench"]),
     ("lz4_flex", &["shadow", "bench"]),
     ("sqlx", &["brain", "tests/chaos"]),

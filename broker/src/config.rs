@@ -8,6 +8,8 @@ use std::{
 use runtime::{Faults, Span, Validate};
 use serde::Deserialize;
 
+use crate::access::config::Access;
+
 /// MQTT cannot express a longer packet.
 const PROTOCOL_MAX_PACKET: usize = 268_435_455;
 
@@ -25,6 +27,8 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// TLS at `listen` and for WebSocket; without it, bytes travel in the clear.
     pub tls: Option<Tls>,
+    /// Who may come in, and what they may do.
+    pub access: Access,
     /// How often the `$SYS` tree is told; 0 never.
     pub sys_interval: Span,
     /// What a client may ask for.
@@ -76,6 +80,15 @@ pub struct Tls {
 pub struct Limits {
     /// Connections at once; the next one is closed.
     pub max_connections: usize,
+    /// Of those, from one address (of IPv6: from one /64). Neither this nor the next three count for this machine's
+    /// addresses while its clients may do everything.
+    pub max_connections_per_address: usize,
+    /// Connections that have not said who they are: all, and from one address.
+    pub max_unfinished: usize,
+    /// Those from one address.
+    pub max_unfinished_per_address: usize,
+    /// Clients of one name; of this machine's that have none any number.
+    pub max_connections_per_name: usize,
     /// Bytes of a packet, without its fixed header; a larger one ends the connection.
     pub max_packet_bytes: usize,
     /// Bytes that wait for one client. Past it a QoS 0 message is dropped for that client; a QoS 1 message
@@ -87,6 +100,12 @@ pub struct Limits {
     pub max_retained: usize,
     /// Bytes of topics and payloads of retained messages.
     pub max_retained_bytes: usize,
+    /// Messages a second of one client, as many at once; what is faster waits unread. 0 for any number.
+    pub max_messages_per_s: u64,
+    /// The same for bytes of payload.
+    pub max_bytes_per_s: u64,
+    /// The silence that is granted to a client that asks for no end of it, in whole seconds; 0 grants it.
+    pub max_keep_alive: Span,
     /// How long a new connection may take until its CONNECT is complete.
     pub connect_timeout: Span,
     /// How long a client may take to read what was written to it.
@@ -101,6 +120,7 @@ impl Default for Config {
             unix_socket: None,
             metrics: None,
             tls: None,
+            access: Access::default(),
             sys_interval: Span::from_secs(10),
             limits: Limits::default(),
         }
@@ -111,11 +131,18 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 1_000,
+            max_connections_per_address: 250,
+            max_unfinished: 250,
+            max_unfinished_per_address: 50,
+            max_connections_per_name: 100,
             max_packet_bytes: 5 * 1024 * 1024,
             max_queue_bytes: 32 * 1024 * 1024,
             max_subscriptions: 1_000,
             max_retained: 100_000,
             max_retained_bytes: 256 * 1024 * 1024,
+            max_messages_per_s: 20_000,
+            max_bytes_per_s: 64 * 1024 * 1024,
+            max_keep_alive: Span::from_secs(3_600),
             connect_timeout: Span::from_secs(5),
             write_timeout: Span::from_secs(20),
         }
@@ -135,6 +162,7 @@ impl Validate for Config {
                 "holds what is no origin: `*`, or scheme, name and port as in `https://dash.example.org:8443`",
             );
         }
+        faults.within("access", |faults| self.access.validate(faults));
         faults.within("limits", |faults| self.limits.validate(faults));
     }
 }
@@ -154,7 +182,15 @@ impl Validate for Tls {
 impl Validate for Limits {
     fn validate(&self, faults: &mut Faults) {
         let packet = self.max_packet_bytes;
-        faults.require(self.max_connections > 0, "max_connections", "must be at least 1");
+        for (key, value) in [
+            ("max_connections", self.max_connections),
+            ("max_connections_per_address", self.max_connections_per_address),
+            ("max_unfinished", self.max_unfinished),
+            ("max_unfinished_per_address", self.max_unfinished_per_address),
+            ("max_connections_per_name", self.max_connections_per_name),
+        ] {
+            faults.require(value > 0, key, "must be at least 1");
+        }
         faults.require(
             (1_024..=PROTOCOL_MAX_PACKET).contains(&packet),
             "max_packet_bytes",

@@ -18,6 +18,8 @@ use tokio::{
 
 use self::{end::End, presence::Presence};
 use crate::{
+    Refusal,
+    access::Admission,
     exchange::Farewell,
     handshake::{self, Hello, Refused},
     message::Serial,
@@ -42,7 +44,7 @@ const GOODBYE: Duration = Duration::from_millis(200);
 const DRAIN: Duration = Duration::from_millis(500);
 
 /// Serves one connection until its end.
-pub(crate) async fn serve(arrival: Arrival, peer: SocketAddr, shared: Arc<Shared>) {
+pub(crate) async fn serve(arrival: Arrival, peer: SocketAddr, mut admission: Admission, shared: Arc<Shared>) {
     let serial = shared.exchange().next_serial();
     let received = tokio::select! {
         // Boxed, for what a handshake needs is not needed after it.
@@ -53,15 +55,18 @@ pub(crate) async fn serve(arrival: Arrival, peer: SocketAddr, shared: Arc<Shared
         Ok(Ok(received)) => received,
         Ok(Err(why)) => {
             shared.refused.with(why.reason()).inc();
+            why.refusal().into_iter().for_each(|why| shared.gate.refused.count(why));
             tracing::debug!(serial, %peer, %why, "connection refused");
             return;
         }
         Err(_) => {
             shared.refused.with("connect_timeout").inc();
+            shared.gate.refused.count(Refusal::Late);
             tracing::debug!(serial, %peer, "no CONNECT in time");
             return;
         }
     };
+    admission.finish();
     tracing::debug!(serial, client = ?hello.id, version = ?hello.capacity.version, "client connected");
     let (mut presence, client) = Presence::enter(shared, serial, hello);
     let version = client.version;
@@ -73,6 +78,9 @@ pub(crate) async fn serve(arrival: Arrival, peer: SocketAddr, shared: Arc<Shared
     };
     presence.shared.ended.with(end.reason()).inc();
     tracing::debug!(serial, %end, "client left");
+    if end.is_bad_packet() {
+        presence.shared.gate.refused.count(Refusal::Packet);
+    }
     if matches!(end, End::Said) {
         presence.farewell = Farewell::Said;
     }
@@ -92,8 +100,9 @@ async fn receive(
     serial: Serial,
     shared: &Shared,
 ) -> Result<(Transport, Hello), Refused> {
-    let mut stream = transport::open(arrival, peer, shared).await?;
-    let hello = handshake::receive(&mut stream, serial, &shared.limits).await?;
+    let opened = transport::open(arrival, peer, shared).await;
+    let mut stream = opened.map_err(Refused::Transport)?;
+    let hello = handshake::receive(&mut stream, serial, peer, shared).await?;
     Ok((stream, hello))
 }
 

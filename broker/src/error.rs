@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, path::PathBuf};
 
 use thiserror::Error;
 
-use crate::TlsError;
+use crate::{AccessError, TlsError};
 
 /// Why the broker did not start, or ended without being told to.
 #[derive(Debug, Error)]
@@ -36,6 +36,9 @@ pub enum BrokerError {
     /// Certificates, keys or authorities are of no use.
     #[error("broker: TLS: {0}")]
     Tls(#[from] TlsError),
+    /// A list of users or of rules is of no use.
+    #[error("broker: {0}")]
+    Access(#[from] AccessError),
     /// rumqttd's router could not be started, or fails again and again.
     #[error("broker: the router has failed: {0}; the log says why, start the broker again")]
     Router(String),

@@ -16,6 +16,7 @@ use runtime::LogLimit;
 
 use crate::{
     Limits,
+    access::Permit,
     message::{Message, Qos, Serial},
     outbox::{Close, Outbox, Pushed},
     retained::Retained,
@@ -125,7 +126,8 @@ impl Exchange {
         let mut codes = Vec::with_capacity(filters.len());
         for filter in filters {
             let known = client.filters.contains(&filter.path);
-            let code = grant(&filter, known || client.filters.len() < self.max_subscriptions);
+            let room = known || client.filters.len() < self.max_subscriptions;
+            let code = grant(&filter, room, client.outbox.permit());
             codes.push(code);
             if matches!(code, SubscribeReasonCode::QoS0 | SubscribeReasonCode::QoS1) {
                 client.filters.insert(filter.path.clone());
@@ -205,6 +207,7 @@ impl Exchange {
                 .push(&message, wants.qos, wants.keep_retain && message.retain)
             {
                 Pushed::Queued => done.queued += 1,
+                Pushed::Withheld => (),
                 Pushed::Dropped => {
                     done.dropped += 1;
                     self.slow.note(&client.id, false);
@@ -257,9 +260,11 @@ impl Exchange {
     }
 }
 
-fn grant(filter: &Filter, room: bool) -> SubscribeReasonCode {
+fn grant(filter: &Filter, room: bool, permit: &Permit) -> SubscribeReasonCode {
     if !valid_filter(&filter.path) {
         SubscribeReasonCode::TopicFilterInvalid
+    } else if !permit.may_subscribe(&filter.path) {
+        SubscribeReasonCode::NotAuthorized
     } else if filter.path.starts_with("$share/") {
         SubscribeReasonCode::SharedSubscriptionsNotSupported
     } else if !room {

@@ -6,6 +6,7 @@
 //! | `listener` | starts, watches and stops all parts in order |
 //! | `ports` | TCP, WebSocket and socket file: where connections come from |
 //! | `transport`, `tls`, `websocket` | what a connection's bytes travel over |
+//! | [`access`] | who gets in, under what name, and what they may do |
 //! | `handshake` | the first packet of a connection, with a deadline |
 //! | `connection` | one client: its reader, its writer and its place in the exchange |
 //! | `packet` | MQTT 3.1.1 and 5 on the wire |
@@ -18,21 +19,25 @@
 //! subscriptions, retained messages and wills are not used: see `router`.
 //!
 //! # What it does not do (yet)
-//! No access control, nothing on disk: retained messages end with the process. Sessions end with
+//! Nothing on disk: retained messages end with the process. Sessions end with
 //! their connection. QoS 2 is taken from publishers and delivered at QoS 1. Shared subscriptions are
 //! refused. Properties of MQTT 5 are read and not passed on.
 
+pub mod access;
 pub mod cli;
 pub mod config;
 mod connection;
 mod error;
 mod exchange;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod handshake;
 mod listener;
 mod message;
 mod metrics;
 mod outbox;
 mod packet;
+mod password;
 mod ports;
 mod retained;
 mod router;
@@ -44,6 +49,10 @@ mod tls;
 mod transport;
 mod websocket;
 
+pub use access::{
+    AccessError, Refusal, Refusals, Reload,
+    config::{Access, Anonymous},
+};
 pub use config::{Config, Limits, Tls, WebSocket};
 pub use error::BrokerError;
 pub use listener::{Handle, start};

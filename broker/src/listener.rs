@@ -10,7 +10,8 @@ use tokio::{
 };
 
 use crate::{
-    BrokerError, Config, Figures,
+    BrokerError, Config, Figures, Refusal, Reload,
+    access::Gate,
     connection::serve,
     message::Message,
     metrics,
@@ -19,12 +20,14 @@ use crate::{
     router::{self, Gone, Returning},
     shared::Shared,
     sys::{self, add},
-    tls,
 };
 
 /// How long it may take until all that was acknowledged has been delivered when the broker stops. A process has five
 /// seconds.
 const DRAIN: Duration = Duration::from_secs(3);
+
+/// How often it is looked whether certificates of clients have expired.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// How long to wait when no connection can be accepted (no file descriptor left, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -48,7 +51,7 @@ pub struct Handle {
 /// # Errors
 /// [`BrokerError`] when the address is in use or cannot be listened on, or the router does not start.
 pub async fn start(config: Config, shutdown: Shutdown) -> Result<Handle, BrokerError> {
-    let tls = config.tls.as_ref().map(tls::load).transpose()?;
+    let gate = Gate::new(&config)?;
     let ports = Ports::open(&config).await?;
     let metrics = match config.metrics {
         Some(addr) => Some(ports::listen(addr).await?),
@@ -59,7 +62,7 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Handle, BrokerE
     let metrics_addr = metrics.as_ref().and_then(|listener| listener.local_addr().ok());
     let (router, returning) = router::start()?;
     // A child: the broker can end alone, when its router fails.
-    let shared = Arc::new(Shared::new(&config, tls, router, shutdown.child()));
+    let shared = Arc::new(Shared::new(&config, gate, router, shutdown.child()));
     metrics::register(&shared.metrics, &shared);
     let parts = Parts {
         ports,
@@ -69,6 +72,9 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Handle, BrokerE
     };
     let task = tokio::spawn(run(parts, shared.clone()));
     tracing::info!(%addr, ?websocket, unix = ?config.unix_socket, metrics = ?metrics_addr, "broker listens");
+    if config.tls.is_none() && !(addr.ip().is_loopback() && websocket.is_none_or(|addr| addr.ip().is_loopback())) {
+        tracing::warn!("other machines may connect, and without [tls] their passwords travel in the clear");
+    }
     Ok(Handle {
         addr,
         websocket,
@@ -97,6 +103,17 @@ impl Handle {
     /// What it has done so far.
     pub fn figures(&self) -> Figures {
         self.shared.figures()
+    }
+
+    /// Reads certificates, lists of revoked ones, users and rules anew. What is of no use leaves what was there before; who
+    /// may no longer do what it could is sent away.
+    pub async fn reload(&self) -> Reload {
+        let shared = self.shared.clone();
+        let reload = tokio::task::spawn_blocking(move || shared.gate.reload()).await;
+        reload.unwrap_or_else(|error| Reload {
+            faults: vec![internal(&error)],
+            ended: 0,
+        })
     }
 
     /// Waits until the broker has ended; the call may be given up and made again.
@@ -128,6 +145,7 @@ async fn run(mut parts: Parts, shared: Arc<Shared>) -> Result<(), BrokerError> {
     let mut background = JoinSet::new();
     background.spawn(dispatch(parts.returning, shared.clone()));
     background.spawn(tell_figures(parts.sys_interval, shared.clone()));
+    background.spawn(end_expired(shared.clone()));
     if let Some(listener) = parts.metrics {
         background.spawn(serve_metrics(listener, shared.clone()));
     }
@@ -186,14 +204,25 @@ async fn accept(ports: &mut Ports, clients: &mut JoinSet<()>, shared: &Arc<Share
 }
 
 fn admit(arrival: Arrival, peer: SocketAddr, clients: &mut JoinSet<()>, shared: &Arc<Shared>) {
-    if clients.len() >= shared.limits.max_connections {
-        shared.refused.with("too_many").inc();
-        if let Some(suppressed) = TOO_MANY.pass(shared.counters.now_ns()) {
-            tracing::warn!(%peer, limit = clients.len(), suppressed, "too many connections: closed");
+    let free = clients.len() < shared.limits.max_connections;
+    let admitted = if free {
+        shared.gate.admit(peer.ip())
+    } else {
+        Err(Refusal::Connection)
+    };
+    let admission = match admitted {
+        Ok(admission) => admission,
+        Err(why) => {
+            shared.gate.refused.count(why);
+            shared.refused.with(if free { why.as_str() } else { "too_many" }).inc();
+            if let Some(suppressed) = TOO_MANY.pass(shared.counters.now_ns()) {
+                let (connections, why) = (clients.len(), why.as_str());
+                tracing::warn!(%peer, connections, why, suppressed, "too many connections: closed");
+            }
+            return;
         }
-        return;
-    }
-    clients.spawn(serve(arrival, peer, shared.clone()));
+    };
+    clients.spawn(serve(arrival, peer, admission, shared.clone()));
 }
 
 /// Hands what comes out of the router to those who want it, until routers have failed too often.
@@ -229,6 +258,16 @@ async fn tell_figures(every: Duration, shared: Arc<Shared>) -> Result<(), Broker
 async fn serve_metrics(listener: TcpListener, shared: Arc<Shared>) -> Result<(), BrokerError> {
     metrics::serve(listener, shared).await;
     Ok(())
+}
+
+/// Sends away whose certificate has expired, for ever.
+async fn end_expired(shared: Arc<Shared>) -> Result<(), BrokerError> {
+    let mut ticks = interval(LOOK_AGAIN);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        shared.gate.end_expired();
+    }
 }
 
 fn internal(error: &JoinError) -> BrokerError {

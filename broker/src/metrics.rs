@@ -221,6 +221,7 @@ impl Close {
         match self {
             Self::TakenOver => "taken_over",
             Self::TooSlow => "too_slow",
+            Self::Unwelcome => "unwelcome",
             Self::Stopping => "stopping",
         }
     }

@@ -14,6 +14,7 @@ use rumqttd::protocol::{DisconnectReasonCode, Packet};
 use tokio::sync::{Notify, watch};
 
 use crate::{
+    access::Permit,
     message::{Message, Qos},
     packet::{self, Version},
 };
@@ -45,6 +46,8 @@ pub(crate) enum Close {
     TooSlow,
     /// The broker stops.
     Stopping,
+    /// It may no longer do what it could.
+    Unwelcome,
 }
 
 impl Close {
@@ -54,6 +57,7 @@ impl Close {
             Self::TakenOver => DisconnectReasonCode::SessionTakenOver,
             Self::TooSlow => DisconnectReasonCode::QuotaExceeded,
             Self::Stopping => DisconnectReasonCode::ServerShuttingDown,
+            Self::Unwelcome => DisconnectReasonCode::NotAuthorized,
         }
     }
 }
@@ -65,6 +69,8 @@ pub(crate) enum Pushed {
     Queued,
     /// It was dropped for this client.
     Dropped,
+    /// The client may not read it.
+    Withheld,
     /// It did not fit and must not be dropped: the outbox is closed.
     Overflow,
 }
@@ -81,6 +87,8 @@ pub(crate) enum Next {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     capacity: Capacity,
+    /// What may be delivered.
+    permit: Arc<Permit>,
     state: Mutex<State>,
     /// Why the connection is to end.
     closed: watch::Sender<Option<Close>>,
@@ -106,17 +114,26 @@ enum Item {
 }
 
 impl Outbox {
-    pub(crate) fn new(capacity: Capacity) -> Self {
+    pub(crate) fn new(capacity: Capacity, permit: Arc<Permit>) -> Self {
         Self {
             capacity,
+            permit,
             state: Mutex::default(),
             closed: watch::Sender::new(None),
             wake: Notify::new(),
         }
     }
 
+    /// What its client may do.
+    pub(crate) fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
     /// Adds a message.
     pub(crate) fn push(&self, message: &Arc<Message>, qos: Qos, retain: bool) -> Pushed {
+        if !self.permit.may_read(&message.topic) {
+            return Pushed::Withheld;
+        }
         if message.cost() > self.capacity.max_packet {
             return Pushed::Dropped;
         }
@@ -135,7 +152,7 @@ impl Outbox {
 
     /// Adds a retained message at a subscription, whatever waits already.
     pub(crate) fn push_retained(&self, message: &Arc<Message>, qos: Qos) {
-        if message.cost() <= self.capacity.max_packet {
+        if message.cost() <= self.capacity.max_packet && self.permit.may_read(&message.topic) {
             self.queue(&mut self.lock(), message, qos, true);
         }
     }
@@ -303,7 +320,7 @@ mod tests {
 
     #[test]
     fn order_is_kept_and_the_window_holds_back() {
-        let outbox = Outbox::new(CAPACITY);
+        let outbox = Outbox::new(CAPACITY, Arc::new(Permit::Everything));
         let (unsure, sure) = (message(1, Qos::AtMostOnce), message(1, Qos::AtLeastOnce));
         for message in [&sure, &unsure, &sure, &sure, &unsure] {
             assert_eq!(outbox.push(message, Qos::AtLeastOnce, false), Pushed::Queued);
@@ -330,7 +347,7 @@ mod tests {
 
     #[test]
     fn past_the_bound_messages_are_dropped_or_end_the_connection() {
-        let outbox = Outbox::new(CAPACITY);
+        let outbox = Outbox::new(CAPACITY, Arc::new(Permit::Everything));
         let (unsure, sure) = (message(400, Qos::AtMostOnce), message(400, Qos::AtLeastOnce));
         assert_eq!(outbox.push(&sure, Qos::AtLeastOnce, false), Pushed::Queued);
         assert_eq!(outbox.push(&sure, Qos::AtLeastOnce, false), Pushed::Queued);
@@ -346,7 +363,7 @@ mod tests {
 
     #[test]
     fn unread_answers_end_the_connection() {
-        let outbox = Outbox::new(CAPACITY);
+        let outbox = Outbox::new(CAPACITY, Arc::new(Permit::Everything));
         for _ in 0..=CAPACITY.max_bytes / PACKET_COST {
             outbox.push_packet(Packet::PingResp(PingResp));
         }
@@ -355,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_broker_that_stops_sends_what_waits() {
-        let outbox = Outbox::new(CAPACITY);
+        let outbox = Outbox::new(CAPACITY, Arc::new(Permit::Everything));
         outbox.push(&message(1, Qos::AtMostOnce), Qos::AtMostOnce, false);
         outbox.close(Close::Stopping);
         outbox.close(Close::TooSlow);

@@ -1,11 +1,12 @@
 //! What all connections share.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use runtime::{Metrics, Shutdown, metrics::Counters as Labelled};
-use rustls::ServerConfig;
 
-use crate::{Config, Figures, Limits, exchange::Exchange, metrics::Metric, router::Router, sys::Counters};
+use crate::{
+    Config, Figures, Limits, access::Gate, exchange::Exchange, metrics::Metric, router::Router, sys::Counters,
+};
 
 /// What all connections share.
 pub(crate) struct Shared {
@@ -20,20 +21,20 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     /// Given before connections are ended: then no will is published, for nobody is left to read it.
     pub(crate) stop: Shutdown,
-    /// What encryption at the port needs.
-    pub(crate) tls: Option<Arc<ServerConfig>>,
+    /// Who gets in, and what they may do.
+    pub(crate) gate: Gate,
     exchange: Mutex<Exchange>,
 }
 
 impl Shared {
-    pub(crate) fn new(config: &Config, tls: Option<Arc<ServerConfig>>, router: Router, stop: Shutdown) -> Self {
+    pub(crate) fn new(config: &Config, gate: Gate, router: Router, stop: Shutdown) -> Self {
         let metrics = Metrics::new();
         let origins = config.websocket.as_ref().map(|websocket| websocket.origins.clone());
         Self {
             exchange: Mutex::new(Exchange::new(&config.limits)),
             limits: config.limits.clone(),
             origins: origins.unwrap_or_default(),
-            tls,
+            gate,
             router,
             counters: Counters::new(),
             refused: metrics.counters(Metric::Refused, "reason"),
@@ -56,6 +57,7 @@ impl Shared {
             retained: exchange.retained().0 as u64,
             subscriptions: exchange.subscriptions() as u64,
             router_restarts: self.router.restarts(),
+            refused: self.gate.refused.now(),
             ..self.counters.figures()
         }
     }

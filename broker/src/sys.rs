@@ -9,7 +9,10 @@ use std::{
     time::Instant,
 };
 
-use crate::message::{BROKER, Message, Qos};
+use crate::{
+    access::Refusals,
+    message::{BROKER, Message, Qos},
+};
 
 /// What the broker has done since it started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,6 +43,10 @@ pub struct Figures {
     pub subscriptions: u64,
     /// Routers that had failed and were replaced.
     pub router_restarts: u64,
+    /// Messages whose client had to wait, for it publishes faster than it may.
+    pub delayed: u64,
+    /// What was refused, by reason.
+    pub refused: Refusals,
 }
 
 /// The counters behind [`Figures`].
@@ -54,6 +61,7 @@ pub(crate) struct Counters {
     pub(crate) dropped: AtomicU64,
     pub(crate) bytes_received: AtomicU64,
     pub(crate) bytes_sent: AtomicU64,
+    pub(crate) delayed: AtomicU64,
 }
 
 impl Counters {
@@ -68,6 +76,7 @@ impl Counters {
             dropped: AtomicU64::new(0),
             bytes_received: AtomicU64::new(0),
             bytes_sent: AtomicU64::new(0),
+            delayed: AtomicU64::new(0),
         }
     }
 
@@ -88,6 +97,7 @@ impl Counters {
             dropped: self.dropped.load(Relaxed),
             bytes_received: self.bytes_received.load(Relaxed),
             bytes_sent: self.bytes_sent.load(Relaxed),
+            delayed: self.delayed.load(Relaxed),
             ..Figures::default()
         }
     }
@@ -115,14 +125,20 @@ pub(crate) fn messages(figures: &Figures) -> Vec<Message> {
         ("publish/messages/received", figures.published),
         ("publish/messages/sent", figures.delivered),
         ("publish/messages/dropped", figures.dropped),
+        ("publish/messages/delayed", figures.delayed),
         ("bytes/received", figures.bytes_received),
         ("bytes/sent", figures.bytes_sent),
         ("retained messages/count", figures.retained),
         ("subscriptions/count", figures.subscriptions),
         ("router/restarts", figures.router_restarts),
     ];
-    let numbers = numbers.into_iter().map(|(name, number)| (name, number.to_string()));
-    let all = texts.into_iter().chain(numbers);
+    let numbers = numbers
+        .into_iter()
+        .map(|(name, number)| (name.to_owned(), number.to_string()));
+    let refused = figures.refused.each();
+    let refused = refused.map(|(why, number)| (format!("refused/{}", why.as_str()), number.to_string()));
+    let texts = texts.into_iter().map(|(name, text)| (name.to_owned(), text));
+    let all = texts.chain(numbers).chain(refused);
     all.map(|(name, payload)| Message {
         topic: format!("$SYS/broker/{name}").into(),
         payload: payload.into(),

@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use rustls::ServerConfig;
+use rustls::{ServerConfig, pki_types::CertificateDer};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
@@ -25,20 +25,21 @@ const TLS_HANDSHAKE: u8 = 22;
 pub(crate) enum Transport {
     Tcp(TcpStream),
     Unix(UnixStream),
-    // Boxed, for their buffers are many times the size of a socket.
+    // Boxed, for their buffers are many times the size of a socket. The certificates are those of the TLS beneath.
     Tls(Box<TlsStream<TcpStream>>),
-    WebSocket(Box<websocket::Stream>),
+    WebSocket(Box<websocket::Stream>, Vec<CertificateDer<'static>>),
 }
 
 /// Opens what came to a port, as far as bytes of MQTT can travel over it.
 pub(crate) async fn open(arrival: Arrival, peer: SocketAddr, shared: &Shared) -> io::Result<Transport> {
     match arrival {
         Arrival::Unix(stream) => Ok(Transport::Unix(stream)),
-        Arrival::Tcp(stream) => secure(stream, peer, shared.tls.clone()).await,
+        Arrival::Tcp(stream) => secure(stream, peer, shared.gate.tls()).await,
         Arrival::WebSocket(stream) => {
-            let below = secure(stream, peer, shared.tls.clone()).await?;
+            let below = secure(stream, peer, shared.gate.tls()).await?;
+            let certificates = below.certificates();
             let stream = websocket::accept(below, shared.limits.max_packet_bytes, &shared.origins).await?;
-            Ok(Transport::WebSocket(Box::new(stream)))
+            Ok(Transport::WebSocket(Box::new(stream), certificates))
         }
     }
 }
@@ -62,13 +63,22 @@ async fn secure(stream: TcpStream, peer: SocketAddr, tls: Option<Arc<ServerConfi
 }
 
 impl Transport {
+    /// The certificates that a client has shown, its own first.
+    pub(crate) fn certificates(&self) -> Vec<CertificateDer<'static>> {
+        match self {
+            Self::Tls(stream) => stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec(),
+            Self::WebSocket(_, certificates) => certificates.clone(),
+            Self::Tcp(_) | Self::Unix(_) => Vec::new(),
+        }
+    }
+
     /// The socket beneath and the stream on top, both as one trait.
     fn inner(self: Pin<&mut Self>) -> Pin<&mut dyn Stream> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream),
             Self::Unix(stream) => Pin::new(stream),
             Self::Tls(stream) => Pin::new(stream.as_mut()),
-            Self::WebSocket(stream) => Pin::new(stream.as_mut()),
+            Self::WebSocket(stream, _) => Pin::new(stream.as_mut()),
         }
     }
 }

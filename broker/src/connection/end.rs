@@ -67,6 +67,12 @@ impl End {
         }
     }
 
+    /// Whether it was a packet that is too large or malformed.
+    pub(crate) const fn is_bad_packet(&self) -> bool {
+        use DisconnectReasonCode::{MalformedPacket, PacketTooLarge};
+        matches!(self, Self::Broken(PacketTooLarge | MalformedPacket, _))
+    }
+
     /// What a client of version 5 is told.
     pub(crate) const fn code(&self) -> Option<DisconnectReasonCode> {
         match self {

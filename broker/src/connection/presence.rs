@@ -7,6 +7,7 @@ use std::{
 
 use super::reader::Reader;
 use crate::{
+    access::Rate,
     exchange::Farewell,
     handshake::Hello,
     message::{Message, Serial},
@@ -26,7 +27,7 @@ pub(super) struct Presence {
 impl Presence {
     /// Brings a client in. Its answer waits before anything else can.
     pub(super) fn enter(shared: Arc<Shared>, serial: Serial, hello: Hello) -> (Self, Reader) {
-        let outbox = Arc::new(Outbox::new(hello.capacity));
+        let outbox = Arc::new(Outbox::new(hello.capacity, hello.badge.permit.clone()));
         outbox.push_packet(hello.connack);
         let clients = {
             let mut exchange = shared.exchange();
@@ -36,6 +37,7 @@ impl Presence {
             }
             exchange.clients() as u64
         };
+        shared.gate.register(serial, hello.badge.clone(), outbox.clone());
         shared.counters.clients_max.fetch_max(clients, Ordering::Relaxed);
         let reader = Reader {
             shared: shared.clone(),
@@ -43,6 +45,8 @@ impl Presence {
             serial,
             version: hello.capacity.version,
             silence: hello.silence,
+            rate: Rate::new(shared.limits.max_messages_per_s, shared.limits.max_bytes_per_s),
+            badge: hello.badge,
             buffer: hello.rest,
             received_twice: HashSet::new(),
         };
@@ -56,6 +60,7 @@ impl Presence {
     }
 
     fn take_will(&self) -> Option<Message> {
+        self.shared.gate.forget(self.serial);
         let will = self.shared.exchange().disconnect(self.serial, self.farewell);
         will.filter(|_| !self.shared.stop.is_triggered())
     }

@@ -7,13 +7,16 @@ use rumqttd::protocol::{
     DisconnectReasonCode, Packet, PingResp, PubAck, PubAckReason, PubComp, PubCompReason, PubRec, PubRecReason,
     Subscribe,
 };
+use runtime::LogLimit;
 use tokio::{
     io::{AsyncReadExt, ReadHalf},
-    time::{error::Elapsed, timeout},
+    time::{error::Elapsed, sleep, timeout},
 };
 
 use super::end::End;
 use crate::{
+    Refusal,
+    access::{Badge, Rate},
     message::{Message, Qos, Serial},
     outbox::Outbox,
     packet::{self, Publish, Received, Version},
@@ -23,6 +26,8 @@ use crate::{
     sys::add,
     transport::Transport,
 };
+
+static REFUSED: LogLimit = LogLimit::new(Duration::from_secs(1));
 
 /// Room that a read is given: little for a client that says little, for there are many of those; more for one that
 /// fills it.
@@ -40,6 +45,10 @@ pub(super) struct Reader {
     pub(super) version: Version,
     /// The longest silence; `None` for any.
     pub(super) silence: Option<Duration>,
+    /// Who it is, and what it may do.
+    pub(super) badge: Arc<Badge>,
+    /// How fast it may publish.
+    pub(super) rate: Rate,
     /// What has come and is not handled.
     pub(super) buffer: BytesMut,
     /// QoS 2 messages that the client may send a second time (4.3.3).
@@ -95,6 +104,12 @@ impl Reader {
     /// What was acknowledged to anybody before is found among the retained messages.
     async fn subscribe(&self, Subscribe { pkid, filters }: Subscribe) -> Result<(), Gone> {
         self.shared.router.settled().await?;
+        let denied = filters
+            .iter()
+            .filter(|filter| !self.badge.permit.may_subscribe(&filter.path));
+        for filter in denied {
+            self.note_refusal(Refusal::Subscribe, &filter.path);
+        }
         self.shared.exchange().subscribe(self.serial, pkid, filters);
         Ok(())
     }
@@ -105,6 +120,14 @@ impl Reader {
             let why = format!("cannot publish to {:?}", publish.topic);
             return Err(End::Broken(DisconnectReasonCode::TopicNameInvalid, why));
         }
+        if let Some(wait) = self.rate.take(publish.payload.len(), self.shared.counters.now_ns()) {
+            add(&self.shared.counters.delayed, 1);
+            sleep(wait).await;
+        }
+        if !self.badge.permit.may_write(&publish.topic) {
+            self.refuse(&publish);
+            return Ok(());
+        }
         add(&self.shared.counters.published, 1);
         let (qos, id) = (publish.qos, publish.packet_id);
         let first = qos < 2 || self.received_twice.insert(id);
@@ -112,8 +135,7 @@ impl Reader {
             let why = "too many QoS 2 messages under way".to_owned();
             return Err(End::Broken(DisconnectReasonCode::ReceiveMaximumExceeded, why));
         }
-        // The broker's own tree is written by the broker; there is no answer that says so in 3.1.1.
-        if first && !publish.topic.starts_with('$') {
+        if first {
             match self.shared.router.send(self.message(publish)).await {
                 Ok(()) => (),
                 // The broker stops. What is not acknowledged the client sends again, to the next one.
@@ -142,6 +164,48 @@ impl Reader {
             )),
         }
         Ok(())
+    }
+
+    /// Drops a message that its client may not publish. In version 5 it is told so; 3.1.1 has no answer that says it, so that
+    /// the message is taken as if it had been (mosquitto does the same): to end the connection would have it sent again for ever.
+    fn refuse(&mut self, publish: &Publish) {
+        self.note_refusal(Refusal::Publish, &publish.topic);
+        let pkid = publish.packet_id;
+        let told = self.version == Version::V5;
+        match publish.qos {
+            0 => (),
+            1 => {
+                let reason = if told {
+                    PubAckReason::NotAuthorized
+                } else {
+                    PubAckReason::Success
+                };
+                self.outbox.push_packet(Packet::PubAck(PubAck { pkid, reason }, None));
+            }
+            _ => {
+                let reason = if told {
+                    PubRecReason::NotAuthorized
+                } else {
+                    PubRecReason::Success
+                };
+                self.outbox.push_packet(Packet::PubRec(PubRec { pkid, reason }, None));
+            }
+        }
+    }
+
+    fn note_refusal(&self, why: Refusal, topic: &str) {
+        self.shared.gate.refused.count(why);
+        if let Some(suppressed) = REFUSED.pass(self.shared.counters.now_ns()) {
+            let (name, topic): (_, String) = (self.badge.name.as_deref(), topic.chars().take(200).collect());
+            tracing::warn!(
+                serial = self.serial,
+                name,
+                why = why.as_str(),
+                topic,
+                suppressed,
+                "not allowed"
+            );
+        }
     }
 
     fn message(&self, publish: Publish) -> Message {

@@ -32,7 +32,7 @@ fn message(topic: &str, payload: &str) -> Message {
 }
 
 fn join(exchange: &mut Exchange, id: &str, will: Option<Message>) -> (Serial, Arc<Outbox>) {
-    let outbox = Arc::new(Outbox::new(CAPACITY));
+    let outbox = Arc::new(Outbox::new(CAPACITY, Arc::new(Permit::Everything)));
     let serial = exchange.next_serial();
     exchange.connect(serial, id, will, outbox.clone());
     (serial, outbox)
@@ -224,10 +224,13 @@ async fn a_second_connection_takes_over() {
 #[tokio::test]
 async fn one_slow_client_harms_no_other() {
     let mut exchange = exchange();
-    let small = Arc::new(Outbox::new(Capacity {
-        max_bytes: 500,
-        ..CAPACITY
-    }));
+    let small = Arc::new(Outbox::new(
+        Capacity {
+            max_bytes: 500,
+            ..CAPACITY
+        },
+        Arc::new(Permit::Everything),
+    ));
     let slow = exchange.next_serial();
     exchange.connect(slow, "slow", None, small.clone());
     let (fast, outbox) = join(&mut exchange, "fast", None);

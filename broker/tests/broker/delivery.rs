@@ -72,8 +72,8 @@ async fn any_number_of_retained_messages_is_replayed() {
     }
     assert_eq!(
         broker.handle.figures().retained,
-        TOPICS as u64 + 14,
-        "and the 14 of $SYS"
+        TOPICS as u64 + 26,
+        "and the 26 of $SYS"
     );
     broker.stop().await;
 }

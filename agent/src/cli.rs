@@ -143,7 +143,7 @@ pub async fn doctor(arguments: &DoctorArgs, shutdown: &Shutdown) -> anyhow::Resu
     if arguments.json {
         print_line(&serde_json::to_string(&reports)?)?;
     } else {
-        let width = crate::doctor::terminal_width();
+        let width = runtime::output::width().unwrap_or(usize::MAX);
         let tables: Vec<String> = reports.iter().map(|report| report.table(width)).collect();
         print(&tables.join("\n"))?;
     }

@@ -1,6 +1,6 @@
 //! `doctor`: what every source tells here, what it costs to read, and what is missing to read it.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use runtime::{Clock, Shutdown};
 use serde::Serialize;
@@ -119,15 +119,6 @@ fn wrapped(text: &str, room: usize) -> Vec<String> {
         }
     }
     lines
-}
-
-/// The columns of the terminal that standard output is, if it is one.
-pub fn terminal_width() -> usize {
-    let size = rustix::termios::tcgetwinsize(io::stdout());
-    size.ok()
-        .map(|size| usize::from(size.ws_col))
-        .filter(|&columns| columns > 0)
-        .unwrap_or(usize::MAX)
 }
 
 /// Examines every host that `config` has the agent speak for. Sources with a thread of their own get `patience` for

@@ -48,7 +48,12 @@ async fn slowed(budget: f64, memory_budget: u64) -> Option<(bool, i64)> {
         for &time_ms in &block.times_ms {
             gap_ms = last_ms.replace(time_ms).map_or(0, |last_ms| time_ms - last_ms);
         }
-        told = block.columns[slowed].iter().any(|reading| reading.value() == Some(1.0));
+        told = block
+            .columns
+            .get(slowed)
+            .unwrap()
+            .iter()
+            .any(|reading| reading.value() == Some(1.0));
         if told && gap_ms >= 900 {
             break;
         }

@@ -61,6 +61,8 @@ pub(crate) struct Dispatched {
     pub(crate) queued: u64,
     /// Clients that should have got it and will not.
     pub(crate) dropped: u64,
+    /// Whether a client that must not miss it is far behind.
+    pub(crate) behind: bool,
 }
 
 impl Exchange {
@@ -205,6 +207,10 @@ impl Exchange {
                 .push(&message, wants.qos, wants.keep_retain && message.retain)
             {
                 Pushed::Queued => done.queued += 1,
+                Pushed::Behind => {
+                    done.queued += 1;
+                    done.behind = true;
+                }
                 Pushed::Dropped => {
                     done.dropped += 1;
                     self.slow.note(&client.id, false);

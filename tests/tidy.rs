@@ -33,7 +33,7 @@ const EDGES: &[(&str, &[&str])] = &[
 /// Each heavy dependency, and the only crates that may name it; tests and benches excepted.
 const HOMES: &[(&str, &[&str])] = &[
     ("rumqttc", &["bus"]),
-    ("rumqttd", &["broker"]),
+    ("rumqttd", &["broker", "bench"]),
     ("rustls", &["bus", "broker"]),
     ("ring", &["trust"]),
     ("rustls-webpki", &["trust"]),

@@ -62,6 +62,8 @@ pub(crate) struct Dispatched {
     pub(crate) queued: u64,
     /// Clients that should have got it and will not.
     pub(crate) dropped: u64,
+    /// Whether a client that must not miss it is far behind.
+    pub(crate) behind: bool,
 }
 
 impl Exchange {
@@ -208,6 +210,10 @@ impl Exchange {
             {
                 Pushed::Queued => done.queued += 1,
                 Pushed::Withheld => (),
+                Pushed::Behind => {
+                    done.queued += 1;
+                    done.behind = true;
+                }
                 Pushed::Dropped => {
                     done.dropped += 1;
                     self.slow.note(&client.id, false);

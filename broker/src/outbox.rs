@@ -11,7 +11,10 @@ use std::{
 
 use bytes::BytesMut;
 use rumqttd::protocol::{DisconnectReasonCode, Packet};
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    task::yield_now,
+};
 
 use crate::{
     access::Permit,
@@ -67,6 +70,8 @@ impl Close {
 pub(crate) enum Pushed {
     /// It waits.
     Queued,
+    /// It waits, and must not be dropped, while half of what may wait does: publishers are to be slowed down.
+    Behind,
     /// It was dropped for this client.
     Dropped,
     /// The client may not read it.
@@ -147,6 +152,10 @@ impl Outbox {
             return Pushed::Overflow;
         }
         self.queue(&mut state, message, qos, retain);
+        let sure = qos.min(message.qos) == Qos::AtLeastOnce;
+        if sure && state.bytes > self.capacity.max_bytes / 2 {
+            return Pushed::Behind;
+        }
         Pushed::Queued
     }
 
@@ -157,22 +166,39 @@ impl Outbox {
         }
     }
 
-    /// Adds any other packet. Also these are bounded: who sends requests and reads no answer is too slow.
+    /// Adds any other packet.
     pub(crate) fn push_packet(&self, packet: Packet) {
-        let mut state = self.lock();
-        if state.bytes + PACKET_COST > self.capacity.max_bytes {
-            drop(state);
-            self.close(Close::TooSlow);
+        self.push_packets([packet]);
+    }
+
+    /// Adds other packets together. Also these are bounded: who sends requests and reads no answer is too slow.
+    pub(crate) fn push_packets(&self, packets: impl IntoIterator<Item = Packet>) {
+        let mut packets = packets.into_iter().peekable();
+        if packets.peek().is_none() {
             return;
         }
-        state.bytes += PACKET_COST;
-        state.queue.push_back(Item::Packet(Box::new(packet)));
+        let mut state = self.lock();
+        for packet in packets {
+            if state.bytes + PACKET_COST > self.capacity.max_bytes {
+                drop(state);
+                self.close(Close::TooSlow);
+                return;
+            }
+            state.bytes += PACKET_COST;
+            state.queue.push_back(Item::Packet(Box::new(packet)));
+        }
         self.wake.notify_one();
     }
 
-    /// Takes note that the client has a QoS 1 message. An id that is not under way is ignored.
-    pub(crate) fn acknowledged(&self, packet_id: u16) {
-        if self.lock().unacked.remove(&packet_id) {
+    /// Takes note that the client has QoS 1 messages. An id that is not under way is ignored.
+    pub(crate) fn acknowledged(&self, packet_ids: impl IntoIterator<Item = u16>) {
+        let mut packet_ids = packet_ids.into_iter().peekable();
+        if packet_ids.peek().is_none() {
+            return;
+        }
+        let mut state = self.lock();
+        let known = packet_ids.filter(|id| state.unacked.remove(id));
+        if known.count() > 0 {
             self.wake.notify_one();
         }
     }
@@ -207,6 +233,8 @@ impl Outbox {
                 return next;
             }
             self.wake.notified().await;
+            // Whoever else is due goes first, and may have more to write.
+            yield_now().await;
         }
     }
 
@@ -328,9 +356,9 @@ mod tests {
         outbox.push_packet(Packet::PingResp(PingResp));
         assert_eq!(written(&outbox), [Some((1, 1)), Some((0, 0)), Some((1, 2))]);
         assert_eq!(written(&outbox), []);
-        outbox.acknowledged(9);
+        outbox.acknowledged([9]);
         assert_eq!(written(&outbox), []);
-        outbox.acknowledged(2);
+        outbox.acknowledged([2]);
         assert_eq!(written(&outbox), [Some((1, 3)), Some((0, 0)), None]);
     }
 
@@ -350,7 +378,7 @@ mod tests {
         let outbox = Outbox::new(CAPACITY, Arc::new(Permit::Everything));
         let (unsure, sure) = (message(400, Qos::AtMostOnce), message(400, Qos::AtLeastOnce));
         assert_eq!(outbox.push(&sure, Qos::AtLeastOnce, false), Pushed::Queued);
-        assert_eq!(outbox.push(&sure, Qos::AtLeastOnce, false), Pushed::Queued);
+        assert_eq!(outbox.push(&sure, Qos::AtLeastOnce, false), Pushed::Behind);
         assert_eq!(outbox.push(&unsure, Qos::AtMostOnce, false), Pushed::Dropped);
         outbox.push_retained(&sure, Qos::AtMostOnce);
         assert_eq!(

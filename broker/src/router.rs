@@ -17,7 +17,7 @@
 
 mod log;
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{future::ready, mem, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use rumqttd::{
@@ -39,6 +39,12 @@ const BUDGET: u32 = 4 * 1024 * 1024;
 /// What a message counts for at least, so that no more are under way than the router's queue of 1,000
 /// events takes: to fill that would block a thread of ours.
 const MIN_COST: u32 = BUDGET / 900;
+
+/// What goes in together at most, unless it is one message: others shall have their turn.
+const BATCH: u32 = BUDGET / 16;
+
+/// Messages that come out together at most.
+const MAX_BATCH: usize = 200;
 
 /// The log: eight segments of 1 MiB. It keeps the newest messages until they are overwritten, read or not.
 const SEGMENT_BYTES: usize = 1024 * 1024;
@@ -78,8 +84,8 @@ pub(crate) struct Returning {
     link: Arc<Mutex<Incoming>>,
     budget: Arc<Semaphore>,
     log: Arc<Log>,
-    /// The last message has come out and may not be handed on yet.
-    holds: bool,
+    /// So many messages have come out last and may not be handed on yet.
+    holds: u64,
     done: watch::Sender<u64>,
     /// When routers failed, the newest last.
     failures: Vec<Instant>,
@@ -116,7 +122,7 @@ pub(crate) fn start() -> Result<(Router, Returning), BrokerError> {
         link,
         budget,
         log,
-        holds: false,
+        holds: 0,
         done,
         failures: Vec::new(),
         watch,
@@ -144,19 +150,32 @@ fn spawn() -> Result<(LinkTx, LinkRx), BrokerError> {
 impl Router {
     /// Appends `message` to the log; waits while too much is under way.
     pub(crate) async fn send(&self, message: Message) -> Result<(), Gone> {
-        let permits = self.budget.acquire_many(cost(&message)).await.map_err(|_closed| Gone)?;
-        let mut incoming = self.link.lock().await;
-        if incoming.closed {
-            return Err(Gone);
-        }
-        // Given back by `Returning`, when the message has come out.
-        permits.forget();
-        incoming.sent += 1;
-        let packet = packet(&message);
-        self.log.push(message);
-        if incoming.link.send(packet).await.is_err() {
-            // Whoever waits for what comes out notices as well, and sends it to the next router.
-            tracing::debug!("a message waits for the next router");
+        self.send_all(&mut vec![message]).await
+    }
+
+    /// Appends all of `messages` to the log, in order, and empties them; waits while too much is under way. The router
+    /// is woken once for many.
+    pub(crate) async fn send_all(&self, messages: &mut Vec<Message>) -> Result<(), Gone> {
+        while !messages.is_empty() {
+            let (count, cost) = batch(messages);
+            let permits = self.budget.acquire_many(cost).await.map_err(|_closed| Gone)?;
+            let mut incoming = self.link.lock().await;
+            if incoming.closed {
+                return Err(Gone);
+            }
+            // Given back by `Returning`, when the messages have come out.
+            permits.forget();
+            incoming.sent += count as u64;
+            let mut packets: Vec<Packet> = messages.iter().take(count).map(packet).collect();
+            let last = packets.pop();
+            messages.drain(..count).for_each(|message| self.log.push(message));
+            incoming.link.buffer().extend(packets);
+            if let Some(last) = last
+                && incoming.link.send(last).await.is_err()
+            {
+                // Whoever waits for what comes out notices as well, and sends it to the next router.
+                tracing::debug!("messages wait for the next router");
+            }
         }
         Ok(())
     }
@@ -197,35 +216,56 @@ impl Router {
 }
 
 impl Returning {
-    /// The next message of the log. The one before counts as handed on.
+    /// Waits for the next messages of the log, and adds all that are there to `messages`. Those before count as handed
+    /// on.
     ///
     /// # Errors
     /// Routers have failed too often, or cannot be started.
-    pub(crate) async fn next(&mut self) -> Result<Message, BrokerError> {
-        if mem::take(&mut self.holds) {
-            self.done.send_modify(|done| *done += 1);
+    pub(crate) async fn next(&mut self, messages: &mut Vec<Message>) -> Result<(), BrokerError> {
+        let handed_on = mem::take(&mut self.holds);
+        if handed_on > 0 {
+            self.done.send_modify(|done| *done += handed_on);
         }
-        loop {
-            match self.notification().await {
-                Ok(Notification::Forward(forward)) => {
-                    let Some(message) = self.log.pop(&forward.publish.payload) else {
-                        self.restart("its log is not ours").await?;
-                        continue;
-                    };
-                    self.budget.add_permits(cost(&message) as usize);
-                    self.holds = true;
-                    return Ok(message);
-                }
-                // The router has filled the link and waits until it is told to go on.
-                Ok(Notification::Unschedule) => {
-                    if self.outgoing.wake().await.is_err() {
-                        self.restart("its thread has ended").await?;
-                    }
-                }
-                Ok(_) => (),
-                Err(why) => self.restart(why).await?,
+        while messages.is_empty() {
+            let told = self.notification().await;
+            self.take(told, messages).await?;
+        }
+        while messages.len() < MAX_BATCH {
+            let told = tokio::select! {
+                biased;
+                told = self.notification() => told,
+                () = ready(()) => break,
+            };
+            self.take(told, messages).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds a message that has come out to `messages`, or does what the router needs.
+    async fn take(
+        &mut self,
+        told: Result<Notification, &'static str>,
+        messages: &mut Vec<Message>,
+    ) -> Result<(), BrokerError> {
+        match told {
+            Ok(Notification::Forward(forward)) => {
+                let Some(message) = self.log.pop(&forward.publish.payload) else {
+                    return self.restart("its log is not ours").await;
+                };
+                self.budget.add_permits(cost(&message) as usize);
+                self.holds += 1;
+                messages.push(message);
             }
+            // The router has filled the link and waits until it is told to go on.
+            Ok(Notification::Unschedule) => {
+                if self.outgoing.wake().await.is_err() {
+                    self.restart("its thread has ended").await?;
+                }
+            }
+            Ok(_) => (),
+            Err(why) => self.restart(why).await?,
         }
+        Ok(())
     }
 
     /// What the router tells next, or how it has failed.
@@ -293,6 +333,19 @@ fn cost(message: &Message) -> u32 {
     u32::try_from(message.cost()).map_or(BUDGET, |cost| cost.clamp(MIN_COST, BUDGET))
 }
 
+/// How many of the first messages go in together, and what they count for.
+fn batch(messages: &[Message]) -> (usize, u32) {
+    let (mut count, mut total) = (0, 0);
+    for message in messages {
+        let cost = cost(message);
+        if count > 0 && total + cost > BATCH {
+            break;
+        }
+        (count, total) = (count + 1, total + cost);
+    }
+    (count, total)
+}
+
 /// What the router sees of a message: its payload. All else stays in our log.
 fn packet(message: &Message) -> Packet {
     let publish = Publish::new(Bytes::from_static(TOPIC.as_bytes()), message.payload.clone(), false);
@@ -301,7 +354,7 @@ fn packet(message: &Message) -> Packet {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{HashMap, VecDeque};
 
     use super::*;
     use crate::message::Qos;
@@ -321,6 +374,14 @@ mod tests {
         }
     }
 
+    /// One message; nothing else has come out with it.
+    async fn one(returning: &mut Returning) -> Message {
+        let mut messages = Vec::new();
+        returning.next(&mut messages).await.unwrap();
+        assert_eq!(messages.len(), 1);
+        messages.remove(0)
+    }
+
     /// Far more than the log holds, from many tasks, read slowly at first: nothing lost, order kept.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn the_log_never_overruns() {
@@ -331,24 +392,35 @@ mod tests {
         for source in 0..PUBLISHERS as u64 {
             let router = router.clone();
             tokio::spawn(async move {
+                let mut batch = Vec::new();
                 for n in 0..EACH {
                     let mut payload = vec![0; 4_096];
                     payload[..4].copy_from_slice(&n.to_be_bytes());
-                    let message = Message {
+                    batch.push(Message {
                         source,
                         payload: payload.into(),
                         ..message("t", 0, None)
-                    };
-                    router.send(message).await.unwrap();
+                    });
+                    // Batches of many sizes, up to more than goes in at once.
+                    if u64::from(n) % 100 >= source * 10 {
+                        router.send_all(&mut batch).await.unwrap();
+                    }
                 }
+                router.send_all(&mut batch).await.unwrap();
             });
         }
         while router.budget.available_permits() > MIN_COST as usize {
             tokio::task::yield_now().await;
         }
         let mut next = HashMap::new();
+        let mut come = VecDeque::new();
         for _ in 0..PUBLISHERS * EACH as usize {
-            let message = returning.next().await.unwrap();
+            if come.is_empty() {
+                let mut messages = Vec::new();
+                returning.next(&mut messages).await.unwrap();
+                come.extend(messages);
+            }
+            let message: Message = come.pop_front().unwrap();
             let expected = next.entry(message.source).or_default();
             assert_eq!(message.payload[..4], u32::to_be_bytes(*expected));
             *expected += 1;
@@ -361,7 +433,7 @@ mod tests {
         let (router, mut returning) = start().unwrap();
         router.settled().await.unwrap();
         router.send(message("t", 1, None)).await.unwrap();
-        returning.next().await.unwrap();
+        one(&mut returning).await;
         let settled = tokio::select! {
             biased;
             settled = router.settled() => settled.is_ok(),
@@ -371,7 +443,7 @@ mod tests {
         let (settled, ()) = tokio::join!(router.settled(), async {
             tokio::select! {
                 biased;
-                _ = returning.next() => panic!("there is no second message"),
+                _ = one(&mut returning) => panic!("there is no second message"),
                 () = tokio::task::yield_now() => (),
             }
         });
@@ -385,28 +457,34 @@ mod tests {
         let (router, mut returning) = start().unwrap();
         let large = message("t", BUDGET as usize + 10, None);
         router.send(large.clone()).await.unwrap();
-        assert!(returning.next().await.unwrap() == large);
+        assert!(one(&mut returning).await == large);
     }
 
     #[tokio::test]
     async fn what_is_under_way_when_it_fails_comes_out_of_the_next_one_once_and_in_order() {
         let (router, mut returning) = start().unwrap();
+        let mut come = Vec::new();
         for n in 1..=10 {
             router.send(message("t", n, None)).await.unwrap();
         }
-        assert_eq!(returning.next().await.unwrap(), message("t", 1, None));
+        returning.next(&mut come).await.unwrap();
         router.sabotage().await;
         // A failure that is not noticed yet takes in as well.
         for n in 11..=20 {
             router.send(message("t", n, None)).await.unwrap();
         }
-        for n in 2..=20 {
-            assert_eq!(returning.next().await.unwrap(), message("t", n, None), "{n}");
+        while come.len() < 20 {
+            let mut messages = Vec::new();
+            returning.next(&mut messages).await.unwrap();
+            come.extend(messages);
+        }
+        for (n, come) in (1..).zip(come) {
+            assert_eq!(come, message("t", n, None), "{n}");
         }
         let (settled, ()) = tokio::join!(router.close(), async {
             tokio::select! {
                 biased;
-                _ = returning.next() => panic!("there is no other message"),
+                _ = one(&mut returning) => panic!("there is no other message"),
                 () = tokio::task::yield_now() => (),
             }
         });
@@ -434,7 +512,7 @@ mod tests {
         // The next one is a thread, for which time does not stand still.
         tokio::time::resume();
         returning.restart("test").await.unwrap();
-        assert_eq!(returning.next().await.unwrap(), message("t", 1, None));
+        assert_eq!(one(&mut returning).await, message("t", 1, None));
         assert_eq!(router.restarts(), 1);
     }
 }

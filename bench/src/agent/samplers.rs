@@ -1,17 +1,17 @@
 //! Processes that sample this machine ten times a second, each in its own way.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     os::unix::fs::FileExt,
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
 use rustix::time::{ClockId, clock_gettime};
 use sysinfo::{CpuRefreshKind, Disks, MemoryRefreshKind, Networks, RefreshKind, System};
 
 use super::Cost;
+use crate::process::memory_bytes;
 
 const TICK: Duration = Duration::from_millis(100);
 
@@ -108,7 +108,7 @@ impl Meter {
         let spent = cpu_time().saturating_sub(self.0);
         Ok(Cost {
             cpu_us_per_sample: spent.as_secs_f64() * 1e6 / samples,
-            rss_mb: resident_mb("/proc/self/status")?,
+            rss_mb: memory_bytes(std::process::id(), "VmRSS:")? / 1e6,
         })
     }
 }
@@ -116,12 +116,4 @@ impl Meter {
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
-}
-
-/// Memory that a process has in use, of its `status`, in units of 10^6 bytes.
-pub(super) fn resident_mb(status: &str) -> anyhow::Result<f64> {
-    let text = fs::read_to_string(status)?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
-    Ok(kib.context("no VmRSS")? * 1_024.0 / 1e6)
 }

@@ -34,6 +34,9 @@ static REFUSED: LogLimit = LogLimit::new(Duration::from_secs(1));
 const LEAST_ROOM: usize = 1024;
 const MOST_ROOM: usize = 16 * 1024;
 
+/// Messages of one client that are passed on together at most.
+const MAX_BATCH: usize = 100;
+
 /// QoS 2 messages that a client may have under way to the broker.
 const MAX_RECEIVED_TWICE: usize = 1_000;
 
@@ -53,6 +56,16 @@ pub(super) struct Reader {
     pub(super) buffer: BytesMut,
     /// QoS 2 messages that the client may send a second time (4.3.3).
     pub(super) received_twice: HashSet<u16>,
+}
+
+/// What has come together.
+#[derive(Default)]
+struct Batch {
+    messages: Vec<Message>,
+    /// What the publisher is told once the messages lie in the router's log.
+    answers: Vec<Packet>,
+    /// Messages that the client says it has.
+    acknowledged: Vec<u16>,
 }
 
 impl Reader {
@@ -88,16 +101,52 @@ impl Reader {
     }
 
     async fn handle_all(&mut self) -> Result<(), End> {
+        let mut batch = Batch::default();
+        let handled = self.handle_packets(&mut batch).await;
+        // What came before a fault counts.
+        self.pass_on(&mut batch).await?;
+        handled
+    }
+
+    async fn handle_packets(&mut self, batch: &mut Batch) -> Result<(), End> {
         while let Some(received) = packet::read(self.version, &mut self.buffer, self.shared.limits.max_packet_bytes)? {
             add(&self.shared.counters.packets_received, 1);
             match received {
-                Received::Publish(publish) => self.publish(publish).await?,
+                Received::Publish(publish) => self.publish(publish, batch).await?,
                 Received::Other(packet) => match *packet {
-                    Packet::Subscribe(subscribe, _) => self.subscribe(subscribe).await?,
-                    packet => self.handle(packet)?,
+                    Packet::PubAck(ack, _) => batch.acknowledged.push(ack.pkid),
+                    packet => {
+                        self.pass_on(batch).await?;
+                        match packet {
+                            Packet::Subscribe(subscribe, _) => self.subscribe(subscribe).await?,
+                            packet => self.handle(packet)?,
+                        }
+                    }
                 },
             }
+            if batch.answers.len().max(batch.messages.len()) >= MAX_BATCH {
+                self.pass_on(batch).await?;
+            }
         }
+        Ok(())
+    }
+
+    /// Acknowledged is what lies in the router's log.
+    async fn pass_on(&mut self, batch: &mut Batch) -> Result<(), Gone> {
+        match self.shared.router.send_all(&mut batch.messages).await {
+            Ok(()) => self.outbox.push_packets(batch.answers.drain(..)),
+            // The broker stops. What is not acknowledged the client sends again, to the next one.
+            Err(Gone) if self.shared.stop.is_triggered() => {
+                batch.messages.clear();
+                for answer in batch.answers.drain(..) {
+                    if let Packet::PubRec(received, _) = answer {
+                        self.received_twice.remove(&received.pkid);
+                    }
+                }
+            }
+            Err(gone) => return Err(gone),
+        }
+        self.outbox.acknowledged(batch.acknowledged.drain(..));
         Ok(())
     }
 
@@ -114,18 +163,20 @@ impl Reader {
         Ok(())
     }
 
-    /// Acknowledged is what lies in the router's log. QoS 2 is taken once and delivered at QoS 1.
-    async fn publish(&mut self, publish: Publish) -> Result<(), End> {
+    /// Takes a message in. QoS 2 is taken once and delivered at QoS 1.
+    async fn publish(&mut self, publish: Publish, batch: &mut Batch) -> Result<(), End> {
         if !valid_topic(&publish.topic) {
             let why = format!("cannot publish to {:?}", publish.topic);
             return Err(End::Broken(DisconnectReasonCode::TopicNameInvalid, why));
         }
         if let Some(wait) = self.rate.take(publish.payload.len(), self.shared.counters.now_ns()) {
             add(&self.shared.counters.delayed, 1);
+            // What came before does not wait.
+            self.pass_on(batch).await?;
             sleep(wait).await;
         }
         if !self.badge.permit.may_write(&publish.topic) {
-            self.refuse(&publish);
+            batch.answers.extend(self.refuse(&publish));
             return Ok(());
         }
         add(&self.shared.counters.published, 1);
@@ -136,26 +187,18 @@ impl Reader {
             return Err(End::Broken(DisconnectReasonCode::ReceiveMaximumExceeded, why));
         }
         if first {
-            match self.shared.router.send(self.message(publish)).await {
-                Ok(()) => (),
-                // The broker stops. What is not acknowledged the client sends again, to the next one.
-                Err(Gone) if self.shared.stop.is_triggered() => {
-                    self.received_twice.remove(&id);
-                    return Ok(());
-                }
-                Err(gone) => return Err(gone.into()),
-            }
+            batch.messages.push(self.message(publish));
         }
         match qos {
             0 => (),
-            1 => self.outbox.push_packet(Packet::PubAck(
+            1 => batch.answers.push(Packet::PubAck(
                 PubAck {
                     pkid: id,
                     reason: PubAckReason::Success,
                 },
                 None,
             )),
-            _ => self.outbox.push_packet(Packet::PubRec(
+            _ => batch.answers.push(Packet::PubRec(
                 PubRec {
                     pkid: id,
                     reason: PubRecReason::Success,
@@ -166,21 +209,21 @@ impl Reader {
         Ok(())
     }
 
-    /// Drops a message that its client may not publish. In version 5 it is told so; 3.1.1 has no answer that says it, so that
-    /// the message is taken as if it had been (mosquitto does the same): to end the connection would have it sent again for ever.
-    fn refuse(&mut self, publish: &Publish) {
+    /// Drops a message that its client may not publish, and returns the answer. In version 5 that says so; 3.1.1 has none that does, so
+    /// that the message is taken as if it had been (mosquitto does the same): to end the connection would have it sent again for ever.
+    fn refuse(&self, publish: &Publish) -> Option<Packet> {
         self.note_refusal(Refusal::Publish, &publish.topic);
         let pkid = publish.packet_id;
         let told = self.version == Version::V5;
         match publish.qos {
-            0 => (),
+            0 => None,
             1 => {
                 let reason = if told {
                     PubAckReason::NotAuthorized
                 } else {
                     PubAckReason::Success
                 };
-                self.outbox.push_packet(Packet::PubAck(PubAck { pkid, reason }, None));
+                Some(Packet::PubAck(PubAck { pkid, reason }, None))
             }
             _ => {
                 let reason = if told {
@@ -188,7 +231,7 @@ impl Reader {
                 } else {
                     PubRecReason::Success
                 };
-                self.outbox.push_packet(Packet::PubRec(PubRec { pkid, reason }, None));
+                Some(Packet::PubRec(PubRec { pkid, reason }, None))
             }
         }
     }
@@ -225,7 +268,6 @@ impl Reader {
 
     fn handle(&mut self, packet: Packet) -> Result<(), End> {
         match packet {
-            Packet::PubAck(ack, _) => self.outbox.acknowledged(ack.pkid),
             Packet::PingReq(_) => self.outbox.push_packet(Packet::PingResp(PingResp)),
             Packet::Unsubscribe(unsubscribe, _) if !unsubscribe.filters.is_empty() => {
                 self.shared

@@ -8,6 +8,8 @@
 //! |---|---|
 //! | [`config`] | which files say who is trusted, and who this is |
 //! | [`name`] | names in certificates: roles, hosts with their vantages, brains |
+//! | [`access`] | what each role may send and get |
+//! | [`bearer`] | whose certificate it is, for who lets connections in |
 //! | [`scope`] | what a seal is good for |
 //! | [`identity`] | seals |
 //! | [`authority`] | tells whether a seal holds |
@@ -15,7 +17,9 @@
 //! | `validity` | from when to when a certificate is good |
 //! | [`files`] | files that are whole, private and never overwritten by accident |
 
+pub mod access;
 pub mod authority;
+pub mod bearer;
 pub mod config;
 pub mod error;
 pub mod files;
@@ -30,11 +34,13 @@ mod attacks;
 mod testing;
 mod validity;
 
+pub use access::{Access, Rule};
 pub use authority::Authorities;
+pub use bearer::Bearer;
 pub use config::{Config, Pair};
 pub use error::{SealError, TrustError};
 pub use identity::Identity;
 pub use keeper::Trust;
-pub use name::Role;
+pub use name::{Name, Role, Stream};
 pub use scope::{Kind, Scope};
 pub use validity::Validity;

@@ -4,9 +4,10 @@
 
 use std::{fs, path::Path};
 
-use trust::files;
+use shadow::Vantage;
+use trust::{Role, files};
 
-use crate::PkiError;
+use crate::{PkiError, Subject};
 
 /// A certificate with its key.
 pub const IDENTITY: &str = "identity.pem";
@@ -35,12 +36,41 @@ pub fn refresh(folder: &Path, ca: &str, crl: &str) -> Result<(), PkiError> {
     Ok(())
 }
 
-/// What a part's configuration needs to use the files in `folder`: the lines for an agent or a brain.
-pub fn config_lines(folder: &Path, broker: &str) -> String {
-    let file = |name: &str| format!("{:?}", folder.join(name).display().to_string());
+/// How a part reaches its broker.
+#[derive(Debug, Clone)]
+pub struct Way<'a> {
+    /// The folder of the part's files, on its machine.
+    pub folder: &'a Path,
+    /// The broker's name, as its certificate has it.
+    pub broker: &'a str,
+    /// Its port.
+    pub port: u16,
+}
+
+/// The configuration by which `subject`, a part of `cell`, uses its files; for a viewer, a command.
+pub fn config(subject: &Subject, cell: &str, way: &Way<'_>) -> String {
+    let file = |name: &str| way.folder.join(name).display().to_string();
     let (ca, crl, identity) = (file(CA), file(CRL), file(IDENTITY));
-    format!(
-        "[broker]\nhost = {broker:?}\nport = 8883\ntls = {{ ca = {ca}, certificate = {identity}, key = {identity} }}\n\n\
-         [trust]\nca = {ca}\ncrl = {crl}\nidentities = [{{ certificate = {identity}, key = {identity} }}]\n"
-    )
+    let (broker, port) = (way.broker, way.port);
+    let client = format!(
+        "[broker]\nhost = {broker:?}\nport = {port}\n\
+         tls = {{ ca = {ca:?}, certificate = {identity:?}, key = {identity:?} }}\n\n\
+         [trust]\nca = {ca:?}\ncrl = {crl:?}\nidentities = [{{ certificate = {identity:?}, key = {identity:?} }}]\n"
+    );
+    match subject.role {
+        Role::Agent => {
+            let own = subject.streams.iter().find(|stream| stream.host == subject.name);
+            let vantage = own.map_or(Vantage::Inband, |stream| stream.vantage);
+            format!("host = {:?}\ncell = {cell:?}\nvantage = \"{vantage}\"\n\n{client}", subject.name)
+        }
+        Role::Brain => format!("cell = {cell:?}\ndata_dir = \"data/brain\"\n\n{client}"),
+        Role::Broker => format!(
+            "# Loopback alone; \"0.0.0.0:{port}\" is open to the network.\nlisten = \"127.0.0.1:{port}\"\n\n\
+             [tls]\ncertificate = {identity:?}\nkey = {identity:?}\nclient_ca = {ca:?}\ncrl = {crl:?}\n\
+             require_client_certificate = true\n"
+        ),
+        Role::Viewer => format!(
+            "mosquitto_sub -h {broker} -p {port} --cafile {ca} --cert {identity} --key {identity} -v -t 'foreshadow/+/+/view/#'\n"
+        ),
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! mosquitto knows a client by the common name of its certificate (`use_identity_as_username`), and not by the names that
 //! say what it may do; so the list names each part with what its newest certificate is good for. A part that is not in it
-//! may do nothing. What one may get also decides what it may subscribe to.
+//! may do nothing. mosquitto lets everybody subscribe, and filters at delivery.
 
 use std::{collections::BTreeSet, path::Path};
 

@@ -14,8 +14,12 @@ use crate::{
     issue,
 };
 
-/// How long all of it may take: the server has a hundred others.
+/// How long all of it may take: the server may have a hundred others.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A server that is just being started is waited for, so often and so long each time.
+const STARTING: u32 = 20;
+const STARTS: Duration = Duration::from_millis(250);
 
 /// What is written first, and takes its place when it was found good.
 const CANDIDATE: &str = "identity.pem.new";
@@ -67,7 +71,7 @@ pub async fn enrol(server: &str, token: &Token, subject: &Subject, folder: &Path
 async fn ask(server: &str, token: &Token, question: &Question) -> Result<Answer, PkiError> {
     let lost = || PkiError::network(server);
     let tls = TlsConnector::from(pin::client(token.authority)?);
-    let stream = TcpStream::connect(server).await.map_err(lost())?;
+    let stream = reach(server).await.map_err(lost())?;
     let mut stream = tls.connect(pin::server_name()?, stream).await.map_err(lost())?;
     let mut bytes = serde_json::to_vec(question).map_err(|error| PkiError::asked(error.to_string()))?;
     bytes.push(b'\n');
@@ -75,4 +79,17 @@ async fn ask(server: &str, token: &Token, question: &Question) -> Result<Answer,
     stream.flush().await.map_err(lost())?;
     let answer = line(&mut stream, MAX_ANSWER).await.map_err(lost())?;
     serde_json::from_slice(&answer).map_err(|error| PkiError::Refused(format!("the answer cannot be read: {error}")))
+}
+
+/// Connects, and tries again for a while where nobody listens yet: the server may be starting.
+async fn reach(server: &str) -> std::io::Result<TcpStream> {
+    let refused = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ConnectionRefused;
+    let mut tries = 0;
+    loop {
+        match TcpStream::connect(server).await {
+            Err(error) if refused(&error) && tries < STARTING => tries += 1,
+            other => return other,
+        }
+        tokio::time::sleep(STARTS).await;
+    }
 }

@@ -31,7 +31,8 @@ use crate::{
     lifetime,
 };
 
-/// How long a host may take for all of it. A connection that lasts longer is closed, and holds up no other meanwhile.
+/// How long a host may take for its question, and again to read the answer. A connection that lasts longer is closed, and
+/// holds up no other meanwhile.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Connections at once; further ones are closed.
@@ -134,8 +135,8 @@ impl Server {
             }
         }
         let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
-        // Each ends by its deadline.
-        drop(timeout(DEADLINE, slots.acquire_many(all)).await);
+        // Each ends by its deadlines.
+        drop(timeout(2 * DEADLINE, slots.acquire_many(all)).await);
         Ok(Served {
             enrolled: self.shared.enrolled.load(Ordering::Relaxed),
             refused: self.shared.refused.load(Ordering::Relaxed),
@@ -198,29 +199,24 @@ impl Shared {
     }
 }
 
-async fn answer(
-    tls: TlsAcceptor,
-    stream: TcpStream,
-    peer: SocketAddr,
-    shared: Arc<Shared>,
-    slot: OwnedSemaphorePermit,
-) {
-    match timeout(DEADLINE, converse(tls, stream, peer, Arc::clone(&shared))).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => shared.failed(peer, &error.to_string()),
-        Err(_) => shared.failed(peer, "too slow"),
+async fn answer(tls: TlsAcceptor, stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, slot: OwnedSemaphorePermit) {
+    if let Err(error) = converse(tls, stream, peer, &shared).await {
+        shared.failed(peer, &error.to_string());
     }
     shared.look();
     drop(slot);
 }
 
-async fn converse(tls: TlsAcceptor, stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) -> Result<(), PkiError> {
-    let lost = || PkiError::network(peer);
-    let mut stream = tls.accept(stream).await.map_err(lost())?;
-    let question = line(&mut stream, MAX_QUESTION).await.map_err(lost())?;
+async fn converse(tls: TlsAcceptor, stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) -> Result<(), PkiError> {
+    let (mut stream, question) = in_time(peer, async {
+        let mut stream = tls.accept(stream).await?;
+        let question = line(&mut stream, MAX_QUESTION).await?;
+        Ok((stream, question))
+    })
+    .await?;
     let taken = {
         // It waits for the folder's lock and for the disk.
-        let shared = Arc::clone(&shared);
+        let shared = Arc::clone(shared);
         tokio::task::spawn_blocking(move || shared.take(&question, peer)).await
     };
     let taken = taken.unwrap_or_else(|error| Err(PkiError::Refused(error.to_string())));
@@ -236,9 +232,18 @@ async fn converse(tls: TlsAcceptor, stream: TcpStream, peer: SocketAddr, shared:
     }
     let mut bytes = serde_json::to_vec(&answer).map_err(|error| PkiError::asked(error.to_string()))?;
     bytes.push(b'\n');
-    stream.write_all(&bytes).await.map_err(lost())?;
-    stream.shutdown().await.map_err(lost())?;
+    in_time(peer, async {
+        stream.write_all(&bytes).await?;
+        stream.shutdown().await
+    })
+    .await?;
     fault.map_or(Ok(()), Err)
+}
+
+/// What `peer` has to do with, within the deadline.
+async fn in_time<T>(peer: SocketAddr, work: impl Future<Output = std::io::Result<T>>) -> Result<T, PkiError> {
+    let late = |_| Err(std::io::ErrorKind::TimedOut.into());
+    timeout(DEADLINE, work).await.unwrap_or_else(late).map_err(PkiError::network(peer))
 }
 
 /// How many tokens are open.

@@ -35,15 +35,18 @@ pub(crate) fn main(arguments: &AuditArgs) -> anyhow::Result<()> {
         Err(Broken::File(error)) => return Err(error.into()),
         Err(broken) => bail!("the chain is broken at {broken}"),
     };
-    let mut text = format!("whole: {} lines in {} files, last {}", report.lines, report.files, report.last);
+    let mut told = vec![format!(
+        "whole: {} lines in {} files, last {}",
+        report.lines, report.files, report.last
+    )];
     if report.first > 0 {
-        text.push_str(&format!("; lines before {} were let go", report.first));
+        told.push(format!("lines before {} were let go", report.first));
     }
     if report.lost > 0 {
-        text.push_str(&format!("; {} entries were not written, as it tells itself", report.lost));
+        told.push(format!("{} entries were not written, as it tells itself", report.lost));
     }
     if report.torn {
-        text.push_str("; it ends with half a line");
+        told.push("it ends with half a line".to_owned());
     }
-    Ok(print_line(&text)?)
+    Ok(print_line(&told.join("; "))?)
 }

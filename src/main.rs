@@ -59,7 +59,13 @@ impl Command {
     /// What a person watches in the foreground tells what it does in its own words.
     const fn log_level(&self) -> &'static str {
         match self {
-            Self::Up(_) | Self::Lab(_) | Self::Doctor(_) | Self::Processes(_) | Self::Inspect(_) | Self::Pki(_) | Self::Audit(_) => "warn",
+            Self::Up(_)
+            | Self::Lab(_)
+            | Self::Doctor(_)
+            | Self::Processes(_)
+            | Self::Inspect(_)
+            | Self::Pki(_)
+            | Self::Audit(_) => "warn",
             Self::Agent(_) | Self::Broker(_) | Self::Brain(_) => "info",
         }
     }

@@ -10,8 +10,8 @@ mod token;
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use clap::{Args, Subcommand, ValueEnum};
 use ::pki::{Authority, Stream, Subject};
+use clap::{Args, Subcommand, ValueEnum};
 use runtime::{Clock, Span, output::print_line};
 use shadow::Vantage;
 
@@ -84,7 +84,11 @@ enum From {
 impl Seat {
     /// The agent called `name`.
     fn subject(&self, name: &str) -> anyhow::Result<Subject> {
-        let from = if self.vantage.is_empty() { &[From::Inband][..] } else { &self.vantage };
+        let from = if self.vantage.is_empty() {
+            &[From::Inband][..]
+        } else {
+            &self.vantage
+        };
         let own = from.iter().map(|from| Stream {
             host: name.to_owned(),
             vantage: match from {
@@ -104,6 +108,8 @@ impl Seat {
 pub(crate) async fn main(arguments: PkiArgs) -> anyhow::Result<()> {
     let PkiArgs { dir, keys, command } = arguments;
     let clock = Clock::system();
+    // It is kept in the index, for commands that are given elsewhere.
+    let keys = keys.map(std::path::absolute).transpose()?;
     let authority = Authority::new(dir, keys, clock.clone());
     match command {
         Command::Init(arguments) => arguments.run(&authority),

@@ -68,7 +68,11 @@ const FILES: &[(&str, &str, &[&str])] = &[
     // What prints goes through runtime::output, where a reader that is gone is no failure; the live line minds no reader.
     ("stdout()", "agent/src", &[]),
     ("stdout()", "src", &["src/live.rs"]),
-    ("rcgen::", "pki/src", &["pki/src/issue.rs", "pki/src/authority.rs", "pki/src/error.rs"]),
+    (
+        "rcgen::",
+        "pki/src",
+        &["pki/src/issue.rs", "pki/src/authority.rs", "pki/src/error.rs"],
+    ),
 ];
 
 /// Modules that pure code may not name: it has no clock, no socket, no file and no thread.

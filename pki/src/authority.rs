@@ -1,5 +1,8 @@
 //! What is done with an authority: begin it, issue, renew, revoke, rotate.
 
+mod rotation;
+mod tokens;
+
 use std::path::{Path, PathBuf};
 
 use rcgen::PublicKeyData;
@@ -12,12 +15,11 @@ use trust::{
 };
 
 use crate::{
-    Index, Issued, PkiError, Subject, Token, bundle,
+    Index, Issued, PkiError, Subject, bundle,
     folder::{Change, Folder},
     index::Signer,
-    issue::{self, Good, Issuer, Made, Terms},
+    issue::{self, Issuer, Made, Terms},
     lifetime,
-    token::Pending,
 };
 
 /// An authority in its folder.
@@ -156,152 +158,6 @@ impl Authority {
         Ok(revoked)
     }
 
-    /// Signs the lists of revoked ones anew, so that they are not overdue.
-    ///
-    /// # Errors
-    /// [`PkiError::Key`] when a key is not at hand.
-    pub fn renew_lists(&self) -> Result<(), PkiError> {
-        let mut change = self.folder.change()?;
-        self.sign_lists(&mut change)?;
-        change.entries.push(self.entry("lists signed", ""));
-        change.commit()
-    }
-
-    /// Begins another authority beside the present one: both are believed, and the new one issues. Open tokens end.
-    ///
-    /// # Errors
-    /// [`PkiError::Asked`] while two are believed.
-    pub fn rotate(&self, life_s: i64) -> Result<String, PkiError> {
-        let mut change = self.folder.change()?;
-        if change.index.authorities.len() > 1 {
-            return Err(PkiError::asked(
-                "two authorities are believed already; `foreshadow pki rotate --finish` ends the older one",
-            ));
-        }
-        let signer = self.signer(&change.index, life_s)?;
-        let id = signer.id.clone();
-        change.entries.push(self.entry("authority made", &id));
-        change.index.authorities.push(signer);
-        // They name the authority before, by which no server is known any more.
-        let now_s = self.now_s();
-        change.index.tokens.retain(|token| !token.is_open(now_s));
-        change.commit()?;
-        Ok(id)
-    }
-
-    /// Ends all authorities but the newest. With `force` also where parts have nothing of the newest yet: they are
-    /// outside then.
-    ///
-    /// # Errors
-    /// [`PkiError::Asked`] when that would leave parts outside, with their names.
-    pub fn finish_rotation(&self, force: bool) -> Result<(), PkiError> {
-        let mut change = self.folder.change()?;
-        let newest = change.index.newest()?.id.clone();
-        let current = change.index.all_current(self.now_s());
-        let outside = current.into_iter().filter(|issued| issued.authority != newest);
-        let outside: Vec<&str> = outside.map(|issued| issued.subject.name.as_str()).collect();
-        if !force && !outside.is_empty() {
-            return Err(PkiError::Asked(format!(
-                "these would be outside, renew them first: {}",
-                outside.join(" ")
-            )));
-        }
-        for signer in change.index.authorities.iter().filter(|signer| signer.id != newest) {
-            change.entries.push(self.entry("authority ended", &signer.id));
-        }
-        change.index.authorities.retain(|signer| signer.id == newest);
-        change.index.issued.retain(|issued| issued.authority == newest);
-        change.commit()
-    }
-
-    /// Makes a one-time token for each of `subjects`, good for `life_s`. All or none.
-    ///
-    /// # Errors
-    /// [`PkiError::Asked`] when one has a name of another role.
-    pub fn tokens(&self, subjects: &[Subject], life_s: i64) -> Result<Vec<Token>, PkiError> {
-        let mut change = self.folder.change()?;
-        let now_s = self.now_s();
-        change.index.forget_old(now_s);
-        let authority = fingerprint(&change.index.newest()?.certificate)?;
-        let mut tokens = Vec::new();
-        for subject in subjects {
-            change.index.admits(subject, now_s)?;
-            let token = Token::new(&change.index.cell, authority)?;
-            let until_s = now_s.saturating_add(life_s);
-            change.index.tokens.push(Pending {
-                digest: token.digest(),
-                subject: subject.clone(),
-                until_s,
-                used: None,
-            });
-            let entry = self.entry("token made", &subject.name).with("until_s", until_s);
-            change.entries.push(entry);
-            tokens.push(token);
-        }
-        change.commit()?;
-        Ok(tokens)
-    }
-
-    /// Issues a certificate for the key of `request` by the token with this digest, which is used up with that.
-    ///
-    /// # Errors
-    /// [`PkiError::Refused`] in words for the host; whether a token is unknown, used or late is told in the log alone.
-    pub fn enrol(&self, digest: &str, request: &issue::Request, peer: &str) -> Result<String, PkiError> {
-        let now_s = self.now_s();
-        let mut change = self.folder.change()?;
-        let found = change.index.tokens.iter().position(|token| token.digest == digest);
-        let token = found.and_then(|at| change.index.tokens.get(at)).cloned();
-        let Some(token) = token.filter(|token| token.is_open(now_s)) else {
-            let state = if found.is_some() { "used or late" } else { "unknown" };
-            return self.refuse(
-                change,
-                peer,
-                "-",
-                state,
-                "the token is not good: unknown, used or late; ask for another",
-            );
-        };
-        let cell = change.index.cell.clone();
-        let names = token.subject.uris(&cell);
-        // A request that leaves its names to the token is as good.
-        if request.uris != names {
-            let asked: Vec<&str> = request.uris.iter().map(String::as_str).collect();
-            let due: Vec<&str> = names.iter().map(String::as_str).collect();
-            let reason = format!(
-                "the token is for the names {}, not for {}",
-                due.join(" "),
-                asked.join(" ")
-            );
-            return self.refuse(change, peer, &token.subject.name, "other names", &reason);
-        }
-        let (mut issued, pem) = self.sign(&mut change, &token.subject, &request.key, None)?;
-        issued.enrolled = true;
-        if let Some(token) = found.and_then(|at| change.index.tokens.get_mut(at)) {
-            token.used = Some(issued.serial.clone());
-        }
-        let entry = self.entry("enrolled", &token.subject.name);
-        change
-            .entries
-            .push(entry.with("serial", &issued.serial).with("from", peer));
-        change.index.issued.push(issued);
-        change.commit()?;
-        Ok(pem)
-    }
-
-    fn refuse<T>(
-        &self,
-        mut change: Change<'_>,
-        peer: &str,
-        who: &str,
-        state: &str,
-        reason: &str,
-    ) -> Result<T, PkiError> {
-        let entry = Entry::new(self.clock.now_ms(), What::Refusal, "enrolment", who);
-        change.entries.push(entry.with("from", peer).with("token", state));
-        change.commit()?;
-        Err(PkiError::Refused(reason.to_owned()))
-    }
-
     /// What the newest authority can sign with.
     ///
     /// # Errors
@@ -322,33 +178,6 @@ impl Authority {
 
     fn keys_of<'a>(&'a self, index: &'a Index) -> Option<&'a Path> {
         self.keys.as_deref().or(index.keys.as_deref())
-    }
-
-    /// A new authority, its key written. Where the process ends before it is in an index, the key is of nobody.
-    fn signer(&self, index: &Index, life_s: i64) -> Result<Signer, PkiError> {
-        let now_s = self.now_s();
-        let id = secret::hex(&secret::random::<4>().ok_or(PkiError::Random)?);
-        let good = Good {
-            from_s: now_s - lifetime::BACKDATE_S,
-            to_s: now_s.saturating_add(life_s),
-        };
-        let made = issue::authority(&format!("foreshadow {} authority {id}", index.cell), good)?;
-        let path = self.folder.key(self.keys_of(index), &id);
-        if let Some(folder) = path.parent() {
-            files::folder(folder)?;
-        }
-        files::create(&path, made.key.as_bytes())?;
-        let mut signer = Signer {
-            id,
-            certificate: made.certificate.clone(),
-            from_s: good.from_s,
-            to_s: good.to_s,
-            list: String::new(),
-            list_number: 0,
-            list_to_s: 0,
-        };
-        self.sign_list(&mut signer, &Issuer::new(&made)?, &[])?;
-        Ok(signer)
     }
 
     /// Issues for a new key, which is staged with the certificate.
@@ -400,36 +229,6 @@ impl Authority {
             enrolled: false,
         };
         Ok((issued, pem))
-    }
-
-    fn sign_lists(&self, change: &mut Change<'_>) -> Result<(), PkiError> {
-        let now_s = self.now_s();
-        change.index.forget_old(now_s);
-        let mut authorities = change.index.authorities.clone();
-        for signer in &mut authorities {
-            let issuer = self.issuer_of(&change.index, signer)?;
-            let of_it = change
-                .index
-                .issued
-                .iter()
-                .filter(|issued| issued.authority == signer.id);
-            let revoked = of_it.filter_map(|issued| Some((secret::from_hex(&issued.serial)?, issued.revoked_s?)));
-            self.sign_list(signer, &issuer, &revoked.collect::<Vec<_>>())?;
-        }
-        change.index.authorities = authorities;
-        Ok(())
-    }
-
-    fn sign_list(&self, signer: &mut Signer, issuer: &Issuer, revoked: &[(Vec<u8>, i64)]) -> Result<(), PkiError> {
-        let now_s = self.now_s();
-        let good = Good {
-            from_s: now_s - lifetime::BACKDATE_S,
-            to_s: now_s + lifetime::CRL_S,
-        };
-        signer.list_number += 1;
-        signer.list = issuer.revoked(signer.list_number, good, revoked)?;
-        signer.list_to_s = good.to_s;
-        Ok(())
     }
 
     fn entry(&self, what: &str, who: &str) -> Entry {

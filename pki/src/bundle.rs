@@ -61,7 +61,10 @@ pub fn config(subject: &Subject, cell: &str, way: &Way<'_>) -> String {
         Role::Agent => {
             let own = subject.streams.iter().find(|stream| stream.host == subject.name);
             let vantage = own.map_or(Vantage::Inband, |stream| stream.vantage);
-            format!("host = {:?}\ncell = {cell:?}\nvantage = \"{vantage}\"\n\n{client}", subject.name)
+            format!(
+                "host = {:?}\ncell = {cell:?}\nvantage = \"{vantage}\"\n\n{client}",
+                subject.name
+            )
         }
         Role::Brain => format!("cell = {cell:?}\ndata_dir = \"data/brain\"\n\n{client}"),
         Role::Broker => format!(

@@ -76,3 +76,6 @@ async fn line(from: &mut (impl AsyncRead + Unpin), most: u64) -> std::io::Result
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

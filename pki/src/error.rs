@@ -50,7 +50,7 @@ impl PkiError {
         Self::Asked(what.into())
     }
 
-    pub(crate) fn network(peer: impl ToString) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn network(peer: &(impl ToString + ?Sized)) -> impl FnOnce(io::Error) -> Self {
         let peer = peer.to_string();
         move |source| Self::Network { peer, source }
     }

@@ -4,41 +4,42 @@
 //! say what it may do; so the list names each part with what its newest certificate is good for. A part that is not in it
 //! may do nothing. mosquitto lets everybody subscribe, and filters at delivery.
 
-use std::{collections::BTreeSet, path::Path};
+use std::path::Path;
 
 use trust::{Name, access::rules_of};
 
 use crate::{
-    Index,
+    Index, Issued,
     bundle::{CA, CRL, IDENTITY},
 };
 
 /// The list for topics under `prefix`, for the parts that have a good certificate at `now_s`.
 pub fn access_list(index: &Index, prefix: &str, now_s: i64) -> String {
-    let mut text = format!(
+    let head = format!(
         "# Written by `foreshadow pki acl --for mosquitto` for the cell {}: write it anew after a part was added or revoked,\n\
          # and send mosquitto a SIGHUP. What is not named here is refused.\n",
         index.cell
     );
-    for issued in index.all_current(now_s) {
-        let names: Vec<Name> = issued
-            .subject
-            .uris(&index.cell)
-            .iter()
-            .filter_map(|uri| uri.parse().ok())
-            .collect();
-        let rules = rules_of(&names, prefix);
-        if rules.is_empty() {
-            continue;
-        }
-        text.push_str(&format!("\n# {}\nuser {}\n", issued.subject.role, issued.subject.name));
-        let lines: BTreeSet<String> = rules
-            .iter()
-            .map(|rule| format!("topic {} {}\n", rule.access.as_str(), rule.filter))
-            .collect();
-        text.extend(lines);
+    let parts = index
+        .all_current(now_s)
+        .into_iter()
+        .map(|issued| rules(issued, &index.cell, prefix));
+    [head].into_iter().chain(parts).collect()
+}
+
+/// The rules of one part; nothing where it has none.
+fn rules(issued: &Issued, cell: &str, prefix: &str) -> String {
+    let uris = issued.subject.uris(cell);
+    let names: Vec<Name> = uris.iter().filter_map(|uri| uri.parse().ok()).collect();
+    let rules = rules_of(&names, prefix);
+    if rules.is_empty() {
+        return String::new();
     }
-    text
+    let head = format!("\n# {}\nuser {}\n", issued.subject.role, issued.subject.name);
+    let lines = rules
+        .iter()
+        .map(|rule| format!("topic {} {}\n", rule.access.as_str(), rule.filter));
+    [head].into_iter().chain(lines).collect()
 }
 
 /// The part of mosquitto's configuration that goes with the list: a port with TLS and certificates of clients. `broker` is

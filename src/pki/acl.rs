@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
 use ::pki::{Authority, mosquitto};
+use clap::{Args, ValueEnum};
 
 use super::say;
 

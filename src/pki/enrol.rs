@@ -6,13 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail, ensure};
-use clap::Args;
 use ::pki::{
     Token,
     bundle::{self, IDENTITY, Way},
     enrol::client,
 };
+use anyhow::{Context, bail, ensure};
+use clap::Args;
 use trust::files;
 
 use super::{Seat, say};
@@ -25,8 +25,10 @@ const MAX_TOKEN: u64 = 4_096;
 
 /// `pki enrol`.
 #[derive(Debug, Args)]
-#[command(after_help = "The token is taken from --token-file, or from the environment variable FORESHADOW_TOKEN, or else from \
-                        standard input: in the arguments everybody on this machine could read it.")]
+#[command(
+    after_help = "The token is taken from --token-file, or from the environment variable FORESHADOW_TOKEN, or else from \
+                        standard input: in the arguments everybody on this machine could read it."
+)]
 pub(super) struct EnrolArgs {
     /// Where `foreshadow pki serve` listens
     #[arg(long, value_name = "HOST:PORT")]

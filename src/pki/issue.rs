@@ -1,12 +1,12 @@
 //! Issuing and its end: `init`, `host`, `brain`, `broker`, `viewer`, `renew`, `revoke`, `crl`, `rotate`.
 
-use anyhow::ensure;
-use clap::Args;
 use ::pki::{
     Authority, Issued, Subject,
     authority::Whom,
     lifetime::{self, date, ends_soon},
 };
+use anyhow::ensure;
+use clap::Args;
 use runtime::Span;
 
 use super::{Seat, part, say, seconds};
@@ -196,7 +196,10 @@ pub(super) fn give(authority: &Authority, subject: &Subject, valid: Option<Span>
 }
 
 fn life_s(valid: Option<Span>) -> anyhow::Result<Option<i64>> {
-    ensure!(valid.is_none_or(|span| span.as_secs() > 0), "--valid must be at least 1s");
+    ensure!(
+        valid.is_none_or(|span| span.as_secs() > 0),
+        "--valid must be at least 1s"
+    );
     Ok(valid.map(seconds))
 }
 
@@ -204,10 +207,16 @@ fn tell(authority: &Authority, issued: &Issued) -> anyhow::Result<()> {
     let Subject { name, role, .. } = &issued.subject;
     let folder = authority.folder().issued(name);
     let until = date(issued.to_s);
-    say(format!("{role} {name} {}: {}, good until {until}", issued.subject.describe(), folder.display()))
+    say(format!(
+        "{role} {name} {}: {}, good until {until}",
+        issued.subject.describe(),
+        folder.display()
+    ))
 }
 
 fn handed_on(authority: &Authority) -> anyhow::Result<()> {
     let folder = authority.folder().path().display();
-    say(format!("hand {folder}/ca.pem and {folder}/crl.pem on to all parts; they read them by themselves, brokers at a SIGHUP"))
+    say(format!(
+        "hand {folder}/ca.pem and {folder}/crl.pem on to all parts; they read them by themselves, brokers at a SIGHUP"
+    ))
 }

@@ -1,11 +1,11 @@
 //! `pki list`: what was issued, and what ends soon.
 
-use anyhow::Context;
-use clap::Args;
 use ::pki::{
     Authority, Index, Issued,
     lifetime::{self, date, ends_soon},
 };
+use anyhow::Context;
+use clap::Args;
 use serde::Serialize;
 
 use super::say;
@@ -96,11 +96,16 @@ fn warnings(index: &Index, now_s: i64) -> Vec<String> {
     for signer in &index.authorities {
         if ends_soon(signer.from_s, signer.to_s, now_s) {
             let until = date(signer.to_s);
-            all.push(format!("the authority {} ends {until}: `foreshadow pki rotate`", signer.id));
+            all.push(format!(
+                "the authority {} ends {until}: `foreshadow pki rotate`",
+                signer.id
+            ));
         }
         if ends_soon(signer.list_to_s - lifetime::CRL_S, signer.list_to_s, now_s) {
             let until = date(signer.list_to_s);
-            all.push(format!("the list of revoked certificates is due {until}: `foreshadow pki crl`"));
+            all.push(format!(
+                "the list of revoked certificates is due {until}: `foreshadow pki crl`"
+            ));
         }
     }
     let ends = |issued: &&Issued| ends_soon(issued.from_s, issued.to_s, now_s);
@@ -115,9 +120,14 @@ fn warnings(index: &Index, now_s: i64) -> Vec<String> {
 fn text(shown: &Shown<'_>) -> String {
     let width = shown.certificates.iter().map(|row| row.issued.subject.name.len());
     let width = width.max().unwrap_or(0).max("name".len());
-    let mut lines = vec![format!("{:<width$}  {:<6}  {:<9}  {:<10}  {:<32}  for", "name", "role", "state", "until", "serial")];
+    let mut lines = vec![format!(
+        "{:<width$}  {:<6}  {:<9}  {:<10}  {:<32}  for",
+        "name", "role", "state", "until", "serial"
+    )];
     for row in &shown.certificates {
-        let Issued { subject, serial, to_s, .. } = row.issued;
+        let Issued {
+            subject, serial, to_s, ..
+        } = row.issued;
         lines.push(format!(
             "{:<width$}  {:<6}  {:<9}  {:<10}  {serial:<32}  {}",
             subject.name,
@@ -129,7 +139,10 @@ fn text(shown: &Shown<'_>) -> String {
     }
     for authority in &shown.authorities {
         let (until, due) = (date(authority.to_s), date(authority.list_due_s));
-        lines.push(format!("authority {} of {}: until {until}; its list is due {due}", authority.id, shown.cell));
+        lines.push(format!(
+            "authority {} of {}: until {until}; its list is due {due}",
+            authority.id, shown.cell
+        ));
     }
     lines.push(format!("open tokens: {}", shown.open_tokens));
     lines.extend(shown.warnings.iter().map(|warning| format!("WARNING: {warning}")));

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
+use ::pki::{Authority, enrol::server::Server, lifetime};
 use anyhow::ensure;
 use clap::Args;
-use ::pki::{Authority, enrol::server::Server, lifetime};
 use runtime::{Clock, Shutdown, Span};
 
 use super::{say, seconds};
@@ -29,7 +29,10 @@ impl ServeArgs {
         let life = self.life.duration();
         let server = Server::bind(authority, self.listen, life, clock, shutdown.clone()).await?;
         let address = server.address()?;
-        say(format!("enrolling at {address} for {}, or until no token is open", self.life))?;
+        say(format!(
+            "enrolling at {address} for {}, or until no token is open",
+            self.life
+        ))?;
         if !address.ip().is_loopback() {
             say("others can reach it: the authority's key is at hand here until this ends")?;
         }
@@ -39,6 +42,9 @@ impl ServeArgs {
         });
         let served = server.serve().await?;
         timer.abort();
-        say(format!("enrolled {}, refused {}, tokens still open {}", served.enrolled, served.refused, served.open))
+        say(format!(
+            "enrolled {}, refused {}, tokens still open {}",
+            served.enrolled, served.refused, served.open
+        ))
     }
 }

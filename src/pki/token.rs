@@ -6,9 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ::pki::{Authority, Stream, Subject, lifetime};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
-use ::pki::{Authority, Stream, Subject, lifetime};
 use runtime::Span;
 use shadow::Vantage;
 use trust::files;
@@ -41,7 +41,10 @@ impl TokenArgs {
         let subjects = self.subjects()?;
         let file = |out: &Path, subject: &Subject| out.join(format!("{}.token", subject.name));
         if let Some(out) = &self.out
-            && let Some(taken) = subjects.iter().map(|subject| file(out, subject)).find(|path| path.exists())
+            && let Some(taken) = subjects
+                .iter()
+                .map(|subject| file(out, subject))
+                .find(|path| path.exists())
         {
             bail!("{}: it is there already, and no token was made", taken.display());
         }
@@ -49,7 +52,11 @@ impl TokenArgs {
         let Some(out) = &self.out else {
             for (subject, token) in subjects.iter().zip(tokens) {
                 // One alone is ready to be sent on through a pipe.
-                let name = if self.hosts.is_some() { format!("{} ", subject.name) } else { String::new() };
+                let name = if self.hosts.is_some() {
+                    format!("{} ", subject.name)
+                } else {
+                    String::new()
+                };
                 say(format!("{name}{token}"))?;
             }
             return Ok(());
@@ -103,9 +110,17 @@ mod tests {
     #[test]
     fn hosts_stand_one_a_line() {
         let found = read("# rack 1\nweb-1\n\n gw web-1/oob web-2/oob # beside their BMCs\n").unwrap();
-        let told: Vec<String> = found.iter().map(|subject| format!("{} {}", subject.name, subject.describe())).collect();
+        let told: Vec<String> = found
+            .iter()
+            .map(|subject| format!("{} {}", subject.name, subject.describe()))
+            .collect();
         assert_eq!(told, ["web-1 web-1/inband", "gw gw/inband web-1/oob web-2/oob"]);
-        for (bad, part) in [("", "no host"), ("a\na", "line 2"), ("a b", "line 1"), ("a\n\n_b", "line 3")] {
+        for (bad, part) in [
+            ("", "no host"),
+            ("a\na", "line 2"),
+            ("a b", "line 1"),
+            ("a\n\n_b", "line 3"),
+        ] {
             let fault = format!("{:#}", read(bad).unwrap_err());
             assert!(fault.contains(part), "{fault}");
         }

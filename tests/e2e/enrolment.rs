@@ -21,7 +21,15 @@ const HOSTS: usize = 100;
 /// `pki enrol` of `host` with the token in `token`, into `out`.
 fn enrol(port: u16, host: &str, token: &str, out: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_foreshadow"));
-    command.args(["pki", "enrol", "--server", &format!("127.0.0.1:{port}"), "--host", host, "--out"]);
+    command.args([
+        "pki",
+        "enrol",
+        "--server",
+        &format!("127.0.0.1:{port}"),
+        "--host",
+        host,
+        "--out",
+    ]);
     command.arg(out).env("FORESHADOW_TOKEN", token).stdin(Stdio::null());
     command.output().unwrap()
 }
@@ -33,13 +41,24 @@ fn told(output: &Output) -> String {
 fn tokens(folder: &Path, hosts: &[String]) -> Vec<String> {
     let file = write(folder, "hosts", &hosts.join("\n"));
     let told = pki(&folder.join("pki"), &["token", "--hosts", &file]);
-    told.lines().map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect()
+    told.lines()
+        .map(|line| line.split(' ').nth(1).unwrap().to_owned())
+        .collect()
 }
 
 fn serve(folder: &Path, port: u16) -> Process {
     let dir = folder.join("pki");
     let listen = format!("127.0.0.1:{port}");
-    Process::foreshadow(&["pki", "serve", "--dir", dir.to_str().unwrap(), "--listen", &listen, "--for", "10m"])
+    Process::foreshadow(&[
+        "pki",
+        "serve",
+        "--dir",
+        dir.to_str().unwrap(),
+        "--listen",
+        &listen,
+        "--for",
+        "10m",
+    ])
 }
 
 #[test]
@@ -68,7 +87,10 @@ fn a_hundred_hosts_enrol_at_once_beside_slow_ones() {
                 let output = enrol(port, host, token, &out);
                 assert!(output.status.success(), "{host}: {}", told(&output));
                 let config = String::from_utf8_lossy(&output.stdout).into_owned();
-                assert!(config.contains("[trust]") && config.contains(&format!("host = \"{host}\"")), "{config}");
+                assert!(
+                    config.contains("[trust]") && config.contains(&format!("host = \"{host}\"")),
+                    "{config}"
+                );
             });
         }
     });
@@ -82,14 +104,28 @@ fn a_hundred_hosts_enrol_at_once_beside_slow_ones() {
     assert_eq!(listed["certificates"].as_array().unwrap().len(), HOSTS);
     assert_eq!(listed["open_tokens"], 0);
     let audit = folder.path().join("pki/audit.jsonl");
-    assert_eq!(fs::read_to_string(&audit).unwrap().matches("\"what\":\"enrolled\"").count(), HOSTS);
+    assert_eq!(
+        fs::read_to_string(&audit)
+            .unwrap()
+            .matches("\"what\":\"enrolled\"")
+            .count(),
+        HOSTS
+    );
     let verified = Process::foreshadow(&["audit", "verify", audit.to_str().unwrap()]).wait();
     assert!(verified.success());
     use std::os::unix::fs::PermissionsExt;
     let key = folder.path().join("hosts/web-7/identity.pem");
     assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
-    let kept = Command::new("grep").args(["-rl", "PRIVATE KEY"]).arg(folder.path().join("pki")).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&kept.stdout).lines().count(), 1, "the authority has its own key alone");
+    let kept = Command::new("grep")
+        .args(["-rl", "PRIVATE KEY"])
+        .arg(folder.path().join("pki"))
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&kept.stdout).lines().count(),
+        1,
+        "the authority has its own key alone"
+    );
 }
 
 #[test]
@@ -97,7 +133,15 @@ fn stolen_wrong_and_foreign_tokens_enrol_nobody() {
     let folder = TempDir::with_prefix("foreshadow-e2e-").unwrap();
     let dir = folder.path().join("pki");
     pki(&dir, &["init"]);
-    let fault = Process::foreshadow(&["pki", "serve", "--dir", dir.to_str().unwrap(), "--listen", "127.0.0.1:0"]).wait();
+    let fault = Process::foreshadow(&[
+        "pki",
+        "serve",
+        "--dir",
+        dir.to_str().unwrap(),
+        "--listen",
+        "127.0.0.1:0",
+    ])
+    .wait();
     assert!(!fault.success(), "a server without tokens has nothing to do");
     let hosts = ["web-1", "web-2", "web-3"].map(str::to_owned);
     let tokens = tokens(folder.path(), &hosts);
@@ -112,7 +156,11 @@ fn stolen_wrong_and_foreign_tokens_enrol_nobody() {
     assert!(told(&output).contains("unknown, used or late"), "{}", told(&output));
     // Open, but for another host.
     let output = enrol(port, "web-9", &tokens[1], &out("thief"));
-    assert!(told(&output).contains("foreshadow:main/web-2/inband"), "{}", told(&output));
+    assert!(
+        told(&output).contains("foreshadow:main/web-2/inband"),
+        "{}",
+        told(&output)
+    );
     // Guessed.
     let guessed = tokens[1].replacen(&tokens[1][18..26], "00000000", 1);
     let output = enrol(port, "web-2", &guessed, &out("thief"));
@@ -121,7 +169,11 @@ fn stolen_wrong_and_foreign_tokens_enrol_nobody() {
     let (name, digest) = tokens[1].rsplit_once(':').unwrap();
     let foreign = format!("{name}:{}", digest.chars().rev().collect::<String>());
     let output = enrol(port, "web-2", &foreign, &out("thief"));
-    assert!(!output.status.success() && told(&output).contains("certificate"), "{}", told(&output));
+    assert!(
+        !output.status.success() && told(&output).contains("certificate"),
+        "{}",
+        told(&output)
+    );
     assert!(!out("thief").join("identity.pem").exists());
     // What is there is not overwritten, and the token is not used up by it.
     let output = enrol(port, "web-1", &tokens[1], &out("web-1"));

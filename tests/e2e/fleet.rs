@@ -18,7 +18,10 @@ use crate::{
 /// When it fails.
 pub(crate) fn pki(folder: &Path, arguments: &[&str]) -> String {
     let output = command(folder, arguments).output().unwrap();
-    let (told, faults) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (told, faults) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     assert!(output.status.success(), "pki {arguments:?}: {told}{faults}");
     told.into_owned()
 }
@@ -87,7 +90,8 @@ impl Fleet {
         let text = format!(
             "{}\n[page]\nlisten = \"127.0.0.1:{}\"\n[grid]\nstep = \"1s\"\ngrace = \"0s\"\nlength = \"1h\"\n\
              [store]\nflush_every = \"200ms\"\n[allocate]\nevery = \"1s\"\nttl = \"3s\"\n",
-            self.config("brain").replace("data/brain", self.stack.data().to_str().unwrap()),
+            self.config("brain")
+                .replace("data/brain", self.stack.data().to_str().unwrap()),
             self.stack.page
         );
         let config = write(self.stack.path(), "brain.toml", &text);
@@ -116,6 +120,10 @@ impl Fleet {
     /// What `query` counts in the brain's database; 0 before there is one.
     pub(crate) fn count(&self, query: &'static str) -> i64 {
         let data = self.stack.data();
-        if data.join("brain.db").exists() { number(&data, query) } else { 0 }
+        if data.join("brain.db").exists() {
+            number(&data, query)
+        } else {
+            0
+        }
     }
 }

@@ -89,7 +89,10 @@ impl Process {
 
     /// Starts `command`, its output kept; `name` tells which it was.
     pub(crate) fn spawn(name: &str, command: &mut Command) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}"));
         let printed = Arc::new(Mutex::new(String::new()));
         let readers = vec![
@@ -106,7 +109,9 @@ impl Process {
 
     /// Waits until it has printed `text`, whether it goes on or not.
     pub(crate) fn wait_for_text(&self, text: &str) {
-        until(&format!("{} prints {text:?}", self.name), PATIENCE, || self.printed().contains(text));
+        until(&format!("{} prints {text:?}", self.name), PATIENCE, || {
+            self.printed().contains(text)
+        });
     }
 
     /// Its number.

@@ -27,15 +27,34 @@ fn mosquitto(fleet: &Fleet) -> Process {
 fn client(fleet: &Fleet, program: &str, part: &str) -> Command {
     let file = |name: &str| fleet.file(part, name);
     let mut command = Command::new(program);
-    command.args(["-h", "127.0.0.1", "-p", &fleet.stack.port.to_string(), "--cafile", &file("ca.pem")]);
-    command.args(["--cert", &file("identity.pem"), "--key", &file("identity.pem"), "-V", "5", "-q", "1"]);
+    command.args([
+        "-h",
+        "127.0.0.1",
+        "-p",
+        &fleet.stack.port.to_string(),
+        "--cafile",
+        &file("ca.pem"),
+    ]);
+    command.args([
+        "--cert",
+        &file("identity.pem"),
+        "--key",
+        &file("identity.pem"),
+        "-V",
+        "5",
+        "-q",
+        "1",
+    ]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
 /// Publishes as `part`; gives what mosquitto says to it.
 fn publish(fleet: &Fleet, part: &str, topic: &str) -> String {
-    let output = client(fleet, "mosquitto_pub", part).args(["-t", topic, "-m", "x"]).output().unwrap();
+    let output = client(fleet, "mosquitto_pub", part)
+        .args(["-t", topic, "-m", "x"])
+        .output()
+        .unwrap();
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -49,15 +68,32 @@ fn the_loop_goes_round_through_mosquitto_and_what_is_not_allowed_is_refused() {
     let _broker = mosquitto(&fleet);
     let mut brain = fleet.brain();
     let mut agent = fleet.agent("web-1");
-    fleet.durable("samples reach the database", "SELECT coalesce(sum(samples), 0) FROM frames", 10);
-    fleet.durable("forecasts are made", "SELECT count(*) FROM forecasts", 0);
+    fleet.durable(
+        "samples reach the database",
+        "SELECT coalesce(sum(samples), 0) FROM frames",
+        10,
+    );
     fleet.durable("a command and its outcome go round", "SELECT count(*) FROM outcomes", 0);
     assert!(agent.runs() && brain.runs());
 
-    let mut viewer = client(&fleet, "mosquitto_sub", "ann");
-    let seen = viewer.args(["-t", "foreshadow/#", "-C", "1", "-W", "30", "-F", "%t"]).output().unwrap();
-    let seen = String::from_utf8_lossy(&seen.stdout).into_owned();
-    assert!(seen.contains("/view/") || seen.contains("/status"), "a viewer sees views: {seen:?}");
+    let seen = |filter: &str, seconds: &str| {
+        let mut viewer = client(&fleet, "mosquitto_sub", "ann");
+        let output = viewer
+            .args(["-t", filter, "-C", "1", "-W", seconds, "-F", "%t"])
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let forecast = seen("foreshadow/main/web-1/view/forecast/#", "30");
+    assert!(
+        forecast.contains("/view/forecast/"),
+        "a viewer sees forecasts: {forecast:?}"
+    );
+    assert_eq!(
+        seen("foreshadow/main/+/bin/#", "3"),
+        "",
+        "and nothing that is not for people"
+    );
 
     for (part, topic) in [
         ("web-1", "foreshadow/main/web-2/bin/inband/birth"),
@@ -76,14 +112,41 @@ fn the_loop_goes_round_through_mosquitto_and_what_is_not_allowed_is_refused() {
 
     // Subscribing is free with mosquitto; what is delivered is filtered. In order, so that the first would have come first.
     let mut spy = client(&fleet, "mosquitto_sub", "web-2");
-    spy.args(["-d", "-C", "1", "-W", "30", "-F", "got %t", "-t", "foreshadow/main/web-1/bin/inband/command"]);
-    let spy = Process::spawn("mosquitto_sub", spy.args(["-t", "foreshadow/main/web-2/bin/inband/command"]));
+    spy.args([
+        "-d",
+        "-C",
+        "1",
+        "-W",
+        "30",
+        "-F",
+        "got %t",
+        "-t",
+        "foreshadow/main/web-1/bin/inband/command",
+    ]);
+    let spy = Process::spawn(
+        "mosquitto_sub",
+        spy.args(["-t", "foreshadow/main/web-2/bin/inband/command"]),
+    );
     spy.wait_for_text("Subscribed");
-    assert_eq!(publish(&fleet, "_brain", "foreshadow/main/web-1/bin/inband/command"), "");
-    assert_eq!(publish(&fleet, "_brain", "foreshadow/main/web-2/bin/inband/command"), "");
+    assert_eq!(
+        publish(&fleet, "_brain", "foreshadow/main/web-1/bin/inband/command"),
+        ""
+    );
+    assert_eq!(
+        publish(&fleet, "_brain", "foreshadow/main/web-2/bin/inband/command"),
+        ""
+    );
     spy.wait_for_text("got ");
-    assert!(spy.printed().contains("got foreshadow/main/web-2/"), "{}", spy.printed());
-    assert!(!spy.printed().contains("got foreshadow/main/web-1/"), "{}", spy.printed());
+    assert!(
+        spy.printed().contains("got foreshadow/main/web-2/"),
+        "{}",
+        spy.printed()
+    );
+    assert!(
+        !spy.printed().contains("got foreshadow/main/web-1/"),
+        "{}",
+        spy.printed()
+    );
 
     // Revoked, it does not get in: mosquitto reads the list anew at its start.
     drop(_broker);

@@ -5,7 +5,10 @@
 
 use std::{env, fs, path::PathBuf};
 
-use shadow::{capture::{Captured, Reader}, wire};
+use shadow::{
+    capture::{Captured, Reader},
+    wire,
+};
 
 use crate::{
     database::number,
@@ -21,7 +24,8 @@ fn recording() -> PathBuf {
 fn messages(kind: &str) -> Vec<Captured> {
     let file = fs::File::open(recording()).unwrap();
     let all = Reader::new(std::io::BufReader::new(file)).unwrap().map(Result::unwrap);
-    all.filter(|message| message.topic.ends_with(&format!("/{kind}"))).collect()
+    all.filter(|message| message.topic.ends_with(&format!("/{kind}")))
+        .collect()
 }
 
 /// A field of a newer version: a string, behind what is there.
@@ -39,7 +43,9 @@ fn with_field(message: &[u8], number: u32) -> Vec<u8> {
 /// The same message with another value in a field that is a time in milliseconds: six bytes, from 2004 to 2109.
 fn at(message: &[u8], field: u8, time_ms: i64) -> Vec<u8> {
     let mut moved = message.to_vec();
-    let key = moved.windows(7).position(|bytes| bytes[0] == field << 3 && bytes[6] & 0x80 == 0);
+    let key = moved
+        .windows(7)
+        .position(|bytes| bytes[0] == field << 3 && bytes[6] & 0x80 == 0);
     let place = key.unwrap() + 1;
     for (n, byte) in moved[place..place + 6].iter_mut().enumerate() {
         *byte = (time_ms >> (7 * n)) as u8 & 0x7f | if n < 5 { 0x80 } else { 0 };
@@ -96,7 +102,9 @@ fn today_reads_what_the_version_before_has_sent() {
     check("outcome", &|bytes| wire::decode_outcome(bytes).is_ok());
     for number in 64..=99 {
         for command in messages("command") {
-            let fault = wire::decode_command(&with_field(&command.payload, number)).unwrap_err().to_string();
+            let fault = wire::decode_command(&with_field(&command.payload, number))
+                .unwrap_err()
+                .to_string();
             assert!(fault.contains(&number.to_string()), "{fault}");
         }
     }
@@ -125,17 +133,21 @@ fn an_agent_of_the_version_before_is_served_by_this_brain() {
         }
     }
     let frames = messages("delta").len() as i64;
-    let durable = |host: &'static str| {
-        stack.data().join("brain.db").exists() && number(&stack.data(), host) == frames
-    };
-    until("frames of 0.1.0 are durable", PATIENCE, || durable("SELECT count(*) FROM frames WHERE host = 'web-1'"));
-    until("and those with more fields", PATIENCE, || durable("SELECT count(*) FROM frames WHERE host = 'newer'"));
+    let durable = |host: &'static str| stack.data().join("brain.db").exists() && number(&stack.data(), host) == frames;
+    until("frames of 0.1.0 are durable", PATIENCE, || {
+        durable("SELECT count(*) FROM frames WHERE host = 'web-1'")
+    });
+    until("and those with more fields", PATIENCE, || {
+        durable("SELECT count(*) FROM frames WHERE host = 'newer'")
+    });
     let newest = messages("delta").pop().unwrap();
     let newest = wire::decode_frame(newest.payload.clone()).unwrap();
     until("both are confirmed", PATIENCE, || {
         ["web-1", "newer"].iter().all(|host| {
             let mark = wire::decode_watermark(&observer.expect(&format!("{host}/bin/inband/watermark"))).unwrap();
-            mark.epochs.iter().any(|epoch| epoch.epoch == newest.epoch && epoch.durable_below > newest.sequence)
+            mark.epochs
+                .iter()
+                .any(|epoch| epoch.epoch == newest.epoch && epoch.durable_below > newest.sequence)
         })
     });
     // An outcome is read, too; what it answers is not known here.
@@ -144,7 +156,11 @@ fn an_agent_of_the_version_before_is_served_by_this_brain() {
     }
     let refused = || {
         let metrics = crate::harness::get(stack.page, "/metrics");
-        let count = |label: &str| metrics.lines().any(|line| line.contains("refused") && line.contains(label) && !line.ends_with(" 0"));
+        let count = |label: &str| {
+            metrics
+                .lines()
+                .any(|line| line.contains("refused") && line.contains(label) && !line.ends_with(" 0"))
+        };
         assert!(!count("\"message\""), "{metrics}");
         count("\"outcome\"")
     };
@@ -175,6 +191,12 @@ fn a_brain_of_the_version_before_commands_this_agent() {
     assert_eq!(outcome.command_id, id);
     assert!(!outcome.reason.contains("expired"), "{outcome:?}");
     observer.publish(&command.topic, &with_field(&payload, 1_000));
-    let answers = || observer.seen(|topic| topic.ends_with("/outcome")).into_values().flatten().count();
+    let answers = || {
+        observer
+            .seen(|topic| topic.ends_with("/outcome"))
+            .into_values()
+            .flatten()
+            .count()
+    };
     until("the same with a field more is answered", PATIENCE, || answers() >= 2);
 }

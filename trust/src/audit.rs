@@ -12,13 +12,13 @@ mod log;
 mod queue;
 mod verify;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 use shadow::UnixMs;
 
 pub use log::Log;
-pub use queue::Audit;
+pub use queue::{Audit, keep_trail};
 pub use verify::{Broken, Report, verify};
 
 /// The longest line that is written or read, in bytes.
@@ -102,7 +102,7 @@ impl Entry {
 
     /// The same with one detail more.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
+    pub fn with(mut self, name: &str, value: impl fmt::Display) -> Self {
         self.details.insert(name.to_owned(), value.to_string());
         self
     }

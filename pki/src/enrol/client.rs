@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How long all of it may take: the server may have a hundred others.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A server that is just being started is waited for, so often and so long each time.
 const STARTING: u32 = 20;

@@ -88,7 +88,7 @@ impl Server {
                 "no token is open; `foreshadow pki token HOST` makes one",
             ));
         }
-        let listener = TcpListener::bind(address).await.map_err(PkiError::network(address))?;
+        let listener = TcpListener::bind(address).await.map_err(PkiError::network(&address))?;
         let shared = Shared {
             authority,
             clock,
@@ -148,9 +148,11 @@ impl Server {
         let shared = Arc::clone(&self.shared);
         match slots.clone().try_acquire_owned() {
             Ok(slot) if shared.may(peer.ip()) => {
-                drop(tokio::spawn(answer(self.tls.clone(), stream, peer, shared, slot)))
+                tokio::spawn(answer(self.tls.clone(), stream, peer, shared, slot));
             }
-            _ => drop(shared.refused.fetch_add(1, Ordering::Relaxed)),
+            _ => {
+                shared.refused.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 }
@@ -199,7 +201,13 @@ impl Shared {
     }
 }
 
-async fn answer(tls: TlsAcceptor, stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, slot: OwnedSemaphorePermit) {
+async fn answer(
+    tls: TlsAcceptor,
+    stream: TcpStream,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+    slot: OwnedSemaphorePermit,
+) {
     if let Err(error) = converse(tls, stream, peer, &shared).await {
         shared.failed(peer, &error.to_string());
     }
@@ -243,7 +251,10 @@ async fn converse(tls: TlsAcceptor, stream: TcpStream, peer: SocketAddr, shared:
 /// What `peer` has to do with, within the deadline.
 async fn in_time<T>(peer: SocketAddr, work: impl Future<Output = std::io::Result<T>>) -> Result<T, PkiError> {
     let late = |_| Err(std::io::ErrorKind::TimedOut.into());
-    timeout(DEADLINE, work).await.unwrap_or_else(late).map_err(PkiError::network(peer))
+    timeout(DEADLINE, work)
+        .await
+        .unwrap_or_else(late)
+        .map_err(PkiError::network(&peer))
 }
 
 /// How many tokens are open.

@@ -1,6 +1,7 @@
 //! An audit log off the hot path: a thread writes, a bounded queue hands over.
 
 use std::{
+    collections::BTreeMap,
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
@@ -10,7 +11,11 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use runtime::LogLimit;
+use runtime::{
+    Clock, LogLimit,
+    trail::{self, Told},
+};
+use shadow::UnixMs;
 
 use super::{Entry, Keep, Log, What};
 use crate::TrustError;
@@ -62,6 +67,28 @@ impl Audit {
     }
 }
 
+/// Keeps all events of the tracing target `audit` of this process in `audit`, for as long as it runs: logins of a broker and
+/// the like. Whether nobody was kept for before.
+pub fn keep_trail(audit: Audit, clock: Clock) -> bool {
+    trail::keep(move |told| audit.record(entry(told, clock.now_ms())))
+}
+
+/// An entry of the fields of an event: `event` says what has happened, `name` or else `user` or `client` to whom.
+fn entry(told: Told, now_ms: UnixMs) -> Entry {
+    let mut details: BTreeMap<String, String> =
+        told.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let what = details.remove("event").unwrap_or_default();
+    let who = ["name", "user", "client"].iter().find_map(|name| details.remove(*name));
+    let refused = details.get("accepted").is_some_and(|accepted| accepted == "false");
+    Entry {
+        time_ms: now_ms,
+        kind: if refused { What::Refusal } else { What::Login },
+        what,
+        who: who.unwrap_or_default(),
+        details,
+    }
+}
+
 impl Drop for Audit {
     fn drop(&mut self) {
         self.sender = None;
@@ -97,5 +124,35 @@ fn write_all(mut log: Log, receiver: &Receiver<Entry>, lost: &AtomicU64) {
     let unwritten = lost.load(Ordering::Relaxed);
     if unwritten > 0 {
         tracing::error!(unwritten, "the audit log ends with lines that were not written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_told_with_who_it_was() {
+        let told = |fields: &[(&'static str, &str)]| {
+            let fields = fields.iter().map(|(name, value)| (*name, (*value).to_owned()));
+            entry(fields.collect(), 7)
+        };
+        let good = told(&[
+            ("event", "login"),
+            ("accepted", "true"),
+            ("name", "web-1"),
+            ("client", "c"),
+        ]);
+        let same = Entry::new(7, What::Login, "login", "web-1")
+            .with("accepted", true)
+            .with("client", "c");
+        assert_eq!(good, same);
+        let bad = told(&[
+            ("event", "login"),
+            ("accepted", "false"),
+            ("user", "eve"),
+            ("why", "a password"),
+        ]);
+        assert_eq!((bad.kind, bad.who.as_str()), (What::Refusal, "eve"));
     }
 }

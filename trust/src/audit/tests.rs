@@ -168,7 +168,9 @@ fn what_the_queue_cannot_take_is_told_as_lost() {
             thread::spawn(move || (0..5_000).for_each(|n| audit.record(entry(n))))
         })
         .collect();
-    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    for writer in writers {
+        writer.join().unwrap();
+    }
     audit.record(entry(0));
     while !fs::read_to_string(&path)
         .unwrap_or_default()

@@ -54,7 +54,7 @@ impl Lab {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_enrol_at_once_while_others_say_nothing() {
     const HOSTS: usize = 50;
-    let lab = Lab::new(HOSTS).await;
+    let mut lab = Lab::new(HOSTS).await;
     let mut silent = Vec::new();
     for n in 0..10 {
         let mut stream = TcpStream::connect(&lab.address).await.unwrap();
@@ -72,7 +72,7 @@ async fn many_enrol_at_once_while_others_say_nothing() {
         enrolled.unwrap().unwrap();
     }
     drop(silent);
-    let served = lab.server.await.unwrap().unwrap();
+    let served = (&mut lab.server).await.unwrap().unwrap();
     assert_eq!((served.enrolled, served.open), (HOSTS as u64, 0));
     assert_eq!(lab.authority.index().unwrap().issued.len(), HOSTS);
     for n in 0..HOSTS {
@@ -82,7 +82,7 @@ async fn many_enrol_at_once_while_others_say_nothing() {
 
 #[tokio::test]
 async fn a_thief_and_a_stranger_enrol_nobody() {
-    let lab = Lab::new(2).await;
+    let mut lab = Lab::new(2).await;
     let out = lab.host("thief");
     lab.enrol(&lab.tokens[0], "web-0", &lab.host("web-0")).await.unwrap();
     let used = lab.enrol(&lab.tokens[0], "web-0", &out).await.unwrap_err().to_string();
@@ -97,6 +97,6 @@ async fn a_thief_and_a_stranger_enrol_nobody() {
     assert!(!out.join(IDENTITY).exists());
     // None of it has used the token up.
     lab.enrol(&lab.tokens[1], "web-1", &lab.host("web-1")).await.unwrap();
-    let served = lab.server.await.unwrap().unwrap();
+    let served = (&mut lab.server).await.unwrap().unwrap();
     assert_eq!((served.enrolled, served.refused), (2, 3));
 }

@@ -23,6 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("shadow", &["schemas"]),
     ("runtime", &[]),
     ("trust", &["shadow", "runtime"]),
+    ("pki", &["shadow", "runtime", "trust"]),
     ("bus", &["shadow", "runtime"]),
     ("agent", &["shadow", "bus", "runtime", "trust"]),
     ("broker", &["runtime", "trust"]),
@@ -34,10 +35,11 @@ const EDGES: &[(&str, &[&str])] = &[
 const HOMES: &[(&str, &[&str])] = &[
     ("rumqttc", &["bus"]),
     ("rumqttd", &["broker", "bench"]),
-    ("rustls", &["bus", "broker"]),
+    ("rustls", &["bus", "broker", "pki"]),
     ("ring", &["trust"]),
     ("rustls-webpki", &["trust"]),
     ("argon2", &["broker"]),
+    ("rcgen", &["pki", "bench"]),
     ("prost", &["schemas", "shadow", "bench"]),
     ("lz4_flex", &["shadow", "bench"]),
     ("sqlx", &["brain", "tests/chaos"]),
@@ -69,6 +71,11 @@ const FILES: &[(&str, &str, &[&str])] = &[
     // What prints goes through runtime::output, where a reader that is gone is no failure; the live line minds no reader.
     ("stdout()", "agent/src", &[]),
     ("stdout()", "src", &["src/live.rs"]),
+    (
+        "rcgen::",
+        "pki/src",
+        &["pki/src/issue.rs", "pki/src/authority.rs", "pki/src/error.rs"],
+    ),
 ];
 
 /// Modules that pure code may not name: it has no clock, no socket, no file and no thread.

@@ -7,6 +7,7 @@
 //! | [`config`] | TOML files into checked types; faults name file, line and key |
 //! | [`span`] | durations as people write them: `100ms`, `5m` |
 //! | [`logging`] | `tracing` to standard error, and a limit for noisy sites |
+//! | [`trail`] | events of the target `audit`, for whoever keeps them |
 //! | [`output`] | standard output, whose reader may be gone |
 //! | [`process`] | arguments to an exit code |
 //! | [`metrics`] | counters and gauges in the Prometheus text form |
@@ -20,6 +21,7 @@ pub mod output;
 pub mod process;
 pub mod shutdown;
 pub mod span;
+pub mod trail;
 pub mod usage;
 
 pub use clock::Clock;

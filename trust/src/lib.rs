@@ -15,9 +15,12 @@
 //! | [`authority`] | tells whether a seal holds |
 //! | [`keeper`] | both, from files that may be renewed |
 //! | `validity` | from when to when a certificate is good |
+//! | [`secret`] | random numbers and digests |
+//! | [`audit`] | who has done what and when, in a file whose lines are chained |
 //! | [`files`] | files that are whole, private and never overwritten by accident |
 
 pub mod access;
+pub mod audit;
 pub mod authority;
 pub mod bearer;
 pub mod config;
@@ -27,6 +30,7 @@ pub mod identity;
 pub mod keeper;
 pub mod name;
 pub mod scope;
+pub mod secret;
 
 #[cfg(test)]
 mod attacks;

@@ -25,6 +25,7 @@ fn the_guide_secures_a_fleet_in_fifteen_lines() {
     // On ports that nobody uses here, with a page and a host name that are free, and waiting for all of it at the end.
     let script = commands()
         .replace("pki config ", &format!("pki config --port {broker} "))
+        .replace("pki enrol ", &format!("pki enrol --port {broker} "))
         .replace("--for 10m", &format!("--for 10m --listen 127.0.0.1:{server}"))
         .replace("localhost:8430", &format!("localhost:{server}"))
         .replace(

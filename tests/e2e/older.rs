@@ -43,9 +43,9 @@ fn with_field(message: &[u8], number: u32) -> Vec<u8> {
 /// The same message with another value in a field that is a time in milliseconds: six bytes, from 2004 to 2109.
 fn at(message: &[u8], field: u8, time_ms: i64) -> Vec<u8> {
     let mut moved = message.to_vec();
-    let key = moved
-        .windows(7)
-        .position(|bytes| bytes[0] == field << 3 && bytes[1..6].iter().all(|byte| byte & 0x80 != 0) && bytes[6] & 0x80 == 0);
+    let key = moved.windows(7).position(|bytes| {
+        bytes[0] == field << 3 && bytes[1..6].iter().all(|byte| byte & 0x80 != 0) && bytes[6] & 0x80 == 0
+    });
     let place = key.unwrap() + 1;
     for (n, byte) in moved[place..place + 6].iter_mut().enumerate() {
         *byte = (time_ms >> (7 * n)) as u8 & 0x7f | if n < 5 { 0x80 } else { 0 };

@@ -33,7 +33,8 @@ fn the_guide_secures_a_fleet_in_fifteen_lines() {
             "> brain.toml && printf '[page]\\nlisten = \"127.0.0.1:0\"\\n' >> brain.toml",
         );
     assert_ne!(script, commands());
-    let script = format!("set -e\ntrap 'jobs -p > jobs; kill $(cat jobs); wait' TERM\n{script}\necho the guide is done\nwait\n");
+    let script =
+        format!("set -e\ntrap 'jobs -p > jobs; kill $(cat jobs); wait' TERM\n{script}\necho the guide is done\nwait\n");
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_foreshadow"));
     let path = format!(
         "{}:{}",

@@ -187,7 +187,7 @@ impl Authority {
         change.stage(
             &subject.name,
             &issued.serial,
-            &bundle::identity(&certificate, &key.serialize_pem()),
+            &bundle::identity(&certificate, &issue::key_pem(&key)?),
         )?;
         let entry = self.entry("issued", &subject.name).with("role", subject.role);
         change

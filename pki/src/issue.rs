@@ -82,6 +82,17 @@ pub fn key() -> Result<KeyPair, PkiError> {
     Ok(KeyPair::generate_for(&PKCS_ED25519)?)
 }
 
+/// A key in PEM, as PKCS #8 of version 1 (RFC 8410, 7): that of version 2, which ring writes, OpenSSL 3.0 does not read.
+///
+/// # Errors
+/// [`PkiError::Asked`] where it is no Ed25519 key as ring writes it.
+pub fn key_pem(key: &KeyPair) -> Result<String, PkiError> {
+    const HEAD: [u8; 16] = *b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
+    let seed = key.serialized_der().get(HEAD.len()..HEAD.len() + 32);
+    let seed = seed.ok_or_else(|| PkiError::asked("no Ed25519 key"))?;
+    Ok(pem::encode(&pem::Pem::new("PRIVATE KEY", [&HEAD[..], seed].concat())))
+}
+
 /// A new authority called `name`. It issues for parts alone, no further authorities.
 ///
 /// # Errors

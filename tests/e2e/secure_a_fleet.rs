@@ -25,6 +25,7 @@ fn the_guide_secures_a_fleet_in_fifteen_lines() {
     // On ports that nobody uses here, with a page and a host name that are free, and waiting for all of it at the end.
     let script = commands()
         .replace("pki config ", &format!("pki config --port {broker} "))
+        .replace("pki enrol ", &format!("pki enrol --port {broker} "))
         .replace("--for 10m", &format!("--for 10m --listen 127.0.0.1:{server}"))
         .replace("localhost:8430", &format!("localhost:{server}"))
         .replace(
@@ -32,7 +33,8 @@ fn the_guide_secures_a_fleet_in_fifteen_lines() {
             "> brain.toml && printf '[page]\\nlisten = \"127.0.0.1:0\"\\n' >> brain.toml",
         );
     assert_ne!(script, commands());
-    let script = format!("set -e\ntrap 'kill $(jobs -p); wait' TERM\n{script}\necho the guide is done\nwait\n");
+    let script =
+        format!("set -e\ntrap 'jobs -p > jobs; kill $(cat jobs); wait' TERM\n{script}\necho the guide is done\nwait\n");
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_foreshadow"));
     let path = format!(
         "{}:{}",

@@ -52,7 +52,7 @@ pub async fn enrol(server: &str, token: &Token, subject: &Subject, folder: &Path
     let candidate = folder.join(CANDIDATE);
     files::replace(
         &candidate,
-        bundle::identity(&certificate, &key.serialize_pem()).as_bytes(),
+        bundle::identity(&certificate, &issue::key_pem(&key)?).as_bytes(),
     )?;
     Identity::load(&Pair {
         certificate: candidate.clone(),

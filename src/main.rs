@@ -1,8 +1,10 @@
 //! The command `foreshadow`: one part, all parts on this machine, or a lab of replayed hosts.
 
+mod audit;
 mod inspect;
 mod lab;
 mod live;
+mod pki;
 mod stop;
 mod table;
 mod trace;
@@ -29,6 +31,10 @@ enum Command {
     Lab(lab::LabArgs),
     /// Messages of a broker, a capture or a database as JSON, one object a line
     Inspect(Box<inspect::InspectArgs>),
+    /// Who is who in a cell: certificates, tokens, revocation
+    Pki(Box<pki::PkiArgs>),
+    /// The log of who has done what
+    Audit(audit::AuditArgs),
     /// This machine's agent, or a recording by it
     Agent(agent::cli::AgentArgs),
     /// What every source of this machine tells, what it costs, and what would help
@@ -53,7 +59,13 @@ impl Command {
     /// What a person watches in the foreground tells what it does in its own words.
     const fn log_level(&self) -> &'static str {
         match self {
-            Self::Up(_) | Self::Lab(_) | Self::Doctor(_) | Self::Processes(_) | Self::Inspect(_) => "warn",
+            Self::Up(_)
+            | Self::Lab(_)
+            | Self::Doctor(_)
+            | Self::Processes(_)
+            | Self::Inspect(_)
+            | Self::Pki(_)
+            | Self::Audit(_) => "warn",
             Self::Agent(_) | Self::Broker(_) | Self::Brain(_) => "info",
         }
     }
@@ -64,6 +76,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Up(arguments) => Box::pin(up::main(arguments)).await,
         Command::Lab(arguments) => Box::pin(lab::main(arguments)).await,
         Command::Inspect(arguments) => inspect::main(*arguments).await,
+        Command::Pki(arguments) => Box::pin(pki::main(*arguments)).await,
+        Command::Audit(arguments) => audit::main(&arguments),
         Command::Agent(arguments) => agent::cli::main(arguments).await,
         Command::Doctor(arguments) => agent::cli::doctor(&arguments, &runtime::Shutdown::new()).await,
         Command::Processes(arguments) => agent::cli::show_processes(&arguments).await,

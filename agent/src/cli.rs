@@ -143,7 +143,8 @@ pub async fn doctor(arguments: &DoctorArgs, shutdown: &Shutdown) -> anyhow::Resu
     if arguments.json {
         print_line(&serde_json::to_string(&reports)?)?;
     } else {
-        let tables: Vec<String> = reports.iter().map(crate::doctor::Report::table).collect();
+        let width = runtime::output::width().unwrap_or(usize::MAX);
+        let tables: Vec<String> = reports.iter().map(|report| report.table(width)).collect();
         print(&tables.join("\n"))?;
     }
     anyhow::ensure!(

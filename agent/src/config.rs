@@ -10,9 +10,12 @@ pub use crate::publish::Fsync;
 use crate::{guard::Limit, publish::Places};
 
 mod bmc;
+mod bounds;
 mod check;
 
 pub use bmc::Bmc;
+pub use bounds::BoundRule;
+pub(crate) use bounds::told_as;
 pub use bus::Broker;
 
 /// The agent of one host.
@@ -155,7 +158,7 @@ fn given(variable: &str) -> Option<PathBuf> {
 }
 
 /// What probes look at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Probes {
     /// How often is looked for what came and went: interfaces, disks, workloads, and probes that failed.
@@ -170,6 +173,8 @@ pub struct Probes {
     pub disk: Disk,
     /// Of workloads.
     pub workload: WorkloadProbe,
+    /// How exactly metrics are told: the first that matches rules.
+    pub bounds: Vec<BoundRule>,
 }
 
 /// What the network probe looks at.
@@ -305,6 +310,7 @@ impl Default for Probes {
             network: Network::default(),
             disk: Disk::default(),
             workload: WorkloadProbe::default(),
+            bounds: Vec::new(),
         }
     }
 }

@@ -17,6 +17,9 @@ use crate::{
 /// How often sources that have not answered yet are asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
+/// Details get at least so many columns, however narrow a terminal is.
+const LEAST_ROOM: usize = 30;
+
 /// What the doctor found of one host.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -56,8 +59,14 @@ impl Report {
             .any(|line| line.state == SourceState::Works.as_str())
     }
 
-    /// For people: a line a source.
-    pub fn table(&self) -> String {
+    /// For people: a line a source, and more where its detail does not fit in `width` columns.
+    pub fn table(&self, width: usize) -> String {
+        let row = |source: &str, state: &str, metrics: &str, read: &str, detail: &str| {
+            let front = format!("{source:<10} {state:<14} {metrics:>7} {read:>9}  ");
+            let indent = format!("\n{:1$}", "", front.len());
+            let room = width.saturating_sub(front.len()).max(LEAST_ROOM);
+            front + &wrapped(detail, room).join(&indent)
+        };
         let mut lines = vec![
             format!("{} ({})", self.host, self.vantage),
             row("source", "state", "metrics", "read", "detail"),
@@ -96,8 +105,20 @@ impl Report {
     }
 }
 
-fn row(source: &str, state: &str, metrics: &str, read: &str, detail: &str) -> String {
-    format!("{source:<10} {state:<14} {metrics:>7} {read:>9}  {detail}")
+/// Lines of words, none longer than `room` columns but where a word is.
+fn wrapped(text: &str, room: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// Examines every host that `config` has the agent speak for. Sources with a thread of their own get `patience` for
@@ -172,6 +193,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn details_are_wrapped_between_words() {
+        assert_eq!(wrapped("no RAPL zone, no battery", 13), ["no RAPL zone,", "no battery"]);
+        assert_eq!(wrapped("/proc/pressure", 5), ["/proc/pressure"]);
+        assert_eq!(wrapped("", 5), [""]);
+    }
+
+    #[test]
     fn a_table_tells_state_cost_and_remedy() {
         let source = |name: &str, state, reason: &str| Source {
             name: name.to_owned(),
@@ -205,7 +233,7 @@ mod tests {
             }],
         };
         assert!(report.anything_works());
-        let table = report.table();
+        let table = report.table(usize::MAX);
         let rows: Vec<&str> = table.lines().collect();
         assert_eq!(rows.len(), 9, "{table}");
         assert!(

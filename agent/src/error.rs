@@ -132,6 +132,9 @@ pub enum AgentError {
     /// Publishing failed.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// The system gives no thread to sample in.
+    #[error("no thread to sample in: {0}")]
+    Thread(#[source] std::io::Error),
     /// A task has ended by a panic.
     #[error("the agent's {task} has ended: {reason}")]
     Panicked {

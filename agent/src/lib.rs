@@ -15,7 +15,6 @@
 //! | `timeline` | times that only rise, whatever the clock does |
 //! | `inventory` | what the host is and could give |
 //! | [`publish`] | samples to the broker |
-//! | `alarm` | wakes up once |
 //! | `flood` | how many events are told |
 //! | `spool` | frames and events that are not durable yet |
 //! | `receive` | watermarks and commands |
@@ -45,7 +44,6 @@ pub mod replay;
 pub mod status;
 
 mod agent;
-mod alarm;
 mod fence;
 mod flood;
 mod inventory;

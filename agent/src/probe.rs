@@ -99,7 +99,7 @@ pub trait Probe: Send {
     fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError>;
 
     /// Hands over what it has found since the last call and that is no sample: errors that were counted, a link that got
-    /// slower, an entry of a log.
+    /// slower, an entry of a log. Asked for behind a reading; probes of the fast tier are not asked.
     fn take_findings(&mut self) -> Vec<Finding> {
         Vec::new()
     }

@@ -351,6 +351,11 @@ impl Publisher {
         self.shared.outbox().spooled()
     }
 
+    /// Whether a task has ended that should not.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.pump.is_finished() || self.receiver.is_finished()
+    }
+
     /// Returns when a task has ended that should not, with the reason.
     pub async fn failed(&mut self) -> PublishError {
         let ended = tokio::select! {

@@ -121,6 +121,11 @@ impl Receiver {
         match address.kind {
             Kind::Watermark(_) => {
                 let watermark = wire::decode_watermark(payload).map_err(|fault| fault.to_string())?;
+                // What it says is durable is forgotten here: nobody but the brain may say so. An old one does no harm,
+                // for what was durable stays so.
+                let now_ms = self.clock.now_ms();
+                let sealed = self.sealer.check(trust::Kind::Watermark, payload, now_ms);
+                sealed.map_err(|fault| fault.to_string())?;
                 let now_ns = self.link_clock.monotonic_ns();
                 self.shared.outbox().watermark(&watermark, now_ns);
                 self.shared.settle();
@@ -162,7 +167,7 @@ impl Receiver {
         if retained {
             return Some("a command that the broker kept is not obeyed".to_owned());
         }
-        if let Err(fault) = self.sealer.check(payload, self.clock.now_ms()) {
+        if let Err(fault) = self.sealer.check(trust::Kind::Command, payload, self.clock.now_ms()) {
             return Some(fault.to_string());
         }
         self.sealer.is_strict().then(|| self.fence.objection(command)).flatten()

@@ -1,13 +1,21 @@
 //! The loop of a real agent: waits, samples, pushes, and begins a new epoch when the host has changed.
+//!
+//! It runs in a thread of its own. A wake-up there is one system call, and touches nothing but what samples: a runtime's
+//! timers, queues and readiness are cold each time, a hundred milliseconds later, and would cost as much as a third of the
+//! reading. The network's tasks hear of a frame once it is cut.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::atomic::Ordering,
+    thread,
+    time::{Duration, Instant},
+};
 
 use runtime::{Clock, Shutdown};
+use rustix::time::{ClockId, clock_gettime};
 use shadow::{Birth, Channel, Finding, Reading, UnixMs, rate::gap_us};
-use tokio::time::Instant;
+use tokio::sync::oneshot;
 
 use crate::{
-    alarm::Alarm,
     config::Config,
     error::AgentError,
     flood::Flood,
@@ -21,6 +29,9 @@ use crate::{
 
 /// How long the last frames and the goodbye may take.
 const STOP: Duration = Duration::from_secs(1);
+
+/// Room for a birth of many metrics; what is not used takes no memory.
+const STACK_BYTES: usize = 1 << 20;
 
 /// A host whose cores are this busy between two samples is awake, and one where tasks wait for this share of the time.
 const AWAKE: f64 = 0.10;
@@ -41,6 +52,8 @@ pub(crate) struct Sampler {
     flood: Flood,
     /// When the last sample was begun.
     last_ns: Option<u64>,
+    /// CPU time of the thread up to the last sample.
+    spent: Duration,
     lag: Duration,
     over_budget: bool,
     jumps: u64,
@@ -56,6 +69,8 @@ fn watch(place: &Place) -> Option<(cpu::Watch, pressure::Watch)> {
 
 /// When what is due.
 struct Schedule {
+    /// When the last sample was begun.
+    last: Instant,
     sample: Instant,
     refresh: Instant,
     report: Instant,
@@ -72,6 +87,7 @@ impl Sampler {
             meter: Meter::new(),
             flood: Flood::new(clock.monotonic_ns()),
             last_ns: None,
+            spent: Duration::ZERO,
             lag: Duration::ZERO,
             over_budget: false,
             jumps: 0,
@@ -86,29 +102,31 @@ impl Sampler {
         sampler
     }
 
-    /// Runs until `shutdown`, then says goodbye.
-    pub(crate) async fn run(mut self, shutdown: Shutdown) -> Result<(), AgentError> {
-        let alarm = Alarm::new();
-        let now = Instant::now();
-        let mut due = Schedule {
-            sample: now,
-            refresh: now + self.config.probes.refresh.duration(),
-            report: now,
+    /// Samples in a thread of its own until `shutdown`, then says goodbye.
+    pub(crate) async fn run(self, shutdown: Shutdown) -> Result<(), AgentError> {
+        let (back, mut ended) = oneshot::channel();
+        let stop = shutdown.clone();
+        // Where nobody waits for it any more, it is dropped: the process ends.
+        let thread = thread::Builder::new()
+            .name("sampler".to_owned())
+            .stack_size(STACK_BYTES);
+        let thread = thread.spawn(move || drop(back.send(self.keep_sampling(&stop))));
+        let thread = thread.map_err(AgentError::Thread)?;
+        let sampler = tokio::select! {
+            sampler = &mut ended => sampler,
+            () = shutdown.wait() => {
+                thread.thread().unpark();
+                ended.await
+            }
         };
-        loop {
-            let wake = due.sample.min(Instant::now() + self.config.pace.watch.duration());
-            tokio::select! {
-                () = shutdown.wait() => break,
-                fault = self.publisher.failed() => return Err(fault.into()),
-                () = alarm.until(wake) => {}
-            }
-            if wake < due.sample && !self.is_awake() {
-                continue;
-            }
-            self.turn(&mut due, Instant::now());
+        let Ok(mut sampler) = sampler else {
+            return Err(panicked(thread));
+        };
+        if !shutdown.is_triggered() {
+            return Err(sampler.publisher.failed().await.into());
         }
-        let frames = self.publisher.cut();
-        let told = self.publisher.stop(STOP).await;
+        let frames = sampler.publisher.cut();
+        let told = sampler.publisher.stop(STOP).await;
         if !told {
             tracing::warn!("the broker has not taken everything before the end: what the spool held is lost");
         }
@@ -116,10 +134,42 @@ impl Sampler {
         Ok(())
     }
 
+    /// Samples until `shutdown`, or until the publisher has failed.
+    fn keep_sampling(mut self, shutdown: &Shutdown) -> Self {
+        let now = Instant::now();
+        let mut due = Schedule {
+            last: now,
+            sample: now,
+            refresh: now + self.config.probes.refresh.duration(),
+            report: now,
+        };
+        let watch = self.config.pace.watch.duration();
+        let mut now = now;
+        let mut wake = now;
+        while !shutdown.is_triggered() && !self.publisher.has_failed() {
+            if now < wake {
+                // May return early.
+                thread::park_timeout(wake - now);
+            } else {
+                if wake < due.sample && self.is_awake() {
+                    // As soon as the budget allows: one that is exceeded is so mostly under load.
+                    due.sample = due.sample.min(due.last + self.pace.interval());
+                }
+                if now >= due.sample {
+                    self.turn(&mut due, now);
+                }
+                wake = due.sample.min(now + watch);
+            }
+            now = Instant::now();
+        }
+        self
+    }
+
     /// One sample, and whatever else is due.
     fn turn(&mut self, due: &mut Schedule, now: Instant) {
         self.lag = self.lag.max(now.saturating_duration_since(due.sample));
         let interval = self.sample();
+        due.last = now;
         due.sample = following(due.sample.min(now), interval, now);
         if now >= due.refresh {
             due.refresh = now + self.config.probes.refresh.duration();
@@ -144,13 +194,21 @@ impl Sampler {
             tracing::warn!(%fault, "sample dropped");
         }
         self.tell_findings(time_ms, begin_ns);
-        let cost = Duration::from_nanos(self.clock.monotonic_ns().saturating_sub(begin_ns));
+        let cost = self.cost();
         let interval = self.pace.next(vitals, cost);
         if interval >= self.config.frame.span.duration() {
             self.publisher.cut();
         }
         self.tell_budget();
         interval
+    }
+
+    /// CPU time of this thread since the last call. Not the time that passed: a host under load, where a sample waits for
+    /// a core, is to be seen closest.
+    fn cost(&mut self) -> Duration {
+        let now = clock_gettime(ClockId::ThreadCPUTime);
+        let spent = Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0));
+        spent.saturating_sub(std::mem::replace(&mut self.spent, spent))
     }
 
     fn tell_findings(&mut self, time_ms: UnixMs, now_ns: u64) {
@@ -240,6 +298,17 @@ impl Sampler {
             cpu,
             rss_bytes,
         });
+    }
+}
+
+/// What the thread said before it ended by itself.
+fn panicked(thread: thread::JoinHandle<()>) -> AgentError {
+    let said = thread.join().err();
+    let word = said.as_ref().and_then(|said| said.downcast_ref::<&str>().copied());
+    let words = said.as_ref().and_then(|said| said.downcast_ref::<String>());
+    AgentError::Panicked {
+        task: "sampler",
+        reason: words.map_or(word.unwrap_or("a panic"), String::as_str).to_owned(),
     }
 }
 

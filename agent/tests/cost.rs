@@ -9,9 +9,13 @@ use std::{
 };
 
 use agent::{
+    act::dry_run::DryRun,
     config::Probes,
     probe::{Place, ProbeSet},
+    publish::{Publisher, Settings},
 };
+use runtime::Clock;
+use shadow::Birth;
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -72,6 +76,38 @@ fn a_sample_allocates_nothing() {
     }
     assert!(read > 0);
     assert_eq!(ALLOCATIONS.get() - before, 0, "in {TICKS} samples");
+}
+
+/// The publisher's own tasks do not run meanwhile.
+#[tokio::test]
+async fn a_sample_on_its_way_into_a_frame_allocates_nothing_either() {
+    let mut probes = fast();
+    let broker = bus::Broker::new("127.0.0.1", 1);
+    let topics = bus::Topics::new("foreshadow", "test").unwrap();
+    let settings = Settings::new(topics, "web-1", broker);
+    let mut publisher = Publisher::start(settings, Box::new(DryRun::detached()), Clock::system()).unwrap();
+    publisher.begin(Birth {
+        catalogue: probes.catalogue().clone(),
+        ..Birth::default()
+    });
+    let (mut between, mut cutting) = (0, 0);
+    let mut frames = 0;
+    for tick in 0..20 + TICKS {
+        let before = ALLOCATIONS.get();
+        let row = probes.sample(tick * TICK_NS);
+        let time_ms = i64::try_from(tick * TICK_NS / 1_000_000).unwrap();
+        publisher.push_rated(time_ms, 100_000, row).unwrap();
+        let allocated = ALLOCATIONS.get() - before;
+        let cut = std::mem::replace(&mut frames, publisher.counters().frames) < frames;
+        match tick {
+            0..20 => {}
+            _ if cut => cutting += allocated,
+            _ => between += allocated,
+        }
+    }
+    assert!((11..=13).contains(&frames), "one a second: {frames}");
+    assert_eq!(between, 0, "in samples that end no frame");
+    assert!(cutting <= 10 * 40, "{cutting} in ten frames");
 }
 
 #[test]

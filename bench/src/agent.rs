@@ -1,11 +1,13 @@
 //! What a sample costs the host that is sampled: CPU time and memory, at ten samples a second.
 //!
 //! Every sampler is a process of its own; all of them run through the same time, so that whatever else the machine does
-//! hits all of them, but each wakes up at a moment of its own: what wakes first would warm the caches for the others. CPU time is what the kernel charged to the process, from its second sample on. Ours is the whole
-//! agent, frames and publishing included, to a broker in the process of the bench.
+//! hits all of them, but each wakes up at a moment of its own: what wakes first would warm the caches for the others.
+//! CPU time is what the kernel charged to the process, from its second sample on. Ours is the slim agent as it is shipped,
+//! with frames, their copy in memory and publishing, to a broker in the process of the bench.
 
 mod collectd;
 mod samplers;
+mod shipped;
 mod trust;
 
 use std::{
@@ -34,8 +36,11 @@ const MEMORY: Quantity = Quantity {
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// How long every sampler runs, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(2..=3600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=3600))]
     seconds: u64,
+    /// The agent that is measured; the one beside this program where none is named
+    #[arg(long, value_name = "PATH")]
+    agent: Option<PathBuf>,
     /// Be one of the samplers, and print what it cost
     #[arg(long, hide = true)]
     pub(crate) sampler: Option<Sampler>,
@@ -99,7 +104,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
         .map(|(&sampler, phase)| {
             let secured = sampler == Sampler::OursTls;
             let port = if secured { secure.addr().port() } else { port };
-            let mut command = command(sampler, arguments.seconds, port, phase)?;
+            let mut command = command(sampler, arguments, port, phase)?;
             if secured {
                 command.arg("--certificates").arg(certificates.path());
             }
@@ -122,15 +127,18 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
     Ok(report(&costs, collectd.as_ref()))
 }
 
-fn command(sampler: Sampler, seconds: u64, port: u16, phase: u64) -> anyhow::Result<Command> {
+fn command(sampler: Sampler, arguments: &Arguments, port: u16, phase: u64) -> anyhow::Result<Command> {
     let name = sampler.to_possible_value().context("a sampler without a name")?;
     let mut command = Command::new(env::current_exe()?);
     command
         .args(["agent", "--sampler", name.get_name()])
-        .args(["--seconds", &seconds.to_string(), "--port", &port.to_string()])
+        .args(["--seconds", &arguments.seconds.to_string(), "--port", &port.to_string()])
         .args(["--phase", &phase.to_string()])
         .stdout(Stdio::piped())
-        .stderr(Stdio::null());
+        .stderr(Stdio::inherit());
+    if let Some(agent) = &arguments.agent {
+        command.arg("--agent").arg(agent);
+    }
     Ok(command)
 }
 
@@ -167,13 +175,15 @@ pub(crate) fn sample(sampler: Sampler, arguments: &Arguments) -> anyhow::Result<
     let cost = match sampler {
         Sampler::OursFast | Sampler::OursTls | Sampler::OursAll => {
             let all = sampler == Sampler::OursAll;
-            let broker = bus::Broker {
-                tls: arguments.certificates.as_deref().map(trust::agent),
-                ..bus::Broker::new("127.0.0.1", arguments.port)
-            };
-            let off = if all { &[] } else { samplers::FAST_ONLY };
             let name = sampler.to_possible_value().context("a sampler without a name")?;
-            samplers::ours(length, (name.get_name(), broker), off)?
+            let setup = shipped::Setup {
+                host: name.get_name(),
+                port: arguments.port,
+                certificates: arguments.certificates.as_deref(),
+                off: if all { &[] } else { samplers::FAST_ONLY },
+            };
+            let agent = arguments.agent.clone().map_or_else(shipped::beside_this, Ok)?;
+            shipped::measure(&agent, length, &setup)?
         }
         Sampler::OursProbes => samplers::probes(length)?,
         Sampler::RawPreads => samplers::raw_preads(length)?,

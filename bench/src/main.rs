@@ -3,15 +3,18 @@
 //! `cargo run --release -p foreshadow-bench -- NAME [--json]`. `docs/benchmarks.md` keeps results and commands.
 
 mod agent;
+mod broker;
 mod codec;
+#[cfg(feature = "brain")]
 mod ingest;
 mod priors;
+mod process;
 mod recording;
 mod report;
 mod rivals;
 mod timing;
 
-use std::io;
+use std::{io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -32,24 +35,32 @@ struct Arguments {
 enum Bench {
     /// What a sample costs the host, against the bare reads, sysinfo and collectd.
     Agent(agent::Arguments),
+    /// What a broker costs and how fast it is, against mosquitto and rumqttd.
+    Broker(broker::Arguments),
     /// Makes the tables of codec 2 from recordings.
     CodecPriors(priors::Arguments),
     /// Size and speed of frames against packed doubles, lz4, zstd, pco, Gorilla and Chimp.
     Codec(codec::Arguments),
     /// What a brain needs to take frames in, by itself and over a broker.
+    #[cfg(feature = "brain")]
     Ingest(ingest::Arguments),
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let report = match &arguments.bench {
         Bench::Agent(agent) => match agent.sampler {
-            Some(sampler) => return agent::sample(sampler, agent),
+            Some(sampler) => return agent::sample(sampler, agent).map(|()| ExitCode::SUCCESS),
             None => agent::run(agent)?,
         },
+        Bench::Broker(broker) => match broker.serve {
+            Some(kind) => return broker::serve(kind, broker),
+            None => broker::run(broker)?,
+        },
         Bench::Codec(codec) => codec::run(codec)?,
+        #[cfg(feature = "brain")]
         Bench::Ingest(ingest) => ingest::run(ingest)?,
-        Bench::CodecPriors(priors) => return priors::run(priors),
+        Bench::CodecPriors(priors) => return priors::run(priors).map(|()| ExitCode::SUCCESS),
     };
     let mut out = io::stdout().lock();
     if arguments.json {
@@ -57,5 +68,5 @@ fn main() -> anyhow::Result<()> {
     } else {
         report.write_table(&mut out)?;
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

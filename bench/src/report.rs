@@ -62,7 +62,8 @@ impl Report {
             ours,
             rival: rival.value,
             rival_name: rival.name,
-            ratio: ours / rival.value,
+            // Also where both are nothing.
+            ratio: if ours == rival.value { 1.0 } else { ours / rival.value },
         });
     }
 

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use runtime::Metrics;
 use shadow::UnixMs;
 use tokio::sync::{mpsc, oneshot};
-use trust::Trust;
+use trust::{Trust, audit::Audit};
 
 use crate::{
     Config, Error,
@@ -35,6 +35,7 @@ use crate::{
     view::Views,
 };
 
+mod audit;
 mod intake;
 mod picture;
 mod restore;
@@ -92,6 +93,7 @@ pub(crate) struct Engine {
     learning: Learning,
     dispatch: Dispatch,
     trust: Option<Arc<Trust>>,
+    audit: Option<Audit>,
     journal: Journal,
     batch: Batch,
     /// Bytes of frames in the batch and in the one under way.
@@ -133,6 +135,8 @@ pub(crate) struct Parts {
     pub(crate) issuer_epoch: u64,
     /// Who the brain is and whom it believes.
     pub(crate) trust: Option<Arc<Trust>>,
+    /// Where it is kept who has done what; benchmarks keep nothing.
+    pub(crate) audit: Option<Audit>,
 }
 
 impl Engine {
@@ -156,6 +160,7 @@ impl Engine {
         Ok(Self {
             dispatch: Dispatch::new(parts.policy, config.allocate.timing(), parts.issuer_epoch, now_ms),
             trust: parts.trust,
+            audit: parts.audit,
             figures: Figures::new(&parts.metrics),
             hot: Arc::new(HotStore::new(step_ms, config.grid.rows())),
             ingest: Ingest::new(limits),
@@ -288,9 +293,16 @@ impl Engine {
             return;
         }
         for (stream, watermark) in self.ingest.watermarks() {
+            let payload = shadow::wire::encode_watermark(&watermark);
+            let agent = (&*stream.host, stream.vantage);
+            // Told that it cannot be sealed is where the certificate expires; the agent keeps what it is not told of.
+            let Ok(payload) = self.seal_for(trust::Kind::Watermark, agent, payload, self.now_ms) else {
+                self.figures.refused.with("seal").inc();
+                continue;
+            };
             self.outbox.push(Publication {
                 topic: self.topics.watermark(&stream.host, stream.vantage),
-                payload: shadow::wire::encode_watermark(&watermark).into(),
+                payload: payload.into(),
                 qos: Qos::AtLeastOnce,
                 retain: true,
             });

@@ -29,7 +29,7 @@ pub enum Error {
     /// The database, or the folder that it lies in.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A certificate or key that seals need.
+    /// A certificate or key that seals need, or the audit log.
     #[error("trust: {0}")]
     Trust(#[from] trust::TrustError),
     /// Topics or the connection to the broker.

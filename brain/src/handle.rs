@@ -9,7 +9,10 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
-use trust::Trust;
+use trust::{
+    Trust,
+    audit::{Audit, Keep},
+};
 
 use crate::{
     Config, Error,
@@ -49,6 +52,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<H
     let trust = believed(&config)?;
     let now_ms = clock.now_ms();
     let mut store = Sqlite::open(&config.data_dir).await?;
+    let audit = Audit::start(&config.data_dir.join("audit.jsonl"), Keep::default())?;
     let recovered = store.recover(since(&config, now_ms)).await?;
     let last_epoch = recovered
         .meta
@@ -67,6 +71,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<H
         trained: trained_in,
         issuer_epoch: next_issuer_epoch(now_ms, last_epoch),
         trust,
+        audit: Some(audit),
         config: config.clone(),
     })?;
     engine.restore(recovered, clock.monotonic_ns());

@@ -38,6 +38,7 @@ impl Intake {
             trained,
             issuer_epoch: 1,
             trust: None,
+            audit: None,
         })?;
         Ok(Self {
             engine,

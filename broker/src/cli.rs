@@ -3,17 +3,30 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, Subcommand};
 use runtime::{ConfigError, Shutdown};
+use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{Config, start};
+pub use crate::password::PasswordArgs;
+use crate::{Config, password, start};
 
 /// Arguments of the broker.
 #[derive(Debug, Clone, Default, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct BrokerArgs {
     /// Configuration file; without it the defaults hold, which listen on loopback
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// What to do instead of running
+    #[command(subcommand)]
+    pub command: Option<BrokerCommand>,
+}
+
+/// What else a broker's command does.
+#[derive(Debug, Clone, Subcommand)]
+pub enum BrokerCommand {
+    /// Sets the password of a user, read from the terminal or from the first line of standard input
+    Password(PasswordArgs),
 }
 
 impl BrokerArgs {
@@ -28,13 +41,26 @@ impl BrokerArgs {
     }
 }
 
-/// Runs a broker until a signal comes or it fails.
+/// Runs a broker until a signal comes or it fails. At SIGHUP it reads certificates, users and rules anew.
 ///
 /// # Errors
 /// A faulty configuration ([`ConfigError`]), or why the broker does not start or has ended.
 pub async fn main(arguments: BrokerArgs) -> anyhow::Result<()> {
+    if let Some(BrokerCommand::Password(arguments)) = &arguments.command {
+        return password::run(arguments);
+    }
     let config = arguments.load()?;
     let shutdown = Shutdown::new();
     shutdown.on_signals().context("cannot listen to signals")?;
-    Ok(start(config, shutdown).await?.ended().await?)
+    let mut hangups = signal(SignalKind::hangup()).context("cannot listen to SIGHUP")?;
+    let mut broker = start(config, shutdown).await?;
+    loop {
+        tokio::select! {
+            ended = broker.ended() => return Ok(ended?),
+            _ = hangups.recv() => {
+                let reload = broker.reload().await;
+                tracing::info!(faults = reload.faults.len(), ended = reload.ended, "SIGHUP: files are read anew");
+            }
+        }
+    }
 }

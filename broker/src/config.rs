@@ -8,7 +8,7 @@ use std::{
 use runtime::{Faults, Span, Validate};
 use serde::Deserialize;
 
-use crate::durable::Fsync;
+use crate::{access::config::Access, durable::Fsync};
 
 /// MQTT cannot express a longer packet.
 const PROTOCOL_MAX_PACKET: usize = 268_435_455;
@@ -19,8 +19,16 @@ const PROTOCOL_MAX_PACKET: usize = 268_435_455;
 pub struct Config {
     /// Address and port; port 0 takes a free one. Anything but loopback is open to everyone who reaches it.
     pub listen: SocketAddr,
-    /// TLS at `listen`; without it, bytes travel in the clear.
+    /// MQTT over WebSocket, for dashboards; without it, nowhere.
+    pub websocket: Option<WebSocket>,
+    /// A socket in the file system for clients of this machine; without it, none.
+    pub unix_socket: Option<PathBuf>,
+    /// Where `/metrics` is served over HTTP; without it, nowhere.
+    pub metrics: Option<SocketAddr>,
+    /// TLS at `listen` and for WebSocket; without it, bytes travel in the clear.
     pub tls: Option<Tls>,
+    /// Who may come in, and what they may do.
+    pub access: Access,
     /// Folder for what survives a restart: retained messages and lasting sessions. Without it they end with the process.
     pub data: Option<PathBuf>,
     /// When what was written there is made to survive a loss of power as well.
@@ -31,7 +39,27 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// TLS at the broker's port. All files are PEM.
+/// MQTT over WebSocket. TLS and limits are those of the other port.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebSocket {
+    /// Address and port; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Origins of pages that may connect (`https://dash.example.org`), `*` for all. What tells no origin is no page and
+    /// may connect.
+    pub origins: Vec<String>,
+}
+
+impl Default for WebSocket {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8083)),
+            origins: Vec::new(),
+        }
+    }
+}
+
+/// TLS at the broker's ports. All files are PEM.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
@@ -56,6 +84,15 @@ pub struct Tls {
 pub struct Limits {
     /// Connections at once; the next one is closed.
     pub max_connections: usize,
+    /// Of those, from one address (of IPv6: from one /64). Neither this nor the next three count for this machine's
+    /// addresses while its clients may do everything.
+    pub max_connections_per_address: usize,
+    /// Connections that have not said who they are: all, and from one address.
+    pub max_unfinished: usize,
+    /// Those from one address.
+    pub max_unfinished_per_address: usize,
+    /// Clients of one name; of this machine's that have none any number.
+    pub max_connections_per_name: usize,
     /// Bytes of a packet, without its fixed header; a larger one ends the connection.
     pub max_packet_bytes: usize,
     /// Bytes that wait for one client, connected or not. Past it a QoS 0 message is dropped for that client; one of QoS
@@ -73,6 +110,12 @@ pub struct Limits {
     pub max_retained: usize,
     /// Bytes of topics and payloads of retained messages.
     pub max_retained_bytes: usize,
+    /// Messages a second of one client, as many at once; what is faster waits unread. 0 for any number.
+    pub max_messages_per_s: u64,
+    /// The same for bytes of payload.
+    pub max_bytes_per_s: u64,
+    /// The silence that is granted to a client that asks for no end of it, in whole seconds; 0 grants it.
+    pub max_keep_alive: Span,
     /// How long a new connection may take until its CONNECT is complete.
     pub connect_timeout: Span,
     /// How long a client may take to read what was written to it.
@@ -83,7 +126,11 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 1883)),
+            websocket: None,
+            unix_socket: None,
+            metrics: None,
             tls: None,
+            access: Access::default(),
             data: None,
             fsync: Fsync::Every(Span::from_millis(100)),
             sys_interval: Span::from_secs(10),
@@ -96,6 +143,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 1_000,
+            max_connections_per_address: 250,
+            max_unfinished: 250,
+            max_unfinished_per_address: 50,
+            max_connections_per_name: 100,
             max_packet_bytes: 5 * 1024 * 1024,
             max_queue_bytes: 32 * 1024 * 1024,
             max_sessions: 10_000,
@@ -104,6 +155,9 @@ impl Default for Limits {
             max_subscriptions: 1_000,
             max_retained: 100_000,
             max_retained_bytes: 256 * 1024 * 1024,
+            max_messages_per_s: 20_000,
+            max_bytes_per_s: 64 * 1024 * 1024,
+            max_keep_alive: Span::from_secs(3_600),
             connect_timeout: Span::from_secs(5),
             write_timeout: Span::from_secs(20),
         }
@@ -123,6 +177,15 @@ impl Validate for Config {
         if let Some(tls) = &self.tls {
             faults.within("tls", |faults| tls.validate(faults));
         }
+        if let Some(websocket) = &self.websocket {
+            let bad = |origin: &&String| *origin != "*" && (!origin.contains("://") || origin.ends_with('/'));
+            faults.require(
+                websocket.origins.iter().find(bad).is_none(),
+                "websocket.origins",
+                "holds what is no origin: `*`, or scheme, name and port as in `https://dash.example.org:8443`",
+            );
+        }
+        faults.within("access", |faults| self.access.validate(faults));
         faults.within("limits", |faults| self.limits.validate(faults));
     }
 }
@@ -142,7 +205,15 @@ impl Validate for Tls {
 impl Validate for Limits {
     fn validate(&self, faults: &mut Faults) {
         let packet = self.max_packet_bytes;
-        faults.require(self.max_connections > 0, "max_connections", "must be at least 1");
+        for (key, value) in [
+            ("max_connections", self.max_connections),
+            ("max_connections_per_address", self.max_connections_per_address),
+            ("max_unfinished", self.max_unfinished),
+            ("max_unfinished_per_address", self.max_unfinished_per_address),
+            ("max_connections_per_name", self.max_connections_per_name),
+        ] {
+            faults.require(value > 0, key, "must be at least 1");
+        }
         faults.require(
             (1_024..=PROTOCOL_MAX_PACKET).contains(&packet),
             "max_packet_bytes",

@@ -12,18 +12,20 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bytes::BytesMut;
 use rumqttd::protocol::{Disconnect, DisconnectReasonCode, Packet};
 use tokio::{
-    io::{AsyncWriteExt, WriteHalf, split},
-    net::TcpStream,
+    io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split},
     time::{sleep, timeout},
 };
 
 use self::{end::End, presence::Presence};
 use crate::{
+    Refusal,
+    access::Admission,
     exchange::Farewell,
     handshake::{self, Hello, Refused},
     message::Serial,
     outbox::{Close, Next},
     packet::{self, Version},
+    ports::Arrival,
     shared::Shared,
     sys::add,
     transport::{self, Transport},
@@ -32,6 +34,9 @@ use crate::{
 /// A write buffer that has grown beyond this is given back.
 const KEEP_BUFFER: usize = 256 * 1024;
 
+/// The same when nothing waits any more: of many connections few write at a time.
+const KEEP_IDLE: usize = 4 * 1024;
+
 /// How long a goodbye to a client of version 5 may take.
 const GOODBYE: Duration = Duration::from_millis(200);
 
@@ -39,30 +44,39 @@ const GOODBYE: Duration = Duration::from_millis(200);
 const DRAIN: Duration = Duration::from_millis(500);
 
 /// Serves one connection until its end.
-pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
+pub(crate) async fn serve(arrival: Arrival, peer: SocketAddr, mut admission: Admission, shared: Arc<Shared>) {
     let serial = shared.exchange().next_serial();
     let received = tokio::select! {
-        received = timeout(shared.limits.connect_timeout.duration(), receive(stream, peer, serial, &shared)) => received,
+        // Boxed, for what a handshake needs is not needed after it.
+        received = timeout(shared.limits.connect_timeout.duration(), Box::pin(receive(arrival, peer, serial, &shared))) => received,
         () = shared.stop.wait() => return,
     };
     let (stream, hello) = match received {
         Ok(Ok(received)) => received,
         Ok(Err(why)) => {
+            shared.refused.with(why.reason()).inc();
+            why.refusal().into_iter().for_each(|why| shared.gate.refused.count(why));
             tracing::debug!(serial, %peer, %why, "connection refused");
             return;
         }
         Err(_) => {
+            shared.refused.with("connect_timeout").inc();
+            shared.gate.refused.count(Refusal::Late);
             tracing::debug!(serial, %peer, "no CONNECT in time");
             return;
         }
     };
+    admission.finish();
     tracing::debug!(serial, client = ?hello.id, version = ?hello.capacity.version, "client connected");
     let version = hello.capacity.version;
-    let Ok((mut presence, client)) = Presence::enter(shared, serial, hello) else {
-        tracing::warn!(serial, %peer, why = %Refused::Sessions, "connection refused");
+    let Ok((mut presence, client)) = Presence::enter(shared.clone(), serial, hello) else {
+        let why = Refused::Sessions;
+        shared.refused.with(why.reason()).inc();
+        why.refusal().into_iter().for_each(|why| shared.gate.refused.count(why));
+        tracing::warn!(serial, %peer, %why, "connection refused");
         let mut stream = stream;
         // Who does not wait for the answer needs none.
-        drop(timeout(GOODBYE, handshake::refuse(&mut stream, version, &Refused::Sessions)).await);
+        drop(timeout(GOODBYE, handshake::refuse(&mut stream, version, &why)).await);
         return;
     };
     let (mut read, mut write) = split(stream);
@@ -71,7 +85,11 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Share
         end = send(&mut write, &presence) => end,
         reason = presence.outbox.ended() => End::Closed(reason),
     };
+    presence.shared.ended.with(end.reason()).inc();
     tracing::debug!(serial, %end, "client left");
+    if end.is_bad_packet() {
+        presence.shared.gate.refused.count(Refusal::Packet);
+    }
     if matches!(end, End::Said) {
         presence.farewell = Farewell::Said;
     }
@@ -79,17 +97,21 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Share
     if let (Version::V5, Some(code)) = (version, end.code()) {
         goodbye(&mut write, code).await;
     }
+    if matches!(end, End::Closed(Close::Stopping)) {
+        linger(&mut read, &mut write).await;
+    }
 }
 
 /// What comes first: encryption, then the CONNECT.
 async fn receive(
-    stream: TcpStream,
+    arrival: Arrival,
     peer: SocketAddr,
     serial: Serial,
     shared: &Shared,
 ) -> Result<(Transport, Hello), Refused> {
-    let mut stream = transport::open(stream, peer, shared.tls.clone()).await?;
-    let hello = handshake::receive(&mut stream, serial, &shared.limits).await?;
+    let opened = transport::open(arrival, peer, shared).await;
+    let mut stream = opened.map_err(Refused::Transport)?;
+    let hello = handshake::receive(&mut stream, serial, peer, shared).await?;
     Ok((stream, hello))
 }
 
@@ -130,7 +152,8 @@ async fn send(stream: &mut WriteHalf<Transport>, presence: &Presence) -> End {
         add(&shared.counters.packets_sent, packets);
         add(&shared.counters.delivered, publishes);
         add(&shared.counters.bytes_sent, buffer.len() as u64);
-        if buffer.capacity() > KEEP_BUFFER {
+        let capacity = buffer.capacity();
+        if capacity > KEEP_BUFFER || (capacity > KEEP_IDLE && outbox.waiting() == 0) {
             buffer = BytesMut::new();
         }
         buffer.clear();
@@ -149,4 +172,16 @@ async fn goodbye(stream: &mut WriteHalf<Transport>, reason_code: DisconnectReaso
         let written = timeout(GOODBYE, written).await;
         tracing::trace!(?written, "goodbye");
     }
+}
+
+/// Reads on until the client closes as well: a socket that is closed with bytes unread takes back what was written.
+async fn linger(read: &mut ReadHalf<Transport>, write: &mut WriteHalf<Transport>) {
+    let closed = async {
+        write.shutdown().await?;
+        let mut unread = vec![0; 4 * 1024];
+        while read.read(&mut unread).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    let closed = timeout(GOODBYE, closed).await;
+    tracing::trace!(?closed, "broker stops");
 }

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, path::PathBuf};
 
 use thiserror::Error;
 
-use crate::TlsError;
+use crate::{AccessError, TlsError};
 
 /// Why the broker did not start, or ended without being told to.
 #[derive(Debug, Error)]
@@ -33,11 +33,22 @@ pub enum BrokerError {
         /// The system's answer.
         source: io::Error,
     },
+    /// The socket file cannot be listened on.
+    #[error("broker: cannot listen at {path}: {what}; set `unix_socket` to another path, or leave it out", path = .path.display())]
+    Socket {
+        /// Where it was to listen.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
     /// Certificates, keys or authorities are of no use.
     #[error("broker: TLS: {0}")]
     Tls(#[from] TlsError),
-    /// rumqttd's router could not be started, or its thread has ended.
-    #[error("broker: the router has failed ({0}); what is not in the journal is lost")]
+    /// A list of users or of rules is of no use.
+    #[error("broker: {0}")]
+    Access(#[from] AccessError),
+    /// rumqttd's router could not be started, or fails again and again.
+    #[error("broker: the router has failed: {0}; the log says why, start the broker again")]
     Router(String),
     /// A task of the broker has panicked.
     #[error("broker: internal error: {0}")]

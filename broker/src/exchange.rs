@@ -31,6 +31,7 @@ use crate::{
     retained::Retained,
     session::{Place, Seat, Session, Will, after},
     shares::{Shares, shared},
+    slow::Slow,
     subscriptions::{Subscriptions, Wants},
 };
 
@@ -42,6 +43,7 @@ pub(crate) struct Exchange {
     subscriptions: Subscriptions,
     shares: Shares,
     retained: Retained,
+    slow: Slow,
     journal: Journal,
     stored: Arc<Stored>,
     limits: Limits,
@@ -113,6 +115,7 @@ impl Exchange {
             subscriptions: Subscriptions::default(),
             shares: Shares::default(),
             retained: Retained::new(limits.max_retained, limits.max_retained_bytes),
+            slow: Slow::default(),
             journal,
             stored: Arc::default(),
             limits: limits.clone(),
@@ -182,7 +185,7 @@ impl Exchange {
                 expiry_s: arrival.expiry_s,
             });
         }
-        arrival.outbox.resume(connack, pending);
+        self.undone.extend(arrival.outbox.resume(connack, pending));
         self.by_id.insert(arrival.id.clone(), number);
         self.connected += 1;
         let place = Place::Here {
@@ -283,6 +286,21 @@ impl Exchange {
             journal_bytes,
             journal_faults,
         }
+    }
+
+    /// Clients that do not keep up.
+    pub(crate) fn slow(&self) -> &Slow {
+        &self.slow
+    }
+
+    /// The `n` clients for which most bytes wait, and how many; those for which none wait are left out.
+    pub(crate) fn waiting(&self, n: usize) -> Vec<(Arc<str>, usize)> {
+        let sessions = self.sessions.values();
+        let waiting = sessions.map(|session| (session.id.clone(), session.waiting()));
+        let mut waiting: Vec<_> = waiting.filter(|(_, bytes)| *bytes > 0).collect();
+        waiting.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        waiting.truncate(n);
+        waiting
     }
 
     fn keep(&self, session: Serial) -> Keep {

@@ -1,21 +1,24 @@
 //! The first packet of a connection: who it is, or why not. The deadline is the caller's.
 
-use std::{io, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use rumqttd::protocol::{
     ConnAck, ConnAckProperties, Connect, ConnectProperties, ConnectReturnCode, LastWill, LastWillProperties, Packet,
 };
+use rustls::pki_types::CertificateDer;
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
-    Limits,
+    Limits, Refusal,
+    access::{Badge, Credentials, Denied, scoped},
     message::{Message, Serial},
     outbox::Capacity,
     packet::{self, PacketError, Received, Version, properties},
     pending::MAX_TAKEN,
     session::Will,
+    shared::Shared,
     subscriptions::valid_topic,
     transport::Transport,
 };
@@ -32,6 +35,7 @@ const WINDOW: u16 = 100;
 /// A client that may come in.
 #[derive(Debug)]
 pub(crate) struct Hello {
+    /// The id of its session: its client id, among those of its name.
     pub(crate) id: String,
     /// Whether a session that it has is to be forgotten.
     pub(crate) clean: bool,
@@ -41,6 +45,8 @@ pub(crate) struct Hello {
     /// The longest silence; `None` for any.
     pub(crate) silence: Option<Duration>,
     pub(crate) capacity: Capacity,
+    /// Who it is.
+    pub(crate) badge: Arc<Badge>,
     /// The answer.
     pub(crate) connack: Packet,
     /// What came behind the CONNECT.
@@ -55,6 +61,8 @@ pub(crate) enum Refused {
     #[error("{0}")]
     Io(#[from] io::Error),
     #[error("{0}")]
+    Transport(io::Error),
+    #[error("{0}")]
     Packet(#[from] PacketError),
     #[error("speaks protocol level {0}, not 4 (MQTT 3.1.1) or 5")]
     Version(u8),
@@ -64,12 +72,54 @@ pub(crate) enum Refused {
     Will,
     #[error("there are as many lasting sessions as there may be (limits.max_sessions)")]
     Sessions,
+    #[error("will that it may not publish")]
+    WillDenied,
+    #[error("{0}")]
+    Login(#[from] Denied),
 }
 
-/// Waits for the CONNECT. A client that is refused is told why.
-pub(crate) async fn receive(stream: &mut Transport, serial: Serial, limits: &Limits) -> Result<Hello, Refused> {
+impl Refused {
+    /// What is counted here: a login has been counted already, and who goes away by itself is not refused.
+    pub(crate) const fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Transport(_) => Some(Refusal::Handshake),
+            Self::Packet(_) | Self::Version(_) | Self::ClientId => Some(Refusal::Packet),
+            Self::Will | Self::WillDenied => Some(Refusal::Will),
+            Self::Sessions => Some(Refusal::Connection),
+            Self::Gone | Self::Io(_) | Self::Login(_) => None,
+        }
+    }
+}
+
+impl Refused {
+    /// For the counter of refused connections.
+    pub(crate) const fn reason(&self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::Io(_) | Self::Transport(_) => "transport",
+            Self::Packet(_) => "malformed",
+            Self::Version(_) => "version",
+            Self::ClientId => "client_id",
+            Self::Will | Self::WillDenied => "will",
+            Self::Sessions => "sessions",
+            Self::Login(_) => "login",
+        }
+    }
+}
+
+/// Waits for the CONNECT. A client that is refused is told why, as far as MQTT has a code for it.
+pub(crate) async fn receive(
+    stream: &mut Transport,
+    serial: Serial,
+    peer: SocketAddr,
+    shared: &Shared,
+) -> Result<Hello, Refused> {
     let hello = match read_connect(stream).await {
-        Ok((version, packet, rest)) => admit(version, packet, rest, serial, limits).map_err(|why| (version, why)),
+        Ok((version, packet, rest)) => {
+            let from = (serial, peer, stream.certificates());
+            let admitted = admit(version, packet, rest, from, shared).await;
+            admitted.map_err(|why| (version, why))
+        }
         Err(why) => Err((Version::V4, why)),
     };
     match hello {
@@ -105,28 +155,47 @@ async fn read_connect(stream: &mut Transport) -> Result<(Version, Packet, BytesM
     }
 }
 
-fn admit(version: Version, packet: Packet, rest: BytesMut, serial: Serial, limits: &Limits) -> Result<Hello, Refused> {
+async fn admit(
+    version: Version,
+    packet: Packet,
+    rest: BytesMut,
+    (serial, peer, certificates): (Serial, SocketAddr, Vec<CertificateDer<'static>>),
+    shared: &Shared,
+) -> Result<Hello, Refused> {
     // Only a CONNECT has passed `packet::version`.
-    let Packet::Connect(connect, properties, will, will_properties, _) = packet else {
+    let Packet::Connect(connect, properties, will, will_properties, login) = packet else {
         return Err(Refused::Gone);
     };
+    let limits = &shared.limits;
     let assigned = connect.client_id.is_empty();
     let id = client_id(&connect, version, serial)?;
     let will = will.map(|will| testament(will, will_properties, serial)).transpose()?;
-    let silence = (connect.keep_alive > 0).then(|| Duration::from_millis(u64::from(connect.keep_alive) * 1_500));
+    let badge = shared.gate.enter(Credentials {
+        certificates,
+        login,
+        client_id: id.clone(),
+        peer,
+    });
+    let badge = badge.await?;
+    let denied = |will: &Will| !badge.permit.may_write(&will.message.topic);
+    if will.as_ref().is_some_and(denied) {
+        return Err(Refused::WillDenied);
+    }
     let wished = match version {
         Version::V4 if connect.clean_session => 0,
         Version::V4 => u32::MAX,
         Version::V5 => properties.as_ref().and_then(|p| p.session_expiry_interval).unwrap_or(0),
     };
     let expiry_s = limits.session_expiry_s(wished);
-    let connack = connack(version, assigned.then(|| id.clone()), expiry_s, limits);
+    let (keep_alive, told) = keep_alive(version, connect.keep_alive, limits);
+    let connack = connack(version, assigned.then(|| id.clone()), expiry_s, told, limits);
     Ok(Hello {
-        id,
+        id: scoped(badge.name.as_deref(), &id),
         clean: connect.clean_session,
         expiry_s,
+        badge: Arc::new(badge),
         will,
-        silence,
+        silence: (keep_alive > 0).then(|| Duration::from_millis(u64::from(keep_alive) * 1_500)),
         capacity: capacity(version, properties.as_ref(), limits),
         connack,
         rest,
@@ -184,14 +253,32 @@ fn capacity(version: Version, properties: Option<&ConnectProperties>, limits: &L
     }
 }
 
+/// The seconds that a client may be silent for, 0 for any number; and what it is told if they are not those it asked for.
+/// A client of 3.1.1 cannot be told, so that only one that asks for no end is given one.
+fn keep_alive(version: Version, asked_s: u16, limits: &Limits) -> (u16, Option<u16>) {
+    let most_s = u16::try_from(limits.max_keep_alive.duration().as_secs()).unwrap_or(u16::MAX);
+    let too_long = asked_s == 0 || (asked_s > most_s && version == Version::V5);
+    if most_s == 0 || !too_long {
+        return (asked_s, None);
+    }
+    (most_s, Some(most_s))
+}
+
 /// Success, and to a client of version 5 what this broker does not do.
-fn connack(version: Version, assigned: Option<String>, expiry_s: u32, limits: &Limits) -> Packet {
+fn connack(
+    version: Version,
+    assigned: Option<String>,
+    expiry_s: u32,
+    keep_alive_s: Option<u16>,
+    limits: &Limits,
+) -> Packet {
     let properties = (version == Version::V5).then(|| ConnAckProperties {
         assigned_client_identifier: assigned,
         session_expiry_interval: Some(expiry_s),
         receive_max: u16::try_from(MAX_TAKEN).ok(),
         max_packet_size: u32::try_from(limits.max_packet_bytes).ok(),
         topic_alias_max: Some(0),
+        server_keep_alive: keep_alive_s,
         subscription_identifiers_available: Some(0),
         ..ConnAckProperties::default()
     });
@@ -210,6 +297,8 @@ const fn code(why: &Refused, version: Version) -> Option<ConnectReturnCode> {
         (Refused::Sessions, Version::V4) => Some(ConnectReturnCode::ServiceUnavailable),
         (Refused::Sessions, Version::V5) => Some(ConnectReturnCode::QuotaExceeded),
         (Refused::Will, Version::V5) => Some(ConnectReturnCode::TopicNameInvalid),
+        (Refused::WillDenied, _) => Some(ConnectReturnCode::NotAuthorized),
+        (Refused::Login(denied), version) => Some(denied.code(version)),
         _ => None,
     }
 }

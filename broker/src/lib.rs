@@ -3,8 +3,10 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`config`] | where to listen, and every limit |
-//! | `listener` | accepts connections, stops in order |
-//! | `transport`, `tls` | what a connection's bytes travel over |
+//! | `listener` | starts, watches and stops all parts in order |
+//! | `ports` | TCP, WebSocket and socket file: where connections come from |
+//! | `transport`, `tls`, `websocket` | what a connection's bytes travel over |
+//! | [`access`] | who gets in, under what name, and what they may do |
 //! | `handshake` | the first packet of a connection, with a deadline |
 //! | `connection` | one client: its reader, its writer and its place in the exchange |
 //! | `packet` | MQTT 3.1.1 and 5 on the wire |
@@ -14,39 +16,51 @@
 //! | `outbox` | what one connection still has to say, bounded |
 //! | `durable` | what survives a restart, in a journal |
 //! | `upkeep` | what is due each second |
-//! | `sys` | figures, and the `$SYS` tree that shows them |
+//! | `sys`, `metrics`, `slow` | figures, the `$SYS` tree and `/metrics` that show them, who does not keep up |
 //!
 //! A message goes connection -> router -> exchange -> outbox -> connection. Why the router's own
 //! subscriptions, retained messages and wills are not used: see `router`.
 //!
 //! # What it does not do (yet)
-//! No access control. Topic aliases, subscription identifiers and enhanced authentication of MQTT 5 are not offered.
+//! Topic aliases, subscription identifiers and enhanced authentication of MQTT 5 are not offered.
 //! Wills end with the process.
 
+pub mod access;
 pub mod cli;
 pub mod config;
 mod connection;
 mod durable;
 mod error;
 mod exchange;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod handshake;
 mod listener;
 mod message;
+mod metrics;
 mod outbox;
 mod packet;
+mod password;
 mod pending;
+mod ports;
 mod retained;
 mod router;
 mod session;
 mod shared;
 mod shares;
+mod slow;
 mod subscriptions;
 mod sys;
 mod tls;
 mod transport;
 mod upkeep;
+mod websocket;
 
-pub use config::{Config, Limits, Tls};
+pub use access::{
+    AccessError, Refusal, Refusals, Reload,
+    config::{Access, Anonymous},
+};
+pub use config::{Config, Limits, Tls, WebSocket};
 pub use durable::Fsync;
 pub use error::BrokerError;
 pub use listener::{Handle, start};

@@ -64,6 +64,8 @@ pub(crate) struct Ack {
     /// The connection it came over; another one of the same session has nothing to do with it.
     pub(crate) connection: Serial,
     pub(crate) packet_id: u16,
+    /// Its client may not publish it: it goes its way for the answer alone, which so comes in its turn.
+    pub(crate) denied: bool,
 }
 
 impl Message {

@@ -14,9 +14,13 @@ use std::{
 use bytes::BytesMut;
 use rumqttd::protocol::{DisconnectReasonCode, Packet, PubComp, PubCompReason, PubRel, PubRelReason};
 use runtime::Clock;
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    task::yield_now,
+};
 
 use crate::{
+    access::Permit,
     durable::Journal,
     message::{Message, Qos},
     packet::{self, Version},
@@ -51,6 +55,8 @@ pub(crate) enum Close {
     TooSlow,
     /// The broker stops.
     Stopping,
+    /// It may no longer do what it could.
+    Unwelcome,
 }
 
 impl Close {
@@ -60,6 +66,7 @@ impl Close {
             Self::TakenOver => DisconnectReasonCode::SessionTakenOver,
             Self::TooSlow => DisconnectReasonCode::QuotaExceeded,
             Self::Stopping => DisconnectReasonCode::ServerShuttingDown,
+            Self::Unwelcome => DisconnectReasonCode::NotAuthorized,
         }
     }
 }
@@ -69,8 +76,12 @@ impl Close {
 pub(crate) enum Pushed {
     /// It waits.
     Queued,
+    /// It waits, and must not be dropped, while half of what may wait does: publishers are to be slowed down.
+    Behind,
     /// It was dropped for this client.
     Dropped,
+    /// The client may not read it.
+    Withheld,
     /// It did not fit and must not be dropped.
     Overflow,
 }
@@ -89,6 +100,8 @@ pub(crate) enum Next {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     capacity: Capacity,
+    /// What may be delivered.
+    permit: Arc<Permit>,
     clock: Clock,
     state: Mutex<State>,
     /// Why the connection is to end.
@@ -107,9 +120,10 @@ struct State {
 }
 
 impl Outbox {
-    pub(crate) fn new(capacity: Capacity, clock: Clock) -> Self {
+    pub(crate) fn new(capacity: Capacity, permit: Arc<Permit>, clock: Clock) -> Self {
         Self {
             capacity,
+            permit,
             clock,
             state: Mutex::default(),
             closed: watch::Sender::new(None),
@@ -117,14 +131,27 @@ impl Outbox {
         }
     }
 
-    /// Begins or goes on with a session. Its first packet is the answer to the CONNECT.
-    pub(crate) fn resume(&self, connack: Packet, mut pending: Pending) {
+    /// What its client may do.
+    pub(crate) fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
+    /// Which MQTT its client speaks.
+    pub(crate) fn version(&self) -> Version {
+        self.capacity.version
+    }
+
+    /// Begins or goes on with a session. Its first packet is the answer to the CONNECT. What the client may no longer read is
+    /// left out; of that, what came by shared subscriptions is returned, for others.
+    pub(crate) fn resume(&self, connack: Packet, mut pending: Pending) -> Vec<(Arc<str>, Arc<Message>)> {
         let mut state = self.lock();
         state.packets.push_front(connack);
+        let withheld = pending.withhold(|topic| self.permit.may_read(topic));
         let releases = pending.resume().into_iter().map(release);
         state.packets.extend(releases);
         state.pending = pending;
         self.wake.notify_one();
+        withheld
     }
 
     /// Takes the session out: nothing more is sent or noted here.
@@ -136,6 +163,9 @@ impl Outbox {
 
     /// Adds a message.
     pub(crate) fn push(&self, message: &Arc<Message>, how: How) -> Pushed {
+        if !self.permit.may_read(&message.topic) {
+            return Pushed::Withheld;
+        }
         // The client could not take it, which is as good as having it (MQTT 5, 3.1.2.11.4).
         if message.cost() > self.capacity.max_packet {
             return Pushed::Dropped;
@@ -146,7 +176,9 @@ impl Outbox {
             return Pushed::Dropped;
         }
         let room = self.capacity.max_bytes.saturating_sub(state.packet_bytes());
+        let live = !how.replayed;
         let pushed = match state.pending.offer(message, how, room) {
+            Ok(()) if live && qos > Qos::AtMostOnce && state.bytes() > self.capacity.max_bytes / 2 => Pushed::Behind,
             Ok(()) => Pushed::Queued,
             Err(NoRoom) if qos == Qos::AtMostOnce || self.closed.borrow().is_some() => Pushed::Dropped,
             Err(NoRoom) => Pushed::Overflow,
@@ -161,10 +193,10 @@ impl Outbox {
         !state.gone && state.pending.is_idle() && self.closed.borrow().is_none()
     }
 
-    /// Adds any other packet. Also these are bounded: who sends requests and reads no answer is too slow.
+    /// Adds any other packet.
     pub(crate) fn push_packet(&self, packet: Packet) {
         let mut state = self.lock();
-        if state.packet_bytes() + state.pending.bytes() + PACKET_COST > self.capacity.max_bytes {
+        if state.bytes() + PACKET_COST > self.capacity.max_bytes {
             drop(state);
             self.close(Close::TooSlow);
             return;
@@ -192,10 +224,16 @@ impl Outbox {
         self.push_packet(packet);
     }
 
-    /// Takes note that the client has a QoS 1 message, or has ended the exchange of one of QoS 2. An id that is not under
+    /// Takes note that the client has QoS 1 messages, or has ended the exchange of some of QoS 2. An id that is not under
     /// way is ignored.
-    pub(crate) fn acknowledged(&self, packet_id: u16) {
-        if self.lock().pending.acknowledged(packet_id) {
+    pub(crate) fn acknowledged(&self, packet_ids: impl IntoIterator<Item = u16>) {
+        let mut packet_ids = packet_ids.into_iter().peekable();
+        if packet_ids.peek().is_none() {
+            return;
+        }
+        let mut state = self.lock();
+        let known = packet_ids.filter(|id| state.pending.acknowledged(*id)).count();
+        if known > 0 {
             self.wake.notify_one();
         }
     }
@@ -247,6 +285,11 @@ impl Outbox {
         self.lock().pending.take_replay()
     }
 
+    /// Bytes that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().bytes()
+    }
+
     /// Ends the connection; only the first reason counts.
     pub(crate) fn close(&self, reason: Close) {
         self.closed
@@ -272,6 +315,8 @@ impl Outbox {
                 return next;
             }
             self.wake.notified().await;
+            // Whoever else is due goes first, and may have more to write.
+            yield_now().await;
         }
     }
 
@@ -307,7 +352,9 @@ impl Outbox {
                 expired,
             });
         }
-        closed.map(Next::End)
+        // What is on its way has arrived when it is acknowledged, and makes room for what waits.
+        let said = state.answers == 0 && state.pending.is_done();
+        closed.filter(|_| said).map(Next::End)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -318,6 +365,10 @@ impl Outbox {
 impl State {
     fn packet_bytes(&self) -> usize {
         self.packets.len() * PACKET_COST
+    }
+
+    fn bytes(&self) -> usize {
+        self.packet_bytes() + self.pending.bytes()
     }
 }
 
@@ -352,7 +403,7 @@ mod tests {
     };
 
     fn outbox() -> Outbox {
-        Outbox::new(CAPACITY, Clock::manual(0))
+        Outbox::new(CAPACITY, Arc::new(Permit::Everything), Clock::manual(0))
     }
 
     fn message(size: usize, qos: Qos) -> Arc<Message> {
@@ -389,11 +440,11 @@ mod tests {
             [Some((first, 1)), Some((Qos::AtMostOnce, 0)), Some((first, 2))]
         );
         assert_eq!(written(&outbox), []);
+        outbox.acknowledged([9]);
+        assert_eq!(written(&outbox), []);
         outbox.push_packet(Packet::PingResp(PingResp));
         assert_eq!(written(&outbox), [None]);
-        outbox.acknowledged(9);
-        assert_eq!(written(&outbox), []);
-        outbox.acknowledged(2);
+        outbox.acknowledged([2]);
         assert_eq!(written(&outbox), [Some((first, 3)), Some((Qos::AtMostOnce, 0))]);
     }
 
@@ -408,7 +459,7 @@ mod tests {
         assert_eq!(written(&outbox), [Some((second, 1)), Some((second, 2))]);
         outbox.received(1);
         assert_eq!(written(&outbox), [None], "a PUBREL and no more");
-        outbox.acknowledged(1);
+        outbox.acknowledged([1]);
         assert_eq!(written(&outbox), [Some((second, 3))]);
     }
 
@@ -417,7 +468,7 @@ mod tests {
         let outbox = outbox();
         let (unsure, sure) = (message(400, Qos::AtMostOnce), message(400, Qos::AtLeastOnce));
         assert_eq!(outbox.push(&sure, SURELY), Pushed::Queued);
-        assert_eq!(outbox.push(&sure, SURELY), Pushed::Queued);
+        assert_eq!(outbox.push(&sure, SURELY), Pushed::Behind);
         assert_eq!(outbox.push(&unsure, SURELY), Pushed::Dropped);
         let replayed = How {
             replayed: true,

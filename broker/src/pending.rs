@@ -6,6 +6,7 @@
 
 mod replays;
 mod taken;
+mod withheld;
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -170,6 +171,11 @@ impl Pending {
         self.waiting.is_empty()
     }
 
+    /// Whether nothing waits, and all that was sent has arrived.
+    pub(crate) fn is_done(&self) -> bool {
+        self.waiting.is_empty() && self.under_way.is_empty()
+    }
+
     /// Whether this outlives its connection.
     pub(crate) fn lasts(&self) -> bool {
         self.keep.is_some()
@@ -276,14 +282,18 @@ impl Pending {
         let Some(mut delivery) = self.under_way.remove(at) else {
             return;
         };
+        self.note_received(&mut delivery);
+        self.under_way.insert(at, delivery);
+    }
+
+    fn note_received(&mut self, delivery: &mut Delivery) {
         if delivery.qos == Qos::ExactlyOnce && !mem::replace(&mut delivery.received, true) {
-            self.uncount(&delivery);
+            self.uncount(delivery);
             delivery.message = None;
             if let Some(keep) = &self.keep {
-                keep.pass(packet_id, Step::Received);
+                keep.pass(delivery.packet_id, Step::Received);
             }
         }
-        self.under_way.insert(at, delivery);
     }
 
     /// A client that is back gets again, in order, what it may not have; returns the ids that it is to be sent a PUBREL
@@ -302,6 +312,15 @@ impl Pending {
         ids
     }
 
+    /// All deliveries, and whether they are under way.
+    fn take_all(&mut self) -> Vec<(Delivery, bool)> {
+        let sent = mem::take(&mut self.under_way)
+            .into_iter()
+            .map(|delivery| (delivery, true));
+        let waiting = mem::take(&mut self.waiting).into_iter();
+        sent.chain(waiting.map(|delivery| (delivery, false))).collect()
+    }
+
     /// Gives up what ends with a connection.
     pub(crate) fn leave(&mut self) {
         let (kept, gone): (VecDeque<_>, VecDeque<_>) = mem::take(&mut self.waiting)
@@ -316,13 +335,8 @@ impl Pending {
 
     /// Ends the session: what came by shared subscriptions is for others now, as long as no client may have it at QoS 2.
     pub(crate) fn end(mut self) -> Vec<(Arc<str>, Arc<Message>)> {
-        let sent = mem::take(&mut self.under_way)
-            .into_iter()
-            .map(|delivery| (delivery, true));
-        let waiting = mem::take(&mut self.waiting).into_iter();
-        let all: Vec<_> = sent.chain(waiting.map(|delivery| (delivery, false))).collect();
         let mut others = Vec::new();
-        for (delivery, sent) in all {
+        for (delivery, sent) in self.take_all() {
             self.uncount(&delivery);
             let owned = delivery.qos == Qos::ExactlyOnce && (sent || delivery.dup);
             if let (Some(share), Some(message), false) = (delivery.share, delivery.message, owned) {

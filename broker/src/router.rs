@@ -9,25 +9,29 @@
 //! - it replays at most 200 retained topics, gives a taken-over connection's number to the next one, and
 //!   panics on some packets of clients: here it sees no packet of a client.
 //!
-//! Topic and flags travel beside the payload as properties, which the router passes on untouched.
-//!
-//! The router's thread cannot be told to end: it is parked until the process ends. When it panics, the next
-//! call here fails, and the broker ends with an error.
+//! The log is kept on our side too, until a message has come out and was handed on ([`Log`]): what was acknowledged
+//! does not hang on the router's thread. When that panics, or nothing comes out any more, another is started in its
+//! place and gets what is under way again, in order; connections, subscriptions and retained messages notice nothing. A
+//! router that fails too often ([`MAX_RESTARTS`]) ends the broker with an error. The thread of one that is stuck cannot
+//! be ended: it stays until the process ends.
 
-use std::{mem, sync::Arc};
+mod log;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use std::{future::ready, mem, sync::Arc, time::Duration};
+
+use bytes::Bytes;
 use rumqttd::{
     Notification, RouterConfig,
-    local::{LinkBuilder, LinkRx, LinkTx},
-    protocol::{Packet, Publish, PublishProperties},
+    local::{LinkBuilder, LinkError, LinkRx, LinkTx},
+    protocol::{Packet, Publish},
 };
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::{
+    sync::{Mutex, Semaphore, watch},
+    time::{Instant, Interval, MissedTickBehavior, interval},
+};
 
-use crate::{
-    BrokerError,
-    message::{Ack, Message, Qos},
-};
+use self::log::Log;
+use crate::{BrokerError, message::Message};
 
 /// Bytes that may be under way in the router.
 const BUDGET: u32 = 4 * 1024 * 1024;
@@ -36,6 +40,12 @@ const BUDGET: u32 = 4 * 1024 * 1024;
 /// events takes: to fill that would block a thread of ours.
 const MIN_COST: u32 = BUDGET / 900;
 
+/// What goes in together at most, unless it is one message: others shall have their turn.
+const BATCH: u32 = BUDGET / 16;
+
+/// Messages that come out together at most.
+const MAX_BATCH: usize = 200;
+
 /// The log: eight segments of 1 MiB. It keeps the newest messages until they are overwritten, read or not.
 const SEGMENT_BYTES: usize = 1024 * 1024;
 const SEGMENTS: usize = 8;
@@ -43,17 +53,19 @@ const SEGMENTS: usize = 8;
 /// The one topic and filter that the router sees.
 const TOPIC: &str = "m";
 
-/// Flags, above the two bits of the QoS.
-const RETAIN: u8 = 4;
-const WILL: u8 = 8;
+/// A router that lets nothing out for this long, though something is under way, is stuck. It passes a message on within
+/// a millisecond.
+const STUCK: Duration = Duration::from_secs(10);
 
-/// In place of the time of a message that does not expire.
-const NEVER: i64 = i64::MAX;
+/// How often a router may fail within [`RESTARTS_WITHIN`] until the broker ends with an error.
+const MAX_RESTARTS: usize = 3;
+const RESTARTS_WITHIN: Duration = Duration::from_mins(10);
 
 /// The way in.
 pub(crate) struct Router {
-    link: Mutex<Incoming>,
+    link: Arc<Mutex<Incoming>>,
     budget: Arc<Semaphore>,
+    log: Arc<Log>,
     /// Messages that came out and were handed on.
     done: watch::Receiver<u64>,
 }
@@ -62,23 +74,65 @@ struct Incoming {
     link: LinkTx,
     /// Messages that went in.
     sent: u64,
+    /// Nothing goes in any more.
+    closed: bool,
 }
 
 /// The way out.
 pub(crate) struct Returning {
-    link: LinkRx,
+    outgoing: LinkRx,
+    link: Arc<Mutex<Incoming>>,
     budget: Arc<Semaphore>,
-    /// The last message has come out and may not be handed on yet.
-    holds: bool,
+    log: Arc<Log>,
+    /// So many messages have come out last and may not be handed on yet.
+    holds: u64,
     done: watch::Sender<u64>,
+    /// When routers failed, the newest last.
+    failures: Vec<Instant>,
+    watch: Interval,
+    /// How many had been handed on when the watch looked last; `None` when nothing was under way.
+    seen: Option<u64>,
 }
 
-/// The router's thread has ended.
+/// The router is gone, or closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Gone;
 
 /// Starts a router in a thread of its own.
 pub(crate) fn start() -> Result<(Router, Returning), BrokerError> {
+    let (incoming, outgoing) = spawn()?;
+    let budget = Arc::new(Semaphore::new(BUDGET as usize));
+    let done = watch::Sender::new(0);
+    let log = Arc::new(Log::default());
+    let link = Arc::new(Mutex::new(Incoming {
+        link: incoming,
+        sent: 0,
+        closed: false,
+    }));
+    let router = Router {
+        link: link.clone(),
+        budget: budget.clone(),
+        log: log.clone(),
+        done: done.subscribe(),
+    };
+    let mut watch = interval(STUCK);
+    watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let returning = Returning {
+        outgoing,
+        link,
+        budget,
+        log,
+        holds: 0,
+        done,
+        failures: Vec::new(),
+        watch,
+        seen: None,
+    };
+    Ok((router, returning))
+}
+
+/// A router's thread and both ends of the one link to it.
+fn spawn() -> Result<(LinkTx, LinkRx), BrokerError> {
     let config = RouterConfig {
         max_connections: 1,
         max_outgoing_packet_count: 150,
@@ -87,39 +141,43 @@ pub(crate) fn start() -> Result<(Router, Returning), BrokerError> {
         ..RouterConfig::default()
     };
     let sender = rumqttd::Router::new(0, config).spawn();
-    let failed = |error: rumqttd::local::LinkError| BrokerError::Router(error.to_string());
+    let failed = |error: LinkError| BrokerError::Router(error.to_string());
     let (mut incoming, outgoing, _connack) = LinkBuilder::new("exchange", sender).build().map_err(failed)?;
     incoming.subscribe(TOPIC).map_err(failed)?;
-
-    let budget = Arc::new(Semaphore::new(BUDGET as usize));
-    let done = watch::Sender::new(0);
-    let router = Router {
-        link: Mutex::new(Incoming {
-            link: incoming,
-            sent: 0,
-        }),
-        budget: budget.clone(),
-        done: done.subscribe(),
-    };
-    let returning = Returning {
-        link: outgoing,
-        budget,
-        holds: false,
-        done,
-    };
-    Ok((router, returning))
+    Ok((incoming, outgoing))
 }
 
 impl Router {
     /// Appends `message` to the log; waits while too much is under way.
     pub(crate) async fn send(&self, message: Message) -> Result<(), Gone> {
-        let permits = self.budget.acquire_many(cost(&message)).await.map_err(|_closed| Gone)?;
-        // Given back by `Returning`, when the message has come out.
-        permits.forget();
-        let mut incoming = self.link.lock().await;
-        incoming.sent += 1;
-        let sent = incoming.link.send(wrap(message)).await;
-        sent.map(|_waiting| ()).map_err(|_closed| Gone)
+        self.send_all(&mut vec![message]).await
+    }
+
+    /// Appends all of `messages` to the log, in order, and empties them; waits while too much is under way. The router
+    /// is woken once for many.
+    pub(crate) async fn send_all(&self, messages: &mut Vec<Message>) -> Result<(), Gone> {
+        while !messages.is_empty() {
+            let (count, cost) = batch(messages);
+            let permits = self.budget.acquire_many(cost).await.map_err(|_closed| Gone)?;
+            let mut incoming = self.link.lock().await;
+            if incoming.closed {
+                return Err(Gone);
+            }
+            // Given back by `Returning`, when the messages have come out.
+            permits.forget();
+            incoming.sent += count as u64;
+            let mut packets: Vec<Packet> = messages.iter().take(count).map(packet).collect();
+            let last = packets.pop();
+            messages.drain(..count).for_each(|message| self.log.push(message));
+            incoming.link.buffer().extend(packets);
+            if let Some(last) = last
+                && incoming.link.send(last).await.is_err()
+            {
+                // Whoever waits for what comes out notices as well, and sends it to the next router.
+                tracing::debug!("messages wait for the next router");
+            }
+        }
+        Ok(())
     }
 
     /// Waits until every message that was sent before has been handed on. Whoever subscribes then finds in
@@ -131,6 +189,17 @@ impl Router {
             .await
             .map(|_done| ())
             .map_err(|_closed| Gone)
+    }
+
+    /// Takes nothing in any more, and waits until all that went in has been handed on.
+    pub(crate) async fn close(&self) -> Result<(), Gone> {
+        self.link.lock().await.closed = true;
+        self.settled().await
+    }
+
+    /// How often a router was started in the place of one that had failed.
+    pub(crate) fn restarts(&self) -> u64 {
+        self.log.restarts()
     }
 
     /// Makes the router's thread panic, as a fault in it would.
@@ -147,29 +216,109 @@ impl Router {
 }
 
 impl Returning {
-    /// The next message of the log. The one before counts as handed on.
-    pub(crate) async fn next(&mut self) -> Result<Message, Gone> {
-        if mem::take(&mut self.holds) {
-            self.done.send_modify(|done| *done += 1);
+    /// Waits for the next messages of the log, and adds all that are there to `messages`. Those before count as handed
+    /// on.
+    ///
+    /// # Errors
+    /// Routers have failed too often, or cannot be started.
+    pub(crate) async fn next(&mut self, messages: &mut Vec<Message>) -> Result<(), BrokerError> {
+        let handed_on = mem::take(&mut self.holds);
+        if handed_on > 0 {
+            self.done.send_modify(|done| *done += handed_on);
         }
-        loop {
-            let notification = match self.link.next().await {
-                Ok(Some(notification)) => notification,
-                Ok(None) => continue,
-                Err(_closed) => return Err(Gone),
+        while messages.is_empty() {
+            let told = self.notification().await;
+            self.take(told, messages).await?;
+        }
+        while messages.len() < MAX_BATCH {
+            let told = tokio::select! {
+                biased;
+                told = self.notification() => told,
+                () = ready(()) => break,
             };
-            match notification {
-                Notification::Forward(forward) => {
-                    let message = unwrap(forward.publish, forward.properties.unwrap_or_default());
-                    self.budget.add_permits(cost(&message) as usize);
-                    self.holds = true;
-                    return Ok(message);
+            self.take(told, messages).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds a message that has come out to `messages`, or does what the router needs.
+    async fn take(
+        &mut self,
+        told: Result<Notification, &'static str>,
+        messages: &mut Vec<Message>,
+    ) -> Result<(), BrokerError> {
+        match told {
+            Ok(Notification::Forward(forward)) => {
+                let Some(message) = self.log.pop(&forward.publish.payload) else {
+                    return self.restart("its log is not ours").await;
+                };
+                self.budget.add_permits(cost(&message) as usize);
+                self.holds += 1;
+                messages.push(message);
+            }
+            // The router has filled the link and waits until it is told to go on.
+            Ok(Notification::Unschedule) => {
+                if self.outgoing.wake().await.is_err() {
+                    self.restart("its thread has ended").await?;
                 }
-                // The router has filled the link and waits until it is told to go on.
-                Notification::Unschedule => self.link.wake().await.map_err(|_closed| Gone)?,
-                _ => (),
+            }
+            Ok(_) => (),
+            Err(why) => self.restart(why).await?,
+        }
+        Ok(())
+    }
+
+    /// What the router tells next, or how it has failed.
+    async fn notification(&mut self) -> Result<Notification, &'static str> {
+        loop {
+            tokio::select! {
+                biased;
+                told = self.outgoing.next() => match told {
+                    Ok(Some(notification)) => return Ok(notification),
+                    Ok(None) => (),
+                    Err(_closed) => return Err("its thread has ended"),
+                },
+                _ = self.watch.tick() => {
+                    let now = (!self.log.is_empty()).then(|| *self.done.borrow());
+                    let before = mem::replace(&mut self.seen, now);
+                    if now.is_some() && before == now {
+                        return Err("nothing comes out of it");
+                    }
+                }
             }
         }
+    }
+
+    /// Starts a router in the place of one that has failed, and gives it what is under way.
+    async fn restart(&mut self, why: &str) -> Result<(), BrokerError> {
+        let now = Instant::now();
+        self.failures.retain(|at| now.duration_since(*at) < RESTARTS_WITHIN);
+        self.failures.push(now);
+        if self.failures.len() > MAX_RESTARTS {
+            return Err(BrokerError::Router(format!(
+                "{why}, the {}. time within {} minutes",
+                self.failures.len(),
+                RESTARTS_WITHIN.as_secs() / 60
+            )));
+        }
+        // Nothing goes in meanwhile.
+        let mut incoming = self.link.lock().await;
+        let (link, outgoing) = spawn()?;
+        incoming.link = link;
+        self.outgoing = outgoing;
+        let again = self.log.restarted();
+        for message in &again {
+            if incoming.link.send(packet(message)).await.is_err() {
+                // The next look at what comes out tells so.
+                break;
+            }
+        }
+        tracing::error!(
+            why,
+            sent_again = again.len(),
+            "the router has failed; another is in its place, nothing is lost"
+        );
+        Ok(())
     }
 }
 
@@ -184,68 +333,31 @@ fn cost(message: &Message) -> u32 {
     u32::try_from(message.cost()).map_or(BUDGET, |cost| cost.clamp(MIN_COST, BUDGET))
 }
 
-/// Flags, source, the publisher's connection and packet id (0: it waits for nothing), expiry, then the will's client id
-/// and the properties, each with its length, and the topic.
-fn wrap(message: Message) -> Packet {
-    let will_of = message.will_of.as_deref().unwrap_or_default();
-    let variable = will_of.len() + message.properties.len() + message.topic.len();
-    let mut header = BytesMut::with_capacity(1 + 8 + 8 + 2 + 8 + 4 + 4 + variable);
-    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
-    header.put_u8(message.qos as u8 | flag(message.retain, RETAIN) | flag(message.will_of.is_some(), WILL));
-    header.put_u64(message.source);
-    let ack = message.ack.unwrap_or(Ack {
-        connection: 0,
-        packet_id: 0,
-    });
-    header.put_u64(ack.connection);
-    header.put_u16(ack.packet_id);
-    header.put_i64(message.expires_ms.unwrap_or(NEVER));
-    for part in [will_of.as_bytes(), &message.properties] {
-        // Both are shorter than a packet.
-        header.put_u32(u32::try_from(part.len()).unwrap_or(u32::MAX));
-        header.put_slice(part);
+/// How many of the first messages go in together, and what they count for.
+fn batch(messages: &[Message]) -> (usize, u32) {
+    let (mut count, mut total) = (0, 0);
+    for message in messages {
+        let cost = cost(message);
+        if count > 0 && total + cost > BATCH {
+            break;
+        }
+        (count, total) = (count + 1, total + cost);
     }
-    header.put_slice(message.topic.as_bytes());
-    let properties = PublishProperties {
-        correlation_data: Some(header.freeze()),
-        ..PublishProperties::default()
-    };
-    let publish = Publish::new(Bytes::from_static(TOPIC.as_bytes()), message.payload, false);
-    Packet::Publish(publish, Some(properties))
+    (count, total)
 }
 
-/// The reverse of [`wrap`]. What it reads was written there, so nothing is refused here.
-fn unwrap(publish: Publish, properties: PublishProperties) -> Message {
-    let mut header = properties.correlation_data.unwrap_or_default();
-    let flags = header.try_get_u8().unwrap_or_default();
-    let source = header.try_get_u64().unwrap_or_default();
-    let connection = header.try_get_u64().unwrap_or_default();
-    let packet_id = header.try_get_u16().unwrap_or_default();
-    let expires_ms = header.try_get_i64().unwrap_or(NEVER);
-    let mut part = || {
-        let length = header.try_get_u32().unwrap_or_default() as usize;
-        header.split_to(length.min(header.len()))
-    };
-    let (id, properties) = (part(), part());
-    let text = |bytes: &Bytes| Arc::from(std::str::from_utf8(bytes).unwrap_or_default());
-    Message {
-        topic: text(&header),
-        payload: publish.payload,
-        qos: Qos::of(flags & 0b11).unwrap_or_default(),
-        retain: flags & RETAIN != 0,
-        source,
-        ack: (packet_id > 0).then_some(Ack { connection, packet_id }),
-        will_of: (flags & WILL != 0).then(|| text(&id)),
-        properties,
-        expires_ms: (expires_ms != NEVER).then_some(expires_ms),
-    }
+/// What the router sees of a message: its payload. All else stays in our log.
+fn packet(message: &Message) -> Packet {
+    let publish = Publish::new(Bytes::from_static(TOPIC.as_bytes()), message.payload.clone(), false);
+    Packet::Publish(publish, None)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{HashMap, VecDeque};
 
     use super::*;
+    use crate::message::{Ack, Qos};
 
     fn message(topic: &str, payload: usize, will_of: Option<&str>) -> Message {
         Message {
@@ -257,6 +369,7 @@ mod tests {
             ack: (payload > 0).then_some(Ack {
                 connection: 3,
                 packet_id: 9,
+                denied: false,
             }),
             will_of: will_of.map(Arc::from),
             properties: vec![5; payload % 7].into(),
@@ -264,15 +377,12 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_is_wrapped_is_unwrapped() {
-        for (topic, payload, will_of) in [("a/b", 0, None), ("ä", 1, Some("id/+#$")), ("$SYS/x", 6, Some(""))] {
-            let before = message(topic, payload, will_of);
-            let Packet::Publish(publish, Some(properties)) = wrap(before.clone()) else {
-                panic!("no PUBLISH")
-            };
-            assert_eq!(unwrap(publish, properties), before);
-        }
+    /// One message; nothing else has come out with it.
+    async fn one(returning: &mut Returning) -> Message {
+        let mut messages = Vec::new();
+        returning.next(&mut messages).await.unwrap();
+        assert_eq!(messages.len(), 1);
+        messages.remove(0)
     }
 
     /// Far more than the log holds, from many tasks, read slowly at first: nothing lost, order kept.
@@ -285,24 +395,35 @@ mod tests {
         for source in 0..PUBLISHERS as u64 {
             let router = router.clone();
             tokio::spawn(async move {
+                let mut batch = Vec::new();
                 for n in 0..EACH {
                     let mut payload = vec![0; 4_096];
                     payload[..4].copy_from_slice(&n.to_be_bytes());
-                    let message = Message {
+                    batch.push(Message {
                         source,
                         payload: payload.into(),
                         ..message("t", 0, None)
-                    };
-                    router.send(message).await.unwrap();
+                    });
+                    // Batches of many sizes, up to more than goes in at once.
+                    if u64::from(n) % 100 >= source * 10 {
+                        router.send_all(&mut batch).await.unwrap();
+                    }
                 }
+                router.send_all(&mut batch).await.unwrap();
             });
         }
         while router.budget.available_permits() > MIN_COST as usize {
             tokio::task::yield_now().await;
         }
         let mut next = HashMap::new();
+        let mut come = VecDeque::new();
         for _ in 0..PUBLISHERS * EACH as usize {
-            let message = returning.next().await.unwrap();
+            if come.is_empty() {
+                let mut messages = Vec::new();
+                returning.next(&mut messages).await.unwrap();
+                come.extend(messages);
+            }
+            let message: Message = come.pop_front().unwrap();
             let expected = next.entry(message.source).or_default();
             assert_eq!(message.payload[..4], u32::to_be_bytes(*expected));
             *expected += 1;
@@ -315,7 +436,7 @@ mod tests {
         let (router, mut returning) = start().unwrap();
         router.settled().await.unwrap();
         router.send(message("t", 1, None)).await.unwrap();
-        returning.next().await.unwrap();
+        one(&mut returning).await;
         let settled = tokio::select! {
             biased;
             settled = router.settled() => settled.is_ok(),
@@ -325,7 +446,7 @@ mod tests {
         let (settled, ()) = tokio::join!(router.settled(), async {
             tokio::select! {
                 biased;
-                _ = returning.next() => panic!("there is no second message"),
+                _ = one(&mut returning) => panic!("there is no second message"),
                 () = tokio::task::yield_now() => (),
             }
         });
@@ -339,15 +460,62 @@ mod tests {
         let (router, mut returning) = start().unwrap();
         let large = message("t", BUDGET as usize + 10, None);
         router.send(large.clone()).await.unwrap();
-        assert!(returning.next().await.unwrap() == large);
+        assert!(one(&mut returning).await == large);
     }
 
     #[tokio::test]
-    async fn the_end_of_its_thread_is_noticed_on_both_sides() {
+    async fn what_is_under_way_when_it_fails_comes_out_of_the_next_one_once_and_in_order() {
         let (router, mut returning) = start().unwrap();
+        let mut come = Vec::new();
+        for n in 1..=10 {
+            router.send(message("t", n, None)).await.unwrap();
+        }
+        returning.next(&mut come).await.unwrap();
         router.sabotage().await;
-        assert_eq!(returning.next().await, Err(Gone));
-        drop(returning);
-        assert_eq!(router.send(message("t", 1, None)).await, Err(Gone));
+        // A failure that is not noticed yet takes in as well.
+        for n in 11..=20 {
+            router.send(message("t", n, None)).await.unwrap();
+        }
+        while come.len() < 20 {
+            let mut messages = Vec::new();
+            returning.next(&mut messages).await.unwrap();
+            come.extend(messages);
+        }
+        for (n, come) in (1..).zip(come) {
+            assert_eq!(come, message("t", n, None), "{n}");
+        }
+        let (settled, ()) = tokio::join!(router.close(), async {
+            tokio::select! {
+                biased;
+                _ = one(&mut returning) => panic!("there is no other message"),
+                () = tokio::task::yield_now() => (),
+            }
+        });
+        settled.unwrap();
+        assert_eq!(router.restarts(), 1);
+        assert_eq!(router.budget.available_permits(), BUDGET as usize);
+        assert_eq!(router.send(message("t", 1, None)).await, Err(Gone), "closed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_lets_nothing_out_is_replaced() {
+        let (router, mut returning) = start().unwrap();
+        // The link leads nowhere, as if the router's thread were stuck.
+        let (nowhere, _stuck) = spawn().unwrap();
+        router.link.lock().await.link = nowhere;
+        router.send(message("t", 1, None)).await.unwrap();
+        let before = Instant::now();
+        let why = loop {
+            if let Err(why) = returning.notification().await {
+                break why;
+            }
+        };
+        assert_eq!(why, "nothing comes out of it");
+        assert!(before.elapsed() >= STUCK && before.elapsed() <= 2 * STUCK);
+        // The next one is a thread, for which time does not stand still.
+        tokio::time::resume();
+        returning.restart("test").await.unwrap();
+        assert_eq!(one(&mut returning).await, message("t", 1, None));
+        assert_eq!(router.restarts(), 1);
     }
 }

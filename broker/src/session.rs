@@ -94,6 +94,14 @@ impl Session {
         }
     }
 
+    /// Bytes that wait for the client.
+    pub(crate) fn waiting(&self) -> usize {
+        match &self.place {
+            Place::Here { outbox, .. } => outbox.waiting(),
+            Place::Away { pending, .. } => pending.bytes(),
+        }
+    }
+
     /// Adds a message. A client that is away gets those of QoS 1 and 2 when it is back; `None` when it will not.
     pub(crate) fn push(&mut self, message: &Arc<Message>, how: How, max_bytes: usize) -> Option<Pushed> {
         match &mut self.place {

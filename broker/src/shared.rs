@@ -1,14 +1,15 @@
 //! What all connections share.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use runtime::{Clock, Shutdown};
-use rustls::ServerConfig;
+use runtime::{Clock, Metrics, Shutdown, metrics::Counters as Labelled};
 
 use crate::{
     BrokerError, Config, Figures, Limits,
+    access::Gate,
     durable::Journal,
     exchange::Exchange,
+    metrics::Metric,
     router::Router,
     sys::{Counters, figures},
 };
@@ -16,26 +17,29 @@ use crate::{
 /// What all connections share.
 pub(crate) struct Shared {
     pub(crate) limits: Limits,
+    /// Pages that may connect over WebSocket.
+    pub(crate) origins: Vec<String>,
     pub(crate) router: Router,
     pub(crate) counters: Counters,
     pub(crate) clock: Clock,
     /// What survives a restart.
     pub(crate) journal: Journal,
+    /// Connections that did not get in, and those that ended, by reason.
+    pub(crate) refused: Labelled,
+    pub(crate) ended: Labelled,
+    pub(crate) metrics: Metrics,
     /// Given before connections are ended: then no will is published, for nobody is left to read it.
     pub(crate) stop: Shutdown,
-    /// What encryption at the port needs.
-    pub(crate) tls: Option<Arc<ServerConfig>>,
+    /// Who gets in, and what they may do.
+    pub(crate) gate: Gate,
     exchange: Mutex<Exchange>,
 }
 
 impl Shared {
     /// All of it, with what has survived in the folder for it.
-    pub(crate) fn new(
-        config: &Config,
-        tls: Option<Arc<ServerConfig>>,
-        router: Router,
-        stop: Shutdown,
-    ) -> Result<Self, BrokerError> {
+    pub(crate) fn new(config: &Config, gate: Gate, router: Router, stop: Shutdown) -> Result<Self, BrokerError> {
+        let metrics = Metrics::new();
+        let origins = config.websocket.as_ref().map(|websocket| websocket.origins.clone());
         let clock = Clock::system();
         let (journal, restored) = match &config.data {
             Some(path) => Journal::open(path, config.fsync).map(|(journal, restored)| (journal, Some(restored)))?,
@@ -53,11 +57,15 @@ impl Shared {
         Ok(Self {
             exchange: Mutex::new(exchange),
             limits: config.limits.clone(),
-            tls,
+            origins: origins.unwrap_or_default(),
+            gate,
             router,
             counters: Counters::new(),
             clock,
             journal,
+            refused: metrics.counters(Metric::Refused, "reason"),
+            ended: metrics.counters(Metric::Ended, "reason"),
+            metrics,
             stop,
         })
     }
@@ -70,6 +78,10 @@ impl Shared {
     /// All figures now.
     pub(crate) fn figures(&self) -> Figures {
         let census = self.exchange().census();
-        figures(&self.counters, census)
+        Figures {
+            router_restarts: self.router.restarts(),
+            refused: self.gate.refused.now(),
+            ..figures(&self.counters, census)
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Figures of the broker, and the `$SYS` tree that shows them under mosquitto's names.
 //!
 //! MQTT Explorer subscribes to `$SYS/#` by itself. Each topic is retained and holds a bare number, `uptime`
-//! and `version` excepted, which are text as mosquitto has it (`man mosquitto`, "Broker status").
+//! and `version` excepted, which are text as mosquitto has it (`man mosquitto`, "Broker status"). `router/restarts` is ours
+//! alone.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -9,6 +10,7 @@ use std::{
 };
 
 use crate::{
+    access::Refusals,
     exchange::Census,
     message::{BROKER, Message},
 };
@@ -56,6 +58,12 @@ pub struct Figures {
     pub retained: u64,
     /// Subscriptions now.
     pub subscriptions: u64,
+    /// Routers that had failed and were replaced.
+    pub router_restarts: u64,
+    /// Messages whose client had to wait, for it publishes faster than it may.
+    pub delayed: u64,
+    /// What was refused, by reason.
+    pub refused: Refusals,
 }
 
 /// The counters behind [`Figures`].
@@ -70,6 +78,7 @@ pub(crate) struct Counters {
     pub(crate) dropped: AtomicU64,
     pub(crate) bytes_received: AtomicU64,
     pub(crate) bytes_sent: AtomicU64,
+    pub(crate) delayed: AtomicU64,
 }
 
 impl Counters {
@@ -84,6 +93,7 @@ impl Counters {
             dropped: AtomicU64::new(0),
             bytes_received: AtomicU64::new(0),
             bytes_sent: AtomicU64::new(0),
+            delayed: AtomicU64::new(0),
         }
     }
 
@@ -104,6 +114,7 @@ impl Counters {
             dropped: self.dropped.load(Relaxed),
             bytes_received: self.bytes_received.load(Relaxed),
             bytes_sent: self.bytes_sent.load(Relaxed),
+            delayed: self.delayed.load(Relaxed),
             ..Figures::default()
         }
     }
@@ -155,14 +166,21 @@ pub(crate) fn messages(figures: &Figures) -> Vec<Message> {
         ("publish/messages/received", figures.published),
         ("publish/messages/sent", figures.delivered),
         ("publish/messages/dropped", figures.dropped),
+        ("publish/messages/delayed", figures.delayed),
         ("bytes/received", figures.bytes_received),
         ("bytes/sent", figures.bytes_sent),
         ("retained messages/count", figures.retained),
         ("shared_subscriptions/count", figures.shared_subscriptions),
         ("subscriptions/count", figures.subscriptions),
+        ("router/restarts", figures.router_restarts),
     ];
-    let numbers = numbers.into_iter().map(|(name, number)| (name, number.to_string()));
-    let all = texts.into_iter().chain(numbers);
+    let numbers = numbers
+        .into_iter()
+        .map(|(name, number)| (name.to_owned(), number.to_string()));
+    let refused = figures.refused.each();
+    let refused = refused.map(|(why, number)| (format!("refused/{}", why.as_str()), number.to_string()));
+    let texts = texts.into_iter().map(|(name, text)| (name.to_owned(), text));
+    let all = texts.chain(numbers).chain(refused);
     all.map(|(name, payload)| Message {
         topic: format!("$SYS/broker/{name}").into(),
         payload: payload.into(),

@@ -47,8 +47,16 @@ pub enum TlsError {
     Together(String),
 }
 
+/// What the port needs.
+#[derive(Debug)]
+pub(crate) struct Port {
+    pub(crate) config: Arc<ServerConfig>,
+    /// Tells whether a certificate of a client still counts.
+    pub(crate) verifier: Arc<dyn ClientCertVerifier>,
+}
+
 /// What the port needs, from the files as they are now.
-pub(crate) fn load(tls: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
+pub(crate) fn load(tls: &Tls) -> Result<Port, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let verifier = verifier(tls, &provider)?;
     let chain = all(&tls.certificate)?;
@@ -56,14 +64,17 @@ pub(crate) fn load(tls: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(together)?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(verifier.clone())
         .with_single_cert(chain, key)
         .map_err(together)?;
     // A client that comes back shows its certificate again, which may have been revoked since; and ten thousand
     // sessions that might be resumed take memory.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok(Arc::new(config))
+    Ok(Port {
+        config: Arc::new(config),
+        verifier,
+    })
 }
 
 fn verifier(

@@ -8,26 +8,45 @@ use std::{
     task::{Context, Poll},
 };
 
-use rustls::ServerConfig;
+use rustls::{ServerConfig, pki_types::CertificateDer};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    net::{TcpStream, UnixStream},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-/// The first byte of a TLS record that carries a handshake (RFC 8446, section 5.1). A CONNECT begins with 0x10.
+use crate::{ports::Arrival, shared::Shared, websocket};
+
+/// The first byte of a TLS record that carries a handshake (RFC 8446, section 5.1). A CONNECT begins with 0x10, a
+/// request for a WebSocket with a letter.
 const TLS_HANDSHAKE: u8 = 22;
 
 /// An open way to a client.
 pub(crate) enum Transport {
     Tcp(TcpStream),
-    // Boxed, for its buffers are many times the size of a socket.
+    Unix(UnixStream),
+    // Boxed, for their buffers are many times the size of a socket. The certificates are those of the TLS beneath.
     Tls(Box<TlsStream<TcpStream>>),
+    WebSocket(Box<websocket::Stream>, Vec<CertificateDer<'static>>),
 }
 
-/// Opens what came to a port: TLS where the port has a certificate. There a client of this machine may also speak in
-/// the clear; others may not, for what they send could be read and changed on its way.
-pub(crate) async fn open(stream: TcpStream, peer: SocketAddr, tls: Option<Arc<ServerConfig>>) -> io::Result<Transport> {
+/// Opens what came to a port, as far as bytes of MQTT can travel over it.
+pub(crate) async fn open(arrival: Arrival, peer: SocketAddr, shared: &Shared) -> io::Result<Transport> {
+    match arrival {
+        Arrival::Unix(stream) => Ok(Transport::Unix(stream)),
+        Arrival::Tcp(stream) => secure(stream, peer, shared.gate.tls()).await,
+        Arrival::WebSocket(stream) => {
+            let below = secure(stream, peer, shared.gate.tls()).await?;
+            let certificates = below.certificates();
+            let stream = websocket::accept(below, shared.limits.max_packet_bytes, &shared.origins).await?;
+            Ok(Transport::WebSocket(Box::new(stream), certificates))
+        }
+    }
+}
+
+/// TLS where the port has a certificate. There a client of this machine may also speak in the clear; others may not, for
+/// what they send could be read and changed on its way.
+async fn secure(stream: TcpStream, peer: SocketAddr, tls: Option<Arc<ServerConfig>>) -> io::Result<Transport> {
     let Some(tls) = tls else {
         return Ok(Transport::Tcp(stream));
     };
@@ -44,11 +63,22 @@ pub(crate) async fn open(stream: TcpStream, peer: SocketAddr, tls: Option<Arc<Se
 }
 
 impl Transport {
+    /// The certificates that a client has shown, its own first.
+    pub(crate) fn certificates(&self) -> Vec<CertificateDer<'static>> {
+        match self {
+            Self::Tls(stream) => stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec(),
+            Self::WebSocket(_, certificates) => certificates.clone(),
+            Self::Tcp(_) | Self::Unix(_) => Vec::new(),
+        }
+    }
+
     /// The socket beneath and the stream on top, both as one trait.
     fn inner(self: Pin<&mut Self>) -> Pin<&mut dyn Stream> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream),
+            Self::Unix(stream) => Pin::new(stream),
             Self::Tls(stream) => Pin::new(stream.as_mut()),
+            Self::WebSocket(stream, _) => Pin::new(stream.as_mut()),
         }
     }
 }

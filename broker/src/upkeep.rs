@@ -12,7 +12,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const JOURNAL: u64 = 10;
 const RETAINED: u64 = 60;
 
-/// Does it, until the router is gone.
+/// Does it for ever.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -20,8 +20,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         ticks.tick().await;
         let wills = shared.exchange().tick();
         for will in wills {
+            // The broker ends, and nobody waits for the will.
             if let Err(Gone) = shared.router.send(will).await {
-                return;
+                tracing::debug!("will is lost with the router");
             }
         }
         if count % JOURNAL == 0 && shared.journal.wants_all() {

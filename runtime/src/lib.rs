@@ -7,9 +7,11 @@
 //! | [`config`] | TOML files into checked types; faults name file, line and key |
 //! | [`span`] | durations as people write them: `100ms`, `5m` |
 //! | [`logging`] | `tracing` to standard error, and a limit for noisy sites |
+//! | [`trail`] | events of the target `audit`, for whoever keeps them |
 //! | [`output`] | standard output, whose reader may be gone |
 //! | [`process`] | arguments to an exit code |
 //! | [`metrics`] | counters and gauges in the Prometheus text form |
+//! | [`usage`] | what this process takes of its machine |
 
 pub mod clock;
 pub mod config;
@@ -19,6 +21,8 @@ pub mod output;
 pub mod process;
 pub mod shutdown;
 pub mod span;
+pub mod trail;
+pub mod usage;
 
 pub use clock::Clock;
 pub use config::{ConfigError, Faults, Validate};
@@ -27,3 +31,4 @@ pub use metrics::Metrics;
 pub use output::OutputError;
 pub use shutdown::Shutdown;
 pub use span::Span;
+pub use usage::Usage;

@@ -7,7 +7,9 @@ use std::{
 };
 
 use thiserror::Error;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::trail;
 
 /// The environment variable with the filter, such as `debug` or `info,broker=trace`.
 pub const ENV: &str = "FORESHADOW_LOG";
@@ -44,11 +46,12 @@ pub fn init(default: &str) -> Result<(), LoggingError> {
         reason: error.to_string(),
     })?;
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(parsed)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(colour);
-    lines.try_init().map_err(|_| LoggingError::Twice)
+    // What is kept for good is not for the filter of what is shown.
+    let all = Registry::default().with(lines.with_filter(parsed)).with(trail::layer());
+    all.try_init().map_err(|_| LoggingError::Twice)
 }
 
 /// Lets one line through each interval and counts the others, for sites that a peer can make noisy.

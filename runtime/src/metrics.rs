@@ -9,8 +9,9 @@ use std::{
 };
 
 use prometheus_client::{
-    encoding::text,
-    metrics::{counter, family::Family, gauge},
+    collector::Collector,
+    encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text},
+    metrics::{MetricType, counter, family::Family, gauge},
     registry::{Metric, Registry},
 };
 
@@ -53,6 +54,14 @@ pub struct Counters {
     label: &'static str,
     family: Family<Vec<(&'static str, &'static str)>, counter::Counter<u64>>,
 }
+
+/// Takes numbers that are read while the metrics are rendered.
+pub struct Reading<'a> {
+    encoder: DescriptorEncoder<'a>,
+    result: fmt::Result,
+}
+
+struct Read<F>(F);
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -105,6 +114,13 @@ impl Metrics {
         Counters { label, family }
     }
 
+    /// Adds numbers that others count, and that are read while the metrics are rendered: `read` tells all of them, each
+    /// name once.
+    pub fn on_render(&self, read: impl Fn(&mut Reading<'_>) + Send + Sync + 'static) {
+        let mut registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(Box::new(Read(read)));
+    }
+
     /// All metrics as text, for a body of type [`CONTENT_TYPE`].
     pub fn render(&self) -> String {
         let mut text = String::new();
@@ -119,6 +135,68 @@ impl Metrics {
     fn register(&self, name: &impl Name, metric: impl Metric) {
         let mut registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register(name.name(), name.help(), metric);
+    }
+}
+
+impl<F> fmt::Debug for Read<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Read")
+    }
+}
+
+impl<F: Fn(&mut Reading<'_>) + Send + Sync + 'static> Collector for Read<F> {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut reading = Reading {
+            encoder,
+            result: Ok(()),
+        };
+        self.0(&mut reading);
+        reading.result
+    }
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "names are small enums; a reference at each call is noise"
+)]
+impl Reading<'_> {
+    /// A number that only grows.
+    pub fn counter(&mut self, name: impl Name, value: u64) {
+        self.metric(&name, MetricType::Counter, |mut metric| {
+            metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
+        });
+    }
+
+    /// A number that rises and falls.
+    pub fn gauge(&mut self, name: impl Name, value: f64) {
+        self.metric(&name, MetricType::Gauge, |mut metric| metric.encode_gauge(&value));
+    }
+
+    /// Numbers that only grow, by the values of `label`. How many there are is the caller's to bound.
+    pub fn counters<'v>(&mut self, name: impl Name, label: &str, values: impl IntoIterator<Item = (&'v str, u64)>) {
+        self.metric(&name, MetricType::Counter, |mut metric| {
+            values.into_iter().try_for_each(|(of, value)| {
+                let labels = [(label, of)];
+                let mut metric = metric.encode_family(&labels)?;
+                metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
+            })
+        });
+    }
+
+    /// Numbers that rise and fall, by the values of `label`. How many there are is the caller's to bound.
+    pub fn gauges<'v>(&mut self, name: impl Name, label: &str, values: impl IntoIterator<Item = (&'v str, f64)>) {
+        self.metric(&name, MetricType::Gauge, |mut metric| {
+            values.into_iter().try_for_each(|(of, value)| {
+                let labels = [(label, of)];
+                metric.encode_family(&labels)?.encode_gauge(&value)
+            })
+        });
+    }
+
+    fn metric(&mut self, name: &impl Name, kind: MetricType, encode: impl FnOnce(MetricEncoder<'_>) -> fmt::Result) {
+        let help = format!("{}.", name.help());
+        let descriptor = self.encoder.encode_descriptor(name.name(), &help, None, kind);
+        self.result = self.result.and(descriptor.and_then(encode));
     }
 }
 
@@ -165,6 +243,8 @@ impl Counters {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
     use super::*;
 
     #[test]
@@ -188,6 +268,32 @@ mod tests {
             "foreshadow_brain_frames_total 3",
             "foreshadow_brain_hosts 1.0",
             "foreshadow_brain_refused_total{reason=\"size\"} 2",
+            "# EOF",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} not in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_others_count_is_read_when_it_is_rendered() {
+        let metrics = Metrics::new();
+        let count = Arc::new(AtomicU64::new(0));
+        let counted = count.clone();
+        metrics.on_render(move |reading| {
+            let n = counted.load(Relaxed);
+            reading.counter(("broker_messages", "Messages"), n);
+            reading.gauge(("broker_clients", "Clients"), 1.5);
+            reading.counters(("broker_dropped", "Dropped"), "client", [("a\"b", n)]);
+            reading.gauges(("broker_waiting_bytes", "Waiting"), "client", [("a", 2.0)]);
+        });
+        count.store(7, Relaxed);
+        let text = metrics.render();
+        for line in [
+            "# HELP foreshadow_broker_messages Messages.",
+            "foreshadow_broker_messages_total 7",
+            "foreshadow_broker_clients 1.5",
+            "foreshadow_broker_dropped_total{client=\"a\\\"b\"} 7",
+            "foreshadow_broker_waiting_bytes{client=\"a\"} 2.0",
             "# EOF",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} not in:\n{text}");

@@ -42,6 +42,12 @@ pub fn print_line(text: &str) -> Result<(), OutputError> {
     print(&format!("{text}\n"))
 }
 
+/// The columns of the terminal that the output goes to; `None` where it goes elsewhere.
+pub fn width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
+}
+
 fn print_to(out: &mut impl Write, text: &str) -> Result<(), OutputError> {
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)

@@ -82,26 +82,41 @@ impl Process {
     /// Starts any program, its output kept.
     pub(crate) fn start<S: AsRef<str>>(program: &str, arguments: &[S]) -> Self {
         let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
-        let mut child = Command::new(program)
-            .args(&arguments)
-            .env("FORESHADOW_LOG", "info")
+        let mut command = Command::new(program);
+        command.args(&arguments).env("FORESHADOW_LOG", "info");
+        Self::spawn(&format!("{program} {}", arguments.join(" ")), &mut command)
+    }
+
+    /// Starts `command`, its output kept; `name` tells which it was.
+    pub(crate) fn spawn(name: &str, command: &mut Command) -> Self {
+        command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{program}: {error}"));
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}"));
         let printed = Arc::new(Mutex::new(String::new()));
         let readers = vec![
             keep(child.stdout.take().unwrap(), Arc::clone(&printed)),
             keep(child.stderr.take().unwrap(), Arc::clone(&printed)),
         ];
-        let name = format!("{program} {}", arguments.join(" "));
         Self {
-            name,
+            name: name.to_owned(),
             child,
             printed,
             readers,
         }
+    }
+
+    /// Waits until it has printed `text`, whether it goes on or not.
+    pub(crate) fn wait_for_text(&self, text: &str) {
+        until(&format!("{} prints {text:?}", self.name), PATIENCE, || {
+            self.printed().contains(text)
+        });
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// What it has printed so far, both outputs together.

@@ -79,6 +79,20 @@ fn an_agent_speaks_for_its_hosts_and_commands_nobody() {
 }
 
 #[test]
+fn a_watermark_is_no_command_and_no_agent_says_one() {
+    let cell = Authority::new();
+    let authorities = cell.authorities();
+    let watermark = scope(Kind::Watermark, "web-1");
+    let sealed = cell.brain().seal(&watermark, BODY.to_vec());
+    assert_eq!(authorities.check(&watermark, &sealed, NOW_MS), Ok(()));
+    for other in [scope(Kind::Command, "web-1"), scope(Kind::Watermark, "web-2")] {
+        assert_eq!(refused(&authorities, &other, &sealed), SealError::Signature);
+    }
+    let sealed = cell.agent("web-1").seal(&watermark, BODY.to_vec());
+    assert!(matches!(refused(&authorities, &watermark, &sealed), SealError::Name(_)));
+}
+
+#[test]
 fn a_birth_is_no_outcome_of_the_same_agent() {
     let cell = Authority::new();
     let sealed = cell.agent("web-1").seal(&scope(Kind::Birth, "web-1"), BODY.to_vec());

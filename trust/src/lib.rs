@@ -8,14 +8,21 @@
 //! |---|---|
 //! | [`config`] | which files say who is trusted, and who this is |
 //! | [`name`] | names in certificates: roles, hosts with their vantages, brains |
+//! | [`access`] | what each role may send and get |
+//! | [`bearer`] | whose certificate it is, for who lets connections in |
 //! | [`scope`] | what a seal is good for |
 //! | [`identity`] | seals |
 //! | [`authority`] | tells whether a seal holds |
 //! | [`keeper`] | both, from files that may be renewed |
 //! | `validity` | from when to when a certificate is good |
+//! | [`secret`] | random numbers and digests |
+//! | [`audit`] | who has done what and when, in a file whose lines are chained |
 //! | [`files`] | files that are whole, private and never overwritten by accident |
 
+pub mod access;
+pub mod audit;
 pub mod authority;
+pub mod bearer;
 pub mod config;
 pub mod error;
 pub mod files;
@@ -23,6 +30,7 @@ pub mod identity;
 pub mod keeper;
 pub mod name;
 pub mod scope;
+pub mod secret;
 
 #[cfg(test)]
 mod attacks;
@@ -30,11 +38,13 @@ mod attacks;
 mod testing;
 mod validity;
 
+pub use access::{Access, Rule};
 pub use authority::Authorities;
+pub use bearer::Bearer;
 pub use config::{Config, Pair};
 pub use error::{SealError, TrustError};
 pub use identity::Identity;
 pub use keeper::Trust;
-pub use name::Role;
+pub use name::{Name, Role, Stream};
 pub use scope::{Kind, Scope};
 pub use validity::Validity;

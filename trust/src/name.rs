@@ -9,7 +9,10 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
-use shadow::Vantage;
+use shadow::{Vantage, check_name};
+
+/// What all names begin with.
+const SCHEME: &str = "foreshadow:";
 
 /// What a part is to the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -66,4 +69,103 @@ pub fn stream_uri(cell: &str, host: &str, vantage: Vantage) -> String {
 /// The name of a brain of `cell`. No host is called so: names of hosts do not begin with `_`.
 pub fn brain_uri(cell: &str) -> String {
     format!("foreshadow:{cell}/_brain")
+}
+
+/// A host, as one agent may speak for it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stream {
+    /// The cell it belongs to.
+    pub cell: String,
+    /// The host.
+    pub host: String,
+    /// From where it is seen.
+    pub vantage: Vantage,
+}
+
+/// One of the names above, read back: its parts are checked, so that they can stand as levels of a topic.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Name {
+    /// What somebody is.
+    Role(Role),
+    /// A host that an agent may speak for.
+    Stream(Stream),
+    /// The cell of a brain.
+    Brain(String),
+}
+
+impl Name {
+    /// The role, if it is one.
+    pub const fn role(&self) -> Option<Role> {
+        match self {
+            Self::Role(role) => Some(*role),
+            _ => None,
+        }
+    }
+}
+
+impl FromStr for Name {
+    type Err = String;
+
+    fn from_str(uri: &str) -> Result<Self, String> {
+        let bad = || {
+            format!(
+                "{uri:?} is no name: foreshadow:role/ROLE, foreshadow:CELL/HOST/VANTAGE (inband, oob), foreshadow:CELL/_brain"
+            )
+        };
+        let levels: Vec<&str> = uri.strip_prefix(SCHEME).ok_or_else(bad)?.split('/').collect();
+        let checked = |name: &str| check_name(name).map(|()| name.to_owned()).map_err(|_| bad());
+        match *levels.as_slice() {
+            [cell, "_brain"] => checked(cell).map(Self::Brain),
+            ["role", role] => role.parse().map(Self::Role),
+            [cell, host, vantage] => Ok(Self::Stream(Stream {
+                cell: checked(cell)?,
+                host: checked(host)?,
+                vantage: vantage.parse().map_err(|_| bad())?,
+            })),
+            _ => Err(bad()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back_and_nothing_else_is() {
+        for role in [Role::Agent, Role::Brain, Role::Viewer, Role::Broker] {
+            assert_eq!(role.uri().parse(), Ok(Name::Role(role)));
+        }
+        assert_eq!(brain_uri("lab").parse(), Ok(Name::Brain("lab".to_owned())));
+        let stream = Stream {
+            cell: "lab".to_owned(),
+            host: "web-1.a".to_owned(),
+            vantage: Vantage::Oob,
+        };
+        assert_eq!(
+            stream_uri("lab", "web-1.a", Vantage::Oob).parse(),
+            Ok(Name::Stream(stream))
+        );
+        // A cell may be called `role`.
+        assert!(
+            "foreshadow:role/_brain"
+                .parse::<Name>()
+                .is_ok_and(|name| name.role().is_none())
+        );
+        for bad in [
+            "",
+            "lab/_brain",
+            "foreshadow:",
+            "foreshadow:role/king",
+            "foreshadow:+/_brain",
+            "foreshadow:lab/+/inband",
+            "foreshadow:lab/#/inband",
+            "foreshadow:lab/_brain/inband",
+            "foreshadow:lab/a/outside",
+            "foreshadow:lab/a/inband/x",
+            "foreshadow:lab//inband",
+        ] {
+            assert!(bad.parse::<Name>().is_err(), "{bad}");
+        }
+    }
 }

@@ -9,6 +9,8 @@ use crate::name::{Role, brain_uri, stream_uri};
 pub enum Kind {
     /// By the brain, for an agent.
     Command,
+    /// By the brain, for an agent: it forgets what this says is durable.
+    Watermark,
     /// By an agent.
     Birth,
     /// By an agent.
@@ -20,6 +22,7 @@ impl Kind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Command => "command",
+            Self::Watermark => "watermark",
             Self::Birth => "birth",
             Self::Outcome => "outcome",
         }
@@ -56,7 +59,7 @@ impl Scope<'_> {
     /// The names that a certificate must have to seal this.
     pub(crate) fn names(&self) -> [String; 2] {
         match self.kind {
-            Kind::Command => [Role::Brain.uri(), brain_uri(self.cell)],
+            Kind::Command | Kind::Watermark => [Role::Brain.uri(), brain_uri(self.cell)],
             Kind::Birth | Kind::Outcome => [Role::Agent.uri(), stream_uri(self.cell, self.host, self.vantage)],
         }
     }
@@ -72,7 +75,7 @@ mod tests {
     fn no_two_scopes_are_signed_alike() {
         let mut contexts = BTreeSet::new();
         let mut scopes = 0;
-        for kind in [Kind::Command, Kind::Birth, Kind::Outcome] {
+        for kind in [Kind::Command, Kind::Watermark, Kind::Birth, Kind::Outcome] {
             for cell in ["a", "a.b", "ab"] {
                 for host in ["a", "b", "b.inband"] {
                     for vantage in [Vantage::Inband, Vantage::Oob] {

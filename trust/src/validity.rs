@@ -43,14 +43,14 @@ const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
 /// One element of DER.
-struct Element<'a> {
-    tag: u8,
-    content: &'a [u8],
+pub(crate) struct Element<'a> {
+    pub(crate) tag: u8,
+    pub(crate) content: &'a [u8],
 }
 
 impl<'a> Element<'a> {
     /// Takes the next one; `None` where it is cut off or longer than 64 KiB.
-    fn take(bytes: &mut &'a [u8]) -> Option<Self> {
+    pub(crate) fn take(bytes: &mut &'a [u8]) -> Option<Self> {
         let [tag, length, rest @ ..] = *bytes else { return None };
         let (length, rest) = match (*length, rest) {
             (short @ 0..=0x7f, rest) => (usize::from(short), rest),

@@ -16,7 +16,10 @@ use std::{
 use ipmi_rs::{
     File,
     connection::{IpmiConnection, LogicalUnit, Message, NetFn, Request, RequestTargetAddress},
-    rmcp::{ActivationError, Rmcp, RmcpIpmiError, RmcpIpmiReceiveError, V2_0ActivationError},
+    rmcp::{
+        ActivationError, RakpMessage2ErrorStatusCode, RakpMessage2ParseError, Rmcp, RmcpIpmiError,
+        RmcpIpmiReceiveError, V2_0ActivationError,
+    },
 };
 use shadow::SourceState;
 
@@ -30,6 +33,12 @@ pub const PORT: u16 = 623;
 
 /// Session privileges, the highest first: administrator, operator, user (IPMI 2.0, 22.18).
 const PRIVILEGES: [u8; 3] = [4, 3, 2];
+
+/// ipmi-rs asks for the role of an administrator, and for no other; the role is signed with the password, so that nobody
+/// can put another in its place on the way.
+const NOT_ADMINISTRATOR: &str = "the user may not be an administrator there, which the session asks for: give it that \
+    privilege on the LAN channel (ipmitool user priv ID 4 CHANNEL), or read the BMC from its own host (bmc.address = \
+    \"local\")";
 
 /// How much longer than the deadline ipmi-rs waits for a reply.
 const SLACK: Duration = Duration::from_millis(50);
@@ -121,7 +130,7 @@ fn activate(relay: &Relay, user: &str, password: &PasswordSource, patience: Dura
 
 /// In words, for the variants that say something to whoever runs the agent.
 fn refusal(fault: &ActivationError) -> String {
-    use V2_0ActivationError as V2;
+    use {RakpMessage2ErrorStatusCode as Status, RakpMessage2ParseError as Parse, V2_0ActivationError as V2};
     match fault {
         ActivationError::PongReceive(_) => "no answer".to_owned(),
         ActivationError::BindSocket(why) => {
@@ -131,6 +140,9 @@ fn refusal(fault: &ActivationError) -> String {
         ActivationError::V2_0(V2::ServerAuthenticationFailed | V2::RakpMessage4InvalidIntegrityCheckValue) => {
             "the user or the password is wrong".to_owned()
         }
+        ActivationError::V2_0(V2::RakpMessage2Parse(Parse::ErrorStatusCode(
+            Status::InvalidRole | Status::UnauthorizedRoleOrPrivilegeLevelRequested,
+        ))) => NOT_ADMINISTRATOR.to_owned(),
         ActivationError::V2_0(V2::RakpMessage2Parse(why)) => format!("the user is refused: {why:?}"),
         ActivationError::V2_0(V2::RakpMessage4Parse(why)) => format!("the session is refused: {why:?}"),
         ActivationError::V2_0(V2::OpenSessionResponseParse(why)) => format!("no session: {why:?}"),
@@ -244,5 +256,18 @@ impl Drop for Session {
         let mut request = request(&Command::new(0x06, 0x3c, &id.to_le_bytes()));
         let sent = catch_unwind(AssertUnwindSafe(|| self.wire.inner.send(&mut request)));
         tracing::debug!(sent = matches!(sent, Ok(Ok(()))), "session with the BMC ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_that_is_no_administrator_is_told_what_to_do() {
+        let status = RakpMessage2ErrorStatusCode::UnauthorizedRoleOrPrivilegeLevelRequested;
+        let parse = RakpMessage2ParseError::ErrorStatusCode(status);
+        let told = refusal(&ActivationError::V2_0(V2_0ActivationError::RakpMessage2Parse(parse)));
+        assert!(told.contains("ipmitool user priv"), "{told}");
     }
 }

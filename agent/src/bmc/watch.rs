@@ -143,6 +143,11 @@ impl Watch {
         self.lock().inventory.clone()
     }
 
+    /// How many sensors it names that other controllers have. They would have to be asked through a bridge, and are not.
+    pub fn bridged(&self) -> usize {
+        self.lock().bridged
+    }
+
     /// Takes what it has found.
     pub fn take_findings(&self) -> Vec<Finding> {
         self.try_lock()
@@ -247,6 +252,8 @@ pub(super) struct State {
     /// Why the last turn failed.
     pub(super) fault: Option<BmcError>,
     pub(super) inventory: Option<shadow::Bmc>,
+    /// Sensors of other controllers: they are not asked.
+    pub(super) bridged: usize,
     layout: u64,
     metrics: Vec<Metric>,
     values: Vec<Slot>,

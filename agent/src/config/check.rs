@@ -87,6 +87,9 @@ impl Validate for Probes {
             let max = self.workload.max;
             f.require(max <= 1_000, "max", format!("{max} is more than 1000"));
         });
+        for rule in &self.bounds {
+            faults.within("bounds", |f| rule.validate(f));
+        }
     }
 }
 

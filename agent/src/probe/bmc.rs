@@ -50,7 +50,11 @@ impl Probe for BmcProbe {
     }
 
     fn location(&self) -> String {
-        self.watch.address().to_owned()
+        let address = self.watch.address();
+        match self.watch.bridged() {
+            0 => address.to_owned(),
+            count => format!("{address}; absent: {count} sensors of other controllers, which only a bridge reaches"),
+        }
     }
 
     fn metrics(&self) -> &[Metric] {

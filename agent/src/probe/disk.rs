@@ -140,9 +140,12 @@ impl Probe for Disks {
     fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
         let (sums, parts) = out.split_at_mut(out.len().min(2));
         parts.fill(Reading::ABSENT);
-        for (name, counters) in lines(self.table.read()?).filter_map(Counters::parse) {
+        for line in lines(self.table.read()?) {
+            let mut fields = fields(line).skip(2);
+            let name = fields.next().unwrap_or_default();
             let mut places = self.each.iter_mut().zip(parts.chunks_mut(PARTS.len()));
-            if let Some((disk, out)) = places.find(|(d, _)| d.name.as_bytes() == name) {
+            let place = places.find(|(disk, _)| disk.name.as_bytes() == name);
+            if let Some(((disk, out), counters)) = place.zip(Counters::parse(fields)) {
                 put(out, disk.update(&counters, now_ns));
             }
         }
@@ -172,11 +175,9 @@ struct Counters {
 }
 
 impl Counters {
-    /// A line: major, minor, name; reads completed, merged, sectors, ms; the same of writes; in flight, busy ms, ms of all
-    /// requests together.
-    fn parse(line: &[u8]) -> Option<(&[u8], Self)> {
-        let mut fields = fields(line).skip(2);
-        let name = fields.next()?;
+    /// What is behind major, minor and name: reads completed, merged, sectors, ms; the same of writes; in flight, busy ms,
+    /// ms of all requests together.
+    fn parse<'a>(mut fields: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
         let mut values = [0; 11];
         for value in &mut values {
             *value = next_number(&mut fields)?;
@@ -194,7 +195,7 @@ impl Counters {
             busy_ms,
             queued_ms,
         ] = values;
-        let counters = Self {
+        Some(Self {
             reads,
             sectors_read,
             writes,
@@ -203,8 +204,7 @@ impl Counters {
             busy_ms,
             done_ms: read_ms.saturating_add(write_ms),
             queued_ms,
-        };
-        Some((name, counters))
+        })
     }
 }
 

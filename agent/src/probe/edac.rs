@@ -32,7 +32,7 @@ const MAX_MODULES: usize = 256;
 pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
     let dirs = controllers(place);
     if dirs.is_empty() {
-        let absent = format!("{CONTROLLERS}: no EDAC driver has found a memory controller that counts errors");
+        let absent = format!("/{CONTROLLERS}: no EDAC driver has found a memory controller that counts errors");
         return Err(ProbeError::Absent(absent));
     }
     let metric = |dir: &PathBuf, kind: &str| {

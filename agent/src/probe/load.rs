@@ -5,7 +5,7 @@ use shadow::{Bound, Metric, Reading};
 use super::{
     Place, Probe,
     file::KeptFile,
-    parse::{decimal, fields, number},
+    parse::{fields, hundredths, number},
     put,
 };
 use crate::error::ProbeError;
@@ -52,7 +52,7 @@ impl Probe for Load {
 /// Average of one minute, and tasks that can run now, of `0.20 0.18 0.12 1/80 11206`.
 fn parse(text: &[u8]) -> Option<[f64; 2]> {
     let mut fields = fields(text);
-    let load = decimal(fields.next()?)?;
+    let load = hundredths(fields.next()?)?;
     let tasks = fields.nth(2)?;
     let running = tasks.split(|&b| b == b'/').next().and_then(number)?;
     Some([load, running as f64])

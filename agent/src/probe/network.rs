@@ -95,12 +95,17 @@ fn split(line: &[u8]) -> Option<(&[u8], [u64; COLUMNS])> {
     // The first counter may follow the colon without a space.
     let colon = line.iter().rposition(|&b| b == b':')?;
     let (name, rest) = line.split_at_checked(colon)?;
+    Some((name.trim_ascii(), counters(rest)?))
+}
+
+/// The counters behind a name; `None` where there are fewer.
+fn counters(rest: &[u8]) -> Option<[u64; COLUMNS]> {
     let mut counters = [0; COLUMNS];
-    let mut found = fields(rest.get(1..)?);
+    let mut found = fields(rest.strip_prefix(b":")?);
     for counter in &mut counters {
         *counter = number(found.next()?)?;
     }
-    Some((name.trim_ascii(), counters))
+    Some(counters)
 }
 
 struct Network {
@@ -123,9 +128,15 @@ impl Probe for Network {
     fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
         let (sums, parts) = out.split_at_mut(out.len().min(2));
         parts.fill(Reading::ABSENT);
-        for (name, counters) in lines(self.table.read()?).filter_map(split) {
+        for line in lines(self.table.read()?) {
+            let line = line.trim_ascii_start();
             let mut places = self.interfaces.iter_mut().zip(parts.chunks_mut(PARTS.len()));
-            if let Some((interface, out)) = places.find(|(i, _)| i.name.as_bytes() == name) {
+            // Of an alias, `eth0:1`, what is behind the name are no counters.
+            let found = places.find_map(|(interface, out)| {
+                let counters = line.strip_prefix(interface.name.as_bytes()).and_then(counters)?;
+                Some((interface, counters, out))
+            });
+            if let Some((interface, counters, out)) = found {
                 interface.update(&counters, now_ns, out);
             }
         }

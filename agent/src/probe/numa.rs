@@ -62,7 +62,7 @@ impl Probe for Numa {
 
     fn location(&self) -> String {
         let blocks = self.buddies.as_ref().map_or("", |_| ", free blocks of buddyinfo");
-        format!("{} NUMA nodes{blocks}", self.nodes.len())
+        format!("NUMA nodes: {}{blocks}", self.nodes.len())
     }
 
     fn metrics(&self) -> &[Metric] {

@@ -1,24 +1,53 @@
 //! Reading the kernel's text tables in place, without allocation.
 
-/// The lines of `text`, without their ends; an empty last line is left out.
+use std::iter;
+
+use memchr::memchr;
+
+/// The lines of `text`, without their ends and without empty ones.
 pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|&b| b == b'\n').filter(|line| !line.is_empty())
+    let mut rest = text;
+    iter::from_fn(move || {
+        while let [b'\n', after @ ..] = rest {
+            rest = after;
+        }
+        let end = memchr(b'\n', rest).unwrap_or(rest.len());
+        let (line, after) = rest.split_at_checked(end)?;
+        rest = after;
+        (!line.is_empty()).then_some(line)
+    })
 }
 
-/// What stands between spaces and tabs.
+/// What stands between spaces, tabs and other control characters.
 pub(super) fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty())
+    let mut rest = line;
+    iter::from_fn(move || {
+        let begin = rest.iter().position(|&b| b > b' ')?;
+        let from = rest.get(begin..)?;
+        let end = from.iter().position(|&b| b <= b' ').unwrap_or(from.len());
+        let (field, after) = from.split_at_checked(end)?;
+        rest = after;
+        Some(field)
+    })
 }
+
+/// So many digits fit in 64 bits, whatever they are.
+const SURE_DIGITS: usize = 19;
 
 /// An unsigned decimal number, digits only; `None` for anything else or more than 64 bits.
 pub(super) fn number(field: &[u8]) -> Option<u64> {
     if field.is_empty() {
         return None;
     }
-    field.iter().try_fold(0_u64, |value, &digit| {
-        let digit = digit.checked_sub(b'0').filter(|&d| d < 10)?;
-        value.checked_mul(10)?.checked_add(u64::from(digit))
-    })
+    let (sure, rest) = field.split_at_checked(SURE_DIGITS).unwrap_or((field, &[]));
+    let value = sure.iter().try_fold(0, |value, &b| Some(value * 10 + digit(b)?))?;
+    rest.iter()
+        .try_fold(value, |value: u64, &b| value.checked_mul(10)?.checked_add(digit(b)?))
+}
+
+fn digit(byte: u8) -> Option<u64> {
+    let digit = byte.wrapping_sub(b'0');
+    (digit < 10).then_some(digit.into())
 }
 
 /// The next field as a number.
@@ -26,10 +55,12 @@ pub(super) fn next_number<'a>(fields: &mut impl Iterator<Item = &'a [u8]>) -> Op
     fields.next().and_then(number)
 }
 
-/// A decimal number with or without a fraction, such as `1.25`; `None` for anything else.
-pub(super) fn decimal(field: &[u8]) -> Option<f64> {
-    let text = std::str::from_utf8(field).ok()?;
-    text.parse().ok().filter(|value: &f64| value.is_finite())
+/// A number of hundredths, such as `1.25`; `None` for anything else.
+pub(super) fn hundredths(field: &[u8]) -> Option<f64> {
+    let (whole, part) = field.split_at_checked(field.len().checked_sub(3)?)?;
+    let part = part.strip_prefix(b".").and_then(number)?;
+    let all = number(whole)?.checked_mul(100)?.checked_add(part)?;
+    Some(all as f64 / 100.0)
 }
 
 /// `name` as a part of a metric's name: other than letters, digits, `.`, `-` and `_` becomes `_`,
@@ -55,6 +86,26 @@ mod tests {
         check("0", Some(0));
         check("18446744073709551615", Some(u64::MAX));
         for bad in ["18446744073709551616", "", "-1", "+1", "1.0", "0x1", " 1", "1 ", "١"] {
+            check(bad, None);
+        }
+    }
+
+    #[test]
+    fn hundredths_have_two_digits_behind_the_point() {
+        let check = |text: &str, value| assert_eq!(hundredths(text.as_bytes()), value, "{text:?}");
+        check("1.25", Some(1.25));
+        check("0.07", Some(0.07));
+        check("1024.00", Some(1_024.0));
+        for bad in [
+            "",
+            "1",
+            ".25",
+            "1.2",
+            "1.255",
+            "-1.25",
+            "1,25",
+            "18446744073709551615.00",
+        ] {
             check(bad, None);
         }
     }

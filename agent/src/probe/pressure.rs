@@ -10,7 +10,7 @@ use super::{
     HALF_POINT, Place, Probe,
     disk::scaled,
     file::KeptFile,
-    parse::{fields, lines, number},
+    parse::{lines, number},
 };
 use crate::error::ProbeError;
 
@@ -110,9 +110,7 @@ impl Stalls {
     fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
         out.fill(Reading::ABSENT);
         for ((line, meter), place) in lines(self.file.read()?).zip(&mut self.meters).zip(out) {
-            let total_us = fields(line)
-                .last()
-                .and_then(|field| number(field.strip_prefix(b"total=")?));
+            let total_us = line.rsplit(|&b| b == b'=').next().and_then(number);
             let share = total_us.map(|us| scaled(meter.update(us, now_ns), 1e-6));
             *place = share.unwrap_or(Reading::FAILED);
         }

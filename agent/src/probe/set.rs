@@ -6,7 +6,7 @@ use runtime::Clock;
 use shadow::{Catalogue, Channel, Finding, Inventory, Metric, Reading, Source, SourceState, metric::MAX_METRICS};
 
 use super::{OUT_OF_BAND, Open, PROBES, Place, Probe, Tier};
-use crate::error::ProbeError;
+use crate::{config::told_as, error::ProbeError};
 
 /// Failures in a row after which a probe is left alone until the next refresh.
 const MAX_FAILURES: u32 = 3;
@@ -95,13 +95,10 @@ impl ProbeSet {
     pub fn take_findings(&mut self) -> Vec<Finding> {
         let mut found = Vec::new();
         for slot in &mut self.slots {
+            if std::mem::take(&mut slot.may_have_found) {
+                slot.keep_findings();
+            }
             found.append(&mut slot.found);
-            found.extend(
-                slot.probe
-                    .as_mut()
-                    .map(|probe| probe.take_findings())
-                    .unwrap_or_default(),
-            );
         }
         found
     }
@@ -154,7 +151,10 @@ impl ProbeSet {
                 *place = column;
             }
         }
-        let catalogue = Catalogue::new(order.into_iter().map(|(_, metric)| metric.clone()).collect());
+        let told = order
+            .into_iter()
+            .map(|(_, metric)| told_as(&self.place.config.bounds, metric));
+        let catalogue = Catalogue::new(told.collect());
         self.scratch = vec![Reading::STALE; readings];
         self.row = vec![Reading::STALE; catalogue.len()];
         self.columns = columns;
@@ -170,8 +170,12 @@ struct Slot {
     metrics: Vec<Metric>,
     probe: Option<Box<dyn Probe>>,
     fault: Option<ProbeError>,
-    /// What a probe had found that is no longer there.
+    /// Of the probe. Asking each of them at each sample would cost more than the answer is worth.
+    tier: Tier,
+    /// What was found and is not told yet.
     found: Vec<Finding>,
+    /// Whether the probe was read since it was asked for findings; those of the fast tier have none.
+    may_have_found: bool,
     failures: u32,
     last_ns: Option<u64>,
 }
@@ -184,7 +188,9 @@ impl Slot {
             metrics: Vec::new(),
             probe: None,
             fault: None,
+            tier: Tier::Fast,
             found: Vec::new(),
+            may_have_found: false,
             failures: 0,
             last_ns: None,
         };
@@ -207,6 +213,7 @@ impl Slot {
         match opened {
             Ok(probe) => {
                 self.metrics = probe.metrics().to_vec();
+                self.tier = probe.tier();
                 self.probe = Some(probe);
                 self.fault = None;
             }
@@ -235,12 +242,15 @@ impl Slot {
             out.fill(Reading::FAILED);
             return;
         };
-        let rested = self.last_ns.is_none_or(|last| now_ns.saturating_sub(last) >= MIDDLE_NS);
-        if probe.tier() == Tier::Middle && !rested {
-            out.fill(Reading::STALE);
-            return;
+        if self.tier == Tier::Middle {
+            let rested = self.last_ns.is_none_or(|last| now_ns.saturating_sub(last) >= MIDDLE_NS);
+            if !rested {
+                out.fill(Reading::STALE);
+                return;
+            }
+            self.last_ns = Some(now_ns);
+            self.may_have_found = true;
         }
-        self.last_ns = Some(now_ns);
         match probe.read(now_ns, out) {
             Ok(()) => self.failures = 0,
             Err(fault) => {

@@ -30,7 +30,7 @@ const MAX_ZONES: usize = 128;
 pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
     let zones = zones(place);
     if zones.is_empty() {
-        let absent = format!("{ZONES}: no thermal zone, and no hwmon chip of a platform controller hub");
+        let absent = format!("/{ZONES}: no thermal zone, and no hwmon chip of a platform controller hub");
         return Err(ProbeError::Absent(absent));
     }
     let metric = |(name, _): &(String, PathBuf)| Metric::new(name, "Cel", Bound::Absolute { step: 0.5 });

@@ -72,7 +72,7 @@ impl Probe for Workloads {
         } else {
             "v1"
         };
-        format!("cgroup {version}, {} workloads", self.found.len())
+        format!("cgroup {version}, workloads: {}", self.found.len())
     }
 
     fn metrics(&self) -> &[Metric] {

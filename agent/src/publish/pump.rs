@@ -117,7 +117,7 @@ impl Pump {
         let payload = match letter {
             Letter::Birth { .. } => self.sealer.seal(trust::Kind::Birth, payload, self.clock.now_ms()),
             Letter::Outcome(_) => self.sealer.seal(trust::Kind::Outcome, payload, self.clock.now_ms()),
-            // Frames and events are many: see docs/trust.md.
+            // Frames and events are many: see docs/security.md.
             Letter::Status(_) | Letter::Numbered(_) => payload,
         };
         let taken = self.client.publish(topic, payload, Qos::AtLeastOnce, retain).await;

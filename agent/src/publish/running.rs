@@ -20,7 +20,11 @@ pub(super) struct Running {
     encoder: Encoder,
     /// Columns whose extremes are told exactly, and what their values are made of.
     grains: Vec<(usize, Grain)>,
+    /// Times and gaps of its samples. The columns are filled when it is cut: a row more is a line of memory each, and all
+    /// of them are cold by the next sample.
     block: Block,
+    /// The readings of its samples, row by row.
+    rows: Vec<Reading>,
     last_ms: Option<UnixMs>,
 }
 
@@ -31,6 +35,7 @@ impl Running {
             epoch,
             sequence: 0,
             block: Block::new(catalogue),
+            rows: Vec::new(),
             encoder: match codec {
                 Codec::Entropy => Encoder::new(catalogue),
                 Codec::Lz4 => Encoder::lz4(catalogue),
@@ -63,32 +68,32 @@ impl Running {
         }
         let step_ms = self.last_ms.map_or(0, |last| time_ms.saturating_sub(last));
         self.last_ms = Some(time_ms);
-        self.block.push_rated(time_ms, gap_us, readings);
-        self.put_on_grains(gap_us);
-        let most = (MAX_POINTS / self.block.columns.len().max(1)).clamp(1, shadow::frame::MAX_SAMPLES);
-        // Full when the next sample will be too late, be it a little early. Where that is not sure, it will show.
+        self.block.times_ms.push(time_ms);
+        self.block.gaps_us.push(gap_us);
+        let width = self.block.columns.len();
+        self.rows.extend(readings.iter().take(width));
+        self.rows.resize(self.block.len() * width, Reading::ABSENT);
+        let most = (MAX_POINTS / width.max(1)).clamp(1, shadow::frame::MAX_SAMPLES);
         // Full when the next sample will be too late, be it a little early. Where that is not sure, it will show.
         let next_ms = time_ms.saturating_add(step_ms - (step_ms / 16).min(SURELY_MS));
         Ok(next_ms >= end_of_span(self.epoch, time_ms, frame_ms) || self.block.len() >= most)
     }
 
+    /// Puts the rows into columns.
+    ///
     /// Key readings become what their metric says that they are made of, the nearest there is: sums of rates and shares
     /// are off in their last bits, and exact values are told in few bits only if they are not.
-    fn put_on_grains(&mut self, gap_us: u32) {
+    fn fill_columns(&mut self) {
+        let width = self.block.columns.len();
+        for (at, column) in self.block.columns.iter_mut().enumerate() {
+            column.extend(self.rows.iter().skip(at).step_by(width));
+        }
+        self.rows.clear();
         for &(column, grain) in &self.grains {
-            let last = self.block.columns.get_mut(column).and_then(|column| column.last_mut());
-            let Some((value, place)) = last.and_then(|place| Some((place.value()?, place))) else {
-                continue;
-            };
-            let grained = match grain {
-                Grain::Gauge { unit } => (value / unit).round() * unit,
-                Grain::Rate { unit } if gap_us > 0 => {
-                    per_second((value / per_second(1.0, unit, gap_us)).round(), unit, gap_us)
-                }
-                Grain::Rate { .. } => value,
-            };
-            if grained.is_finite() {
-                *place = Reading::new(grained);
+            let column = self.block.columns.get_mut(column).into_iter().flatten();
+            for (place, &gap_us) in column.zip(&self.block.gaps_us) {
+                let grained = place.value().map(|value| on_grain(value, grain, gap_us));
+                *place = grained.filter(|value| value.is_finite()).map_or(*place, Reading::new);
             }
         }
     }
@@ -114,6 +119,7 @@ impl Running {
         if self.block.is_empty() {
             return None;
         }
+        self.fill_columns();
         let frame = self.encoder.frame(self.epoch, self.sequence, &self.block);
         let samples = self.block.len();
         self.block.clear();
@@ -124,6 +130,15 @@ impl Running {
             .ok()?;
         self.number();
         Some(frame)
+    }
+}
+
+/// The nearest value that is made of grains.
+fn on_grain(value: f64, grain: Grain, gap_us: u32) -> f64 {
+    match grain {
+        Grain::Gauge { unit } => (value / unit).round() * unit,
+        Grain::Rate { unit } if gap_us > 0 => per_second((value / per_second(1.0, unit, gap_us)).round(), unit, gap_us),
+        Grain::Rate { .. } => value,
     }
 }
 
@@ -185,9 +200,15 @@ mod tests {
         let row = [0.123_456_789, rate].map(Reading::new);
         running.push(5, gap_us, &row, 1_000).unwrap();
         running.push(6, 0, &[Reading::STALE, Reading::new(0.3)], 1_000).unwrap();
+        running.push(7, 0, &[], 1_000).unwrap();
+        running.fill_columns();
         let [cpu, rx] = [0, 1].map(|column: usize| running.block.columns[column].clone());
-        assert_eq!(cpu, [Reading::new(123_457.0 * 1e-6), Reading::STALE]);
-        assert_eq!(rx, [Reading::new(per_second(741.0, 1.0, gap_us)), Reading::new(0.3)]);
+        let absent = Reading::ABSENT;
+        assert_eq!(cpu, [Reading::new(123_457.0 * 1e-6), Reading::STALE, absent]);
+        assert_eq!(
+            rx,
+            [Reading::new(per_second(741.0, 1.0, gap_us)), Reading::new(0.3), absent]
+        );
     }
 
     #[test]

@@ -72,13 +72,13 @@ impl Sealer {
         }
     }
 
-    /// Whether a command was sealed for this agent by its brain.
+    /// Whether a command or a watermark was sealed for this agent by its brain.
     ///
     /// # Errors
     /// [`SealError`].
-    pub(crate) fn check(&self, payload: &[u8], now_ms: UnixMs) -> Result<(), SealError> {
+    pub(crate) fn check(&self, kind: Kind, payload: &[u8], now_ms: UnixMs) -> Result<(), SealError> {
         let Some(trust) = &self.trust else { return Ok(()) };
-        trust.check(&self.scope(trust, Kind::Command), payload, now_ms)
+        trust.check(&self.scope(trust, kind), payload, now_ms)
     }
 
     fn scope<'a>(&'a self, trust: &'a Trust, kind: Kind) -> Scope<'a> {

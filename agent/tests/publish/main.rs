@@ -7,9 +7,12 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "a test that panics has failed; clippy knows tests by their functions only, not their helpers"
 )]
 
+mod attacks;
+mod budget;
 mod harness;
 
 use std::time::Duration;

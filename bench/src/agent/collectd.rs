@@ -11,7 +11,8 @@ use std::{
 
 use anyhow::Context;
 
-use super::{Cost, samplers::resident_mb};
+use super::Cost;
+use crate::process::{cpu_s, memory_bytes};
 
 /// Where distributions put it.
 const PROGRAMS: [&str; 2] = ["/usr/sbin/collectd", "/usr/local/sbin/collectd"];
@@ -43,7 +44,7 @@ pub(super) fn measure(length: Duration, port: u16) -> anyhow::Result<Option<Cost
         let samples = length.saturating_sub(WARM_UP).as_secs_f64() * 10.0;
         Ok(Cost {
             cpu_us_per_sample: (after - before?) * 1e6 / samples,
-            rss_mb: resident_mb(&format!("/proc/{}/status", child.id()))?,
+            rss_mb: memory_bytes(child.id(), "VmRSS:")? / 1e6,
         })
     });
     child.kill()?;
@@ -60,13 +61,4 @@ fn configuration(folder: &Path, port: u16) -> String {
          ClientId \"collectd\"\n    Prefix \"collectd\"\n  </Publish>\n</Plugin>\n",
         plugins.concat()
     )
-}
-
-/// CPU time of a process so far, from the ticks of 10 ms in its `stat` (`proc_pid_stat(5)`).
-fn cpu_s(pid: u32) -> anyhow::Result<f64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).context("collectd has ended")?;
-    // The name in parentheses may hold spaces; user and system time are fields 14 and 15.
-    let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks = rest.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
-    Ok(ticks.sum::<Result<f64, _>>()? / 100.0)
 }

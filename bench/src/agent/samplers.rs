@@ -1,17 +1,17 @@
 //! Processes that sample this machine ten times a second, each in its own way.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     os::unix::fs::FileExt,
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
 use rustix::time::{ClockId, clock_gettime};
 use sysinfo::{CpuRefreshKind, Disks, MemoryRefreshKind, Networks, RefreshKind, System};
 
 use super::Cost;
+use crate::process::memory_bytes;
 
 const TICK: Duration = Duration::from_millis(100);
 
@@ -38,37 +38,6 @@ pub(super) fn wait_for_phase(phase: Duration) {
     let now_ms = runtime::Clock::system().now_ms().rem_euclid(100).unsigned_abs();
     let phase_ms = u64::try_from(phase.as_millis()).unwrap_or(0) % 100;
     thread::sleep(Duration::from_millis((phase_ms + 100 - now_ms) % 100));
-}
-
-/// The whole agent as it runs on a host that is never at rest.
-pub(super) fn ours(length: Duration, (host, broker): (&str, bus::Broker), off: &[&str]) -> anyhow::Result<Cost> {
-    let defaults = agent::Config::default();
-    let config = agent::Config {
-        host: Some(host.to_owned()),
-        broker,
-        pace: agent::config::Pace {
-            max: defaults.pace.min,
-            budget: 1.0,
-            ..defaults.pace
-        },
-        probes: agent::config::Probes {
-            off: off.iter().map(|&name| name.to_owned()).collect(),
-            ..defaults.probes
-        },
-        ..defaults
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let stop = runtime::Shutdown::new();
-        let mut agent = agent::start(config, runtime::Clock::system(), stop.clone()).await?;
-        tokio::time::sleep(TICK).await;
-        let cost = Meter::start();
-        tokio::time::sleep(length).await;
-        let cost = cost.end(length.as_secs_f64() / TICK.as_secs_f64())?;
-        stop.trigger("done");
-        agent.ended().await?;
-        Ok(cost)
-    })
 }
 
 /// Reading and parsing, without frames and publishing.
@@ -139,7 +108,7 @@ impl Meter {
         let spent = cpu_time().saturating_sub(self.0);
         Ok(Cost {
             cpu_us_per_sample: spent.as_secs_f64() * 1e6 / samples,
-            rss_mb: resident_mb("/proc/self/status")?,
+            rss_mb: memory_bytes(std::process::id(), "VmRSS:")? / 1e6,
         })
     }
 }
@@ -147,12 +116,4 @@ impl Meter {
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
-}
-
-/// Memory that a process has in use, of its `status`, in units of 10^6 bytes.
-pub(super) fn resident_mb(status: &str) -> anyhow::Result<f64> {
-    let text = fs::read_to_string(status)?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
-    Ok(kib.context("no VmRSS")? * 1_024.0 / 1e6)
 }

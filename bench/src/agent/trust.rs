@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
 
 /// Writes certificates and keys into `folder`.
 pub(super) fn issue(folder: &Path) -> anyhow::Result<()> {
@@ -14,9 +14,14 @@ pub(super) fn issue(folder: &Path) -> anyhow::Result<()> {
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     fs::write(folder.join("ca.pem"), authority.self_signed(&key)?.pem())?;
     let issuer = Issuer::new(authority, key);
-    for name in ["broker", "agent"] {
+    // The agent may speak for the host that the sampler over TLS is called by.
+    let agent: &[&str] = &["foreshadow:role/agent", "foreshadow:main/ours-tls/inband"];
+    for (name, uris) in [("broker", &[][..]), ("agent", agent)] {
         let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()])?;
         params.distinguished_name.push(DnType::CommonName, name);
+        for &uri in uris {
+            params.subject_alt_names.push(SanType::URI(uri.try_into()?));
+        }
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let key = KeyPair::generate()?;
         fs::write(file(folder, name, "pem"), params.signed_by(&key, &issuer)?.pem())?;
@@ -33,16 +38,6 @@ pub(super) fn broker(folder: &Path) -> broker::Tls {
         client_ca: Some(folder.join("ca.pem")),
         crl: None,
         require_client_certificate: true,
-    }
-}
-
-/// The agent's side.
-pub(super) fn agent(folder: &Path) -> bus::Tls {
-    bus::Tls {
-        ca: folder.join("ca.pem"),
-        certificate: Some(file(folder, "agent", "pem")),
-        key: Some(file(folder, "agent", "key")),
-        server_name: None,
     }
 }
 

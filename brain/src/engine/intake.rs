@@ -58,6 +58,7 @@ impl Engine {
         if let Some(suppressed) = LIMIT.pass(at.monotonic_ns) {
             let topic: String = topic.chars().take(200).collect();
             tracing::warn!(topic, %reason, suppressed, "message refused");
+            self.tell_refusal(label, &reason.to_string(), (&topic, suppressed), at);
         }
     }
 
@@ -223,6 +224,7 @@ impl Engine {
         match self.dispatch.outcome(host, &outcome) {
             Answer::Taken => {
                 self.figures.outcomes.with(outcome.state.as_str()).inc();
+                self.tell_outcome(host, &outcome, at);
                 self.batch.outcomes.push(outcome);
             }
             Answer::Repeated => {}

@@ -197,6 +197,7 @@ impl Engine {
             return self.refuse("command", &reason, &topic, at);
         }
         self.figures.commands.inc();
+        self.tell_command(&command, vantage, at);
         self.outbox.push(Publication {
             topic,
             payload: payload.into(),

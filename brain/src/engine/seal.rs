@@ -1,7 +1,7 @@
 //! What the brain says under seal, and under which seal agents speak.
 //!
 //! Births and outcomes are checked: they say what a host is and what was done to it. Frames and events are not, for they
-//! are many; what a forged one can do at worst stands in `docs/trust.md`.
+//! are many; what a forged one can do at worst stands in `docs/security.md`.
 
 use shadow::{Command, UnixMs, Vantage};
 use trust::{Kind, Scope, SealError, keeper::Refreshed};
@@ -40,11 +40,25 @@ impl Engine {
     /// [`SealError::NoIdentity`].
     pub(super) fn sealed(&self, command: &Command, vantage: Vantage, now_ms: UnixMs) -> Result<Vec<u8>, SealError> {
         let payload = shadow::wire::encode_command(command);
+        self.seal_for(Kind::Command, (&command.host, vantage), payload, now_ms)
+    }
+
+    /// What an agent of `host` is told, as it is sent.
+    ///
+    /// # Errors
+    /// [`SealError::NoIdentity`].
+    pub(super) fn seal_for(
+        &self,
+        kind: Kind,
+        (host, vantage): (&str, Vantage),
+        payload: Vec<u8>,
+        now_ms: UnixMs,
+    ) -> Result<Vec<u8>, SealError> {
         let Some(trust) = &self.trust else { return Ok(payload) };
         let scope = Scope {
-            kind: Kind::Command,
+            kind,
             cell: trust.cell(),
-            host: &command.host,
+            host,
             vantage,
         };
         trust.seal(&scope, payload, now_ms)

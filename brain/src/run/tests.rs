@@ -22,6 +22,7 @@ fn edges(store: Sqlite, page: JoinHandle<std::io::Result<()>>) -> (Engine, Edges
         models: "/nowhere".into(),
         trained: trained_in,
         trust: None,
+        audit: None,
         issuer_epoch: 1,
         config,
     };

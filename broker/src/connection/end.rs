@@ -53,6 +53,26 @@ impl From<Gone> for End {
 }
 
 impl End {
+    /// For the counter of ended connections.
+    pub(crate) const fn reason(&self) -> &'static str {
+        match self {
+            Self::Said | Self::WithWill => "said",
+            Self::Closed(close) => close.reason(),
+            Self::Lost(_) => "lost",
+            Self::Broken(DisconnectReasonCode::KeepAliveTimeout, _) => "silent",
+            Self::Broken(DisconnectReasonCode::PacketTooLarge, _) => "too_large",
+            Self::Broken(DisconnectReasonCode::MalformedPacket, _) => "malformed",
+            Self::Broken(..) => "broke_rule",
+            Self::Router => "router",
+        }
+    }
+
+    /// Whether it was a packet that is too large or malformed.
+    pub(crate) const fn is_bad_packet(&self) -> bool {
+        use DisconnectReasonCode::{MalformedPacket, PacketTooLarge};
+        matches!(self, Self::Broken(PacketTooLarge | MalformedPacket, _))
+    }
+
     /// What a client of version 5 is told.
     pub(crate) const fn code(&self) -> Option<DisconnectReasonCode> {
         match self {

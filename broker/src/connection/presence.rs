@@ -4,6 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use super::reader::Reader;
 use crate::{
+    access::Rate,
     exchange::{Arrival, Farewell, TooManySessions},
     handshake::Hello,
     message::{Message, Serial},
@@ -24,7 +25,8 @@ pub(super) struct Presence {
 impl Presence {
     /// Brings a client in. Its answer waits before anything else can.
     pub(super) fn enter(shared: Arc<Shared>, serial: Serial, hello: Hello) -> Result<(Self, Reader), TooManySessions> {
-        let outbox = Arc::new(Outbox::new(hello.capacity, shared.clock.clone()));
+        let permit = hello.badge.permit.clone();
+        let outbox = Arc::new(Outbox::new(hello.capacity, permit, shared.clock.clone()));
         let arrival = Arrival {
             connection: serial,
             id: hello.id.into(),
@@ -42,6 +44,7 @@ impl Presence {
             }
             (seat, exchange.clients() as u64)
         };
+        shared.gate.register(serial, hello.badge.clone(), outbox.clone());
         shared.counters.clients_max.fetch_max(clients, Ordering::Relaxed);
         let reader = Reader {
             shared: shared.clone(),
@@ -49,6 +52,8 @@ impl Presence {
             seat,
             version: hello.capacity.version,
             silence: hello.silence,
+            rate: Rate::new(shared.limits.max_messages_per_s, shared.limits.max_bytes_per_s),
+            badge: hello.badge,
             buffer: hello.rest,
         };
         let presence = Self {
@@ -61,6 +66,7 @@ impl Presence {
     }
 
     fn take_will(&self) -> Option<Message> {
+        self.shared.gate.forget(self.seat.connection);
         let will = self.shared.exchange().disconnect(self.seat, self.farewell);
         will.filter(|_| !self.shared.stop.is_triggered())
     }

@@ -4,13 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use rumqttd::protocol::{DisconnectReasonCode, Packet, PingResp, PubRecReason, Subscribe};
+use runtime::LogLimit;
 use tokio::{
     io::{AsyncReadExt, ReadHalf},
-    time::{error::Elapsed, timeout},
+    time::{error::Elapsed, sleep, timeout},
 };
 
 use super::end::End;
 use crate::{
+    Refusal,
+    access::{Badge, Rate},
     message::{Ack, Message, Qos},
     outbox::{Close, Outbox},
     packet::{self, Publish, Received, Version},
@@ -23,8 +26,15 @@ use crate::{
     transport::Transport,
 };
 
-/// Room that a read is given.
-const READ_CHUNK: usize = 16 * 1024;
+static REFUSED: LogLimit = LogLimit::new(Duration::from_secs(1));
+
+/// Room that a read is given: little for a client that says little, for there are many of those; more for one that
+/// fills it.
+const LEAST_ROOM: usize = 1024;
+const MOST_ROOM: usize = 16 * 1024;
+
+/// Messages of one client that are passed on together at most.
+const MAX_BATCH: usize = 100;
 
 /// Reads what a client sends and does what it asks for.
 pub(super) struct Reader {
@@ -34,22 +44,38 @@ pub(super) struct Reader {
     pub(super) version: Version,
     /// The longest silence; `None` for any.
     pub(super) silence: Option<Duration>,
+    /// Who it is, and what it may do.
+    pub(super) badge: Arc<Badge>,
+    /// How fast it may publish.
+    pub(super) rate: Rate,
     /// What has come and is not handled.
     pub(super) buffer: BytesMut,
+}
+
+/// What has come together.
+#[derive(Default)]
+struct Batch {
+    messages: Vec<Message>,
+    /// Messages that the client says it has.
+    acknowledged: Vec<u16>,
 }
 
 impl Reader {
     /// Reads until the connection is to end.
     pub(super) async fn receive(mut self, stream: &mut ReadHalf<Transport>) -> End {
+        let mut room = LEAST_ROOM;
         loop {
             match self.handle_all().await {
                 Ok(()) => (),
                 Err(end) => return end,
             }
-            self.buffer.reserve(READ_CHUNK);
+            self.make(room);
             match within(self.silence, stream.read_buf(&mut self.buffer)).await {
                 Ok(Ok(0)) => return End::Lost("closed by the client".to_owned()),
-                Ok(Ok(n)) => add(&self.shared.counters.bytes_received, n as u64),
+                Ok(Ok(n)) => {
+                    add(&self.shared.counters.bytes_received, n as u64);
+                    room = next_room(room, n);
+                }
                 Ok(Err(error)) => return End::Lost(error.to_string()),
                 Err(_) => {
                     return End::Broken(DisconnectReasonCode::KeepAliveTimeout, "silent for too long".to_owned());
@@ -58,32 +84,89 @@ impl Reader {
         }
     }
 
+    /// Makes room for a read. A buffer that has become large is given back once nothing lies in it.
+    fn make(&mut self, room: usize) {
+        if self.buffer.is_empty() && self.buffer.capacity() > 2 * room {
+            self.buffer = BytesMut::new();
+        }
+        self.buffer.reserve(room);
+    }
+
     async fn handle_all(&mut self) -> Result<(), End> {
+        let mut batch = Batch::default();
+        let handled = self.handle_packets(&mut batch).await;
+        // What came before a fault counts.
+        self.pass_on(&mut batch).await?;
+        handled
+    }
+
+    async fn handle_packets(&mut self, batch: &mut Batch) -> Result<(), End> {
         while let Some(received) = packet::read(self.version, &mut self.buffer, self.shared.limits.max_packet_bytes)? {
             add(&self.shared.counters.packets_received, 1);
             match received {
-                Received::Publish(publish) => self.publish(publish).await?,
+                Received::Publish(publish) => self.publish(publish, batch).await?,
                 Received::Other(packet) => match *packet {
-                    Packet::Subscribe(subscribe, _) => self.subscribe(subscribe).await?,
-                    packet => self.handle(packet)?,
+                    Packet::PubAck(ack, _) => batch.acknowledged.push(ack.pkid),
+                    packet => {
+                        self.pass_on(batch).await?;
+                        match packet {
+                            Packet::Subscribe(subscribe, _) => self.subscribe(subscribe).await?,
+                            packet => self.handle(packet)?,
+                        }
+                    }
                 },
             }
+            if batch.messages.len() >= MAX_BATCH {
+                self.pass_on(batch).await?;
+            }
         }
+        Ok(())
+    }
+
+    async fn pass_on(&mut self, batch: &mut Batch) -> Result<(), Gone> {
+        match self.shared.router.send_all(&mut batch.messages).await {
+            Ok(()) => (),
+            // The broker stops. What is not acknowledged the client sends again, to the next one.
+            Err(Gone) if self.shared.stop.is_triggered() => {
+                let taken = |message: &Message| message.qos == Qos::ExactlyOnce;
+                for ack in batch.messages.drain(..).filter(taken).filter_map(|message| message.ack) {
+                    self.outbox.with(|pending| pending.release(ack.packet_id));
+                }
+            }
+            Err(gone) => return Err(gone),
+        }
+        self.outbox.acknowledged(batch.acknowledged.drain(..));
         Ok(())
     }
 
     /// What was acknowledged to anybody before is found among the retained messages.
     async fn subscribe(&self, Subscribe { pkid, filters }: Subscribe) -> Result<(), Gone> {
         self.shared.router.settled().await?;
+        let denied = filters
+            .iter()
+            .filter(|filter| !self.badge.permit.may_subscribe(&filter.path));
+        for filter in denied {
+            self.note_refusal(Refusal::Subscribe, &filter.path);
+        }
         self.shared.exchange().subscribe(self.seat, pkid, filters);
         Ok(())
     }
 
-    /// It is acknowledged by the exchange, when everyone has it who is to get it. QoS 2 is taken once.
-    async fn publish(&mut self, publish: Publish) -> Result<(), End> {
+    /// Takes a message in. It is acknowledged by the exchange, when everyone has it who is to get it. QoS 2 is taken once.
+    async fn publish(&mut self, publish: Publish, batch: &mut Batch) -> Result<(), End> {
         if !valid_topic(&publish.topic) {
             let why = format!("cannot publish to {:?}", publish.topic);
             return Err(End::Broken(DisconnectReasonCode::TopicNameInvalid, why));
+        }
+        if let Some(wait) = self.rate.take(publish.payload.len(), self.shared.counters.now_ns()) {
+            add(&self.shared.counters.delayed, 1);
+            // What came before does not wait.
+            self.pass_on(batch).await?;
+            sleep(wait).await;
+        }
+        if !self.badge.permit.may_write(&publish.topic) {
+            batch.messages.extend(self.refuse(publish));
+            return Ok(());
         }
         add(&self.shared.counters.published, 1);
         let id = publish.packet_id;
@@ -94,9 +177,10 @@ impl Reader {
             Taken::First
         };
         match taken {
-            Taken::First => self.shared.router.send(self.message(publish)).await?,
+            Taken::First => batch.messages.push(self.message(publish)),
             Taken::Again => {
                 // It may still be on its way through the router.
+                self.pass_on(batch).await?;
                 self.shared.router.settled().await?;
                 self.shared.exchange().answer_again(self.seat, id);
             }
@@ -106,6 +190,40 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    /// Drops a message that its client may not publish. What is left of it goes its way for the answer alone.
+    fn refuse(&self, publish: Publish) -> Option<Message> {
+        self.note_refusal(Refusal::Publish, &publish.topic);
+        let Message {
+            topic,
+            qos,
+            source,
+            ack,
+            ..
+        } = self.message(publish);
+        Some(Message {
+            topic,
+            qos,
+            source,
+            ack: Some(Ack { denied: true, ..ack? }),
+            ..Message::default()
+        })
+    }
+
+    fn note_refusal(&self, why: Refusal, topic: &str) {
+        self.shared.gate.refused.count(why);
+        if let Some(suppressed) = REFUSED.pass(self.shared.counters.now_ns()) {
+            let (name, topic): (_, String) = (self.badge.name.as_deref(), topic.chars().take(200).collect());
+            tracing::warn!(
+                serial = self.seat.connection,
+                name,
+                why = why.as_str(),
+                topic,
+                suppressed,
+                "not allowed"
+            );
+        }
     }
 
     fn message(&self, publish: Publish) -> Message {
@@ -120,6 +238,7 @@ impl Reader {
             ack: (publish.qos > Qos::AtMostOnce).then_some(Ack {
                 connection: self.seat.connection,
                 packet_id: publish.packet_id,
+                denied: false,
             }),
             will_of: None,
             properties: properties.passed,
@@ -129,7 +248,6 @@ impl Reader {
 
     fn handle(&mut self, packet: Packet) -> Result<(), End> {
         match packet {
-            Packet::PubAck(ack, _) => self.outbox.acknowledged(ack.pkid),
             Packet::PingReq(_) => self.outbox.push_packet(Packet::PingResp(PingResp)),
             Packet::Unsubscribe(unsubscribe, _) if !unsubscribe.filters.is_empty() => {
                 self.shared
@@ -139,9 +257,9 @@ impl Reader {
             Packet::PubRec(rec, _) => match rec.reason {
                 PubRecReason::Success | PubRecReason::NoMatchingSubscribers => self.outbox.received(rec.pkid),
                 // The client does not want it, and that is all (MQTT 5, 4.3.3).
-                _ => self.outbox.acknowledged(rec.pkid),
+                _ => self.outbox.acknowledged([rec.pkid]),
             },
-            Packet::PubComp(complete, _) => self.outbox.acknowledged(complete.pkid),
+            Packet::PubComp(complete, _) => self.outbox.acknowledged([complete.pkid]),
             Packet::PubRel(release, _) => self.outbox.let_go(&self.shared.journal, release.pkid),
             Packet::Disconnect(disconnect, properties) => {
                 if let Some(expiry_s) = properties.and_then(|p| p.session_expiry_interval) {
@@ -160,10 +278,32 @@ impl Reader {
     }
 }
 
+/// Room for the next read, after one of `n` bytes into `room`.
+fn next_room(room: usize, n: usize) -> usize {
+    match n {
+        n if n >= room => (room * 2).min(MOST_ROOM),
+        n if n < room / 4 => (room / 2).max(LEAST_ROOM),
+        _ => room,
+    }
+}
+
 /// `future`, or an error once `limit` has passed.
 async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Result<T, Elapsed> {
     match limit {
         Some(limit) => timeout(limit, future).await,
         None => Ok(future.await),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_follows_what_is_said() {
+        let grown = (0..10).fold(LEAST_ROOM, |room, _| next_room(room, room));
+        assert_eq!(grown, MOST_ROOM);
+        assert_eq!(next_room(grown, grown / 2), grown);
+        assert_eq!((0..10).fold(grown, |room, _| next_room(room, 2)), LEAST_ROOM);
     }
 }

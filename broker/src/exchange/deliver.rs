@@ -10,6 +10,7 @@ use crate::{
     durable::Change,
     message::{Ack, BROKER, Message, Qos, Serial},
     outbox::{Close, Pushed},
+    packet::Version,
     pending::How,
     session::{Place, Seat},
 };
@@ -23,6 +24,8 @@ pub(crate) struct Dispatched {
     pub(crate) queued: u64,
     /// Clients that should have got it and will not.
     pub(crate) dropped: u64,
+    /// Whether a client that must not miss it is far behind.
+    pub(crate) behind: bool,
 }
 
 /// Which member of a group is to take a message, best first.
@@ -46,11 +49,8 @@ impl Exchange {
         if message.will_of.as_ref().is_some_and(|id| self.is_here(id)) {
             return done;
         }
-        // The broker's own tree is written by the broker; there is no answer that says so in 3.1.1.
-        if message.source != BROKER && message.topic.starts_with('$') {
-            if let Some(ack) = message.ack {
-                self.answer(message.source, ack, message.qos, false);
-            }
+        if let Some(ack) = message.ack.filter(|ack| ack.denied) {
+            self.answer(message.source, ack, message.qos, false);
             return done;
         }
         let journal = self.journal.clone();
@@ -73,9 +73,16 @@ impl Exchange {
             };
             match session.push(&message, how, self.limits.max_queue_bytes) {
                 Some(Pushed::Queued) => done.queued += 1,
-                Some(Pushed::Dropped) => done.dropped += 1,
+                Some(Pushed::Behind) => {
+                    done.queued += 1;
+                    done.behind = true;
+                }
+                Some(Pushed::Dropped) => {
+                    done.dropped += 1;
+                    self.slow.note(&session.id, false);
+                }
                 Some(Pushed::Overflow) => over.push(number),
-                None => (),
+                Some(Pushed::Withheld) | None => (),
             }
         }
         for group in self.shares.matching(&message.topic) {
@@ -88,6 +95,7 @@ impl Exchange {
         }
         let handed_on = self.hand_on();
         done.dropped += handed_on.dropped;
+        done.behind |= handed_on.behind;
         if let Some(ack) = message.ack {
             self.answer(message.source, ack, message.qos, survives);
         }
@@ -100,11 +108,14 @@ impl Exchange {
         let ack = Ack {
             connection: seat.connection,
             packet_id,
+            denied: false,
         };
         self.answer(seat.session, ack, Qos::ExactlyOnce, true);
     }
 
-    /// Tells a publisher that everyone has its message who is to get it; after that is on disk where anything is.
+    /// Tells a publisher that everyone has its message who is to get it, after that is on disk where anything is; or, in
+    /// version 5, that it may not publish it. 3.1.1 has no answer that says so, and the message is taken as if it had been
+    /// (mosquitto does the same): to end the connection would have it sent again for ever.
     fn answer(&self, session: Serial, ack: Ack, qos: Qos, survives: bool) {
         let Some(session) = self.sessions.get(&session) else {
             return;
@@ -113,12 +124,21 @@ impl Exchange {
             return;
         };
         let pkid = ack.packet_id;
+        let told = ack.denied && outbox.version() == Version::V5;
         let (packet, wait) = if qos == Qos::ExactlyOnce {
             outbox.tell_taken(pkid);
-            let reason = PubRecReason::Success;
+            let reason = if told {
+                PubRecReason::NotAuthorized
+            } else {
+                PubRecReason::Success
+            };
             (Packet::PubRec(PubRec { pkid, reason }, None), survives || session.lasts)
         } else {
-            let reason = PubAckReason::Success;
+            let reason = if told {
+                PubAckReason::NotAuthorized
+            } else {
+                PubAckReason::Success
+            };
             (Packet::PubAck(PubAck { pkid, reason }, None), survives)
         };
         outbox.answer(&self.journal, packet, wait);
@@ -156,6 +176,7 @@ impl Exchange {
             return;
         };
         let mut wanted = false;
+        let mut withheld = Vec::new();
         for choice in CHOICES {
             for (number, wants) in &members {
                 let Some(session) = self.sessions.get_mut(number) else {
@@ -176,16 +197,22 @@ impl Exchange {
                     replayed: false,
                 };
                 let pushed = session.push(message, how, self.limits.max_queue_bytes);
-                wanted |= pushed.is_some();
-                if pushed == Some(Pushed::Queued) {
-                    done.queued += 1;
-                    return;
+                match pushed {
+                    Some(Pushed::Queued | Pushed::Behind) => {
+                        done.queued += 1;
+                        done.behind |= pushed == Some(Pushed::Behind);
+                        return;
+                    }
+                    Some(Pushed::Withheld) => withheld.push(*number),
+                    Some(Pushed::Dropped | Pushed::Overflow) => wanted = true,
+                    None => (),
                 }
             }
         }
         done.dropped += u64::from(wanted);
         // Nobody has room: whoever's turn it was is the one that is to know.
-        if let Some((number, wants)) = members.first().filter(|_| wanted)
+        let mut turn = members.iter().filter(|(number, _)| !withheld.contains(number));
+        if let Some((number, wants)) = turn.next().filter(|_| wanted)
             && wants.qos.min(message.qos) > Qos::AtMostOnce
         {
             self.overflow(*number);
@@ -197,6 +224,7 @@ impl Exchange {
         let Some(session) = self.sessions.get_mut(&number) else {
             return;
         };
+        self.slow.note(&session.id, true);
         self.discarded += u64::from(session.expiry_s > 0);
         match &session.place {
             Place::Here { outbox, .. } => {

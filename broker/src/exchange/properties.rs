@@ -6,6 +6,7 @@ use rumqttd::protocol::{ConnAck, ConnectReturnCode, Filter, QoS, RetainForwardRu
 
 use super::*;
 use crate::{
+    access::Permit,
     message::Qos,
     outbox::{Capacity, Next},
     packet::{Received, Version, read_any},
@@ -66,7 +67,11 @@ struct Client {
 
 impl Client {
     fn connect(&mut self, exchange: &mut Exchange) {
-        let outbox = Arc::new(Outbox::new(CAPACITY, exchange.clock.clone()));
+        let outbox = Arc::new(Outbox::new(
+            CAPACITY,
+            Arc::new(Permit::Everything),
+            exchange.clock.clone(),
+        ));
         let connack = ConnAck {
             session_present: false,
             code: ConnectReturnCode::Success,
@@ -117,13 +122,13 @@ impl Client {
                         outbox.received(publish.packet_id);
                     } else {
                         *self.got.entry(number).or_default() += 1;
-                        outbox.acknowledged(publish.packet_id);
+                        outbox.acknowledged([publish.packet_id]);
                     }
                 }
                 Received::Other(packet) => {
                     if let Packet::PubRel(release, _) = *packet {
                         self.held.remove(&release.pkid);
-                        outbox.acknowledged(release.pkid);
+                        outbox.acknowledged([release.pkid]);
                     }
                 }
             }

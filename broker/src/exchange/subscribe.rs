@@ -6,6 +6,7 @@ use rumqttd::protocol::{
 
 use super::Exchange;
 use crate::{
+    access::Permit,
     durable::Change,
     message::Qos,
     outbox::Pushed,
@@ -32,7 +33,8 @@ impl Exchange {
         let mut return_codes = Vec::with_capacity(filters.len());
         for filter in filters {
             let known = session.filters.contains_key(&filter.path);
-            let code = grant(&filter, known || session.filters.len() < self.limits.max_subscriptions);
+            let room = known || session.filters.len() < self.limits.max_subscriptions;
+            let code = grant(&filter, room, outbox.permit());
             return_codes.push(code);
             if matches!(
                 code,
@@ -149,10 +151,13 @@ impl Exchange {
     }
 }
 
-fn grant(filter: &Filter, room: bool) -> SubscribeReasonCode {
+fn grant(filter: &Filter, room: bool, permit: &Permit) -> SubscribeReasonCode {
     // Of a shared subscription nobody can say what is his own (MQTT 5, 3.8.3.1).
     if !valid(&filter.path) || filter.nolocal && shared(&filter.path).is_some() {
         return SubscribeReasonCode::TopicFilterInvalid;
+    }
+    if !permit.may_subscribe(&filter.path) {
+        return SubscribeReasonCode::NotAuthorized;
     }
     if !room {
         return SubscribeReasonCode::QuotaExceeded;

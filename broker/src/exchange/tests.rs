@@ -3,7 +3,11 @@ use rumqttd::protocol::{ConnAck, ConnectReturnCode, Filter, QoS, RetainForwardRu
 
 use super::*;
 use crate::{
-    message::Qos,
+    access::{
+        Permit,
+        rules::{Effect, Rules},
+    },
+    message::{Ack, Qos},
     outbox::{Capacity, Next},
     packet::{Received, Version, read_any},
 };
@@ -36,7 +40,17 @@ fn message(topic: &str, payload: &str) -> Message {
 }
 
 fn arrive(exchange: &mut Exchange, id: &str, expiry_s: u32, will: Option<Will>) -> Option<(Seat, Arc<Outbox>)> {
-    let outbox = Arc::new(Outbox::new(CAPACITY, exchange.clock.clone()));
+    arrive_as(exchange, id, expiry_s, will, Permit::Everything)
+}
+
+fn arrive_as(
+    exchange: &mut Exchange,
+    id: &str,
+    expiry_s: u32,
+    will: Option<Will>,
+    permit: Permit,
+) -> Option<(Seat, Arc<Outbox>)> {
+    let outbox = Arc::new(Outbox::new(CAPACITY, Arc::new(permit), exchange.clock.clone()));
     let connack = ConnAck {
         session_present: false,
         code: ConnectReturnCode::Success,
@@ -87,6 +101,9 @@ async fn inbox(outbox: &Outbox) -> Vec<String> {
             }
         }
         while let Some(received) = read_any(Version::V4, &mut buffer, 10_000).unwrap() {
+            if let Received::Publish(publish) = &received {
+                outbox.acknowledged([publish.packet_id]);
+            }
             words.push(match received {
                 Received::Publish(p) if p.retain => format!("{}={} retained", p.topic, text(&p.payload)),
                 Received::Publish(p) => format!("{}={}", p.topic, text(&p.payload)),
@@ -121,7 +138,7 @@ async fn a_subscription_is_answered_then_retained_then_live() {
         retain: true,
         ..message("a/2", "live")
     });
-    assert_eq!(done, Dispatched { queued: 1, dropped: 0 });
+    assert_eq!((done.queued, done.dropped), (1, 0));
     assert_eq!(
         inbox(&outbox).await,
         ["suback [Success(AtLeastOnce)]", "a/1=new retained", "a/2=live"]
@@ -236,8 +253,9 @@ async fn one_slow_client_harms_no_other() {
     exchange.subscribe(fast, 1, vec![filter("t")]);
     for _ in 0..13 {
         exchange.dispatch(message("t", &large));
-        // The fast one reads.
+        // The fast one reads and acknowledges.
         outbox.next(&mut BytesMut::new()).await;
+        outbox.acknowledged(1..=13);
     }
     assert_eq!(inbox(&small).await, ["closed: TooSlow"]);
     assert_eq!(inbox(&outbox).await, [""; 0]);
@@ -285,7 +303,7 @@ fn a_session_that_lasts_gets_what_came_while_it_was_away_and_what_it_has_not_ack
     exchange.dispatch(message("t", "1"));
     exchange.dispatch(message("t", "2"));
     assert_eq!(take_all(&outbox), ["1", "2"]);
-    outbox.acknowledged(1);
+    outbox.acknowledged([1]);
     exchange.disconnect(seat, Farewell::Missing);
     let unsure = Message {
         qos: Qos::AtMostOnce,
@@ -296,8 +314,8 @@ fn a_session_that_lasts_gets_what_came_while_it_was_away_and_what_it_has_not_ack
     assert_eq!((exchange.census().away, exchange.census().stored), (1, 2));
     let (_, outbox) = arrive(&mut exchange, "a", LASTS, None).unwrap();
     assert_eq!(take_all(&outbox), ["back", "2 again", "3"]);
-    outbox.acknowledged(2);
-    outbox.acknowledged(3);
+    outbox.acknowledged([2]);
+    outbox.acknowledged([3]);
     assert_eq!((exchange.census().stored, exchange.census().stored_bytes), (0, 0));
     let (_, outbox) = join(&mut exchange, "a", None);
     assert_eq!(take_all(&outbox), [""; 0], "a clean start forgets");
@@ -326,9 +344,9 @@ fn qos_2_goes_on_where_it_stood() {
     outbox.received(1);
     let (_, outbox) = arrive(&mut exchange, "a", LASTS, None).unwrap();
     assert_eq!(take_all(&outbox), ["back", "release 1", "2 again"]);
-    outbox.acknowledged(1);
+    outbox.acknowledged([1]);
     outbox.received(2);
-    outbox.acknowledged(2);
+    outbox.acknowledged([2]);
     assert_eq!(exchange.census().stored, 0);
 }
 
@@ -397,18 +415,126 @@ fn what_a_member_leaves_undone_goes_to_another() {
     exchange.subscribe(two, 1, shared());
     for n in 0..4 {
         let done = exchange.dispatch(message("t", &n.to_string()));
-        assert_eq!(done, Dispatched { queued: 1, dropped: 0 });
+        assert_eq!((done.queued, done.dropped), (1, 0));
     }
     let mut buffer = BytesMut::new();
     assert!(matches!(
         now(&first, &mut buffer),
         Some(Next::Write { publishes: 2, .. })
     ));
-    first.acknowledged(1);
+    first.acknowledged([1]);
     exchange.disconnect(one, Farewell::Missing);
     let mut all = take_all(&second);
     all.sort();
     assert_eq!(all.len(), 3, "{all:?}");
     exchange.disconnect(two, Farewell::Missing);
     assert_eq!(exchange.census().shared, 0);
+}
+
+/// May read `t/open` and nothing else.
+fn narrow() -> Permit {
+    let mut rules = Rules::default();
+    rules.add(Effect::Allow(trust::Access::Read), "t/open");
+    Permit::Rules(rules)
+}
+
+#[tokio::test]
+async fn what_a_client_may_not_read_is_withheld_live_retained_and_when_it_is_back() {
+    let mut exchange = exchange();
+    let retained = |topic| Message {
+        retain: true,
+        ..message(topic, "old")
+    };
+    let (seat, _) = arrive(&mut exchange, "a", LASTS, None).unwrap();
+    exchange.subscribe(seat, 1, vec![filter("t/#"), filter("$share/g/s")]);
+    exchange.disconnect(seat, Farewell::Missing);
+    for topic in ["t/open", "t/closed", "s"] {
+        exchange.dispatch(message(topic, "kept"));
+    }
+    let (other, others) = join(&mut exchange, "other", None);
+    exchange.subscribe(other, 1, vec![filter("$share/g/s")]);
+    let (seat, outbox) = arrive_as(&mut exchange, "a", LASTS, None, narrow()).unwrap();
+    for topic in ["t/open", "t/closed"] {
+        exchange.dispatch(retained(topic));
+    }
+    let denied = filter("t/closed");
+    exchange.subscribe(seat, 2, vec![filter("t/+"), denied]);
+    for n in 0..3 {
+        exchange.dispatch(message("s", &n.to_string()));
+    }
+    // The answer goes before messages.
+    assert_eq!(
+        inbox(&outbox).await,
+        [
+            "back",
+            "suback [Success(AtLeastOnce), Failure]",
+            "t/open=kept",
+            "t/open=old",
+            "t/open=old retained"
+        ]
+    );
+    let suback = "suback [Success(AtLeastOnce)]";
+    assert_eq!(inbox(&others).await, [suback, "s=kept", "s=0", "s=1", "s=2"]);
+    assert_eq!(exchange.census().stored, 0);
+}
+
+#[test]
+fn an_exchange_of_qos_2_that_is_withheld_is_brought_to_its_end() {
+    let mut exchange = exchange();
+    let (seat, outbox) = arrive(&mut exchange, "a", LASTS, None).unwrap();
+    let twice = Filter {
+        qos: QoS::ExactlyOnce,
+        ..filter("t")
+    };
+    exchange.subscribe(seat, 1, vec![twice]);
+    for payload in ["begun", "not begun"] {
+        exchange.dispatch(Message {
+            qos: Qos::ExactlyOnce,
+            ..message("t", payload)
+        });
+        if payload == "begun" {
+            assert_eq!(take_all(&outbox), ["begun"]);
+        }
+    }
+    exchange.disconnect(seat, Farewell::Missing);
+    let (_, outbox) = arrive_as(&mut exchange, "a", LASTS, None, narrow()).unwrap();
+    assert_eq!(take_all(&outbox), ["back", "release 1"]);
+    outbox.acknowledged([1]);
+    let pending = outbox.leave();
+    assert!(pending.is_done() && pending.bytes() == 0);
+}
+
+#[test]
+fn a_denied_message_is_answered_in_its_turn_and_goes_nowhere() {
+    let mut exchange = exchange();
+    let (seat, outbox) = join(&mut exchange, "a", None);
+    exchange.subscribe(seat, 1, vec![filter("t")]);
+    for (packet_id, denied) in [(1, false), (2, true), (3, false)] {
+        exchange.dispatch(Message {
+            source: seat.session,
+            ack: Some(Ack {
+                connection: seat.connection,
+                packet_id,
+                denied,
+            }),
+            ..message("t", &packet_id.to_string())
+        });
+    }
+    let mut buffer = BytesMut::new();
+    now(&outbox, &mut buffer);
+    let (mut acknowledged, mut come) = (Vec::new(), Vec::new());
+    while let Some(received) = read_any(Version::V4, &mut buffer, 10_000).unwrap() {
+        match received {
+            Received::Publish(publish) => come.push(text(&publish.payload).to_owned()),
+            Received::Other(packet) => {
+                if let Packet::PubAck(ack, _) = *packet {
+                    acknowledged.push(ack.pkid);
+                }
+            }
+        }
+    }
+    assert_eq!(
+        (acknowledged, come),
+        (vec![1, 2, 3], vec!["1".to_owned(), "3".to_owned()])
+    );
 }

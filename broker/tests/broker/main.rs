@@ -6,16 +6,25 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
+    clippy::indexing_slicing,
     reason = "a test fails by panicking, and says why it stepped aside"
 )]
 
+mod attacks;
 mod bus_client;
 mod delivery;
 mod harness;
 mod interop;
 mod lifecycle;
+mod login;
+mod metrics;
 mod mosquitto;
 mod pki;
+mod raw;
+mod reload;
 mod robustness;
+mod roles;
+mod stop;
 mod tls;
+mod transports;
 mod twelve;

@@ -88,7 +88,7 @@ async fn it_gets_retained_messages_and_the_sys_tree() {
         assert!(text(&output).lines().any(|line| line == "r/349 349"), "{version}");
 
         // Twice the tree, so that it was told again since.
-        let arguments = ["-V", version, "-t", "$SYS/#", "-v", "-C", "40", "-W", "20"];
+        let arguments = ["-V", version, "-t", "$SYS/#", "-v", "-C", "66", "-W", "20"];
         let output = run(&broker, "mosquitto_sub", &arguments).await.unwrap();
         assert!(
             text(&output).contains("$SYS/broker/retained messages/count 3"),

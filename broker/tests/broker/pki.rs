@@ -1,6 +1,6 @@
 //! An authority and the certificates that it has issued, as PEM files in a folder of their own.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 use broker::Tls;
 use rcgen::{
@@ -8,6 +8,7 @@ use rcgen::{
     Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use tempfile::TempDir;
+use tokio_rustls::rustls::pki_types::UnixTime;
 
 pub(crate) struct Authority {
     folder: TempDir,
@@ -36,8 +37,15 @@ impl Authority {
 
     /// Issues a certificate for `name`; its serial number is `serial`. `uris` say what it may do.
     pub(crate) fn issue(&self, name: &str, serial: u64, uris: &[&str]) {
+        self.issue_for(name, serial, uris, Duration::from_hours(365 * 24));
+    }
+
+    /// As [`Authority::issue`], good for so long from now on.
+    pub(crate) fn issue_for(&self, name: &str, serial: u64, uris: &[&str], good: Duration) {
         let mut params = CertificateParams::new(vec![name.to_owned(), "127.0.0.1".to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
+        let now = Duration::from_secs(UnixTime::now().as_secs());
+        params.not_after = date_time_ymd(1970, 1, 1) + now + good;
         params.serial_number = Some(SerialNumber::from(serial));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let uri = |uri: &&str| rcgen::SanType::URI((*uri).try_into().unwrap());

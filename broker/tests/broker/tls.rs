@@ -17,10 +17,17 @@ async fn secured(authority: &Authority) -> Broker {
     with(authority.broker()).await
 }
 
+/// Every name may do everything: here the question is who gets in.
 async fn with(tls: broker::Tls) -> Broker {
+    let acl = tls.certificate.with_file_name("acl");
+    std::fs::write(&acl, "pattern t/#\n").unwrap();
     Broker::listen(Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         tls: Some(tls),
+        access: broker::Access {
+            acl: Some(acl),
+            ..broker::Access::default()
+        },
         limits: Limits {
             connect_timeout: Span::from_secs(2),
             ..Limits::default()

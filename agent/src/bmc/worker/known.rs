@@ -143,14 +143,15 @@ impl Worker {
     /// A new layout, unless the sensors are those that are known: then nothing is forgotten of them.
     fn watch(&mut self, mut sensors: Vec<Sensor>) -> Vec<Watched> {
         let found = sensors.len();
+        // A number is unique with its owner alone: asked of the BMC it would be another sensor.
         sensors.retain(|sensor| sensor.owner == BMC);
+        let bridged = found - sensors.len();
         sensors.truncate(MAX_SENSORS);
         if sensors.len() < found {
-            tracing::info!(
-                left_out = found - sensors.len(),
-                "sensors of other controllers, or too many"
-            );
+            let left_out = found - sensors.len();
+            tracing::info!(left_out, bridged, "sensors of other controllers, or too many");
         }
+        self.state().bridged = bridged;
         let known = self.known.take().map(|known| known.sensors).unwrap_or_default();
         if known.iter().map(|watched| &watched.sensor).eq(&sensors) && self.state().has_layout() {
             return known;

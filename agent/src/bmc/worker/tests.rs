@@ -17,7 +17,7 @@ enum Fate {
     Panic,
 }
 
-/// A BMC with three sensors.
+/// A BMC with three sensors, and one of a controller behind it.
 #[derive(Default)]
 struct Bench {
     /// What happens to readings of a sensor.
@@ -146,14 +146,19 @@ impl Bench {
     /// In parts of 16 bytes at most.
     fn record(data: &[u8]) -> Reply {
         let id = data[2].max(1);
-        let record = full_record(
-            ["", "CPU", "Inlet", "Board"][usize::from(id)],
+        let mut record = full_record(
+            ["", "CPU", "Inlet", "Board", "Riser"][usize::from(id)],
             id,
             [0, 1, 0],
             0,
             [1, 0, 0, 0, 0, 0],
         );
-        let next: u16 = if id == 3 { LAST } else { u16::from(id) + 1 };
+        if id == 4 {
+            // Of another controller, under the number that the first of the BMC's own has.
+            record[5] = 0x2c;
+            record[7] = 1;
+        }
+        let next: u16 = if id == 4 { LAST } else { u16::from(id) + 1 };
         if data[5] > 16 {
             return Reply {
                 code: 0xca,
@@ -278,6 +283,7 @@ fn a_turn_reads_everything() {
     let bmc = state.inventory.clone().unwrap();
     assert_eq!((&*bmc.manufacturer, &*bmc.firmware), ("MontaVista", "2.19"));
     assert_eq!((&*bmc.system_serial, &*bmc.board_product), ("S-777", "Board X"));
+    assert_eq!(state.bridged, 1, "told as one that is not read");
     drop(state);
     let before = rig.bench.lock().unwrap().asked.len();
     rig.turn();

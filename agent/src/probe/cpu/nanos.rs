@@ -1,5 +1,9 @@
 //! Processor time in nanoseconds: `cpuacct.usage_all` of cgroup v1's root (kernel documentation,
 //! `admin-guide/cgroup-v1/cpuacct`). The scheduler charges what a task ran, and does not count ticks.
+//!
+//! Where only cgroup v2 is there is nothing finer than `/proc/stat`: `cpu.stat` of its root is the sum of the same ticks
+//! (`root_cgroup_cputime` in `kernel/cgroup/rstat.c`), and `/proc/schedstat` charges a core when its task is taken off it,
+//! so that a busy one looks idle for long.
 
 use shadow::{Reading, rate::RateMeter};
 

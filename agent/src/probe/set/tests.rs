@@ -1,7 +1,8 @@
 use proptest::prelude::*;
+use shadow::Bound;
 
 use super::*;
-use crate::probe::tree::Tree;
+use crate::{config::BoundRule, probe::tree::Tree};
 
 const STAT: &str = "cpu  1 0 1 7 0 0 0 0\ncpu0 1 0 1 7 0 0 0 0\nintr 0\n";
 const MEMINFO: &str = "MemTotal: 1000 kB\nMemAvailable: 400 kB\n";
@@ -73,6 +74,21 @@ fn a_probe_that_is_switched_off_says_so() {
 }
 
 #[test]
+fn metrics_are_told_as_exactly_as_is_wanted() {
+    let tree = tree();
+    let mut place = tree.place();
+    place.config.bounds = vec![BoundRule {
+        metric: "host.cpu".to_owned(),
+        step: Some(0.004),
+        ..BoundRule::default()
+    }];
+    let set = ProbeSet::open(place);
+    let bounds: Vec<_> = set.catalogue().metrics().iter().map(|metric| metric.bound).collect();
+    assert_eq!(bounds[0], Bound::Absolute { step: 0.004 });
+    assert!(!bounds[1..].contains(&bounds[0]), "only what is named");
+}
+
+#[test]
 fn a_failing_probe_costs_itself_alone_and_is_opened_anew() {
     let tree = tree();
     let mut set = ProbeSet::open(tree.place());
@@ -94,7 +110,7 @@ fn what_comes_and_goes_changes_the_catalogue() {
     let tree = tree();
     let mut set = ProbeSet::open(tree.place());
     assert!(!set.refresh());
-    tree.set("proc/loadavg", "0.5 0 0 1/2 3\n");
+    tree.set("proc/loadavg", "0.50 0.00 0.00 1/2 3\n");
     assert!(set.refresh());
     assert_eq!(reading(&mut set, "load.1m", 1).value(), Some(0.5));
     tree.set("proc/diskstats", &format!("{DISKS} 8 16 sdb 1 0 1 5 2 0 2 9 3 1 1\n"));

@@ -79,6 +79,7 @@ async fn what_waits_for_a_training_is_told_when_it_ends() {
         trained,
         issuer_epoch: 1,
         trust: None,
+        audit: None,
     };
     let mut engine = Engine::new(parts).unwrap();
     let message = |topic: &str, payload: Vec<u8>| {

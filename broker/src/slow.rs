@@ -1,0 +1,70 @@
+//! Which clients do not keep up.
+
+use std::{cmp::Reverse, collections::HashMap, sync::Arc};
+
+/// Clients that are remembered. Past it, the one that missed least makes place.
+const REMEMBERED: usize = 100;
+
+/// What a client missed, over all connections under its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
+pub(crate) struct Missed {
+    /// Messages that were dropped for it.
+    pub(crate) dropped: u64,
+    /// Connections that were ended because of it.
+    pub(crate) ended: u64,
+}
+
+/// The clients that missed most.
+#[derive(Debug, Default)]
+pub(crate) struct Slow {
+    clients: HashMap<Arc<str>, Missed>,
+}
+
+impl Slow {
+    /// Takes note of a message that `client` did not get, which has `ended` its connection or not.
+    pub(crate) fn note(&mut self, client: &Arc<str>, ended: bool) {
+        if !self.clients.contains_key(client) && self.clients.len() >= REMEMBERED {
+            self.forget_least();
+        }
+        let missed = self.clients.entry(client.clone()).or_default();
+        missed.dropped += 1;
+        missed.ended += u64::from(ended);
+    }
+
+    /// The `n` that missed most, the worst first.
+    pub(crate) fn worst(&self, n: usize) -> Vec<(Arc<str>, Missed)> {
+        let mut all: Vec<_> = self.clients.iter().map(|(id, missed)| (id.clone(), *missed)).collect();
+        all.sort_by(|a, b| (Reverse(a.1), &a.0).cmp(&(Reverse(b.1), &b.0)));
+        all.truncate(n);
+        all
+    }
+
+    fn forget_least(&mut self) {
+        let least = self.clients.iter().min_by_key(|(_, missed)| **missed);
+        if let Some(id) = least.map(|(id, _)| id.clone()) {
+            self.clients.remove(&id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_are_remembered_however_many_there_are() {
+        let mut slow = Slow::default();
+        let worst: Arc<str> = "worst".into();
+        for n in 0..1_000 {
+            slow.note(&format!("client-{n}").into(), false);
+            slow.note(&worst, n % 100 == 0);
+        }
+        assert_eq!(slow.clients.len(), REMEMBERED);
+        let missed = Missed {
+            dropped: 1_000,
+            ended: 10,
+        };
+        assert_eq!(slow.worst(2)[0], (worst, missed));
+        assert_eq!(slow.worst(2)[1].1.dropped, 1);
+    }
+}

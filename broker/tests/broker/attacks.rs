@@ -1,0 +1,312 @@
+//! Attacks from one address, and what a client at another notices of them.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use broker::{Access, Anonymous, Config, Limits, Refusal};
+use runtime::Span;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::{
+    harness::{Broker, PATIENCE, connect_packet},
+    login::set_password,
+    pki::Authority,
+    raw::{Hello, Raw, connect_from},
+};
+
+/// Whose address the attacks come from: 127.0.0.2. Honest clients come from 127.0.0.1.
+const ATTACKER: u8 = 2;
+
+/// Somebody may do something here, but not everything: so addresses of this machine count like any other.
+async fn guarded(limits: Limits) -> (Broker, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let (acl, passwords) = (folder.path().join("acl"), folder.path().join("passwords"));
+    fs::write(&acl, "topic readwrite #\n").unwrap();
+    set_password(&passwords, "ann", "right").await;
+    let authority = Authority::new();
+    authority.issue("broker", 1, &[]);
+    let tls = broker::Tls {
+        require_client_certificate: false,
+        ..authority.broker()
+    };
+    let broker = Broker::listen(Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        tls: Some(tls),
+        access: Access {
+            anonymous: Anonymous::Listed,
+            passwords: Some(passwords),
+            acl: Some(acl),
+            ..Access::default()
+        },
+        limits,
+        ..Config::default()
+    })
+    .await;
+    (broker, folder)
+}
+
+/// Times of what an honest client does: come in, publish, and have it back.
+async fn serve_others(broker: &Broker, attack: &str) {
+    const TIMES: usize = 50;
+    let mut times = Vec::new();
+    for n in 0..TIMES {
+        let before = Instant::now();
+        let mut honest = Raw::plain(broker.addr(), 4).await.enter(&format!("honest-{n}")).await;
+        assert_eq!(honest.subscribe("honest", 1).await, 1);
+        honest.publish("honest", b"x", 1, false).await;
+        honest.topics_until("honest").await;
+        times.push(before.elapsed());
+    }
+    times.sort_unstable();
+    let (median, worst) = (times[TIMES / 2], times[TIMES - 1]);
+    println!("{attack}: others come in, publish and get in {median:.1?} (median of {TIMES}), {worst:.1?} (worst)");
+    assert!(worst < Duration::from_secs(5), "{attack}: {worst:?}");
+}
+
+/// Opens connections that say `bytes` and no more, until the broker closes them at once.
+async fn half_open(broker: &Broker, n: usize, bytes: &[u8]) -> Vec<TcpStream> {
+    let mut all = Vec::new();
+    for _ in 0..n {
+        let mut stream = connect_from(ATTACKER, broker.addr()).await;
+        // One that was closed already may be reset.
+        drop(stream.write_all(bytes).await);
+        all.push(stream);
+    }
+    all
+}
+
+#[tokio::test]
+async fn half_handshakes_and_half_connects_keep_nobody_out() {
+    let (broker, _folder) = guarded(Limits {
+        max_connections: 100,
+        ..Limits::default()
+    })
+    .await;
+    // A TLS record that does not end, a CONNECT that does not, and silence.
+    for (name, bytes) in [
+        ("half handshakes", &[22, 3, 1, 1, 0, 1, 0, 0, 252, 3, 3][..]),
+        ("half CONNECTs", &connect_packet(4, "slow", 10)[..9]),
+        ("silence", &[]),
+    ] {
+        let before = broker.handle.figures().refused.of(Refusal::Address);
+        let held = half_open(&broker, 300, bytes).await;
+        serve_others(&broker, &format!("300 {name}")).await;
+        let refused = broker.handle.figures().refused.of(Refusal::Address) - before;
+        assert!(refused >= 250, "{name}: 50 of one address wait, {refused} were closed");
+        drop(held);
+    }
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_complete_in_time_ends() {
+    let (broker, _folder) = guarded(Limits {
+        connect_timeout: Span::from_secs(1),
+        ..Limits::default()
+    })
+    .await;
+    for bytes in [&[22, 3, 1, 1, 0][..], &[0x10, 100, 0], &[]] {
+        let mut slow = connect_from(ATTACKER, broker.addr()).await;
+        slow.write_all(bytes).await.unwrap();
+        let mut rest = Vec::new();
+        timeout(PATIENCE, slow.read_to_end(&mut rest)).await.unwrap().unwrap();
+        assert!(rest.is_empty());
+    }
+    assert_eq!(broker.handle.figures().refused.of(Refusal::Late), 3);
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_connections_is_held_to_what_its_address_may_have() {
+    let (broker, _folder) = guarded(Limits {
+        max_connections_per_address: 20,
+        ..Limits::default()
+    })
+    .await;
+    let mut inside = Vec::new();
+    for n in 0..20 {
+        inside.push(
+            Raw::from(ATTACKER, broker.addr(), 4)
+                .await
+                .enter(&format!("flood-{n}"))
+                .await,
+        );
+    }
+    let mut refused = half_open(&broker, 500, &connect_packet(4, "flood", 0)).await;
+    serve_others(&broker, "20 connections and 500 more").await;
+    let mut answer = Vec::new();
+    drop(timeout(PATIENCE, refused[0].read_to_end(&mut answer)).await.unwrap());
+    assert!(answer.is_empty(), "closed before anything was read");
+    assert_eq!(broker.handle.figures().refused.of(Refusal::Address), 500);
+    // A place is free once one has left.
+    drop(inside.pop());
+    loop {
+        let mut again = Raw::from(ATTACKER, broker.addr(), 4).await;
+        if again
+            .hello(Hello {
+                id: "again",
+                ..Hello::default()
+            })
+            .await
+            == Some(0)
+        {
+            break;
+        }
+    }
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_wrong_passwords_waits_in_line() {
+    let (broker, _folder) = guarded(Limits::default()).await;
+    let attack = tokio::spawn({
+        let addr = broker.addr();
+        async move {
+            let mut all = Vec::new();
+            for n in 0..200 {
+                let mut raw = Raw::from(ATTACKER, addr, 5).await;
+                let body = [
+                    &[0, 4, b'M', b'Q', b'T', b'T', 5, 0xc2, 0, 9, 0, 0, 1, b'x', 0, 3][..],
+                    b"ann\0\x03bad",
+                ]
+                .concat();
+                raw.send(0x10, &body).await;
+                all.push((n, raw));
+            }
+            all
+        }
+    });
+    let all = timeout(PATIENCE, attack).await.unwrap().unwrap();
+    serve_others(&broker, "200 wrong passwords").await;
+    // One with the right one stands in the same line and comes in.
+    let before = Instant::now();
+    let mut ann = Raw::plain(broker.addr(), 5).await;
+    let hello = Hello {
+        id: "ann",
+        login: Some(("ann", "right")),
+        ..Hello::default()
+    };
+    assert_eq!(ann.hello(hello).await, Some(0));
+    assert!(broker.handle.figures().refused.of(Refusal::Busy) > 0);
+    println!(
+        "200 wrong passwords: the right one comes in after {:.1?}",
+        before.elapsed()
+    );
+    drop(all);
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn huge_packets_are_refused_by_their_header() {
+    let (broker, _folder) = guarded(Limits::default()).await;
+    // 268,435,455 bytes are announced: as a first packet, and as a PUBLISH.
+    let length = [0xff, 0xff, 0xff, 0x7f];
+    let before = resident_kib();
+    let mut connects = Vec::new();
+    for _ in 0..40 {
+        let mut first = Raw::from(ATTACKER, broker.addr(), 4).await;
+        first.bytes(&[&[0x10][..], &length].concat()).await;
+        connects.push(first);
+    }
+    for first in &mut connects {
+        assert_eq!(first.ended().await, None);
+    }
+    for level in [4, 5] {
+        for n in 0..20 {
+            let mut raw = Raw::from(ATTACKER, broker.addr(), level)
+                .await
+                .enter(&format!("huge-{n}"))
+                .await;
+            raw.bytes(&[&[0x32][..], &length, b"\0\x01t\0\x01"].concat()).await;
+            // PacketTooLarge, to who can be told.
+            assert_eq!(raw.ended().await, (level == 5).then_some(0x95));
+        }
+    }
+    let grown = resident_kib().saturating_sub(before);
+    println!("80 packets of 256 MiB announced: {grown} KiB more resident");
+    assert!(grown < 100_000, "{grown} KiB");
+    assert!(broker.handle.figures().refused.of(Refusal::Packet) >= 80);
+    serve_others(&broker, "packets of 256 MiB").await;
+    broker.stop().await;
+}
+
+/// Memory of this process, broker and clients together.
+fn resident_kib() -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_bomb_of_retained_messages_fills_its_bounds_and_no_more() {
+    let (broker, _folder) = guarded(Limits {
+        max_retained: 500,
+        max_retained_bytes: 1_000_000,
+        ..Limits::default()
+    })
+    .await;
+    let mut bomber = Raw::from(ATTACKER, broker.addr(), 4).await.enter("bomber").await;
+    for n in 0..2_000 {
+        bomber.publish(&format!("bomb/{n}"), &[b'x'; 1_500], 1, true).await;
+    }
+    let retained = broker.handle.figures().retained;
+    assert!(
+        (500..=600).contains(&retained),
+        "{retained}: at most 500 and the broker's own"
+    );
+    serve_others(&broker, "2,000 retained messages").await;
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn who_publishes_faster_than_it_may_waits_alone() {
+    let (broker, _folder) = guarded(Limits {
+        max_messages_per_s: 200,
+        ..Limits::default()
+    })
+    .await;
+    let mut fast = Raw::from(ATTACKER, broker.addr(), 4).await.enter("fast").await;
+    let before = Instant::now();
+    for n in 0..500 {
+        // The last one is answered.
+        fast.publish("flood", b"x", u8::from(n == 499), false).await;
+        if n == 300 {
+            serve_others(&broker, "a flood of messages").await;
+        }
+    }
+    let took = before.elapsed();
+    assert!(
+        took >= Duration::from_millis(1_400),
+        "500 messages at 200 a second, 200 at once: {took:?}"
+    );
+    assert!(broker.handle.figures().delayed >= 250);
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn who_asks_for_no_end_of_silence_is_given_one() {
+    let (broker, _folder) = guarded(Limits {
+        max_keep_alive: Span::from_secs(1),
+        ..Limits::default()
+    })
+    .await;
+    let mut silent = Raw::plain(broker.addr(), 4).await.enter("silent").await;
+    assert_eq!(silent.ended().await, None);
+    let mut told = Raw::plain(broker.addr(), 5).await;
+    told.send(0x10, &[0, 4, b'M', b'Q', b'T', b'T', 5, 2, 0, 0, 0, 0, 1, b't'])
+        .await;
+    let (_, connack) = told.receive().await.unwrap();
+    assert!(
+        connack.windows(3).any(|w| w == [0x13, 0, 1]),
+        "server keep alive, 1 s: {connack:?}"
+    );
+    assert_eq!(told.ended().await, Some(0x8d), "KeepAliveTimeout");
+    broker.stop().await;
+}

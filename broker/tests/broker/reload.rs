@@ -1,0 +1,156 @@
+//! SIGHUP: certificates, users and rules are taken anew, by a process as it is shipped.
+
+use std::{fs, net::SocketAddr, process::Stdio};
+
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStderr, Command},
+    time::timeout,
+};
+
+use crate::{
+    harness::PATIENCE,
+    login::set_password,
+    pki::Authority,
+    raw::{Hello, Raw},
+};
+
+struct Process {
+    child: Child,
+    lines: Lines<BufReader<ChildStderr>>,
+    addr: SocketAddr,
+}
+
+impl Process {
+    async fn start(config: &str, folder: &TempDir) -> Self {
+        let file = folder.path().join("broker.toml");
+        fs::write(&file, config).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_foreshadow-broker"));
+        command.arg("--config").arg(&file).kill_on_drop(true);
+        command.env("NO_COLOR", "1").stdin(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut process = Self {
+            lines: BufReader::new(child.stderr.take().unwrap()).lines(),
+            child,
+            addr: ([127, 0, 0, 1], 0).into(),
+        };
+        let line = process.line("broker listens").await;
+        let port = line.split("addr=127.0.0.1:").nth(1).unwrap();
+        let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+        process.addr.set_port(port.parse().unwrap());
+        process
+    }
+
+    /// The next line with these words in it.
+    async fn line(&mut self, words: &str) -> String {
+        loop {
+            let line = timeout(PATIENCE, self.lines.next_line()).await.expect(words);
+            let line = line.unwrap().expect("it has ended");
+            if line.contains(words) {
+                return line;
+            }
+        }
+    }
+
+    /// Sends SIGHUP and waits until it is done; returns the line that says so.
+    async fn reload(&mut self) -> String {
+        let pid = self.child.id().unwrap().to_string();
+        let sent = Command::new("kill").args(["-HUP", &pid]).status().await.unwrap();
+        assert!(sent.success());
+        self.line("SIGHUP: files are read anew").await
+    }
+}
+
+#[tokio::test]
+async fn revoked_certificates_lost_users_and_changed_rules_end_connections_and_others_stay() {
+    let authority = Authority::new();
+    authority.issue("broker", 1, &[]);
+    let agent = |host: &str| format!("foreshadow:lab/{host}/inband");
+    for (serial, host) in [(2, "a"), (3, "b")] {
+        authority.issue(host, serial, &["foreshadow:role/agent", &agent(host)]);
+    }
+    authority.revoke(&[99]);
+    let folder = tempfile::tempdir().unwrap();
+    let passwords = folder.path().join("passwords");
+    let acl = folder.path().join("acl");
+    for user in ["ann", "bob", "eve"] {
+        set_password(&passwords, user, "secret").await;
+    }
+    fs::write(&acl, "user ann\ntopic a\nuser bob\ntopic b\nuser eve\ntopic e\n").unwrap();
+    let file = |name: &str| authority.file(name).display().to_string();
+    let config = format!(
+        "listen = '127.0.0.1:0'\n[tls]\ncertificate = '{}'\nkey = '{}'\nclient_ca = '{}'\ncrl = '{}'\n\
+         [access]\nanonymous = 'nothing'\npasswords = '{}'\nacl = '{}'\n",
+        file("broker.pem"),
+        file("broker.key"),
+        file("ca.pem"),
+        file("crl.pem"),
+        passwords.display(),
+        acl.display(),
+    );
+    let mut process = Process::start(&config, &folder).await;
+    let addr = process.addr;
+    let certified = async |name: &str| Raw::tls(addr, &authority.client(name), 5).await.unwrap();
+    let mut a = certified("a").await.enter("a").await;
+    let mut b = certified("b").await.enter("b").await;
+    let mut users = Vec::new();
+    for user in ["ann", "bob", "eve"] {
+        let mut raw = Raw::plain(addr, 5).await;
+        let hello = Hello {
+            id: user,
+            login: Some((user, "secret")),
+            ..Hello::default()
+        };
+        assert_eq!(raw.hello(hello).await, Some(0));
+        users.push(raw);
+    }
+    // Nothing has changed: nobody is concerned.
+    assert!(process.reload().await.contains("faults=0 ended=0"));
+
+    authority.revoke(&[3]);
+    let text = fs::read_to_string(&passwords).unwrap();
+    let left: Vec<&str> = text.lines().filter(|line| !line.starts_with("ann:")).collect();
+    fs::write(&passwords, left.join("\n")).unwrap();
+    fs::write(&acl, "user ann\ntopic a\nuser bob\ntopic b\nuser eve\ntopic other\n").unwrap();
+    assert!(process.reload().await.contains("faults=0 ended=3"));
+    let [ann, bob, eve] = &mut users[..] else {
+        unreachable!()
+    };
+    for gone in [&mut b, ann, eve] {
+        assert_eq!(gone.ended().await, Some(0x87), "not authorized");
+    }
+    a.ping().await;
+    bob.ping().await;
+    // With TLS 1.3 the refusal comes with the first read.
+    if let Ok(mut again) = Raw::tls(addr, &authority.client("b"), 5).await {
+        assert_eq!(
+            again
+                .hello(Hello {
+                    id: "b",
+                    ..Hello::default()
+                })
+                .await,
+            None
+        );
+    }
+
+    // What is of no use changes nothing and is told; what is of use beside it counts.
+    fs::write(&acl, "topic everything #\n").unwrap();
+    fs::write(authority.file("broker.pem"), "nothing").unwrap();
+    authority.revoke(&[2, 3]);
+    assert!(process.reload().await.contains("faults=2 ended=0"));
+    a.ping().await;
+    bob.ping().await;
+    assert_eq!(bob.publish("b", b"", 1, false).await, 0);
+
+    // The broker's own certificate is renewed the same way.
+    authority.issue("broker", 7, &[]);
+    fs::write(&acl, "user bob\ntopic b\n").unwrap();
+    assert!(process.reload().await.contains("faults=0 ended=1"));
+    a.ended().await;
+    bob.ping().await;
+    let mut child = process.child;
+    child.start_kill().unwrap();
+    child.wait().await.unwrap();
+}

@@ -1,0 +1,95 @@
+//! The host's side of enrolment: its key is made here, and never leaves.
+
+use std::{path::Path, time::Duration};
+
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+use tokio_rustls::TlsConnector;
+use trust::{Authorities, Identity, Pair, files};
+
+use crate::{
+    PkiError, Subject, Token,
+    authority::fingerprint,
+    bundle::{self, CA, CRL, IDENTITY},
+    enrol::{Answer, MAX_ANSWER, Question, VERSION, line, pin},
+    issue,
+};
+
+/// How long all of it may take: the server may have a hundred others.
+const DEADLINE: Duration = Duration::from_mins(1);
+
+/// A server that is just being started is waited for, so often and so long each time.
+const STARTING: u32 = 20;
+const STARTS: Duration = Duration::from_millis(250);
+
+/// What is written first, and takes its place when it was found good.
+const CANDIDATE: &str = "identity.pem.new";
+
+/// Enrols as `subject` at `server` (HOST:PORT) by `token`, and writes the three files into `folder`.
+///
+/// # Errors
+/// [`PkiError`] when the server is not the token's, refuses, or what it gives is of no use; nothing of what was there
+/// before is changed then.
+pub async fn enrol(server: &str, token: &Token, subject: &Subject, folder: &Path) -> Result<(), PkiError> {
+    let key = issue::key()?;
+    let question = Question {
+        version: VERSION,
+        token: token.to_string(),
+        request: issue::request(subject, &token.cell, &key)?,
+    };
+    let late = |_| PkiError::network(server)(std::io::ErrorKind::TimedOut.into());
+    let answer = timeout(DEADLINE, ask(server, token, &question)).await.map_err(late)??;
+    let (certificate, ca, crl) = match answer {
+        Answer::Enrolled { certificate, ca, crl } => (certificate, ca, crl),
+        Answer::Refused { refused } => return Err(PkiError::Refused(refused)),
+    };
+    let newest = fingerprint(&ca)?;
+    if newest != token.authority {
+        return Err(PkiError::Refused(
+            "the authorities that the server gives are not the token's".to_owned(),
+        ));
+    }
+    files::folder(folder)?;
+    let candidate = folder.join(CANDIDATE);
+    files::replace(
+        &candidate,
+        bundle::identity(&certificate, &issue::key_pem(&key)?).as_bytes(),
+    )?;
+    Identity::load(&Pair {
+        certificate: candidate.clone(),
+        key: candidate.clone(),
+    })?;
+    bundle::refresh(folder, &ca, &crl)?;
+    Authorities::load(&trust::Config {
+        ca: folder.join(CA),
+        crl: Some(folder.join(CRL)),
+        identities: Vec::new(),
+    })?;
+    let place = folder.join(IDENTITY);
+    std::fs::rename(&candidate, &place).map_err(|source| trust::TrustError::File { path: place, source }.into())
+}
+
+async fn ask(server: &str, token: &Token, question: &Question) -> Result<Answer, PkiError> {
+    let lost = || PkiError::network(server);
+    let tls = TlsConnector::from(pin::client(token.authority)?);
+    let stream = reach(server).await.map_err(lost())?;
+    let mut stream = tls.connect(pin::server_name()?, stream).await.map_err(lost())?;
+    let mut bytes = serde_json::to_vec(question).map_err(|error| PkiError::asked(error.to_string()))?;
+    bytes.push(b'\n');
+    stream.write_all(&bytes).await.map_err(lost())?;
+    stream.flush().await.map_err(lost())?;
+    let answer = line(&mut stream, MAX_ANSWER).await.map_err(lost())?;
+    serde_json::from_slice(&answer).map_err(|error| PkiError::Refused(format!("the answer cannot be read: {error}")))
+}
+
+/// Connects, and tries again for a while where nobody listens yet: the server may be starting.
+async fn reach(server: &str) -> std::io::Result<TcpStream> {
+    let refused = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ConnectionRefused;
+    let mut tries = 0;
+    loop {
+        match TcpStream::connect(server).await {
+            Err(error) if refused(&error) && tries < STARTING => tries += 1,
+            other => return other,
+        }
+        tokio::time::sleep(STARTS).await;
+    }
+}

@@ -1,0 +1,74 @@
+//! The guide of docs/trust.md is run as it stands there, but for its ports.
+
+use std::{fs, process::Command};
+
+use tempfile::TempDir;
+
+use crate::{
+    database::texts,
+    harness::{PATIENCE, Process, free_port, until},
+};
+
+const GUIDE: &str = include_str!("../../docs/trust.md");
+
+/// The first block of commands.
+fn commands() -> &'static str {
+    let block = GUIDE.split("```sh\n").nth(1).unwrap();
+    block.split("```").next().unwrap()
+}
+
+#[test]
+fn the_guide_secures_a_fleet_in_fifteen_lines() {
+    assert!(commands().lines().count() <= 15, "{}", commands());
+    let folder = TempDir::with_prefix("foreshadow-e2e-").unwrap();
+    let [broker, server] = [(); 2].map(|()| free_port());
+    // On ports that nobody uses here, with a page and a host name that are free, and waiting for all of it at the end.
+    let script = commands()
+        .replace("pki config ", &format!("pki config --port {broker} "))
+        .replace("pki enrol ", &format!("pki enrol --port {broker} "))
+        .replace("--for 10m", &format!("--for 10m --listen 127.0.0.1:{server}"))
+        .replace("localhost:8430", &format!("localhost:{server}"))
+        .replace(
+            "> brain.toml",
+            "> brain.toml && printf '[page]\\nlisten = \"127.0.0.1:0\"\\n' >> brain.toml",
+        );
+    assert_ne!(script, commands());
+    let script =
+        format!("set -e\ntrap 'jobs -p > jobs; kill $(cat jobs); wait' TERM\n{script}\necho the guide is done\nwait\n");
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_foreshadow"));
+    let path = format!(
+        "{}:{}",
+        program.parent().unwrap().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &script])
+        .current_dir(folder.path())
+        .env("PATH", path)
+        .env("FORESHADOW_LOG", "info");
+    shell.env_remove("STATE_DIRECTORY").env_remove("RUNTIME_DIRECTORY");
+    let mut guide = Process::spawn("the guide", &mut shell);
+    guide.expect_text("the guide is done");
+    guide.expect_text("whole: ");
+    assert!(
+        guide.printed().contains("_brain"),
+        "pki list tells of the parts: {}",
+        guide.printed()
+    );
+
+    let data = folder.path().join("data/brain");
+    let hosts = || {
+        let there = data.join("brain.db").exists();
+        if there {
+            texts(&data, "SELECT DISTINCT host FROM frames ORDER BY host")
+        } else {
+            Vec::new()
+        }
+    };
+    until("samples of both hosts are durable", PATIENCE, || {
+        hosts() == ["web-1", "web-2"]
+    });
+    let audit = fs::read_to_string(folder.path().join("pki/audit.jsonl")).unwrap();
+    assert!(audit.contains("\"what\":\"enrolled\",\"who\":\"web-2\""), "{audit}");
+}

@@ -74,7 +74,12 @@ const FILES: &[(&str, &str, &[&str])] = &[
     (
         "rcgen::",
         "pki/src",
-        &["pki/src/issue.rs", "pki/src/authority.rs", "pki/src/error.rs"],
+        &[
+            "pki/src/issue.rs",
+            "pki/src/authority.rs",
+            "pki/src/error.rs",
+            "pki/src/tests.rs",
+        ],
     ),
 ];
 

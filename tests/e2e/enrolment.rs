@@ -39,7 +39,7 @@ fn told(output: &Output) -> String {
 }
 
 fn tokens(folder: &Path, hosts: &[String]) -> Vec<String> {
-    let file = write(folder, "hosts", &hosts.join("\n"));
+    let file = write(folder, "hosts.txt", &hosts.join("\n"));
     let told = pki(&folder.join("pki"), &["token", "--hosts", &file]);
     told.lines()
         .map(|line| line.split(' ').nth(1).unwrap().to_owned())

@@ -115,7 +115,7 @@ fn an_agent_of_the_version_before_is_served_by_this_brain() {
     let stack = Stack::new();
     let _broker = stack.broker();
     let text = format!(
-        "data_dir = {:?}\n[broker]\nport = {}\n[page]\nlisten = \"127.0.0.1:{}\"\n[store]\nflush_every = \"200ms\"\nkeep_frames = \"36500days\"\n",
+        "data_dir = {:?}\n[broker]\nport = {}\n[page]\nlisten = \"127.0.0.1:{}\"\n[store]\nflush_every = \"200ms\"\nkeep_frames = \"3650days\"\n",
         stack.data(),
         stack.port,
         stack.page

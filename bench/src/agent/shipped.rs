@@ -12,7 +12,8 @@ use std::{
 use anyhow::{Context, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Cost, samplers::resident_mb};
+use super::Cost;
+use crate::process::memory_bytes;
 
 /// Time until it has connected and has told its first frames.
 const WARM_UP: Duration = Duration::from_secs(2);
@@ -76,7 +77,7 @@ fn measured(child: &Child, length: Duration) -> anyhow::Result<Cost> {
     let spent_ns = spent_ns(child.id())?.saturating_sub(before_ns);
     Ok(Cost {
         cpu_us_per_sample: spent_ns as f64 / 1e3 / (length.as_secs_f64() * 10.0),
-        rss_mb: resident_mb(&format!("/proc/{}/status", child.id()))?,
+        rss_mb: memory_bytes(child.id(), "VmRSS:")? / 1e6,
     })
 }
 

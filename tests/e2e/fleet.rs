@@ -108,8 +108,14 @@ impl Fleet {
             "state_dir = {state:?}\nstatus_every = \"1s\"\n{}\n[pace]\nmin = \"100ms\"\nmax = \"200ms\"\n[frame]\nspan = \"200ms\"\n",
             self.config(host)
         );
-        let config = write(self.stack.path(), &format!("{host}.toml"), &text);
-        Process::foreshadow(&["agent", "--config", &config])
+        write(self.stack.path(), &format!("{host}.toml"), &text);
+        self.agent_again(host)
+    }
+
+    /// The same agent once more, with the configuration that it had.
+    pub(crate) fn agent_again(&self, host: &str) -> Process {
+        let config = self.stack.path().join(format!("{host}.toml"));
+        Process::foreshadow(&["agent", "--config", config.to_str().unwrap()])
     }
 
     /// Waits until more than `more_than` rows are in what `query` counts.

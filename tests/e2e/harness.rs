@@ -154,8 +154,7 @@ impl Process {
     /// As [`Process::stop`], with everything that it has printed.
     pub(crate) fn stop_and_read(mut self) -> (ExitStatus, Duration, String) {
         let start = Instant::now();
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.signal("-TERM");
         let (status, took) = (self.wait(), start.elapsed());
         for reader in self.readers.drain(..) {
             reader.join().unwrap();
@@ -167,6 +166,12 @@ impl Process {
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Sends a signal, as `kill` names it.
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
 
     /// Waits until it ends by itself.

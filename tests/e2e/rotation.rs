@@ -9,7 +9,15 @@ const OF_1: &str = "SELECT count(*) FROM frames WHERE host = 'web-1'";
 const OF_2: &str = "SELECT count(*) FROM frames WHERE host = 'web-2'";
 
 /// Lets the broker read its files anew.
-fn reload(fleet: &Fleet, broker: Process) -> Process {
+fn reload(broker: &Process) {
+    let times = || broker.printed().matches("files are read anew").count();
+    let before = times();
+    broker.signal("-HUP");
+    until("the broker reads its files", PATIENCE, || times() > before);
+}
+
+/// Another broker in the place of `broker`, so that every connection is made anew.
+fn restarted(fleet: &Fleet, broker: Process) -> Process {
     assert!(broker.stop().0.success());
     until("the port is free", PATIENCE, || !listens(fleet.stack.port));
     fleet.broker()
@@ -36,7 +44,7 @@ fn keys_rotate_and_an_agent_is_revoked_while_the_loop_goes_on() {
     agents
         .iter()
         .for_each(|agent| agent.wait_for_text("certificates renewed"));
-    broker = reload(&fleet, broker);
+    reload(&broker);
     round("with two authorities");
     let renewed = brain.printed().matches("certificates renewed").count();
     fleet.pki(&["renew", "brain", "web-1", "broker"]);
@@ -45,7 +53,7 @@ fn keys_rotate_and_an_agent_is_revoked_while_the_loop_goes_on() {
     });
     // The brain seals by the new authority, and web-2 answers by the old one.
     round("with certificates of both");
-    broker = reload(&fleet, broker);
+    broker = restarted(&fleet, broker);
     round("and with new connections");
 
     assert!(!brain.printed().contains("message refused"), "{}", brain.printed());
@@ -61,9 +69,9 @@ fn keys_rotate_and_an_agent_is_revoked_while_the_loop_goes_on() {
     });
     let [one, two] = agents;
     assert!(two.stop().0.success());
-    let mut agents = [one, fleet.agent("web-2")];
+    let mut agents = [one, fleet.agent_again("web-2")];
     brain.wait_for_text("it has been revoked");
-    broker = reload(&fleet, broker);
+    reload(&broker);
     agents[1].wait_for_text("evoked");
     let after = fleet.count(OF_2);
     let one = fleet.count(OF_1);
@@ -71,7 +79,7 @@ fn keys_rotate_and_an_agent_is_revoked_while_the_loop_goes_on() {
 
     // The old authority ends.
     fleet.pki(&["rotate", "--finish"]);
-    broker = reload(&fleet, broker);
+    reload(&broker);
     let one = fleet.count(OF_1);
     fleet.durable("web-1 goes on by the new authority alone", OF_1, one + 10);
     assert_eq!(fleet.count(OF_2), after, "nothing of a revoked agent is taken");

@@ -1,11 +1,12 @@
 //! What `foreshadow-broker` and `foreshadow broker` take on the command line, and do.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
-use runtime::{ConfigError, Shutdown};
+use runtime::{Clock, ConfigError, Shutdown};
 use tokio::signal::unix::{SignalKind, signal};
+use trust::audit::{Audit, Keep, keep_trail};
 
 pub use crate::password::PasswordArgs;
 use crate::{Config, password, start};
@@ -50,6 +51,9 @@ pub async fn main(arguments: BrokerArgs) -> anyhow::Result<()> {
         return password::run(arguments);
     }
     let config = arguments.load()?;
+    if let Some(path) = &config.audit {
+        keep_logins(path)?;
+    }
     let shutdown = Shutdown::new();
     shutdown.on_signals().context("cannot listen to signals")?;
     let mut hangups = signal(SignalKind::hangup()).context("cannot listen to SIGHUP")?;
@@ -63,4 +67,12 @@ pub async fn main(arguments: BrokerArgs) -> anyhow::Result<()> {
             }
         }
     }
+}
+
+/// Keeps what is told of logins in the audit log at `path`.
+fn keep_logins(path: &Path) -> anyhow::Result<()> {
+    let audit = Audit::start(path, Keep::default()).context("audit")?;
+    let first = keep_trail(audit, Clock::system());
+    ensure!(first, "audit: this process keeps its logins elsewhere already");
+    Ok(())
 }

@@ -33,6 +33,9 @@ pub struct Config {
     pub data: Option<PathBuf>,
     /// When what was written there is made to survive a loss of power as well.
     pub fsync: Fsync,
+    /// File that keeps who came in, who was refused and who was sent away, in lines that are chained. A process keeps it,
+    /// not a broker within another one.
+    pub audit: Option<PathBuf>,
     /// How often the `$SYS` tree is told; 0 never.
     pub sys_interval: Span,
     /// What a client may ask for.
@@ -133,6 +136,7 @@ impl Default for Config {
             access: Access::default(),
             data: None,
             fsync: Fsync::Every(Span::from_millis(100)),
+            audit: None,
             sys_interval: Span::from_secs(10),
             limits: Limits::default(),
         }

@@ -74,14 +74,16 @@ async fn revoked_certificates_lost_users_and_changed_rules_end_connections_and_o
     let folder = tempfile::tempdir().unwrap();
     let passwords = folder.path().join("passwords");
     let acl = folder.path().join("acl");
+    let audit = folder.path().join("audit.jsonl");
     for user in ["ann", "bob", "eve"] {
         set_password(&passwords, user, "secret").await;
     }
     fs::write(&acl, "user ann\ntopic a\nuser bob\ntopic b\nuser eve\ntopic e\n").unwrap();
     let file = |name: &str| authority.file(name).display().to_string();
     let config = format!(
-        "listen = '127.0.0.1:0'\n[tls]\ncertificate = '{}'\nkey = '{}'\nclient_ca = '{}'\ncrl = '{}'\n\
+        "listen = '127.0.0.1:0'\naudit = '{}'\n[tls]\ncertificate = '{}'\nkey = '{}'\nclient_ca = '{}'\ncrl = '{}'\n\
          [access]\nanonymous = 'nothing'\npasswords = '{}'\nacl = '{}'\n",
+        audit.display(),
         file("broker.pem"),
         file("broker.key"),
         file("ca.pem"),
@@ -153,4 +155,13 @@ async fn revoked_certificates_lost_users_and_changed_rules_end_connections_and_o
     let mut child = process.child;
     child.start_kill().unwrap();
     child.wait().await.unwrap();
+
+    // Who came in and who was sent away has been kept, and nothing of a password.
+    let kept = trust::audit::verify(&audit).unwrap();
+    let text = fs::read_to_string(&audit).unwrap();
+    assert!(kept.lines >= 8, "{text}");
+    for told in ["\"login\"", "\"ended\"", "\"ann\"", "\"b\""] {
+        assert!(text.contains(told), "{told}: {text}");
+    }
+    assert!(!text.contains("secret"), "{text}");
 }

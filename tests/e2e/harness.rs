@@ -114,11 +114,6 @@ impl Process {
         });
     }
 
-    /// Its number.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// What it has printed so far, both outputs together.
     pub(crate) fn printed(&self) -> String {
         self.printed.lock().unwrap().clone()

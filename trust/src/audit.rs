@@ -2,7 +2,7 @@
 //! before, so that none can be changed, taken out or put in without the chain breaking at that place.
 //!
 //! What it cannot show: that whoever may write the file has rewritten all of it, or has cut off its end. Against that, keep
-//! what [`verify`] tells of the last line somewhere else, or send the file on as it grows.
+//! what [`verify`](verify()) tells of the last line somewhere else, or send the file on as it grows.
 //!
 //! One line is one JSON object: `n` (lines are numbered), `time_ms`, `kind`, `what`, `who`, `details`, `before` (the digest
 //! of the line before, without its end; zeros before the first). A full file is renamed to `FILE.1`, `FILE.2` and so on, and the

@@ -100,6 +100,7 @@ pub(crate) struct Census {
     pub(crate) subscriptions: u64,
     pub(crate) shared: u64,
     pub(crate) retained: u64,
+    pub(crate) retained_bytes: u64,
     /// What lasting sessions keep.
     pub(crate) stored: u64,
     pub(crate) stored_bytes: u64,
@@ -281,6 +282,7 @@ impl Exchange {
             subscriptions: (self.subscriptions.len() + self.shares.len()) as u64,
             shared: self.shares.len() as u64,
             retained: self.retained.len() as u64,
+            retained_bytes: self.retained.bytes() as u64,
             stored: self.stored.messages.load(Relaxed),
             stored_bytes: self.stored.bytes.load(Relaxed) as u64,
             journal_bytes,

@@ -143,7 +143,6 @@ impl Retained {
     }
 
     /// What they take, in bytes.
-    #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }

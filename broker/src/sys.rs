@@ -56,6 +56,8 @@ pub struct Figures {
     pub shared_subscriptions: u64,
     /// Retained messages now.
     pub retained: u64,
+    /// What they take, in bytes.
+    pub retained_bytes: u64,
     /// Subscriptions now.
     pub subscriptions: u64,
     /// Routers that had failed and were replaced.
@@ -132,6 +134,7 @@ pub(crate) fn figures(counters: &Counters, census: Census) -> Figures {
         journal_bytes: census.journal_bytes,
         journal_faults: census.journal_faults,
         retained: census.retained,
+        retained_bytes: census.retained_bytes,
         subscriptions: census.subscriptions,
         shared_subscriptions: census.shared,
         ..counters.figures()
@@ -159,7 +162,7 @@ pub(crate) fn messages(figures: &Figures) -> Vec<Message> {
         ("clients/maximum", figures.clients_max),
         ("clients/total", figures.clients + figures.sessions_away),
         ("messages/stored", figures.stored + figures.retained),
-        ("store/messages/bytes", figures.stored_bytes),
+        ("store/messages/bytes", figures.stored_bytes + figures.retained_bytes),
         ("store/messages/count", figures.stored + figures.retained),
         ("messages/received", figures.packets_received),
         ("messages/sent", figures.packets_sent),
@@ -201,6 +204,8 @@ mod tests {
         add(&counters.published, 3);
         let figures = Figures {
             clients: 2,
+            stored_bytes: 4,
+            retained_bytes: 30,
             ..counters.figures()
         };
         let messages = messages(&figures);
@@ -211,6 +216,7 @@ mod tests {
         };
         assert_eq!(payload("$SYS/broker/clients/connected"), "2");
         assert_eq!(payload("$SYS/broker/publish/messages/received"), "3");
+        assert_eq!(payload("$SYS/broker/store/messages/bytes"), "34");
         assert_eq!(payload("$SYS/broker/uptime"), "0 seconds");
     }
 }

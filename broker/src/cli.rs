@@ -1,6 +1,9 @@
 //! What `foreshadow-broker` and `foreshadow broker` take on the command line, and do.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
@@ -51,16 +54,19 @@ pub async fn main(arguments: BrokerArgs) -> anyhow::Result<()> {
         return password::run(arguments);
     }
     let config = arguments.load()?;
-    if let Some(path) = &config.audit {
-        keep_logins(path)?;
-    }
+    let audit = config.audit.as_deref().map(keep_logins).transpose()?;
     let shutdown = Shutdown::new();
     shutdown.on_signals().context("cannot listen to signals")?;
     let mut hangups = signal(SignalKind::hangup()).context("cannot listen to SIGHUP")?;
     let mut broker = start(config, shutdown).await?;
     loop {
         tokio::select! {
-            ended = broker.ended() => return Ok(ended?),
+            ended = broker.ended() => {
+                if let Some(audit) = audit {
+                    audit.flush();
+                }
+                return Ok(ended?);
+            }
             _ = hangups.recv() => {
                 let reload = broker.reload().await;
                 tracing::info!(faults = reload.faults.len(), ended = reload.ended, "SIGHUP: files are read anew");
@@ -70,9 +76,9 @@ pub async fn main(arguments: BrokerArgs) -> anyhow::Result<()> {
 }
 
 /// Keeps what is told of logins in the audit log at `path`.
-fn keep_logins(path: &Path) -> anyhow::Result<()> {
-    let audit = Audit::start(path, Keep::default()).context("audit")?;
-    let first = keep_trail(audit, Clock::system());
+fn keep_logins(path: &Path) -> anyhow::Result<Arc<Audit>> {
+    let audit = Arc::new(Audit::start(path, Keep::default()).context("audit")?);
+    let first = keep_trail(Arc::clone(&audit), Clock::system());
     ensure!(first, "audit: this process keeps its logins elsewhere already");
-    Ok(())
+    Ok(audit)
 }

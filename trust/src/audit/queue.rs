@@ -9,6 +9,7 @@ use std::{
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use runtime::{
@@ -26,13 +27,24 @@ const QUEUE: usize = 4_096;
 /// Entries that are made durable together: what came while the batch before was written, at most so many.
 const BATCH: usize = 256;
 
-static FAILED: LogLimit = LogLimit::new(std::time::Duration::from_mins(1));
+static FAILED: LogLimit = LogLimit::new(Duration::from_mins(1));
+
+/// How long is waited for what was recorded to be durable.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// What the thread is given.
+#[derive(Debug)]
+enum Item {
+    Entry(Entry),
+    /// To be answered when all before is durable.
+    Flush(SyncSender<()>),
+}
 
 /// An audit log that is written by a thread of its own. What was recorded is durable some milliseconds later, and all of
 /// it when the last owner lets go.
 #[derive(Debug)]
 pub struct Audit {
-    sender: Option<SyncSender<Entry>>,
+    sender: Option<SyncSender<Item>>,
     lost: Arc<AtomicU64>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -61,15 +73,27 @@ impl Audit {
     /// Hands `entry` over. Never waits: where the queue is full the entry is counted as lost, and that is told.
     pub fn record(&self, entry: Entry) {
         let Some(sender) = &self.sender else { return };
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = sender.try_send(entry) {
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = sender.try_send(Item::Entry(entry)) {
             self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until what was recorded is durable, at most a second: for a process that ends.
+    pub fn flush(&self) {
+        let (done, written) = sync_channel(1);
+        let asked = self
+            .sender
+            .as_ref()
+            .is_some_and(|sender| sender.send(Item::Flush(done)).is_ok());
+        if asked && written.recv_timeout(FLUSH).is_err() {
+            tracing::error!("the audit log was not written to its end");
         }
     }
 }
 
 /// Keeps all events of the tracing target `audit` of this process in `audit`, for as long as it runs: logins of a broker and
 /// the like. Whether nobody was kept for before.
-pub fn keep_trail(audit: Audit, clock: Clock) -> bool {
+pub fn keep_trail(audit: Arc<Audit>, clock: Clock) -> bool {
     trail::keep(move |told| audit.record(entry(told, clock.now_ms())))
 }
 
@@ -99,31 +123,53 @@ impl Drop for Audit {
     }
 }
 
-fn write_all(mut log: Log, receiver: &Receiver<Entry>, lost: &AtomicU64) {
+fn write_all(mut log: Log, receiver: &Receiver<Item>, lost: &AtomicU64) {
     while let Ok(first) = receiver.recv() {
-        let time_ms = first.time_ms;
-        let more = receiver.try_iter().take(BATCH);
-        let unwritten = lost.swap(0, Ordering::Relaxed);
-        let gap = (unwritten > 0).then(|| Entry::new(time_ms, What::Lost, "lost", "").with("lines", unwritten));
-        let (mut failed, mut fault) = (0, None);
-        for entry in gap.into_iter().chain([first]).chain(more) {
-            if let Err(error) = log.append(&entry) {
-                // What was lost before is not told then either, and stays lost.
-                failed += if entry.kind == What::Lost { unwritten } else { 1 };
-                fault = Some(error);
+        let mut asked = Vec::new();
+        let entries = [first].into_iter().chain(receiver.try_iter().take(BATCH));
+        let entries: Vec<Entry> = entries
+            .filter_map(|item| match item {
+                Item::Entry(entry) => Some(entry),
+                Item::Flush(done) => {
+                    asked.push(done);
+                    None
+                }
+            })
+            .collect();
+        write(&mut log, entries, lost);
+        for done in asked {
+            if done.send(()).is_err() {
+                tracing::debug!("nobody waits for the audit log any more");
             }
-        }
-        lost.fetch_add(failed, Ordering::Relaxed);
-        let fault = fault.or_else(|| log.sync().err());
-        if let Some(error) = fault
-            && let Some(suppressed) = FAILED.pass(time_ms.unsigned_abs().saturating_mul(1_000_000))
-        {
-            tracing::error!(%error, failed, suppressed, "the audit log cannot be written");
         }
     }
     let unwritten = lost.load(Ordering::Relaxed);
     if unwritten > 0 {
         tracing::error!(unwritten, "the audit log ends with lines that were not written");
+    }
+}
+
+/// Writes entries that came together, and how many before them were lost.
+fn write(log: &mut Log, entries: Vec<Entry>, lost: &AtomicU64) {
+    let Some(time_ms) = entries.first().map(|entry| entry.time_ms) else {
+        return;
+    };
+    let unwritten = lost.swap(0, Ordering::Relaxed);
+    let gap = (unwritten > 0).then(|| Entry::new(time_ms, What::Lost, "lost", "").with("lines", unwritten));
+    let (mut failed, mut fault) = (0, None);
+    for entry in gap.into_iter().chain(entries) {
+        if let Err(error) = log.append(&entry) {
+            // What was lost before is not told then either, and stays lost.
+            failed += if entry.kind == What::Lost { unwritten } else { 1 };
+            fault = Some(error);
+        }
+    }
+    lost.fetch_add(failed, Ordering::Relaxed);
+    let fault = fault.or_else(|| log.sync().err());
+    if let Some(error) = fault
+        && let Some(suppressed) = FAILED.pass(time_ms.unsigned_abs().saturating_mul(1_000_000))
+    {
+        tracing::error!(%error, failed, suppressed, "the audit log cannot be written");
     }
 }
 

@@ -183,3 +183,17 @@ fn what_the_queue_cannot_take_is_told_as_lost() {
     let report = verify(&path).unwrap();
     assert!(report.lost > 0 && report.lines > 4_000, "{report:?}");
 }
+
+#[test]
+fn what_was_recorded_is_durable_after_a_flush() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let audit = Audit::start(&path, Keep::default()).unwrap();
+    audit.flush();
+    for round in 1..=3 {
+        (0..300).for_each(|n| audit.record(entry(n)));
+        audit.flush();
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.matches("\"issued\"").count(), 300 * round);
+    }
+}

@@ -57,6 +57,9 @@ pub(crate) async fn serve(arrival: Arrival, peer: SocketAddr, mut admission: Adm
             shared.refused.with(why.reason()).inc();
             why.refusal().into_iter().for_each(|why| shared.gate.refused.count(why));
             tracing::debug!(serial, %peer, %why, "connection refused");
+            if let Refused::Transport(why) = &why {
+                shared.gate.note_certificate(peer, why);
+            }
             return;
         }
         Err(_) => {

@@ -1,6 +1,7 @@
 //! Certificate, password or neither: the name of a client, and its rules.
 
 use std::{
+    io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -143,6 +144,18 @@ impl Gate {
             }
         }
         entered
+    }
+
+    /// Notes in the audit trail who was turned away for its certificate, before it could say anything.
+    pub(crate) fn note_certificate(&self, peer: SocketAddr, why: &io::Error) {
+        let refused = why.get_ref().and_then(|inner| inner.downcast_ref());
+        let Some(why @ (rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)) = refused
+        else {
+            return;
+        };
+        if let Some(suppressed) = REFUSED.pass(self.now_ns()) {
+            tracing::warn!(target: "audit", event = "login", accepted = false, %why, by = "certificate", %peer, suppressed);
+        }
     }
 
     async fn login(&self, credentials: Credentials) -> Result<Badge, Denied> {

@@ -23,7 +23,7 @@ use crate::{
     policy::{self, Policy},
     run::{Edges, Request, Time, run},
     snapshot::Snapshot,
-    store::{Since, Sqlite, Store, flush::Flusher, meta},
+    store::{Since, Sqlite, Store, Timescale, flush::Flusher, meta},
 };
 
 /// Requests of a handle that may wait.
@@ -48,10 +48,19 @@ pub struct Handle {
 /// cannot listen. Nothing runs then.
 pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Handle, Error> {
     runtime::config::check(&config, "brain")?;
+    match config.store.timescale() {
+        None => start_on(Sqlite::open(&config.data_dir).await?, config, clock, shutdown).await,
+        Some(options) => {
+            let store = Timescale::open(&options, &config.store.retention(), &config.data_dir).await?;
+            start_on(store, config, clock, shutdown).await
+        }
+    }
+}
+
+async fn start_on(mut store: impl Store, config: Config, clock: Clock, shutdown: Shutdown) -> Result<Handle, Error> {
     let policy = policy(&config)?;
     let trust = believed(&config)?;
     let now_ms = clock.now_ms();
-    let mut store = Sqlite::open(&config.data_dir).await?;
     let audit = Audit::start(&config.data_dir.join("audit.jsonl"), Keep::default())?;
     let recovered = store.recover(since(&config, now_ms)).await?;
     let last_epoch = recovered

@@ -396,6 +396,7 @@ fn cutoffs(config: &Config, now_ms: UnixMs) -> Cutoffs {
         frames: ago(store.keep_frames),
         rollup_10s: ago(store.keep_rollup_10s),
         rollup_1m: ago(store.keep_rollup_1m),
+        rollup_1h: ago(store.keep_rollup_1h),
         forecasts: ago(store.keep_forecasts),
         events: ago(store.keep_events),
     }

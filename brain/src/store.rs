@@ -9,11 +9,18 @@ use shadow::{Birth, Command, Event, Forecast, Frame, Hole, Outcome, Resource, Un
 use thiserror::Error;
 
 pub mod archive;
+mod comments;
 pub(crate) mod flush;
+mod folder;
 pub(crate) mod memory;
+mod migrations;
 mod sqlite;
+#[cfg(test)]
+mod testing;
+pub(crate) mod timescale;
 
 pub(crate) use sqlite::Sqlite;
+pub(crate) use timescale::Timescale;
 
 use crate::ingest::RangeSet;
 
@@ -185,10 +192,21 @@ pub(crate) struct Cutoffs {
     pub(crate) rollup_10s: UnixMs,
     /// Rows of a minute.
     pub(crate) rollup_1m: UnixMs,
+    /// Rows of an hour.
+    pub(crate) rollup_1h: UnixMs,
     /// Forecasts.
     pub(crate) forecasts: UnixMs,
     /// Events, anomalies, commands, outcomes, models.
     pub(crate) events: UnixMs,
+}
+
+/// Who makes rows of an hour out of those of a minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hours {
+    /// The brain, with the minutes.
+    Ours,
+    /// The database itself.
+    Theirs,
 }
 
 /// Keys of single values.
@@ -236,42 +254,42 @@ pub enum StoreError {
         /// The system's answer.
         source: io::Error,
     },
-    /// Another brain runs on the folder.
-    #[error("data folder {0}: another brain uses it; stop that one or choose another data_dir")]
-    InUse(PathBuf),
+    /// Another brain runs on the folder or on the database.
+    #[error("{0}: another brain uses it; stop that one or choose another")]
+    InUse(String),
     /// The database was written by a newer version.
     #[error(
-        "{file}: its schema has version {found}, this brain knows {known}; use a newer foreshadow or another folder"
+        "{database}: its schema has version {found}, this brain knows {known}; use a newer foreshadow or another database"
     )]
     Newer {
-        /// The database.
-        file: PathBuf,
+        /// Its file, or where it is reached.
+        database: String,
         /// Version found.
         found: i64,
         /// Newest version known.
         known: i64,
     },
-    /// The schema could not be brought up to date.
-    #[error("{file}: {reason}")]
+    /// The schema could not be brought up to date, or lacks what it needs.
+    #[error("{database}: {reason}")]
     Schema {
-        /// The database.
-        file: PathBuf,
+        /// Its file, or where it is reached.
+        database: String,
         /// What is wrong.
         reason: String,
     },
-    /// Busy, locked or full: later it may work.
-    #[error("{file}: {reason}; trying again")]
+    /// Busy, locked, full, or away: later it may work.
+    #[error("{database}: {reason}; trying again")]
     Busy {
-        /// The database.
-        file: PathBuf,
+        /// Its file, or where it is reached.
+        database: String,
         /// The database's answer.
         reason: String,
     },
     /// Anything else that the database answers.
-    #[error("{file}: {reason}")]
+    #[error("{database}: {reason}")]
     Database {
-        /// The database.
-        file: PathBuf,
+        /// Its file, or where it is reached.
+        database: String,
         /// The database's answer.
         reason: String,
     },

@@ -14,7 +14,7 @@ use sqlx::{
 
 use super::{
     StoreError,
-    sqlite::{fault, rows},
+    sqlite::{fault, sql::rows},
 };
 
 /// One row.
@@ -94,13 +94,13 @@ const TABLES: [Table; 7] = [
     Table {
         kind: "command",
         name: "commands",
-        select: "SELECT * FROM commands WHERE host = ? ORDER BY issued_ms, sequence",
+        select: "SELECT * FROM commands WHERE host = ? ORDER BY issuer_epoch, sequence",
         read: |row| Ok((None, Stored::Command(rows::command(row)?))),
     },
     Table {
         kind: "outcome",
         name: "outcomes",
-        select: "SELECT outcomes.* FROM commands JOIN outcomes ON command_id = id WHERE host = ? ORDER BY time_ms",
+        select: "SELECT outcomes.* FROM commands JOIN outcomes ON command_id = id WHERE host = ? ORDER BY 3",
         read: |row| Ok((None, Stored::Outcome(rows::outcome(row)?))),
     },
 ];
@@ -136,7 +136,7 @@ async fn read_hosts<B>(
     let there = |name: &str| tables.iter().any(|table| table == name);
     if !(there("hosts") && there("births") && there("commands")) {
         return Err(StoreError::Schema {
-            file: file.to_owned(),
+            database: file.display().to_string(),
             reason: "not a brain's database".to_owned(),
         });
     }

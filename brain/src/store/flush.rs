@@ -203,10 +203,10 @@ mod tests {
             let busy = self
                 .busy
                 .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
-            let (file, reason) = ("fake".into(), "no".into());
+            let (database, reason) = ("fake".into(), "no".into());
             match busy {
-                Ok(_) => Err(StoreError::Busy { file, reason }),
-                Err(_) if self.broken => Err(StoreError::Database { file, reason }),
+                Ok(_) => Err(StoreError::Busy { database, reason }),
+                Err(_) if self.broken => Err(StoreError::Database { database, reason }),
                 Err(_) => {
                     self.written.lock().unwrap().push(batch.meta.len());
                     Ok(())
@@ -269,6 +269,7 @@ mod tests {
             frames: 0,
             rollup_10s: 0,
             rollup_1m: 0,
+            rollup_1h: 0,
             forecasts: 0,
             events: 0,
         };

@@ -4,34 +4,45 @@
 //! power: agents forget the frames that a watermark covers, so each commit is synced.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::File,
     path::{Path, PathBuf},
 };
 
 use shadow::Frame;
 use sqlx::{
-    Connection, SqlSafeStr, SqliteConnection,
-    migrate::{MigrateError, Migration, MigrationType, Migrator},
+    Connection as _, SqliteConnection,
+    migrate::MigrateError,
+    query,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use super::{Batch, Cutoffs, FrameId, Recovered, Since, Store, StoreError, Stream};
+use self::sql::{prune, recover, references, write};
+use super::{
+    Batch, Cutoffs, FrameId, Hours, Recovered, Since, Store, StoreError, Stream,
+    comments::{self, Comment},
+    folder, migrations,
+};
 
-mod prune;
-mod recover;
-mod references;
-pub(super) mod rows;
-mod write;
+mod dialect;
+#[path = "sql/mod.rs"]
+pub(super) mod sql;
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 
 /// All migrations: version, name, SQL. A version that was released never changes.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
-    (1, "initial", include_str!("../../migrations/0001_initial.sql")),
-    (2, "events", include_str!("../../migrations/0002_events.sql")),
-    (3, "holes", include_str!("../../migrations/0003_holes.sql")),
-    (4, "references", include_str!("../../migrations/0004_references.sql")),
+const MIGRATIONS: &[migrations::Step] = &[
+    (1, "initial", include_str!("../../migrations/sqlite/0001_initial.sql")),
+    (2, "events", include_str!("../../migrations/sqlite/0002_events.sql")),
+    (3, "holes", include_str!("../../migrations/sqlite/0003_holes.sql")),
+    (
+        4,
+        "references",
+        include_str!("../../migrations/sqlite/0004_references.sql"),
+    ),
+    (5, "query", include_str!("../../migrations/sqlite/0005_query.sql")),
 ];
 
 /// A database and the lock on its folder.
@@ -50,7 +61,7 @@ impl Sqlite {
     /// A folder that cannot be written or that another brain uses, a database of a newer version or a broken
     /// one, each named.
     pub(crate) async fn open(folder: &Path) -> Result<Self, StoreError> {
-        let lock = lock(folder)?;
+        let lock = folder::lock(folder)?;
         let file = folder.join("brain.db");
         refuse_newer(&file).await?;
         let options = SqliteConnectOptions::new()
@@ -62,8 +73,10 @@ impl Sqlite {
             .pragma("temp_store", "memory");
         let opened = SqliteConnection::connect_with(&options).await;
         let mut connection = opened.map_err(|error| fault(&file, &error))?;
-        let migrated = migrator().run(&mut connection).await;
+        let migrated = migrations::migrator(MIGRATIONS).run(&mut connection).await;
         migrated.map_err(|error| schema_fault(&file, &error))?;
+        let described = describe(&mut connection).await;
+        described.map_err(|error| fault(&file, &error))?;
         Ok(Self {
             connection,
             file,
@@ -74,12 +87,12 @@ impl Sqlite {
 
 impl Store for Sqlite {
     async fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        let written = write::batch(&mut self.connection, batch).await;
+        let written = write::batch(&mut self.connection, batch, Hours::Ours).await;
         written.map_err(|error| fault(&self.file, &error))
     }
 
     async fn prune(&mut self, cutoffs: &Cutoffs) -> Result<bool, StoreError> {
-        let pruned = prune::older(&mut self.connection, cutoffs).await;
+        let pruned = prune::older(&mut self.connection, cutoffs, Hours::Ours).await;
         pruned.map_err(|error| fault(&self.file, &error))
     }
 
@@ -99,34 +112,11 @@ impl Store for Sqlite {
     }
 }
 
-/// Makes the folder, proves that it can be written, and keeps other brains out of it.
-fn lock(folder: &Path) -> Result<File, StoreError> {
-    let fault = |source| StoreError::Folder {
-        folder: folder.to_owned(),
-        source,
-    };
-    fs::create_dir_all(folder).map_err(fault)?;
-    let file = File::create(folder.join("brain.lock")).map_err(fault)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(folder.to_owned())),
-        Err(TryLockError::Error(source)) => Err(fault(source)),
-    }
-}
-
-fn migrator() -> Migrator {
-    let migrations = MIGRATIONS.iter().map(|&(version, name, sql)| {
-        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
-    });
-    Migrator::with_migrations(migrations.collect())
-}
-
 /// Looks at the version without touching the file: one of a newer brain is to stay as it is.
 async fn refuse_newer(file: &Path) -> Result<(), StoreError> {
     if !file.exists() {
         return Ok(());
     }
-    let known = MIGRATIONS.last().map_or(0, |&(version, ..)| version);
     let options = SqliteConnectOptions::new().filename(file).read_only(true);
     let mut connection = SqliteConnection::connect_with(&options)
         .await
@@ -136,24 +126,36 @@ async fn refuse_newer(file: &Path) -> Result<(), StoreError> {
         .await;
     connection.close().await.map_err(|error| fault(file, &error))?;
     // A file without that table is new or not ours: what follows finds out.
-    match newest.unwrap_or(None) {
-        Some(found) if found > known => Err(StoreError::Newer {
-            file: file.to_owned(),
-            found,
-            known,
-        }),
-        _ => Ok(()),
+    migrations::refuse_newer(MIGRATIONS, &name(file), newest.unwrap_or(None))
+}
+
+/// Says in words what everything holds, where people look who have nothing but the file.
+async fn describe(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    query("DELETE FROM comments").execute(&mut *transaction).await?;
+    for Comment { relation, column, text } in comments::all() {
+        query("INSERT INTO comments (relation, name, text) VALUES (?, ?, ?)")
+            .bind(relation)
+            .bind(column.unwrap_or_default())
+            .bind(text)
+            .execute(&mut *transaction)
+            .await?;
     }
+    transaction.commit().await
 }
 
 fn schema_fault(file: &Path, error: &MigrateError) -> StoreError {
     match error {
         MigrateError::Execute(error) => fault(file, error),
         other => StoreError::Schema {
-            file: file.to_owned(),
+            database: name(file),
             reason: format!("{other}; the file was changed by another program or is damaged"),
         },
     }
+}
+
+fn name(file: &Path) -> String {
+    file.display().to_string()
 }
 
 /// Primary result codes after which trying again may help: busy, locked, out of memory, I/O, full, and
@@ -162,11 +164,11 @@ const TRANSIENT: [i32; 6] = [5, 6, 7, 10, 13, 14];
 
 pub(super) fn fault(file: &Path, error: &sqlx::Error) -> StoreError {
     let code = error.as_database_error().and_then(|e| e.code()?.parse::<i32>().ok());
-    let (file, reason) = (file.to_owned(), error.to_string());
+    let (database, reason) = (name(file), error.to_string());
     // The lowest byte of an extended code is the primary one.
     if code.is_some_and(|code| TRANSIENT.contains(&(code & 0xff))) {
-        StoreError::Busy { file, reason }
+        StoreError::Busy { database, reason }
     } else {
-        StoreError::Database { file, reason }
+        StoreError::Database { database, reason }
     }
 }

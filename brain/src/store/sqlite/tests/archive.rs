@@ -1,6 +1,6 @@
 //! Databases read as they stand, by who looks on.
 
-use std::ops::ControlFlow;
+use std::{fs, ops::ControlFlow};
 
 use super::*;
 use crate::store::archive::{self, Entry, Stored};

@@ -3,10 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use shadow::{Birth, Command, Event, Frame, Outcome, OutcomeState, UnixMs, Vantage};
-use sqlx::{Row, SqliteConnection, query, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, Row as _, query};
 
 use super::{
+    super::dialect::{Connection, Row, at, instant},
     references,
+    rollups::CHANNELS,
     rows::{self, decode},
 };
 use crate::{
@@ -24,7 +26,7 @@ const MAX_TAIL: i64 = 100_000;
 /// A frame that began this long before a row may still hold samples of it.
 const LONGEST_FRAME_MS: i64 = 60_000;
 
-pub(super) async fn all(from: &mut SqliteConnection, since: Since) -> Result<Recovered, sqlx::Error> {
+pub(in crate::store) async fn all(from: &mut Connection, since: Since) -> Result<Recovered, sqlx::Error> {
     let meta = meta(from).await?;
     let closed_ms = meta.get(meta::CLOSED_MS).and_then(|text| text.parse::<UnixMs>().ok());
     let tail = match closed_ms {
@@ -45,18 +47,18 @@ pub(super) async fn all(from: &mut SqliteConnection, since: Since) -> Result<Rec
     })
 }
 
-async fn meta(from: &mut SqliteConnection) -> Result<BTreeMap<String, String>, sqlx::Error> {
+async fn meta(from: &mut Connection) -> Result<BTreeMap<String, String>, sqlx::Error> {
     let rows = query("SELECT key, value FROM meta").fetch_all(from).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-async fn hosts(from: &mut SqliteConnection) -> Result<BTreeMap<Arc<str>, UnixMs>, sqlx::Error> {
-    let rows = query("SELECT host, last_sample_ms FROM hosts").fetch_all(from).await?;
-    rows.iter().map(|row| Ok((host(row, 0)?, row.try_get(1)?))).collect()
+async fn hosts(from: &mut Connection) -> Result<BTreeMap<Arc<str>, UnixMs>, sqlx::Error> {
+    let rows = query("SELECT host, last_sample FROM hosts").fetch_all(from).await?;
+    rows.iter().map(|row| Ok((host(row, 0)?, instant(row, 1)?))).collect()
 }
 
-async fn births(from: &mut SqliteConnection) -> Result<Vec<(Stream, Birth)>, sqlx::Error> {
-    let rows = query("SELECT host, vantage, body FROM births ORDER BY epoch DESC LIMIT ?")
+async fn births(from: &mut Connection) -> Result<Vec<(Stream, Birth)>, sqlx::Error> {
+    let rows = query("SELECT host, vantage, body FROM births ORDER BY epoch DESC LIMIT $1")
         .bind(MAX_BIRTHS)
         .fetch_all(from)
         .await?;
@@ -71,7 +73,7 @@ async fn births(from: &mut SqliteConnection) -> Result<Vec<(Stream, Birth)>, sql
     Ok(births)
 }
 
-async fn watermarks(from: &mut SqliteConnection) -> Result<BTreeMap<(Stream, u64), RangeSet>, sqlx::Error> {
+async fn watermarks(from: &mut Connection) -> Result<BTreeMap<(Stream, u64), RangeSet>, sqlx::Error> {
     let rows = query("SELECT host, vantage, epoch, ranges FROM watermarks")
         .fetch_all(from)
         .await?;
@@ -86,23 +88,23 @@ async fn watermarks(from: &mut SqliteConnection) -> Result<BTreeMap<(Stream, u64
 
 type Rollups = BTreeMap<Arc<str>, Vec<StoredRow>>;
 
-async fn rollups(from: &mut SqliteConnection, since_ms: UnixMs) -> Result<Rollups, sqlx::Error> {
+async fn rollups(from: &mut Connection, since_ms: UnixMs) -> Result<Rollups, sqlx::Error> {
     let hosts = query("SELECT DISTINCT host FROM hosts ORDER BY host")
         .fetch_all(&mut *from)
         .await?;
+    let sql = format!(
+        "SELECT bucket, coverage, {} FROM rollup_10s WHERE host = $1 AND bucket >= $2 ORDER BY bucket",
+        CHANNELS.join(", ")
+    );
     let mut found = Rollups::new();
     // Host by host, so that the rows of the whole cell are never held twice.
     for row in &hosts {
         let name = host(row, 0)?;
-        let rows = query(
-            "SELECT bucket_ms, coverage, cpu, memory, network_rx_bytes_per_s, network_tx_bytes_per_s, \
-             disk_read_bytes_per_s, disk_write_bytes_per_s, power_w \
-             FROM rollup_10s WHERE host = ? AND bucket_ms >= ? ORDER BY bucket_ms",
-        )
-        .bind(&*name)
-        .bind(since_ms)
-        .fetch_all(&mut *from)
-        .await?;
+        let rows = query(AssertSqlSafe(sql.clone()))
+            .bind(&*name)
+            .bind(at(since_ms))
+            .fetch_all(&mut *from)
+            .await?;
         let read = rows.iter().map(rollup).collect::<Result<Vec<_>, _>>()?;
         if !read.is_empty() {
             found.insert(name, read);
@@ -111,38 +113,35 @@ async fn rollups(from: &mut SqliteConnection, since_ms: UnixMs) -> Result<Rollup
     Ok(found)
 }
 
-fn rollup(row: &SqliteRow) -> Result<StoredRow, sqlx::Error> {
+fn rollup(row: &Row) -> Result<StoredRow, sqlx::Error> {
     let mut mean = [f32::NAN; 7];
     for (column, value) in mean.iter_mut().enumerate() {
-        *value = row.try_get::<Option<f64>, _>(column + 2)?.map_or(f32::NAN, narrow);
+        *value = row.try_get::<Option<f32>, _>(column + 2)?.unwrap_or(f32::NAN);
     }
     Ok(StoredRow {
-        begin_ms: row.try_get(0)?,
-        coverage: narrow(row.try_get(1)?),
+        begin_ms: instant(row, 0)?,
+        coverage: row.try_get(1)?,
         mean,
     })
 }
 
-async fn tail(from: &mut SqliteConnection, closed_ms: UnixMs) -> Result<Vec<(Stream, Frame)>, sqlx::Error> {
-    let rows = query("SELECT * FROM frames WHERE start_ms >= ? ORDER BY start_ms, host, vantage, sequence LIMIT ?")
-        .bind(closed_ms.saturating_sub(LONGEST_FRAME_MS))
+async fn tail(from: &mut Connection, closed_ms: UnixMs) -> Result<Vec<(Stream, Frame)>, sqlx::Error> {
+    let rows = query("SELECT * FROM frames WHERE start >= $1 ORDER BY start, host, vantage, sequence LIMIT $2")
+        .bind(at(closed_ms.saturating_sub(LONGEST_FRAME_MS)))
         .bind(MAX_TAIL)
         .fetch_all(from)
         .await?;
     rows.iter().map(|row| Ok((stream(row)?, rows::frame(row)?))).collect()
 }
 
-async fn commands(
-    from: &mut SqliteConnection,
-    since_ms: UnixMs,
-) -> Result<Vec<(Command, Option<Outcome>)>, sqlx::Error> {
+async fn commands(from: &mut Connection, since_ms: UnixMs) -> Result<Vec<(Command, Option<Outcome>)>, sqlx::Error> {
     let rows = query(
-        "SELECT c.id, c.host, c.issuer_epoch, c.sequence, c.issued_ms, c.ttl_ms, c.dry_run, c.changes, \
-                o.state, o.time_ms, o.reason, o.changes \
+        "SELECT c.id, c.host, c.issuer_epoch, c.sequence, c.issued, c.ttl_ms, c.dry_run, c.changes, \
+                o.state, o.time, o.reason, o.changes \
          FROM commands c LEFT JOIN outcomes o ON o.command_id = c.id \
-         WHERE c.issued_ms >= ? ORDER BY c.issued_ms DESC, c.id, o.time_ms DESC LIMIT ?",
+         WHERE c.issued >= $1 ORDER BY c.issued DESC, c.id, o.time DESC LIMIT $2",
     )
-    .bind(since_ms)
+    .bind(at(since_ms))
     .bind(MAX_EVENTS)
     .fetch_all(from)
     .await?;
@@ -159,20 +158,20 @@ async fn commands(
     Ok(found)
 }
 
-fn command(row: &SqliteRow) -> Result<Command, sqlx::Error> {
+fn command(row: &Row) -> Result<Command, sqlx::Error> {
     Ok(Command {
         id: row.try_get(0)?,
         host: row.try_get(1)?,
         issuer_epoch: unsigned(row, 2)?,
         sequence: unsigned(row, 3)?,
-        issued_ms: row.try_get(4)?,
+        issued_ms: instant(row, 4)?,
         ttl_ms: unsigned(row, 5)?,
         dry_run: row.try_get(6)?,
         changes: json(row, 7)?,
     })
 }
 
-fn outcome(command_id: &str, row: &SqliteRow) -> Result<Option<Outcome>, sqlx::Error> {
+fn outcome(command_id: &str, row: &Row) -> Result<Option<Outcome>, sqlx::Error> {
     let Some(word) = row.try_get::<Option<String>, _>(8)? else {
         return Ok(None);
     };
@@ -180,18 +179,18 @@ fn outcome(command_id: &str, row: &SqliteRow) -> Result<Option<Outcome>, sqlx::E
     Ok(Some(Outcome {
         command_id: command_id.to_owned(),
         state,
-        time_ms: row.try_get(9)?,
+        time_ms: instant(row, 9)?,
         reason: row.try_get(10)?,
         changes: json(row, 11)?,
     }))
 }
 
-async fn events(from: &mut SqliteConnection, since_ms: UnixMs) -> Result<Vec<(Stream, Event)>, sqlx::Error> {
+async fn events(from: &mut Connection, since_ms: UnixMs) -> Result<Vec<(Stream, Event)>, sqlx::Error> {
     let rows = query(
         "SELECT * FROM events \
-         WHERE time_ms >= ? ORDER BY time_ms DESC LIMIT ?",
+         WHERE time >= $1 ORDER BY time DESC LIMIT $2",
     )
-    .bind(since_ms)
+    .bind(at(since_ms))
     .bind(MAX_EVENTS)
     .fetch_all(from)
     .await?;
@@ -201,28 +200,28 @@ async fn events(from: &mut SqliteConnection, since_ms: UnixMs) -> Result<Vec<(St
         .collect()
 }
 
-async fn anomalies(from: &mut SqliteConnection, since_ms: UnixMs) -> Result<Vec<StoredAnomaly>, sqlx::Error> {
+async fn anomalies(from: &mut Connection, since_ms: UnixMs) -> Result<Vec<StoredAnomaly>, sqlx::Error> {
     let rows = query(
-        "SELECT host, resource, since_ms, until_ms, score, evidence FROM anomalies \
-         WHERE since_ms >= ? ORDER BY since_ms DESC LIMIT ?",
+        "SELECT host, resource, since, until, score, evidence FROM anomalies \
+         WHERE since >= $1 ORDER BY since DESC LIMIT $2",
     )
-    .bind(since_ms)
+    .bind(at(since_ms))
     .bind(MAX_EVENTS)
     .fetch_all(from)
     .await?;
-    let anomaly = |row: &SqliteRow| -> Result<StoredAnomaly, sqlx::Error> {
+    let anomaly = |row: &Row| -> Result<StoredAnomaly, sqlx::Error> {
         let resource = row.try_get::<&str, _>(1)?.parse().map_err(decode::<String>)?;
         let told = AnomalyRow {
-            until_ms: row.try_get(3)?,
+            until_ms: instant(row, 3)?,
             score: row.try_get(4)?,
             evidence: row.try_get(5)?,
         };
-        Ok((host(row, 0)?, resource, row.try_get(2)?, told))
+        Ok((host(row, 0)?, resource, instant(row, 2)?, told))
     };
     rows.iter().rev().map(anomaly).collect()
 }
 
-fn stream(row: &SqliteRow) -> Result<Stream, sqlx::Error> {
+fn stream(row: &Row) -> Result<Stream, sqlx::Error> {
     let vantage = row.try_get::<&str, _>(1)?;
     Ok(Stream {
         host: host(row, 0)?,
@@ -230,19 +229,14 @@ fn stream(row: &SqliteRow) -> Result<Stream, sqlx::Error> {
     })
 }
 
-fn host(row: &SqliteRow, column: usize) -> Result<Arc<str>, sqlx::Error> {
+fn host(row: &Row, column: usize) -> Result<Arc<str>, sqlx::Error> {
     row.try_get::<&str, _>(column).map(Arc::from)
 }
 
-fn unsigned(row: &SqliteRow, column: usize) -> Result<u64, sqlx::Error> {
+fn unsigned(row: &Row, column: usize) -> Result<u64, sqlx::Error> {
     u64::try_from(row.try_get::<i64, _>(column)?).map_err(decode)
 }
 
-fn json<T: serde::de::DeserializeOwned>(row: &SqliteRow, column: usize) -> Result<T, sqlx::Error> {
+fn json<T: serde::de::DeserializeOwned>(row: &Row, column: usize) -> Result<T, sqlx::Error> {
     serde_json::from_str(row.try_get(column)?).map_err(decode)
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the grid holds single precision")]
-fn narrow(value: f64) -> f32 {
-    value as f32
 }

@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 
 use shadow::Frame;
-use sqlx::{SqliteConnection, query};
+use sqlx::query;
 
-use super::rows;
+use super::{super::dialect::Connection, rows};
 use crate::store::{FrameId, Stream};
 
 /// How far a frame may be from one that is read by itself: writers go 9 steps.
 const MAX_STEPS: u32 = 16;
 
 /// Those of `wanted` that are stored, and what they are read against: each after its reference.
-pub(super) async fn with_theirs(
-    from: &mut SqliteConnection,
+pub(in crate::store) async fn with_theirs(
+    from: &mut Connection,
     wanted: &[FrameId],
 ) -> Result<Vec<(Stream, Frame)>, sqlx::Error> {
     let mut found = Vec::new();
@@ -38,8 +38,8 @@ pub(super) async fn with_theirs(
 }
 
 /// What `frames` are read against and is not among them.
-pub(super) async fn of(
-    from: &mut SqliteConnection,
+pub(in crate::store) async fn of(
+    from: &mut Connection,
     frames: &[(Stream, Frame)],
 ) -> Result<Vec<(Stream, Frame)>, sqlx::Error> {
     let id = |(stream, frame): &(Stream, Frame)| FrameId {
@@ -61,8 +61,8 @@ fn reference(stream: &Stream, frame: &Frame) -> Option<FrameId> {
     })
 }
 
-async fn one(from: &mut SqliteConnection, id: &FrameId) -> Result<Option<Frame>, sqlx::Error> {
-    let row = query("SELECT * FROM frames WHERE host = ? AND vantage = ? AND epoch = ? AND sequence = ?")
+async fn one(from: &mut Connection, id: &FrameId) -> Result<Option<Frame>, sqlx::Error> {
+    let row = query("SELECT * FROM frames WHERE host = $1 AND vantage = $2 AND epoch = $3 AND sequence = $4")
         .bind(&*id.stream.host)
         .bind(id.stream.vantage.as_str())
         .bind(i64::try_from(id.epoch).unwrap_or(i64::MAX))

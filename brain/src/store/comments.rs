@@ -1,0 +1,73 @@
+//! What tables, views and columns hold, in words: `migrations/columns.txt`, told to the database itself.
+
+use super::sqlite::sql::rollups::CHANNELS;
+
+const TEXT: &str = include_str!("../../migrations/columns.txt");
+
+/// Tables of rows, which have a column a channel and figure.
+const ROLLUPS: [&str; 3] = ["rollup_10s", "rollup_1m", "rollup_1h"];
+
+/// Figures of a channel: the ending of the column, what it is, and whether rows of an hour have it.
+const FIGURES: [(&str, &str, bool); 5] = [
+    ("", "mean over the row, weighted by time", true),
+    ("_max", "largest sample", true),
+    ("_min", "smallest sample", true),
+    ("_last", "last sample", false),
+    ("_p95", "95th percentile of the samples, weighted by time", false),
+];
+
+/// What one table, view or column holds.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Comment {
+    /// The table or view.
+    pub(super) relation: String,
+    /// The column; `None` for the whole.
+    pub(super) column: Option<String>,
+    /// In words.
+    pub(super) text: String,
+}
+
+/// All of them, in the order of the file.
+pub(super) fn all() -> Vec<Comment> {
+    let lines = TEXT.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .filter_map(|line| line.split_once(": "))
+        .flat_map(expanded)
+        .collect()
+}
+
+/// A line of the file is about one column, about one of two views, or about a channel of every table of rows.
+fn expanded((name, text): (&str, &str)) -> Vec<Comment> {
+    let comment = |relation: &str, column: Option<String>, text: String| Comment {
+        relation: relation.to_owned(),
+        column,
+        text,
+    };
+    match name.split_once('.') {
+        None => vec![comment(name, None, text.to_owned())],
+        Some(("rollup_*", channel)) if CHANNELS.contains(&channel) => {
+            let of = |relation: &'static str| {
+                let figures = FIGURES
+                    .iter()
+                    .filter(move |(.., of_hours)| *of_hours || relation != "rollup_1h");
+                figures.map(move |(ending, figure, _)| {
+                    comment(
+                        relation,
+                        Some(format!("{channel}{ending}")),
+                        format!("{text}: {figure}."),
+                    )
+                })
+            };
+            ROLLUPS.into_iter().flat_map(of).collect()
+        }
+        Some(("rollup_*", column)) => ROLLUPS
+            .into_iter()
+            .map(|relation| comment(relation, Some(column.to_owned()), text.to_owned()))
+            .collect(),
+        Some(("v_utilisation*", column)) => ["v_utilisation", "v_utilisation_1h"]
+            .into_iter()
+            .map(|relation| comment(relation, Some(column.to_owned()), text.to_owned()))
+            .collect(),
+        Some((relation, column)) => vec![comment(relation, Some(column.to_owned()), text.to_owned())],
+    }
+}

@@ -1,0 +1,114 @@
+//! Retention.
+
+use sqlx::{AssertSqlSafe, query};
+
+use super::super::dialect::{Connection, DROP_CHUNKS, at};
+use crate::store::{Cutoffs, Hours};
+
+/// The most rows deleted from one table in one call, so that writes are never held up for long.
+const ROWS_A_CALL: i64 = 5_000;
+
+/// A table whose rows go once they are old: its key, the column that tells how old, and whether it is kept in chunks of
+/// time where the database has such.
+struct Table {
+    name: &'static str,
+    key: &'static str,
+    time: &'static str,
+    chunks: bool,
+    kept: fn(&Cutoffs) -> i64,
+}
+
+const fn chunked(name: &'static str, key: &'static str, time: &'static str, kept: fn(&Cutoffs) -> i64) -> Table {
+    Table {
+        chunks: true,
+        ..whole(name, key, time, kept)
+    }
+}
+
+const fn whole(name: &'static str, key: &'static str, time: &'static str, kept: fn(&Cutoffs) -> i64) -> Table {
+    Table {
+        name,
+        key,
+        time,
+        chunks: false,
+        kept,
+    }
+}
+
+const TABLES: [Table; 11] = [
+    chunked("frames", "host, vantage, epoch, sequence", "start", |c| c.frames),
+    chunked("rollup_10s", "host, bucket", "bucket", |c| c.rollup_10s),
+    chunked("rollup_1m", "host, bucket", "bucket", |c| c.rollup_1m),
+    chunked("workload_1m", "host, workload, bucket", "bucket", |c| c.rollup_1m),
+    chunked("forecasts", "host, resource, made, horizon_s", "made", |c| c.forecasts),
+    whole("commands", "id", "issued", |c| c.events),
+    whole("outcomes", "command_id, state", "time", |c| c.events),
+    whole("events", "host, vantage, epoch, sequence", "time", |c| c.events),
+    whole("holes", "host, vantage, epoch, first_sequence", "told", |c| c.frames),
+    whole("anomalies", "host, resource, since", "until", |c| c.events),
+    whole("models", "version", "trained", |c| c.events),
+];
+
+const HOURS: Table = whole("rollup_1h", "host, bucket", "bucket", |c| c.rollup_1h);
+
+/// Deletes what is older than `cutoffs`; tells whether more is left.
+pub(in crate::store) async fn older(
+    connection: &mut Connection,
+    cutoffs: &Cutoffs,
+    hours: Hours,
+) -> Result<bool, sqlx::Error> {
+    let mut more = false;
+    if hours == Hours::Ours {
+        more |= delete(connection, &HOURS, cutoffs).await?;
+    }
+    for table in &TABLES {
+        match DROP_CHUNKS.filter(|_| table.chunks) {
+            Some(drop_chunks) => {
+                let before = at((table.kept)(cutoffs));
+                let drop = query(drop_chunks).bind(table.name).bind(before);
+                drop.execute(&mut *connection).await?;
+            }
+            None => more |= delete(connection, table, cutoffs).await?,
+        }
+    }
+    hosts(connection, cutoffs).await?;
+    Ok(more)
+}
+
+async fn delete(connection: &mut Connection, table: &Table, cutoffs: &Cutoffs) -> Result<bool, sqlx::Error> {
+    let Table { name, key, time, .. } = table;
+    let sql = format!("DELETE FROM {name} WHERE ({key}) IN (SELECT {key} FROM {name} WHERE {time} < $1 LIMIT $2)");
+    let delete = query(AssertSqlSafe(sql))
+        .bind(at((table.kept)(cutoffs)))
+        .bind(ROWS_A_CALL);
+    let deleted = delete.execute(connection).await?.rows_affected();
+    Ok(deleted >= ROWS_A_CALL.unsigned_abs())
+}
+
+/// Hosts that are gone, and births and watermarks that nothing is read with any more.
+async fn hosts(connection: &mut Connection, cutoffs: &Cutoffs) -> Result<(), sqlx::Error> {
+    const UNUSED_BIRTHS: &str = "DELETE FROM births WHERE epoch < $1 \
+        AND NOT EXISTS (SELECT 1 FROM frames f WHERE f.host = births.host AND f.vantage = births.vantage \
+                        AND f.epoch = births.epoch) \
+        AND EXISTS (SELECT 1 FROM births b WHERE b.host = births.host AND b.vantage = births.vantage \
+                    AND b.epoch > births.epoch)";
+    const OF_NO_HOST: &str = "DELETE FROM births WHERE epoch < $1 \
+        AND NOT EXISTS (SELECT 1 FROM hosts h WHERE h.host = births.host)";
+    const OF_NO_BIRTH: &str = "DELETE FROM watermarks WHERE epoch < $1 \
+        AND NOT EXISTS (SELECT 1 FROM births b WHERE b.host = watermarks.host AND b.vantage = watermarks.vantage \
+                        AND b.epoch = watermarks.epoch)";
+    // An epoch is a time in microseconds.
+    let epoch = |time_ms: i64| time_ms.saturating_mul(1_000);
+    let frames = epoch(cutoffs.frames);
+    query(UNUSED_BIRTHS).bind(frames).execute(&mut *connection).await?;
+    query("DELETE FROM hosts WHERE last_sample < $1")
+        .bind(at(cutoffs.rollup_1m))
+        .execute(&mut *connection)
+        .await?;
+    query(OF_NO_HOST)
+        .bind(epoch(cutoffs.rollup_1m))
+        .execute(&mut *connection)
+        .await?;
+    query(OF_NO_BIRTH).bind(frames).execute(&mut *connection).await?;
+    Ok(())
+}

@@ -1,0 +1,283 @@
+use std::{collections::BTreeSet, sync::Arc};
+
+use sqlx::{Row as _, query};
+
+use super::super::{
+    dialect::{Connection, at, instant},
+    testing::{COLUMNS, COMMENTS, Place, connection},
+};
+use crate::{
+    store::{
+        Batch, Rollup, Store as _, comments, meta,
+        testing::{SINCE, full_batch, stream},
+    },
+    testing,
+};
+
+async fn count(connection: &mut Connection, table: &str) -> i64 {
+    let sql = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+    query(sql).fetch_one(connection).await.unwrap().get(0)
+}
+
+#[tokio::test]
+async fn what_was_written_comes_back_and_twice_is_once() {
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    let batch = full_batch();
+    store.write(&batch).await.unwrap();
+    store.write(&batch).await.unwrap();
+    for (table, rows) in [
+        ("hosts", 1),
+        ("births", 1),
+        ("frames", 2),
+        ("events", 2),
+        ("holes", 1),
+        ("watermarks", 1),
+        ("rollup_10s", 7),
+        ("rollup_1m", 2),
+        ("workload_1m", 1),
+        ("forecasts", 1),
+        ("anomalies", 1),
+        ("commands", 1),
+        ("outcomes", 1),
+        ("models", 1),
+    ] {
+        assert_eq!(count(connection(&mut store), table).await, rows, "{table}");
+    }
+    store.close().await.unwrap();
+
+    let mut store = place.open().await;
+    let back = store.recover(SINCE).await.unwrap();
+    assert_eq!(back.hosts, batch.hosts);
+    assert_eq!(back.births, [(stream(), testing::birth(7))]);
+    assert_eq!(back.watermarks, batch.watermarks);
+    let rows = &back.rollups["web-1"];
+    assert_eq!(
+        (rows.len(), rows[6].begin_ms, rows[6].coverage, rows[6].mean[0]),
+        (7, 60_000, 0.5, 0.25)
+    );
+    assert!(rows[6].mean[1].is_nan(), "what was not read is not zero");
+    assert_eq!(back.tail, batch.frames, "frames that may reach past the closed rows");
+    assert_eq!(
+        back.commands,
+        [(batch.commands[0].clone(), Some(batch.outcomes[0].clone()))]
+    );
+    assert_eq!(back.anomalies.len(), 1);
+    assert_eq!(back.events, batch.events);
+    assert_eq!(back.meta[meta::CLOSED_MS], "70000");
+}
+
+#[tokio::test]
+async fn a_minute_is_taken_from_its_rows_anew() {
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    let host: Arc<str> = "a".into();
+    let row = |begin_ms: i64, coverage: f32, cpu: f32, peak: f32| {
+        let (mut mean, mut max) = ([f32::NAN; 7], [f32::NAN; 7]);
+        (mean[0], max[0]) = (cpu, peak);
+        let rollup = Rollup {
+            step_ms: 10_000,
+            coverage,
+            mean,
+            max,
+        };
+        ((host.clone(), begin_ms), rollup)
+    };
+    for rows in [
+        vec![row(0, 0.5, 0.2, 0.9), row(10_000, 1.0, 0.4, 0.4)],
+        // After a restart only the mean of the first is known.
+        vec![row(0, 0.5, 0.2, 0.2), row(10_000, 1.0, 0.8, 0.8)],
+        // After the clock was set back nothing is known of a row that is closed again.
+        vec![row(20_000, 1.0, 0.6, 0.7)],
+        vec![row(20_000, 0.0, f32::NAN, f32::NAN)],
+    ] {
+        let batch = Batch {
+            rollups: rows.into_iter().collect(),
+            ..Batch::default()
+        };
+        store.write(&batch).await.unwrap();
+    }
+    let told = query("SELECT cpu, cpu_max, memory, coverage FROM rollup_1m")
+        .fetch_one(connection(&mut store))
+        .await
+        .unwrap();
+    let (mean, max, memory, coverage): (f32, f32, Option<f32>, f32) =
+        (told.get(0), told.get(1), told.get(2), told.get(3));
+    assert!((mean - 0.6).abs() < 1e-6, "{mean}: half a row counts half");
+    assert!((max - 0.9).abs() < 1e-6, "{max}: a maximum never falls");
+    assert!((coverage - 0.25).abs() < 1e-6, "{coverage}: of the minute");
+    assert!(memory.is_none());
+    let told = query("SELECT cpu, cpu_max, memory_max FROM rollup_10s WHERE bucket > $1")
+        .bind(at(10_000))
+        .fetch_one(connection(&mut store))
+        .await
+        .unwrap();
+    let (mean, max, memory): (Option<f32>, Option<f32>, Option<f32>) = (told.get(0), told.get(1), told.get(2));
+    assert!(mean.is_none() && memory.is_none());
+    assert!(
+        max.is_some_and(|max| (max - 0.7).abs() < 1e-6),
+        "{max:?}: nothing read lowers no maximum"
+    );
+}
+
+#[tokio::test]
+async fn a_birth_told_again_replaces_all_that_is_known_of_it() {
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    let first = testing::birth(7);
+    let mut again = first.clone();
+    again.time_ms = 2;
+    again.agent_version = "0.2.0".into();
+    again.capacity = shadow::Capacity {
+        cpu_cores: Some(8.0),
+        memory_bytes: None,
+        network_bytes_per_s: Some(1e9),
+        disk_bytes_per_s: Some(2e9),
+        power_w: Some(400.0),
+    };
+    again.inventory.kernel = "7.0".into();
+    again.inventory.os = "other".into();
+    again.inventory.cpu_model = "newer".into();
+    for birth in [first, again.clone()] {
+        let births = vec![(stream(), birth.into())];
+        let batch = Batch {
+            births,
+            ..Batch::default()
+        };
+        store.write(&batch).await.unwrap();
+    }
+    let row = query("SELECT * FROM births")
+        .fetch_one(connection(&mut store))
+        .await
+        .unwrap();
+    assert_eq!(instant(&row, "time").unwrap(), 2);
+    for (column, expected) in [
+        ("agent_version", "0.2.0"),
+        ("kernel", "7.0"),
+        ("os", "other"),
+        ("cpu_model", "newer"),
+    ] {
+        assert_eq!(row.get::<String, _>(column), expected, "{column}");
+    }
+    for (column, expected) in [
+        ("cpu_cores", Some(8.0)),
+        ("memory_bytes", None),
+        ("network_bytes_per_s", Some(1e9)),
+        ("disk_bytes_per_s", Some(2e9)),
+        ("power_w", Some(400.0)),
+    ] {
+        assert_eq!(row.get::<Option<f64>, _>(column), expected, "{column}");
+    }
+    assert_eq!(store.recover(SINCE).await.unwrap().births, [(stream(), again)]);
+}
+
+/// Of every table and view the names of its columns.
+async fn relations(connection: &mut Connection) -> BTreeSet<(String, Option<String>)> {
+    let rows = query(COLUMNS).fetch_all(connection).await.unwrap();
+    let columns: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let relations = columns.iter().map(|(relation, _)| (relation.clone(), None));
+    let all = relations.chain(
+        columns
+            .iter()
+            .cloned()
+            .map(|(relation, column)| (relation, Some(column))),
+    );
+    all.collect()
+}
+
+#[tokio::test]
+async fn every_table_view_and_column_is_explained() {
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    let there = relations(connection(&mut store)).await;
+    let explained: BTreeSet<_> = comments::all().into_iter().map(|c| (c.relation, c.column)).collect();
+    assert_eq!(there, explained);
+    let told = query(COMMENTS).fetch_all(connection(&mut store)).await.unwrap();
+    let told: BTreeSet<_> = told
+        .iter()
+        .map(|row| {
+            (
+                row.get::<String, _>(0),
+                row.get::<Option<String>, _>(1),
+                row.get::<String, _>(2),
+            )
+        })
+        .collect();
+    let said: BTreeSet<_> = comments::all()
+        .into_iter()
+        .map(|c| (c.relation, c.column, c.text))
+        .collect();
+    assert_eq!(told, said);
+}
+
+#[tokio::test]
+async fn views_tell_what_was_written() {
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    store.write(&full_batch()).await.unwrap();
+    let mut one = async |sql: &'static str| query(sql).fetch_one(connection(&mut store)).await.unwrap();
+    let host = one("SELECT host, vantage, agent_version FROM v_hosts").await;
+    assert_eq!(host.get::<&str, _>(0), "web-1");
+    assert_eq!(host.get::<Option<&str>, _>(1), Some("inband"));
+    let used =
+        one("SELECT cpu_percent, cpu_peak_percent, memory_percent FROM v_utilisation ORDER BY time LIMIT 1").await;
+    assert!((used.try_get::<f64, _>(0).unwrap() - 25.0).abs() < 1e-6);
+    assert!(used.get::<Option<f64>, _>(2).is_none(), "what was not read is not zero");
+    let forecast = one("SELECT p90, actual FROM v_forecast_vs_actual").await;
+    assert_eq!(
+        (forecast.get::<f64, _>(0), forecast.get::<Option<f64>, _>(1)),
+        (0.2, None),
+        "it is not due yet"
+    );
+    let command = one("SELECT workload, explanation, state, target, before FROM v_commands").await;
+    assert_eq!(command.get::<&str, _>(0), "web");
+    assert_eq!(command.get::<&str, _>(1), "because");
+    assert_eq!(command.get::<&str, _>(2), "dry_run");
+    assert_eq!(
+        (command.get::<f64, _>(3), command.get::<Option<f64>, _>(4)),
+        (1.5, None)
+    );
+    assert_eq!(one("SELECT duration_s FROM v_anomalies").await.get::<f64, _>(0), 10.0);
+    let hours: i64 = one("SELECT count(*) FROM v_utilisation_1h").await.get(0);
+    assert_eq!(hours, 0, "the hour is not over");
+}
+
+#[tokio::test]
+async fn an_hour_is_made_when_it_is_over_and_again_when_it_changes() {
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    let host: Arc<str> = "a".into();
+    let row = |begin_ms: i64, cpu: f32| {
+        let (mut mean, mut max) = ([f32::NAN; 7], [f32::NAN; 7]);
+        (mean[0], max[0]) = (cpu, 2.0 * cpu);
+        (
+            (host.clone(), begin_ms),
+            Rollup {
+                step_ms: 60_000,
+                coverage: 1.0,
+                mean,
+                max,
+            },
+        )
+    };
+    let mut write = async |minutes: std::ops::Range<i64>, cpu: f32, newest_ms: i64| {
+        let batch = Batch {
+            hosts: [(host.clone(), newest_ms)].into(),
+            rollups: minutes.map(|minute| row(minute * 60_000, cpu)).collect(),
+            ..Batch::default()
+        };
+        store.write(&batch).await.unwrap();
+        let found = query("SELECT cpu, cpu_max, coverage FROM rollup_1h")
+            .fetch_all(connection(&mut store))
+            .await
+            .unwrap();
+        found
+            .iter()
+            .map(|row| (row.get(0), row.get(1), row.get(2)))
+            .collect::<Vec<(f32, f32, f32)>>()
+    };
+    assert_eq!(write(30..59, 0.5, 3_540_000).await, []);
+    assert_eq!(write(59..60, 0.5, 3_600_000).await, [(0.5, 1.0, 0.5)]);
+    assert_eq!(write(0..30, 0.25, 3_600_000).await, [(0.375, 1.0, 1.0)], "late rows");
+    assert_eq!(write(60..61, 0.9, 3_660_000).await.len(), 1);
+}

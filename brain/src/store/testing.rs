@@ -1,0 +1,125 @@
+//! Batches for tests of stores.
+
+use std::sync::Arc;
+
+use shadow::{
+    Change, Command, Explanation, Forecast, Frame, Hole, Outcome, OutcomeState, Quantiles, Resource, Rung, Vantage,
+};
+
+use super::{AnomalyRow, Batch, ModelRow, Rollup, Since, Stream, meta};
+use crate::{ingest::RangeSet, testing};
+
+pub(super) const SINCE: Since = Since {
+    rollups_ms: 0,
+    events_ms: 0,
+};
+
+pub(super) fn stream() -> Stream {
+    Stream {
+        host: "web-1".into(),
+        vantage: Vantage::Inband,
+    }
+}
+
+pub(super) fn frame(sequence: u64, start_ms: i64) -> Frame {
+    Frame {
+        epoch: 7,
+        sequence,
+        start_ms,
+        samples: 1,
+        codec: 1,
+        reference: 0,
+        body: vec![1, 2, 3].into(),
+    }
+}
+
+/// Something of everything.
+pub(super) fn full_batch() -> Batch {
+    let host: Arc<str> = "web-1".into();
+    let mut mean = [f32::NAN; 7];
+    mean[0] = 0.25;
+    let rollup = |bucket_ms: i64| {
+        (
+            (host.clone(), bucket_ms),
+            Rollup {
+                step_ms: 10_000,
+                coverage: 0.5,
+                mean,
+                max: mean,
+            },
+        )
+    };
+    let command = Command {
+        id: "1-web-1-1".into(),
+        host: "web-1".into(),
+        issuer_epoch: 1,
+        sequence: 1,
+        issued_ms: 60_000,
+        ttl_ms: 300_000,
+        dry_run: true,
+        changes: vec![Change {
+            workload: "web".into(),
+            resource: Resource::Cpu,
+            before: None,
+            target: 1.5,
+            explanation: Explanation {
+                text: "because".into(),
+                ..Explanation::default()
+            },
+        }],
+    };
+    let outcome = Outcome {
+        command_id: command.id.clone(),
+        state: OutcomeState::DryRun,
+        reason: String::new(),
+        time_ms: 61_000,
+        changes: Vec::new(),
+    };
+    let forecast = Forecast {
+        resource: Resource::Cpu,
+        made_ms: 60_000,
+        horizon_s: 300,
+        quantiles: Quantiles::from_array([0.1, 0.2, 0.3, 0.4]),
+        rung: Rung::Ewma,
+        skill: None,
+        coverage: Some(0.95),
+    };
+    let anomaly = AnomalyRow {
+        until_ms: 70_000,
+        score: 4.5,
+        evidence: "cpu 0.9".into(),
+    };
+    Batch {
+        hosts: [(host.clone(), 69_000)].into(),
+        births: vec![(stream(), testing::birth(7).into())],
+        frames: vec![(stream(), frame(0, 60_000)), (stream(), frame(2, 65_000))],
+        events: vec![
+            (stream(), testing::event(7, 3, 60_000)),
+            (stream(), testing::event(7, 4, 61_000)),
+        ],
+        holes: vec![(
+            stream(),
+            Hole {
+                epoch: 7,
+                first: 1,
+                end: 2,
+            },
+            60_000,
+        )],
+        watermarks: [((stream(), 7), RangeSet::from_ranges([0..1, 2..3]))].into(),
+        rollups: (0..7).map(|i| rollup(i * 10_000)).collect(),
+        workloads: [((host.clone(), "web".into(), 0), [1.5, f32::NAN])].into(),
+        forecasts: vec![(host.clone(), forecast)],
+        anomalies: [((host, Resource::Cpu, 60_000), anomaly)].into(),
+        commands: vec![command],
+        outcomes: vec![outcome],
+        models: vec![ModelRow {
+            version: "1-a".into(),
+            trained_ms: 5,
+            rows: 9,
+            took_ms: 3,
+            note: "n".into(),
+        }],
+        meta: [(meta::CLOSED_MS, "70000".to_owned())].into(),
+    }
+}

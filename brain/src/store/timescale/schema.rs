@@ -1,0 +1,99 @@
+//! The schema: whether it can be had, whose it is, and which version it has.
+
+use sqlx::{
+    AssertSqlSafe, PgConnection,
+    migrate::{MigrateError, Migrator},
+    query, query_scalar, raw_sql,
+};
+
+use super::fault;
+use crate::store::{
+    Hours, StoreError,
+    comments::{self, Comment},
+    migrations,
+};
+
+/// All migrations: version, name, SQL. A version that was released never changes.
+const MIGRATIONS: &[migrations::Step] = &[(
+    1,
+    "initial",
+    include_str!("../../../migrations/timescale/0001_initial.sql"),
+)];
+
+/// Proves that the extension is there, or makes it where that is allowed.
+pub(super) async fn require_extension(connection: &mut PgConnection, name: &str) -> Result<(), StoreError> {
+    let told = |error: sqlx::Error| fault::told(name, &error);
+    let there = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb')";
+    if query_scalar(there).fetch_one(&mut *connection).await.map_err(told)? {
+        return Ok(());
+    }
+    let made = query("CREATE EXTENSION timescaledb").execute(&mut *connection).await;
+    match made {
+        Ok(_) => Ok(()),
+        Err(sqlx::Error::Database(error)) => Err(StoreError::Schema {
+            database: name.to_owned(),
+            reason: format!(
+                "the extension timescaledb is not there ({error}); install TimescaleDB on the server, let its owner \
+                 say CREATE EXTENSION timescaledb in this database, or leave store.database out for SQLite"
+            ),
+        }),
+        Err(error) => Err(told(error)),
+    }
+}
+
+/// Makes the schema where it is not there: a user who may not make one can be given one.
+pub(super) async fn create(connection: &mut PgConnection, schema: &str) -> Result<(), sqlx::Error> {
+    let there = query_scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)");
+    if !there.bind(schema).fetch_one(&mut *connection).await? {
+        // The name was checked with the configuration.
+        let create = AssertSqlSafe(format!("CREATE SCHEMA \"{schema}\""));
+        query(create).execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// Takes the schema for this session; tells whether no other session had it.
+pub(super) async fn lock(connection: &mut PgConnection, schema: &str) -> Result<bool, sqlx::Error> {
+    query_scalar("SELECT pg_try_advisory_lock(hashtextextended('foreshadow brain ' || $1, 0))")
+        .bind(schema)
+        .fetch_one(connection)
+        .await
+}
+
+/// Brings the schema up to date.
+pub(super) async fn migrate(connection: &mut PgConnection, name: &str) -> Result<(), StoreError> {
+    let told = |error: sqlx::Error| fault::told(name, &error);
+    let versions = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
+    if query_scalar(versions).fetch_one(&mut *connection).await.map_err(told)? {
+        let found: Option<i64> = query_scalar("SELECT max(version) FROM _sqlx_migrations")
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(told)?;
+        migrations::refuse_newer(MIGRATIONS, name, found)?;
+    }
+    let migrator: Migrator = migrations::migrator(MIGRATIONS);
+    migrator.run(&mut *connection).await.map_err(|error| match error {
+        MigrateError::Execute(error) => told(error),
+        other => StoreError::Schema {
+            database: name.to_owned(),
+            reason: format!("{other}; the schema was changed by another program"),
+        },
+    })
+}
+
+/// Views for people, and in words what everything holds. The hours may be a view themselves.
+pub(super) async fn describe(connection: &mut PgConnection, hours: Hours) -> Result<(), sqlx::Error> {
+    let mut sql = include_str!("../../../migrations/timescale/views.sql").to_owned();
+    for Comment { relation, column, text } in comments::all() {
+        let text = text.replace('\'', "''");
+        let is_view = relation.starts_with("v_") || (relation == "rollup_1h" && hours == Hours::Theirs);
+        let what = match column {
+            Some(column) => format!("COLUMN {relation}.{column}"),
+            None if is_view => format!("VIEW {relation}"),
+            None => format!("TABLE {relation}"),
+        };
+        sql.extend(["COMMENT ON ", &what, " IS '", &text, "';\n"]);
+    }
+    raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
+    Ok(())
+}

@@ -46,6 +46,7 @@ mod present;
 mod run;
 mod skew;
 pub mod snapshot;
+#[expect(clippy::duplicate_mod, reason = "statements are compiled once for each database")]
 mod store;
 #[cfg(test)]
 mod testing;

@@ -26,9 +26,9 @@ pub(crate) use options::Options;
 pub(crate) use policies::Retention;
 
 /// How long an answer may take: longer than any batch, shorter than a person waits.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long reading back may take at a start.
-const START_PATIENCE: Duration = Duration::from_secs(600);
+const START_PATIENCE: Duration = Duration::from_mins(10);
 
 /// A schema of a database, and the lock on the data folder.
 #[derive(Debug)]

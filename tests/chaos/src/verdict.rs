@@ -3,12 +3,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, ensure};
-use shadow::{Block, Frame, Metric, Reading, codec::Decoder, wire::decode_birth};
-use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
+use brain::archive::{self, Entry};
+use shadow::{Birth, Block, Frame, Hole, Metric, Reading, codec::Decoder};
 
 use crate::{
     fleet,
@@ -87,30 +88,19 @@ impl fmt::Display for Verdict {
 /// Counts frames.
 pub(crate) async fn count(database: &Path, ledgers: &[PathBuf]) -> anyhow::Result<Verdict> {
     let taken: BTreeSet<Key> = taken(ledgers)?.keys().copied().collect();
-    let mut database = open(database).await?;
-    let rows = sqlx::query("SELECT host, epoch, sequence FROM frames")
-        .fetch_all(&mut database)
-        .await?;
-    let mut stored = BTreeSet::new();
-    for row in &rows {
-        stored.insert((
-            host(row.try_get(0)?)?,
-            number(row.try_get(1)?)?,
-            number(row.try_get(2)?)?,
-        ));
-    }
-    ensure!(stored.len() == rows.len(), "two rows of one frame");
-    let missing: Vec<&Key> = taken.difference(&stored).collect();
-    let declared = holes(&mut database).await?;
-    let in_hole = |key: &&&Key| {
-        let (host, epoch, sequence) = ***key;
-        let holes = declared.get(&(host, epoch)).map_or(&[][..], Vec::as_slice);
-        holes.iter().any(|&(first, end)| (first..end).contains(&sequence))
+    let Stored { frames, holes, .. } = stored(database).await?;
+    let stored: BTreeSet<Key> = frames.iter().map(|(host, frame)| key(*host, frame)).collect();
+    ensure!(stored.len() == frames.len(), "two rows of one frame");
+    let in_hole = |key: &&Key| {
+        let (host, epoch, sequence) = **key;
+        holes
+            .iter()
+            .any(|(of, hole)| (*of, hole.epoch) == (host, epoch) && (hole.first..hole.end).contains(&sequence))
     };
     Ok(Verdict {
         taken: taken.len(),
         stored: taken.intersection(&stored).count(),
-        holes: missing.iter().filter(in_hole).count(),
+        holes: taken.difference(&stored).filter(in_hole).count(),
         unwritten: stored.difference(&taken).count(),
         ..Verdict::default()
     })
@@ -119,39 +109,23 @@ pub(crate) async fn count(database: &Path, ledgers: &[PathBuf]) -> anyhow::Resul
 /// Looks at the values of all that is stored.
 pub(crate) async fn look(mut verdict: Verdict, database: &Path, ledgers: &[PathBuf]) -> anyhow::Result<Verdict> {
     let taken = taken(ledgers)?;
-    let mut database = open(database).await?;
-    let births = sqlx::query("SELECT host, epoch, body FROM births")
-        .fetch_all(&mut database)
-        .await?;
-    for row in &births {
-        let (name, epoch): (&str, i64) = (row.try_get(0)?, row.try_get(1)?);
-        let host = host(name)?;
-        let birth = decode_birth(row.try_get(2)?)?;
-        let frames = sqlx::query("SELECT * FROM frames WHERE host = ? AND epoch = ? ORDER BY sequence")
-            .bind(name)
-            .bind(epoch)
-            .fetch_all(&mut database)
-            .await?;
+    let stored = stored(database).await?;
+    for (host, birth) in &stored.births {
+        let frames = stored
+            .frames
+            .iter()
+            .filter(|(of, frame)| (of, frame.epoch) == (host, birth.epoch));
         let mut decoder = Decoder::new(&birth.catalogue);
         let mut block = Block::default();
-        for row in &frames {
-            let frame = Frame {
-                epoch: birth.epoch,
-                sequence: number(row.try_get("sequence")?)?,
-                start_ms: row.try_get("start_ms")?,
-                samples: row.try_get("samples")?,
-                codec: row.try_get("codec")?,
-                reference: number(row.try_get("reference")?)?,
-                body: row.try_get::<Vec<u8>, _>("body")?.into(),
-            };
-            let read = decoder.read(&frame, &mut block);
-            read.with_context(|| format!("{name}, epoch {epoch}, frame {}", frame.sequence))?;
-            let told = taken.get(&(host, frame.epoch, frame.sequence));
+        for (_, frame) in frames {
+            let read = decoder.read(frame, &mut block);
+            read.with_context(|| format!("host {host}, epoch {}, frame {}", frame.epoch, frame.sequence))?;
+            let told = taken.get(&key(*host, frame));
             verdict.wrong += usize::from(told.is_some_and(|times_ms| *times_ms != block.times_ms));
-            verdict.compare(host, birth.catalogue.metrics(), &block);
+            verdict.compare(*host, birth.catalogue.metrics(), &block);
         }
     }
-    verdict.doubled = doubled(&taken, &mut database).await?;
+    verdict.doubled = doubled(&taken, &stored.frames);
     Ok(verdict)
 }
 
@@ -191,37 +165,50 @@ fn largest(readings: &[Reading]) -> Option<u64> {
 
 /// Samples of one host that are stored more than once: agents of a host live one after the other, so that no moment is
 /// in two frames.
-async fn doubled(taken: &BTreeMap<Key, Vec<i64>>, database: &mut SqliteConnection) -> anyhow::Result<usize> {
-    let rows = sqlx::query("SELECT host, epoch, sequence, samples FROM frames")
-        .fetch_all(database)
-        .await?;
+fn doubled(taken: &BTreeMap<Key, Vec<i64>>, frames: &[(usize, Frame)]) -> usize {
     let mut seen = BTreeSet::new();
-    let mut doubled = 0;
-    for row in &rows {
-        let key = (
-            host(row.try_get(0)?)?,
-            number(row.try_get(1)?)?,
-            number(row.try_get(2)?)?,
-        );
-        for time_ms in taken.get(&key).into_iter().flatten() {
-            doubled += usize::from(!seen.insert((key.0, *time_ms)));
-        }
-    }
-    Ok(doubled)
+    let times = frames
+        .iter()
+        .filter_map(|(host, frame)| Some((host, taken.get(&key(*host, frame))?)));
+    let times = times.flat_map(|(host, times)| times.iter().map(move |time_ms| (host, time_ms)));
+    times.filter(|time| !seen.insert(*time)).count()
 }
 
-/// The holes of each host and epoch: first, end.
-async fn holes(database: &mut SqliteConnection) -> anyhow::Result<BTreeMap<(usize, u64), Vec<(u64, u64)>>> {
-    let rows = sqlx::query("SELECT host, epoch, first_sequence, end_sequence FROM holes")
-        .fetch_all(database)
-        .await?;
-    let mut holes: BTreeMap<_, Vec<(u64, u64)>> = BTreeMap::new();
-    for row in &rows {
-        let of = (host(row.try_get(0)?)?, number(row.try_get(1)?)?);
-        let range = (number(row.try_get(2)?)?, number(row.try_get(3)?)?);
-        holes.entry(of).or_default().push(range);
+/// What a brain has made durable, by host, in the order of epochs and sequences.
+#[derive(Default)]
+struct Stored {
+    births: Vec<(usize, Birth)>,
+    frames: Vec<(usize, Frame)>,
+    holes: Vec<(usize, Hole)>,
+}
+
+async fn stored(database: &Path) -> anyhow::Result<Stored> {
+    let mut all = Stored::default();
+    let read = archive::read(database, &[], |entry| match all.keep(entry) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(error),
+    });
+    match read.await? {
+        ControlFlow::Continue(()) => Ok(all),
+        ControlFlow::Break(error) => Err(error),
     }
-    Ok(holes)
+}
+
+impl Stored {
+    fn keep(&mut self, entry: Entry) -> anyhow::Result<()> {
+        let host = host(&entry.host.context("a row of no host")?)?;
+        match entry.stored.map_err(anyhow::Error::msg)? {
+            archive::Stored::Birth(birth) => self.births.push((host, *birth)),
+            archive::Stored::Frame(frame) => self.frames.push((host, frame)),
+            archive::Stored::Hole(hole) => self.holes.push((host, hole)),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+const fn key(host: usize, frame: &Frame) -> Key {
+    (host, frame.epoch, frame.sequence)
 }
 
 fn taken(ledgers: &[PathBuf]) -> anyhow::Result<BTreeMap<Key, Vec<i64>>> {
@@ -244,19 +231,9 @@ fn taken(ledgers: &[PathBuf]) -> anyhow::Result<BTreeMap<Key, Vec<i64>>> {
     Ok(all)
 }
 
-async fn open(database: &Path) -> anyhow::Result<SqliteConnection> {
-    let options = SqliteConnectOptions::new().filename(database).read_only(true);
-    let opened = SqliteConnection::connect_with(&options).await;
-    opened.with_context(|| format!("cannot open {}", database.display()))
-}
-
 fn host(name: &str) -> anyhow::Result<usize> {
     let number = name.strip_prefix("host-").and_then(|number| number.parse().ok());
     let number = number.with_context(|| format!("{name:?} is no host of ours"))?;
     ensure!(fleet::name(number) == name, "{name:?} is no host of ours");
     Ok(number)
-}
-
-fn number(of: i64) -> anyhow::Result<u64> {
-    Ok(u64::try_from(of)?)
 }

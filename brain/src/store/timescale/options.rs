@@ -44,6 +44,8 @@ impl Options {
         let connect = connect.application_name("foreshadow-brain").options([
             ("search_path", format!("\"{}\",public", self.schema)),
             ("timezone", "UTC".to_owned()),
+            // A watermark lets agents forget frames: what it covers must outlive the server, whatever the server's default.
+            ("synchronous_commit", "on".to_owned()),
             // A server notices within half a minute that a brain's machine is gone, and lets go of its lock.
             ("tcp_keepalives_idle", "10".to_owned()),
             ("tcp_keepalives_interval", "5".to_owned()),

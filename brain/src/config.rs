@@ -7,7 +7,7 @@ use runtime::{Faults, Span, Validate};
 use serde::{Deserialize, Serialize};
 use shadow::check_name;
 
-use crate::store::timescale::{Options, Retention};
+use crate::store::timescale::{LOCK_PATIENCE, Options, Retention};
 
 /// The brain of one cell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -405,6 +405,7 @@ impl Store {
             url: self.database.clone()?,
             password_file: self.password_file.clone(),
             schema: self.schema.clone(),
+            lock_patience: LOCK_PATIENCE,
         })
     }
 

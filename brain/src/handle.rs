@@ -1,6 +1,6 @@
 //! Starting the brain, and what whoever started it holds of it.
 
-use std::{fs, net::SocketAddr, sync::Arc};
+use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
 
 use runtime::{Clock, ConfigError, Metrics, Shutdown};
 use shadow::UnixMs;
@@ -8,6 +8,7 @@ use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
+    time::{Instant, sleep},
 };
 use trust::{
     Trust,
@@ -23,11 +24,15 @@ use crate::{
     policy::{self, Policy},
     run::{Edges, Request, Time, run},
     snapshot::Snapshot,
-    store::{Since, Sqlite, Store, Timescale, flush::Flusher, meta},
+    store::{Since, Sqlite, Store, Timescale, flush::Flusher, meta, timescale::Options},
 };
 
 /// Requests of a handle that may wait.
 const REQUESTS: usize = 64;
+
+/// How long a start waits for a database server, and how often it tries.
+const DATABASE_PATIENCE: Duration = Duration::from_mins(5);
+const DATABASE_PAUSE: Duration = Duration::from_secs(2);
 
 /// A running brain.
 #[derive(Debug)]
@@ -51,8 +56,26 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<H
     match config.store.timescale() {
         None => start_on(Sqlite::open(&config.data_dir).await?, config, clock, shutdown).await,
         Some(options) => {
-            let store = Timescale::open(&options, &config.store.retention(), &config.data_dir).await?;
+            let store = connect(&options, &config, &shutdown).await?;
             start_on(store, config, clock, shutdown).await
+        }
+    }
+}
+
+/// Opens a database that may be starting itself, as after a loss of power.
+async fn connect(options: &Options, config: &Config, shutdown: &Shutdown) -> Result<Timescale, Error> {
+    let end = Instant::now() + DATABASE_PATIENCE;
+    loop {
+        let opened = Timescale::open(options, &config.store.retention(), &config.data_dir).await;
+        match &opened {
+            Err(error) if error.is_transient() && Instant::now() < end && !shutdown.is_triggered() => {
+                tracing::warn!(%error, "the brain starts when its database is there");
+            }
+            _ => return Ok(opened?),
+        }
+        tokio::select! {
+            () = sleep(DATABASE_PAUSE) => {}
+            () = shutdown.wait() => {}
         }
     }
 }

@@ -22,7 +22,7 @@ mod schema;
 #[path = "sql/mod.rs"]
 pub(super) mod sql;
 
-pub(crate) use options::Options;
+pub(crate) use options::{LOCK_PATIENCE, Options};
 pub(crate) use policies::Retention;
 
 /// How long an answer may take: longer than any batch, shorter than a person waits.
@@ -57,9 +57,7 @@ impl Timescale {
         let mut connection = PgConnection::connect_with(&connect).await.map_err(told)?;
         schema::require_extension(&mut connection, &name).await?;
         schema::create(&mut connection, &options.schema).await.map_err(told)?;
-        if !schema::lock(&mut connection, &options.schema).await.map_err(told)? {
-            return Err(StoreError::InUse(name));
-        }
+        schema::wait_for_lock(&mut connection, options, &name).await?;
         schema::migrate(&mut connection, &name).await?;
         let hours = policies::set(&mut connection, retention).await.map_err(told)?;
         schema::describe(&mut connection, hours).await.map_err(told)?;

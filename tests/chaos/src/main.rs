@@ -6,7 +6,8 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `stage` | starts, kills and restarts the processes; all of them are this program |
+//! | `stage` | starts, kills and restarts the processes; all of them are this program, but for the database |
+//! | `server` | a database that can be killed |
 //! | `play` | what fails when |
 //! | `link` | a TCP link that can be cut or stalled |
 //! | `fleet` | a process of many agents, with a ledger of what they took |
@@ -17,6 +18,7 @@ mod fleet;
 mod ledger;
 mod link;
 mod play;
+mod server;
 mod signal;
 mod stage;
 mod verdict;
@@ -69,6 +71,10 @@ struct Run {
     /// Leave the brain dead for the middle of the time, so that small spools overflow
     #[arg(long)]
     drought: bool,
+    /// Keep the shadows in a TimescaleDB, which is killed like the rest. The program starts the one of the folder TSDB_DATA
+    /// on port TSDB_PORT, with what it remembers of it in TSDB_RUN, and prints its address
+    #[arg(long, value_name = "PROGRAM")]
+    server: Option<PathBuf>,
     /// Keep what the processes wrote in this folder
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,

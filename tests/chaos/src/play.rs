@@ -82,11 +82,14 @@ async fn suffer(folder: &Path, run: &Run) -> anyhow::Result<(String, Verdict)> {
     }
     let end = Instant::now() + Duration::from_hours(1);
     mend(&mut stage, &mut failed, end).await?;
+    if stage.has_server() {
+        stage.restart(Part::Server).await?;
+    }
     stage.restart(Part::Brain).await?;
     stage.enough()?;
-    let [broker, brain, fleets] = stage.kills();
+    let [broker, brain, fleets, server] = stage.kills();
     let played = format!(
-        "{} hosts, {}: killed {broker} x broker, {brain} x brain, {fleets} x agents; links {cut} x cut, {stalled} x stalled",
+        "{} hosts, {}: killed {broker} x broker, {brain} x brain, {server} x database, {fleets} x agents; links {cut} x cut, {stalled} x stalled",
         run.hosts, run.length
     );
     Ok((played, settle(&mut stage).await?))
@@ -99,9 +102,9 @@ async fn settle(stage: &mut Stage) -> anyhow::Result<Verdict> {
         sleep(Duration::from_secs(2)).await;
         stage.check()?;
         let (database, ledgers) = (stage.database(), stage.ledgers());
-        let verdict = verdict::count(&database, &ledgers).await.context("cannot count")?;
+        let verdict = verdict::count(database, &ledgers).await.context("cannot count")?;
         if verdict.is_complete() || begun.elapsed() > SETTLE {
-            return verdict::look(verdict, &database, &ledgers).await;
+            return verdict::look(verdict, database, &ledgers).await;
         }
     }
 }
@@ -109,6 +112,7 @@ async fn settle(stage: &mut Stage) -> anyhow::Result<Verdict> {
 fn choose(stage: &Stage, random: &mut StdRng) -> Failure {
     match random.random_range(0..10) {
         0 | 1 => Failure::Dead(Part::Broker),
+        2 if stage.has_server() => Failure::Dead(Part::Server),
         2 | 3 => Failure::Dead(Part::Brain),
         4..=6 => Failure::Dead(Part::Fleet(random.random_range(0..stage.fleets()))),
         7 | 8 => Failure::Link(random.random_range(0..stage.links()), Weather::Cut),

@@ -17,6 +17,7 @@ use tokio::{
 use crate::{
     Run, fleet,
     link::{Link, Weather},
+    server::Server,
 };
 
 /// How long a process may take until it listens.
@@ -27,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) enum Part {
     Broker,
     Brain,
+    /// The database, where it is a server.
+    Server,
     Fleet(usize),
 }
 
@@ -35,6 +38,7 @@ pub(crate) struct Stage {
     folder: PathBuf,
     broker: Process,
     brain: Process,
+    server: Option<Server>,
     fleets: Vec<Process>,
     arguments: Vec<fleet::Arguments>,
     /// Of the brain first, then of each fleet.
@@ -55,10 +59,17 @@ impl Stage {
     pub(crate) async fn start(folder: &Path, run: &Run) -> anyhow::Result<Self> {
         let (port, page) = (free_port()?, free_port()?);
         let to_brain = Link::start(port).await?;
+        let server = match &run.server {
+            Some(program) => Some(Server::start(program, folder, free_port()?).await?),
+            None => None,
+        };
+        let database = server
+            .as_ref()
+            .map_or_else(String::new, |server| format!("database = {:?}\n", server.url()));
         let broker = format!("listen = \"127.0.0.1:{port}\"\n");
         let brain = format!(
             "data_dir = {:?}\n[broker]\nport = {}\n[page]\nlisten = \"127.0.0.1:{page}\"\n[forecast]\ntrain = false\n\
-             [ingest]\nmax_hosts = {}\n[store]\nflush_every = \"1s\"\n",
+             [ingest]\nmax_hosts = {}\n[store]\n{database}flush_every = \"1s\"\n",
             folder.join("data").to_string_lossy(),
             to_brain.port(),
             run.hosts.max(10)
@@ -66,6 +77,7 @@ impl Stage {
         let mut stage = Self {
             broker: Process::configured(folder, "broker", &broker, port)?,
             brain: Process::configured(folder, "brain", &brain, page)?,
+            server,
             fleets: Vec::new(),
             arguments: Vec::new(),
             links: vec![to_brain],
@@ -96,8 +108,11 @@ impl Stage {
     }
 
     /// The brain's database.
-    pub(crate) fn database(&self) -> PathBuf {
-        self.folder.join("data").join("brain.db")
+    pub(crate) fn database(&self) -> archive::Source {
+        match &self.server {
+            Some(server) => archive::Source::server(server.url()),
+            None => archive::Source::File(self.folder.join("data").join("brain.db")),
+        }
     }
 
     /// What the agents took.
@@ -113,10 +128,16 @@ impl Stage {
         self.links.len()
     }
 
-    /// How often each part was killed: broker, brain, fleets.
-    pub(crate) fn kills(&self) -> [u32; 3] {
+    /// Whether the database is a server, which can be killed.
+    pub(crate) const fn has_server(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// How often each part was killed: broker, brain, fleets, database.
+    pub(crate) fn kills(&self) -> [u32; 4] {
         let fleets = self.fleets.iter().map(|fleet| fleet.kills).sum();
-        [self.broker.kills, self.brain.kills, fleets]
+        let server = self.server.as_ref().map_or(0, Server::kills);
+        [self.broker.kills, self.brain.kills, fleets, server]
     }
 
     pub(crate) fn set_link(&self, link: usize, weather: Weather) {
@@ -138,18 +159,27 @@ impl Stage {
             Part::Broker => Some(&mut self.broker),
             Part::Brain => Some(&mut self.brain),
             Part::Fleet(fleet) => self.fleets.get_mut(fleet),
+            Part::Server => None,
         };
         process.with_context(|| format!("there is no {part:?}"))
     }
 
     /// SIGKILL.
     pub(crate) async fn kill(&mut self, part: Part) -> anyhow::Result<()> {
-        self.process(part)?.kill().await
+        match (&mut self.server, part) {
+            (Some(server), Part::Server) => server.kill().await,
+            _ => self.process(part)?.kill().await,
+        }
     }
 
     /// Starts a part that is dead.
     pub(crate) async fn restart(&mut self, part: Part) -> anyhow::Result<()> {
-        self.process(part)?.start().await
+        match (&mut self.server, part) {
+            (Some(server), Part::Server) => server.again().await,
+            // It starts when the database is there.
+            (Some(server), Part::Brain) if !server.runs() => self.brain.spawn(),
+            _ => self.process(part)?.start().await,
+        }
     }
 
     /// Fails when a part has ended by itself.
@@ -197,7 +227,22 @@ impl Process {
         }
     }
 
+    /// Starts it and waits until it listens.
     async fn start(&mut self) -> anyhow::Result<()> {
+        self.spawn()?;
+        let Some(port) = self.listens else { return Ok(()) };
+        let begun = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            if begun.elapsed() > PATIENCE {
+                let log = fs::read_to_string(&self.log).unwrap_or_default();
+                bail!("{:?} does not listen:\n{log}", self.arguments);
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    fn spawn(&mut self) -> anyhow::Result<()> {
         if self.child.is_some() {
             return Ok(());
         }
@@ -213,15 +258,6 @@ impl Process {
             .kill_on_drop(true)
             .spawn()?;
         self.child = Some(child);
-        let Some(port) = self.listens else { return Ok(()) };
-        let begun = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            if begun.elapsed() > PATIENCE {
-                let log = fs::read_to_string(&self.log).unwrap_or_default();
-                bail!("{:?} does not listen:\n{log}", self.arguments);
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
         Ok(())
     }
 

@@ -43,3 +43,19 @@ fn what_a_full_spool_drops_is_declared_and_nothing_else_is_missing() {
     assert!(count(&printed, "in declared holes") > 0, "{printed}");
     assert!(count(&printed, "stored") > 0, "{printed}");
 }
+
+/// The database is a server here, and dies like the rest.
+#[test]
+fn nothing_is_lost_whatever_dies_with_a_database_server() {
+    let Ok(server) = std::env::var("FORESHADOW_TIMESCALEDB") else {
+        eprintln!("SKIPPED: FORESHADOW_TIMESCALEDB names no program that starts a TimescaleDB");
+        return;
+    };
+    let arguments = [
+        "--hosts", "24", "--fleets", "3", "--for", "45s", "--seed", "5", "--server", &server,
+    ];
+    let printed = run(&arguments);
+    assert!(!printed.contains(" 0 x database"), "{printed}");
+    assert!(count(&printed, "taken") > 24 * 10, "{printed}");
+    assert_eq!(count(&printed, "in declared holes"), 0, "{printed}");
+}

@@ -1,6 +1,6 @@
 //! How the database is reached.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 use sqlx::{ConnectOptions as _, postgres::PgConnectOptions};
 
@@ -15,7 +15,12 @@ pub(crate) struct Options {
     pub(crate) password_file: Option<PathBuf>,
     /// The schema that is the brain's own.
     pub(crate) schema: String,
+    /// How long is waited for another brain's session to end: that of a machine that is gone ends when the server notices.
+    pub(crate) lock_patience: Duration,
 }
+
+/// Longer than the server takes to notice, by the keepalives below.
+pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(45);
 
 impl Options {
     /// As the driver takes them, and the name of it all that may be told.

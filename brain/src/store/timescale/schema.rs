@@ -1,17 +1,24 @@
 //! The schema: whether it can be had, whose it is, and which version it has.
 
+use std::time::Duration;
+
 use sqlx::{
     AssertSqlSafe, PgConnection,
     migrate::{MigrateError, Migrator},
     query, query_scalar, raw_sql,
 };
 
-use super::fault;
+use tokio::time::{Instant, sleep};
+
+use super::{Options, fault};
 use crate::store::{
     Hours, StoreError,
     comments::{self, Comment},
     migrations,
 };
+
+/// How often is asked whether a schema is free.
+const LOCK_PAUSE: Duration = Duration::from_millis(250);
 
 /// All migrations: version, name, SQL. A version that was released never changes.
 const MIGRATIONS: &[migrations::Step] = &[(
@@ -58,6 +65,33 @@ pub(super) async fn lock(connection: &mut PgConnection, schema: &str) -> Result<
         .bind(schema)
         .fetch_one(connection)
         .await
+}
+
+/// Takes the schema, when the brain that had it is gone.
+pub(super) async fn wait_for_lock(
+    connection: &mut PgConnection,
+    options: &Options,
+    name: &str,
+) -> Result<(), StoreError> {
+    let end = Instant::now() + options.lock_patience;
+    let mut told = false;
+    loop {
+        let taken = lock(connection, &options.schema).await;
+        if taken.map_err(|error| fault::told(name, &error))? {
+            return Ok(());
+        }
+        if Instant::now() >= end {
+            return Err(StoreError::InUse(name.to_owned()));
+        }
+        if !told {
+            tracing::warn!(
+                database = name,
+                "another brain uses it, or did so a moment ago; waiting for its end"
+            );
+            told = true;
+        }
+        sleep(LOCK_PAUSE).await;
+    }
 }
 
 /// Brings the schema up to date.

@@ -1,6 +1,9 @@
 //! A place for a database of a test: a schema of the server that `FORESHADOW_TEST_DATABASE_URL` names.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use runtime::Span;
 
@@ -40,6 +43,7 @@ impl Place {
                 url,
                 password_file: None,
                 schema: format!("test_{}_{of_ours}", std::process::id()),
+                lock_patience: Duration::ZERO,
             },
             folder: tempfile::tempdir().unwrap(),
         })

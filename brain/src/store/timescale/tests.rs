@@ -24,6 +24,18 @@ async fn a_schema_has_one_brain_and_is_free_after_it() {
 }
 
 #[tokio::test]
+async fn a_brain_waits_for_the_end_of_the_one_before() {
+    let Some(mut place) = Place::new() else { return };
+    let first = place.open().await;
+    place.options.lock_patience = LOCK_PATIENCE;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let second = Timescale::open(&place.options, &testing::RETENTION, elsewhere.path());
+    // Dropped as a kill drops it: nobody says goodbye.
+    let (second, ()) = tokio::join!(second, async { drop(first) });
+    second.unwrap();
+}
+
+#[tokio::test]
 async fn a_newer_schema_is_refused() {
     let Some(place) = Place::new() else { return };
     place.open().await.close().await.unwrap();
@@ -209,6 +221,7 @@ fn a_server_that_is_not_there_and_an_address_that_is_none_are_named() {
             url: url.to_owned(),
             password_file: None,
             schema: "foreshadow".into(),
+            lock_patience: Duration::ZERO,
         };
         let folder = tempfile::tempdir().unwrap();
         let opened = runtime.block_on(Timescale::open(&options, &testing::RETENTION, folder.path()));

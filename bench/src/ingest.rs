@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Hosts that tell the recording side by side.
-const HOSTS: usize = 100;
+pub(crate) const HOSTS: usize = 100;
 /// Seconds of it.
 const SECONDS: usize = 60;
 /// An odd number of rounds, enough for a median on a machine that also does other things.
@@ -65,7 +65,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
 }
 
 /// What all hosts tell.
-struct Fleet {
+pub(crate) struct Fleet {
     birth: Birth,
     /// The frames of one host, as they travel.
     frames: Vec<Bytes>,
@@ -73,11 +73,11 @@ struct Fleet {
     packed: Vec<Vec<u8>>,
     /// Readings in all frames of one host.
     points: usize,
-    now_ms: UnixMs,
+    pub(crate) now_ms: UnixMs,
 }
 
 impl Fleet {
-    fn new(recording: &Recording) -> anyhow::Result<Self> {
+    pub(crate) fn new(recording: &Recording) -> anyhow::Result<Self> {
         let catalogue = with_channels(&recording.catalogue);
         let blocks: Vec<Block> = codec::cut(&recording.samples, &catalogue, 1_000)
             .into_iter()
@@ -109,7 +109,7 @@ impl Fleet {
     }
 
     /// Readings of all hosts.
-    fn points(&self) -> f64 {
+    pub(crate) fn points(&self) -> f64 {
         (self.points * HOSTS) as f64
     }
 
@@ -122,7 +122,7 @@ impl Fleet {
     }
 
     /// A brain that knows all hosts.
-    fn brain(&self) -> anyhow::Result<Intake> {
+    pub(crate) fn brain(&self) -> anyhow::Result<Intake> {
         let mut intake = Intake::new(self.now_ms)?;
         let birth = Bytes::from(wire::encode_birth(&self.birth));
         for host in 0..HOSTS {
@@ -133,7 +133,7 @@ impl Fleet {
     }
 
     /// Second by second, every host's frame: its own bytes, as they come from a socket.
-    fn deltas(&self) -> Vec<(String, Bytes)> {
+    pub(crate) fn deltas(&self) -> Vec<(String, Bytes)> {
         let second = |frame: &Bytes| -> Vec<(String, Bytes)> {
             let of_host = |host| (Self::topic(host, "delta"), Bytes::copy_from_slice(frame));
             (0..HOSTS).map(of_host).collect()

@@ -12,6 +12,8 @@ mod process;
 mod recording;
 mod report;
 mod rivals;
+#[cfg(feature = "brain")]
+mod store;
 mod timing;
 
 use std::{io, process::ExitCode};
@@ -44,6 +46,9 @@ enum Bench {
     /// What a brain needs to take frames in, by itself and over a broker.
     #[cfg(feature = "brain")]
     Ingest(ingest::Arguments),
+    /// How fast and how small the brain keeps what came, against `psql \\copy` into a narrow table.
+    #[cfg(feature = "brain")]
+    Store(store::Arguments),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -60,6 +65,8 @@ fn main() -> anyhow::Result<ExitCode> {
         Bench::Codec(codec) => codec::run(codec)?,
         #[cfg(feature = "brain")]
         Bench::Ingest(ingest) => ingest::run(ingest)?,
+        #[cfg(feature = "brain")]
+        Bench::Store(store) => store::run(store)?,
         Bench::CodecPriors(priors) => return priors::run(priors).map(|()| ExitCode::SUCCESS),
     };
     let mut out = io::stdout().lock();

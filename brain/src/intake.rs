@@ -1,6 +1,8 @@
 //! The way of births and frames into a brain, for benchmarks: topic, checks, decoding, hot store and batch, as the
 //! engine does it, without bus, database and page.
 
+use std::{path::Path, sync::Arc};
+
 use bytes::Bytes;
 use runtime::Metrics;
 use shadow::UnixMs;
@@ -11,6 +13,7 @@ use crate::{
     engine::{Engine, Event, Parts},
     learning::Trained,
     policy::Policy,
+    store::{Batch, Rollup, Sqlite, Store as _, StoreError, Timescale},
 };
 
 /// A brain without edges.
@@ -56,6 +59,15 @@ impl Intake {
         self.engine.handle(Event::Bus(message), now_ms, 0);
     }
 
+    /// Lets time pass: rows that are over are closed.
+    pub fn tick(&mut self, now_ms: UnixMs) {
+        let tick = Event::Tick {
+            time_ms: now_ms,
+            done: None,
+        };
+        self.engine.handle(tick, now_ms, 0);
+    }
+
     /// Frames taken in so far.
     pub fn frames(&self) -> u64 {
         self.engine.ingested()
@@ -66,5 +78,92 @@ impl Intake {
         let batch = self.engine.seal();
         self.engine.committed(&batch);
         drop(self.engine.take_outbox());
+    }
+}
+
+/// What an [`Intake`] took in, made durable as the brain does it.
+#[derive(Debug)]
+pub enum Durable {
+    /// In a file.
+    Sqlite(Box<Sqlite>),
+    /// In a schema of a server.
+    Timescale(Box<Timescale>),
+}
+
+impl Durable {
+    /// A store in `folder`, or in a schema of its own of the TimescaleDB at `database`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be opened.
+    pub async fn open(folder: &Path, database: Option<(&str, &str)>) -> Result<Self, StoreError> {
+        let Some((url, schema)) = database else {
+            return Ok(Self::Sqlite(Box::new(Sqlite::open(folder).await?)));
+        };
+        let store = crate::config::Store {
+            database: Some(url.to_owned()),
+            schema: schema.to_owned(),
+            ..crate::config::Store::default()
+        };
+        let options = store.timescale().ok_or_else(|| StoreError::InUse(url.to_owned()))?;
+        let opened = Timescale::open(&options, &store.retention(), folder).await?;
+        Ok(Self::Timescale(Box::new(opened)))
+    }
+
+    /// Writes what waits in `intake`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not take it.
+    pub async fn write(&mut self, intake: &mut Intake) -> Result<(), StoreError> {
+        let batch = intake.engine.seal();
+        self.batch(&batch).await?;
+        intake.engine.committed(&batch);
+        drop(intake.engine.take_outbox());
+        Ok(())
+    }
+
+    /// Writes a row of the grid of each of `hosts` that begins at `begin_ms`, every value its own.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not take it.
+    pub async fn write_row(&mut self, hosts: &[Arc<str>], begin_ms: UnixMs) -> Result<(), StoreError> {
+        let row = |(number, host): (usize, &Arc<str>)| {
+            let figure = |of: u16| {
+                std::array::from_fn(|channel| {
+                    let turn = (number as f32).mul_add(0.37, begin_ms as f32 / 3.6e6 + channel as f32);
+                    f32::from(of).mul_add(0.01, turn.sin().abs())
+                })
+            };
+            let rollup = Rollup {
+                step_ms: 10_000,
+                coverage: 1.0,
+                mean: figure(0),
+                max: figure(1),
+            };
+            ((Arc::clone(host), begin_ms), rollup)
+        };
+        let batch = Batch {
+            hosts: hosts.iter().map(|host| (Arc::clone(host), begin_ms + 10_000)).collect(),
+            rollups: hosts.iter().enumerate().map(row).collect(),
+            ..Batch::default()
+        };
+        self.batch(&batch).await
+    }
+
+    async fn batch(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.write(batch).await,
+            Self::Timescale(store) => store.write(batch).await,
+        }
+    }
+
+    /// Closes it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be closed.
+    pub async fn close(self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.close().await,
+            Self::Timescale(store) => store.close().await,
+        }
     }
 }

@@ -18,6 +18,7 @@ mod database;
 mod edge_vm;
 mod enrolment;
 mod fleet;
+mod full_disk;
 mod guest;
 mod harness;
 mod inspect;

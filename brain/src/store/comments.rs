@@ -71,3 +71,38 @@ fn expanded((name, text): (&str, &str)) -> Vec<Comment> {
         Some((relation, column)) => vec![comment(relation, Some(column.to_owned()), text.to_owned())],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fmt::Write as _, path::Path};
+
+    use super::*;
+
+    /// `docs/schema.md`, as it is to be.
+    fn page() -> String {
+        let all = all();
+        let mut page = include_str!("comments/head.md").to_owned();
+        for Comment { relation, text, .. } in all.iter().filter(|comment| comment.column.is_none()) {
+            write!(page, "\n## {relation}\n\n{text}\n\n| column | holds |\n|---|---|\n").unwrap();
+            for comment in all.iter().filter(|comment| comment.relation == *relation) {
+                if let Some(column) = &comment.column {
+                    writeln!(page, "| `{column}` | {} |", comment.text).unwrap();
+                }
+            }
+        }
+        page
+    }
+
+    #[test]
+    fn the_page_says_what_the_database_says() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schema.md");
+        if std::env::var_os("FORESHADOW_WRITE_DOCS").is_some() {
+            std::fs::write(&file, page()).unwrap();
+        }
+        let there = std::fs::read_to_string(&file).unwrap();
+        assert!(
+            there == page(),
+            "docs/schema.md: make it anew with FORESHADOW_WRITE_DOCS=1 and this test"
+        );
+    }
+}

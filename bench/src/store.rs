@@ -1,0 +1,183 @@
+//! How fast and how small the brain keeps what came, in SQLite and in a TimescaleDB, against `psql \copy` of the same
+//! points into a narrow hypertable.
+//!
+//! Time is the wall clock's: a server works in processes of its own. Batches are those of the real brain: frames of five
+//! seconds of all hosts with the rows, minutes and watermarks that they bring.
+
+mod psql;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use brain::intake::Durable;
+use tokio::runtime::Runtime;
+
+use self::psql::Psql;
+use crate::{
+    ingest::{Fleet, HOSTS},
+    recording::{self, Levels},
+    report::{Quantity, Report, Rival},
+};
+
+/// Seconds of frames in a batch: `store.flush_every`.
+const FLUSH_S: usize = 5;
+/// Hosts of the case `rollup`, and rows of each: two hours.
+const ROW_HOSTS: usize = 200;
+const ROWS: i64 = 720;
+/// Values in a row of the grid: mean and peak of seven channels.
+const ROW_POINTS: usize = 14;
+/// Points that the rival gets: enough for some seconds.
+const COPY_POINTS: usize = 500_000;
+
+const POINTS_PER_S: Quantity = Quantity {
+    metric: "points_per_s",
+    unit: "1/s",
+};
+const BYTES_PER_POINT: Quantity = Quantity {
+    metric: "bytes_per_point",
+    unit: "B",
+};
+
+/// What to measure.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// A recording of raw counters, or a trace; CSV, or gzipped with the ending .gz. Without it: our own traces.
+    #[arg(long, value_name = "FILE")]
+    telemetry: Option<PathBuf>,
+    /// A TimescaleDB in which schemas may be made: ours, and that of the rival. They are dropped at the end
+    #[arg(long, value_name = "URL")]
+    database: String,
+}
+
+/// What a store did with points.
+#[derive(Clone, Copy)]
+struct Kept {
+    points: f64,
+    took: Duration,
+    bytes: f64,
+}
+
+/// Runs all cases.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
+    let path = arguments.telemetry.clone().map_or_else(recording::own, Ok)?;
+    let recording = recording::read(&path, Levels::Bound)?;
+    let fleet = Fleet::new(&recording)?;
+    let psql = Psql::new(&arguments.database);
+    let runtime = Runtime::new()?;
+    let mut report = Report::new("store");
+    let copied = psql.copy(&recording.samples, COPY_POINTS)?;
+    for (place, database) in [("timescale", Some(&psql)), ("sqlite", None)] {
+        let segments = runtime.block_on(segments(&fleet, database))?;
+        tell(&mut report, "segments", place, segments, copied);
+        let rows = runtime.block_on(rows(database))?;
+        tell(&mut report, "rollup", place, rows, copied);
+    }
+    Ok(report)
+}
+
+/// The case by itself is the server's; the file's has its name behind it.
+fn tell(report: &mut Report, case: &str, place: &str, ours: Kept, rival: Kept) {
+    let case = match place {
+        "timescale" => case.to_owned(),
+        other => format!("{case}/{other}"),
+    };
+    let per_s = |kept: Kept| kept.points / kept.took.as_secs_f64();
+    for (quantity, of) in [
+        (POINTS_PER_S, &per_s as &dyn Fn(Kept) -> f64),
+        (BYTES_PER_POINT, &|kept: Kept| kept.bytes / kept.points),
+    ] {
+        let rival = Rival {
+            name: "psql-copy",
+            value: of(rival),
+        };
+        report.push(&case, quantity, of(ours), rival);
+    }
+}
+
+/// Frames of all hosts, with all that the brain writes beside them.
+async fn segments(fleet: &Fleet, database: Option<&Psql>) -> anyhow::Result<Kept> {
+    let place = Place::new(database)?;
+    let mut durable = place.open().await?;
+    let mut intake = fleet.brain()?;
+    durable.write(&mut intake).await?;
+    let mut took = Duration::ZERO;
+    for batch in fleet.deltas().chunks(FLUSH_S * HOSTS) {
+        for (topic, payload) in batch {
+            intake.message(topic.clone(), payload.clone(), fleet.now_ms);
+        }
+        intake.tick(fleet.now_ms);
+        let begun = Instant::now();
+        durable.write(&mut intake).await?;
+        took += begun.elapsed();
+    }
+    durable.close().await?;
+    Ok(Kept {
+        points: fleet.points(),
+        took,
+        bytes: place.bytes()?,
+    })
+}
+
+/// Rows of the grid alone, a batch every ten seconds.
+async fn rows(database: Option<&Psql>) -> anyhow::Result<Kept> {
+    let place = Place::new(database)?;
+    let mut durable = place.open().await?;
+    let hosts: Vec<Arc<str>> = (0..ROW_HOSTS).map(|host| format!("host-{host}").into()).collect();
+    let first = 176_400_000;
+    let begun = Instant::now();
+    for row in first..first + ROWS {
+        durable.write_row(&hosts, row * 10_000).await?;
+    }
+    let took = begun.elapsed();
+    durable.close().await?;
+    Ok(Kept {
+        points: (ROW_HOSTS * ROW_POINTS) as f64 * ROWS as f64,
+        took,
+        bytes: place.bytes()?,
+    })
+}
+
+/// Where a store of one case is.
+struct Place<'a> {
+    folder: tempfile::TempDir,
+    server: Option<(&'a Psql, String)>,
+}
+
+impl<'a> Place<'a> {
+    fn new(database: Option<&'a Psql>) -> anyhow::Result<Self> {
+        Ok(Self {
+            folder: tempfile::tempdir()?,
+            server: database.map(|psql| (psql, psql.schema())),
+        })
+    }
+
+    async fn open(&self) -> anyhow::Result<Durable> {
+        let database = self.server.as_ref().map(|(psql, schema)| (psql.url(), &**schema));
+        Ok(Durable::open(self.folder.path(), database).await?)
+    }
+
+    /// What it takes on disk.
+    fn bytes(&self) -> anyhow::Result<f64> {
+        match &self.server {
+            Some((psql, schema)) => psql.bytes(schema),
+            None => size(&self.folder.path().join("brain.db")),
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some((psql, schema)) = &self.server {
+            psql.drop_schema(schema);
+        }
+    }
+}
+
+fn size(file: &Path) -> anyhow::Result<f64> {
+    let meta = std::fs::metadata(file).with_context(|| file.display().to_string())?;
+    Ok(meta.len() as f64)
+}

@@ -42,7 +42,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rcgen", &["pki", "bench"]),
     ("prost", &["schemas", "shadow", "bench"]),
     ("lz4_flex", &["shadow", "bench"]),
-    ("sqlx", &["brain", "tests/chaos"]),
+    ("sqlx", &["brain"]),
     ("axum", &["brain"]),
     ("plotly", &["brain"]),
     ("burn", &["brain/forecast"]),
@@ -321,6 +321,8 @@ fn the_lab_stack_is_configured() {
         "  broker:\n",
         "  brain:\n",
         "  agent-3:\n",
+        "  timescaledb:\n",
+        brain.store.password_file.as_ref().unwrap().to_str().unwrap(),
         &format!("127.0.0.1:{brain_port}:{brain_port}"),
     ] {
         assert!(compose.contains(part), "docker-compose.yml lacks {part:?}");

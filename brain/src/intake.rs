@@ -83,10 +83,12 @@ impl Intake {
 
 /// What an [`Intake`] took in, made durable as the brain does it.
 #[derive(Debug)]
-pub enum Durable {
-    /// In a file.
+pub struct Durable(Place);
+
+/// Where it is kept.
+#[derive(Debug)]
+enum Place {
     Sqlite(Box<Sqlite>),
-    /// In a schema of a server.
     Timescale(Box<Timescale>),
 }
 
@@ -97,7 +99,8 @@ impl Durable {
     /// [`StoreError`] when it cannot be opened.
     pub async fn open(folder: &Path, database: Option<(&str, &str)>) -> Result<Self, StoreError> {
         let Some((url, schema)) = database else {
-            return Ok(Self::Sqlite(Box::new(Sqlite::open(folder).await?)));
+            let store = Sqlite::open(folder).await?;
+            return Ok(Self(Place::Sqlite(Box::new(store))));
         };
         let store = crate::config::Store {
             database: Some(url.to_owned()),
@@ -106,7 +109,7 @@ impl Durable {
         };
         let options = store.timescale().ok_or_else(|| StoreError::InUse(url.to_owned()))?;
         let opened = Timescale::open(&options, &store.retention(), folder).await?;
-        Ok(Self::Timescale(Box::new(opened)))
+        Ok(Self(Place::Timescale(Box::new(opened))))
     }
 
     /// Writes what waits in `intake`.
@@ -150,9 +153,9 @@ impl Durable {
     }
 
     async fn batch(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(store) => store.write(batch).await,
-            Self::Timescale(store) => store.write(batch).await,
+        match &mut self.0 {
+            Place::Sqlite(store) => store.write(batch).await,
+            Place::Timescale(store) => store.write(batch).await,
         }
     }
 
@@ -161,9 +164,9 @@ impl Durable {
     /// # Errors
     /// [`StoreError`] when the file cannot be closed.
     pub async fn close(self) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(store) => store.close().await,
-            Self::Timescale(store) => store.close().await,
+        match self.0 {
+            Place::Sqlite(store) => store.close().await,
+            Place::Timescale(store) => store.close().await,
         }
     }
 }

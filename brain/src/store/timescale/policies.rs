@@ -5,7 +5,7 @@
 //! hours.
 
 use runtime::Span;
-use sqlx::{AssertSqlSafe, PgConnection, query, query_scalar};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, query, query_scalar};
 
 use super::sql::rollups::CHANNELS;
 use crate::store::Hours;
@@ -33,29 +33,39 @@ pub(super) async fn set(connection: &mut PgConnection, retention: &Retention) ->
     let licence: String = query_scalar("SELECT current_setting('timescaledb.license')")
         .fetch_one(&mut *connection)
         .await?;
-    let hours = if licence == "timescale" {
-        Hours::Theirs
-    } else {
-        Hours::Ours
-    };
-    tracing::info!(licence, ?hours, "TimescaleDB's edition");
-    for statement in statements(hours, retention) {
-        query(AssertSqlSafe(statement)).execute(&mut *connection).await?;
+    if licence == "timescale"
+        && let Err(error) = by_the_database(connection, retention).await
+    {
+        tracing::warn!(%error, "the database does not take policies; the brain drops old chunks itself");
     }
+    // Where the hours are an aggregate, this leaves them as they are.
+    let table = HOURS_TABLE.to_owned() + &columns() + ", PRIMARY KEY (host, bucket))";
+    query(AssertSqlSafe(table)).execute(&mut *connection).await?;
+    let is_view: bool = query_scalar("SELECT relkind = 'v' FROM pg_class WHERE oid = 'rollup_1h'::regclass")
+        .fetch_one(&mut *connection)
+        .await?;
+    let hours = if is_view { Hours::Theirs } else { Hours::Ours };
+    tracing::info!(licence, ?hours, "TimescaleDB's edition");
     Ok(hours)
 }
 
-/// What is said to the database, in this order. All of it may be said again.
-fn statements(hours: Hours, retention: &Retention) -> Vec<String> {
-    if hours == Hours::Ours {
-        return vec![HOURS_TABLE.to_owned() + &columns() + ", PRIMARY KEY (host, bucket))"];
+/// All policies, or none.
+async fn by_the_database(connection: &mut PgConnection, retention: &Retention) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    for statement in statements(retention) {
+        query(AssertSqlSafe(statement)).execute(&mut *transaction).await?;
     }
-    let mut all = vec![aggregate()];
-    all.push(
+    transaction.commit().await
+}
+
+/// What is said to a database with policies, in this order. All of it may be said again.
+fn statements(retention: &Retention) -> Vec<String> {
+    let mut all = vec![
+        aggregate(),
         "SELECT add_continuous_aggregate_policy('rollup_1h', start_offset => INTERVAL '3 days', \
          end_offset => INTERVAL '1 hour', schedule_interval => INTERVAL '30 minutes', if_not_exists => true)"
             .to_owned(),
-    );
+    ];
     for (table, segment, order) in [
         ("rollup_10s", "host", "bucket"),
         ("rollup_1m", "host", "bucket"),

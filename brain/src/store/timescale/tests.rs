@@ -251,3 +251,48 @@ fn answers_after_which_another_try_may_help_are_told_from_the_others() {
     let ours = sqlx::Error::RowNotFound;
     assert!(!fault::ends_connection(&ours) && !fault::told("db", &ours).is_transient());
 }
+
+/// Debian has the Apache edition alone: this needs a server with the Timescale licence.
+#[tokio::test]
+async fn with_the_timescale_licence_the_database_compresses_drops_and_makes_the_hours() {
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    let licence: String = query_scalar("SELECT current_setting('timescaledb.license')")
+        .fetch_one(testing::connection(&mut store))
+        .await
+        .unwrap();
+    if licence != "timescale" {
+        assert_eq!(store.hours, Hours::Ours);
+        eprintln!("SKIPPED: this server has the edition {licence:?}, not \"timescale\"");
+        return;
+    }
+    assert_eq!(store.hours, Hours::Theirs);
+    store.write(&full_batch()).await.unwrap();
+    let jobs = "SELECT count(*) FROM timescaledb_information.jobs WHERE hypertable_schema = current_schema() \
+                OR hypertable_name LIKE '_materialized%'";
+    let jobs: i64 = query_scalar(jobs)
+        .fetch_one(testing::connection(&mut store))
+        .await
+        .unwrap();
+    assert!(jobs >= 11, "{jobs} policies");
+    for statement in [
+        "CALL refresh_continuous_aggregate('rollup_1h', NULL, NULL)",
+        "SELECT compress_chunk(show_chunks('rollup_10s'))",
+    ] {
+        query(statement).execute(testing::connection(&mut store)).await.unwrap();
+    }
+    // Late rows go into compressed chunks, too, and the same again changes nothing.
+    store.write(&full_batch()).await.unwrap();
+    let rows: i64 = query_scalar("SELECT count(*) FROM rollup_10s")
+        .fetch_one(testing::connection(&mut store))
+        .await
+        .unwrap();
+    assert_eq!(rows, 7);
+    let hours: i64 = query_scalar("SELECT count(*) FROM v_utilisation_1h")
+        .fetch_one(testing::connection(&mut store))
+        .await
+        .unwrap();
+    assert_eq!(hours, 1);
+    store.close().await.unwrap();
+    place.open().await;
+}

@@ -4,11 +4,11 @@ use sqlx::{Row as _, query};
 
 use super::super::{
     dialect::{Connection, at, instant},
-    testing::{COLUMNS, COMMENTS, Place, connection},
+    testing::{COLUMNS, COMMENTS, Place, SLACK_DAYS, connection},
 };
 use crate::{
     store::{
-        Batch, Rollup, Store as _, comments, meta,
+        Batch, Cutoffs, Rollup, Store as _, comments, meta,
         testing::{SINCE, full_batch, stream},
     },
     testing,
@@ -280,4 +280,69 @@ async fn an_hour_is_made_when_it_is_over_and_again_when_it_changes() {
     assert_eq!(write(59..60, 0.5, 3_600_000).await, [(0.5, 1.0, 0.5)]);
     assert_eq!(write(0..30, 0.25, 3_600_000).await, [(0.375, 1.0, 1.0)], "late rows");
     assert_eq!(write(60..61, 0.9, 3_660_000).await.len(), 1);
+}
+
+/// Six years, three days at a time.
+#[tokio::test]
+async fn years_of_retention_leave_what_is_to_be_kept_and_nothing_else() {
+    const DAY_MS: i64 = 86_400_000;
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    let host: Arc<str> = "a".into();
+    let first_ms = 1_700_006_400_000;
+    let cutoffs = |now_ms: i64| Cutoffs {
+        frames: now_ms - 2 * DAY_MS,
+        rollup_10s: now_ms - 3 * DAY_MS,
+        rollup_1m: now_ms - 90 * DAY_MS,
+        rollup_1h: now_ms - 1_826 * DAY_MS,
+        forecasts: now_ms - 3 * DAY_MS,
+        events: now_ms - 90 * DAY_MS,
+    };
+    let template = full_batch();
+    let mut now_ms = first_ms;
+    while now_ms < first_ms + 6 * 365 * DAY_MS {
+        now_ms += 3 * DAY_MS;
+        // The last minute of an hour, so that the hour is made.
+        let last_ms = now_ms.div_euclid(3_600_000) * 3_600_000 - 10_000;
+        let mut batch = Batch {
+            hosts: [(host.clone(), last_ms)].into(),
+            events: template.events.clone(),
+            frames: template.frames.clone(),
+            forecasts: template.forecasts.clone(),
+            rollups: template
+                .rollups
+                .values()
+                .take(1)
+                .map(|row| ((host.clone(), last_ms), *row))
+                .collect(),
+            ..Batch::default()
+        };
+        for (_, event) in &mut batch.events {
+            (event.epoch, event.time_ms) = (now_ms.unsigned_abs() * 1_000, now_ms);
+        }
+        for (_, frame) in &mut batch.frames {
+            (frame.epoch, frame.start_ms) = (now_ms.unsigned_abs() * 1_000, now_ms);
+        }
+        for (_, forecast) in &mut batch.forecasts {
+            forecast.made_ms = now_ms;
+        }
+        store.write(&batch).await.unwrap();
+        store.prune(&cutoffs(now_ms)).await.unwrap();
+    }
+    for (table, days, least) in [
+        ("frames", 2, 2),
+        ("rollup_10s", 3, 1),
+        ("rollup_1m", 90, 30),
+        ("rollup_1h", 1_826, 608),
+        ("forecasts", 3, 1),
+        ("events", 90, 60),
+    ] {
+        let rows = count(connection(&mut store), table).await;
+        // Where rows go by chunks, those of the chunk that is not over stay with them.
+        let most = least + 2 * (SLACK_DAYS / 3 + 1);
+        assert!(
+            (least..=most).contains(&rows),
+            "{table}: {rows} rows are left of {days} days"
+        );
+    }
 }

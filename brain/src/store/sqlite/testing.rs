@@ -29,3 +29,6 @@ pub(in crate::store) const COLUMNS: &str = "SELECT m.name, c.name FROM sqlite_sc
 
 /// What is said of them.
 pub(in crate::store) const COMMENTS: &str = "SELECT relation, nullif(name, ''), text FROM comments";
+
+/// How many days longer than told rows may stay.
+pub(in crate::store) const SLACK_DAYS: i64 = 0;

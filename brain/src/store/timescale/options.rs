@@ -49,6 +49,7 @@ impl Options {
         let connect = connect.application_name("foreshadow-brain").options([
             ("search_path", format!("\"{}\",public", self.schema)),
             ("timezone", "UTC".to_owned()),
+            ("client_min_messages", "warning".to_owned()),
             // A watermark lets agents forget frames: what it covers must outlive the server, whatever the server's default.
             ("synchronous_commit", "on".to_owned()),
             // A server notices within half a minute that a brain's machine is gone, and lets go of its lock.

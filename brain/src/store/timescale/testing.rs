@@ -75,3 +75,6 @@ pub(in crate::store) const COMMENTS: &str = "SELECT c.relname::text, a.attname::
      JOIN pg_class c ON c.oid = d.objoid AND d.classoid = 'pg_class'::regclass \
      LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.objsubid AND d.objsubid > 0 \
      WHERE c.relnamespace = current_schema()::regnamespace";
+
+/// How many days longer than told rows may stay: the longest chunk.
+pub(in crate::store) const SLACK_DAYS: i64 = 7;

@@ -7,6 +7,8 @@ use runtime::{Faults, Span, Validate};
 use serde::{Deserialize, Serialize};
 use shadow::check_name;
 
+use crate::store::memory::{Shape, recent::Bounds};
+
 /// The brain of one cell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -32,6 +34,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// The grid that readings are averaged onto.
     pub grid: Grid,
+    /// What is kept in memory besides.
+    pub hot: Hot,
     /// What is kept on disk, and for how long.
     pub store: Store,
     /// What is forecast, and when it is learnt.
@@ -85,10 +89,22 @@ pub struct Ingest {
 pub struct Grid {
     /// Width of a row; also how often forecasts are made.
     pub step: Span,
-    /// How much is kept in memory, and read back at a restart.
+    /// How much is kept in memory, and read back at a restart: what a forecast looks at, and `forecast.warm_up`.
     pub length: Span,
     /// How long after its end a row is closed, so that samples under way are in it.
     pub grace: Span,
+}
+
+/// What is kept in memory of a host besides the rows of the grid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Hot {
+    /// Frames as they came, at full rate.
+    pub recent: Span,
+    /// Bytes that these frames may take; past it the oldest go.
+    pub recent_bytes: usize,
+    /// Rows of a minute.
+    pub minutes: Span,
 }
 
 /// What is kept on disk, and for how long.
@@ -121,6 +137,8 @@ pub struct Forecast {
     /// After a restart this much of the stored past is stepped through again, so that scores and
     /// calibration do not begin anew.
     pub warm_up: Span,
+    /// How much of the past a training is given, as far as `store.keep_rollup_10s` has kept it.
+    pub history: Span,
     /// Whether an LSTM is trained at all; without it the ladder ends at the EWMA.
     pub train: bool,
     /// A tick waits for the training that it started: the same result at any speed (a lab).
@@ -163,6 +181,7 @@ impl Default for Config {
             page: Page::default(),
             ingest: Ingest::default(),
             grid: Grid::default(),
+            hot: Hot::default(),
             store: Store::default(),
             forecast: Forecast::default(),
             anomaly: Anomaly::default(),
@@ -196,8 +215,18 @@ impl Default for Grid {
     fn default() -> Self {
         Self {
             step: Span::from_secs(10),
-            length: Span::from_secs(DAY_S),
+            length: Span::from_secs(6 * 3_600),
             grace: Span::from_secs(2),
+        }
+    }
+}
+
+impl Default for Hot {
+    fn default() -> Self {
+        Self {
+            recent: Span::from_secs(900),
+            recent_bytes: 256 << 10,
+            minutes: Span::from_secs(DAY_S),
         }
     }
 }
@@ -223,6 +252,7 @@ impl Default for Forecast {
         Self {
             horizons: [300, 600, 900].map(Span::from_secs).to_vec(),
             warm_up: Span::from_secs(7_200),
+            history: Span::from_secs(3 * DAY_S),
             train: true,
             wait: false,
             training: forecast::Training::default(),
@@ -287,6 +317,7 @@ impl Validate for Config {
         }
         faults.within("ingest", |faults| self.ingest.validate(faults));
         faults.within("grid", |faults| self.grid.validate(faults));
+        faults.within("hot", |faults| self.hot.validate(faults));
         faults.within("store", |faults| self.store.validate(faults));
         faults.within("forecast", |faults| self.validate_forecast(faults));
         faults.within("anomaly", |faults| {
@@ -331,10 +362,14 @@ impl Grid {
     pub(crate) fn step_ms(&self) -> i64 {
         self.step.as_millis().max(1)
     }
+}
 
-    /// How many rows are kept in memory, at least 1.
-    pub(crate) fn rows(&self) -> usize {
-        usize::try_from(self.length.as_millis() / self.step_ms()).map_or(1, |rows| rows.max(1))
+impl Hot {
+    fn validate(&self, faults: &mut Faults) {
+        between(faults, "recent", self.recent, 0, DAY_S);
+        let sound = self.recent_bytes <= 64 << 20;
+        faults.require(sound, "recent_bytes", "must be at most 67108864");
+        between(faults, "minutes", self.minutes, 3_600, 7 * DAY_S);
     }
 }
 
@@ -360,10 +395,27 @@ impl Store {
 impl Config {
     fn validate_forecast(&self, faults: &mut Faults) {
         between(faults, "warm_up", self.forecast.warm_up, 0, DAY_S);
+        between(faults, "history", self.forecast.history, 3_600, 366 * DAY_S);
         if let Err(error) = self.forecaster().validate() {
             for fault in error.faults {
                 faults.add("", fault);
             }
+        }
+    }
+
+    /// How much the hot store keeps of a host.
+    pub(crate) fn shape(&self) -> Shape {
+        let rows =
+            |length: Span, step_ms: i64| usize::try_from(length.as_millis() / step_ms).map_or(1, |rows| rows.max(1));
+        let step_ms = self.grid.step_ms();
+        Shape {
+            step_ms,
+            rows: rows(self.grid.length, step_ms),
+            minutes: rows(self.hot.minutes, step_ms.max(60_000)),
+            recent: Bounds {
+                span_ms: self.hot.recent.as_millis(),
+                bytes: self.hot.recent_bytes,
+            },
         }
     }
 

@@ -23,7 +23,7 @@ use crate::{
     policy::{self, Policy},
     run::{Edges, Request, Time, run},
     snapshot::Snapshot,
-    store::{Since, Sqlite, Store, flush::Flusher, meta},
+    store::{Since, Sqlite, SqliteHistory, Store, flush::Flusher, history::Open, meta},
 };
 
 /// Requests of a handle that may wait.
@@ -70,6 +70,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<H
         models: config.data_dir.join("models"),
         trained: trained_in,
         issuer_epoch: next_issuer_epoch(now_ms, last_epoch),
+        durable: Some(durable(&config)),
         trust,
         audit: Some(audit),
         config: config.clone(),
@@ -81,7 +82,7 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<H
     let (connected_in, connected) = watch::channel(false);
     let page = PageState {
         snapshot: snapshot.clone(),
-        series: Arc::clone(engine.hot()) as _,
+        series: Arc::new(engine.past().clone()) as _,
         metrics: Arc::new(move || metrics.render()),
         names: config.page.names.clone(),
     };
@@ -209,6 +210,12 @@ fn policy(config: &Config) -> Result<Policy, ConfigError> {
         let faults = refused.faults.into_iter().map(fault).collect();
         ConfigError::Invalid { file, faults }
     })
+}
+
+/// Readers of what is durable have a connection of their own.
+fn durable(config: &Config) -> Open {
+    let folder = config.data_dir.clone();
+    Arc::new(move || Ok(Box::new(SqliteHistory::open(&folder)?) as _))
 }
 
 /// A brain on virtual time takes all there is: its past may lie anywhere.

@@ -37,6 +37,7 @@ impl Intake {
             models: "/nonexistent".into(),
             trained,
             issuer_epoch: 1,
+            durable: None,
             trust: None,
             audit: None,
         })?;

@@ -78,6 +78,7 @@ async fn what_waits_for_a_training_is_told_when_it_ends() {
         models: folder.path().into(),
         trained,
         issuer_epoch: 1,
+        durable: None,
         trust: None,
         audit: None,
     };

@@ -387,6 +387,11 @@ impl Engine {
         &self.snapshot
     }
 
+    /// The recent past of all hosts.
+    pub(crate) const fn hot(&self) -> &Arc<HotStore> {
+        &self.hot
+    }
+
     /// The past of all hosts, for readers.
     pub(crate) const fn past(&self) -> &Past {
         &self.past

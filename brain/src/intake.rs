@@ -1,6 +1,8 @@
 //! The way of births and frames into a brain, for benchmarks: topic, checks, decoding, hot store and batch, as the
 //! engine does it, without bus, database and page.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use runtime::Metrics;
 use shadow::UnixMs;
@@ -11,6 +13,7 @@ use crate::{
     engine::{Engine, Event, Parts},
     learning::Trained,
     policy::Policy,
+    snapshot::SeriesSource,
 };
 
 /// A brain without edges.
@@ -55,6 +58,23 @@ impl Intake {
             retained: false,
         };
         self.engine.handle(Event::Bus(message), now_ms, 0);
+    }
+
+    /// Time passes: rows that are over are closed and forecast from.
+    pub fn tick(&mut self, time_ms: UnixMs) {
+        self.engine.handle(Event::Tick { time_ms, done: None }, time_ms, 0);
+        drop(self.engine.take_outbox());
+    }
+
+    /// The past of all hosts, for a reader in another thread.
+    pub fn past(&self) -> Arc<dyn SeriesSource> {
+        Arc::new(self.engine.past().clone())
+    }
+
+    /// Lets the hot store forget all hosts, so that it shows what it took.
+    pub fn forget_past(&mut self) {
+        let hot = self.engine.hot();
+        hot.names().iter().for_each(|host| hot.forget(host));
     }
 
     /// Frames taken in so far.

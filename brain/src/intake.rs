@@ -74,7 +74,9 @@ impl Intake {
     /// Lets the hot store forget all hosts, so that it shows what it took.
     pub fn forget_past(&mut self) {
         let hot = self.engine.hot();
-        hot.names().iter().for_each(|host| hot.forget(host));
+        for host in hot.names() {
+            hot.forget(&host);
+        }
     }
 
     /// Frames taken in so far.

@@ -21,6 +21,8 @@ pub(super) struct Tail<const K: usize> {
     /// Value and milliseconds, largest value first.
     entries: [(f32, f32); K],
     len: usize,
+    /// Milliseconds of all of them.
+    total_ms: f32,
 }
 
 impl<const K: usize> Tail<K> {
@@ -28,6 +30,7 @@ impl<const K: usize> Tail<K> {
     pub(super) const EMPTY: Self = Self {
         entries: [(0.0, 0.0); K],
         len: 0,
+        total_ms: 0.0,
     };
 
     /// The tail of a row of which only its p95 is left, known for `known_ms`: a value that stands for a tenth of it, so
@@ -46,18 +49,24 @@ impl<const K: usize> Tail<K> {
             return;
         }
         let keep_ms = ABOVE * most_ms;
-        let at = self.held().partition_point(|&(held, _)| held >= value);
+        let is_lowest = self.held().last().is_some_and(|&(held, _)| held >= value);
         // What is not above a twentieth of the row already is of no account.
-        if at == self.len && self.total_ms() > keep_ms {
+        if is_lowest && self.total_ms > keep_ms {
             return;
         }
+        let at = self.held().partition_point(|&(held, _)| held >= value);
         if self.len == K {
-            let merged = self.merge_neighbours((value, ms), at);
-            debug_assert!(merged, "two neighbours there are always");
+            self.merge_neighbours(at, (value, ms));
         } else {
             self.insert(at, (value, ms));
         }
-        self.drop_what_is_below(keep_ms);
+        self.total_ms += ms;
+        while let Some(&(_, ms)) = self.held().last()
+            && self.total_ms - ms > keep_ms
+        {
+            self.total_ms -= ms;
+            self.len -= 1;
+        }
     }
 
     /// The value that a twentieth of `known_ms` lies above at most; NaN of nothing.
@@ -68,18 +77,12 @@ impl<const K: usize> Tail<K> {
             above_ms < 0.0
         };
         let held = self.held();
-        held.iter()
-            .find(is_below)
-            .or(held.last())
-            .map_or(f32::NAN, |&(value, _)| value)
+        let found = held.iter().find(is_below).or(held.last());
+        found.map_or(f32::NAN, |&(value, _)| value)
     }
 
     fn held(&self) -> &[(f32, f32)] {
         self.entries.get(..self.len).unwrap_or_default()
-    }
-
-    fn total_ms(&self) -> f32 {
-        self.held().iter().map(|&(_, ms)| ms).sum()
     }
 
     fn insert(&mut self, at: usize, entry: (f32, f32)) {
@@ -93,32 +96,20 @@ impl<const K: usize> Tail<K> {
     }
 
     /// Makes one of the two neighbours, `new` at its place among them, that tell of the least time.
-    fn merge_neighbours(&mut self, new: (f32, f32), at: usize) -> bool {
+    fn merge_neighbours(&mut self, at: usize, new: (f32, f32)) {
         let mut all = self.held().to_vec();
         all.insert(at, new);
         let pair_ms = |pair: &[(f32, f32)]| pair.iter().map(|&(_, ms)| ms).sum::<f32>();
-        let least = all
-            .windows(2)
-            .enumerate()
-            .min_by(|(_, a), (_, b)| pair_ms(a).total_cmp(&pair_ms(b)));
-        let Some((first, _)) = least else { return false };
+        let pairs = all.windows(2).map(pair_ms).enumerate();
+        let Some((first, _)) = pairs.min_by(|(_, a), (_, b)| a.total_cmp(b)) else {
+            return;
+        };
         let (_, ms) = all.remove(first + 1);
         if let Some(kept) = all.get_mut(first) {
             kept.1 += ms;
         }
         for (slot, entry) in self.entries.iter_mut().zip(all) {
             *slot = entry;
-        }
-        true
-    }
-
-    fn drop_what_is_below(&mut self, keep_ms: f32) {
-        let mut total_ms = self.total_ms();
-        while let Some(&(_, ms)) = self.held().last()
-            && total_ms - ms > keep_ms
-        {
-            total_ms -= ms;
-            self.len -= 1;
         }
     }
 }
@@ -146,7 +137,9 @@ mod tests {
 
     fn told<const K: usize>(samples: &[(f32, f32)], most_ms: f32) -> f32 {
         let mut tail = Tail::<K>::EMPTY;
-        samples.iter().for_each(|&(value, ms)| tail.add(value, ms, most_ms));
+        for &(value, ms) in samples {
+            tail.add(value, ms, most_ms);
+        }
         tail.p95(samples.iter().map(|&(_, ms)| ms).sum())
     }
 

@@ -8,10 +8,12 @@ use crate::{
 
 const STEP_MS: i64 = 10_000;
 
+type Rows = Vec<(Arc<str>, StoredRow)>;
+
 /// Rows by host, as a database has them; what is asked for is noted.
 #[derive(Clone, Default)]
 struct Stored {
-    rows: Arc<Mutex<Vec<(Arc<str>, StoredRow)>>>,
+    rows: Arc<Mutex<Rows>>,
     asked: Arc<Mutex<Vec<Span>>>,
 }
 

@@ -157,7 +157,9 @@ impl HotStore {
                 .workloads
                 .extend(workloads.map(|(workload, ms, uses)| ((Arc::clone(&name), workload, ms), uses)));
         }
-        gone.iter().for_each(|host| self.forget(host));
+        for host in &gone {
+            self.forget(host);
+        }
         changed
     }
 

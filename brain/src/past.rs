@@ -14,10 +14,9 @@ use std::{
 use shadow::{Channel, Resource, UnixMs, Vantage};
 
 use crate::{
-    grid::Ring,
     snapshot::SeriesSource,
     store::{
-        History, StoreError,
+        History, StoreError, StoredRow,
         history::{Open, Span},
         memory::{
             HotStore,
@@ -68,21 +67,16 @@ impl Past {
             if stop.load(Ordering::Relaxed) {
                 break;
             }
-            let mut joined = Ring::new(rows, [f32::NAN; Channel::COUNT]);
             let stored = durable
                 .as_mut()
-                .and_then(|durable| told(durable.rows(host, durable_ms.clone())));
-            for row in stored.into_iter().flatten() {
-                joined.put(row.begin_ms.div_euclid(shape.step_ms), row.mean);
-            }
-            if let Some((first, rows)) = self.hot.rows(host, since.max(in_memory), end) {
-                (first..).zip(rows).for_each(|(row, values)| joined.put(row, values));
-            }
-            if !joined.rows().is_empty() {
+                .and_then(|durable| told(durable.rows(host, durable_ms.clone())))
+                .unwrap_or_default();
+            let recent = self.hot.rows(host, since.max(in_memory), end);
+            if let Some((first, rows)) = joined(&stored, recent, shape.step_ms) {
                 histories.push(forecast::History {
                     host: host.to_string(),
-                    first_ms: joined.begin() * shape.step_ms,
-                    rows: joined.rows().to_vec(),
+                    first_ms: first * shape.step_ms,
+                    rows,
                 });
             }
         }
@@ -93,8 +87,7 @@ impl Past {
     fn older(&self, host: &str, resource: Resource, span: Span) -> Vec<(UnixMs, f64)> {
         let minute_ms = self.hot.shape().step_ms.max(60_000);
         let stored = self.open().and_then(|mut durable| told(durable.minutes(host, span)));
-        let point =
-            |row: crate::store::StoredRow| Some((row.begin_ms + minute_ms, resource_value(&row.mean, resource)?));
+        let point = |row: StoredRow| Some((row.begin_ms + minute_ms, resource_value(&row.mean, resource)?));
         stored.into_iter().flatten().filter_map(point).collect()
     }
 
@@ -102,6 +95,33 @@ impl Past {
         let open = self.durable.as_ref()?;
         told(open())
     }
+}
+
+/// Rows with the number of the first.
+type Rows = (i64, Vec<[f32; Channel::COUNT]>);
+
+/// Stored rows and behind them those from memory, unknown ones between; `None` of none.
+fn joined(stored: &[StoredRow], recent: Option<Rows>, step_ms: i64) -> Option<Rows> {
+    let recent = recent.filter(|(_, rows)| !rows.is_empty());
+    let number = |row: &StoredRow| row.begin_ms.div_euclid(step_ms);
+    let Some(first) = stored.first().map(number) else {
+        return recent;
+    };
+    let mut rows = Vec::new();
+    let mut put = |number: i64, values: &[[f32; Channel::COUNT]]| {
+        // Stored rows of a grid that was finer may share a number: the first of them counts.
+        if let Some(at) = usize::try_from(number - first).ok().filter(|&at| at >= rows.len()) {
+            rows.resize(at, [f32::NAN; Channel::COUNT]);
+            rows.extend_from_slice(values);
+        }
+    };
+    for row in stored {
+        put(number(row), &[row.mean]);
+    }
+    if let Some((begin, newest)) = recent {
+        put(begin, &newest);
+    }
+    Some((first, rows))
 }
 
 fn told<T>(read: Result<T, StoreError>) -> Option<T> {

@@ -267,6 +267,8 @@ fn brain_config(arguments: &LabArgs, timeline: Timeline, data: &Path, broker: So
         forecast: brain::config::Forecast {
             horizons: [1, 2, 3].map(horizon).to_vec(),
             wait: true,
+            // All of it is in memory: what is durable by now hangs on the lab's speed.
+            history: Span::from_millis((rows * timeline.step_ms).unsigned_abs()),
             training: forecast::Training {
                 seed: arguments.seed,
                 ..defaults.forecast.training

@@ -143,7 +143,7 @@ impl Fleet {
 }
 
 /// The same columns, some of them under the names of channels.
-fn with_channels(catalogue: &Catalogue) -> Catalogue {
+pub(crate) fn with_channels(catalogue: &Catalogue) -> Catalogue {
     let renamed = catalogue.metrics().iter().map(|metric| {
         let channel = CHANNELS.iter().find(|(name, _)| *name == metric.name);
         let name = channel.map_or(&*metric.name, |(_, channel)| channel.metric());

@@ -6,6 +6,8 @@ mod agent;
 mod broker;
 mod codec;
 #[cfg(feature = "brain")]
+mod hot;
+#[cfg(feature = "brain")]
 mod ingest;
 mod priors;
 mod process;
@@ -43,6 +45,9 @@ enum Bench {
     CodecPriors(priors::Arguments),
     /// Size and speed of frames against packed doubles, lz4, zstd, pco, Gorilla and Chimp.
     Codec(codec::Arguments),
+    /// What a host takes of the hot store's memory, and how long readers keep its writer waiting.
+    #[cfg(feature = "brain")]
+    Hot(hot::Arguments),
     /// What a brain needs to take frames in, by itself and over a broker.
     #[cfg(feature = "brain")]
     Ingest(ingest::Arguments),
@@ -63,6 +68,8 @@ fn main() -> anyhow::Result<ExitCode> {
             None => broker::run(broker)?,
         },
         Bench::Codec(codec) => codec::run(codec)?,
+        #[cfg(feature = "brain")]
+        Bench::Hot(hot) => hot::run(hot)?,
         #[cfg(feature = "brain")]
         Bench::Ingest(ingest) => ingest::run(ingest)?,
         #[cfg(feature = "brain")]

@@ -28,8 +28,8 @@ const FLUSH_S: usize = 5;
 /// Hosts of the case `rollup`, and rows of each: two hours.
 const ROW_HOSTS: usize = 200;
 const ROWS: i64 = 720;
-/// Values in a row of the grid: mean and peak of seven channels.
-const ROW_POINTS: usize = 14;
+/// Values in a row of the grid: mean, extremes, last one and 95th percentile of seven channels.
+const ROW_POINTS: usize = 35;
 /// Points that the rival gets: enough for some seconds.
 const COPY_POINTS: usize = 500_000;
 

@@ -7,6 +7,10 @@ use runtime::{Faults, Span, Validate};
 use serde::{Deserialize, Serialize};
 use shadow::check_name;
 
+mod hot;
+
+pub use hot::Hot;
+
 use crate::store::timescale::{LOCK_PATIENCE, Options, Retention};
 
 /// The brain of one cell.
@@ -34,6 +38,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// The grid that readings are averaged onto.
     pub grid: Grid,
+    /// What is kept in memory besides.
+    pub hot: Hot,
     /// What is kept on disk, and for how long.
     pub store: Store,
     /// What is forecast, and when it is learnt.
@@ -87,7 +93,7 @@ pub struct Ingest {
 pub struct Grid {
     /// Width of a row; also how often forecasts are made.
     pub step: Span,
-    /// How much is kept in memory, and read back at a restart.
+    /// How much is kept in memory, and read back at a restart: what a forecast looks at, and `forecast.warm_up`.
     pub length: Span,
     /// How long after its end a row is closed, so that samples under way are in it.
     pub grace: Span,
@@ -133,6 +139,8 @@ pub struct Forecast {
     /// After a restart this much of the stored past is stepped through again, so that scores and
     /// calibration do not begin anew.
     pub warm_up: Span,
+    /// How much of the past a training is given, as far as `store.keep_rollup_10s` has kept it.
+    pub history: Span,
     /// Whether an LSTM is trained at all; without it the ladder ends at the EWMA.
     pub train: bool,
     /// A tick waits for the training that it started: the same result at any speed (a lab).
@@ -175,6 +183,7 @@ impl Default for Config {
             page: Page::default(),
             ingest: Ingest::default(),
             grid: Grid::default(),
+            hot: Hot::default(),
             store: Store::default(),
             forecast: Forecast::default(),
             anomaly: Anomaly::default(),
@@ -208,7 +217,7 @@ impl Default for Grid {
     fn default() -> Self {
         Self {
             step: Span::from_secs(10),
-            length: Span::from_secs(DAY_S),
+            length: Span::from_secs(6 * 3_600),
             grace: Span::from_secs(2),
         }
     }
@@ -239,6 +248,7 @@ impl Default for Forecast {
         Self {
             horizons: [300, 600, 900].map(Span::from_secs).to_vec(),
             warm_up: Span::from_secs(7_200),
+            history: Span::from_secs(3 * DAY_S),
             train: true,
             wait: false,
             training: forecast::Training::default(),
@@ -303,6 +313,7 @@ impl Validate for Config {
         }
         faults.within("ingest", |faults| self.ingest.validate(faults));
         faults.within("grid", |faults| self.grid.validate(faults));
+        faults.within("hot", |faults| self.hot.validate(faults));
         faults.within("store", |faults| self.store.validate(faults));
         faults.within("forecast", |faults| self.validate_forecast(faults));
         faults.within("anomaly", |faults| {
@@ -346,11 +357,6 @@ impl Grid {
     /// Width of a row in milliseconds, at least 1.
     pub(crate) fn step_ms(&self) -> i64 {
         self.step.as_millis().max(1)
-    }
-
-    /// How many rows are kept in memory, at least 1.
-    pub(crate) fn rows(&self) -> usize {
-        usize::try_from(self.length.as_millis() / self.step_ms()).map_or(1, |rows| rows.max(1))
     }
 }
 
@@ -424,6 +430,7 @@ impl Store {
 impl Config {
     fn validate_forecast(&self, faults: &mut Faults) {
         between(faults, "warm_up", self.forecast.warm_up, 0, DAY_S);
+        between(faults, "history", self.forecast.history, 3_600, 366 * DAY_S);
         if let Err(error) = self.forecaster().validate() {
             for fault in error.faults {
                 faults.add("", fault);

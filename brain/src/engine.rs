@@ -29,9 +29,10 @@ use crate::{
     journal::Journal,
     learning::{Learning, Trained},
     metrics::Figures,
+    past::Past,
     policy::Policy,
     snapshot::Snapshot,
-    store::{Batch, FrameId, flush::Flushed, memory::HotStore, meta},
+    store::{Batch, FrameId, flush::Flushed, history::Open, memory::HotStore, meta},
     view::Views,
 };
 
@@ -89,6 +90,7 @@ pub(crate) struct Engine {
     ingest: Ingest,
     fleet: Fleet,
     hot: Arc<HotStore>,
+    past: Past,
     foresight: Foresight,
     learning: Learning,
     dispatch: Dispatch,
@@ -133,6 +135,8 @@ pub(crate) struct Parts {
     pub(crate) trained: mpsc::Sender<Trained>,
     /// From [`crate::dispatch::next_issuer_epoch`].
     pub(crate) issuer_epoch: u64,
+    /// Opens the durable past, which trainings read; without one they take what is in memory.
+    pub(crate) durable: Option<Open>,
     /// Who the brain is and whom it believes.
     pub(crate) trust: Option<Arc<Trust>>,
     /// Where it is kept who has done what; benchmarks keep nothing.
@@ -155,6 +159,7 @@ impl Engine {
         let foresight = Foresight::new(config.forecaster(), config.anomaly.detector());
         let foresight = foresight.map_err(|error| Error::Forecast(error.to_string()))?;
         let learning = Learning::new(config.forecaster(), config.forecast.train, parts.models, parts.trained);
+        let hot = Arc::new(HotStore::new(config.shape()));
         let mut batch = Batch::default();
         batch.meta.insert(meta::ISSUER_EPOCH, parts.issuer_epoch.to_string());
         Ok(Self {
@@ -162,7 +167,8 @@ impl Engine {
             trust: parts.trust,
             audit: parts.audit,
             figures: Figures::new(&parts.metrics),
-            hot: Arc::new(HotStore::new(step_ms, config.grid.rows())),
+            past: Past::new(Arc::clone(&hot), parts.durable),
+            hot,
             ingest: Ingest::new(limits),
             fleet: Fleet::default(),
             journal: Journal::default(),
@@ -384,6 +390,11 @@ impl Engine {
     /// The recent past of all hosts.
     pub(crate) const fn hot(&self) -> &Arc<HotStore> {
         &self.hot
+    }
+
+    /// The past of all hosts, for readers.
+    pub(crate) const fn past(&self) -> &Past {
+        &self.past
     }
 
     /// Tells a running training to end.

@@ -117,6 +117,8 @@ impl Foresight {
         });
         self.made_ms = Some(time_ms);
         let mut changed = Vec::new();
+        // Of a host that memory no longer knows nothing is expected.
+        self.latest.clear();
         for of_host in made {
             let host: Arc<str> = of_host.host.into();
             let judged_s = self.judged_s;

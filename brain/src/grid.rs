@@ -1,4 +1,4 @@
-//! Readings onto an aligned grid: one row a step, each the mean over time of what samples tell.
+//! Readings onto an aligned grid: one row a step, with what samples tell of it: mean, extremes, last value and p95.
 //!
 //! A sample tells of the time since the one before it, so it is weighted by that time: while a host is busy
 //! its agent samples fifty times as often, and a plain average would take a short burst for the whole row.
@@ -9,38 +9,40 @@ use std::collections::BTreeMap;
 
 use shadow::UnixMs;
 
+mod cell;
 mod ring;
+mod tail;
 
+use cell::Cell;
 pub(crate) use ring::Ring;
 
-/// Closed rows remember their weights for this many further rows, so that late samples join them exactly.
-const REMEMBERED: i64 = 60;
+/// For so long after they were touched, and for so many rows at least and at most, rows are remembered as they were
+/// collected, so that late samples join them exactly.
+const REMEMBERED_MS: i64 = 300_000;
+const REMEMBERED: (i64, i64) = (5, 30);
 /// The longest time that one sample can tell of; the agent takes no rate over a longer gap.
 const MAX_SPAN_MS: i64 = 60_000;
 /// The most rows ahead of the closed ones that are collected. Further samples are from another time.
 const MAX_OPEN: i64 = 4_096;
 
-/// `N` series of one host on the grid.
+/// `N` series of one host on the grid, with p95s from tails of `K` values; 0 tells none.
 #[derive(Debug, Clone)]
-pub(crate) struct Grid<const N: usize> {
+pub(crate) struct Grid<const N: usize, const K: usize> {
     step_ms: i64,
-    cells: BTreeMap<i64, Cell<N>>,
-    ring: Ring<N>,
+    cells: BTreeMap<i64, Box<Cell<N, K>>>,
+    means: Ring<[f32; N]>,
+    details: Ring<Detail<N>>,
+    /// Number of the newest closed row of which anything is known.
+    newest: i64,
 }
 
-/// What is known of one row.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Cell<const N: usize> {
-    /// Sums of value times milliseconds.
-    sums: [f64; N],
-    /// Milliseconds that each value is known for.
-    known_ms: [f64; N],
-    /// Largest values; NaN when there are none.
-    max: [f32; N],
-    /// Row up to which it is remembered.
-    until: i64,
-    /// Whether it has changed since it was last put into the ring.
-    changed: bool,
+/// How many closed rows a grid holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lengths {
+    /// Their means.
+    pub(crate) means: usize,
+    /// What else is known of the newest of them.
+    pub(crate) details: usize,
 }
 
 /// A row that was closed, or that changed after it was.
@@ -48,21 +50,46 @@ pub(crate) struct Cell<const N: usize> {
 pub(crate) struct Row<const N: usize> {
     /// When it begins.
     pub(crate) begin_ms: UnixMs,
-    /// Share of it that is known, 0 to 1: that of the value that is known longest.
-    pub(crate) coverage: f32,
-    /// Means; NaN where nothing is known.
+    /// Means over time; NaN where nothing is known.
     pub(crate) mean: [f32; N],
-    /// Largest samples; NaN where nothing is known.
-    pub(crate) max: [f32; N],
+    /// What else is known.
+    pub(crate) detail: Detail<N>,
 }
 
-impl<const N: usize> Grid<N> {
-    /// An empty grid of rows of `step_ms`, of which `rows` are kept.
-    pub(crate) fn new(step_ms: i64, rows: usize) -> Self {
+/// What is known of a row besides its means; NaN where nothing is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Detail<const N: usize> {
+    /// Share of it that is known, 0 to 1: that of the value that is known longest.
+    pub(crate) coverage: f32,
+    /// Largest samples.
+    pub(crate) max: [f32; N],
+    /// Smallest samples.
+    pub(crate) min: [f32; N],
+    /// Newest samples.
+    pub(crate) last: [f32; N],
+    /// What values are above for a twentieth of the time, weighted as the means are: see [`tail`].
+    pub(crate) p95: [f32; N],
+}
+
+impl<const N: usize> Detail<N> {
+    const UNKNOWN: Self = Self {
+        coverage: 0.0,
+        max: [f32::NAN; N],
+        min: [f32::NAN; N],
+        last: [f32::NAN; N],
+        p95: [f32::NAN; N],
+    };
+}
+
+impl<const N: usize, const K: usize> Grid<N, K> {
+    /// An empty grid of rows of `step_ms`, of which so many are kept.
+    pub(crate) fn new(step_ms: i64, lengths: Lengths) -> Self {
         Self {
             step_ms: step_ms.max(1),
             cells: BTreeMap::new(),
-            ring: Ring::new(rows),
+            means: Ring::new(lengths.means.max(1), [f32::NAN; N]),
+            details: Ring::new(lengths.details, Detail::UNKNOWN),
+            newest: i64::MIN,
         }
     }
 
@@ -82,24 +109,38 @@ impl<const N: usize> Grid<N> {
                 continue;
             }
             let row_ms = row * self.step_ms;
-            let within = time_ms.min(row_ms + self.step_ms) - begin_ms.max(row_ms);
-            let ring = &self.ring;
-            let half_ms = self.step_ms as f64 / 2.0;
-            let cell = self
-                .cells
-                .entry(row)
-                .or_insert_with(|| Cell::from_mean(ring.get(row), half_ms));
-            cell.add(within as f64, values);
-            cell.until = open.max(row) + REMEMBERED;
+            let within = |time_ms: UnixMs| u32::try_from((time_ms - row_ms).clamp(0, self.step_ms)).unwrap_or(0);
+            let span_ms = (within(begin_ms), within(time_ms));
+            let (step_ms, until) = (self.step_ms, open.max(row) + self.remembered());
+            let cell = self.cell(row);
+            cell.add(values, span_ms, step_ms as f32);
+            cell.until = until;
             cell.changed = true;
             added.late |= row < open;
         }
         added
     }
 
+    /// What is collected of a row, or left of it.
+    fn cell(&mut self, row: i64) -> &mut Cell<N, K> {
+        let (means, details, step_ms) = (&self.means, &self.details, self.step_ms as f32);
+        self.cells.entry(row).or_insert_with(|| {
+            let Some(mean) = means.get(row) else {
+                return Box::new(Cell::EMPTY);
+            };
+            let detail = details.get(row);
+            let coverage = detail.map_or(0.5, |detail| detail.coverage);
+            Box::new(Cell::of(&mean, coverage * step_ms, detail.as_ref()))
+        })
+    }
+
+    fn remembered(&self) -> i64 {
+        (REMEMBERED_MS / self.step_ms).clamp(REMEMBERED.0, REMEMBERED.1)
+    }
+
     /// The oldest row that may still change.
     fn oldest(&self, open: i64) -> i64 {
-        open.saturating_sub(self.ring.capacity()).max(0)
+        open.saturating_sub(self.means.capacity()).max(0)
     }
 
     /// Closes all rows before `open` and returns those that changed since the last call, oldest first.
@@ -107,47 +148,70 @@ impl<const N: usize> Grid<N> {
         let mut changed = Vec::new();
         for (&row, cell) in self.cells.range_mut(..open).filter(|(_, cell)| cell.changed) {
             let closed = cell.row(row * self.step_ms, self.step_ms);
-            self.ring.put(row, closed.mean);
+            self.means.put(row, closed.mean);
+            self.details.put(row, closed.detail);
+            if closed.detail.coverage > 0.0 {
+                self.newest = self.newest.max(row);
+            }
             cell.changed = false;
             changed.push(closed);
         }
-        self.ring.advance(open);
+        self.means.advance(open);
+        self.details.advance(open);
+        self.release(open);
+        changed
+    }
+
+    /// Lets go of cells that are long closed, and of the oldest where many late rows came at once: what is left of
+    /// these is in the rings.
+    fn release(&mut self, open: i64) {
         let oldest = self.oldest(open);
         self.cells
             .retain(|&row, cell| row >= open || (row >= oldest && cell.until >= open));
-        changed
+        let most = usize::try_from(2 * self.remembered()).unwrap_or(0);
+        let closed = self.cells.range(..open).count();
+        for _ in most..closed {
+            self.cells.pop_first();
+        }
     }
 
     /// The clock was set back: rows from `open` on are forgotten.
     pub(crate) fn rewind(&mut self, open: i64) {
-        self.ring.truncate(open);
+        self.means.truncate(open);
+        self.details.truncate(open);
         self.cells.split_off(&open);
+        self.newest = self.newest.min(open.saturating_sub(1));
     }
 
     /// Puts back a row that was closed before a restart. Rows come in order.
     pub(crate) fn restore(&mut self, begin_ms: UnixMs, coverage: f32, mean: [f32; N]) {
         let row = begin_ms.div_euclid(self.step_ms);
-        self.ring.put(row, mean);
-        let known_ms = f64::from(coverage.clamp(0.0, 1.0)) * self.step_ms as f64;
-        let cell = Cell {
-            until: row + REMEMBERED,
-            ..Cell::from_mean(Some(mean), known_ms)
-        };
-        self.cells.insert(row, cell);
-        while self.cells.len() > usize::try_from(REMEMBERED).unwrap_or(1) {
+        let coverage = coverage.clamp(0.0, 1.0);
+        self.means.put(row, mean);
+        self.newest = self.newest.max(row);
+        let mut cell = Cell::of(&mean, coverage * self.step_ms as f32, None);
+        cell.until = row + self.remembered();
+        self.details.put(row, cell.row(begin_ms, self.step_ms).detail);
+        self.cells.insert(row, Box::new(cell));
+        while self.cells.len() > usize::try_from(self.remembered()).unwrap_or(1) {
             self.cells.pop_first();
         }
     }
 
     /// Whether nothing has come for as long as is kept.
     pub(crate) fn is_forgotten(&self) -> bool {
-        let known = |row: &[f32; N]| row.iter().any(|value| !value.is_nan());
-        self.cells.is_empty() && !self.ring.rows().iter().any(known)
+        self.cells.is_empty() && (self.newest < self.means.begin() || self.means.rows().is_empty())
     }
 
-    /// The closed rows.
-    pub(crate) const fn ring(&self) -> &Ring<N> {
-        &self.ring
+    /// The means of closed rows.
+    pub(crate) const fn means(&self) -> &Ring<[f32; N]> {
+        &self.means
+    }
+
+    /// What else is known of the newest of them.
+    #[cfg(test)]
+    pub(crate) const fn details(&self) -> &Ring<Detail<N>> {
+        &self.details
     }
 
     /// Width of a row.
@@ -163,49 +227,6 @@ pub(crate) struct Added {
     pub(crate) late: bool,
     /// Part of it was too old or too far ahead.
     pub(crate) dropped: bool,
-}
-
-impl<const N: usize> Cell<N> {
-    /// A row of which only the mean is still known, as if over `known_ms`.
-    fn from_mean(mean: Option<[f32; N]>, known_ms: f64) -> Self {
-        let mean = mean.unwrap_or([f32::NAN; N]);
-        Self {
-            sums: mean.map(|m| if m.is_nan() { 0.0 } else { f64::from(m) * known_ms }),
-            known_ms: mean.map(|m| if m.is_nan() { 0.0 } else { known_ms }),
-            max: mean,
-            until: 0,
-            changed: false,
-        }
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "the grid holds single precision")]
-    fn add(&mut self, known_ms: f64, values: &[f64; N]) {
-        let slots = self.sums.iter_mut().zip(&mut self.known_ms).zip(&mut self.max);
-        for (((sum, known), max), &value) in slots.zip(values) {
-            if (value as f32).is_finite() {
-                *sum += value * known_ms;
-                *known += known_ms;
-                *max = max.max(value as f32);
-            }
-        }
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "the grid holds single precision")]
-    fn row(&self, begin_ms: UnixMs, step_ms: i64) -> Row<N> {
-        let mut mean = [f32::NAN; N];
-        for ((mean, &sum), &known) in mean.iter_mut().zip(&self.sums).zip(&self.known_ms) {
-            if known > 0.0 {
-                *mean = (sum / known) as f32;
-            }
-        }
-        let longest = self.known_ms.iter().copied().fold(0.0, f64::max);
-        Row {
-            begin_ms,
-            coverage: (longest / step_ms as f64).min(1.0) as f32,
-            mean,
-            max: self.max,
-        }
-    }
 }
 
 #[cfg(test)]

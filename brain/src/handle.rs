@@ -24,7 +24,13 @@ use crate::{
     policy::{self, Policy},
     run::{Edges, Request, Time, run},
     snapshot::Snapshot,
-    store::{Since, Sqlite, Store, Timescale, flush::Flusher, meta, timescale::Options},
+    store::{
+        Since, Sqlite, Store, Timescale,
+        flush::Flusher,
+        history::Open,
+        meta, sqlite,
+        timescale::{self, Options},
+    },
 };
 
 /// Requests of a handle that may wait.
@@ -102,6 +108,7 @@ async fn start_on(mut store: impl Store, config: Config, clock: Clock, shutdown:
         models: config.data_dir.join("models"),
         trained: trained_in,
         issuer_epoch: next_issuer_epoch(now_ms, last_epoch),
+        durable: Some(durable(&config)),
         trust,
         audit: Some(audit),
         config: config.clone(),
@@ -113,7 +120,7 @@ async fn start_on(mut store: impl Store, config: Config, clock: Clock, shutdown:
     let (connected_in, connected) = watch::channel(false);
     let page = PageState {
         snapshot: snapshot.clone(),
-        series: Arc::clone(engine.hot()) as _,
+        series: Arc::new(engine.past().clone()) as _,
         metrics: Arc::new(move || metrics.render()),
         names: config.page.names.clone(),
     };
@@ -241,6 +248,15 @@ fn policy(config: &Config) -> Result<Policy, ConfigError> {
         let faults = refused.faults.into_iter().map(fault).collect();
         ConfigError::Invalid { file, faults }
     })
+}
+
+/// Readers of what is durable have a connection of their own.
+fn durable(config: &Config) -> Open {
+    let folder = config.data_dir.clone();
+    match config.store.timescale() {
+        None => Arc::new(move || sqlite::history(&folder)),
+        Some(options) => Arc::new(move || timescale::history(&options)),
+    }
 }
 
 /// A brain on virtual time takes all there is: its past may lie anywhere.

@@ -251,6 +251,11 @@ impl Ingest {
         }
     }
 
+    /// What the frames of an epoch are read with, if that has come.
+    pub(crate) fn birth_of(&self, stream: &Stream, epoch: u64) -> Option<&Arc<Birth>> {
+        self.streams.get(stream)?.get(&epoch)?.birth()
+    }
+
     /// Everything that has come of the epochs that changed since the last call: durable once it is written.
     pub(crate) fn seal(&mut self) -> BTreeMap<(Stream, u64), RangeSet> {
         let mut sealed = BTreeMap::new();

@@ -1,7 +1,7 @@
 //! The way of births and frames into a brain, for benchmarks: topic, checks, decoding, hot store and batch, as the
 //! engine does it, without bus, database and page.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use runtime::Metrics;
@@ -13,6 +13,7 @@ use crate::{
     engine::{Engine, Event, Parts},
     learning::Trained,
     policy::Policy,
+    snapshot::SeriesSource,
     store::{Batch, Rollup, Sqlite, Store as _, StoreError, Timescale},
 };
 
@@ -40,6 +41,7 @@ impl Intake {
             models: "/nonexistent".into(),
             trained,
             issuer_epoch: 1,
+            durable: None,
             trust: None,
             audit: None,
         })?;
@@ -59,13 +61,23 @@ impl Intake {
         self.engine.handle(Event::Bus(message), now_ms, 0);
     }
 
-    /// Lets time pass: rows that are over are closed.
-    pub fn tick(&mut self, now_ms: UnixMs) {
-        let tick = Event::Tick {
-            time_ms: now_ms,
-            done: None,
-        };
-        self.engine.handle(tick, now_ms, 0);
+    /// Time passes: rows that are over are closed and forecast from.
+    pub fn tick(&mut self, time_ms: UnixMs) {
+        self.engine.handle(Event::Tick { time_ms, done: None }, time_ms, 0);
+        drop(self.engine.take_outbox());
+    }
+
+    /// The past of all hosts, for a reader in another thread.
+    pub fn past(&self) -> Arc<dyn SeriesSource> {
+        Arc::new(self.engine.past().clone())
+    }
+
+    /// Lets the hot store forget all hosts, so that it shows what it took.
+    pub fn forget_past(&mut self) {
+        let hot = self.engine.hot();
+        for host in hot.names() {
+            hot.forget(&host);
+        }
     }
 
     /// Frames taken in so far.
@@ -124,7 +136,7 @@ impl Durable {
         Ok(())
     }
 
-    /// Writes a row of the grid of each of `hosts` that begins at `begin_ms`, every value its own.
+    /// Writes a row of the grid of each of `hosts` that begins at `begin_ms`, every value its own, and of their minutes, one in six.
     ///
     /// # Errors
     /// [`StoreError`] when the database does not take it.
@@ -139,14 +151,19 @@ impl Durable {
             let rollup = Rollup {
                 step_ms: 10_000,
                 coverage: 1.0,
-                mean: figure(0),
-                max: figure(1),
+                mean: figure(1),
+                max: figure(3),
+                min: figure(0),
+                last: figure(1),
+                p95: figure(2),
             };
             ((Arc::clone(host), begin_ms), rollup)
         };
+        let rows: BTreeMap<_, _> = hosts.iter().enumerate().map(row).collect();
         let batch = Batch {
             hosts: hosts.iter().map(|host| (Arc::clone(host), begin_ms + 10_000)).collect(),
-            rollups: hosts.iter().enumerate().map(row).collect(),
+            rollups: rows.clone(),
+            minutes: if begin_ms % 60_000 == 0 { rows } else { BTreeMap::new() },
             ..Batch::default()
         };
         self.batch(&batch).await

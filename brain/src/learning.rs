@@ -141,12 +141,16 @@ impl Learning {
         self.running.is_some()
     }
 
-    /// Begins a training on `histories`.
-    pub(crate) fn start(&mut self, now_ms: UnixMs, histories: Vec<History>) {
+    /// Begins a training on what `histories` reads, in the training's thread.
+    pub(crate) fn start(
+        &mut self,
+        now_ms: UnixMs,
+        histories: impl FnOnce(&AtomicBool) -> Vec<History> + Send + 'static,
+    ) {
         let stop = Arc::new(AtomicBool::new(false));
         let job = Job {
             config: self.config.clone(),
-            histories,
+            histories: Box::new(histories),
             previous: self.previous.clone(),
             folder: self.folder.clone(),
             serving: self.served.version.clone(),
@@ -244,10 +248,13 @@ impl Learning {
     }
 }
 
+/// Reads the past that is to be learnt, unless it is told to stop.
+type Read = Box<dyn FnOnce(&AtomicBool) -> Vec<History> + Send>;
+
 /// One training.
 struct Job {
     config: forecast::Config,
-    histories: Vec<History>,
+    histories: Read,
     previous: Option<Arc<Artifact>>,
     folder: PathBuf,
     /// The version in service, until this training has ended.
@@ -277,7 +284,10 @@ impl Job {
     }
 
     fn train(&mut self) -> Result<(Arc<Artifact>, Option<String>), Failure> {
-        let trained = forecast::train(&self.histories, &self.config, self.previous.as_deref(), &self.stop);
+        let read = std::mem::replace(&mut self.histories, Box::new(|_| Vec::new()));
+        let histories = read(&self.stop);
+        tracing::info!(hosts = histories.len(), "the past is read");
+        let trained = forecast::train(&histories, &self.config, self.previous.as_deref(), &self.stop);
         let artifact = trained.map_err(|error| match error {
             TrainError::TooFew { .. } | TrainError::Stopped { .. } => Failure::TooFew(error.to_string()),
             other => Failure::Failed(other.to_string()),

@@ -14,6 +14,7 @@
 //! | `fleet` | which hosts live, how stale, what their newest sample says |
 //! | `journal` | the newest events |
 //! | `grid`, `store::memory` | readings averaged onto rows; the recent past in memory |
+//! | `past` | memory and the durable past, for page and training |
 //! | `store` | what is durable; SQLite, batches, retention |
 //! | `foresight`, `learning` | rows to forecasts; training in a thread of its own |
 //! | [`anomaly`] | values outside their forecast |
@@ -41,6 +42,7 @@ mod journal;
 mod learning;
 mod metrics;
 pub mod page;
+mod past;
 pub mod policy;
 mod present;
 mod run;
@@ -55,4 +57,4 @@ mod view;
 pub use config::{Config, Ticks};
 pub use error::Error;
 pub use handle::{Handle, start};
-pub use store::{StoreError, archive};
+pub use store::{StoreError, archive, memory::columns::Columns};

@@ -1,6 +1,7 @@
 //! The page: what the brain sees, for people and for machines, over HTTP/1.1.
 //!
-//! Everything is read-only and comes from the newest [`Snapshot`]; nothing here can slow the engine down.
+//! Everything is read-only. What is shown now comes from the newest [`Snapshot`], history through [`SeriesSource`] in
+//! threads that may wait; nothing here can slow the engine down.
 //!
 //! | route | answers |
 //! |---|---|
@@ -9,6 +10,7 @@
 //! | `/api/v1/fleet` | one line a host, model and totals: what the page asks for each second |
 //! | `/api/v1/hosts/{host}` | one host with its pool, commands, events and anomalies |
 //! | `/api/v1/hosts/{host}/series?resource=cpu&minutes=60` | recent values of one resource |
+//! | `/api/v1/hosts/{host}/recent?metrics=host.cpu,host.memory&seconds=60` | metrics at full rate ([`recent`]) |
 //! | `/api/v1/stream` | server-sent events: when to ask again ([`stream`]) |
 //! | `/metrics` | the brain's own metrics as Prometheus text |
 //! | `/healthz` | 200 while snapshots keep coming, else 503 ([`health`]) |
@@ -24,6 +26,7 @@ mod guard;
 mod health;
 mod plotly;
 mod problem;
+mod recent;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -127,6 +130,7 @@ fn router(shared: Arc<Shared>, guard: Guard) -> Router {
         .route("/api/v1/fleet", get(api::fleet))
         .route("/api/v1/hosts/{host}", get(api::host))
         .route("/api/v1/hosts/{host}/series", get(api::series))
+        .route("/api/v1/hosts/{host}/recent", get(recent::recent))
         .route("/api/v1/stream", get(stream::events))
         .route("/metrics", get(metrics))
         .route("/healthz", get(health::healthz))

@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
-use shadow::{Command, Forecast, Outcome, Resource, UnixMs};
+use shadow::{Command, Forecast, Outcome, Resource, UnixMs, Vantage};
+
+use crate::store::memory::columns::Columns;
 
 /// Everything a person may want to see at once.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -220,9 +222,13 @@ pub struct PoolView {
     pub queued: u32,
 }
 
-/// Read access to the recent history, while the engine goes on.
+/// Read access to history, while the engine goes on. It may block, as long as a database takes.
 pub trait SeriesSource: Send + Sync {
-    /// Values of one resource of one host since `since_ms`, oldest first, one a grid step, gaps left out:
-    /// `(unix ms, value in the resource's unit)`. `None` when the host is not known.
+    /// Values of one resource of one host since `since_ms`, oldest first, one a grid step or a minute, gaps left out:
+    /// `(unix ms, value in the resource's unit)`. `None` when nothing is known of the host.
     fn series(&self, host: &str, resource: Resource, since_ms: UnixMs) -> Option<Vec<(UnixMs, f64)>>;
+
+    /// Values of metrics of one host at full rate, as seen from `vantage`, since `since_ms` as far as frames are kept in
+    /// memory. `None` when none is kept of the host.
+    fn recent(&self, host: &str, vantage: Vantage, metrics: &[&str], since_ms: UnixMs) -> Option<Columns>;
 }

@@ -10,15 +10,18 @@ use thiserror::Error;
 
 pub mod archive;
 mod comments;
+mod figures;
 pub(crate) mod flush;
 mod folder;
+pub(crate) mod history;
 pub(crate) mod memory;
 mod migrations;
-mod sqlite;
+pub(crate) mod sqlite;
 #[cfg(test)]
 mod testing;
 pub(crate) mod timescale;
 
+pub(crate) use history::History;
 pub(crate) use sqlite::Sqlite;
 pub(crate) use timescale::Timescale;
 
@@ -44,8 +47,7 @@ pub(crate) struct FrameId {
     pub(crate) sequence: u64,
 }
 
-/// Means and peaks of one host in one row of the grid, in the order of [`shadow::Channel::ALL`];
-/// NaN where nothing was read.
+/// One host in one row of the grid or one minute, in the order of [`shadow::Channel::ALL`]; NaN where nothing was read.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Rollup {
     /// How much time the row spans, in milliseconds.
@@ -56,6 +58,12 @@ pub(crate) struct Rollup {
     pub(crate) mean: [f32; 7],
     /// Largest samples.
     pub(crate) max: [f32; 7],
+    /// Smallest samples.
+    pub(crate) min: [f32; 7],
+    /// Newest samples.
+    pub(crate) last: [f32; 7],
+    /// What values are above for a twentieth of the time: see [`crate::grid`].
+    pub(crate) p95: [f32; 7],
 }
 
 /// What came since the last batch.
@@ -75,6 +83,8 @@ pub(crate) struct Batch {
     pub(crate) watermarks: BTreeMap<(Stream, u64), RangeSet>,
     /// Rows of the grid by host and begin.
     pub(crate) rollups: BTreeMap<(Arc<str>, UnixMs), Rollup>,
+    /// Minutes, or rows of the grid where these are longer, by host and begin.
+    pub(crate) minutes: BTreeMap<(Arc<str>, UnixMs), Rollup>,
     /// Cores and bytes of workloads by host, workload and begin of the minute; NaN where not read.
     pub(crate) workloads: BTreeMap<(Arc<str>, String, UnixMs), [f32; 2]>,
     /// Forecasts by host.
@@ -125,6 +135,7 @@ impl Batch {
             && self.holes.is_empty()
             && self.watermarks.is_empty()
             && self.rollups.is_empty()
+            && self.minutes.is_empty()
             && self.workloads.is_empty()
             && self.forecasts.is_empty()
             && self.anomalies.is_empty()

@@ -41,6 +41,9 @@ fn all_faults_are_told_at_once() {
         [grid]
         step = "7s"
         grace = "2m"
+        [hot]
+        minutes = "1m"
+        recent_bytes = 100000000
         [store]
         flush_every = "1m"
         buffer_bytes = 5
@@ -58,6 +61,8 @@ fn all_faults_are_told_at_once() {
         "cell",
         "prefix",
         "grid.grace",
+        "hot.minutes",
+        "hot.recent_bytes",
         "store.flush_every",
         "store.buffer_bytes",
         "forecast",

@@ -126,10 +126,20 @@ impl Engine {
             };
             let mut chain: Vec<_> = frames.iter().filter(is_before).cloned().collect();
             self.ingest.prime(&mut chain);
+            self.keep_references(&chain);
             let primed = chain.last().is_some_and(|(_, frame)| frame.sequence == id.sequence);
             // At once, for a decoder remembers few frames.
             let released = self.ingest.found(id, primed);
             self.frames(released, at);
+        }
+    }
+
+    /// Keeps stored frames in memory as well: newer ones are read against them.
+    pub(super) fn keep_references(&self, frames: &[(Stream, Frame)]) {
+        for (stream, frame) in frames {
+            if let Some(birth) = self.ingest.birth_of(stream, frame.epoch) {
+                self.hot.keep(stream, birth, frame, frame.start_ms);
+            }
         }
     }
 
@@ -138,10 +148,12 @@ impl Engine {
             stream,
             frame,
             mut readings,
-            metrics,
+            birth,
         } = taken;
         self.fleet.reconcile(&stream, &mut readings);
-        let added = self.hot.add(&stream.host, &readings, self.open);
+        let added = self.hot.add(&stream.host, &readings, UnixMs::MIN, self.open);
+        let newest_ms = readings.times.last().map_or(frame.start_ms, |&(time_ms, _)| time_ms);
+        self.hot.keep(&stream, &birth, &frame, newest_ms);
         if added.late {
             self.figures.late.inc();
         }
@@ -154,7 +166,9 @@ impl Engine {
         self.figures.samples.add(samples);
         self.figures.frame_bytes.add(frame.body.len() as u64);
         // A packed double is 8 bytes; a sample has its time and length besides.
-        self.figures.packed_bytes.add(samples * (8 * metrics as u64 + 9));
+        self.figures
+            .packed_bytes
+            .add(samples * (8 * birth.catalogue.len() as u64 + 9));
         if let Some(&(newest_ms, _)) = readings.times.last() {
             self.clock_of(&stream, newest_ms, at);
             let known = self.batch.hosts.entry(Arc::clone(&stream.host)).or_insert(newest_ms);

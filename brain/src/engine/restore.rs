@@ -19,9 +19,10 @@ impl Engine {
     /// calibration stand where they stood.
     pub(crate) fn restore(&mut self, mut recovered: Recovered, monotonic_ns: u64) {
         self.restore_streams(recovered.births, &recovered.watermarks, monotonic_ns);
-        self.restore_rows(&recovered.rollups, &recovered.meta);
         let closed_ms = json(&recovered.meta, meta::CLOSED_MS).unwrap_or(0);
+        self.restore_rows(&recovered.rollups, &recovered.meta, closed_ms);
         self.ingest.prime(&mut recovered.references);
+        self.keep_references(&recovered.references);
         self.restore_tail(recovered.tail, closed_ms, monotonic_ns);
         self.restore_hosts(&recovered.hosts);
         self.close_rows();
@@ -66,12 +67,17 @@ impl Engine {
         }
     }
 
-    fn restore_rows(&mut self, rollups: &BTreeMap<Arc<str>, Vec<StoredRow>>, known: &BTreeMap<String, String>) {
+    fn restore_rows(
+        &mut self,
+        rollups: &BTreeMap<Arc<str>, Vec<StoredRow>>,
+        known: &BTreeMap<String, String>,
+        closed_ms: UnixMs,
+    ) {
         let step_ms = self.config.grid.step_ms();
         for (host, rows) in rollups {
             // Rows past the present are from a clock that was wrong.
             let until = rows.partition_point(|row| row.begin_ms < self.open.saturating_mul(step_ms));
-            self.hot.restore(host, rows.get(..until).unwrap_or_default());
+            self.hot.restore(host, rows.get(..until).unwrap_or_default(), closed_ms);
         }
         let oldest = rollups
             .values()
@@ -93,7 +99,11 @@ impl Engine {
                 Ok(Some(mut readings)) => {
                     self.fleet.reconcile(&stream, &mut readings);
                     self.fleet.samples(&stream, &readings, monotonic_ns);
-                    self.hot.add(&stream.host, &readings.later_than(closed_ms), self.open);
+                    self.hot.add(&stream.host, &readings, closed_ms, self.open);
+                    let newest_ms = readings.times.last().map_or(frame.start_ms, |&(time_ms, _)| time_ms);
+                    if let Some(birth) = self.ingest.birth_of(&stream, frame.epoch) {
+                        self.hot.keep(&stream, birth, &frame, newest_ms);
+                    }
                 }
                 Ok(None) => {}
                 Err(error) => tracing::warn!(host = &*stream.host, %error, "stored frame left out"),

@@ -1,9 +1,8 @@
 //! A tick: rows are closed, forecasts made, values judged, allocations planned.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, sync::atomic::AtomicBool, time::Instant};
 
 use bus::Qos;
-use forecast::History;
 use shadow::{Command, Resource, UnixMs, Vantage};
 
 use super::{Engine, Publication, intake::At};
@@ -130,7 +129,11 @@ impl Engine {
 
     /// Closes rows up to the open one, and hands over what changed in closed ones.
     pub(super) fn close_rows(&mut self) {
-        let Changed { rollups, workloads } = self.hot.close(self.open);
+        let Changed {
+            rollups,
+            minutes,
+            workloads,
+        } = self.hot.close(self.open);
         let step_ms = self.config.grid.step_ms();
         if let Some((_, begin_ms)) = rollups.keys().min_by_key(|(_, begin_ms)| *begin_ms) {
             self.first_row = self.first_row.min(begin_ms.div_euclid(step_ms));
@@ -143,6 +146,7 @@ impl Engine {
                 .insert(meta::FIRST_ROW_MS, self.first_row.saturating_mul(step_ms).to_string());
         }
         self.batch.rollups.extend(rollups);
+        self.batch.minutes.extend(minutes);
         self.batch.workloads.extend(workloads);
     }
 
@@ -151,15 +155,12 @@ impl Engine {
         if !self.learning.is_due(rows) {
             return;
         }
-        let histories = self.hot.read_windows(self.open, i64::MAX, |windows| {
-            let history = |window: &crate::store::memory::Window<'_>| History {
-                host: window.host.to_owned(),
-                first_ms: window.first_ms,
-                rows: window.rows.to_vec(),
-            };
-            windows.iter().map(history).collect::<Vec<_>>()
-        });
-        tracing::info!(hosts = histories.len(), rows, "training begins");
+        let step_ms = self.config.grid.step_ms();
+        let asked = self.config.forecast.history.as_millis() / step_ms;
+        let since = self.open.saturating_sub(asked).max(self.first_row);
+        let (past, end) = (self.past.clone(), self.open);
+        let histories = move |stop: &AtomicBool| past.histories(since.saturating_mul(step_ms), end, stop);
+        tracing::info!(rows, "training begins");
         self.learning.start(now_ms, histories);
     }
 
@@ -220,7 +221,6 @@ impl Engine {
 
     /// What allocation knows of each host.
     fn host_inputs(&self, now_ms: UnixMs) -> BTreeMap<String, HostInput> {
-        let step_ms = self.config.grid.step_ms();
         let input = |(name, host): (&std::sync::Arc<str>, &crate::fleet::Host)| {
             let uses = self.hot.uses(name);
             let present = self.hot.present(name);
@@ -241,7 +241,7 @@ impl Engine {
                 present: Resource::ALL
                     .map(|resource| present.and_then(|row| crate::store::memory::resource_value(&row, resource))),
                 age_ms: (newest_ms > 0).then(|| u64::try_from(age_ms).unwrap_or(0)),
-                history_ms: self.hot.rows_of(name) as u64 * step_ms.unsigned_abs(),
+                history_ms: self.hot.history_ms(name).unsigned_abs(),
                 forecasts: self.foresight.latest(name).to_vec(),
                 workloads: host.workloads().iter().map(workload).collect(),
             };

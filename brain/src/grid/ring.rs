@@ -1,23 +1,27 @@
 //! The newest rows of a grid, in one piece of memory.
 
-/// Rows without a gap, up to a fixed number; NaN where nothing is known.
+/// Rows without a gap, up to a fixed number, which may be 0.
 #[derive(Debug, Clone)]
-pub(crate) struct Ring<const N: usize> {
+pub(crate) struct Ring<T> {
     capacity: usize,
+    /// What stands where nothing is known.
+    unknown: T,
     /// Number of the first row held.
     first: i64,
-    /// Longer than `capacity` by an eighth at most: old rows are dropped many at a time, so that the others
-    /// stay in one slice and are seldom moved.
-    rows: Vec<[f32; N]>,
+    /// Longer than `capacity` by a [`SLACK`]th at most: old rows are dropped many at a time, so that the others stay in
+    /// one slice and are seldom moved.
+    rows: Vec<T>,
 }
 
-const UNKNOWN: f32 = f32::NAN;
+/// Which part of its capacity a ring may hold besides, and takes memory for at a time.
+const SLACK: usize = 16;
 
-impl<const N: usize> Ring<N> {
+impl<T: Copy> Ring<T> {
     /// An empty ring of at most `capacity` rows. Memory is taken as rows come.
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub(crate) const fn new(capacity: usize, unknown: T) -> Self {
         Self {
-            capacity: capacity.max(1),
+            capacity,
+            unknown,
             first: 0,
             rows: Vec::new(),
         }
@@ -40,13 +44,13 @@ impl<const N: usize> Ring<N> {
     }
 
     /// The rows, oldest first.
-    pub(crate) fn rows(&self) -> &[[f32; N]] {
+    pub(crate) fn rows(&self) -> &[T] {
         let from = self.rows.len().saturating_sub(self.capacity);
         self.rows.get(from..).unwrap_or_default()
     }
 
     /// The rows from number `from` to `to`, the latter not included, as far as they are held.
-    pub(crate) fn range(&self, from: i64, to: i64) -> &[[f32; N]] {
+    pub(crate) fn range(&self, from: i64, to: i64) -> &[T] {
         let begin = self.begin();
         let index = |row: i64| usize::try_from(row.saturating_sub(begin)).unwrap_or(0);
         let rows = self.rows();
@@ -55,13 +59,16 @@ impl<const N: usize> Ring<N> {
     }
 
     /// The row with this number, if it is held.
-    pub(crate) fn get(&self, row: i64) -> Option<[f32; N]> {
+    pub(crate) fn get(&self, row: i64) -> Option<T> {
         let index = usize::try_from(row.checked_sub(self.begin())?).ok()?;
         self.rows().get(index).copied()
     }
 
     /// Sets a row. A row older than the ring reaches is left out.
-    pub(crate) fn put(&mut self, row: i64, values: [f32; N]) {
+    pub(crate) fn put(&mut self, row: i64, values: T) {
+        if self.capacity == 0 {
+            return;
+        }
         if self.rows.is_empty() {
             self.first = row;
             self.rows.push(values);
@@ -83,7 +90,8 @@ impl<const N: usize> Ring<N> {
             return false;
         }
         let missing = usize::try_from(self.first - row).unwrap_or(0);
-        self.rows.splice(0..0, std::iter::repeat_n([UNKNOWN; N], missing));
+        self.reserve(missing);
+        self.rows.splice(0..0, std::iter::repeat_n(self.unknown, missing));
         self.first = row;
         true
     }
@@ -103,15 +111,23 @@ impl<const N: usize> Ring<N> {
         if new >= self.capacity() {
             self.rows.clear();
             self.first = end.saturating_sub(1);
-            self.rows.push([UNKNOWN; N]);
+            self.rows.push(self.unknown);
             return;
         }
         let new = usize::try_from(new).unwrap_or(0);
-        self.rows.resize(self.rows.len() + new, [UNKNOWN; N]);
-        if self.rows.len() > self.capacity + self.capacity / 8 {
-            let old = self.rows.len() - self.capacity;
+        let old = (self.rows.len() + new).saturating_sub(self.capacity);
+        if old > self.capacity / SLACK {
             self.rows.drain(..old);
             self.first = self.first.saturating_add(i64::try_from(old).unwrap_or(0));
+        }
+        self.reserve(new);
+        self.rows.resize(self.rows.len() + new, self.unknown);
+    }
+
+    /// Takes memory for `new` more rows, and for few that are not needed yet: doubling it would cost as much again.
+    fn reserve(&mut self, new: usize) {
+        if self.rows.len() + new > self.rows.capacity() {
+            self.rows.reserve_exact(new.max(self.capacity / SLACK));
         }
     }
 }

@@ -57,8 +57,8 @@ pub(crate) struct Taken {
     pub(crate) frame: Frame,
     /// What the hot store keeps of it.
     pub(crate) readings: Readings,
-    /// How many metrics each of its samples has.
-    pub(crate) metrics: usize,
+    /// What it is read with.
+    pub(crate) birth: Arc<Birth>,
 }
 
 impl Epoch {
@@ -171,10 +171,12 @@ impl Epoch {
             readings => readings,
         };
         self.came(frame.sequence);
+        let readings = readings?;
+        let birth = self.birth().ok_or(Refusal::HoldingFull)?;
         Ok(Take::Read(Box::new(Taken {
             stream: stream.clone(),
-            readings: readings?,
-            metrics: self.metrics(),
+            birth: Arc::clone(birth),
+            readings,
             frame,
         })))
     }

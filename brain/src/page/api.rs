@@ -12,12 +12,14 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use shadow::{Resource, UnixMs};
+use tokio::task::spawn_blocking;
 
 use super::{
     Shared,
     fleet::{Fleet, HostDetail},
     problem::Problem,
 };
+use crate::snapshot::SeriesSource;
 
 /// The longest history that a request may ask for: a day.
 const MAX_MINUTES: u32 = 1_440;
@@ -79,8 +81,9 @@ pub(super) async fn series(
     let (resource, minutes) = query.check()?;
     let until_ms = shared.snapshot().time_ms;
     let since_ms = until_ms.saturating_sub(i64::from(minutes) * 60_000);
-    let points = shared.page.series.series(&host, resource, since_ms);
-    let points = points.ok_or_else(|| unknown_host(&host))?;
+    let asked = host.clone();
+    let points = history(&shared, move |source| source.series(&asked, resource, since_ms)).await?;
+    let points = points.map_or_else(|| nothing_of(&shared, &host), Ok)?;
     Ok(Json(Series {
         host,
         resource,
@@ -113,7 +116,28 @@ fn parse_minutes(text: &str) -> Result<u32, Problem> {
     minutes.ok_or_else(|| Problem::bad_request(format!("minutes: {text:?} is no whole number from 1 to {MAX_MINUTES}")))
 }
 
-fn unknown_host(host: &str) -> Problem {
+/// Reads history where waiting is no harm.
+pub(super) async fn history<T: Send + 'static>(
+    shared: &Shared,
+    read: impl FnOnce(&dyn SeriesSource) -> T + Send + 'static,
+) -> Result<T, Problem> {
+    let source = Arc::clone(&shared.page.series);
+    let read = spawn_blocking(move || read(&*source)).await;
+    read.map_err(|_| Problem::unavailable("the history could not be read; the brain's log says why"))
+}
+
+/// Of a host that is known and has been silent for long there is no history: nothing of it, and no fault.
+pub(super) fn nothing_of<T: Default>(shared: &Shared, host: &str) -> Result<T, Problem> {
+    let snapshot = shared.snapshot();
+    let known = snapshot.hosts.iter().any(|known| known.name == host);
+    if known {
+        Ok(T::default())
+    } else {
+        Err(unknown_host(host))
+    }
+}
+
+pub(super) fn unknown_host(host: &str) -> Problem {
     Problem::not_found(format!(
         "no host {host:?} was ever seen; /api/v1/fleet lists those that were"
     ))

@@ -9,13 +9,16 @@ use axum::{
     response::Response,
 };
 use serde_json::Value;
-use shadow::{Forecast, Quantiles, Resource, Rung, UnixMs};
+use shadow::{Forecast, Quantiles, Reading, Resource, Rung, UnixMs, Vantage};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{MAX_STREAMS, PageState, Shared, guard::Guard, health::Pulse, router};
-use crate::snapshot::{AnomalyView, HostView, ResourceView, SeriesSource, Snapshot};
+use crate::{
+    Columns,
+    snapshot::{AnomalyView, HostView, ResourceView, SeriesSource, Snapshot},
+};
 
 /// A name that no check lets in; the page has to bear it all the same.
 pub(super) const HOSTILE: &str = "<img src=x onerror=alert(1)>";
@@ -31,6 +34,14 @@ impl SeriesSource for OneHost {
     fn series(&self, host: &str, resource: Resource, since_ms: UnixMs) -> Option<Vec<(UnixMs, f64)>> {
         *self.asked.lock().unwrap() = Some((resource, since_ms));
         (host == "web-1").then(|| vec![(NOW_MS - 20_000, 0.25), (NOW_MS - 10_000, 0.5)])
+    }
+
+    fn recent(&self, host: &str, vantage: Vantage, metrics: &[&str], since_ms: UnixMs) -> Option<Columns> {
+        let known = host == "web-1" && vantage == Vantage::Inband;
+        known.then(|| Columns {
+            times_ms: vec![since_ms, NOW_MS],
+            columns: vec![vec![Reading::new(0.5), Reading::ABSENT]; metrics.len()],
+        })
     }
 }
 

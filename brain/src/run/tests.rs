@@ -21,6 +21,7 @@ fn edges(store: Sqlite, page: JoinHandle<std::io::Result<()>>) -> (Engine, Edges
         now_ms: clock.now_ms(),
         models: "/nowhere".into(),
         trained: trained_in,
+        durable: None,
         trust: None,
         audit: None,
         issuer_epoch: 1,

@@ -1,20 +1,11 @@
 //! What tables, views and columns hold, in words: `migrations/columns.txt`, told to the database itself.
 
-use super::sqlite::sql::rollups::CHANNELS;
+use super::figures::{CHANNELS, FIGURES, Figure, of_hours};
 
 const TEXT: &str = include_str!("../../migrations/columns.txt");
 
 /// Tables of rows, which have a column a channel and figure.
 const ROLLUPS: [&str; 3] = ["rollup_10s", "rollup_1m", "rollup_1h"];
-
-/// Figures of a channel: the ending of the column, what it is, and whether rows of an hour have it.
-const FIGURES: [(&str, &str, bool); 5] = [
-    ("", "mean over the row, weighted by time", true),
-    ("_max", "largest sample", true),
-    ("_min", "smallest sample", true),
-    ("_last", "last sample", false),
-    ("_p95", "95th percentile of the samples, weighted by time", false),
-];
 
 /// What one table, view or column holds.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,14 +40,18 @@ fn expanded((name, text): (&str, &str)) -> Vec<Comment> {
             let of = |relation: &'static str| {
                 let figures = FIGURES
                     .iter()
-                    .filter(move |(.., of_hours)| *of_hours || relation != "rollup_1h");
-                figures.map(move |(ending, figure, _)| {
-                    comment(
-                        relation,
-                        Some(format!("{channel}{ending}")),
-                        format!("{text}: {figure}."),
-                    )
-                })
+                    .filter(move |figure| relation != "rollup_1h" || is_of_hours(figure));
+                figures.map(
+                    move |Figure {
+                              ending, text: figure, ..
+                          }| {
+                        comment(
+                            relation,
+                            Some(format!("{channel}{ending}")),
+                            format!("{text}: {figure}."),
+                        )
+                    },
+                )
             };
             ROLLUPS.into_iter().flat_map(of).collect()
         }
@@ -70,6 +65,10 @@ fn expanded((name, text): (&str, &str)) -> Vec<Comment> {
             .collect(),
         Some((relation, column)) => vec![comment(relation, Some(column.to_owned()), text.to_owned())],
     }
+}
+
+fn is_of_hours(figure: &Figure) -> bool {
+    of_hours().any(|of_hours| of_hours.ending == figure.ending)
 }
 
 #[cfg(test)]

@@ -1,27 +1,31 @@
-//! The hot store: the recent past of all hosts in memory, on the grid.
+//! The hot store: the recent past of all hosts in memory.
 //!
-//! The engine writes, the page and the training read. Locks are held for the time of a copy, never across an
-//! `await`.
+//! | file | what it keeps of a host |
+//! |---|---|
+//! | `memory/series.rs` | rows of the grid and minutes: mean, extremes, last value, p95 |
+//! | `memory/recent.rs` | frames of the recent window, as they came |
+//! | `memory/columns.rs` | nothing: it reads these frames, on the reader's side |
+//!
+//! The engine writes; page and training read. Each host has locks of its own, held for the time of a copy: a reader that
+//! goes through all hosts never keeps the writer from more than one of them, and none is held while frames are decoded or
+//! across an `await`.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use shadow::{Channel, Resource, UnixMs};
+use shadow::{Birth, Channel, Frame, Resource, UnixMs, Vantage};
 
-use super::{Rollup, StoredRow};
-use crate::{
-    grid::{Added, Grid},
-    snapshot::SeriesSource,
-};
+use super::{Rollup, StoredRow, Stream};
+use crate::grid::{Added, Ring};
 
-/// How long the uses of workloads are kept in memory.
-const WORKLOADS_MS: i64 = 3_600_000;
-/// The most workloads of a host that are kept: as many as a birth may tell, twice.
-const MAX_WORKLOADS: usize = 4_096;
-/// Uses of workloads are told as means over this time.
-const MINUTE_MS: i64 = 60_000;
+pub(crate) mod columns;
+pub(crate) mod recent;
+mod series;
+
+use recent::{Bounds, Chain, Recent};
+use series::{MINUTE_MS, Series, mean};
 
 /// One value a channel, in the order of [`Channel::ALL`]; NaN where not read.
 pub(crate) type Channels = [f64; Channel::COUNT];
@@ -29,21 +33,35 @@ pub(crate) type Channels = [f64; Channel::COUNT];
 /// Cores busy and bytes in use of a workload; NaN where not read.
 pub(crate) type Use = [f64; 2];
 
+/// How much is kept of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Width of a row of the grid, at least 1.
+    pub(crate) step_ms: i64,
+    /// Rows of the grid.
+    pub(crate) rows: usize,
+    /// Minutes.
+    pub(crate) minutes: usize,
+    /// Frames.
+    pub(crate) recent: Bounds,
+}
+
 /// The recent past of all hosts.
 #[derive(Debug)]
 pub(crate) struct HotStore {
-    step_ms: i64,
-    rows: usize,
-    hosts: RwLock<BTreeMap<Arc<str>, Series>>,
+    shape: Shape,
+    /// Written to only when hosts come and go.
+    hosts: RwLock<BTreeMap<Arc<str>, Arc<Host>>>,
 }
 
+/// The recent past of one host.
 #[derive(Debug)]
-struct Series {
-    channels: Grid<{ Channel::COUNT }>,
-    workloads: BTreeMap<String, Grid<2>>,
+struct Host {
+    series: RwLock<Series>,
+    recent: RwLock<Recent>,
 }
 
-/// The samples of one frame, as far as the hot store keeps them.
+/// The samples of one frame, as far as rows keep them.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Readings {
     /// When each sample was taken, and how many milliseconds before that it tells of.
@@ -54,26 +72,13 @@ pub(crate) struct Readings {
     pub(crate) workloads: Vec<(String, Vec<Use>)>,
 }
 
-impl Readings {
-    /// What they tell of the time after `time_ms`.
-    pub(crate) fn later_than(mut self, time_ms: UnixMs) -> Self {
-        // Times rise, so what is left out lies at the begin.
-        let old = self.times.partition_point(|&(at_ms, _)| at_ms <= time_ms);
-        self.times.drain(..old);
-        self.channels.drain(..old);
-        self.workloads.iter_mut().for_each(|(_, uses)| drop(uses.drain(..old)));
-        for (at_ms, span_ms) in &mut self.times {
-            *span_ms = (*span_ms).min(*at_ms - time_ms);
-        }
-        self
-    }
-}
-
 /// What changed in closed rows.
 #[derive(Debug, Default)]
 pub(crate) struct Changed {
     /// By host and begin of the row.
     pub(crate) rollups: BTreeMap<(Arc<str>, UnixMs), Rollup>,
+    /// By host and begin of the minute.
+    pub(crate) minutes: BTreeMap<(Arc<str>, UnixMs), Rollup>,
     /// By host, workload and begin of the minute.
     pub(crate) workloads: BTreeMap<(Arc<str>, String, UnixMs), [f32; 2]>,
 }
@@ -83,199 +88,241 @@ pub(crate) struct Changed {
 pub(crate) struct Window<'a> {
     /// The host.
     pub(crate) host: &'a str,
-    /// Begin of the first row.
-    pub(crate) first_ms: UnixMs,
     /// Rows without a gap; NaN where nothing is known.
     pub(crate) rows: &'a [[f32; Channel::COUNT]],
 }
 
+/// Values of one resource with the time at which each is known, oldest first.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Points {
+    /// Since when memory knows the host.
+    pub(crate) since_ms: UnixMs,
+    /// Rows of the grid where there are, else minutes; gaps left out.
+    pub(crate) points: Vec<(UnixMs, f64)>,
+}
+
 impl HotStore {
-    /// An empty store of rows of `step_ms`, of which `rows` are kept a host.
-    pub(crate) fn new(step_ms: i64, rows: usize) -> Self {
+    /// An empty store.
+    pub(crate) fn new(shape: Shape) -> Self {
         Self {
-            step_ms: step_ms.max(1),
-            rows,
+            shape,
             hosts: RwLock::default(),
         }
     }
 
-    /// Adds the samples of a frame. Rows from `open` on are not closed yet.
-    pub(crate) fn add(&self, host: &Arc<str>, readings: &Readings, open: i64) -> Added {
-        let mut hosts = self.write();
-        let series = hosts.entry(Arc::clone(host)).or_insert_with(|| self.series_of_a_host());
-        let mut all = Added::default();
-        for (&(time_ms, span_ms), values) in readings.times.iter().zip(&readings.channels) {
-            let added = series.channels.add(time_ms, span_ms, values, open);
-            all.late |= added.late;
-            all.dropped |= added.dropped;
-        }
-        for (workload, uses) in &readings.workloads {
-            if !series.workloads.contains_key(workload) && series.workloads.len() < MAX_WORKLOADS {
-                series.workloads.insert(workload.clone(), self.grid_of_a_workload());
-            }
-            let Some(grid) = series.workloads.get_mut(workload) else {
-                continue;
-            };
-            for (&(time_ms, span_ms), values) in readings.times.iter().zip(uses) {
-                grid.add(time_ms, span_ms, values, open);
-            }
-        }
-        all
+    /// How much is kept of a host.
+    pub(crate) const fn shape(&self) -> &Shape {
+        &self.shape
     }
 
-    fn series_of_a_host(&self) -> Series {
-        Series {
-            channels: Grid::new(self.step_ms, self.rows),
-            workloads: BTreeMap::new(),
-        }
+    /// Adds the samples of a frame, to rows as far as they tell of the time after `since_ms`. Rows from `open` on are
+    /// not closed yet.
+    pub(crate) fn add(&self, host: &Arc<str>, readings: &Readings, since_ms: UnixMs, open: i64) -> Added {
+        let host = self.host(host);
+        write(&host.series).add(readings, since_ms, open, &self.shape)
     }
 
-    fn grid_of_a_workload(&self) -> Grid<2> {
-        let rows = usize::try_from(WORKLOADS_MS / self.step_ms).unwrap_or(1);
-        Grid::new(self.step_ms, rows.max(1))
+    /// Keeps a frame, whose newest sample was taken at `newest_ms`, as it came.
+    pub(crate) fn keep(&self, stream: &Stream, birth: &Arc<Birth>, frame: &Frame, newest_ms: UnixMs) {
+        let host = self.host(&stream.host);
+        let mut recent = write(&host.recent);
+        recent.push(stream.vantage, birth, frame, newest_ms);
+        recent.shed(self.shape.recent.bytes);
     }
 
-    /// Closes all rows before `open` and tells which closed rows changed since the last call.
+    /// Closes all rows before `open` and tells which closed rows changed since the last call. Lets go of what is older
+    /// than is kept, and of hosts of which nothing is left.
     pub(crate) fn close(&self, open: i64) -> Changed {
         let mut changed = Changed::default();
-        for (host, series) in self.write().iter_mut() {
-            for row in series.channels.close(open) {
-                let rollup = Rollup {
-                    step_ms: self.step_ms,
-                    coverage: row.coverage,
-                    mean: row.mean,
-                    max: row.max,
-                };
-                changed.rollups.insert((Arc::clone(host), row.begin_ms), rollup);
+        let mut gone = Vec::new();
+        let oldest_ms = open
+            .saturating_mul(self.shape.step_ms)
+            .saturating_sub(self.shape.recent.span_ms);
+        for (name, host) in self.all() {
+            let mut recent = write(&host.recent);
+            recent.forget_before(oldest_ms);
+            let nothing_recent = recent.is_empty();
+            drop(recent);
+            let mut series = write(&host.series);
+            let closed = series.close(open, &self.shape);
+            if series.is_forgotten() && nothing_recent {
+                gone.push(Arc::clone(&name));
             }
-            series.workloads.retain(|name, grid| {
-                for (minute_ms, uses) in close_minutes(grid, open) {
-                    changed
-                        .workloads
-                        .insert((Arc::clone(host), name.clone(), minute_ms), uses);
-                }
-                !grid.is_forgotten()
-            });
+            drop(series);
+            let of_host = |(begin_ms, rollup)| ((Arc::clone(&name), begin_ms), rollup);
+            changed.rollups.extend(closed.rows.into_iter().map(of_host));
+            changed.minutes.extend(closed.minutes.into_iter().map(of_host));
+            let workloads = closed.workloads.into_iter();
+            changed
+                .workloads
+                .extend(workloads.map(|(workload, ms, uses)| ((Arc::clone(&name), workload, ms), uses)));
+        }
+        for host in &gone {
+            self.forget(host);
         }
         changed
     }
 
     /// The clock was set back: rows from `open` on are forgotten.
     pub(crate) fn rewind(&self, open: i64) {
-        for series in self.write().values_mut() {
-            series.channels.rewind(open);
-            series.workloads.values_mut().for_each(|grid| grid.rewind(open));
+        for (_, host) in self.all() {
+            write(&host.series).rewind(open);
         }
     }
 
     /// Forgets a host.
     pub(crate) fn forget(&self, host: &Arc<str>) {
-        self.write().remove(host);
+        write(&self.hosts).remove(host);
     }
 
-    /// Puts back rows that were closed before a restart, oldest first.
-    pub(crate) fn restore(&self, host: &Arc<str>, rows: &[StoredRow]) {
-        let mut hosts = self.write();
-        let series = hosts.entry(Arc::clone(host)).or_insert_with(|| self.series_of_a_host());
-        for row in rows {
-            series.channels.restore(row.begin_ms, row.coverage, row.mean);
-        }
+    /// Puts back rows that were closed before a restart at `closed_ms`, oldest first.
+    pub(crate) fn restore(&self, host: &Arc<str>, rows: &[StoredRow], closed_ms: UnixMs) {
+        let host = self.host(host);
+        write(&host.series).restore(rows, closed_ms);
     }
 
-    /// Calls `read` with the newest `rows` rows before `end` of every host that has any there.
-    pub(crate) fn read_windows<R>(&self, end: i64, rows: i64, read: impl FnOnce(&[Window<'_>]) -> R) -> R {
-        let hosts = self.read();
-        let mut windows = Vec::with_capacity(hosts.len());
-        for (host, series) in hosts.iter() {
-            let ring = series.channels.ring();
-            let from = end.saturating_sub(rows).max(ring.begin());
-            windows.push(Window {
+    /// Calls `read` with the newest `rows` rows before `end` of every host that has any there, where they lie.
+    pub(crate) fn read_windows<R>(&self, end: i64, rows: i64, read_all: impl FnOnce(&[Window<'_>]) -> R) -> R {
+        let hosts = self.all();
+        let held: Vec<_> = hosts.iter().map(|(name, host)| (name, read(&host.series))).collect();
+        let windows: Vec<Window<'_>> = held
+            .iter()
+            .map(|(host, series)| Window {
                 host,
-                first_ms: from.saturating_mul(self.step_ms),
-                rows: ring.range(from, end),
-            });
-        }
-        windows.retain(|window| !window.rows.is_empty());
-        read(&windows)
+                rows: series.means().range(end.saturating_sub(rows), end),
+            })
+            .filter(|window| !window.rows.is_empty())
+            .collect();
+        read_all(&windows)
+    }
+
+    /// A copy of the rows of `host` from number `from` to `end`, the latter not included, and the number of the first.
+    pub(crate) fn rows(&self, host: &str, from: i64, end: i64) -> Option<(i64, Vec<[f32; Channel::COUNT]>)> {
+        let host = self.find(host)?;
+        let series = read(&host.series);
+        let means = series.means();
+        Some((from.max(means.begin()), means.range(from, end).to_vec()))
+    }
+
+    /// All hosts of which anything is known.
+    pub(crate) fn names(&self) -> Vec<Arc<str>> {
+        read(&self.hosts).keys().cloned().collect()
     }
 
     /// The longest history of a host, in rows, gaps included.
     pub(crate) fn longest(&self) -> usize {
-        let hosts = self.read();
-        hosts
-            .values()
-            .map(|series| series.channels.ring().rows().len())
-            .max()
-            .unwrap_or(0)
+        let hosts = self.all();
+        let rows = |(_, host): &(Arc<str>, Arc<Host>)| read(&host.series).means().rows().len();
+        hosts.iter().map(rows).max().unwrap_or(0)
     }
 
-    /// How many rows of `host` are held, gaps included.
-    pub(crate) fn rows_of(&self, host: &str) -> usize {
-        self.read()
-            .get(host)
-            .map_or(0, |series| series.channels.ring().rows().len())
+    /// How many milliseconds of the past of `host` are held, gaps included.
+    pub(crate) fn history_ms(&self, host: &str) -> i64 {
+        let Some(host) = self.find(host) else { return 0 };
+        let series = read(&host.series);
+        let (minutes, minute_ms) = series.minute_means();
+        let length_ms = |rows: usize, step_ms| i64::try_from(rows).unwrap_or(i64::MAX).saturating_mul(step_ms);
+        let rows_ms = length_ms(series.means().rows().len(), self.shape.step_ms);
+        rows_ms.max(length_ms(minutes.rows().len(), minute_ms))
     }
 
     /// What the channels of `host` were in the last minute of closed rows; NaN where not read.
     pub(crate) fn present(&self, host: &str) -> Option<[f32; Channel::COUNT]> {
-        let hosts = self.read();
-        let ring = hosts.get(host)?.channels.ring();
-        Some(mean(ring.range(ring.end() - self.minute_rows(), ring.end())))
+        let host = self.find(host)?;
+        let series = read(&host.series);
+        let means = series.means();
+        Some(mean(means.range(means.end() - self.minute_rows(), means.end())))
     }
 
     fn minute_rows(&self) -> i64 {
-        (MINUTE_MS / self.step_ms).max(1)
+        (MINUTE_MS / self.shape.step_ms).max(1)
     }
 
     /// What each workload of `host` used in the last minute of closed rows; NaN where it was not read.
     pub(crate) fn uses(&self, host: &str) -> BTreeMap<String, [f32; 2]> {
-        let rows = self.minute_rows();
-        let hosts = self.read();
-        let Some(series) = hosts.get(host) else {
+        let Some(host) = self.find(host) else {
             return BTreeMap::new();
         };
-        let mean = |(name, grid): (&String, &Grid<2>)| {
-            let ring = grid.ring();
-            (name.clone(), mean(ring.range(ring.end() - rows, ring.end())))
-        };
-        series.workloads.iter().map(mean).collect()
+        let series = read(&host.series);
+        let uses = series.uses(self.minute_rows());
+        uses.map(|(name, uses)| (name.clone(), uses)).collect()
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<Arc<str>, Series>> {
-        self.hosts.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<Arc<str>, Series>> {
-        self.hosts.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Closes the rows of a workload and tells the minutes that changed.
-fn close_minutes(grid: &mut Grid<2>, open: i64) -> Vec<(UnixMs, [f32; 2])> {
-    let step_ms = grid.step_ms();
-    let changed = grid.close(open);
-    let minutes: BTreeSet<i64> = changed.iter().map(|row| row.begin_ms.div_euclid(MINUTE_MS)).collect();
-    let uses = |minute: i64| {
-        let first = (minute * MINUTE_MS).div_euclid(step_ms);
-        let end = ((minute + 1) * MINUTE_MS).div_euclid(step_ms).max(first + 1);
-        (minute * MINUTE_MS, mean(grid.ring().range(first, end)))
-    };
-    minutes.into_iter().map(uses).collect()
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the grid holds single precision")]
-fn mean<const N: usize>(rows: &[[f32; N]]) -> [f32; N] {
-    let mut sums = [(0.0_f64, 0_u32); N];
-    for row in rows {
-        for ((sum, known), &value) in sums.iter_mut().zip(row) {
-            if !value.is_nan() {
-                *sum += f64::from(value);
-                *known += 1;
-            }
+    /// What memory knows of one resource of `host` since `since_ms`; `None` of a host of which nothing is left.
+    pub(crate) fn points(&self, host: &str, resource: Resource, since_ms: UnixMs) -> Option<Points> {
+        let host = self.find(host)?;
+        let series = read(&host.series);
+        let (minutes, minute_ms) = series.minute_means();
+        let (rows, step_ms) = (series.means(), self.shape.step_ms);
+        let rows_since_ms = rows.begin().saturating_mul(step_ms);
+        let mut points = Vec::new();
+        if rows.rows().is_empty() {
+            collect(minutes, minute_ms, (since_ms, UnixMs::MAX), resource, &mut points);
+        } else {
+            collect(minutes, minute_ms, (since_ms, rows_since_ms), resource, &mut points);
+            collect(rows, step_ms, (since_ms, UnixMs::MAX), resource, &mut points);
         }
+        let begins = [(minutes, minute_ms), (rows, step_ms)].into_iter();
+        let begins = begins.filter(|(ring, _)| !ring.rows().is_empty());
+        let since_ms = begins.map(|(ring, step_ms)| ring.begin().saturating_mul(step_ms)).min();
+        Some(Points {
+            since_ms: since_ms.unwrap_or(i64::MAX),
+            points,
+        })
     }
-    // Of nothing known this is 0 / 0 and so NaN.
-    sums.map(|(sum, known)| (sum / f64::from(known)) as f32)
+
+    /// The frames of the recent window of a host, as seen from `vantage`, that may hold samples from `since_ms` on; see
+    /// [`columns::read`]. `None` of a host of which nothing is left.
+    pub(crate) fn recent(&self, host: &str, vantage: Vantage, since_ms: UnixMs) -> Option<Vec<Arc<Chain>>> {
+        let host = self.find(host)?;
+        Some(read(&host.recent).since(vantage, since_ms))
+    }
+
+    fn host(&self, name: &Arc<str>) -> Arc<Host> {
+        if let Some(host) = self.find(name) {
+            return host;
+        }
+        let new = || {
+            Arc::new(Host {
+                series: RwLock::new(Series::new(&self.shape)),
+                recent: RwLock::default(),
+            })
+        };
+        Arc::clone(write(&self.hosts).entry(Arc::clone(name)).or_insert_with(new))
+    }
+
+    fn find(&self, host: &str) -> Option<Arc<Host>> {
+        read(&self.hosts).get(host).cloned()
+    }
+
+    fn all(&self) -> Vec<(Arc<str>, Arc<Host>)> {
+        let hosts = read(&self.hosts);
+        hosts
+            .iter()
+            .map(|(name, host)| (Arc::clone(name), Arc::clone(host)))
+            .collect()
+    }
+}
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Rows of `ring` that begin from `since_ms` on and end by `until_ms`. A row is known at its end.
+fn collect(
+    ring: &Ring<[f32; Channel::COUNT]>,
+    step_ms: i64,
+    (since_ms, until_ms): (UnixMs, UnixMs),
+    resource: Resource,
+    points: &mut Vec<(UnixMs, f64)>,
+) {
+    let from = ring.begin().max(since_ms.div_euclid(step_ms));
+    let rows = (from..).zip(ring.range(from, until_ms.div_euclid(step_ms)));
+    points.extend(rows.filter_map(|(row, values)| Some(((row + 1) * step_ms, resource_value(values, resource)?))));
 }
 
 /// The value of `resource` in a row: the sum of its channels; `None` when one of them is not known.
@@ -288,68 +335,5 @@ pub(crate) fn resource_value(row: &[f32; Channel::COUNT], resource: Resource) ->
     value.is_finite().then_some(value)
 }
 
-impl SeriesSource for HotStore {
-    fn series(&self, host: &str, resource: Resource, since_ms: UnixMs) -> Option<Vec<(UnixMs, f64)>> {
-        let hosts = self.read();
-        let ring = hosts.get(host)?.channels.ring();
-        let from = ring.begin().max(since_ms.div_euclid(self.step_ms));
-        let rows = (from..).zip(ring.range(from, ring.end()));
-        // A row is known at its end.
-        let value = |(row, values): (i64, _)| Some(((row + 1) * self.step_ms, resource_value(values, resource)?));
-        Some(rows.filter_map(value).collect())
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn readings(time_ms: UnixMs, cpu: f64) -> Readings {
-        let mut channels = [f64::NAN; 7];
-        channels[0] = cpu;
-        channels[2] = 100.0;
-        Readings {
-            times: vec![(time_ms, 10_000)],
-            channels: vec![channels],
-            workloads: vec![("web".into(), vec![[cpu * 4.0, f64::NAN]])],
-        }
-    }
-
-    #[test]
-    fn what_is_told_comes_back_as_series_windows_and_uses() {
-        let store = HotStore::new(10_000, 100);
-        let host: Arc<str> = "a".into();
-        for i in 1..=12 {
-            store.add(&host, &readings(i * 10_000, 0.5), 0);
-        }
-        let changed = store.close(12);
-        assert_eq!((changed.rollups.len(), changed.workloads.len()), (12, 2));
-        let [cores, bytes] = changed.workloads[&(Arc::clone(&host), "web".to_owned(), 60_000)];
-        assert!(cores == 2.0 && bytes.is_nan());
-        assert_eq!(store.uses("a")["web"][0], 2.0);
-        assert!(store.close(12).rollups.is_empty());
-
-        let series = store.series("a", Resource::Cpu, 100_000).unwrap();
-        assert_eq!(series, [(110_000, 0.5), (120_000, 0.5)]);
-        assert_eq!(
-            store.series("a", Resource::Network, 0).unwrap(),
-            [],
-            "half a resource is not known"
-        );
-        assert_eq!(store.series("b", Resource::Cpu, 0), None);
-        let told = store.read_windows(11, 4, |windows| {
-            windows.iter().map(|w| (w.first_ms, w.rows.len())).collect::<Vec<_>>()
-        });
-        assert_eq!(told, [(70_000, 4)]);
-    }
-
-    #[test]
-    fn a_workload_that_is_gone_is_forgotten_after_an_hour() {
-        let store = HotStore::new(10_000, 100);
-        store.add(&"a".into(), &readings(10_000, 0.5), 0);
-        store.close(10);
-        assert_eq!(store.uses("a").len(), 1);
-        store.close(400);
-        assert!(store.uses("a").is_empty());
-    }
-}
+mod tests;

@@ -16,9 +16,9 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use self::sql::{prune, recover, references, write};
+use self::sql::{history::Reader, prune, recover, references, write};
 use super::{
-    Batch, Cutoffs, FrameId, Hours, Recovered, Since, Store, StoreError, Stream,
+    Batch, Cutoffs, FrameId, History, Hours, Recovered, Since, Store, StoreError, Stream,
     comments::{self, Comment},
     folder, migrations,
 };
@@ -154,21 +154,28 @@ fn schema_fault(file: &Path, error: &MigrateError) -> StoreError {
     }
 }
 
+/// Opens the durable past in `folder`, which is there already. In WAL mode readers see the database as it was when they
+/// began, and keep no writer waiting.
+///
+/// # Errors
+/// What the database answers.
+pub(crate) fn history(folder: &Path) -> Result<Box<dyn History>, StoreError> {
+    Ok(Box::new(reader(folder)?))
+}
+
+fn reader(folder: &Path) -> Result<Reader, StoreError> {
+    let file = folder.join("brain.db");
+    let options = SqliteConnectOptions::new().filename(&file).read_only(true);
+    Reader::open(
+        name(&file),
+        async move { SqliteConnection::connect_with(&options).await },
+    )
+}
+
 fn name(file: &Path) -> String {
     file.display().to_string()
 }
 
-/// Primary result codes after which trying again may help: busy, locked, out of memory, I/O, full, and
-/// those of a file or a journal that cannot be opened just now. <https://www.sqlite.org/rescode.html>
-const TRANSIENT: [i32; 6] = [5, 6, 7, 10, 13, 14];
-
 pub(super) fn fault(file: &Path, error: &sqlx::Error) -> StoreError {
-    let code = error.as_database_error().and_then(|e| e.code()?.parse::<i32>().ok());
-    let (database, reason) = (name(file), error.to_string());
-    // The lowest byte of an extended code is the primary one.
-    if code.is_some_and(|code| TRANSIENT.contains(&(code & 0xff))) {
-        StoreError::Busy { database, reason }
-    } else {
-        StoreError::Database { database, reason }
-    }
+    dialect::told(&name(file), error)
 }

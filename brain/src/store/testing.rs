@@ -46,6 +46,9 @@ pub(super) fn full_batch() -> Batch {
                 coverage: 0.5,
                 mean,
                 max: mean,
+                min: mean,
+                last: mean,
+                p95: mean,
             },
         )
     };
@@ -108,6 +111,7 @@ pub(super) fn full_batch() -> Batch {
         )],
         watermarks: [((stream(), 7), RangeSet::from_ranges([0..1, 2..3]))].into(),
         rollups: (0..7).map(|i| rollup(i * 10_000)).collect(),
+        minutes: [rollup(0), rollup(60_000)].into(),
         workloads: [((host.clone(), "web".into(), 0), [1.5, f32::NAN])].into(),
         forecasts: vec![(host.clone(), forecast)],
         anomalies: [((host, Resource::Cpu, 60_000), anomaly)].into(),

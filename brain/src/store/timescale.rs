@@ -11,8 +11,8 @@ use shadow::Frame;
 use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use tokio::time::{error::Elapsed, timeout};
 
-use self::sql::{prune, recover, references, write};
-use super::{Batch, Cutoffs, FrameId, Hours, Recovered, Since, Store, StoreError, Stream, folder};
+use self::sql::{history::Reader, prune, recover, references, write};
+use super::{Batch, Cutoffs, FrameId, History, Hours, Recovered, Since, Store, StoreError, Stream, folder};
 
 mod dialect;
 mod fault;
@@ -112,6 +112,20 @@ impl Timescale {
         }
         answer.map_err(|error| fault::told(&self.name, &error))
     }
+}
+
+/// Opens the durable past, which is there already, in a session that cannot write.
+///
+/// # Errors
+/// What the database answers.
+pub(crate) fn history(options: &Options) -> Result<Box<dyn History>, StoreError> {
+    Ok(Box::new(reader(options)?))
+}
+
+fn reader(options: &Options) -> Result<Reader, StoreError> {
+    let (connect, name) = options.connect()?;
+    let connect = connect.options([("default_transaction_read_only", "on"), ("statement_timeout", "60s")]);
+    Reader::open(name, async move { PgConnection::connect_with(&connect).await })
 }
 
 impl Store for Timescale {

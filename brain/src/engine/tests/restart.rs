@@ -78,6 +78,7 @@ async fn what_waits_for_a_training_is_told_when_it_ends() {
         models: folder.path().into(),
         trained,
         issuer_epoch: 1,
+        durable: None,
         trust: None,
         audit: None,
     };
@@ -141,4 +142,49 @@ async fn what_waits_for_a_training_is_told_when_it_ends() {
         .map(|(&key, value)| (key.to_owned(), value.clone()))
         .collect();
     assert!(known[meta::MODEL].contains(&model.version));
+}
+
+#[tokio::test]
+async fn after_a_restart_frames_are_kept_with_what_they_are_read_against() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Sqlite::open(folder.path()).await.unwrap();
+    let mut bench = Bench::new();
+    bench.born(EPOCH);
+    let catalogue = birth(EPOCH).catalogue;
+    let mut encoder = shadow::codec::Encoder::new(&catalogue);
+    let mut tell = |bench: &mut Bench, sequences: std::ops::Range<u64>| {
+        for sequence in sequences {
+            bench.now_ms += 1_000;
+            bench.monotonic_ns += 1_000_000_000;
+            let mut block = shadow::Block::new(&catalogue);
+            for back_ms in [500, 0] {
+                block.push(bench.now_ms - back_ms, &[shadow::Reading::new(0.5); 5]);
+            }
+            let frame = encoder.frame(EPOCH, sequence, &block).unwrap();
+            assert_eq!(frame.reads_against().is_some(), sequence > 0);
+            bench.message("foreshadow/main/a/bin/inband/delta", wire::encode_frame(&frame));
+            bench.tick();
+        }
+    };
+    tell(&mut bench, 0..20);
+    store.write(&bench.commit()).await.unwrap();
+    let since = Since {
+        rollups_ms: 0,
+        events_ms: 0,
+    };
+    let mut again = Bench::with(Config::default(), bench.now_ms);
+    again.engine.restore(store.recover(since).await.unwrap(), 0);
+    again.handle(Event::Bus(bus::Event::Connected));
+    tell(&mut again, 20..25);
+    let recent = again
+        .engine
+        .past()
+        .recent("a", Vantage::Inband, &["host.cpu"], 0)
+        .unwrap();
+    let times: Vec<i64> = (1..=50).map(|half| START_MS + 500 * half).collect();
+    assert_eq!(recent.times_ms, times);
+    assert!(
+        recent.columns[0].iter().all(|cpu| cpu.value() == Some(0.5)),
+        "{recent:?}"
+    );
 }

@@ -8,12 +8,11 @@ use sqlx::{AssertSqlSafe, Row as _, query};
 use super::{
     super::dialect::{Connection, Row, at, instant},
     references,
-    rollups::CHANNELS,
     rows::{self, decode},
 };
 use crate::{
     ingest::RangeSet,
-    store::{AnomalyRow, Recovered, Since, StoredAnomaly, StoredRow, Stream, meta},
+    store::{AnomalyRow, Recovered, Since, StoredAnomaly, StoredRow, Stream, figures::CHANNELS, meta},
 };
 
 /// The newest commands, events and anomalies that are read back; older ones stay in the database.
@@ -113,7 +112,7 @@ async fn rollups(from: &mut Connection, since_ms: UnixMs) -> Result<Rollups, sql
     Ok(found)
 }
 
-fn rollup(row: &Row) -> Result<StoredRow, sqlx::Error> {
+pub(super) fn rollup(row: &Row) -> Result<StoredRow, sqlx::Error> {
     let mut mean = [f32::NAN; 7];
     for (column, value) in mean.iter_mut().enumerate() {
         *value = row.try_get::<Option<f32>, _>(column + 2)?.unwrap_or(f32::NAN);
@@ -229,7 +228,7 @@ fn stream(row: &Row) -> Result<Stream, sqlx::Error> {
     })
 }
 
-fn host(row: &Row, column: usize) -> Result<Arc<str>, sqlx::Error> {
+pub(super) fn host(row: &Row, column: usize) -> Result<Arc<str>, sqlx::Error> {
     row.try_get::<&str, _>(column).map(Arc::from)
 }
 

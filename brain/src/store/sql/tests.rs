@@ -1,14 +1,20 @@
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use sqlx::{Row as _, query};
 
 use super::super::{
-    dialect::{Connection, at, instant},
+    dialect::{Connection, instant},
+    sql::history::Reader,
     testing::{COLUMNS, COMMENTS, Place, SLACK_DAYS, connection},
 };
 use crate::{
     store::{
-        Batch, Cutoffs, Rollup, Store as _, comments, meta,
+        Batch, Cutoffs, Rollup, Store as _, StoredRow, comments,
+        history::History as _,
+        meta,
         testing::{SINCE, full_batch, stream},
     },
     testing,
@@ -67,57 +73,110 @@ async fn what_was_written_comes_back_and_twice_is_once() {
     assert_eq!(back.meta[meta::CLOSED_MS], "70000");
 }
 
+/// A row in which the processor's mean and peak alone are known.
+fn row(host: &str, begin_ms: i64, coverage: f32, [cpu, peak]: [f32; 2]) -> ((Arc<str>, i64), Rollup) {
+    let (mut mean, mut max) = ([f32::NAN; 7], [f32::NAN; 7]);
+    (mean[0], max[0]) = (cpu, peak);
+    let rollup = Rollup {
+        step_ms: 10_000,
+        coverage,
+        mean,
+        max,
+        min: mean,
+        last: mean,
+        p95: max,
+    };
+    ((host.into(), begin_ms), rollup)
+}
+
 #[tokio::test]
-async fn a_minute_is_taken_from_its_rows_anew() {
+async fn a_row_told_again_replaces_means_and_keeps_extremes() {
     let Some(place) = Place::new() else { return };
     let mut store = place.open().await;
-    let host: Arc<str> = "a".into();
-    let row = |begin_ms: i64, coverage: f32, cpu: f32, peak: f32| {
-        let (mut mean, mut max) = ([f32::NAN; 7], [f32::NAN; 7]);
-        (mean[0], max[0]) = (cpu, peak);
-        let rollup = Rollup {
-            step_ms: 10_000,
-            coverage,
-            mean,
-            max,
-        };
-        ((host.clone(), begin_ms), rollup)
-    };
     for rows in [
-        vec![row(0, 0.5, 0.2, 0.9), row(10_000, 1.0, 0.4, 0.4)],
-        // After a restart only the mean of the first is known.
-        vec![row(0, 0.5, 0.2, 0.2), row(10_000, 1.0, 0.8, 0.8)],
+        vec![row("a", 0, 0.5, [0.2, 0.9])],
+        // After a restart only the mean is known.
+        vec![row("a", 0, 0.5, [0.6, 0.6])],
         // After the clock was set back nothing is known of a row that is closed again.
-        vec![row(20_000, 1.0, 0.6, 0.7)],
-        vec![row(20_000, 0.0, f32::NAN, f32::NAN)],
+        vec![row("b", 0, 1.0, [0.6, 0.7])],
+        vec![row("b", 0, 0.0, [f32::NAN; 2])],
     ] {
+        let rows: BTreeMap<_, _> = rows.into_iter().collect();
         let batch = Batch {
-            rollups: rows.into_iter().collect(),
+            rollups: rows.clone(),
+            minutes: rows,
             ..Batch::default()
         };
         store.write(&batch).await.unwrap();
     }
-    let told = query("SELECT cpu, cpu_max, memory, coverage FROM rollup_1m")
-        .fetch_one(connection(&mut store))
+    for table in ["rollup_10s", "rollup_1m"] {
+        let sql = format!("SELECT cpu, cpu_max, cpu_min, cpu_p95, memory, memory_max FROM {table} ORDER BY host");
+        let told = query(sqlx::AssertSqlSafe(sql))
+            .fetch_all(connection(&mut store))
+            .await
+            .unwrap();
+        let told: Vec<[Option<f32>; 6]> = told.iter().map(|row| std::array::from_fn(|at| row.get(at))).collect();
+        let [a, b] = told[..] else { panic!("{table}: {told:?}") };
+        assert_eq!(a, [Some(0.6), Some(0.9), Some(0.2), Some(0.6), None, None], "{table}");
+        assert_eq!(
+            b,
+            [None, Some(0.7), Some(0.6), None, None, None],
+            "{table}: nothing read changes no extreme"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_past_is_read_beside_its_writer() {
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    let batch = |rows: Vec<((Arc<str>, i64), Rollup)>| Batch {
+        hosts: rows.iter().map(|(key, _)| key.clone()).collect(),
+        minutes: rows.iter().cloned().filter(|((_, ms), _)| ms % 60_000 == 0).collect(),
+        rollups: rows.into_iter().collect(),
+        ..Batch::default()
+    };
+    let rows = (0..12)
+        .map(|i| row("a", i * 10_000, 1.0, [i as f32; 2]))
+        .chain([row("b", 50_000, 1.0, [1.0; 2])]);
+    store.write(&batch(rows.collect())).await.unwrap();
+    let open = place.history();
+    // It blocks, so it is for a thread of its own.
+    let history = tokio::task::spawn_blocking(move || {
+        let mut history = open().unwrap();
+        let cpu = |rows: Vec<StoredRow>| rows.iter().map(|row| (row.begin_ms, row.mean[0])).collect::<Vec<_>>();
+        assert_eq!(history.hosts().unwrap(), ["a".into(), "b".into()]);
+        let read = history.rows("a", 30_000..60_000).unwrap();
+        assert!(
+            read.iter().all(|row| row.coverage == 1.0 && row.mean[1].is_nan()),
+            "{read:?}"
+        );
+        assert_eq!(cpu(read), [(30_000, 3.0), (40_000, 4.0), (50_000, 5.0)]);
+        assert_eq!(
+            cpu(history.minutes("a", 0..i64::MAX).unwrap()),
+            [(0, 0.0), (60_000, 6.0)]
+        );
+        assert_eq!(history.rows("nobody", 0..i64::MAX).unwrap(), []);
+        history
+    });
+    let mut history = history.await.unwrap();
+    // The writer goes on, and what it writes is seen.
+    store
+        .write(&batch(vec![row("b", 60_000, 1.0, [2.0; 2])]))
         .await
         .unwrap();
-    let (mean, max, memory, coverage): (f32, f32, Option<f32>, f32) =
-        (told.get(0), told.get(1), told.get(2), told.get(3));
-    assert!((mean - 0.6).abs() < 1e-6, "{mean}: half a row counts half");
-    assert!((max - 0.9).abs() < 1e-6, "{max}: a maximum never falls");
-    assert!((coverage - 0.25).abs() < 1e-6, "{coverage}: of the minute");
-    assert!(memory.is_none());
-    let told = query("SELECT cpu, cpu_max, memory_max FROM rollup_10s WHERE bucket > $1")
-        .bind(at(10_000))
-        .fetch_one(connection(&mut store))
-        .await
-        .unwrap();
-    let (mean, max, memory): (Option<f32>, Option<f32>, Option<f32>) = (told.get(0), told.get(1), told.get(2));
-    assert!(mean.is_none() && memory.is_none());
-    assert!(
-        max.is_some_and(|max| (max - 0.7).abs() < 1e-6),
-        "{max:?}: nothing read lowers no maximum"
-    );
+    let check = tokio::task::spawn_blocking(move || {
+        assert_eq!(history.rows("b", 0..i64::MAX).unwrap().len(), 2);
+        let Reader {
+            runtime, connection, ..
+        } = &mut history;
+        let refused = runtime
+            .block_on(query("DELETE FROM rollup_10s").execute(connection))
+            .unwrap_err()
+            .to_string();
+        assert!(refused.contains("read"), "{refused}: it only reads");
+    });
+    check.await.unwrap();
 }
 
 #[tokio::test]
@@ -247,23 +306,12 @@ async fn an_hour_is_made_when_it_is_over_and_again_when_it_changes() {
     let Some(place) = Place::new() else { return };
     let mut store = place.open().await;
     let host: Arc<str> = "a".into();
-    let row = |begin_ms: i64, cpu: f32| {
-        let (mut mean, mut max) = ([f32::NAN; 7], [f32::NAN; 7]);
-        (mean[0], max[0]) = (cpu, 2.0 * cpu);
-        (
-            (host.clone(), begin_ms),
-            Rollup {
-                step_ms: 60_000,
-                coverage: 1.0,
-                mean,
-                max,
-            },
-        )
-    };
     let mut write = async |minutes: std::ops::Range<i64>, cpu: f32, newest_ms: i64| {
         let batch = Batch {
             hosts: [(host.clone(), newest_ms)].into(),
-            rollups: minutes.map(|minute| row(minute * 60_000, cpu)).collect(),
+            minutes: minutes
+                .map(|minute| row("a", minute * 60_000, 1.0, [cpu, 2.0 * cpu]))
+                .collect(),
             ..Batch::default()
         };
         store.write(&batch).await.unwrap();
@@ -309,6 +357,12 @@ async fn years_of_retention_leave_what_is_to_be_kept_and_nothing_else() {
             events: template.events.clone(),
             frames: template.frames.clone(),
             forecasts: template.forecasts.clone(),
+            minutes: template
+                .rollups
+                .values()
+                .take(1)
+                .map(|row| ((host.clone(), last_ms), *row))
+                .collect(),
             rollups: template
                 .rollups
                 .values()

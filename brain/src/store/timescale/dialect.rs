@@ -4,6 +4,8 @@ use shadow::UnixMs;
 use sqlx::{ColumnIndex, Row as _};
 use time::OffsetDateTime;
 
+pub(in crate::store) use super::fault::told;
+
 /// The driver.
 pub(in crate::store) type Db = sqlx::Postgres;
 /// A connection of it.

@@ -34,7 +34,7 @@ fn code(error: &Error) -> Option<String> {
 }
 
 /// As the brain takes it.
-pub(super) fn told(name: &str, error: &Error) -> StoreError {
+pub(in crate::store) fn told(name: &str, error: &Error) -> StoreError {
     let (database, reason) = (name.to_owned(), error.to_string());
     if is_transient(error) {
         StoreError::Busy { database, reason }

@@ -7,8 +7,10 @@
 use runtime::Span;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, query, query_scalar};
 
-use super::sql::rollups::CHANNELS;
-use crate::store::Hours;
+use crate::store::{
+    Hours,
+    figures::{Figure, each_column, of_hours},
+};
 
 /// How long rows of the chunked tables are kept.
 #[derive(Debug, Clone, Copy)]
@@ -102,25 +104,16 @@ const HOURS_TABLE: &str = "CREATE TABLE IF NOT EXISTS rollup_1h (host text NOT N
                            coverage real NOT NULL";
 
 fn columns() -> String {
-    let mut columns = String::new();
-    for ending in ["", "_max", "_min"] {
-        columns.extend(CHANNELS.map(|channel| format!(", {channel}{ending} real")));
-    }
-    columns
+    let column = |(_, column)| format!(", {column} real");
+    each_column(of_hours()).map(column).collect()
 }
 
 fn aggregate() -> String {
-    let mean = CHANNELS.map(|c| {
-        format!(", (sum({c} * coverage) / nullif(sum(CASE WHEN {c} IS NULL THEN 0 ELSE coverage END), 0))::real AS {c}")
-    });
-    let max = CHANNELS.map(|c| format!(", max({c}_max) AS {c}_max"));
-    let min = CHANNELS.map(|c| format!(", min({c}_min) AS {c}_min"));
+    let column = |(figure, column): (&Figure, String)| format!(", ({})::real AS {column}", figure.of_minutes(&column));
+    let columns: String = each_column(of_hours()).map(column).collect();
     format!(
         "CREATE MATERIALIZED VIEW IF NOT EXISTS rollup_1h WITH (timescaledb.continuous) AS \
-         SELECT host, time_bucket(INTERVAL '1 hour', bucket) AS bucket, least(1, sum(coverage) / 60)::real AS coverage{}{}{} \
-         FROM rollup_1m GROUP BY host, time_bucket(INTERVAL '1 hour', bucket) WITH NO DATA",
-        mean.concat(),
-        max.concat(),
-        min.concat()
+         SELECT host, time_bucket(INTERVAL '1 hour', bucket) AS bucket, least(1, sum(coverage) / 60)::real AS coverage{columns} \
+         FROM rollup_1m GROUP BY host, time_bucket(INTERVAL '1 hour', bucket) WITH NO DATA"
     )
 }

@@ -120,8 +120,11 @@ async fn old_chunks_go_as_a_whole_and_the_rest_by_rows() {
     let mut store = place.open().await;
     let day = 86_400_000;
     let mut batch = full_batch();
-    for (host, rollup) in full_batch().rollups {
-        batch.rollups.insert((host.0, host.1 + 30 * day), rollup);
+    for ((host, begin_ms), rollup) in full_batch().rollups {
+        batch.rollups.insert((host, begin_ms + 30 * day), rollup);
+    }
+    for ((host, begin_ms), rollup) in full_batch().minutes {
+        batch.minutes.insert((host, begin_ms + 30 * day), rollup);
     }
     store.write(&batch).await.unwrap();
     let count = async |store: &mut Timescale, table: &str| -> i64 {

@@ -1,0 +1,243 @@
+//! The rows of one host: of the grid, of minutes, and of its workloads.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shadow::{Channel, UnixMs};
+
+use super::{Readings, Shape};
+use crate::{
+    grid::{Added, Detail, Grid, Lengths, Ring, Row},
+    store::{Rollup, StoredRow},
+};
+
+/// Rollups are told of rows of the grid, and of minutes.
+pub(super) const MINUTE_MS: i64 = 60_000;
+/// How long the uses of workloads are kept in memory.
+const WORKLOADS_MS: i64 = 3_600_000;
+/// The most workloads of a host that are kept: as many as a birth may tell, twice.
+const MAX_WORKLOADS: usize = 4_096;
+/// Of so many rows one is kept with all that is known of it; of the others the means.
+const DETAILED: (usize, usize) = (6, 4);
+
+/// Values of a tail that make p95s exact at the full pace: of rows of 10 s, of minutes.
+const TAILS: (usize, usize) = (8, 32);
+
+const CHANNELS: usize = Channel::COUNT;
+
+/// The recent past of one host.
+#[derive(Debug)]
+pub(super) struct Series {
+    rows: Grid<CHANNELS, { TAILS.0 }>,
+    minutes: Grid<CHANNELS, { TAILS.1 }>,
+    workloads: BTreeMap<String, Grid<2, 0>>,
+    /// Minutes that began before are durable and not known here any more: what comes late of them is left out of them.
+    minutes_since_ms: UnixMs,
+}
+
+/// What changed in closed rows of one host.
+#[derive(Debug, Default)]
+pub(super) struct Closed {
+    pub(super) rows: Vec<(UnixMs, Rollup)>,
+    pub(super) minutes: Vec<(UnixMs, Rollup)>,
+    /// Uses by workload and minute.
+    pub(super) workloads: Vec<(String, UnixMs, [f32; 2])>,
+}
+
+impl Series {
+    pub(super) fn new(shape: &Shape) -> Self {
+        Self {
+            rows: rows(shape),
+            minutes: minutes(shape),
+            workloads: BTreeMap::new(),
+            minutes_since_ms: UnixMs::MIN,
+        }
+    }
+
+    /// Adds the samples of a frame, to rows as far as they tell of the time after `since_ms`. Rows from `open` on are
+    /// not closed yet.
+    pub(super) fn add(&mut self, readings: &Readings, since_ms: UnixMs, open: i64, shape: &Shape) -> Added {
+        let mut all = Added::default();
+        let open_minute = self.open_minute(open);
+        for (&sample, values) in readings.times.iter().zip(&readings.channels) {
+            if let Some((time_ms, span_ms)) = later(sample, since_ms) {
+                let added = self.rows.add(time_ms, span_ms, values, open);
+                all.late |= added.late;
+                all.dropped |= added.dropped;
+            }
+            if let Some((time_ms, span_ms)) = later(sample, self.minutes_since_ms) {
+                self.minutes.add(time_ms, span_ms, values, open_minute);
+            }
+        }
+        for (workload, uses) in &readings.workloads {
+            if !self.workloads.contains_key(workload) && self.workloads.len() < MAX_WORKLOADS {
+                self.workloads.insert(workload.clone(), of_a_workload(shape));
+            }
+            let Some(grid) = self.workloads.get_mut(workload) else {
+                continue;
+            };
+            for (&sample, values) in readings.times.iter().zip(uses) {
+                if let Some((time_ms, span_ms)) = later(sample, since_ms) {
+                    grid.add(time_ms, span_ms, values, open);
+                }
+            }
+        }
+        all
+    }
+
+    /// Closes all rows before `open` and tells which closed rows changed since the last call. A grid of which nothing is
+    /// known for as long as it reaches gives its memory back.
+    pub(super) fn close(&mut self, open: i64, shape: &Shape) -> Closed {
+        let open_minute = self.open_minute(open);
+        let closed = Closed {
+            rows: told(self.rows.close(open), self.rows.step_ms()),
+            minutes: told(self.minutes.close(open_minute), self.minutes.step_ms()),
+            workloads: self.close_workloads(open),
+        };
+        if self.rows.is_forgotten() {
+            self.rows = rows(shape);
+        }
+        if self.minutes.is_forgotten() {
+            self.minutes = minutes(shape);
+        }
+        closed
+    }
+
+    fn close_workloads(&mut self, open: i64) -> Vec<(String, UnixMs, [f32; 2])> {
+        let mut changed = Vec::new();
+        self.workloads.retain(|name, grid| {
+            let minutes = close_minutes(grid, open).into_iter();
+            changed.extend(minutes.map(|(minute_ms, uses)| (name.clone(), minute_ms, uses)));
+            !grid.is_forgotten()
+        });
+        changed
+    }
+
+    fn open_minute(&self, open: i64) -> i64 {
+        open.saturating_mul(self.rows.step_ms())
+            .div_euclid(self.minutes.step_ms())
+    }
+
+    /// Whether nothing is known of it any more.
+    pub(super) fn is_forgotten(&self) -> bool {
+        self.rows.is_forgotten() && self.minutes.is_forgotten() && self.workloads.is_empty()
+    }
+
+    /// The clock was set back: rows from `open` on are forgotten.
+    pub(super) fn rewind(&mut self, open: i64) {
+        let open_minute = self.open_minute(open);
+        self.rows.rewind(open);
+        self.minutes.rewind(open_minute);
+        self.minutes_since_ms = self.minutes_since_ms.min(open_minute * self.minutes.step_ms());
+        self.workloads.values_mut().for_each(|grid| grid.rewind(open));
+    }
+
+    /// Puts back rows that were closed before a restart at `closed_ms`, oldest first. The minute that was open then is
+    /// collected anew from its frames; those before, and the one that the last row of a silent host lies in, stay as the
+    /// store has them.
+    pub(super) fn restore(&mut self, stored: &[StoredRow], closed_ms: UnixMs) {
+        for row in stored {
+            self.rows.restore(row.begin_ms, row.coverage, row.mean);
+        }
+        if let Some(last) = stored.last() {
+            let minute_ms = self.minutes.step_ms();
+            let after_last = last.begin_ms.div_euclid(minute_ms) + 1;
+            self.minutes_since_ms = after_last.min(closed_ms.div_euclid(minute_ms)) * minute_ms;
+        }
+    }
+
+    /// Means of rows of the grid.
+    pub(super) const fn means(&self) -> &Ring<[f32; CHANNELS]> {
+        self.rows.means()
+    }
+
+    /// Means of minutes, and how many milliseconds each has.
+    pub(super) const fn minute_means(&self) -> (&Ring<[f32; CHANNELS]>, i64) {
+        (self.minutes.means(), self.minutes.step_ms())
+    }
+
+    /// Each workload with the newest `rows` of its uses.
+    pub(super) fn uses(&self, rows: i64) -> impl Iterator<Item = (&String, [f32; 2])> {
+        self.workloads.iter().map(move |(name, grid)| {
+            let means = grid.means();
+            (name, mean(means.range(means.end() - rows, means.end())))
+        })
+    }
+}
+
+fn rows<const K: usize>(shape: &Shape) -> Grid<CHANNELS, K> {
+    let lengths = Lengths {
+        means: shape.rows,
+        details: shape.rows / DETAILED.0,
+    };
+    Grid::new(shape.step_ms, lengths)
+}
+
+fn minutes<const K: usize>(shape: &Shape) -> Grid<CHANNELS, K> {
+    let lengths = Lengths {
+        means: shape.minutes,
+        details: shape.minutes / DETAILED.1,
+    };
+    Grid::new(shape.step_ms.max(MINUTE_MS), lengths)
+}
+
+fn of_a_workload(shape: &Shape) -> Grid<2, 0> {
+    let means = usize::try_from(WORKLOADS_MS / shape.step_ms).unwrap_or(1);
+    Grid::new(shape.step_ms, Lengths { means, details: 0 })
+}
+
+/// What a sample, taken at a time and telling of so many milliseconds before it, tells of the time after `since_ms`.
+fn later((time_ms, span_ms): (UnixMs, i64), since_ms: UnixMs) -> Option<(UnixMs, i64)> {
+    (time_ms > since_ms).then(|| (time_ms, span_ms.min(time_ms.saturating_sub(since_ms))))
+}
+
+fn told(rows: Vec<Row<CHANNELS>>, step_ms: i64) -> Vec<(UnixMs, Rollup)> {
+    let rollup = |row: Row<CHANNELS>| {
+        let Detail {
+            coverage,
+            max,
+            min,
+            last,
+            p95,
+        } = row.detail;
+        let mean = row.mean;
+        let rollup = Rollup {
+            step_ms,
+            coverage,
+            mean,
+            max,
+            min,
+            last,
+            p95,
+        };
+        (row.begin_ms, rollup)
+    };
+    rows.into_iter().map(rollup).collect()
+}
+
+/// Closes the rows of a workload and tells the minutes that changed.
+fn close_minutes(grid: &mut Grid<2, 0>, open: i64) -> Vec<(UnixMs, [f32; 2])> {
+    let step_ms = grid.step_ms();
+    let changed = grid.close(open);
+    let minutes: BTreeSet<i64> = changed.iter().map(|row| row.begin_ms.div_euclid(MINUTE_MS)).collect();
+    let uses = |minute: i64| {
+        let first = (minute * MINUTE_MS).div_euclid(step_ms);
+        let end = ((minute + 1) * MINUTE_MS).div_euclid(step_ms).max(first + 1);
+        (minute * MINUTE_MS, mean(grid.means().range(first, end)))
+    };
+    minutes.into_iter().map(uses).collect()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the grid holds single precision")]
+pub(super) fn mean<const N: usize>(rows: &[[f32; N]]) -> [f32; N] {
+    let mut sums = [(0.0_f64, 0_u32); N];
+    for row in rows {
+        for ((sum, known), &value) in sums.iter_mut().zip(row) {
+            if !value.is_nan() {
+                *sum += f64::from(value);
+                *known += 1;
+            }
+        }
+    }
+    // Of nothing known this is 0 / 0 and so NaN.
+    sums.map(|(sum, known)| (sum / f64::from(known)) as f32)
+}

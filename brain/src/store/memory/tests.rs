@@ -1,0 +1,184 @@
+use shadow::Reading;
+
+use super::*;
+use crate::testing::{birth, frame};
+
+mod windows;
+
+fn store() -> HotStore {
+    HotStore::new(Shape {
+        step_ms: 10_000,
+        rows: 60,
+        minutes: 60,
+        recent: Bounds {
+            span_ms: 900_000,
+            bytes: 256 << 10,
+        },
+    })
+}
+
+fn readings(time_ms: UnixMs, cpu: f64) -> Readings {
+    let mut channels = [f64::NAN; 7];
+    channels[0] = cpu;
+    channels[2] = 100.0;
+    Readings {
+        times: vec![(time_ms, 10_000)],
+        channels: vec![channels],
+        workloads: vec![("web".into(), vec![[cpu * 4.0, f64::NAN]])],
+    }
+}
+
+fn add(store: &HotStore, time_ms: UnixMs, cpu: f64, open: i64) -> Added {
+    store.add(&"a".into(), &readings(time_ms, cpu), UnixMs::MIN, open)
+}
+
+fn cpu(store: &HotStore, since_ms: UnixMs) -> Vec<(UnixMs, f64)> {
+    store.points("a", Resource::Cpu, since_ms).unwrap().points
+}
+
+#[test]
+fn what_is_told_comes_back_as_points_windows_and_uses() {
+    let store = store();
+    let host: Arc<str> = "a".into();
+    for i in 1..=12 {
+        add(&store, i * 10_000, 0.5, 0);
+    }
+    let changed = store.close(12);
+    assert_eq!((changed.rollups.len(), changed.workloads.len()), (12, 2));
+    let [cores, bytes] = changed.workloads[&(Arc::clone(&host), "web".to_owned(), 60_000)];
+    assert!(cores == 2.0 && bytes.is_nan());
+    assert_eq!(store.uses("a")["web"][0], 2.0);
+    assert!(store.close(12).rollups.is_empty());
+
+    assert_eq!(cpu(&store, 100_000), [(110_000, 0.5), (120_000, 0.5)]);
+    let network = store.points("a", Resource::Network, 0).unwrap();
+    assert_eq!(network.points, [], "half a resource is not known");
+    assert_eq!(store.points("b", Resource::Cpu, 0), None);
+    let told = store.read_windows(11, 4, |windows| {
+        windows
+            .iter()
+            .map(|w| (w.host.to_owned(), w.rows.len()))
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(told, [("a".to_owned(), 4)]);
+    assert_eq!(
+        store.rows("a", 8, 11).map(|(first, rows)| (first, rows.len())),
+        Some((8, 3))
+    );
+}
+
+#[test]
+fn minutes_are_handed_over_with_their_own_p95_once_they_are_over() {
+    let store = store();
+    // One row in twelve is high: a tenth of the first minute is not, a sixth of it is.
+    for i in 1..=12 {
+        add(&store, i * 10_000, if i == 3 { 0.9 } else { i as f64 / 100.0 }, 0);
+        let minutes = store.close(i).minutes;
+        assert_eq!(minutes.len(), usize::from(i % 6 == 0), "after {i} rows");
+        for ((host, begin_ms), minute) in minutes {
+            assert_eq!((&*host, begin_ms, minute.step_ms), ("a", i * 10_000 - 60_000, 60_000));
+            let [mean, max, min, last, p95] =
+                [minute.mean, minute.max, minute.min, minute.last, minute.p95].map(|of| of[0]);
+            if i == 6 {
+                assert_eq!((max, min, last, p95), (0.9, 0.01, 0.06, 0.9));
+                assert!((mean - 0.18).abs() < 1e-6 && minute.coverage == 1.0, "{minute:?}");
+            } else {
+                assert_eq!((max, min, last, p95), (0.12, 0.07, 0.12, 0.12));
+            }
+        }
+    }
+    // A late sample changes its row and its minute.
+    add(&store, 10_000, 0.07, 12);
+    let changed = store.close(12);
+    assert_eq!((changed.rollups.len(), changed.minutes.len()), (1, 1));
+    assert!(changed.minutes[&("a".into(), 0)].mean[0] < 0.179);
+}
+
+#[test]
+fn points_are_rows_where_there_are_and_minutes_before() {
+    let store = store();
+    for i in 1..=180 {
+        add(&store, i * 10_000, 0.5, i - 1);
+        store.close(i);
+    }
+    let points = cpu(&store, 0);
+    let distances: Vec<_> = points.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+    assert_eq!(points.first(), Some(&(60_000, 0.5)));
+    assert_eq!(points.last(), Some(&(1_800_000, 0.5)));
+    assert_eq!(distances.iter().filter(|&&ms| ms == 60_000).count(), 19);
+    assert_eq!(distances.iter().filter(|&&ms| ms == 10_000).count(), 60);
+    assert_eq!(store.history_ms("a"), 1_800_000);
+}
+
+#[test]
+fn after_a_restart_minutes_that_are_durable_stay_as_they_are() {
+    let store = store();
+    let row = |begin_ms| StoredRow {
+        begin_ms,
+        coverage: 1.0,
+        mean: [0.5; 7],
+    };
+    // Closed up to 140 s; the second minute is over, the third is open.
+    let rows: Vec<_> = (0..14).map(|i| row(i * 10_000)).collect();
+    store.restore(&"a".into(), &rows, 140_000);
+    // The tail of its frames tells of the row under way and of what the open minute had before.
+    for i in 10..=15 {
+        store.add(&"a".into(), &readings(i * 10_000, 0.9), 140_000, 15);
+    }
+    let changed = store.close(18);
+    let rows: Vec<_> = changed.rollups.keys().map(|(_, begin_ms)| *begin_ms).collect();
+    assert_eq!(rows, [140_000]);
+    let minutes: Vec<_> = changed
+        .minutes
+        .iter()
+        .map(|((_, ms), minute)| (*ms, minute.coverage))
+        .collect();
+    assert_eq!(minutes, [(120_000, 0.5)], "30 s of it are known");
+    let late = store.add(&"a".into(), &readings(70_000, 0.9), UnixMs::MIN, 18);
+    assert!(late.late);
+    let changed = store.close(18);
+    assert_eq!((changed.rollups.len(), changed.minutes.len()), (1, 0));
+}
+
+#[test]
+fn a_workload_that_is_gone_is_forgotten_after_an_hour() {
+    let store = store();
+    add(&store, 10_000, 0.5, 0);
+    store.close(10);
+    assert_eq!(store.uses("a").len(), 1);
+    store.close(400);
+    assert!(store.uses("a").is_empty());
+}
+
+#[test]
+fn a_silent_host_gives_its_memory_back_and_may_return() {
+    let store = store();
+    let told = frame(1_000_000, 0, &[1_000], 0.5);
+    let stream = Stream {
+        host: "a".into(),
+        vantage: Vantage::Inband,
+    };
+    let keep = |time_ms| store.keep(&stream, &Arc::new(birth(1_000_000)), &told, time_ms);
+    keep(10_000);
+    add(&store, 10_000, 0.5, 0);
+    let frames = |store: &HotStore| store.recent("a", Vantage::Inband, 0).map(|chains| chains.len());
+    let rows = |store: &HotStore| store.rows("a", 0, i64::MAX).map(|(_, rows)| rows.len());
+    let minutes = |store: &HotStore| store.points("a", Resource::Cpu, 0).map(|points| points.points.len());
+    // Rows reach ten minutes back, frames fifteen, minutes an hour.
+    for (at_s, told) in [
+        (60, (Some(1), Some(6), Some(1))),
+        (620, (Some(1), Some(0), Some(1))),
+        (920, (Some(0), Some(0), Some(1))),
+        (3_600, (Some(0), Some(0), Some(1))),
+        (3_670, (None, None, None)),
+    ] {
+        store.close(at_s / 10);
+        assert_eq!((frames(&store), rows(&store), minutes(&store)), told, "{at_s} s");
+    }
+    assert!(store.names().is_empty());
+    keep(3_680_000);
+    assert!(!add(&store, 3_680_000, 0.75, 367).dropped);
+    store.close(368);
+    assert_eq!(cpu(&store, 0), [(3_680_000, 0.75)]);
+    assert_eq!(frames(&store), Some(1));
+}

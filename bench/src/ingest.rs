@@ -123,12 +123,18 @@ impl Fleet {
 
     /// A brain that knows all hosts.
     pub(crate) fn brain(&self) -> anyhow::Result<Intake> {
+        let mut intake = self.brain_of(HOSTS)?;
+        intake.settle();
+        Ok(intake)
+    }
+
+    /// A brain that knows so many, and has not made it durable.
+    pub(crate) fn brain_of(&self, hosts: usize) -> anyhow::Result<Intake> {
         let mut intake = Intake::new(self.now_ms)?;
         let birth = Bytes::from(wire::encode_birth(&self.birth));
-        for host in 0..HOSTS {
+        for host in 0..hosts {
             intake.message(Self::topic(host, "birth"), birth.clone(), self.now_ms);
         }
-        intake.settle();
         Ok(intake)
     }
 

@@ -14,7 +14,8 @@ use std::{
 
 use anyhow::Context;
 use brain::intake::Durable;
-use tokio::runtime::Runtime;
+use runtime::{Clock, Shutdown};
+use tokio::runtime::Runtime as Tokio;
 
 use self::psql::Psql;
 use crate::{
@@ -33,6 +34,14 @@ const ROW_POINTS: usize = 35;
 /// Points that the rival gets: enough for some seconds.
 const COPY_POINTS: usize = 500_000;
 
+/// Hosts of the case `start`, each with a day in minutes and as many rows of the grid as memory takes.
+const START_HOSTS: usize = 1_000;
+const START_ROWS: i64 = 2_160;
+
+const MS: Quantity = Quantity {
+    metric: "ms",
+    unit: "ms",
+};
 const POINTS_PER_S: Quantity = Quantity {
     metric: "points_per_s",
     unit: "1/s",
@@ -67,7 +76,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
     let recording = recording::read(&path, Levels::Bound)?;
     let fleet = Fleet::new(&recording)?;
     let psql = Psql::new(&arguments.database);
-    let runtime = Runtime::new()?;
+    let runtime = Tokio::new()?;
     let mut report = Report::new("store");
     let copied = psql.copy(&recording.samples, COPY_POINTS)?;
     for (place, database) in [("timescale", Some(&psql)), ("sqlite", None)] {
@@ -75,16 +84,26 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
         tell(&mut report, "segments", place, segments, copied);
         let rows = runtime.block_on(rows(database))?;
         tell(&mut report, "rollup", place, rows, copied);
+        let ready = runtime.block_on(start(&fleet, database))?;
+        let limit = Rival {
+            name: "limit",
+            value: 3_000.0,
+        };
+        report.push(&named("start-1000", place), MS, ready.as_secs_f64() * 1e3, limit);
     }
     Ok(report)
 }
 
 /// The case by itself is the server's; the file's has its name behind it.
-fn tell(report: &mut Report, case: &str, place: &str, ours: Kept, rival: Kept) {
-    let case = match place {
+fn named(case: &str, place: &str) -> String {
+    match place {
         "timescale" => case.to_owned(),
         other => format!("{case}/{other}"),
-    };
+    }
+}
+
+fn tell(report: &mut Report, case: &str, place: &str, ours: Kept, rival: Kept) {
+    let case = named(case, place);
     let per_s = |kept: Kept| kept.points / kept.took.as_secs_f64();
     for (quantity, of) in [
         (POINTS_PER_S, &per_s as &dyn Fn(Kept) -> f64),
@@ -141,6 +160,36 @@ async fn rows(database: Option<&Psql>) -> anyhow::Result<Kept> {
     })
 }
 
+/// How long a brain takes until it is ready, with the past of a whole fleet.
+async fn start(fleet: &Fleet, database: Option<&Psql>) -> anyhow::Result<Duration> {
+    let place = Place::new(database)?;
+    let mut durable = place.open().await?;
+    let hosts: Vec<Arc<str>> = (0..START_HOSTS).map(|host| format!("host-{host}").into()).collect();
+    let mut intake = fleet.brain_of(START_HOSTS)?;
+    durable.write(&mut intake).await?;
+    let clock = Clock::system();
+    let now = clock.now_ms().div_euclid(10_000);
+    for row in now - START_ROWS..now {
+        durable.write_row(&hosts, row * 10_000).await?;
+    }
+    durable.close().await?;
+    let config = brain::Config {
+        data_dir: place.folder.path().to_owned(),
+        page: brain::config::Page {
+            listen: ([127, 0, 0, 1], 0).into(),
+            ..Default::default()
+        },
+        store: place.config(),
+        ..Default::default()
+    };
+    let (begun, shutdown) = (Instant::now(), Shutdown::new());
+    let brain = brain::start(config, clock, shutdown.clone()).await?;
+    let ready = begun.elapsed();
+    shutdown.trigger("measured");
+    brain.join().await?;
+    Ok(ready)
+}
+
 /// Where a store of one case is.
 struct Place<'a> {
     folder: tempfile::TempDir,
@@ -158,6 +207,15 @@ impl<'a> Place<'a> {
     async fn open(&self) -> anyhow::Result<Durable> {
         let database = self.server.as_ref().map(|(psql, schema)| (psql.url(), &**schema));
         Ok(Durable::open(self.folder.path(), database).await?)
+    }
+
+    fn config(&self) -> brain::config::Store {
+        let mut config = brain::config::Store::default();
+        if let Some((psql, schema)) = &self.server {
+            config.database = Some(psql.url().to_owned());
+            config.schema.clone_from(schema);
+        }
+        config
     }
 
     /// What it takes on disk.

@@ -198,6 +198,11 @@ impl<const N: usize, const K: usize> Grid<N, K> {
         }
     }
 
+    /// Puts back the mean of a row from before all that is known.
+    pub(crate) fn fill(&mut self, begin_ms: UnixMs, mean: [f32; N]) {
+        self.means.put(begin_ms.div_euclid(self.step_ms), mean);
+    }
+
     /// Whether nothing has come for as long as is kept.
     pub(crate) fn is_forgotten(&self) -> bool {
         self.cells.is_empty() && (self.newest < self.means.begin() || self.means.rows().is_empty())

@@ -36,6 +36,9 @@ use crate::{
 /// Requests of a handle that may wait.
 const REQUESTS: usize = 64;
 
+/// Rows of the grid that a start reads back before it takes anything in: a second's work. Older ones follow beside.
+const ROWS_AT_START: i64 = 200_000;
+
 /// How long a start waits for a database server, and how often it tries.
 const DATABASE_PATIENCE: Duration = Duration::from_mins(5);
 const DATABASE_PAUSE: Duration = Duration::from_secs(2);
@@ -91,7 +94,9 @@ async fn start_on(mut store: impl Store, config: Config, clock: Clock, shutdown:
     let trust = believed(&config)?;
     let now_ms = clock.now_ms();
     let audit = Audit::start(&config.data_dir.join("audit.jsonl"), Keep::default())?;
-    let recovered = store.recover(since(&config, now_ms)).await?;
+    let since = since(&config, now_ms);
+    let recovered = store.recover(since).await?;
+    let older = since.rollups_ms..recovered.rollups_since_ms;
     let last_epoch = recovered
         .meta
         .get(meta::ISSUER_EPOCH)
@@ -114,6 +119,13 @@ async fn start_on(mut store: impl Store, config: Config, clock: Clock, shutdown:
         config: config.clone(),
     })?;
     engine.restore(recovered, clock.monotonic_ns());
+    if !older.is_empty() {
+        let (past, stop) = (engine.past().clone(), shutdown.clone());
+        // Nobody waits for it.
+        drop(tokio::task::spawn_blocking(move || {
+            past.fill(&older, &|| stop.is_triggered())
+        }));
+    }
 
     let (snapshot_in, snapshot) = watch::channel(Arc::clone(engine.snapshot()));
     let (ingested_in, ingested) = watch::channel(0);
@@ -267,6 +279,11 @@ fn since(config: &Config, now_ms: UnixMs) -> Since {
     };
     Since {
         rollups_ms: ago(config.grid.length.as_millis()),
+        rows: match config.ticks {
+            Ticks::EverySecond => ROWS_AT_START,
+            Ticks::Manual => i64::MAX,
+        },
+        step_ms: config.grid.step_ms(),
         events_ms: ago(config.store.keep_events.as_millis()),
     }
 }

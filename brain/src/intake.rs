@@ -14,7 +14,7 @@ use crate::{
     learning::Trained,
     policy::Policy,
     snapshot::SeriesSource,
-    store::{Batch, Rollup, Sqlite, Store as _, StoreError, Timescale},
+    store::{Batch, Rollup, Sqlite, Store as _, StoreError, Timescale, meta},
 };
 
 /// A brain without edges.
@@ -164,6 +164,7 @@ impl Durable {
             hosts: hosts.iter().map(|host| (Arc::clone(host), begin_ms + 10_000)).collect(),
             rollups: rows.clone(),
             minutes: if begin_ms % 60_000 == 0 { rows } else { BTreeMap::new() },
+            meta: [(meta::CLOSED_MS, (begin_ms + 10_000).to_string())].into(),
             ..Batch::default()
         };
         self.batch(&batch).await

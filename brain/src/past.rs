@@ -83,6 +83,21 @@ impl Past {
         histories
     }
 
+    /// Puts into memory what it has room for and a start did not wait for, until `stop` says so.
+    pub(crate) fn fill(&self, span: &Span, stop: &impl Fn() -> bool) {
+        let Some(mut durable) = self.open() else { return };
+        let mut rows = 0;
+        for host in told(durable.hosts()).into_iter().flatten() {
+            if stop() {
+                return;
+            }
+            let stored = told(durable.rows(&host, span.clone())).unwrap_or_default();
+            rows += stored.len();
+            self.hot.fill(&host, &stored);
+        }
+        tracing::info!(rows, "older rows are in memory");
+    }
+
     /// Minutes that are durable and not in memory, in the form of points.
     fn older(&self, host: &str, resource: Resource, span: Span) -> Vec<(UnixMs, f64)> {
         let minute_ms = self.hot.shape().step_ms.max(60_000);

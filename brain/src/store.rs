@@ -169,7 +169,9 @@ pub(crate) struct Recovered {
     pub(crate) births: Vec<(Stream, Birth)>,
     /// What is durable of each epoch.
     pub(crate) watermarks: BTreeMap<(Stream, u64), RangeSet>,
-    /// Rows of the grid since the asked time, oldest first.
+    /// From when on rows of the grid were read.
+    pub(crate) rollups_since_ms: UnixMs,
+    /// Rows of the grid since then, oldest first.
     pub(crate) rollups: BTreeMap<Arc<str>, Vec<StoredRow>>,
     /// What frames of `tail` are read against and is not among them, each after its own reference.
     pub(crate) references: Vec<(Stream, Frame)>,
@@ -190,6 +192,10 @@ pub(crate) struct Recovered {
 pub(crate) struct Since {
     /// Rows of the grid.
     pub(crate) rollups_ms: UnixMs,
+    /// The most of these, of all hosts together: of many hosts only the newest are read, so that a start takes seconds.
+    pub(crate) rows: i64,
+    /// Width of one.
+    pub(crate) step_ms: i64,
     /// Events, commands and anomalies.
     pub(crate) events_ms: UnixMs,
 }

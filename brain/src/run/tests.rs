@@ -123,6 +123,8 @@ async fn old_rows_are_deleted_only_by_a_clock_that_is_trusted() {
         let mut store = Sqlite::open(folder.path()).await.unwrap();
         let since = Since {
             rollups_ms: 0,
+            rows: i64::MAX,
+            step_ms: 10_000,
             events_ms: 0,
         };
         assert_eq!(store.recover(since).await.unwrap().tail.len(), left, "{ticks:?}");
@@ -157,6 +159,8 @@ async fn what_is_on_its_way_at_the_end_becomes_durable() {
     let mut store = Sqlite::open(folder.path()).await.unwrap();
     let since = Since {
         rollups_ms: 0,
+        rows: i64::MAX,
+        step_ms: 10_000,
         events_ms: 0,
     };
     let durable = store.recover(since).await.unwrap().watermarks;

@@ -181,6 +181,13 @@ impl HotStore {
         write(&host.series).restore(rows, closed_ms);
     }
 
+    /// Puts back rows older than all that is known of `host`, oldest first. A host that is not known stays so.
+    pub(crate) fn fill(&self, host: &str, rows: &[StoredRow]) {
+        if let Some(host) = self.find(host) {
+            write(&host.series).fill(rows);
+        }
+    }
+
     /// Calls `read` with the newest `rows` rows before `end` of every host that has any there, where they lie.
     pub(crate) fn read_windows<R>(&self, end: i64, rows: i64, read_all: impl FnOnce(&[Window<'_>]) -> R) -> R {
         let hosts = self.all();

@@ -11,6 +11,8 @@ use crate::{ingest::RangeSet, testing};
 
 pub(super) const SINCE: Since = Since {
     rollups_ms: 0,
+    rows: i64::MAX,
+    step_ms: 10_000,
     events_ms: 0,
 };
 

@@ -117,6 +117,8 @@ async fn a_brain_that_is_restarted_after_a_wrong_year_hears_its_hosts() {
 
     let since = Since {
         rollups_ms: 0,
+        rows: i64::MAX,
+        step_ms: 10_000,
         events_ms: 0,
     };
     let mut again = Bench::with(Config::default(), bench.now_ms + 5_000);

@@ -17,6 +17,8 @@ async fn a_killed_brain_goes_on_where_it_stood() {
 
     let since = Since {
         rollups_ms: 0,
+        rows: i64::MAX,
+        step_ms: 10_000,
         events_ms: 0,
     };
     let mut again = Bench::with(Config::default(), bench.now_ms + 2_000);
@@ -170,6 +172,8 @@ async fn after_a_restart_frames_are_kept_with_what_they_are_read_against() {
     store.write(&bench.commit()).await.unwrap();
     let since = Since {
         rollups_ms: 0,
+        rows: i64::MAX,
+        step_ms: 10_000,
         events_ms: 0,
     };
     let mut again = Bench::with(Config::default(), bench.now_ms);

@@ -145,6 +145,14 @@ impl Series {
         }
     }
 
+    /// Puts back means of rows that are older than all that is known, oldest first.
+    pub(super) fn fill(&mut self, stored: &[StoredRow]) {
+        let (known, step_ms) = (self.rows.means().begin(), self.rows.step_ms());
+        for row in stored.iter().filter(|row| row.begin_ms.div_euclid(step_ms) < known) {
+            self.rows.fill(row.begin_ms, row.mean);
+        }
+    }
+
     /// Means of rows of the grid.
     pub(super) const fn means(&self) -> &Ring<[f32; CHANNELS]> {
         self.rows.means()

@@ -182,3 +182,27 @@ fn a_silent_host_gives_its_memory_back_and_may_return() {
     assert_eq!(cpu(&store, 0), [(3_680_000, 0.75)]);
     assert_eq!(frames(&store), Some(1));
 }
+
+#[test]
+fn older_rows_join_those_that_a_start_has_read() {
+    let store = store();
+    let host: Arc<str> = "a".into();
+    let stored = |rows: std::ops::Range<i64>| -> Vec<StoredRow> {
+        let row = |row: i64| StoredRow {
+            begin_ms: row * 10_000,
+            coverage: 1.0,
+            mean: [row as f32; 7],
+        };
+        rows.map(row).collect()
+    };
+    store.restore(&host, &stored(50..60), 600_000);
+    store.fill("a", &stored(30..55));
+    store.fill("b", &stored(30..55));
+    let (first, rows) = store.rows("a", 0, 60).unwrap();
+    assert_eq!((first, rows.len()), (30, 30));
+    assert!(
+        rows.iter().zip(30..).all(|(row, number)| row[0] == number as f32),
+        "{rows:?}"
+    );
+    assert!(store.rows("b", 0, 60).is_none());
+}

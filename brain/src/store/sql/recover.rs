@@ -32,12 +32,19 @@ pub(in crate::store) async fn all(from: &mut Connection, since: Since) -> Result
         Some(closed_ms) => tail(from, closed_ms.max(since.rollups_ms)).await?,
         None => Vec::new(),
     };
+    let hosts = hosts(from).await?;
+    let each = since.rows / i64::try_from(hosts.len().max(1)).unwrap_or(i64::MAX);
+    let newest_ms = closed_ms.unwrap_or(UnixMs::MIN);
+    let rollups_since_ms = newest_ms
+        .saturating_sub(each.saturating_mul(since.step_ms))
+        .max(since.rollups_ms);
     Ok(Recovered {
         references: references::of(from, &tail).await?,
-        hosts: hosts(from).await?,
+        hosts,
+        rollups_since_ms,
         births: births(from).await?,
         watermarks: watermarks(from).await?,
-        rollups: rollups(from, since.rollups_ms).await?,
+        rollups: rollups(from, rollups_since_ms).await?,
         tail,
         commands: commands(from, since.events_ms).await?,
         anomalies: anomalies(from, since.events_ms).await?,

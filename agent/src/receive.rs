@@ -147,9 +147,13 @@ impl Receiver {
         };
         if let Some(reason) = self.doubt(&command, payload, retained) {
             self.distrust(&reason);
-            // Not remembered: the command of this id that the brain does send must not get this answer.
+            // Not remembered, and no refusal: the command of this id that the brain does send must not get this answer,
+            // nor the brain take it for one.
             if self.refusals.answers(self.link_clock.monotonic_ns()) {
-                self.answer(&refused(&command, reason.clone(), self.clock.now_ms()));
+                self.answer(&Outcome {
+                    state: OutcomeState::Distrusted,
+                    ..refused(&command, reason.clone(), self.clock.now_ms())
+                });
             }
             return Err(reason);
         }
@@ -170,7 +174,7 @@ impl Receiver {
         if let Err(fault) = self.sealer.check(trust::Kind::Command, payload, self.clock.now_ms()) {
             return Some(fault.to_string());
         }
-        self.sealer.is_strict().then(|| self.fence.objection(command)).flatten()
+        None
     }
 
     /// Somebody sends what the brain did not: that is counted, and told as an event now and then.
@@ -194,7 +198,8 @@ impl Receiver {
         let now_ms = self.clock.now_ms();
         let shared = Arc::clone(&self.shared);
         let guard = || shared.guard.lock().unwrap_or_else(PoisonError::into_inner);
-        let verdict = guard().check(command, now_ms);
+        let objection = self.sealer.is_strict().then(|| self.fence.objection(command)).flatten();
+        let verdict = objection.map_or_else(|| guard().check(command, now_ms), Verdict::Refuse);
         let outcome = match verdict {
             Verdict::Repeat(outcome) => return outcome,
             Verdict::Refuse(reason) => {

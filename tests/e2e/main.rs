@@ -20,6 +20,8 @@ mod enrolment;
 mod fleet;
 mod guest;
 mod harness;
+mod hostile;
+mod hostile_broker;
 mod inspect;
 mod kcs;
 mod kcs_proxy;

@@ -221,6 +221,15 @@ impl Engine {
             Ok(outcome) => outcome,
             Err(error) => return self.refuse("message", &error, topic, at),
         };
+        // Somebody has told the agent what this brain has not said. A copy of a true command may be among it, so it says
+        // nothing of the command of that id.
+        if outcome.state == shadow::OutcomeState::Distrusted {
+            let reason = format!(
+                "its agent was told a command that this brain has not sent: {}",
+                outcome.reason
+            );
+            return self.refuse("distrusted", &reason, topic, at);
+        }
         match self.dispatch.outcome(host, &outcome) {
             Answer::Taken => {
                 self.figures.outcomes.with(outcome.state.as_str()).inc();

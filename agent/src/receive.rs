@@ -145,7 +145,7 @@ impl Receiver {
                 return Err(fault.to_string());
             }
         };
-        if let Some(reason) = self.doubt(&command, payload, retained) {
+        if let Some(reason) = self.doubt(payload, retained) {
             self.distrust(&reason);
             // Not remembered, and no refusal: the command of this id that the brain does send must not get this answer,
             // nor the brain take it for one.
@@ -167,14 +167,12 @@ impl Receiver {
     }
 
     /// Why it is not known that the brain has sent this.
-    fn doubt(&self, command: &Command, payload: &[u8], retained: bool) -> Option<String> {
+    fn doubt(&self, payload: &[u8], retained: bool) -> Option<String> {
         if retained {
             return Some("a command that the broker kept is not obeyed".to_owned());
         }
-        if let Err(fault) = self.sealer.check(trust::Kind::Command, payload, self.clock.now_ms()) {
-            return Some(fault.to_string());
-        }
-        None
+        let sealed = self.sealer.check(trust::Kind::Command, payload, self.clock.now_ms());
+        sealed.err().map(|fault| fault.to_string())
     }
 
     /// Somebody sends what the brain did not: that is counted, and told as an event now and then.

@@ -41,11 +41,13 @@ mod picture;
 mod restore;
 mod round;
 mod seal;
+mod signers;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use intake::At;
 use intake::{EVENT_WEIGHT, weight};
+use signers::Signers;
 
 /// Everything that can happen to the brain.
 #[derive(Debug)]
@@ -93,6 +95,7 @@ pub(crate) struct Engine {
     learning: Learning,
     dispatch: Dispatch,
     trust: Option<Arc<Trust>>,
+    signers: Signers,
     audit: Option<Audit>,
     journal: Journal,
     batch: Batch,
@@ -160,6 +163,7 @@ impl Engine {
         Ok(Self {
             dispatch: Dispatch::new(parts.policy, config.allocate.timing(), parts.issuer_epoch, now_ms),
             trust: parts.trust,
+            signers: Signers::default(),
             audit: parts.audit,
             figures: Figures::new(&parts.metrics),
             hot: Arc::new(HotStore::new(step_ms, config.grid.rows())),
@@ -193,7 +197,7 @@ impl Engine {
             Event::Bus(bus::Event::Disconnected { reason }) => self.disconnected(&reason),
             Event::Bus(bus::Event::Message { topic, payload, .. }) => {
                 let at = At { now_ms, monotonic_ns };
-                self.message(&topic, payload, at);
+                self.message(&topic, &payload, at);
             }
             Event::Tick { time_ms, done } => {
                 self.tick(time_ms, monotonic_ns);

@@ -21,7 +21,6 @@ mod fleet;
 mod guest;
 mod harness;
 mod hostile;
-mod hostile_broker;
 mod inspect;
 mod kcs;
 mod kcs_proxy;

@@ -71,6 +71,7 @@ impl Authority {
             ca: self.file("ca.pem"),
             crl: None,
             identities: vec![pair],
+            sign_frames: true,
         };
         Arc::new(Trust::load(config, CELL).unwrap())
     }

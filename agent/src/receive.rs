@@ -145,11 +145,15 @@ impl Receiver {
                 return Err(fault.to_string());
             }
         };
-        if let Some(reason) = self.doubt(&command, payload, retained) {
+        if let Some(reason) = self.doubt(payload, retained) {
             self.distrust(&reason);
-            // Not remembered: the command of this id that the brain does send must not get this answer.
+            // Not remembered, and no refusal: the command of this id that the brain does send must not get this answer,
+            // nor the brain take it for one.
             if self.refusals.answers(self.link_clock.monotonic_ns()) {
-                self.answer(&refused(&command, reason.clone(), self.clock.now_ms()));
+                self.answer(&Outcome {
+                    state: OutcomeState::Distrusted,
+                    ..refused(&command, reason.clone(), self.clock.now_ms())
+                });
             }
             return Err(reason);
         }
@@ -163,14 +167,12 @@ impl Receiver {
     }
 
     /// Why it is not known that the brain has sent this.
-    fn doubt(&self, command: &Command, payload: &[u8], retained: bool) -> Option<String> {
+    fn doubt(&self, payload: &[u8], retained: bool) -> Option<String> {
         if retained {
             return Some("a command that the broker kept is not obeyed".to_owned());
         }
-        if let Err(fault) = self.sealer.check(trust::Kind::Command, payload, self.clock.now_ms()) {
-            return Some(fault.to_string());
-        }
-        self.sealer.is_strict().then(|| self.fence.objection(command)).flatten()
+        let sealed = self.sealer.check(trust::Kind::Command, payload, self.clock.now_ms());
+        sealed.err().map(|fault| fault.to_string())
     }
 
     /// Somebody sends what the brain did not: that is counted, and told as an event now and then.
@@ -194,7 +196,8 @@ impl Receiver {
         let now_ms = self.clock.now_ms();
         let shared = Arc::clone(&self.shared);
         let guard = || shared.guard.lock().unwrap_or_else(PoisonError::into_inner);
-        let verdict = guard().check(command, now_ms);
+        let objection = self.sealer.is_strict().then(|| self.fence.objection(command)).flatten();
+        let verdict = objection.map_or_else(|| guard().check(command, now_ms), Verdict::Refuse);
         let outcome = match verdict {
             Verdict::Repeat(outcome) => return outcome,
             Verdict::Refuse(reason) => {

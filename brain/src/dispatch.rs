@@ -166,7 +166,8 @@ impl Dispatch {
         let Some(view) = sent.find(|view| view.command.id == outcome.command_id && view.command.host == host) else {
             return Answer::Unknown;
         };
-        // A later state, such as expired after applied, is news; the same one again is not, nor one from before the end.
+        // A later state, such as expired after applied, is news; the same one again is not, nor one from before the end:
+        // whatever order a broker hands them on in.
         if view
             .outcome
             .as_ref()
@@ -226,9 +227,11 @@ impl Dispatch {
     }
 }
 
-/// Whether `later` may come after `known`: what has ended stays so, whoever tells the past again.
+/// Whether `later` may come after `known`: what was obeyed ends, and what has ended stays so, whoever tells the past
+/// again. An agent that was told a command again after its restart refuses it; that was done what was done stays true.
 fn follows(known: OutcomeState, later: OutcomeState) -> bool {
-    known != later && matches!(known, OutcomeState::Applied | OutcomeState::DryRun)
+    let obeyed = matches!(known, OutcomeState::Applied | OutcomeState::DryRun);
+    obeyed && matches!(later, OutcomeState::Expired | OutcomeState::Failed)
 }
 
 fn pool_view(account: &allocate::Account) -> Option<PoolView> {
@@ -332,6 +335,32 @@ mod tests {
         );
         answer.command_id = "7-a-99".into();
         assert_eq!(dispatch.outcome("a", &answer), Answer::Unknown);
+    }
+
+    #[test]
+    fn answers_mean_the_same_in_whatever_order_a_broker_hands_them_on() {
+        let mut dispatch = dispatch();
+        let command = dispatch.round(3_600_000, &hosts()).remove(0);
+        let mut answer = |state| {
+            let outcome = Outcome {
+                command_id: command.id.clone(),
+                state,
+                reason: String::new(),
+                time_ms: 3_600_100,
+                changes: Vec::new(),
+            };
+            dispatch.outcome("a", &outcome)
+        };
+        for (state, expected) in [
+            (OutcomeState::DryRun, Answer::Taken),
+            (OutcomeState::Refused, Answer::Repeated),
+            (OutcomeState::Applied, Answer::Repeated),
+            (OutcomeState::Expired, Answer::Taken),
+            (OutcomeState::DryRun, Answer::Repeated),
+            (OutcomeState::Failed, Answer::Repeated),
+        ] {
+            assert_eq!(answer(state), expected, "{state:?}");
+        }
     }
 
     #[test]

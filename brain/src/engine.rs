@@ -42,11 +42,13 @@ mod picture;
 mod restore;
 mod round;
 mod seal;
+mod signers;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use intake::At;
 use intake::{EVENT_WEIGHT, weight};
+use signers::Signers;
 
 /// Everything that can happen to the brain.
 #[derive(Debug)]
@@ -95,6 +97,7 @@ pub(crate) struct Engine {
     learning: Learning,
     dispatch: Dispatch,
     trust: Option<Arc<Trust>>,
+    signers: Signers,
     audit: Option<Audit>,
     journal: Journal,
     batch: Batch,
@@ -165,6 +168,7 @@ impl Engine {
         Ok(Self {
             dispatch: Dispatch::new(parts.policy, config.allocate.timing(), parts.issuer_epoch, now_ms),
             trust: parts.trust,
+            signers: Signers::default(),
             audit: parts.audit,
             figures: Figures::new(&parts.metrics),
             past: Past::new(Arc::clone(&hot), parts.durable),
@@ -199,7 +203,7 @@ impl Engine {
             Event::Bus(bus::Event::Disconnected { reason }) => self.disconnected(&reason),
             Event::Bus(bus::Event::Message { topic, payload, .. }) => {
                 let at = At { now_ms, monotonic_ns };
-                self.message(&topic, payload, at);
+                self.message(&topic, &payload, at);
             }
             Event::Tick { time_ms, done } => {
                 self.tick(time_ms, monotonic_ns);

@@ -89,8 +89,8 @@ impl Feedback {
             let key = Key::new(&command.host, &change.workload, change.resource);
             let told = outcome.changes.get(at);
             let refused = match outcome.state {
-                // Every lease ends some day.
-                OutcomeState::Expired => continue,
+                // Every lease ends some day; and what was forged teaches nothing.
+                OutcomeState::Expired | OutcomeState::Distrusted => continue,
                 OutcomeState::Refused | OutcomeState::Failed => true,
                 OutcomeState::Applied | OutcomeState::DryRun => told.is_some_and(|told| is_cut(told, change.target)),
             };

@@ -115,6 +115,15 @@ impl Ingest {
         Ok(Some(Born { birth, held, newest }))
     }
 
+    /// Asks for the birth of an epoch, known or not: nobody is known who signs what comes of it.
+    pub(crate) fn ask_birth(&mut self, stream: &Stream, epoch: u64) {
+        self.admit_stranger(stream);
+        let epochs = self.streams.entry(stream.clone()).or_default();
+        epochs.entry(epoch).or_default().ask();
+        self.untold.insert(stream.clone());
+        self.evict(stream);
+    }
+
     /// Takes in a frame.
     ///
     /// # Errors

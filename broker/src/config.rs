@@ -107,13 +107,16 @@ pub struct Limits {
     pub max_session_age: Span,
     /// Bytes that wait for all lasting sessions together; a session that would need more ends.
     pub max_stored_bytes: usize,
+    /// QoS 1 and 2 messages under way to one client, 1 to 65,535; more wait. One of MQTT 5 may ask for fewer.
+    pub max_in_flight: u16,
     /// Topic filters of one client; the next one is refused.
     pub max_subscriptions: usize,
     /// Retained messages; the next new topic is delivered but not retained.
     pub max_retained: usize,
     /// Bytes of topics and payloads of retained messages.
     pub max_retained_bytes: usize,
-    /// Messages a second of one client, as many at once; what is faster waits unread. 0 for any number.
+    /// Messages and filters subscribed to a second of one client, as many at once; what is faster waits unread. 0 for any
+    /// number.
     pub max_messages_per_s: u64,
     /// The same for bytes of payload.
     pub max_bytes_per_s: u64,
@@ -156,6 +159,7 @@ impl Default for Limits {
             max_sessions: 10_000,
             max_session_age: Span::from_secs(7 * 24 * 3_600),
             max_stored_bytes: 256 * 1024 * 1024,
+            max_in_flight: 100,
             max_subscriptions: 1_000,
             max_retained: 100_000,
             max_retained_bytes: 256 * 1024 * 1024,
@@ -218,6 +222,7 @@ impl Validate for Limits {
         ] {
             faults.require(value > 0, key, "must be at least 1");
         }
+        faults.require(self.max_in_flight > 0, "max_in_flight", "must be at least 1");
         faults.require(
             (1_024..=PROTOCOL_MAX_PACKET).contains(&packet),
             "max_packet_bytes",

@@ -11,7 +11,8 @@
 //! | `folder` | the files |
 //! | `restored` | what holds after all changes |
 //!
-//! Where the disk fails, the broker goes on in memory and says so; each ten seconds it tries to write all that holds.
+//! Where the disk fails, the broker goes on in memory and says so; each ten seconds it tries to write all that holds. With
+//! [`Fsync::Always`] nothing is acknowledged meanwhile: publishers wait, as they have asked for.
 
 mod folder;
 mod record;
@@ -41,6 +42,9 @@ use crate::{BrokerError, outbox::Outbox};
 
 /// Bytes of changes that may wait; past it, messages wait in the router, and so do their publishers.
 const MAX_WAITING: usize = 32 * 1024 * 1024;
+
+/// Acknowledgements that may wait for a disk that fails; past it, messages wait in the router.
+const MAX_OWED: usize = 100_000;
 
 /// What a change without a message counts for.
 const CHANGE_COST: usize = 64;
@@ -205,6 +209,8 @@ impl Inner {
     /// The thread: batch after batch, until it is closed.
     fn write_all(&self, mut folder: Folder, fsync: Fsync) {
         let mut unsynced: Option<Instant> = None;
+        // What may not be said before the disk works again.
+        let mut owed: Vec<(Arc<Outbox>, Packet)> = Vec::new();
         loop {
             let due = match fsync {
                 Fsync::Always => None,
@@ -242,8 +248,16 @@ impl Inner {
             if !folder.works() || bytes > 2 * complete + SLACK {
                 self.wants_all.store(true, Relaxed);
             }
-            for (outbox, packet) in batch.answers {
-                outbox.push_answer(packet);
+            owed.extend(batch.answers);
+            if fsync == Fsync::Always && !folder.works() {
+                owed.retain(|(outbox, _)| !outbox.is_gone());
+                if owed.len() > MAX_OWED {
+                    self.room.send_replace(false);
+                }
+            } else {
+                for (outbox, packet) in owed.drain(..) {
+                    outbox.push_answer(packet);
+                }
             }
             if closing {
                 return;

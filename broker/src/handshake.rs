@@ -29,9 +29,6 @@ const MAX_CONNECT: usize = 300 * 1024;
 /// The longest client id, in bytes.
 const MAX_CLIENT_ID: usize = 1_024;
 
-/// QoS 1 and 2 messages that may be under way to a client that does not say how many it takes.
-const WINDOW: u16 = 100;
-
 /// A client that may come in.
 #[derive(Debug)]
 pub(crate) struct Hello {
@@ -242,8 +239,8 @@ fn testament(will: LastWill, properties: Option<LastWillProperties>, serial: Ser
 fn capacity(version: Version, properties: Option<&ConnectProperties>, limits: &Limits) -> Capacity {
     let window = properties
         .and_then(|p| p.receive_maximum)
-        .unwrap_or(WINDOW)
-        .clamp(1, WINDOW);
+        .unwrap_or(limits.max_in_flight)
+        .clamp(1, limits.max_in_flight);
     let max_packet = properties.and_then(|p| p.max_packet_size);
     Capacity {
         version,

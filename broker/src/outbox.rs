@@ -297,6 +297,16 @@ impl Outbox {
         self.wake.notify_one();
     }
 
+    /// Whether its connection has ended.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.lock().gone
+    }
+
+    /// Whether its client was sent away because it no longer belongs.
+    pub(crate) fn is_unwelcome(&self) -> bool {
+        *self.closed.borrow() == Some(Close::Unwelcome)
+    }
+
     /// Waits until the connection is to end at once, also while the client does not read.
     pub(crate) async fn ended(&self) -> Close {
         let mut closed = self.closed.subscribe();

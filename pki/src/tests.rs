@@ -71,6 +71,7 @@ impl Lab {
             ca: folder.join(CA),
             crl: Some(folder.join(CRL)),
             identities: Vec::new(),
+            sign_frames: true,
         };
         let sealed = identity.seal(&scope, b"\x0a\x03abc".to_vec());
         Authorities::load(&config)

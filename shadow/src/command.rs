@@ -92,6 +92,8 @@ pub enum OutcomeState {
     Expired,
     /// Writing it failed; what it had changed is as it was before.
     Failed,
+    /// Nobody vouches for what came under this id. It says nothing of the command of this id that the brain has sent.
+    Distrusted,
 }
 
 impl OutcomeState {
@@ -103,6 +105,7 @@ impl OutcomeState {
             Self::Refused => "refused",
             Self::Expired => "expired",
             Self::Failed => "failed",
+            Self::Distrusted => "distrusted",
         }
     }
 }

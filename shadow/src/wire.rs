@@ -15,7 +15,7 @@
 //! | command | brain | [`MAX_COMMAND_BYTES`] | `wire/command.rs` |
 //! | outcome | agent | [`MAX_OUTCOME_BYTES`] | `wire/command.rs` |
 //!
-//! Behind a birth, a command or an outcome a seal may stand (`wire/seal.rs`): the length above is with it.
+//! Behind each a seal or a signature may stand (`wire/seal.rs`): the length above is with it.
 
 mod birth;
 mod check;
@@ -40,7 +40,9 @@ pub use command::{
 pub use event::{MAX_EVENT_BYTES, decode_event, encode_event};
 pub use frame::{MAX_FRAME_BYTES, decode_frame, encode_frame};
 pub use hole::{MAX_HOLE_BYTES, decode_hole, encode_hole};
-pub use seal::{MAX_CERTIFICATE_BYTES, SIGNATURE_BYTES, Seal, push_certificate, push_signature, split_seal};
+pub use seal::{
+    MAX_CERTIFICATE_BYTES, SIGNATURE_BYTES, Seal, Signed, push_certificate, push_signature, split_seal, split_signature,
+};
 pub use watermark::{MAX_EPOCHS, MAX_RANGES, MAX_WATERMARK_BYTES, decode_watermark, encode_watermark};
 
 /// Why bytes from the network are refused.

@@ -39,6 +39,14 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// A policy that promises nearly all of a host.
+const GENEROUS: &str = "[class.default]\nfloor = 0.99\n";
+
+/// One that takes so little of it back in each round that a lever, which takes nothing that is used, has no objection.
+const TAKING_BACK: &str = "[budget]\nhost_per_minute = 6000\ncell_per_minute = 6000\n\
+    [safety]\nsettle = \"0s\"\nmin_history = \"0s\"\n[class.default]\nstrategies = [\"priority\"]\nfloor = 0.0\n\
+    [class.default.lower]\nhysteresis = 0.0\nslew = 0.001\ndwell = \"0s\"\n";
+
 /// Ports, folders and an authority of one test. The parts use the authority's folders themselves, so that whatever it
 /// renews is there at once.
 pub(crate) struct Fleet {
@@ -87,9 +95,27 @@ impl Fleet {
 
     /// A brain that makes everything durable at once, plans each second, and whose commands hold for three.
     pub(crate) fn brain(&self) -> Process {
+        self.brain_with("")
+    }
+
+    /// A brain that commands in each round, for it takes back bit by bit what one before it has promised.
+    pub(crate) fn restless_brain(&self) -> Process {
+        let with = |policy| {
+            let policy = write(self.stack.path(), "policy.toml", policy);
+            self.brain_with(&format!("policy = {policy:?}\n"))
+        };
+        let generous = with(GENEROUS);
+        let hosts = "SELECT count(*) - (SELECT count(DISTINCT host) FROM commands) FROM hosts";
+        let promised = || self.count("SELECT count(*) FROM commands") > 0 && self.count(hosts) == 0;
+        until("each host is promised something", PATIENCE, promised);
+        assert!(generous.stop().0.success());
+        with(TAKING_BACK)
+    }
+
+    fn brain_with(&self, allocate: &str) -> Process {
         let text = format!(
             "{}\n[page]\nlisten = \"127.0.0.1:{}\"\n[grid]\nstep = \"1s\"\ngrace = \"0s\"\nlength = \"1h\"\n\
-             [store]\nflush_every = \"200ms\"\n[allocate]\nevery = \"1s\"\nttl = \"3s\"\n",
+             [store]\nflush_every = \"200ms\"\n[allocate]\nevery = \"1s\"\nttl = \"3s\"\n{allocate}",
             self.config("brain")
                 .replace("data/brain", self.stack.data().to_str().unwrap()),
             self.stack.page

@@ -6,7 +6,8 @@ use tempfile::TempDir;
 
 use crate::{
     database::texts,
-    harness::{PATIENCE, Process, free_port, until},
+    fleet::pki,
+    harness::{PATIENCE, Process, free_port, have, until},
 };
 
 const GUIDE: &str = include_str!("../../docs/trust.md");
@@ -69,6 +70,44 @@ fn the_guide_secures_a_fleet_in_fifteen_lines() {
     until("samples of both hosts are durable", PATIENCE, || {
         hosts() == ["web-1", "web-2"]
     });
+    looks_on(folder.path(), broker);
     let audit = fs::read_to_string(folder.path().join("pki/audit.jsonl")).unwrap();
     assert!(audit.contains("\"what\":\"enrolled\",\"who\":\"web-2\""), "{audit}");
+}
+
+/// A viewer that asks for all there is, as MQTT Explorer does, sees what is for people and nothing else.
+fn looks_on(folder: &std::path::Path, port: u16) {
+    if !have("mosquitto_sub") {
+        return;
+    }
+    pki(&folder.join("pki"), &["viewer", "ann"]);
+    let file = |name: &str| folder.join("pki/issued/ann").join(name).display().to_string();
+    let [ca, identity] = [file("ca.pem"), file("identity.pem")];
+    let (mut seen, port) = (String::new(), port.to_string());
+    until("a viewer sees statuses, views and figures", PATIENCE, || {
+        let arguments = [
+            "-h",
+            "localhost",
+            "-p",
+            &port,
+            "--cafile",
+            &ca,
+            "--cert",
+            &identity,
+            "--key",
+            &identity,
+            "-W",
+            "3",
+            "-v",
+            "-t",
+            "#",
+            "-t",
+            "$SYS/#",
+        ];
+        let output = Command::new("mosquitto_sub").args(arguments).output().unwrap();
+        seen = String::from_utf8_lossy(&output.stdout).into_owned();
+        let sees = |topic: &str| seen.lines().any(|line| line.contains(topic));
+        sees("/web-2/status/inband") && sees("/view/fleet") && sees("$SYS/broker/clients/connected")
+    });
+    assert!(!seen.contains("/bin/"), "{seen}");
 }

@@ -101,6 +101,50 @@ fn a_birth_is_no_outcome_of_the_same_agent() {
 }
 
 #[test]
+fn who_has_sealed_a_birth_signs_what_follows_and_nobody_else_does() {
+    let cell = Authority::new();
+    let (agent, other, authorities) = (cell.agent("web-1"), cell.agent("web-1"), cell.authorities());
+    let birth = scope(Kind::Birth, "web-1");
+    let signer = authorities
+        .signer(&birth, &agent.seal(&birth, BODY.to_vec()), NOW_MS)
+        .unwrap();
+    for kind in [Kind::Delta, Kind::Event, Kind::Hole] {
+        let own = scope(kind, "web-1");
+        let signed = agent.sign(&own, BODY.to_vec());
+        assert_eq!(signed.len(), BODY.len() + 67);
+        assert_eq!(signer.check(&own, &signed, NOW_MS), Ok(()));
+        let fault = |scope: &Scope<'_>, message: &[u8]| signer.check(scope, message, NOW_MS).unwrap_err();
+        assert_eq!(fault(&own, BODY), SealError::Missing);
+        assert_eq!(fault(&own, &other.sign(&own, BODY.to_vec())), SealError::Signature);
+        assert_eq!(fault(&scope(kind, "web-2"), &signed), SealError::Signature);
+        let oob = Scope {
+            vantage: Vantage::Oob,
+            ..own
+        };
+        assert_eq!(fault(&oob, &signed), SealError::Signature);
+        for other in [Kind::Delta, Kind::Event, Kind::Hole, Kind::Birth] {
+            let good = signer.check(&scope(other, "web-1"), &signed, NOW_MS).is_ok();
+            assert_eq!(good, other == kind, "{kind:?} as {other:?}");
+        }
+        for at in 0..signed.len() {
+            let mut changed = signed.clone();
+            changed[at] ^= 1;
+            assert!(signer.check(&own, &changed, NOW_MS).is_err(), "byte {at}");
+        }
+        // With a certificate it is a seal, and a seal is none.
+        assert!(matches!(
+            fault(&own, &agent.seal(&own, BODY.to_vec())),
+            SealError::Wire(_)
+        ));
+        let late = signer.check(&own, &signed, GOOD.1 * 1_000 + 1_000);
+        assert!(matches!(late, Err(SealError::Certificate(_))), "{late:?}");
+    }
+    assert!(authorities.vouches(&signer, NOW_MS));
+    cell.revoke(&[1]);
+    assert!(!cell.authorities().vouches(&signer, NOW_MS), "revoked since");
+}
+
+#[test]
 fn nothing_counts_without_a_seal_of_the_cells_authority() {
     let (cell, stranger) = (Authority::new(), Authority::new());
     let (authorities, command) = (cell.authorities(), scope(Kind::Command, "web-1"));

@@ -9,7 +9,7 @@ use webpki::{
     RevocationOptionsBuilder, anchor_from_trusted_cert,
 };
 
-use crate::{Config, Scope, SealError, TrustError, files};
+use crate::{Config, Scope, SealError, Signer, TrustError, files};
 
 /// Whose word counts, and which of their certificates are no longer good.
 #[derive(Debug)]
@@ -57,6 +57,25 @@ impl Authorities {
     /// # Errors
     /// [`SealError`] with what is wrong first.
     pub fn check(&self, scope: &Scope<'_>, message: &[u8], now_ms: UnixMs) -> Result<(), SealError> {
+        self.sealed_by(scope, message, now_ms).map(drop)
+    }
+
+    /// As [`Authorities::check`]; tells who it was, so that what he signs without a certificate can be told.
+    ///
+    /// # Errors
+    /// [`SealError`] with what is wrong first.
+    pub fn signer(&self, scope: &Scope<'_>, message: &[u8], now_ms: UnixMs) -> Result<Signer, SealError> {
+        Signer::of(self.sealed_by(scope, message, now_ms)?)
+    }
+
+    /// Whether a certificate still counts: an authority is no longer asked, or has revoked it.
+    pub fn vouches(&self, signer: &Signer, now_ms: UnixMs) -> bool {
+        let certificate = EndEntityCert::try_from(signer.certificate());
+        certificate.is_ok_and(|certificate| self.vouch(&certificate, now_ms).is_ok())
+    }
+
+    /// The certificate of who has sealed `message`.
+    fn sealed_by<'m>(&self, scope: &Scope<'_>, message: &'m [u8], now_ms: UnixMs) -> Result<&'m [u8], SealError> {
         let seal = split_seal(scope.kind.as_str(), message)?.ok_or(SealError::Missing)?;
         let der = CertificateDer::from(seal.certificate);
         let certificate = EndEntityCert::try_from(&der).map_err(refused)?;
@@ -69,7 +88,7 @@ impl Authorities {
         let mut signed = scope.context();
         signed.extend_from_slice(seal.signed);
         let good = certificate.verify_signature(webpki::ring::ED25519, &signed, seal.signature);
-        good.map_err(|_| SealError::Signature)
+        good.map(|()| seal.certificate).map_err(|_| SealError::Signature)
     }
 
     /// Whether an authority issued it, and it is good at `now_ms`.

@@ -63,6 +63,9 @@ pub enum SealError {
         "its signature does not hold: it was changed, or is meant for another cell, host, vantage or kind of message"
     )]
     Signature,
+    /// It is signed, and nobody is known who may have done it.
+    #[error("no birth under seal has come that tells who signs for this host; it was asked for")]
+    Unborn,
     /// Nothing to seal with.
     #[error("no certificate of this part is good now; issue another")]
     NoIdentity,

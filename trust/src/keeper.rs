@@ -11,7 +11,7 @@ use std::{
 
 use shadow::UnixMs;
 
-use crate::{Authorities, Config, Identity, Scope, SealError, TrustError};
+use crate::{Authorities, Config, Identity, Scope, SealError, Signer, TrustError};
 
 /// What tells a file from the one that was there before: device, number, length, and when it was written to the nanosecond.
 type Stamp = Option<(u64, u64, u64, i64, i64)>;
@@ -97,6 +97,39 @@ impl Trust {
         let current = self.current();
         let newest = newest(&current.identities, now_ms).ok_or(SealError::NoIdentity)?;
         Ok(newest.seal(scope, message))
+    }
+
+    /// Whether frames, events and holes are signed.
+    pub const fn signs_frames(&self) -> bool {
+        self.config.sign_frames
+    }
+
+    /// Signs as [`Trust::seal`] seals, without the certificate.
+    ///
+    /// # Errors
+    /// [`SealError::NoIdentity`] when none is good.
+    pub fn sign(&self, scope: &Scope<'_>, message: Vec<u8>, now_ms: UnixMs) -> Result<Vec<u8>, SealError> {
+        let current = self.current();
+        let newest = newest(&current.identities, now_ms).ok_or(SealError::NoIdentity)?;
+        Ok(newest.sign(scope, message))
+    }
+
+    /// By which key is sealed and signed at `now_ms`: another number, another key. `None` where none is good.
+    pub fn signs_by(&self, now_ms: UnixMs) -> Option<u64> {
+        newest(&self.current().identities, now_ms).map(Identity::number)
+    }
+
+    /// Who has sealed a message for `scope`.
+    ///
+    /// # Errors
+    /// [`SealError`] with what is wrong first.
+    pub fn signer(&self, scope: &Scope<'_>, message: &[u8], now_ms: UnixMs) -> Result<Signer, SealError> {
+        self.current().authorities.signer(scope, message, now_ms)
+    }
+
+    /// Whether the certificate of `signer` still counts.
+    pub fn vouches(&self, signer: &Signer, now_ms: UnixMs) -> bool {
+        self.current().authorities.vouches(signer, now_ms)
     }
 
     /// Whether a message was sealed for `scope` by somebody who may.

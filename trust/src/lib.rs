@@ -13,7 +13,8 @@
 //! | [`scope`] | what a seal is good for |
 //! | [`identity`] | seals |
 //! | [`authority`] | tells whether a seal holds |
-//! | [`keeper`] | both, from files that may be renewed |
+//! | [`signer`] | who has sealed something, and what he signs after that |
+//! | [`keeper`] | all of them, from files that may be renewed |
 //! | `validity` | from when to when a certificate is good |
 //! | [`secret`] | random numbers and digests |
 //! | [`audit`] | who has done what and when, in a file whose lines are chained |
@@ -31,6 +32,7 @@ pub mod keeper;
 pub mod name;
 pub mod scope;
 pub mod secret;
+pub mod signer;
 
 #[cfg(test)]
 mod attacks;
@@ -47,4 +49,5 @@ pub use identity::Identity;
 pub use keeper::Trust;
 pub use name::{Name, Role, Stream};
 pub use scope::{Kind, Scope};
+pub use signer::Signer;
 pub use validity::Validity;

@@ -15,6 +15,12 @@ pub enum Kind {
     Birth,
     /// By an agent.
     Outcome,
+    /// A frame, signed by an agent.
+    Delta,
+    /// Signed by an agent.
+    Event,
+    /// Signed by an agent.
+    Hole,
 }
 
 impl Kind {
@@ -25,6 +31,9 @@ impl Kind {
             Self::Watermark => "watermark",
             Self::Birth => "birth",
             Self::Outcome => "outcome",
+            Self::Delta => "delta",
+            Self::Event => "event",
+            Self::Hole => "hole",
         }
     }
 }
@@ -60,7 +69,9 @@ impl Scope<'_> {
     pub(crate) fn names(&self) -> [String; 2] {
         match self.kind {
             Kind::Command | Kind::Watermark => [Role::Brain.uri(), brain_uri(self.cell)],
-            Kind::Birth | Kind::Outcome => [Role::Agent.uri(), stream_uri(self.cell, self.host, self.vantage)],
+            Kind::Birth | Kind::Outcome | Kind::Delta | Kind::Event | Kind::Hole => {
+                [Role::Agent.uri(), stream_uri(self.cell, self.host, self.vantage)]
+            }
         }
     }
 }
@@ -75,7 +86,15 @@ mod tests {
     fn no_two_scopes_are_signed_alike() {
         let mut contexts = BTreeSet::new();
         let mut scopes = 0;
-        for kind in [Kind::Command, Kind::Watermark, Kind::Birth, Kind::Outcome] {
+        for kind in [
+            Kind::Command,
+            Kind::Watermark,
+            Kind::Birth,
+            Kind::Outcome,
+            Kind::Delta,
+            Kind::Event,
+            Kind::Hole,
+        ] {
             for cell in ["a", "a.b", "ab"] {
                 for host in ["a", "b", "b.inband"] {
                     for vantage in [Vantage::Inband, Vantage::Oob] {

@@ -106,6 +106,7 @@ impl Authority {
             ca: self.file("ca.pem"),
             crl: crl.exists().then_some(crl),
             identities,
+            sign_frames: true,
         }
     }
 

@@ -272,11 +272,10 @@ impl Outbox {
         self.health.found(finding);
     }
 
-    /// The newest birth is told again: its seal may not hold for much longer.
-    pub(crate) fn retell_birth(&mut self) {
-        if let Some(&newest) = self.births.keys().next_back() {
-            self.tell_birth(newest);
-        }
+    /// The newest birth is told again: its seal may not hold for much longer. Whether there is one.
+    pub(crate) fn retell_birth(&mut self) -> bool {
+        let newest = self.births.keys().next_back().copied();
+        newest.inspect(|&newest| self.tell_birth(newest)).is_some()
     }
 
     /// What has happened to the places of the spool, and else.

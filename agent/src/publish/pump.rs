@@ -31,6 +31,8 @@ pub(super) struct Pump {
     clock: Clock,
     addresses: Addresses,
     sealer: Sealer,
+    /// The key under which the newest birth was told: whose signature is on what follows.
+    born_by: Option<u64>,
 }
 
 /// Where each kind of letter goes.
@@ -79,11 +81,12 @@ impl Pump {
             shared,
             client,
             clock,
+            born_by: None,
         }
     }
 
     /// Runs until the publisher stops and nothing is left to say, or there is nobody to say it to.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         loop {
             let has_room = self.client.outstanding() < UNDER_WAY;
             let (next, waits) = {
@@ -112,13 +115,32 @@ impl Pump {
     }
 
     /// Errs when the bus is closed for good.
-    async fn hand_over(&self, letter: Letter) -> Result<(), BusError> {
+    async fn hand_over(&mut self, letter: Letter) -> Result<(), BusError> {
         let (topic, payload, retain) = self.addresses.of(&letter);
-        let payload = match letter {
-            Letter::Birth { .. } => self.sealer.seal(trust::Kind::Birth, payload, self.clock.now_ms()),
-            Letter::Outcome(_) => self.sealer.seal(trust::Kind::Outcome, payload, self.clock.now_ms()),
-            // Frames and events are many: see docs/security.md.
-            Letter::Status(_) | Letter::Numbered(_) => payload,
+        let now_ms = self.clock.now_ms();
+        let payload = match &letter {
+            Letter::Birth { .. } => {
+                self.born_by = self.sealer.signs_by(now_ms);
+                self.sealer.seal(trust::Kind::Birth, payload, now_ms)
+            }
+            Letter::Outcome(_) => self.sealer.seal(trust::Kind::Outcome, payload, now_ms),
+            Letter::Status(_) => payload,
+            Letter::Numbered(due) => {
+                if self.sealer.signs() && self.sealer.signs_by(now_ms) != self.born_by {
+                    // With another key since: whose it is must be known first.
+                    let mut outbox = self.shared.outbox();
+                    if outbox.retell_birth() {
+                        outbox.put_back(letter);
+                        return Ok(());
+                    }
+                }
+                let kind = match due.kind {
+                    Kind::Frame { .. } => trust::Kind::Delta,
+                    Kind::Event => trust::Kind::Event,
+                    Kind::Hole { .. } => trust::Kind::Hole,
+                };
+                self.sealer.sign(kind, payload, now_ms)
+            }
         };
         let taken = self.client.publish(topic, payload, Qos::AtLeastOnce, retain).await;
         match taken {

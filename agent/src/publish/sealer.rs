@@ -72,6 +72,26 @@ impl Sealer {
         }
     }
 
+    /// Whether frames, events and holes are signed.
+    pub(super) fn signs(&self) -> bool {
+        self.trust.as_ref().is_some_and(|trust| trust.signs_frames())
+    }
+
+    /// By which key is sealed and signed.
+    pub(super) fn signs_by(&self, now_ms: UnixMs) -> Option<u64> {
+        self.trust.as_ref()?.signs_by(now_ms)
+    }
+
+    /// The payload signed, where such are signed. As with [`Sealer::seal`] it goes as it is where no certificate is good.
+    pub(super) fn sign(&self, kind: Kind, payload: Bytes, now_ms: UnixMs) -> Bytes {
+        let Some(trust) = self.trust.as_ref().filter(|trust| trust.signs_frames()) else {
+            return payload;
+        };
+        let signed = trust.sign(&self.scope(trust, kind), payload.to_vec(), now_ms);
+        // That no certificate is good is told with the births and outcomes.
+        signed.map_or(payload, Bytes::from)
+    }
+
     /// Whether a command or a watermark was sealed for this agent by its brain.
     ///
     /// # Errors

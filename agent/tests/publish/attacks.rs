@@ -71,6 +71,7 @@ impl Authority {
             ca: self.file("ca.pem"),
             crl: None,
             identities: vec![pair],
+            sign_frames: true,
         };
         Arc::new(Trust::load(config, CELL).unwrap())
     }
@@ -182,7 +183,7 @@ async fn a_command_that_the_brain_has_not_sent_is_refused_and_one_that_it_has_is
     brain.say("command", genuine.clone()).await;
     let obeyed = loop {
         let outcome = wire::decode_outcome(&brain.expect("outcome").await).unwrap();
-        if outcome.state != OutcomeState::Refused {
+        if outcome.state != OutcomeState::Distrusted {
             break outcome;
         }
     };

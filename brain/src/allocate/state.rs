@@ -108,6 +108,8 @@ fn settled(state: OutcomeState, change: &Change, told: Option<&ChangeOutcome>) -
                 .filter(|amount| amount.is_finite() && *amount >= 0.0);
             after.or(Some(change.target))
         }
+        // Of another command: it is not asked for.
+        OutcomeState::Distrusted => Some(change.target),
         OutcomeState::Refused | OutcomeState::Expired | OutcomeState::Failed => change.before,
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct At {
 }
 
 impl Engine {
-    pub(super) fn message(&mut self, topic: &str, payload: Bytes, at: At) {
+    pub(super) fn message(&mut self, topic: &str, payload: &Bytes, at: At) {
         let address = match self.topics.parse(topic) {
             Ok(address) => address,
             Err(error) => return self.refuse("topic", &error, topic, at),
@@ -37,12 +37,12 @@ impl Engine {
             vantage,
         };
         let refusal = match address.kind {
-            Kind::Birth(vantage) => self.birth(&stream(vantage), &payload, at).err(),
+            Kind::Birth(vantage) => self.birth(&stream(vantage), payload, at).err(),
             Kind::Delta(vantage) => self.delta(&stream(vantage), payload, at).err(),
-            Kind::Event(vantage) => self.event(&stream(vantage), &payload, at).err(),
-            Kind::Hole(vantage) => self.hole(&stream(vantage), &payload, at).err(),
-            Kind::Outcome(vantage) => return self.outcome((&address.host, vantage), &payload, topic, at),
-            Kind::Status(vantage) => return self.agent_status(&address.host, vantage, &payload, topic, at),
+            Kind::Event(vantage) => self.event(&stream(vantage), payload, at).err(),
+            Kind::Hole(vantage) => self.hole(&stream(vantage), payload, at).err(),
+            Kind::Outcome(vantage) => return self.outcome((&address.host, vantage), payload, topic, at),
+            Kind::Status(vantage) => return self.agent_status(&address.host, vantage, payload, topic, at),
             // Its own words.
             Kind::Watermark(_) | Kind::Command(_) | Kind::View(_) => return,
         };
@@ -67,7 +67,7 @@ impl Engine {
             self.figures.overflow.inc();
             return Ok(());
         }
-        self.check_seal(trust::Kind::Birth, (&stream.host, stream.vantage), payload, at.now_ms)?;
+        self.check_birth(stream, payload, at.now_ms)?;
         let Some(born) = self.ingest.birth(at.now_ms, stream, payload)? else {
             return Ok(());
         };
@@ -83,8 +83,9 @@ impl Engine {
         Ok(())
     }
 
-    fn delta(&mut self, stream: &Stream, payload: Bytes, at: At) -> Result<(), Refusal> {
-        let frame = shadow::wire::decode_frame(payload)?;
+    fn delta(&mut self, stream: &Stream, payload: &Bytes, at: At) -> Result<(), Refusal> {
+        let frame = shadow::wire::decode_frame(payload.clone())?;
+        self.check_signature(trust::Kind::Delta, (stream, frame.epoch), payload, at.now_ms)?;
         self.frame(stream, frame, at)
     }
 
@@ -180,6 +181,7 @@ impl Engine {
 
     fn event(&mut self, stream: &Stream, payload: &[u8], at: At) -> Result<(), Refusal> {
         let event = shadow::wire::decode_event(payload)?;
+        self.check_signature(trust::Kind::Event, (stream, event.epoch), payload, at.now_ms)?;
         if self.buffered >= self.config.store.buffer_bytes {
             self.figures.overflow.inc();
             return Ok(());
@@ -196,6 +198,7 @@ impl Engine {
 
     fn hole(&mut self, stream: &Stream, payload: &[u8], at: At) -> Result<(), Refusal> {
         let hole = shadow::wire::decode_hole(payload)?;
+        self.check_signature(trust::Kind::Hole, (stream, hole.epoch), payload, at.now_ms)?;
         for part in self.ingest.hole(stream, &hole)? {
             let (host, vantage) = (&*stream.host, stream.vantage);
             let (epoch, first, end) = (part.epoch, part.first, part.end);
@@ -235,6 +238,15 @@ impl Engine {
             Ok(outcome) => outcome,
             Err(error) => return self.refuse("message", &error, topic, at),
         };
+        // Somebody has told the agent what this brain has not said. A copy of a true command may be among it, so it says
+        // nothing of the command of that id.
+        if outcome.state == shadow::OutcomeState::Distrusted {
+            let reason = format!(
+                "its agent was told a command that this brain has not sent: {}",
+                outcome.reason
+            );
+            return self.refuse("distrusted", &reason, topic, at);
+        }
         match self.dispatch.outcome(host, &outcome) {
             Answer::Taken => {
                 self.figures.outcomes.with(outcome.state.as_str()).inc();

@@ -1,12 +1,13 @@
 //! What the brain says under seal, and under which seal agents speak.
 //!
-//! Births and outcomes are checked: they say what a host is and what was done to it. Frames and events are not, for they
-//! are many; what a forged one can do at worst stands in `docs/security.md`.
+//! Births and outcomes bear a certificate with their signature. Frames, events and holes are many and bear a signature
+//! alone: it counts by the certificate under which a birth of their stream has come.
 
 use shadow::{Command, UnixMs, Vantage};
-use trust::{Kind, Scope, SealError, keeper::Refreshed};
+use trust::{Kind, Scope, SealError, Trust, keeper::Refreshed};
 
 use super::Engine;
+use crate::store::Stream;
 
 /// It is said that the certificate expires from so long before on.
 const EXPIRES_SOON_MS: i64 = 7 * 24 * 3_600_000;
@@ -24,14 +25,42 @@ impl Engine {
         now_ms: UnixMs,
     ) -> Result<(), SealError> {
         let Some(trust) = &self.trust else { return Ok(()) };
-        let cell = trust.cell();
-        let scope = Scope {
-            kind,
-            cell,
-            host,
-            vantage,
+        trust.check(&scope(trust, kind, (host, vantage)), payload, now_ms)
+    }
+
+    /// As [`Engine::check_seal`] for a birth: whose it is signs what follows.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub(super) fn check_birth(&mut self, stream: &Stream, payload: &[u8], now_ms: UnixMs) -> Result<(), SealError> {
+        let Some(trust) = &self.trust else { return Ok(()) };
+        let scope = scope(trust, Kind::Birth, (&stream.host, stream.vantage));
+        let signer = trust.signer(&scope, payload, now_ms)?;
+        self.signers.add(stream, signer);
+        Ok(())
+    }
+
+    /// Whether an agent of this stream has signed this. Where nobody is known who could have, its birth is asked for.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub(super) fn check_signature(
+        &mut self,
+        kind: Kind,
+        (stream, epoch): (&Stream, u64),
+        payload: &[u8],
+        now_ms: UnixMs,
+    ) -> Result<(), SealError> {
+        let Some(trust) = self.trust.as_ref().filter(|trust| trust.signs_frames()) else {
+            return Ok(());
         };
-        trust.check(&scope, payload, now_ms)
+        let scope = scope(trust, kind, (&stream.host, stream.vantage));
+        let checked = self.signers.check(stream, &scope, payload, now_ms);
+        if checked == Err(SealError::Unborn) {
+            self.ingest.ask_birth(stream, epoch);
+            self.tell_watermarks();
+        }
+        checked
     }
 
     /// A command as it is sent, for the agent that sees its host from `vantage`.
@@ -55,13 +84,7 @@ impl Engine {
         now_ms: UnixMs,
     ) -> Result<Vec<u8>, SealError> {
         let Some(trust) = &self.trust else { return Ok(payload) };
-        let scope = Scope {
-            kind,
-            cell: trust.cell(),
-            host,
-            vantage,
-        };
-        trust.seal(&scope, payload, now_ms)
+        trust.seal(&scope(trust, kind, (host, vantage)), payload, now_ms)
     }
 
     /// Takes certificates and lists of revoked ones that were renewed.
@@ -73,7 +96,11 @@ impl Engine {
                 self.figures.trust_failures.inc();
                 tracing::error!(%fault, "certificates: those before hold on");
             }
-            Refreshed::Renewed => tracing::info!("certificates renewed"),
+            Refreshed::Renewed => {
+                let now_ms = self.now_ms;
+                self.signers.retain(|signer| trust.vouches(signer, now_ms));
+                tracing::info!("certificates renewed");
+            }
         }
     }
 
@@ -91,6 +118,15 @@ impl Engine {
                 "the brain's certificate expires: without one no command is sent; renew it"
             );
         }
+    }
+}
+
+fn scope<'a>(trust: &'a Trust, kind: Kind, (host, vantage): (&'a str, Vantage)) -> Scope<'a> {
+    Scope {
+        kind,
+        cell: trust.cell(),
+        host,
+        vantage,
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Epoch {
     held: Vec<Frame>,
     /// Whether something came that needs the birth, and is not held.
     wanted: bool,
+    /// Whether the birth is to be told again, for nobody is known who has signed what came.
+    asked: bool,
 }
 
 /// A birth, where its columns are, and what has been read with it.
@@ -72,8 +74,14 @@ impl Epoch {
         }
     }
 
+    /// The birth is to be told, be it again.
+    pub(super) fn ask(&mut self) {
+        self.asked = true;
+    }
+
     /// Takes the birth; tells whether it says something new.
     pub(super) fn begin(&mut self, birth: &Arc<Birth>) -> Result<bool, Refusal> {
+        self.asked = false;
         if let Some(known) = &self.reader {
             if known.birth == *birth {
                 return Ok(false);
@@ -242,7 +250,7 @@ impl Epoch {
             epoch,
             durable_below: cut.unwrap_or_else(|| waiting.map_or(end, |gap| gap.end)),
             missing,
-            birth_wanted: self.reader.is_none() && (self.wanted || !self.held.is_empty()),
+            birth_wanted: self.asked || self.reader.is_none() && (self.wanted || !self.held.is_empty()),
         }
     }
 

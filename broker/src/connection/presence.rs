@@ -67,7 +67,12 @@ impl Presence {
 
     fn take_will(&self) -> Option<Message> {
         self.shared.gate.forget(self.seat.connection);
-        let will = self.shared.exchange().disconnect(self.seat, self.farewell);
+        // Nothing is said any more in the name of who no longer belongs.
+        let farewell = match self.farewell {
+            Farewell::Missing if !self.outbox.is_unwelcome() => Farewell::Missing,
+            Farewell::Missing | Farewell::Said => Farewell::Said,
+        };
+        let will = self.shared.exchange().disconnect(self.seat, farewell);
         will.filter(|_| !self.shared.stop.is_triggered())
     }
 

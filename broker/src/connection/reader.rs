@@ -140,7 +140,16 @@ impl Reader {
     }
 
     /// What was acknowledged to anybody before is found among the retained messages.
-    async fn subscribe(&self, Subscribe { pkid, filters }: Subscribe) -> Result<(), Gone> {
+    async fn subscribe(&mut self, Subscribe { pkid, filters }: Subscribe) -> Result<(), Gone> {
+        let now_ns = self.shared.counters.now_ns();
+        // Each may have retained messages replayed. Who asks faster than it may publish waits, too.
+        let waits = filters
+            .iter()
+            .filter_map(|filter| self.rate.take(filter.path.len(), now_ns));
+        if let Some(wait) = waits.max() {
+            add(&self.shared.counters.delayed, 1);
+            sleep(wait).await;
+        }
         self.shared.router.settled().await?;
         let denied = filters
             .iter()

@@ -7,6 +7,7 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
+    panic::{AssertUnwindSafe, UnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
@@ -121,7 +122,7 @@ impl Folder {
     /// # Errors
     /// What the system says: a full disk, a folder that is read-only or gone.
     pub(super) fn append(&mut self, changes: &[Change]) -> io::Result<()> {
-        let written = self.append_all(changes);
+        let written = whole(AssertUnwindSafe(|| self.append_all(changes)));
         if written.is_err() {
             self.file = None;
             self.buffer.clear();
@@ -191,7 +192,12 @@ impl Folder {
     /// # Errors
     /// What the system says.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        self.file.as_ref().map_or(Ok(()), File::sync_data)
+        let synced = self.file.as_ref().map_or(Ok(()), File::sync_data);
+        if synced.is_err() {
+            // What the system could not write it may have dropped: all is written anew.
+            self.file = None;
+        }
+        synced
     }
 
     /// Whether anything is written.
@@ -207,6 +213,11 @@ impl Folder {
     fn file(&self, number: u64, ending: &str) -> PathBuf {
         self.path.join(format!("{number:016}.{ending}"))
     }
+}
+
+/// A panic while writing is a failure as any other: whoever waits for an answer must not wait for ever.
+fn whole(work: impl FnOnce() -> io::Result<()> + UnwindSafe) -> io::Result<()> {
+    catch_unwind(work).unwrap_or_else(|_| Err(io::Error::other("the writer has panicked")))
 }
 
 #[cfg(test)]

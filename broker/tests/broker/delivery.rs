@@ -29,6 +29,28 @@ async fn a_message_arrives_once_at_the_lower_qos() {
 }
 
 #[tokio::test]
+async fn overlapping_filters_give_a_message_once_at_their_greatest_qos() {
+    let broker = Broker::start().await;
+    let mut subscriber = broker.client("subscriber").await;
+    for (filter, qos) in [
+        ("o/#", QoS::AtMostOnce),
+        ("o/+", QoS::ExactlyOnce),
+        ("+/a", QoS::AtLeastOnce),
+    ] {
+        subscriber.subscribe(filter, qos).await;
+    }
+    let publisher = broker.client("publisher").await;
+    for topic in ["o/a", "o/end"] {
+        publisher.publish(topic, "x", QoS::ExactlyOnce, false).await;
+    }
+    for topic in ["o/a", "o/end"] {
+        let message = subscriber.message().await;
+        assert_eq!(message, (topic.to_owned(), "x".to_owned(), false, QoS::ExactlyOnce));
+    }
+    broker.stop().await;
+}
+
+#[tokio::test]
 async fn order_is_kept_for_many_messages_of_both_kinds() {
     let broker = Broker::start().await;
     let mut subscriber = broker.client("subscriber").await;

@@ -6,7 +6,10 @@ use std::{
 };
 
 use rumqttc::QoS;
-use tokio::{process::Command, time::timeout};
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
 
 use crate::harness::{Broker, PATIENCE};
 
@@ -127,4 +130,90 @@ async fn its_will_is_published_when_it_is_killed() {
     child.kill().await.unwrap();
     assert_eq!(watcher.message().await.1, "gone");
     broker.stop().await;
+}
+
+/// A subscriber of mosquitto that has subscribed to `filters`; `None`, with a printed reason, where it is not installed.
+async fn subscribed(broker: &Broker, arguments: &[&str], filters: usize) -> Option<Child> {
+    let port = broker.addr().port().to_string();
+    let mut command = Command::new("mosquitto_sub");
+    command
+        .args(["-h", "127.0.0.1", "-p", &port, "-W", "20"])
+        .args(arguments);
+    command.stdout(Stdio::piped()).kill_on_drop(true);
+    let Ok(child) = command.spawn() else {
+        println!("skipped: mosquitto_sub is not installed (Debian package mosquitto-clients)");
+        return None;
+    };
+    while broker.handle.figures().subscriptions < filters as u64 {
+        tokio::task::yield_now().await;
+    }
+    Some(child)
+}
+
+async fn printed(child: Child) -> String {
+    let output = timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
+    text(&output).to_owned()
+}
+
+#[tokio::test]
+async fn overlapping_filters_give_a_message_once_and_large_ones_pass() {
+    for version in ["mqttv311", "mqttv5"] {
+        let broker = Broker::start().await;
+        let arguments = [
+            "-V", version, "-q", "2", "-t", "a/#", "-t", "a/+", "-t", "+/b", "-C", "2", "-F", "%q %t %l",
+        ];
+        let Some(subscriber) = subscribed(&broker, &arguments, 3).await else {
+            return;
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), vec![b'x'; 1 << 20]).unwrap();
+        let path = file.path().to_str().unwrap();
+        for topic in ["a/b", "a/end"] {
+            let arguments = ["-V", version, "-q", "2", "-t", topic, "-f", path];
+            assert!(
+                run(&broker, "mosquitto_pub", &arguments)
+                    .await
+                    .unwrap()
+                    .status
+                    .success()
+            );
+        }
+        assert_eq!(
+            printed(subscriber).await,
+            "2 a/b 1048576\n2 a/end 1048576\n",
+            "{version}"
+        );
+        broker.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn its_session_lasts_and_keeps_what_comes_meanwhile() {
+    for version in ["mqttv311", "mqttv5"] {
+        let broker = Broker::start().await;
+        let lasting: &[&str] = if version == "mqttv5" { &["-x", "60"] } else { &[] };
+        let keep = [&["-V", version, "-i", "keep", "-c", "-q", "2", "-t", "p"], lasting].concat();
+        let Some(output) = run(&broker, "mosquitto_sub", &[&keep[..], &["-E"]].concat()).await else {
+            return;
+        };
+        assert!(output.status.success(), "{version}: {output:?}");
+        for (qos, message) in [("2", "one"), ("2", "two"), ("2", "three")] {
+            let arguments = ["-V", version, "-q", qos, "-t", "p", "-m", message];
+            assert!(
+                run(&broker, "mosquitto_pub", &arguments)
+                    .await
+                    .unwrap()
+                    .status
+                    .success()
+            );
+        }
+        let output = run(
+            &broker,
+            "mosquitto_sub",
+            &[&keep[..], &["-C", "3", "-W", "20"]].concat(),
+        )
+        .await;
+        assert_eq!(text(&output.unwrap()), "one\ntwo\nthree\n", "{version}");
+        broker.stop().await;
+    }
 }

@@ -78,7 +78,11 @@ async fn revoked_certificates_lost_users_and_changed_rules_end_connections_and_o
     for user in ["ann", "bob", "eve"] {
         set_password(&passwords, user, "secret").await;
     }
-    fs::write(&acl, "user ann\ntopic a\nuser bob\ntopic b\nuser eve\ntopic e\n").unwrap();
+    fs::write(
+        &acl,
+        "user ann\ntopic a\nuser bob\ntopic b\ntopic read a\nuser eve\ntopic e\n",
+    )
+    .unwrap();
     let file = |name: &str| authority.file(name).display().to_string();
     let config = format!(
         "listen = '127.0.0.1:0'\naudit = '{}'\n[tls]\ncertificate = '{}'\nkey = '{}'\nclient_ca = '{}'\ncrl = '{}'\n\
@@ -102,11 +106,14 @@ async fn revoked_certificates_lost_users_and_changed_rules_end_connections_and_o
         let hello = Hello {
             id: user,
             login: Some((user, "secret")),
+            will: (user == "ann").then_some("a"),
             ..Hello::default()
         };
         assert_eq!(raw.hello(hello).await, Some(0));
         users.push(raw);
     }
+    assert_eq!(users[1].subscribe("a", 0).await, 0);
+    assert_eq!(users[1].subscribe("b", 0).await, 0);
     // Nothing has changed: nobody is concerned.
     assert!(process.reload().await.contains("faults=0 ended=0"));
 
@@ -114,7 +121,11 @@ async fn revoked_certificates_lost_users_and_changed_rules_end_connections_and_o
     let text = fs::read_to_string(&passwords).unwrap();
     let left: Vec<&str> = text.lines().filter(|line| !line.starts_with("ann:")).collect();
     fs::write(&passwords, left.join("\n")).unwrap();
-    fs::write(&acl, "user ann\ntopic a\nuser bob\ntopic b\nuser eve\ntopic other\n").unwrap();
+    fs::write(
+        &acl,
+        "user ann\ntopic a\nuser bob\ntopic b\ntopic read a\nuser eve\ntopic other\n",
+    )
+    .unwrap();
     assert!(process.reload().await.contains("faults=0 ended=3"));
     let [ann, bob, eve] = &mut users[..] else {
         unreachable!()
@@ -123,7 +134,9 @@ async fn revoked_certificates_lost_users_and_changed_rules_end_connections_and_o
         assert_eq!(gone.ended().await, Some(0x87), "not authorized");
     }
     a.ping().await;
-    bob.ping().await;
+    bob.publish("b", b"", 0, false).await;
+    let told = bob.topics_until("b").await;
+    assert_eq!(told, ["b"], "the will of who no longer belongs is not told");
     // With TLS 1.3 the refusal comes with the first read.
     if let Ok(mut again) = Raw::tls(addr, &authority.client("b"), 5).await {
         assert_eq!(
@@ -148,7 +161,7 @@ async fn revoked_certificates_lost_users_and_changed_rules_end_connections_and_o
 
     // The broker's own certificate is renewed the same way.
     authority.issue("broker", 7, &[]);
-    fs::write(&acl, "user bob\ntopic b\n").unwrap();
+    fs::write(&acl, "user bob\ntopic b\ntopic read a\n").unwrap();
     assert!(process.reload().await.contains("faults=0 ended=1"));
     a.ended().await;
     bob.ping().await;

@@ -63,6 +63,7 @@ pub async fn enrol(server: &str, token: &Token, subject: &Subject, folder: &Path
         ca: folder.join(CA),
         crl: Some(folder.join(CRL)),
         identities: Vec::new(),
+        sign_frames: true,
     })?;
     let place = folder.join(IDENTITY);
     std::fs::rename(&candidate, &place).map_err(|source| trust::TrustError::File { path: place, source }.into())

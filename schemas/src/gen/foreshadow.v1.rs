@@ -585,6 +585,8 @@ pub mod outcome {
         Refused = 3,
         Expired = 4,
         Failed = 5,
+        /// Nobody vouches for the command: it says nothing about the one of this id that the brain has sent.
+        Distrusted = 6,
     }
     impl State {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -599,6 +601,7 @@ pub mod outcome {
                 Self::Refused => "STATE_REFUSED",
                 Self::Expired => "STATE_EXPIRED",
                 Self::Failed => "STATE_FAILED",
+                Self::Distrusted => "STATE_DISTRUSTED",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -610,6 +613,7 @@ pub mod outcome {
                 "STATE_REFUSED" => Some(Self::Refused),
                 "STATE_EXPIRED" => Some(Self::Expired),
                 "STATE_FAILED" => Some(Self::Failed),
+                "STATE_DISTRUSTED" => Some(Self::Distrusted),
                 _ => None,
             }
         }

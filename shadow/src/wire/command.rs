@@ -233,6 +233,7 @@ const fn state_to_wire(state: OutcomeState) -> v1::outcome::State {
         OutcomeState::Refused => v1::outcome::State::Refused,
         OutcomeState::Expired => v1::outcome::State::Expired,
         OutcomeState::Failed => v1::outcome::State::Failed,
+        OutcomeState::Distrusted => v1::outcome::State::Distrusted,
     }
 }
 
@@ -243,6 +244,7 @@ fn state_from_wire(number: i32) -> Result<OutcomeState, WireError> {
         Ok(v1::outcome::State::Refused) => Ok(OutcomeState::Refused),
         Ok(v1::outcome::State::Expired) => Ok(OutcomeState::Expired),
         Ok(v1::outcome::State::Failed) => Ok(OutcomeState::Failed),
+        Ok(v1::outcome::State::Distrusted) => Ok(OutcomeState::Distrusted),
         Ok(v1::outcome::State::Unspecified) | Err(_) => {
             Err(OUTCOME.bad(format_args!("state"), format!("{number} is not known")))
         }

@@ -2,6 +2,8 @@
 //!
 //! Both are fields that the message itself does not have, so that who knows nothing of seals reads a sealed message as
 //! any other. What a signature is worth is for the crate `trust` to say; here it is only found.
+//!
+//! What is told often (frames, events, holes) has the signature alone: its reader knows by a birth whose it is.
 
 use super::{WireError, scan};
 
@@ -25,16 +27,55 @@ pub struct Seal<'a> {
     pub signature: &'a [u8; SIGNATURE_BYTES],
 }
 
+/// A signature, and what it is one of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signed<'a> {
+    /// Everything before the signature's field.
+    pub signed: &'a [u8],
+    /// Not checked.
+    pub signature: &'a [u8; SIGNATURE_BYTES],
+}
+
 /// Finds the seal of a `message` (`birth`, `command`, ...); `None` where it has none.
 ///
 /// # Errors
 /// [`WireError`] when it is not protobuf, or certificate and signature do not stand at its end, once, in this order.
 pub fn split_seal<'a>(message: &'static str, bytes: &'a [u8]) -> Result<Option<Seal<'a>>, WireError> {
-    let bad = |field: &str, fault: &str| WireError::Field {
+    let Some((certificate, Signed { signed, signature })) = split(message, bytes)? else {
+        return Ok(None);
+    };
+    let certificate = certificate.ok_or_else(|| bad(message, "signature", "no certificate stands before it"))?;
+    Ok(Some(Seal {
+        signed,
+        certificate,
+        signature,
+    }))
+}
+
+/// Finds the signature of a `message` (`frame`, `event`, `hole`); `None` where it has none.
+///
+/// # Errors
+/// [`WireError`] when it is not protobuf, or the signature does not stand at its end, once, without a certificate.
+pub fn split_signature<'a>(message: &'static str, bytes: &'a [u8]) -> Result<Option<Signed<'a>>, WireError> {
+    match split(message, bytes)? {
+        Some((Some(_), _)) => Err(bad(message, "certificate", "such a message has none")),
+        found => Ok(found.map(|(_, signed)| signed)),
+    }
+}
+
+fn bad(message: &'static str, field: &str, fault: &str) -> WireError {
+    WireError::Field {
         message,
         field: field.to_owned(),
         fault: fault.to_owned(),
-    };
+    }
+}
+
+/// The certificate, if there is one, and the signature.
+type Found<'a> = (Option<&'a [u8]>, Signed<'a>);
+
+fn split<'a>(message: &'static str, bytes: &'a [u8]) -> Result<Option<Found<'a>>, WireError> {
+    let bad = |field: &str, fault: &str| bad(message, field, fault);
     let (mut certificate, mut seal, mut rest) = (None, None, bytes);
     for field in scan::fields(bytes) {
         if seal.is_some() {
@@ -49,9 +90,8 @@ pub fn split_seal<'a>(message: &'static str, bytes: &'a [u8]) -> Result<Option<S
             }
             SIGNATURE => {
                 let signature = field.content.and_then(|bytes| bytes.try_into().ok());
-                seal = Some(Seal {
+                seal = Some(Signed {
                     signed: bytes.get(..bytes.len() - rest.len()).unwrap_or_default(),
-                    certificate: certificate.ok_or_else(|| bad("signature", "no certificate stands before it"))?,
                     signature: signature
                         .ok_or_else(|| bad("signature", &format!("it has not {SIGNATURE_BYTES} bytes")))?,
                 });
@@ -70,7 +110,7 @@ pub fn split_seal<'a>(message: &'static str, bytes: &'a [u8]) -> Result<Option<S
     if certificate.is_some() && seal.is_none() {
         return Err(bad("certificate", "no signature stands behind it"));
     }
-    Ok(seal)
+    Ok(seal.map(|seal| (certificate, seal)))
 }
 
 /// Appends a certificate (DER, 1 to [`MAX_CERTIFICATE_BYTES`]) to an encoded message. What is there then is to be signed.

@@ -230,6 +230,7 @@ fn messages_come_back_as_they_were() {
         OutcomeState::Refused,
         OutcomeState::Expired,
         OutcomeState::Failed,
+        OutcomeState::Distrusted,
     ] {
         assert_eq!(decode_outcome(&encode_outcome(&outcome(state))), Ok(outcome(state)));
     }

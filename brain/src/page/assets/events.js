@@ -41,6 +41,7 @@ const STATES = {
   refused: ["refused", "bad"],
   expired: ["expired", "warn"],
   failed: ["failed", "bad"],
+  distrusted: ["distrusted", "bad"],
 };
 
 export function command({command, outcome, place}) {

@@ -97,6 +97,30 @@ fn encode_changes(inner: &[u8], level: usize) -> Vec<u8> {
     field(8, &change)
 }
 
+#[test]
+fn a_signature_stands_alone_at_the_end() {
+    let message = encode_hole(&crate::Hole {
+        epoch: 9,
+        first: 1,
+        end: 2,
+    });
+    assert_eq!(split_signature("hole", &message), Ok(None));
+    let mut signed = message.clone();
+    push_signature(&mut signed, &[7; SIGNATURE_BYTES]);
+    let found = split_signature("hole", &signed).unwrap().unwrap();
+    assert_eq!((found.signed, found.signature), (&*message, &[7; SIGNATURE_BYTES]));
+    assert_eq!(signed.len(), message.len() + 67, "as docs/wire-format.md has it");
+    assert_eq!(signed[message.len()..][..3], [0xaa, 0x06, 0x40]);
+    assert!(decode_hole(&signed).is_ok(), "who knows nothing of it reads on");
+    assert!(split_seal("hole", &signed).is_err());
+    let behind = [signed.clone(), message.clone()].concat();
+    assert!(split_signature("hole", &behind).is_err());
+    let mut sealed = message;
+    push_certificate(&mut sealed, b"c");
+    push_signature(&mut sealed, &[7; SIGNATURE_BYTES]);
+    assert!(split_signature("hole", &sealed).is_err());
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_the_search_for_a_seal_panic(bytes in vec(any::<u8>(), 0..300)) {

@@ -1,9 +1,12 @@
-//! The hot store: how much memory a host takes, how long readers keep the writer waiting, and how fast they are.
+//! The hot store: how much memory a host takes, and how long readers keep the writer waiting.
 //!
 //! A recording is told by many hosts at once, in frames of a second, to a brain without bus, database and page. In turns of
-//! one second of all hosts, a reader in another thread goes through all of them or rests.
+//! one second of all hosts, a reader in another thread goes through all of them or rests. A thread that waits for a lock
+//! gives its processor up, which the kernel counts apart from processors that are taken away: so waits can be counted on a
+//! machine with other work.
 
 use std::{
+    fs,
     hint::black_box,
     path::PathBuf,
     sync::{
@@ -30,9 +33,9 @@ use crate::{
 /// Hosts that a reader goes through.
 const HOSTS: usize = 1_000;
 /// Hosts whose memory is measured.
-const MEASURED: usize = 50;
+const MEASURED: usize = 20;
 /// Seconds that all hosts have told before the reader begins, and with and without it in turns.
-const SECONDS: (usize, usize) = (60, 40);
+const SECONDS: (usize, usize) = (20, 20);
 /// What a host may take.
 const MOST_BYTES: f64 = 524_288.0;
 
@@ -40,18 +43,15 @@ const BYTES: Quantity = Quantity {
     metric: "bytes_per_host",
     unit: "B",
 };
-const WAIT: [(Quantity, f64); 3] = [
-    (of_a_message("message_p50"), 0.5),
-    (of_a_message("message_p99"), 0.99),
-    (of_a_message("message_most"), 1.0),
+/// How long messages take, by their share in thousandths.
+const MESSAGES: [(Quantity, usize); 3] = [
+    (of_a_message("message_p50"), 500),
+    (of_a_message("message_p99"), 990),
+    (of_a_message("message_most"), 1_000),
 ];
-const SCANS: Quantity = Quantity {
-    metric: "hosts_read_per_s",
-    unit: "1/s",
-};
-const READ: Quantity = Quantity {
-    metric: "read_15m",
-    unit: "ms",
+const WAITS: Quantity = Quantity {
+    metric: "waits_per_million",
+    unit: "1",
 };
 
 const fn of_a_message(metric: &'static str) -> Quantity {
@@ -126,7 +126,9 @@ impl Told {
 
     fn born(&self, brain: &mut Intake, hosts: usize) {
         let birth = Bytes::from(wire::encode_birth(&self.birth));
-        (0..hosts).for_each(|host| brain.message(Self::topic(host, "birth"), birth.clone(), self.birth.time_ms));
+        for host in 0..hosts {
+            brain.message(Self::topic(host, "birth"), birth.clone(), self.birth.time_ms);
+        }
     }
 
     /// Lets all hosts tell `frames`; a tick and a flush each so many of them. Tells how long each message took, in
@@ -165,17 +167,6 @@ fn memory(full: &Told, day: &Told, report: &mut Report) -> anyhow::Result<()> {
         value: MOST_BYTES,
     };
     report.push("whole-brain", BYTES, grown / MEASURED as f64, limit);
-    let start = Instant::now();
-    let columns = brain
-        .past()
-        .recent("host-0", Vantage::Inband, &[Channel::Cpu.metric()], 0);
-    let told = columns.context("nothing recent")?.times_ms.len();
-    ensure!(told > 0, "no samples");
-    let limit = Rival {
-        name: "100 ms",
-        value: 100.0,
-    };
-    report.push("full-rate", READ, start.elapsed().as_secs_f64() * 1e3, limit);
     Ok(())
 }
 
@@ -189,43 +180,47 @@ fn waits(full: &Told, report: &mut Report) -> anyhow::Result<()> {
     let (past, of_thread) = (brain.past(), Arc::clone(&reader));
     let thread = thread::spawn(move || of_thread.run(&*past));
     let mut took = [Vec::new(), Vec::new()];
-    let mut read_s = 0.0;
+    let mut waited = [0_u32; 2];
     for turn in 0..2 * SECONDS.1 {
         let reads = turn % 2 == 0;
         reader.reads.store(reads, Ordering::Release);
         thread.thread().unpark();
         let second = SECONDS.0 + turn;
-        let start = Instant::now();
-        let [with, without] = &mut took;
-        let took = if reads { with } else { without };
-        took.extend(full.tell(&mut brain, HOSTS, second..second + 1, usize::MAX));
-        read_s += if reads { start.elapsed().as_secs_f64() } else { 0.0 };
+        let before = waits_so_far()?;
+        let of_second = full.tell(&mut brain, HOSTS, second..second + 1, usize::MAX);
+        let mut kinds = took.iter_mut().zip(&mut waited);
+        let (took, waited) = kinds.nth(turn % 2).context("two kinds")?;
+        took.extend(of_second);
+        *waited += waits_so_far()? - before;
     }
     reader.ends.store(true, Ordering::Release);
     thread.thread().unpark();
     ensure!(thread.join().is_ok(), "the reader has failed");
-    took.iter_mut().for_each(|took| took.sort_unstable_by(f64::total_cmp));
-    let at = |took: &[f64], share: f64| {
-        let at = (took.len() as f64 * share) as usize;
-        took.get(at.min(took.len().saturating_sub(1)))
-            .copied()
-            .unwrap_or(f64::NAN)
+    ensure!(reader.hosts.load(Ordering::Acquire) > 0, "nothing was read");
+    let mut push = |quantity, [ours, value]: [f64; 2]| {
+        let name = "without a reader";
+        report.push("with-reader", quantity, ours, Rival { name, value });
     };
-    let [with, without] = &took;
-    for (quantity, share) in WAIT {
-        let alone = Rival {
-            name: "without a reader",
-            value: at(without, share),
-        };
-        report.push("with-reader", quantity, at(with, share), alone);
+    for took in &mut took {
+        took.sort_unstable_by(f64::total_cmp);
     }
-    let scans = reader.hosts.load(Ordering::Acquire) as f64 / read_s;
-    let each_second = Rival {
-        name: "all hosts a second",
-        value: HOSTS as f64,
-    };
-    report.push("with-reader", SCANS, scans, each_second);
+    for (quantity, per_mille) in MESSAGES {
+        let last = |took: &Vec<f64>| took.len().saturating_sub(1) * per_mille / 1_000;
+        let at = |took: &Vec<f64>| took.get(last(took)).copied().unwrap_or(f64::NAN);
+        push(quantity, took.each_ref().map(at));
+    }
+    let messages = (HOSTS * SECONDS.1) as f64;
+    push(WAITS, waited.map(|waits| f64::from(waits) * 1e6 / messages));
     Ok(())
+}
+
+/// How often this thread has given its processor up: for a lock, or for whatever else it has waited.
+fn waits_so_far() -> anyhow::Result<u32> {
+    let text = fs::read_to_string("/proc/thread-self/status")?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    Ok(line.context("no voluntary_ctxt_switches")?.trim().parse()?)
 }
 
 /// Goes through all hosts while it is to.

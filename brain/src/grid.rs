@@ -95,7 +95,6 @@ impl<const N: usize, const K: usize> Grid<N, K> {
 
     /// Adds a sample taken at `time_ms` that tells of the `span_ms` before it. Values that are not finite
     /// are not known. Rows from `open` on are not closed yet.
-    ///
     pub(crate) fn add(&mut self, time_ms: UnixMs, span_ms: i64, values: &[f64; N], open: i64) -> Added {
         let span_ms = span_ms.clamp(1, MAX_SPAN_MS.max(self.step_ms));
         let begin_ms = time_ms.saturating_sub(span_ms);

@@ -150,7 +150,7 @@ impl Learning {
         let stop = Arc::new(AtomicBool::new(false));
         let job = Job {
             config: self.config.clone(),
-            histories: Box::new(histories),
+            histories: Some(Box::new(histories)),
             previous: self.previous.clone(),
             folder: self.folder.clone(),
             serving: self.served.version.clone(),
@@ -254,7 +254,7 @@ type Read = Box<dyn FnOnce(&AtomicBool) -> Vec<History> + Send>;
 /// One training.
 struct Job {
     config: forecast::Config,
-    histories: Read,
+    histories: Option<Read>,
     previous: Option<Arc<Artifact>>,
     folder: PathBuf,
     /// The version in service, until this training has ended.
@@ -284,8 +284,8 @@ impl Job {
     }
 
     fn train(&mut self) -> Result<(Arc<Artifact>, Option<String>), Failure> {
-        let read = std::mem::replace(&mut self.histories, Box::new(|_| Vec::new()));
-        let histories = read(&self.stop);
+        let read = self.histories.take();
+        let histories = read.map(|read| read(&self.stop)).unwrap_or_default();
         tracing::info!(hosts = histories.len(), "the past is read");
         let trained = forecast::train(&histories, &self.config, self.previous.as_deref(), &self.stop);
         let artifact = trained.map_err(|error| match error {

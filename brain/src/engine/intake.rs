@@ -153,8 +153,7 @@ impl Engine {
         } = taken;
         self.fleet.reconcile(&stream, &mut readings);
         let added = self.hot.add(&stream.host, &readings, UnixMs::MIN, self.open);
-        let newest_ms = readings.times.last().map_or(frame.start_ms, |&(time_ms, _)| time_ms);
-        self.hot.keep(&stream, &birth, &frame, newest_ms);
+        self.hot.keep(&stream, &birth, &frame, readings.newest_ms(&frame));
         if added.late {
             self.figures.late.inc();
         }

@@ -100,9 +100,8 @@ impl Engine {
                     self.fleet.reconcile(&stream, &mut readings);
                     self.fleet.samples(&stream, &readings, monotonic_ns);
                     self.hot.add(&stream.host, &readings, closed_ms, self.open);
-                    let newest_ms = readings.times.last().map_or(frame.start_ms, |&(time_ms, _)| time_ms);
                     if let Some(birth) = self.ingest.birth_of(&stream, frame.epoch) {
-                        self.hot.keep(&stream, birth, &frame, newest_ms);
+                        self.hot.keep(&stream, birth, &frame, readings.newest_ms(&frame));
                     }
                 }
                 Ok(None) => {}

@@ -72,6 +72,13 @@ pub(crate) struct Readings {
     pub(crate) workloads: Vec<(String, Vec<Use>)>,
 }
 
+impl Readings {
+    /// When the newest sample of their frame was taken.
+    pub(crate) fn newest_ms(&self, frame: &Frame) -> UnixMs {
+        self.times.last().map_or(frame.start_ms, |&(time_ms, _)| time_ms)
+    }
+}
+
 /// What changed in closed rows.
 #[derive(Debug, Default)]
 pub(crate) struct Changed {

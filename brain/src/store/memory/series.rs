@@ -16,7 +16,8 @@ pub(super) const MINUTE_MS: i64 = 60_000;
 const WORKLOADS_MS: i64 = 3_600_000;
 /// The most workloads of a host that are kept: as many as a birth may tell, twice.
 const MAX_WORKLOADS: usize = 4_096;
-/// Of so many rows one is kept with all that is known of it; of the others the means.
+/// The newest sixth of the rows and the newest quarter of the minutes are kept with all that is known of them: as much as
+/// late samples usually need. Of older ones the means are left.
 const DETAILED: (usize, usize) = (6, 4);
 
 /// Values of a tail that make p95s exact at the full pace: of rows of 10 s, of minutes.

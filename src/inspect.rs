@@ -16,6 +16,7 @@ use runtime::{Clock, OutputError, Shutdown, Span, output::print_line};
 use shadow::{NameError, check_name};
 
 use self::line::{Line, Reader};
+use crate::query;
 
 mod file;
 mod line;
@@ -24,14 +25,20 @@ mod samples;
 
 /// What to look at.
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("source").required(true).args(["files", "broker"])), after_help = "\
+#[command(group(ArgGroup::new("source").required(true).args(["files", "broker", "database"])), after_help = "\
 Exit status: 0 when all was read that was asked for, or nobody reads the output any more; 1 when the broker
-cannot be reached or a file not be read to its end; 64 for bad usage. A message that cannot be read is an
+or the database cannot be reached, or a file not be read to its end; 64 for bad usage. A message that cannot be read is an
 object with \"error\" and no failure.")]
 pub(crate) struct InspectArgs {
     /// Captures (as --record writes them) and databases (a brain's brain.db), told host by host
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// A TimescaleDB of a brain, told host by host
+    #[arg(long, value_name = "postgres://USER@HOST:PORT/DATABASE")]
+    database: Option<String>,
+    /// The brain's schema there [default: foreshadow]
+    #[arg(long, value_name = "NAME", requires = "database")]
+    schema: Option<String>,
     /// Broker to listen to
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     broker: Option<Broker>,
@@ -56,12 +63,13 @@ pub(crate) struct InspectArgs {
     #[arg(long)]
     values: bool,
     /// Keep the messages as they come in a capture; one that is there is replaced
-    #[arg(long, value_name = "FILE", conflicts_with = "files")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "database"])]
     record: Option<PathBuf>,
 }
 
 /// As whom to look on, and how the broker is trusted.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("who").args(["user", "database"])))]
 struct LoginArgs {
     /// Authorities in PEM that the broker's certificate must come from: this turns TLS on
     #[arg(long, value_name = "FILE", requires = "broker")]
@@ -76,10 +84,10 @@ struct LoginArgs {
     #[arg(long, value_name = "NAME", requires = "ca")]
     server_name: Option<String>,
     /// User to log in as
-    #[arg(long, value_name = "NAME", requires = "password_file")]
+    #[arg(long, value_name = "NAME", requires_all = ["password_file", "broker"])]
     user: Option<String>,
-    /// File whose first line is the password
-    #[arg(long, value_name = "FILE", requires = "user")]
+    /// File whose first line is the password of the user, or of the database's
+    #[arg(long, value_name = "FILE", requires = "who")]
     password_file: Option<PathBuf>,
 }
 
@@ -137,6 +145,12 @@ pub(crate) async fn main(arguments: InspectArgs) -> anyhow::Result<()> {
     if teller.more() == More::Enough {
         return Ok(());
     }
+    if let Some(url) = arguments.database {
+        let database = query::place::server(url, arguments.login.password_file, arguments.schema)?;
+        let (mut reader, mut teller) = (reader, teller);
+        let told = file::tell_database(&database, &filter, &mut reader, &mut teller, &shutdown);
+        return told.await.map(drop);
+    }
     match arguments.broker {
         None => file::tell(&arguments.files, &filter, reader, teller, &shutdown).await,
         Some(broker) => {
@@ -191,7 +205,8 @@ fn address(text: &str) -> Result<Broker, String> {
     Ok(Broker::new(host, port.parse().map_err(|_| fault())?))
 }
 
-fn name(text: &str) -> Result<String, NameError> {
+/// The name of a host or a cell.
+pub(crate) fn name(text: &str) -> Result<String, NameError> {
     check_name(text).map(|()| text.to_owned())
 }
 

@@ -1,10 +1,13 @@
 //! The command `foreshadow`: one part, all parts on this machine, or a lab of replayed hosts.
 
 mod audit;
+mod backup;
+mod export;
 mod inspect;
 mod lab;
 mod live;
 mod pki;
+mod query;
 mod stop;
 mod table;
 mod trace;
@@ -31,6 +34,12 @@ enum Command {
     Lab(lab::LabArgs),
     /// Messages of a broker, a capture or a database as JSON, one object a line
     Inspect(Box<inspect::InspectArgs>),
+    /// What a brain has kept: hosts, series, forecasts, anomalies, commands, events
+    Query(Box<query::QueryArgs>),
+    /// Series of hosts as trace CSVs or Parquet, a file a host
+    Export(Box<export::ExportArgs>),
+    /// A copy of a brain's data folder, while the brain runs
+    Backup(backup::BackupArgs),
     /// Who is who in a cell: certificates, tokens, revocation
     Pki(Box<pki::PkiArgs>),
     /// The log of who has done what
@@ -64,6 +73,9 @@ impl Command {
             | Self::Doctor(_)
             | Self::Processes(_)
             | Self::Inspect(_)
+            | Self::Query(_)
+            | Self::Export(_)
+            | Self::Backup(_)
             | Self::Pki(_)
             | Self::Audit(_) => "warn",
             Self::Agent(_) | Self::Broker(_) | Self::Brain(_) => "info",
@@ -76,6 +88,9 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Up(arguments) => Box::pin(up::main(arguments)).await,
         Command::Lab(arguments) => Box::pin(lab::main(arguments)).await,
         Command::Inspect(arguments) => inspect::main(*arguments).await,
+        Command::Query(arguments) => Box::pin(query::main(*arguments)).await,
+        Command::Export(arguments) => Box::pin(export::main(*arguments)).await,
+        Command::Backup(arguments) => backup::main(arguments).await,
         Command::Pki(arguments) => Box::pin(pki::main(*arguments)).await,
         Command::Audit(arguments) => audit::main(&arguments),
         Command::Agent(arguments) => agent::cli::main(arguments).await,

@@ -43,6 +43,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("prost", &["schemas", "shadow", "bench"]),
     ("lz4_flex", &["shadow", "bench"]),
     ("sqlx", &["brain"]),
+    ("parquet", &["."]),
     ("axum", &["brain"]),
     ("plotly", &["brain"]),
     ("burn", &["brain/forecast"]),
@@ -55,6 +56,7 @@ const HOMES: &[(&str, &[&str])] = &[
 /// Where within its home a dependency may be named.
 const FILES: &[(&str, &str, &[&str])] = &[
     ("sqlx::", "brain/src", &["brain/src/store.rs", "brain/src/store/"]),
+    ("parquet::", "src", &["src/export/parquet.rs"]),
     ("axum::", "brain/src", &["brain/src/page.rs", "brain/src/page/"]),
     (
         "lz4_flex::",

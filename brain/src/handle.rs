@@ -20,6 +20,7 @@ use crate::{
     config::Ticks,
     dispatch::next_issuer_epoch,
     engine::{Engine, Parts, status},
+    history::Database,
     page::{self, PageState},
     policy::{self, Policy},
     run::{Edges, Request, Time, run},
@@ -63,10 +64,10 @@ pub struct Handle {
 pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Handle, Error> {
     runtime::config::check(&config, "brain")?;
     match config.store.timescale() {
-        None => start_on(Sqlite::open(&config.data_dir).await?, config, clock, shutdown).await,
+        None => Box::pin(start_on(Sqlite::open(&config.data_dir).await?, config, clock, shutdown)).await,
         Some(options) => {
             let store = connect(&options, &config, &shutdown).await?;
-            start_on(store, config, clock, shutdown).await
+            Box::pin(start_on(store, config, clock, shutdown)).await
         }
     }
 }
@@ -133,6 +134,7 @@ async fn start_on(mut store: impl Store, config: Config, clock: Clock, shutdown:
     let page = PageState {
         snapshot: snapshot.clone(),
         series: Arc::new(engine.past().clone()) as _,
+        history: Database::of(&config),
         metrics: Arc::new(move || metrics.render()),
         names: config.page.names.clone(),
     };

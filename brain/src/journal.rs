@@ -38,7 +38,8 @@ impl Journal {
     }
 }
 
-fn view(stream: &Stream, event: &Event) -> EventView {
+/// As people and the API are told it.
+pub(crate) fn view(stream: &Stream, event: &Event) -> EventView {
     let finding = &event.finding;
     EventView {
         host: stream.host.to_string(),

@@ -15,7 +15,8 @@
 //! | `journal` | the newest events |
 //! | `grid`, `store::memory` | readings averaged onto rows; the recent past in memory |
 //! | `past` | memory and the durable past, for page and training |
-//! | `store` | what is durable; SQLite, batches, retention |
+//! | `store` | what is durable; SQLite or TimescaleDB, batches, retention |
+//! | [`history`], [`archive`] | what a store holds, read beside its brain |
 //! | `foresight`, `learning` | rows to forecasts; training in a thread of its own |
 //! | [`anomaly`] | values outside their forecast |
 //! | [`allocate`], [`policy`] | forecasts and pool to a plan; what rules it |
@@ -36,6 +37,7 @@ mod fleet;
 mod foresight;
 mod grid;
 mod handle;
+pub mod history;
 mod ingest;
 pub mod intake;
 mod journal;
@@ -57,4 +59,4 @@ mod view;
 pub use config::{Config, Ticks};
 pub use error::Error;
 pub use handle::{Handle, start};
-pub use store::{StoreError, archive, memory::columns::Columns};
+pub use store::{StoreError, archive, backup, memory::columns::Columns};

@@ -1,7 +1,8 @@
 //! The page: what the brain sees, for people and for machines, over HTTP/1.1.
 //!
-//! Everything is read-only. What is shown now comes from the newest [`Snapshot`], history through [`SeriesSource`] in
-//! threads that may wait; nothing here can slow the engine down.
+//! Everything is read-only. What is shown now comes from the newest [`Snapshot`], series through [`SeriesSource`] in
+//! threads that may wait, and what the store holds over connections that only read ([`history`]); nothing here can slow the
+//! engine down.
 //!
 //! | route | answers |
 //! |---|---|
@@ -11,6 +12,7 @@
 //! | `/api/v1/hosts/{host}` | one host with its pool, commands, events and anomalies |
 //! | `/api/v1/hosts/{host}/series?resource=cpu&minutes=60` | recent values of one resource |
 //! | `/api/v1/hosts/{host}/recent?metrics=host.cpu,host.memory&seconds=60` | metrics at full rate ([`recent`]) |
+//! | `/api/v1/history/hosts`, `series`, `forecasts`, `anomalies`, `commands`, `events` | what the store holds |
 //! | `/api/v1/stream` | server-sent events: when to ask again ([`stream`]) |
 //! | `/metrics` | the brain's own metrics as Prometheus text |
 //! | `/healthz` | 200 while snapshots keep coming, else 503 ([`health`]) |
@@ -24,6 +26,7 @@ mod fixture;
 mod fleet;
 mod guard;
 mod health;
+mod history;
 mod plotly;
 mod problem;
 mod recent;
@@ -49,7 +52,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{guard::Guard, health::Pulse, problem::Problem};
-use crate::snapshot::{SeriesSource, Snapshot};
+use crate::{
+    history::Database,
+    snapshot::{SeriesSource, Snapshot},
+};
 
 /// How long open requests may take to finish after the shutdown began.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -64,6 +70,8 @@ pub struct PageState {
     pub snapshot: watch::Receiver<Arc<Snapshot>>,
     /// The recent history.
     pub series: Arc<dyn SeriesSource>,
+    /// Where what is older is read.
+    pub history: Database,
     /// Renders the brain's own metrics, in either text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Names besides `localhost` and addresses that a browser or scraper may reach the page by
@@ -78,6 +86,8 @@ struct Shared {
     /// Ends the event streams, which would otherwise outlive every shutdown.
     closing: CancellationToken,
     streams: Arc<Semaphore>,
+    /// A permit for each answer that is read from the database at a time.
+    reads: Semaphore,
 }
 
 impl Shared {
@@ -104,6 +114,7 @@ pub async fn serve(
         pulse,
         closing: closing.clone(),
         streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+        reads: Semaphore::new(history::MAX_READS),
     });
 
     let stop = closing.clone();
@@ -131,6 +142,12 @@ fn router(shared: Arc<Shared>, guard: Guard) -> Router {
         .route("/api/v1/hosts/{host}", get(api::host))
         .route("/api/v1/hosts/{host}/series", get(api::series))
         .route("/api/v1/hosts/{host}/recent", get(recent::recent))
+        .route("/api/v1/history/hosts", get(history::hosts))
+        .route("/api/v1/history/series", get(history::series))
+        .route("/api/v1/history/forecasts", get(history::forecasts))
+        .route("/api/v1/history/anomalies", get(history::anomalies))
+        .route("/api/v1/history/commands", get(history::commands))
+        .route("/api/v1/history/events", get(history::events))
         .route("/api/v1/stream", get(stream::events))
         .route("/metrics", get(metrics))
         .route("/healthz", get(health::healthz))

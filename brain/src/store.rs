@@ -9,6 +9,7 @@ use shadow::{Birth, Command, Event, Forecast, Frame, Hole, Outcome, Resource, Un
 use thiserror::Error;
 
 pub mod archive;
+pub mod backup;
 mod comments;
 mod figures;
 pub(crate) mod flush;
@@ -16,6 +17,7 @@ mod folder;
 pub(crate) mod history;
 pub(crate) mod memory;
 mod migrations;
+pub(crate) mod reader;
 pub(crate) mod sqlite;
 #[cfg(test)]
 mod testing;

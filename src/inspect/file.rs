@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use brain::archive;
+use brain::{archive, history::Database};
 use runtime::{OutputError, Shutdown};
 use shadow::capture;
 
@@ -64,7 +64,7 @@ async fn tell_one(
     opened.by_ref().take(DATABASE.len() as u64).read_to_end(&mut magic)?;
     if magic.starts_with(DATABASE) {
         drop(opened);
-        return tell_database(file, filter, reader, teller, shutdown).await;
+        return tell_database(&Database::file(file), filter, reader, teller, shutdown).await;
     }
     if !magic.starts_with(&capture::MAGIC) {
         bail!("neither a capture of a version that is known here nor a database");
@@ -82,14 +82,15 @@ async fn tell_one(
     Ok(More::Wanted)
 }
 
-async fn tell_database(
-    file: &Path,
+/// Tells what a database holds.
+pub(super) async fn tell_database(
+    database: &Database,
     filter: &Filter,
     reader: &mut Reader,
     teller: &mut Teller,
     shutdown: &Shutdown,
 ) -> anyhow::Result<More> {
-    let told = archive::read(file, &filter.hosts, |entry| {
+    let told = archive::read(database, &filter.hosts, |entry| {
         if shutdown.is_triggered() {
             return ControlFlow::Break(Ok(More::Enough));
         }

@@ -1,6 +1,9 @@
 //! A page over two hosts for tests, called without a socket.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use axum::{
     Router,
@@ -14,9 +17,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::{MAX_STREAMS, PageState, Shared, guard::Guard, health::Pulse, router};
+use super::{MAX_STREAMS, PageState, Shared, guard::Guard, health::Pulse, history, router};
 use crate::{
     Columns,
+    history::Database,
     snapshot::{AnomalyView, HostView, ResourceView, SeriesSource, Snapshot},
 };
 
@@ -114,6 +118,7 @@ pub(super) fn state() -> (watch::Sender<Arc<Snapshot>>, Arc<OneHost>, PageState)
     let state = PageState {
         snapshot,
         series: Arc::clone(&series) as Arc<dyn SeriesSource>,
+        history: Database::file(Path::new("/nowhere/brain.db")),
         metrics: Arc::new(|| "# TYPE foreshadow_up gauge\nforeshadow_up 1\n# EOF\n".to_owned()),
         names: vec!["brain.example.org".to_owned()],
     };
@@ -129,6 +134,7 @@ pub(super) fn page() -> Page {
         page,
         closing,
         streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+        reads: Semaphore::new(history::MAX_READS),
     });
     let router = router(Arc::clone(&shared), guard);
     Page {

@@ -8,7 +8,10 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use brain::archive::{self, Entry};
+use brain::{
+    archive::{self, Entry},
+    history::Database,
+};
 use shadow::{Birth, Block, Frame, Hole, Metric, Reading, codec::Decoder};
 
 use crate::{
@@ -184,7 +187,8 @@ struct Stored {
 
 async fn stored(database: &Path) -> anyhow::Result<Stored> {
     let mut all = Stored::default();
-    let read = archive::read(database, &[], |entry| match all.keep(entry) {
+    let database = Database::file(database);
+    let read = archive::read(&database, &[], |entry| match all.keep(entry) {
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => ControlFlow::Break(error),
     });

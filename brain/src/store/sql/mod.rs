@@ -3,8 +3,10 @@
 //! `super::dialect` tells the types of the driver, and the few words in which databases differ. Tables and columns have
 //! the same names everywhere; points in time are milliseconds of the unix clock in SQLite and `timestamptz` in TimescaleDB.
 
+pub(in crate::store) mod archive;
 pub(in crate::store) mod history;
 pub(in crate::store) mod prune;
+pub(in crate::store) mod read;
 pub(in crate::store) mod recover;
 pub(in crate::store) mod references;
 pub(in crate::store) mod rollups;

@@ -164,7 +164,7 @@ async fn commands(from: &mut Connection, since_ms: UnixMs) -> Result<Vec<(Comman
     Ok(found)
 }
 
-fn command(row: &Row) -> Result<Command, sqlx::Error> {
+pub(super) fn command(row: &Row) -> Result<Command, sqlx::Error> {
     Ok(Command {
         id: row.try_get(0)?,
         host: row.try_get(1)?,
@@ -177,7 +177,7 @@ fn command(row: &Row) -> Result<Command, sqlx::Error> {
     })
 }
 
-fn outcome(command_id: &str, row: &Row) -> Result<Option<Outcome>, sqlx::Error> {
+pub(super) fn outcome(command_id: &str, row: &Row) -> Result<Option<Outcome>, sqlx::Error> {
     let Some(word) = row.try_get::<Option<String>, _>(8)? else {
         return Ok(None);
     };
@@ -227,7 +227,7 @@ async fn anomalies(from: &mut Connection, since_ms: UnixMs) -> Result<Vec<Stored
     rows.iter().rev().map(anomaly).collect()
 }
 
-fn stream(row: &Row) -> Result<Stream, sqlx::Error> {
+pub(super) fn stream(row: &Row) -> Result<Stream, sqlx::Error> {
     let vantage = row.try_get::<&str, _>(1)?;
     Ok(Stream {
         host: host(row, 0)?,

@@ -45,3 +45,6 @@ pub(in crate::store) fn told(name: &str, error: &sqlx::Error) -> StoreError {
         StoreError::Database { database, reason }
     }
 }
+
+/// Names of all tables.
+pub(in crate::store) const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table'";

@@ -1,7 +1,7 @@
 //! A place for a database of a test.
 
 use super::{Sqlite, dialect::Connection, sql::history::Reader};
-use crate::store::StoreError;
+use crate::store::{StoreError, reader::Database};
 
 /// A folder that goes with the test.
 pub(in crate::store) struct Place(tempfile::TempDir);
@@ -16,6 +16,11 @@ impl Place {
     /// The store in it.
     pub(in crate::store) async fn open(&self) -> Sqlite {
         Sqlite::open(self.0.path()).await.unwrap()
+    }
+
+    /// The same for those who only read.
+    pub(in crate::store) fn database(&self) -> Database {
+        Database::file(&self.0.path().join("brain.db"))
     }
 }
 

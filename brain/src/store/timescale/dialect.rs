@@ -36,3 +36,7 @@ pub(in crate::store) fn instant(row: &Row, column: impl ColumnIndex<Row>) -> Res
 /// How whole chunks of old rows are dropped: of the table `$1` those that end before `$2`.
 pub(in crate::store) const DROP_CHUNKS: Option<&str> =
     Some("SELECT count(*) FROM drop_chunks($1::text::regclass, older_than => $2::timestamptz)");
+
+/// Names of all tables.
+pub(in crate::store) const TABLES: &str =
+    "SELECT relname::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'";

@@ -24,7 +24,7 @@ pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(45);
 
 impl Options {
     /// As the driver takes them, and the name of it all that may be told.
-    pub(super) fn connect(&self) -> Result<(PgConnectOptions, String), StoreError> {
+    pub(in crate::store) fn connect(&self) -> Result<(PgConnectOptions, String), StoreError> {
         let wrong = |reason: String| StoreError::Schema {
             database: "store.database".to_owned(),
             reason,

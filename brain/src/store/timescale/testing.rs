@@ -8,7 +8,7 @@ use std::{
 use runtime::Span;
 
 use super::{Options, Retention, Timescale, dialect::Connection, sql::history::Reader};
-use crate::store::StoreError;
+use crate::store::{StoreError, reader::Database};
 
 static PLACES: AtomicU32 = AtomicU32::new(0);
 
@@ -52,6 +52,11 @@ impl Place {
     /// The store in it.
     pub(in crate::store) async fn open(&self) -> Timescale {
         self.try_open().await.unwrap()
+    }
+
+    /// The same for those who only read.
+    pub(in crate::store) fn database(&self) -> Database {
+        Database::server(self.options.clone())
     }
 
     pub(super) async fn try_open(&self) -> Result<Timescale, StoreError> {

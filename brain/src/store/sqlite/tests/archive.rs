@@ -3,12 +3,16 @@
 use std::{fs, ops::ControlFlow};
 
 use super::*;
-use crate::store::archive::{self, Entry, Stored};
+use crate::{
+    history::Database,
+    store::archive::{self, Entry, Stored},
+};
 
 async fn entries(file: &Path, hosts: &[&str]) -> Vec<Entry> {
     let hosts: Vec<_> = hosts.iter().map(|host| (*host).to_owned()).collect();
     let mut entries = Vec::new();
-    let told = archive::read(file, &hosts, |entry| {
+    let database = Database::file(file);
+    let told = archive::read(&database, &hosts, |entry| {
         entries.push(entry);
         ControlFlow::<()>::Continue(())
     });
@@ -61,8 +65,8 @@ async fn everything_is_told_as_it_was_while_a_brain_holds_it() {
     }
     assert_eq!(entries(&file, &["web-1"]).await.len(), expected.len());
     assert_eq!(kinds(&entries(&file, &["web-2"]).await), [""; 0]);
-    let mut seen = 0;
-    let told = archive::read(&file, &[], |_| {
+    let (mut seen, database) = (0, Database::file(&file));
+    let told = archive::read(&database, &[], |_| {
         seen += 1;
         if seen == 3 {
             ControlFlow::Break("enough")
@@ -127,7 +131,7 @@ async fn older_databases_are_read_and_stay_as_they_are() {
         .unwrap();
     foreign.close().await.unwrap();
     for file in [&other, &folder.path().join("nowhere.db")] {
-        let told = archive::read(file, &[], |_| ControlFlow::<()>::Continue(())).await;
+        let told = archive::read(&Database::file(file), &[], |_| ControlFlow::<()>::Continue(())).await;
         assert!(told.unwrap_err().to_string().contains(file.to_str().unwrap()));
         assert_eq!(file.exists(), *file == other, "nothing is made");
     }

@@ -1,0 +1,295 @@
+//! Databases as they are read beside the brain that writes them: without a lock, and without a change.
+
+use std::{
+    fmt,
+    ops::Range,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use shadow::UnixMs;
+use sqlx::{Connection as _, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
+
+use super::{StoreError, timescale::Options};
+use crate::{
+    Config,
+    history::{
+        AnomalyView, Column, CommandView, EventView, Filter, ForecastRow, HostRow, MAX_ROWS, Resolution, Rows, Series,
+        Told,
+    },
+};
+
+/// Where a brain keeps what it keeps.
+#[derive(Debug, Clone)]
+pub struct Database(Place);
+
+#[derive(Debug, Clone)]
+enum Place {
+    File(PathBuf),
+    Server(Options),
+}
+
+impl Database {
+    /// That of the brain with this configuration.
+    pub fn of(config: &Config) -> Self {
+        match config.store.timescale() {
+            None => Self::file(&config.data_dir.join("brain.db")),
+            Some(options) => Self::server(options),
+        }
+    }
+
+    /// A schema of a server.
+    pub(super) const fn server(options: Options) -> Self {
+        Self(Place::Server(options))
+    }
+
+    /// A file of SQLite.
+    pub fn file(path: &Path) -> Self {
+        Self(Place::File(path.to_owned()))
+    }
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Place::File(path) => write!(f, "{}", path.display()),
+            Place::Server(options) => write!(f, "schema {} of store.database", options.schema),
+        }
+    }
+}
+
+/// Which end of a time is told first, where not all of it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum First {
+    Oldest,
+    Newest,
+}
+
+/// A connection that reads alone, and what its database is called.
+pub(super) struct Reader {
+    pub(super) name: String,
+    pub(super) session: Session,
+}
+
+pub(super) enum Session {
+    Sqlite(SqliteConnection),
+    Timescale(PgConnection),
+}
+
+/// What a function of `sql`, which is there once for each driver, answers to a reader.
+macro_rules! ask {
+    ($reader:expr, $($read:ident)::+($($argument:expr),*)) => {{
+        use $crate::store::{reader::Session, sqlite, timescale};
+        let answer = match &mut $reader.session {
+            Session::Sqlite(session) => sqlite::sql::$($read)::+(session, $($argument),*).await,
+            Session::Timescale(session) => timescale::sql::$($read)::+(session, $($argument),*).await,
+        };
+        answer.map_err(|error| $reader.told(&error))
+    }};
+}
+pub(super) use ask;
+
+impl Reader {
+    /// Connects. `patience`: how long a statement may take on a server.
+    pub(super) async fn open(database: &Database, patience: Option<Duration>) -> Result<Self, StoreError> {
+        let (name, session) = match &database.0 {
+            Place::File(path) => {
+                let name = path.display().to_string();
+                if !path.exists() {
+                    return Err(StoreError::Database {
+                        database: name,
+                        reason: "there is no such file".to_owned(),
+                    });
+                }
+                let options = SqliteConnectOptions::new().filename(path).read_only(true);
+                let opened = SqliteConnection::connect_with(&options).await;
+                (name, opened.map(Session::Sqlite))
+            }
+            Place::Server(options) => {
+                let (connect, name) = options.connect()?;
+                let patience_ms = patience.map_or(0, |patience| patience.as_millis());
+                let connect = connect.application_name("foreshadow-query").options([
+                    ("default_transaction_read_only", "on".to_owned()),
+                    ("statement_timeout", patience_ms.to_string()),
+                ]);
+                let opened = PgConnection::connect_with(&connect).await;
+                (name, opened.map(Session::Timescale))
+            }
+        };
+        match session {
+            Ok(session) => Ok(Self { name, session }),
+            Err(error) => Err(told(name, &error)),
+        }
+    }
+
+    /// What a person is told of a fault.
+    pub(super) fn told(&self, error: &sqlx::Error) -> StoreError {
+        told(self.name.clone(), error)
+    }
+
+    /// That the tables are not ours.
+    pub(super) fn foreign(&self) -> StoreError {
+        StoreError::Schema {
+            database: self.name.clone(),
+            reason: "not a brain's database".to_owned(),
+        }
+    }
+
+    pub(super) async fn close(self) -> Result<(), StoreError> {
+        let closed = match self.session {
+            Session::Sqlite(session) => session.close().await,
+            Session::Timescale(session) => session.close().await,
+        };
+        closed.map_err(|error| told(self.name, &error))
+    }
+}
+
+fn told(database: String, error: &sqlx::Error) -> StoreError {
+    StoreError::Database {
+        database,
+        reason: error.to_string(),
+    }
+}
+
+/// How long a statement may take on a server.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The history that a database holds, open for reading. A brain may go on writing meanwhile.
+pub struct History {
+    reader: Reader,
+}
+
+impl History {
+    /// Opens a database.
+    ///
+    /// # Errors
+    /// When it is not there, cannot be opened, is none of a brain, or was written by an older brain: this version's brain has
+    /// to be started on it once.
+    pub async fn open(database: &Database) -> Result<Self, StoreError> {
+        let mut reader = Reader::open(database, Some(PATIENCE)).await?;
+        let first = match reader.session {
+            Session::Sqlite(_) => 5,
+            Session::Timescale(_) => 1,
+        };
+        ask!(reader, archive::tables())?.ok_or_else(|| reader.foreign())?;
+        match ask!(reader, read::version())? {
+            Some(version) if version >= first => Ok(Self { reader }),
+            older => Err(StoreError::Schema {
+                database: reader.name,
+                reason: format!(
+                    "its schema has version {}, this command reads {first} and later; start the brain on it once",
+                    older.unwrap_or(0)
+                ),
+            }),
+        }
+    }
+
+    /// All hosts by name, at most [`MAX_ROWS`].
+    ///
+    /// # Errors
+    /// As every question: when the database is gone, or does not answer in time.
+    pub async fn hosts(&mut self) -> Result<Vec<HostRow>, StoreError> {
+        let mut hosts = ask!(self.reader, read::hosts(MAX_ROWS))?;
+        // Databases do not agree on the order of texts.
+        hosts.sort_by(|a, b| a.host.cmp(&b.host));
+        Ok(hosts)
+    }
+
+    /// The newest rows of `host` that begin within a time, at most `points`; where no resolution is named, the finest that
+    /// tells what there is of that time in so many rows.
+    ///
+    /// # Errors
+    /// As [`hosts`](Self::hosts).
+    pub async fn series(
+        &mut self,
+        host: &str,
+        columns: &[Column],
+        within: &Range<UnixMs>,
+        (resolution, points): (Option<Resolution>, usize),
+    ) -> Result<Series, StoreError> {
+        let points = points.min(MAX_ROWS);
+        let resolution = match resolution {
+            Some(resolution) => resolution,
+            None => self.resolution(host, within, points).await?,
+        };
+        let wanted = (First::Newest, points + 1);
+        let mut rows = ask!(self.reader, read::rows(host, (resolution, columns), within, wanted))?;
+        let more = rows.len() > points;
+        rows.truncate(points);
+        rows.reverse();
+        Ok(Series { resolution, rows, more })
+    }
+
+    async fn resolution(
+        &mut self,
+        host: &str,
+        within: &Range<UnixMs>,
+        points: usize,
+    ) -> Result<Resolution, StoreError> {
+        let mut oldest = [None; 3];
+        for (resolution, oldest) in Resolution::ALL.into_iter().zip(&mut oldest) {
+            *oldest = ask!(self.reader, read::oldest(host, resolution, within))?;
+        }
+        Ok(Resolution::of(within, points, oldest))
+    }
+
+    /// The oldest rows of `host` that begin within a time, at most `limit` and [`MAX_ROWS`]: page by page, each from after
+    /// the last row of the one before, they are all.
+    ///
+    /// # Errors
+    /// As [`hosts`](Self::hosts).
+    pub async fn page(
+        &mut self,
+        host: &str,
+        columns: &[Column],
+        within: &Range<UnixMs>,
+        (resolution, limit): (Resolution, usize),
+    ) -> Result<Rows, StoreError> {
+        let wanted = (First::Oldest, limit.min(MAX_ROWS));
+        ask!(self.reader, read::rows(host, (resolution, columns), within, wanted))
+    }
+
+    /// Forecasts by when they were made.
+    ///
+    /// # Errors
+    /// As [`hosts`](Self::hosts).
+    pub async fn forecasts(&mut self, filter: &Filter) -> Result<Told<ForecastRow>, StoreError> {
+        let rows = ask!(self.reader, read::forecasts(filter))?;
+        Ok(Told::newest(rows, filter.limit()))
+    }
+
+    /// Anomalies by when they began.
+    ///
+    /// # Errors
+    /// As [`hosts`](Self::hosts).
+    pub async fn anomalies(&mut self, filter: &Filter) -> Result<Told<AnomalyView>, StoreError> {
+        let rows = ask!(self.reader, read::anomalies(filter))?;
+        Ok(Told::newest(rows, filter.limit()))
+    }
+
+    /// Commands by when they were issued, with the newest outcome of each.
+    ///
+    /// # Errors
+    /// As [`hosts`](Self::hosts).
+    pub async fn commands(&mut self, filter: &Filter) -> Result<Told<CommandView>, StoreError> {
+        let rows = ask!(self.reader, read::commands(filter))?;
+        Ok(Told::newest(rows, filter.limit()))
+    }
+
+    /// Events by when they happened; of every resource, for they have none.
+    ///
+    /// # Errors
+    /// As [`hosts`](Self::hosts).
+    pub async fn events(&mut self, filter: &Filter) -> Result<Told<EventView>, StoreError> {
+        let rows = ask!(self.reader, read::events(filter))?;
+        Ok(Told::newest(rows, filter.limit()))
+    }
+
+    /// Ends the connection.
+    ///
+    /// # Errors
+    /// When the database has something to say to that.
+    pub async fn close(self) -> Result<(), StoreError> {
+        self.reader.close().await
+    }
+}

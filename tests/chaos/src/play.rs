@@ -102,9 +102,9 @@ async fn settle(stage: &mut Stage) -> anyhow::Result<Verdict> {
         sleep(Duration::from_secs(2)).await;
         stage.check()?;
         let (database, ledgers) = (stage.database(), stage.ledgers());
-        let verdict = verdict::count(database, &ledgers).await.context("cannot count")?;
+        let verdict = verdict::count(&database, &ledgers).await.context("cannot count")?;
         if verdict.is_complete() || begun.elapsed() > SETTLE {
-            return verdict::look(verdict, database, &ledgers).await;
+            return verdict::look(verdict, &database, &ledgers).await;
         }
     }
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use brain::history::Database;
 use tokio::{
     net::TcpStream,
     process::{Child, Command},
@@ -108,11 +109,16 @@ impl Stage {
     }
 
     /// The brain's database.
-    pub(crate) fn database(&self) -> archive::Source {
-        match &self.server {
-            Some(server) => archive::Source::server(server.url()),
-            None => archive::Source::File(self.folder.join("data").join("brain.db")),
-        }
+    pub(crate) fn database(&self) -> Database {
+        let database = self.server.as_ref().map(|server| server.url().to_owned());
+        Database::of(&brain::Config {
+            data_dir: self.folder.join("data"),
+            store: brain::config::Store {
+                database,
+                ..Default::default()
+            },
+            ..Default::default()
+        })
     }
 
     /// What the agents took.

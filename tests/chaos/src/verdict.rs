@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     ops::ControlFlow,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use anyhow::{Context, ensure};
@@ -89,7 +89,7 @@ impl fmt::Display for Verdict {
 }
 
 /// Counts frames.
-pub(crate) async fn count(database: &Path, ledgers: &[PathBuf]) -> anyhow::Result<Verdict> {
+pub(crate) async fn count(database: &Database, ledgers: &[PathBuf]) -> anyhow::Result<Verdict> {
     let taken: BTreeSet<Key> = taken(ledgers)?.keys().copied().collect();
     let Stored { frames, holes, .. } = stored(database).await?;
     let stored: BTreeSet<Key> = frames.iter().map(|(host, frame)| key(*host, frame)).collect();
@@ -110,7 +110,7 @@ pub(crate) async fn count(database: &Path, ledgers: &[PathBuf]) -> anyhow::Resul
 }
 
 /// Looks at the values of all that is stored.
-pub(crate) async fn look(mut verdict: Verdict, database: &Path, ledgers: &[PathBuf]) -> anyhow::Result<Verdict> {
+pub(crate) async fn look(mut verdict: Verdict, database: &Database, ledgers: &[PathBuf]) -> anyhow::Result<Verdict> {
     let taken = taken(ledgers)?;
     let stored = stored(database).await?;
     for (host, birth) in &stored.births {
@@ -185,10 +185,9 @@ struct Stored {
     holes: Vec<(usize, Hole)>,
 }
 
-async fn stored(database: &Path) -> anyhow::Result<Stored> {
+async fn stored(database: &Database) -> anyhow::Result<Stored> {
     let mut all = Stored::default();
-    let database = Database::file(database);
-    let read = archive::read(&database, &[], |entry| match all.keep(entry) {
+    let read = archive::read(database, &[], |entry| match all.keep(entry) {
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => ControlFlow::Break(error),
     });

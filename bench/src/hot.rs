@@ -1,4 +1,4 @@
-//! The hot store: how much memory a host takes, and how long readers keep the writer waiting.
+//! The hot store: how long readers keep its writer waiting. What memory it takes is counted by `brain/tests/memory.rs`.
 //!
 //! A recording is told by many hosts at once, in frames of a second, to a brain without bus, database and page. In turns of
 //! one second of all hosts, a reader in another thread goes through all of them or rests. A thread that waits for a lock
@@ -25,24 +25,14 @@ use shadow::{Birth, Block, Catalogue, Channel, Resource, UnixMs, Vantage, codec:
 use crate::{
     codec,
     ingest::with_channels,
-    process::memory_bytes,
     recording::{self, Levels},
     report::{Quantity, Report, Rival},
 };
 
 /// Hosts that a reader goes through.
 const HOSTS: usize = 1_000;
-/// Hosts whose memory is measured.
-const MEASURED: usize = 20;
 /// Seconds that all hosts have told before the reader begins, and with and without it in turns.
 const SECONDS: (usize, usize) = (20, 20);
-/// What a host may take.
-const MOST_BYTES: f64 = 524_288.0;
-
-const BYTES: Quantity = Quantity {
-    metric: "bytes_per_host",
-    unit: "B",
-};
 /// How long messages take, by their share in thousandths.
 const MESSAGES: [(Quantity, usize); 3] = [
     (of_a_message("message_p50"), 500),
@@ -74,7 +64,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
     let blocks = codec::cut(&recording.samples, &catalogue, 1_000);
     let mut report = Report::new("hot");
     let full = Told::new(&catalogue, &blocks)?;
-    memory(&full, &Told::day_before(&catalogue, &blocks)?, &mut report)?;
     waits(&full, &mut report)?;
     Ok(report)
 }
@@ -108,18 +97,6 @@ impl Told {
         })
     }
 
-    /// The day before the recording, a sample each ten seconds: it fills rows and minutes.
-    fn day_before(catalogue: &Catalogue, blocks: &[Block]) -> anyhow::Result<Self> {
-        let samples: Vec<_> = blocks.iter().filter_map(|block| block.sample(0)).collect();
-        let start_ms = samples.first().context("the recording is empty")?.time_ms;
-        let of_a_day = (1..=8_640).rev().zip(samples.iter().cycle()).map(|(ago, sample)| {
-            let mut block = Block::new(catalogue);
-            block.push(start_ms - ago * 10_000, &sample.readings);
-            block
-        });
-        Self::new(catalogue, &of_a_day.collect::<Vec<_>>())
-    }
-
     fn topic(host: usize, kind: &str) -> String {
         format!("foreshadow/main/host-{host}/bin/inband/{kind}")
     }
@@ -150,24 +127,6 @@ impl Told {
         }
         took
     }
-}
-
-/// Growth of the process with a day and a full recent window of some hosts: the whole brain, with its decoders and
-/// forecasters. What the hot store has of it, a test counts.
-fn memory(full: &Told, day: &Told, report: &mut Report) -> anyhow::Result<()> {
-    let empty = memory_bytes(std::process::id(), "VmRSS:")?;
-    let mut brain = Intake::new(day.birth.time_ms)?;
-    for (told, every) in [(day, 720), (full, 10)] {
-        told.born(&mut brain, MEASURED);
-        told.tell(&mut brain, MEASURED, 0..told.frames.len(), every);
-    }
-    let grown = memory_bytes(std::process::id(), "VmRSS:")? - empty;
-    let limit = Rival {
-        name: "limit of the hot store",
-        value: MOST_BYTES,
-    };
-    report.push("whole-brain", BYTES, grown / MEASURED as f64, limit);
-    Ok(())
 }
 
 /// How long the writer takes for a message while a reader goes through all hosts, and while it rests.

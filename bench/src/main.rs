@@ -45,7 +45,7 @@ enum Bench {
     CodecPriors(priors::Arguments),
     /// Size and speed of frames against packed doubles, lz4, zstd, pco, Gorilla and Chimp.
     Codec(codec::Arguments),
-    /// What a host takes of the hot store's memory, and how long readers keep its writer waiting.
+    /// How long readers of the hot store keep its writer waiting.
     #[cfg(feature = "brain")]
     Hot(hot::Arguments),
     /// What a brain needs to take frames in, by itself and over a broker.

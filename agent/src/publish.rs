@@ -13,28 +13,24 @@
 //! Nothing waits for the network but the pump: pushing a sample takes some microseconds, whatever happens.
 
 use std::{
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use bus::Topics;
 use bytes::Bytes;
 use runtime::Clock;
-use shadow::{Birth, Finding, Reading, UnixMs, Vantage, wire};
+use shadow::{Birth, Finding, Reading, UnixMs, wire};
 use tokio::{
     sync::Notify,
     task::JoinHandle,
     time::{Instant, timeout},
 };
-use trust::Trust;
 
 use crate::{
     act::Lever,
-    config::Codec,
     error::PublishError,
     fence::{Fence, Start},
-    guard::{Guard, Limit},
+    guard::Guard,
     receive::Receiver,
     spool::{Serial, keeper::Keeper, mirror::Mirror},
     status::{Cost, State, status},
@@ -47,6 +43,8 @@ use outbox::Outbox;
 pub use places::{Kept, Places};
 use running::Running;
 use sealer::Sealer;
+pub use settings::Settings;
+use settings::bus_config;
 
 pub(crate) mod health;
 pub(crate) mod outbox;
@@ -54,56 +52,10 @@ mod places;
 mod pump;
 mod running;
 pub(crate) mod sealer;
+mod settings;
 
 /// Frames that are sent again in a second, at most: after an outage they are many, of many hosts.
 pub const RESEND_PER_S: u32 = 200;
-
-/// Who speaks, for whom, and to which broker.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The host spoken for.
-    pub host: String,
-    /// From where it is seen.
-    pub vantage: Vantage,
-    /// Of the cell.
-    pub topics: Topics,
-    /// How the broker is reached, and as whom.
-    pub broker: bus::Broker,
-    /// A frame is cut when its samples span this many milliseconds.
-    pub frame_ms: i64,
-    /// How samples are coded.
-    pub codec: Codec,
-    /// What frames that are not durable may take in memory, in bytes.
-    pub spool_bytes: usize,
-    /// Floors and ceilings that no command gets past.
-    pub limits: Vec<Limit>,
-    /// Who this agent is and whom it believes; `None` seals nothing and believes every command.
-    pub trust: Option<Arc<Trust>>,
-    /// The file with the number of the newest command that was obeyed.
-    pub fence: Option<PathBuf>,
-    /// By which resends are timed, where that is not the clock of the samples: on virtual time the network is as slow as
-    /// ever.
-    pub link_clock: Option<Clock>,
-}
-
-impl Settings {
-    /// Frames of a second, a spool of 16 MiB, no limits.
-    pub fn new(topics: Topics, host: impl Into<String>, broker: bus::Broker) -> Self {
-        Self {
-            host: host.into(),
-            vantage: Vantage::Inband,
-            topics,
-            broker,
-            frame_ms: 1_000,
-            codec: Codec::default(),
-            spool_bytes: 16 << 20,
-            limits: Vec::new(),
-            trust: None,
-            fence: None,
-            link_clock: None,
-        }
-    }
-}
 
 /// Publishes one host.
 pub struct Publisher {
@@ -115,8 +67,20 @@ pub struct Publisher {
     receiver: JoinHandle<()>,
     keeper: Option<Keeper>,
     running: Option<Running>,
+    /// Samples that were taken and refused and that the outbox has not counted yet: it is asked once a frame, for its lock
+    /// is cold at each sample.
+    pushed: Pushed,
+    /// Whether a frame was cut since it was asked for findings.
+    has_cut: bool,
     last_epoch: u64,
     sealer: Sealer,
+}
+
+/// Samples since a frame was cut.
+#[derive(Debug, Default)]
+struct Pushed {
+    samples: u64,
+    refused: u64,
 }
 
 /// What the tasks of a publisher share. The lock is held for microseconds and never across an await.
@@ -219,6 +183,8 @@ impl Publisher {
             receiver: tokio::spawn(receiver.run(events)),
             keeper,
             running: None,
+            pushed: Pushed::default(),
+            has_cut: false,
             last_epoch,
         })
     }
@@ -273,12 +239,10 @@ impl Publisher {
             None => Err(PublishError::NoBirth),
             Some(running) => running.push(time_ms, gap_us, readings, frame_ms),
         };
-        let mut outbox = self.shared.outbox();
         match accepted {
-            Ok(_) => outbox.counters.samples += 1,
-            Err(_) => outbox.counters.refused += 1,
+            Ok(_) => self.pushed.samples += 1,
+            Err(_) => self.pushed.refused += 1,
         }
-        drop(outbox);
         if accepted? {
             self.cut();
         }
@@ -297,8 +261,18 @@ impl Publisher {
             self.shared.outbox().frame(id, frame.reference, payload);
             self.shared.settle();
             self.shared.wake();
+            self.has_cut = true;
         }
-        self.shared.outbox().counters.frames
+        self.count_pushed().frames
+    }
+
+    /// Adds what was pushed to the counts that the status tells, and returns them.
+    fn count_pushed(&mut self) -> Counters {
+        let Pushed { samples, refused } = std::mem::take(&mut self.pushed);
+        let counters = &mut self.shared.outbox().counters;
+        counters.samples += samples;
+        counters.refused += refused;
+        *counters
     }
 
     /// Tells an event that the agent sees at `time_ms`. The frame that runs is cut first, so that all is told in order.
@@ -326,19 +300,30 @@ impl Publisher {
         if self.sealer.renew(self.clock.now_ms(), self.clock.monotonic_ns()) {
             self.shared.outbox().retell_birth();
         }
+        self.count_pushed();
         let online = self.status(State::Online, cost);
         self.shared.outbox().status(online);
         self.shared.wake();
     }
 
     /// What has happened to the places of the spool since the last call.
-    pub(crate) fn take_findings(&self) -> Vec<Finding> {
-        self.shared.outbox().take_findings()
+    /// It is looked once a frame.
+    pub(crate) fn take_findings(&mut self) -> Vec<Finding> {
+        if std::mem::take(&mut self.has_cut) {
+            self.shared.outbox().take_findings()
+        } else {
+            Vec::new()
+        }
     }
 
     /// Counts since the start.
     pub fn counters(&self) -> Counters {
-        self.shared.outbox().counters
+        let counters = self.shared.outbox().counters;
+        Counters {
+            samples: counters.samples + self.pushed.samples,
+            refused: counters.refused + self.pushed.refused,
+            ..counters
+        }
     }
 
     /// Frames handed to the broker for the first time.
@@ -399,27 +384,5 @@ impl Publisher {
         if let Some(keeper) = &self.keeper {
             keeper.abort();
         }
-    }
-}
-
-fn bus_config(settings: &Settings) -> bus::Config {
-    let Settings {
-        host, vantage, topics, ..
-    } = settings;
-    let will = bus::Will {
-        topic: topics.status(host, *vantage),
-        payload: Bytes::from_static(br#"{"state":"offline","reason":"connection lost"}"#),
-        retain: true,
-    };
-    bus::Config {
-        will: Some(will),
-        subscriptions: vec![
-            (topics.watermark(host, *vantage), bus::Qos::AtLeastOnce),
-            (topics.command(host, *vantage), bus::Qos::AtLeastOnce),
-        ],
-        ..bus::Config::at(
-            settings.broker.clone(),
-            topics.client_id(&format!("agent-{host}-{vantage}")),
-        )
     }
 }

@@ -11,7 +11,6 @@ use std::{
 };
 
 use runtime::{Clock, Shutdown};
-use rustix::time::{ClockId, clock_gettime};
 use shadow::{Birth, Channel, Finding, Reading, UnixMs, rate::gap_us};
 use tokio::sync::oneshot;
 
@@ -23,7 +22,7 @@ use crate::{
     pace::{Pace, Vitals},
     probe::{Place, ProbeSet, cpu, pressure},
     publish::Publisher,
-    status::{Cost, Meter},
+    status::{Cost, Meter, SampleMeter},
     timeline::{self, Moment, Timeline},
 };
 
@@ -52,8 +51,7 @@ pub(crate) struct Sampler {
     flood: Flood,
     /// When the last sample was begun.
     last_ns: Option<u64>,
-    /// CPU time of the thread up to the last sample.
-    spent: Duration,
+    cost: SampleMeter,
     lag: Duration,
     over_budget: bool,
     jumps: u64,
@@ -87,7 +85,7 @@ impl Sampler {
             meter: Meter::new(),
             flood: Flood::new(clock.monotonic_ns()),
             last_ns: None,
-            spent: Duration::ZERO,
+            cost: SampleMeter::default(),
             lag: Duration::ZERO,
             over_budget: false,
             jumps: 0,
@@ -146,23 +144,28 @@ impl Sampler {
         let watch = self.config.pace.watch.duration();
         let mut now = now;
         let mut wake = now;
-        while !shutdown.is_triggered() && !self.publisher.has_failed() {
+        loop {
             if now < wake {
-                // May return early.
                 thread::park_timeout(wake - now);
-            } else {
-                if wake < due.sample && self.is_awake() {
-                    // As soon as the budget allows: one that is exceeded is so mostly under load.
-                    due.sample = due.sample.min(due.last + self.pace.interval());
-                }
-                if now >= due.sample {
-                    self.turn(&mut due, now);
-                }
-                wake = due.sample.min(now + watch);
+                now = Instant::now();
             }
+            if shutdown.is_triggered() || self.publisher.has_failed() {
+                return self;
+            }
+            if now < wake {
+                // It has returned early.
+                continue;
+            }
+            if wake < due.sample && self.is_awake() {
+                // As soon as the budget allows: one that is exceeded is so mostly under load.
+                due.sample = due.sample.min(due.last + self.pace.interval());
+            }
+            if now >= due.sample {
+                self.turn(&mut due, now);
+            }
+            wake = due.sample.min(now + watch);
             now = Instant::now();
         }
-        self
     }
 
     /// One sample, and whatever else is due.
@@ -194,21 +197,12 @@ impl Sampler {
             tracing::warn!(%fault, "sample dropped");
         }
         self.tell_findings(time_ms, begin_ns);
-        let cost = self.cost();
-        let interval = self.pace.next(vitals, cost);
+        let interval = self.pace.next(vitals, self.cost.next(begin_ns));
         if interval >= self.config.frame.span.duration() {
             self.publisher.cut();
         }
         self.tell_budget();
         interval
-    }
-
-    /// CPU time of this thread since the last call. Not the time that passed: a host under load, where a sample waits for
-    /// a core, is to be seen closest.
-    fn cost(&mut self) -> Duration {
-        let now = clock_gettime(ClockId::ThreadCPUTime);
-        let spent = Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0));
-        spent.saturating_sub(std::mem::replace(&mut self.spent, spent))
     }
 
     fn tell_findings(&mut self, time_ms: UnixMs, now_ns: u64) {
@@ -275,8 +269,8 @@ impl Sampler {
 
     fn tell_budget(&mut self) {
         let over = self.pace.is_over_budget();
-        self.place.slowed.store(over, Ordering::Relaxed);
         if over != self.over_budget {
+            self.place.slowed.store(over, Ordering::Relaxed);
             let interval_ms = self.pace.interval().as_millis();
             tracing::warn!(
                 over,

@@ -1,11 +1,14 @@
 //! `status/<vantage>`: whether an agent lives and what it costs, as flat JSON with bare numbers.
 
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
 
 use rustix::time::{ClockId, clock_gettime};
 use shadow::UnixMs;
 
 use crate::publish::outbox::Outbox;
+
+/// The time between two looks at what samples cost.
+const LOOK_NS: u64 = 1_000_000_000;
 
 /// Whether the agent lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +89,34 @@ impl Meter {
     }
 }
 
+/// Measures what a sample costs: CPU time of the thread that takes it. Not the time that passes: a host under load, where a
+/// sample waits for a core, is to be seen closest.
+///
+/// Other than all other clocks, that of a thread is a call into the kernel. So it is looked at once a second.
+#[derive(Debug, Default)]
+pub(crate) struct SampleMeter {
+    spent: Duration,
+    looked_ns: u64,
+    /// Since it was looked at.
+    samples: u32,
+    cost: Duration,
+}
+
+impl SampleMeter {
+    /// Behind each sample: what one cost on average before the last look.
+    pub(crate) fn next(&mut self, now_ns: u64) -> Duration {
+        self.samples += 1;
+        if now_ns.saturating_sub(self.looked_ns) >= LOOK_NS {
+            self.looked_ns = now_ns;
+            let now = clock_gettime(ClockId::ThreadCPUTime);
+            let now = Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0));
+            let spent = now.saturating_sub(std::mem::replace(&mut self.spent, now));
+            self.cost = spent / std::mem::take(&mut self.samples);
+        }
+        self.cost
+    }
+}
+
 fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -129,5 +160,16 @@ mod tests {
         let (cores, rss_bytes) = meter.read(2_000 + spin % 2);
         assert!(cores > 0.0);
         assert!(rss_bytes > 100_000, "{rss_bytes}");
+    }
+
+    #[test]
+    fn what_a_sample_costs_is_looked_at_once_a_second() {
+        let mut meter = SampleMeter::default();
+        assert_eq!(meter.next(LOOK_NS - 1), Duration::ZERO);
+        let spin: u64 = (0..2_000_000_u64).fold(0, |sum, n| sum ^ n.wrapping_mul(sum | 3));
+        let cost = meter.next(LOOK_NS + spin % 2);
+        assert!(cost > Duration::ZERO);
+        assert_eq!(meter.next(LOOK_NS + 100), cost);
+        assert!(meter.next(3 * LOOK_NS) < cost, "two samples, and hardly any work");
     }
 }

@@ -32,10 +32,10 @@ const COUNTS: [(&str, &[u8]); 3] = [
 /// # Errors
 /// [`ProbeError`] when it is not there or names no core.
 pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
-    let mut stat = KeptFile::open(place.path("proc/stat"))?;
+    let stat = KeptFile::open(place.path("proc/stat"))?;
     let table = stat.read()?;
-    let ids: Vec<u64> = lines(table).filter_map(core_id).collect();
-    let since_boot = lines(table).next().and_then(Times::parse);
+    let ids: Vec<u64> = lines(&table).filter_map(core_id).collect();
+    let since_boot = lines(&table).next().and_then(Times::parse);
     if ids.is_empty() {
         return Err(stat.format("names no core"));
     }
@@ -112,7 +112,8 @@ impl Cpu {
         counts: &mut [Reading],
         now_ns: u64,
     ) -> Result<Option<Shares>, ProbeError> {
-        let mut table = lines(self.stat.read()?);
+        let text = self.stat.read()?;
+        let mut table = lines(&text);
         let shares = table
             .next()
             .and_then(Times::parse)
@@ -176,7 +177,8 @@ impl Watch {
 
     /// Busy share of all cores since the last look; `None` at first, or when it cannot be read.
     pub fn busy(&mut self) -> Option<f64> {
-        let line = lines(self.stat.read().ok()?).next()?;
+        let text = self.stat.read().ok()?;
+        let line = lines(&text).next()?;
         Some(self.host.advance(Times::parse(line)?)?.busy())
     }
 }
@@ -244,8 +246,11 @@ impl Times {
         fields.next()?.strip_prefix(b"cpu")?;
         let mut times = [0; Self::COUNT];
         let mut read = 0;
-        for (time, field) in times.iter_mut().zip(fields) {
-            *time = number(field)?;
+        for time in &mut times {
+            if fields.is_empty() {
+                break;
+            }
+            *time = next_number(&mut fields)?;
             read += 1;
         }
         (read >= 4).then_some(Self(times))

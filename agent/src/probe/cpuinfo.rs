@@ -38,8 +38,8 @@ impl CpuInfo {
     /// # Errors
     /// [`ProbeError`] when it is not there, or tells no CPUID family as only x86 has it.
     pub fn read(place: &Place) -> Result<Self, ProbeError> {
-        let mut file = KeptFile::open(place.path("proc/cpuinfo"))?;
-        let text = String::from_utf8_lossy(file.read()?).into_owned();
+        let file = KeptFile::open(place.path("proc/cpuinfo"))?;
+        let text = String::from_utf8_lossy(&file.read()?).into_owned();
         Self::parse(&text).ok_or_else(|| ProbeError::Absent("/proc/cpuinfo: not an x86 processor".to_owned()))
     }
 

@@ -11,7 +11,7 @@ use super::{
     BYTES_FLOOR, EVENTS_FLOOR, HALF_POINT, Place, Probe,
     file::KeptFile,
     network::total,
-    parse::{fields, lines, metric_part, next_number},
+    parse::{Fields, fields, lines, metric_part, next_number},
     put,
 };
 use crate::error::ProbeError;
@@ -59,8 +59,8 @@ const fn relative(floor: f64) -> Bound {
 /// # Errors
 /// [`ProbeError`] when it is not there, or shows no disk.
 pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
-    let mut table = KeptFile::open(place.path("proc/diskstats"))?;
-    let names = chosen(place, table.read()?);
+    let table = KeptFile::open(place.path("proc/diskstats"))?;
+    let names = chosen(place, &table.read()?);
     if names.is_empty() {
         return Err(ProbeError::Absent(format!("{} shows no disk", table.path().display())));
     }
@@ -140,12 +140,13 @@ impl Probe for Disks {
     fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
         let (sums, parts) = out.split_at_mut(out.len().min(2));
         parts.fill(Reading::ABSENT);
-        for line in lines(self.table.read()?) {
-            let mut fields = fields(line).skip(2);
-            let name = fields.next().unwrap_or_default();
+        for line in lines(&self.table.read()?) {
+            let mut fields = fields(line);
+            let name = fields.nth(2).unwrap_or_default();
             let mut places = self.each.iter_mut().zip(parts.chunks_mut(PARTS.len()));
-            let place = places.find(|(disk, _)| disk.name.as_bytes() == name);
-            if let Some(((disk, out), counters)) = place.zip(Counters::parse(fields)) {
+            if let Some((disk, out)) = places.find(|(disk, _)| disk.name.as_bytes() == name)
+                && let Some(counters) = Counters::parse(fields)
+            {
                 put(out, disk.update(&counters, now_ns));
             }
         }
@@ -156,7 +157,7 @@ impl Probe for Disks {
     }
 
     fn outdated(&mut self) -> bool {
-        let now = self.table.read().map(|text| chosen(&self.place, text));
+        let now = self.table.read().map(|text| chosen(&self.place, &text));
         now.map_or(true, |names| !names.iter().eq(self.each.iter().map(|d| &d.name)))
     }
 }
@@ -177,7 +178,7 @@ struct Counters {
 impl Counters {
     /// What is behind major, minor and name: reads completed, merged, sectors, ms; the same of writes; in flight, busy ms,
     /// ms of all requests together.
-    fn parse<'a>(mut fields: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
+    fn parse(mut fields: Fields<'_>) -> Option<Self> {
         let mut values = [0; 11];
         for value in &mut values {
             *value = next_number(&mut fields)?;

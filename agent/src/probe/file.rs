@@ -1,17 +1,20 @@
 //! Files of `/proc` and `/sys` that are opened once and read again and again.
 
 use std::{
+    cell::Cell,
     fs::File,
-    os::unix::fs::FileExt,
+    ops::Deref,
     path::{Path, PathBuf},
 };
+
+use rustix::io::pread;
 
 use crate::error::ProbeError;
 
 /// The most that is read of one file: `/proc/stat` of a host with 4,096 cores has less.
 const MAX_BYTES: usize = 4 << 20;
 
-/// The room that a file gets at first; it doubles as long as the content fills it.
+/// The room that a text gets at first; it doubles as long as the content fills it.
 const FIRST_BYTES: usize = 8 << 10;
 
 /// The kernel hands out tables of many lines a page at a time, and stops a page where the next line does not fit: a read
@@ -21,57 +24,80 @@ const PAGE_BYTES: usize = 4 << 10;
 /// No line of a table that spans pages is longer.
 const LONGEST_LINE: usize = 1 << 10;
 
+thread_local! {
+    /// Where the files of a thread are read into, one after the other: a tenth of a second later all memory is cold, and
+    /// room of its own for each file would be fetched anew for each.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// What a file held when it was read. Its room serves the next file that its thread reads.
+pub(super) struct Text {
+    room: Vec<u8>,
+    length: usize,
+}
+
+impl Deref for Text {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.room.get(..self.length).unwrap_or_default()
+    }
+}
+
+impl Drop for Text {
+    fn drop(&mut self) {
+        // A thread that ends has no place for it any more, and needs none.
+        ROOM.try_with(|room| room.set(std::mem::take(&mut self.room))).ok();
+    }
+}
+
 /// A file that is kept open.
 pub(super) struct KeptFile {
     path: PathBuf,
     file: File,
-    buffer: Vec<u8>,
 }
 
 impl KeptFile {
     /// Opens `path` and reads it once, so that what is there but cannot be read shows at once.
     pub(super) fn open(path: PathBuf) -> Result<Self, ProbeError> {
         let file = File::open(&path).map_err(|fault| ProbeError::io(&path, fault))?;
-        let mut kept = Self {
-            path,
-            file,
-            buffer: vec![0; FIRST_BYTES],
-        };
+        let kept = Self { path, file };
         kept.read()?;
         Ok(kept)
     }
 
-    /// The whole content as it is now. Allocates only while the content outgrows what it was before.
-    pub(super) fn read(&mut self) -> Result<&[u8], ProbeError> {
-        let mut length = 0;
+    /// The whole content as it is now. Allocates only for what is longer than anything that the thread has read, or while
+    /// another text is held.
+    pub(super) fn read(&self) -> Result<Text, ProbeError> {
+        let room = ROOM.try_with(Cell::take).unwrap_or_default();
+        let mut text = Text { room, length: 0 };
         loop {
-            let room = self.buffer.get_mut(length..).unwrap_or_default();
-            let read = self.file.read_at(room, length as u64);
-            match read.map_err(|fault| ProbeError::io(&self.path, fault))? {
-                0 => break,
-                count => length += count,
+            if text.length == text.room.len() {
+                self.grow(&mut text.room)?;
             }
-            if length + LONGEST_LINE < PAGE_BYTES {
-                break;
-            }
-            if length == self.buffer.len() {
-                self.grow()?;
+            let room = text.room.get_mut(text.length..).unwrap_or_default();
+            let asked = room.len();
+            let read = pread(&self.file, room, text.length as u64);
+            let count = read.map_err(|fault| ProbeError::io(&self.path, fault.into()))?;
+            text.length += count;
+            if count == 0 || (count < asked && count + LONGEST_LINE < PAGE_BYTES) {
+                return Ok(text);
             }
         }
-        Ok(self.buffer.get(..length).unwrap_or_default())
     }
 
-    fn grow(&mut self) -> Result<(), ProbeError> {
-        if self.buffer.len() >= MAX_BYTES {
+    fn grow(&self, room: &mut Vec<u8>) -> Result<(), ProbeError> {
+        if room.len() >= MAX_BYTES {
             return Err(self.format(format!("longer than {MAX_BYTES} bytes")));
         }
-        self.buffer.resize(self.buffer.len() * 2, 0);
+        room.resize((room.len() * 2).max(FIRST_BYTES), 0);
         Ok(())
     }
 
     /// The only number in the file.
-    pub(super) fn number(&mut self) -> Result<u64, ProbeError> {
-        let found = super::parse::fields(self.read()?).next().and_then(super::parse::number);
+    pub(super) fn number(&self) -> Result<u64, ProbeError> {
+        let text = self.read()?;
+        let found = super::parse::fields(&text).next().and_then(super::parse::number);
         found.ok_or_else(|| self.format("is not a whole number"))
     }
 

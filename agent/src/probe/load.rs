@@ -15,8 +15,8 @@ use crate::error::ProbeError;
 /// # Errors
 /// [`ProbeError`] when it is not there or cannot be understood.
 pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
-    let mut file = KeptFile::open(place.path("proc/loadavg"))?;
-    if parse(file.read()?).is_none() {
+    let file = KeptFile::open(place.path("proc/loadavg"))?;
+    if parse(&file.read()?).is_none() {
         return Err(file.format("is no load average"));
     }
     let metrics = vec![
@@ -41,7 +41,7 @@ impl Probe for Load {
     }
 
     fn read(&mut self, _now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
-        let Some(values) = parse(self.file.read()?) else {
+        let Some(values) = parse(&self.file.read()?) else {
             return Err(self.file.format("is no load average"));
         };
         put(out, values.map(Reading::new));

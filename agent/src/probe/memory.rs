@@ -15,8 +15,8 @@ use crate::error::ProbeError;
 /// # Errors
 /// [`ProbeError::Absent`] when it is not there or does not tell `MemTotal` and `MemAvailable`.
 pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
-    let mut file = KeptFile::open(place.path("proc/meminfo"))?;
-    let table = Table::parse(file.read()?);
+    let file = KeptFile::open(place.path("proc/meminfo"))?;
+    let table = Table::parse(&file.read()?);
     let (Some(total), Some(_)) = (table.total, table.available) else {
         let path = file.path().display();
         return Err(ProbeError::Absent(format!(
@@ -59,7 +59,7 @@ impl Probe for Memory {
     }
 
     fn read(&mut self, _now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
-        let table = Table::parse(self.file.read()?);
+        let table = Table::parse(&self.file.read()?);
         put(
             out,
             table
@@ -70,8 +70,36 @@ impl Probe for Memory {
     }
 }
 
-/// The lines that are used, in bytes.
-#[derive(Default)]
+/// The lines that are used, in the order in which the kernel writes them (`meminfo_proc_show` in `fs/proc/meminfo.c`): what
+/// was added over the years came in between.
+const NAMES: [&[u8]; 16] = [
+    b"MemTotal:",
+    b"MemFree:",
+    b"MemAvailable:",
+    b"Buffers:",
+    b"Cached:",
+    b"SwapTotal:",
+    b"SwapFree:",
+    b"Dirty:",
+    b"AnonPages:",
+    b"Shmem:",
+    b"Slab:",
+    b"Committed_AS:",
+    b"AnonHugePages:",
+    b"HugePages_Total:",
+    b"HugePages_Free:",
+    b"Hugepagesize:",
+];
+
+/// What is behind a name; a number without a unit is a count.
+fn bytes(rest: &[u8]) -> Option<u64> {
+    let mut fields = fields(rest);
+    let number = next_number(&mut fields)?;
+    let unit = if fields.next() == Some(b"kB") { 1024 } else { 1 };
+    number.checked_mul(unit)
+}
+
+/// The same lines, in bytes.
 struct Table {
     total: Option<u64>,
     available: Option<u64>,
@@ -94,34 +122,60 @@ struct Table {
 
 impl Table {
     fn parse(text: &[u8]) -> Self {
-        let mut table = Self::default();
+        let mut values = [None; NAMES.len()];
+        let mut next = 0;
         for line in lines(text) {
-            let mut fields = fields(line);
-            let place = match fields.next() {
-                Some(b"MemTotal:") => &mut table.total,
-                Some(b"MemAvailable:") => &mut table.available,
-                Some(b"Buffers:") => &mut table.buffers,
-                Some(b"Cached:") => &mut table.cached,
-                Some(b"Shmem:") => &mut table.shared,
-                Some(b"AnonPages:") => &mut table.anon,
-                Some(b"Slab:") => &mut table.slab,
-                Some(b"SwapTotal:") => &mut table.swap_total,
-                Some(b"SwapFree:") => &mut table.swap_free,
-                Some(b"Dirty:") => &mut table.dirty,
-                Some(b"MemFree:") => &mut table.free,
-                Some(b"AnonHugePages:") => &mut table.huge_anon,
-                Some(b"HugePages_Total:") => &mut table.huge_total,
-                Some(b"HugePages_Free:") => &mut table.huge_free,
-                Some(b"Hugepagesize:") => &mut table.huge_size,
-                Some(b"Committed_AS:") => &mut table.committed,
-                _ => continue,
+            let ahead = NAMES.get(next..).unwrap_or_default();
+            // The first letter alone sorts most lines out.
+            let is_it = |name: &&[u8]| line.first() == name.first() && line.starts_with(name);
+            let Some(more) = ahead.iter().position(is_it) else {
+                continue;
             };
-            let number = next_number(&mut fields);
-            // Numbers without a unit are counts.
-            let unit = if fields.next() == Some(b"kB") { 1024 } else { 1 };
-            *place = number.and_then(|number| number.checked_mul(unit));
+            next += more;
+            if let Some((name, place)) = NAMES.get(next).zip(values.get_mut(next)) {
+                *place = line.get(name.len()..).and_then(bytes);
+            }
+            next += 1;
+            if next == NAMES.len() {
+                break;
+            }
         }
-        table
+        let [
+            total,
+            free,
+            available,
+            buffers,
+            cached,
+            swap_total,
+            swap_free,
+            dirty,
+            anon,
+            shared,
+            slab,
+            committed,
+            huge_anon,
+            huge_total,
+            huge_free,
+            huge_size,
+        ] = values;
+        Self {
+            total,
+            available,
+            buffers,
+            cached,
+            shared,
+            anon,
+            slab,
+            swap_total,
+            swap_free,
+            dirty,
+            free,
+            huge_anon,
+            huge_total,
+            huge_free,
+            huge_size,
+            committed,
+        }
     }
 
     /// In the order of the metrics. Pages of files are what is cached and buffered without shared memory,

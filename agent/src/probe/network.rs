@@ -10,7 +10,7 @@ use shadow::{Channel, Metric, Reading, metric::channel_metric, rate::RateMeter};
 use super::{
     BYTES_FLOOR, EVENTS_FLOOR, Place, Probe,
     file::KeptFile,
-    parse::{fields, lines, metric_part, number},
+    parse::{fields, lines, metric_part, next_number},
 };
 use crate::error::ProbeError;
 
@@ -34,8 +34,8 @@ const COLUMNS: usize = 16;
 /// # Errors
 /// [`ProbeError`] when it is not there, or shows no interface to sample.
 pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
-    let mut table = KeptFile::open(place.path("proc/net/dev"))?;
-    let names = chosen(place, &present(table.read()?));
+    let table = KeptFile::open(place.path("proc/net/dev"))?;
+    let names = chosen(place, &present(&table.read()?));
     if names.is_empty() {
         let wanted = &place.config.network.interfaces;
         return Err(ProbeError::Absent(match wanted.as_slice() {
@@ -103,7 +103,7 @@ fn counters(rest: &[u8]) -> Option<[u64; COLUMNS]> {
     let mut counters = [0; COLUMNS];
     let mut found = fields(rest.strip_prefix(b":")?);
     for counter in &mut counters {
-        *counter = number(found.next()?)?;
+        *counter = next_number(&mut found)?;
     }
     Some(counters)
 }
@@ -128,7 +128,7 @@ impl Probe for Network {
     fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
         let (sums, parts) = out.split_at_mut(out.len().min(2));
         parts.fill(Reading::ABSENT);
-        for line in lines(self.table.read()?) {
+        for line in lines(&self.table.read()?) {
             let line = line.trim_ascii_start();
             let mut places = self.interfaces.iter_mut().zip(parts.chunks_mut(PARTS.len()));
             // Of an alias, `eth0:1`, what is behind the name are no counters.
@@ -147,7 +147,7 @@ impl Probe for Network {
     }
 
     fn outdated(&mut self) -> bool {
-        let now = self.table.read().map(present);
+        let now = self.table.read().map(|text| present(&text));
         now.map_or(true, |present| {
             let chosen = chosen(&self.place, &present);
             !chosen.iter().eq(self.interfaces.iter().map(|i| &i.name))

@@ -96,8 +96,8 @@ impl Node {
 
     fn open(dir: &Path) -> Option<Self> {
         let id = number(dir.file_name()?.to_str()?.strip_prefix("node")?.as_bytes())?;
-        let mut meminfo = KeptFile::open(dir.join("meminfo")).ok()?;
-        used_share(meminfo.read().ok()?)?;
+        let meminfo = KeptFile::open(dir.join("meminfo")).ok()?;
+        used_share(&meminfo.read().ok()?)?;
         Some(Self {
             id,
             meminfo,
@@ -116,9 +116,9 @@ impl Node {
 
     /// Share of its memory that is not free, and pages a second that were meant for another node.
     fn read(&mut self, now_ns: u64) -> Result<[Reading; Self::PARTS], ProbeError> {
-        let used = used_share(self.meminfo.read()?);
+        let used = used_share(&self.meminfo.read()?);
         let misses = match &mut self.numastat {
-            Some(file) => value_of(file.read()?, b"numa_miss"),
+            Some(file) => value_of(&file.read()?, b"numa_miss"),
             None => None,
         };
         Ok([
@@ -132,8 +132,8 @@ impl Node {
 fn used_share(text: &[u8]) -> Option<f64> {
     let of = |name: &[u8]| {
         lines(text).find_map(|line| {
-            let mut fields = fields(line).skip(2);
-            (fields.next()? == name).then(|| next_number(&mut fields))?
+            let mut fields = fields(line);
+            (fields.nth(2)? == name).then(|| next_number(&mut fields))?
         })
     };
     let (total, free) = (of(b"MemTotal:")?, of(b"MemFree:")?);
@@ -156,8 +156,8 @@ struct Buddies {
 
 impl Buddies {
     fn open(place: &Place) -> Result<Self, ProbeError> {
-        let mut file = KeptFile::open(place.path("proc/buddyinfo"))?;
-        let mut nodes: Vec<u64> = lines(file.read()?).filter_map(zone).map(|(node, _)| node).collect();
+        let file = KeptFile::open(place.path("proc/buddyinfo"))?;
+        let mut nodes: Vec<u64> = lines(&file.read()?).filter_map(zone).map(|(node, _)| node).collect();
         nodes.dedup();
         nodes.truncate(MAX_NODES);
         if nodes.is_empty() {
@@ -174,7 +174,7 @@ impl Buddies {
     fn read(&mut self, out: &mut [Reading]) -> Result<(), ProbeError> {
         let text = self.file.read()?;
         for (&node, place) in self.nodes.iter().zip(out) {
-            let zones = lines(text).filter_map(zone).filter(|(of, _)| *of == node);
+            let zones = lines(&text).filter_map(zone).filter(|(of, _)| *of == node);
             let (small, all) = zones.fold((0, 0), |(small, all), (_, [few, many])| (small + few, all + few + many));
             *place = if all > 0 {
                 Reading::new(small as f64 / all as f64)

@@ -23,8 +23,8 @@ use crate::error::ProbeError;
 /// # Errors
 /// [`ProbeError`] when it is not there.
 pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
-    let mut statm = KeptFile::open(place.path("proc/self/statm"))?;
-    if resident_pages(statm.read()?).is_none() {
+    let statm = KeptFile::open(place.path("proc/self/statm"))?;
+    if resident_pages(&statm.read()?).is_none() {
         return Err(statm.format("tells no resident pages"));
     }
     let cores = Bound::Relative {
@@ -67,7 +67,7 @@ impl Probe for Own {
     fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
         let spent = clock_gettime(ClockId::ProcessCPUTime);
         let spent_ns = spent.tv_sec.unsigned_abs() * 1_000_000_000 + spent.tv_nsec.unsigned_abs();
-        let pages = resident_pages(self.statm.read()?).ok_or_else(|| self.statm.format("tells no resident pages"))?;
+        let pages = resident_pages(&self.statm.read()?).ok_or_else(|| self.statm.format("tells no resident pages"))?;
         let bytes = pages.saturating_mul(rustix::param::page_size() as u64);
         let slowed = u8::from(self.slowed.load(Ordering::Relaxed));
         let readings = [

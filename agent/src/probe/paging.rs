@@ -39,8 +39,8 @@ const RATES: [(&str, &[&[u8]]); 8] = [
 /// # Errors
 /// [`ProbeError`] when it is not there, or tells none of what is read.
 pub fn open(place: &Place) -> Result<Box<dyn Probe>, ProbeError> {
-    let mut file = KeptFile::open(place.path("proc/vmstat"))?;
-    if sums(file.read()?).iter().all(Option::is_none) {
+    let file = KeptFile::open(place.path("proc/vmstat"))?;
+    if sums(&file.read()?).iter().all(Option::is_none) {
         return Err(file.format("tells no faults"));
     }
     Ok(Box::new(Paging {
@@ -70,7 +70,7 @@ impl Probe for Paging {
     }
 
     fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
-        let sums = sums(self.file.read()?);
+        let sums = sums(&self.file.read()?);
         for ((place, meter), sum) in out.iter_mut().zip(&mut self.meters).zip(sums) {
             *place = sum.map_or(Reading::ABSENT, |sum| meter.update(sum, now_ns));
         }

@@ -19,16 +19,31 @@ pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// What stands between spaces, tabs and other control characters.
-pub(super) fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = line;
-    iter::from_fn(move || {
-        let begin = rest.iter().position(|&b| b > b' ')?;
-        let from = rest.get(begin..)?;
+pub(super) fn fields(line: &[u8]) -> Fields<'_> {
+    Fields(line)
+}
+
+/// The fields of a line that were not taken yet.
+pub(super) struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    /// Whether there are no more.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.iter().all(|&b| b <= b' ')
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let begin = self.0.iter().position(|&b| b > b' ')?;
+        let from = self.0.get(begin..)?;
         let end = from.iter().position(|&b| b <= b' ').unwrap_or(from.len());
         let (field, after) = from.split_at_checked(end)?;
-        rest = after;
+        self.0 = after;
         Some(field)
-    })
+    }
 }
 
 /// So many digits fit in 64 bits, whatever they are.
@@ -50,9 +65,19 @@ fn digit(byte: u8) -> Option<u64> {
     (digit < 10).then_some(digit.into())
 }
 
-/// The next field as a number.
-pub(super) fn next_number<'a>(fields: &mut impl Iterator<Item = &'a [u8]>) -> Option<u64> {
-    fields.next().and_then(number)
+/// The next field as a [`number`], found and read in one go; what is none is not passed.
+pub(super) fn next_number(fields: &mut Fields<'_>) -> Option<u64> {
+    let begin = fields.0.iter().position(|&b| b > b' ')?;
+    let (&first, mut rest) = fields.0.get(begin..)?.split_first()?;
+    let mut value = digit(first)?;
+    while let [byte, after @ ..] = rest
+        && *byte > b' '
+    {
+        value = value.checked_mul(10)?.checked_add(digit(*byte)?)?;
+        rest = after;
+    }
+    fields.0 = rest;
+    Some(value)
 }
 
 /// A number of hundredths, such as `1.25`; `None` for anything else.
@@ -87,6 +112,19 @@ mod tests {
         check("18446744073709551615", Some(u64::MAX));
         for bad in ["18446744073709551616", "", "-1", "+1", "1.0", "0x1", " 1", "1 ", "١"] {
             check(bad, None);
+        }
+    }
+
+    #[test]
+    fn numbers_are_taken_field_by_field() {
+        let mut found = fields(b" 12\t18446744073709551615 7x 9");
+        assert_eq!(next_number(&mut found), Some(12));
+        assert_eq!(next_number(&mut found), Some(u64::MAX));
+        assert_eq!(next_number(&mut found), None);
+        assert_eq!((found.next(), next_number(&mut found)), (Some(&b"7x"[..]), Some(9)));
+        assert!(found.is_empty() && next_number(&mut found).is_none());
+        for bad in ["18446744073709551616", "", " ", "-1", "1.0"] {
+            assert_eq!(next_number(&mut fields(bad.as_bytes())), None, "{bad:?}");
         }
     }
 

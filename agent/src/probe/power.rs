@@ -177,15 +177,13 @@ enum State {
 impl Meter {
     fn open(kind: Kind, source: Source) -> Result<Self, ProbeError> {
         let open = |path: PathBuf| {
-            let mut file = KeptFile::open(path)?;
+            let file = KeptFile::open(path)?;
             file.number()?;
             Ok(file)
         };
         let state = match source {
             Source::Energy { counter, range } => {
-                let range = KeptFile::open(range)
-                    .and_then(|mut file| file.number())
-                    .unwrap_or(u64::MAX);
+                let range = KeptFile::open(range).and_then(|file| file.number()).unwrap_or(u64::MAX);
                 State::Energy(open(counter)?, EnergyMeter::new(range, 1e-6))
             }
             Source::Power(path) => State::Power(open(path)?),

@@ -109,7 +109,7 @@ impl Stalls {
     /// The lines come in the order of [`FILES`]: `some avg10=0.12 avg60=0.03 avg300=0.04 total=3100769`.
     fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError> {
         out.fill(Reading::ABSENT);
-        for ((line, meter), place) in lines(self.file.read()?).zip(&mut self.meters).zip(out) {
+        for ((line, meter), place) in lines(&self.file.read()?).zip(&mut self.meters).zip(out) {
             let total_us = line.rsplit(|&b| b == b'=').next().and_then(number);
             let share = total_us.map(|us| scaled(meter.update(us, now_ns), 1e-6));
             *place = share.unwrap_or(Reading::FAILED);

@@ -37,6 +37,10 @@ pub struct Checkup {
 pub struct ProbeSet {
     place: Place,
     slots: Vec<Slot>,
+    /// Which slots have anything to read: what a host has not is not looked at in each sample.
+    live: Vec<usize>,
+    /// Whether any of them may have found something since it was asked.
+    may_have_found: bool,
     catalogue: Catalogue,
     /// Column of each reading, in the order in which they are read.
     columns: Vec<usize>,
@@ -56,6 +60,8 @@ impl ProbeSet {
         let mut set = Self {
             place,
             slots,
+            live: Vec::new(),
+            may_have_found: false,
             catalogue: Catalogue::default(),
             columns: Vec::new(),
             scratch: Vec::new(),
@@ -78,9 +84,10 @@ impl ProbeSet {
     /// Reads everything, in the column order of the catalogue. `now_ns` is monotonic.
     pub fn sample(&mut self, now_ns: u64) -> &[Reading] {
         let mut rest = self.scratch.as_mut_slice();
-        for slot in &mut self.slots {
+        for &at in &self.live {
+            let Some(slot) = self.slots.get_mut(at) else { continue };
             let (out, tail) = rest.split_at_mut(slot.metrics.len().min(rest.len()));
-            slot.read(now_ns, out);
+            self.may_have_found |= slot.read(now_ns, out);
             rest = tail;
         }
         for (&column, &reading) in self.columns.iter().zip(&self.scratch) {
@@ -94,6 +101,9 @@ impl ProbeSet {
     /// What the probes have found since the last call.
     pub fn take_findings(&mut self) -> Vec<Finding> {
         let mut found = Vec::new();
+        if !std::mem::take(&mut self.may_have_found) {
+            return found;
+        }
         for slot in &mut self.slots {
             if std::mem::take(&mut slot.may_have_found) {
                 slot.keep_findings();
@@ -120,6 +130,8 @@ impl ProbeSet {
     /// to begin.
     pub fn refresh(&mut self) -> bool {
         let mut changed = false;
+        // One that is opened anew leaves what it had found.
+        self.may_have_found = true;
         for slot in &mut self.slots {
             changed |= slot.refresh(&self.place);
         }
@@ -159,6 +171,8 @@ impl ProbeSet {
         self.row = vec![Reading::STALE; catalogue.len()];
         self.columns = columns;
         self.catalogue = catalogue;
+        let slots = self.slots.iter().enumerate();
+        self.live = slots.filter(|(_, slot)| slot.is_live()).map(|(at, _)| at).collect();
     }
 }
 
@@ -237,16 +251,22 @@ impl Slot {
         before != (self.metrics.clone(), self.state())
     }
 
-    fn read(&mut self, now_ns: u64, out: &mut [Reading]) {
+    /// Whether there is anything to read, or places for what failed.
+    fn is_live(&self) -> bool {
+        self.probe.is_some() || !self.metrics.is_empty()
+    }
+
+    /// Returns whether it may have found something that is no sample.
+    fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> bool {
         let Some(probe) = self.probe.as_mut() else {
             out.fill(Reading::FAILED);
-            return;
+            return false;
         };
         if self.tier == Tier::Middle {
             let rested = self.last_ns.is_none_or(|last| now_ns.saturating_sub(last) >= MIDDLE_NS);
             if !rested {
                 out.fill(Reading::STALE);
-                return;
+                return false;
             }
             self.last_ns = Some(now_ns);
             self.may_have_found = true;
@@ -258,6 +278,7 @@ impl Slot {
                 self.fail(fault);
             }
         }
+        self.may_have_found
     }
 
     /// Before the probe goes.

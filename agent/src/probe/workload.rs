@@ -8,9 +8,9 @@
 //! |---|---|---|
 //! | `cpu`, `throttled` | `cpu.stat` | `cpuacct.usage`, `cpu.stat` |
 //! | `memory`, `memory_charged`, `memory_growth` | `memory.current`, `memory.stat` | `memory.usage_in_bytes`, `memory.stat` |
-//! | `memory_high`, `oom_kills` | `memory.events` | |
-//! | `disk_read`, `disk_write` | `io.stat` | |
-//! | `tasks` | `pids.current` | |
+//! | `oom_kills`, `memory_high` | `memory.events` | `memory.oom_control`, kills alone |
+//! | `disk_read`, `disk_write` | `io.stat` | `blkio.throttle.io_service_bytes_recursive` |
+//! | `tasks` | `pids.current` | `pids.current` |
 //! | `pressure.{cpu,memory,io}` | `{cpu,memory,io}.pressure`, the line `some` | |
 //!
 //! A process that was killed for want of memory is told as an event.
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn both_controllers_of_cgroup_v1_make_one_workload() {
+    fn controllers_of_cgroup_v1_make_one_workload() {
         let tree = Tree::new(&[
             (&format!("{ROOT}/cpuacct/web/cpuacct.usage"), "1000000000\n"),
             (&format!("{ROOT}/memory/web/memory.usage_in_bytes"), "1048576\n"),
@@ -284,10 +284,33 @@ mod tests {
             ),
             (&format!("{ROOT}/memory/db/memory.usage_in_bytes"), "2097152\n"),
             (&format!("{ROOT}/memory/db/memory.stat"), "cache 5\n"),
+            (
+                &format!("{ROOT}/memory/db/memory.oom_control"),
+                "oom_kill_disable 0\nunder_oom 0\n",
+            ),
+            (&format!("{ROOT}/pids/web/pids.current"), "7\n"),
+            (&format!("{ROOT}/pids/elsewhere/pids.current"), "1\n"),
         ]);
+        let file = |name: &str| format!("{ROOT}/{name}");
+        tree.set(
+            &file("memory/web/memory.oom_control"),
+            "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
+        );
+        let (quota, disks) = (
+            file("cpu/web/cpu.stat"),
+            file("blkio/web/blkio.throttle.io_service_bytes_recursive"),
+        );
+        tree.set(&quota, "nr_periods 9\nnr_throttled 3\nthrottled_time 5000000000\n");
+        tree.set(&disks, "8:0 Read 100\n8:0 Write 50\n8:16 Read 10\nTotal 160\n");
         let mut probe = open(&tree.place()).unwrap();
         read(probe.as_mut(), 0.0).unwrap();
-        tree.set(&format!("{ROOT}/cpuacct/web/cpuacct.usage"), "1250000000\n");
+        tree.set(&file("cpuacct/web/cpuacct.usage"), "1250000000\n");
+        tree.set(&quota, "nr_periods 9\nnr_throttled 3\nthrottled_time 5500000000\n");
+        tree.set(&disks, "8:0 Read 400\n8:0 Write 250\n8:16 Read 110\nTotal 760\n");
+        tree.set(
+            &file("memory/web/memory.oom_control"),
+            "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n",
+        );
         let found = read(probe.as_mut(), 1.0).unwrap();
         check(
             &found,
@@ -295,8 +318,19 @@ mod tests {
                 ("workload.web.cpu", 0.25),
                 ("workload.web.memory", 1_000_000.0),
                 ("workload.db.memory", 2_097_152.0),
+                ("workload.web.throttled", 0.5),
+                ("workload.web.disk_read", 400.0),
+                ("workload.web.disk_write", 200.0),
+                ("workload.web.tasks", 7.0),
+                ("workload.web.oom_kills", 1.0),
             ],
         );
-        assert_eq!(found.len(), 7);
+        assert_eq!(
+            found.len(),
+            12,
+            "an old kernel tells no kills, and a tree of tasks alone makes no workload"
+        );
+        assert_eq!(probe.take_findings().len(), 1);
+        assert!(!probe.outdated());
     }
 }

@@ -14,6 +14,7 @@
 mod attacks;
 mod budget;
 mod harness;
+mod syscalls;
 
 use std::time::Duration;
 

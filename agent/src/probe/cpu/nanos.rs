@@ -40,8 +40,8 @@ impl Nanos {
             .into_iter()
             .map(|root| root.join("cpuacct.usage_all"))
             .find(|path| path.exists())?;
-        let mut file = KeptFile::open(path).ok()?;
-        let total_s: f64 = lines(file.read().ok()?)
+        let file = KeptFile::open(path).ok()?;
+        let total_s: f64 = lines(&file.read().ok()?)
             .filter_map(parse)
             .map(|(_, user, system)| (user + system) as f64 / 1e9)
             .sum();
@@ -63,7 +63,7 @@ impl Nanos {
     pub(super) fn read(&mut self, now_ns: u64, out: &mut [Reading], parts: usize) -> Result<Reading, ProbeError> {
         let mut sum = 0.0;
         let mut known = 0;
-        for (id, user, system) in lines(self.file.read()?).filter_map(parse) {
+        for (id, user, system) in lines(&self.file.read()?).filter_map(parse) {
             let mut places = self.cores.iter_mut().zip(out.chunks_mut(parts));
             let Some((core, places)) = places.find(|(core, _)| core.id == id) else {
                 continue;

@@ -9,6 +9,10 @@ use crate::{
     probe::{Place, parse::metric_part, power::entries},
 };
 
+/// Controllers of version 1 beside those by which workloads are found: quotas where they are apart from accounting, disks,
+/// tasks.
+const OTHERS: [&str; 3] = ["cpu", "blkio", "pids"];
+
 /// The layout of the cgroup file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hierarchy {
@@ -16,6 +20,8 @@ pub enum Hierarchy {
     V2(PathBuf),
     /// A tree a controller.
     V1 {
+        /// Where the trees are.
+        root: PathBuf,
         /// Of `cpuacct`.
         cpu: Option<PathBuf>,
         /// Of `memory`.
@@ -32,6 +38,16 @@ pub struct Found {
     pub cpu: Option<PathBuf>,
     /// Of cgroup v2, or of v1's `memory`.
     pub memory: Option<PathBuf>,
+    /// Of v1's other controllers, as far as it is in their trees.
+    pub others: Vec<PathBuf>,
+}
+
+impl Found {
+    /// Everywhere it lives.
+    pub(super) fn dirs(&self) -> impl Iterator<Item = &Path> {
+        let named = self.cpu.iter().chain(&self.memory);
+        named.chain(&self.others).map(PathBuf::as_path)
+    }
 }
 
 impl Hierarchy {
@@ -50,14 +66,14 @@ impl Hierarchy {
         if cpu.is_none() && memory.is_none() {
             return Err(ProbeError::Absent(format!("no cgroups in {}", root.display())));
         }
-        Ok(Self::V1 { cpu, memory })
+        Ok(Self::V1 { root, cpu, memory })
     }
 
     /// Where the cgroups of CPU and of memory begin.
     fn roots(&self) -> (Option<&Path>, Option<&Path>) {
         match self {
             Self::V2(root) => (Some(root), Some(root)),
-            Self::V1 { cpu, memory } => (cpu.as_deref(), memory.as_deref()),
+            Self::V1 { cpu, memory, .. } => (cpu.as_deref(), memory.as_deref()),
         }
     }
 
@@ -75,8 +91,22 @@ impl Hierarchy {
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));
         found.truncate(place.config.workload.max);
+        if let Self::V1 { root, .. } = self {
+            for workload in &mut found {
+                workload.others = others(root, workload);
+            }
+        }
         found
     }
+}
+
+/// Where else in version 1 a workload lives: the same path in the trees of the other controllers.
+fn others(root: &Path, found: &Found) -> Vec<PathBuf> {
+    let path = found.dirs().next().and_then(|dir| dir.strip_prefix(root).ok());
+    // Without the name of the tree in which it was found.
+    let path: PathBuf = path.into_iter().flatten().skip(1).collect();
+    let trees = OTHERS.iter().map(|tree| root.join(tree).join(&path));
+    trees.filter(|dir| dir.is_dir()).collect()
 }
 
 fn groups(dir: &Path) -> Vec<PathBuf> {
@@ -98,6 +128,7 @@ fn add(found: &mut Vec<Found>, dir: &Path, side: impl Fn(&mut Found) -> &mut Opt
             name,
             cpu: None,
             memory: None,
+            others: Vec::new(),
         });
         found.len() - 1
     });

@@ -57,14 +57,16 @@ enum Files {
     },
     Events {
         file: KeptFile,
-        high: RateMeter,
         kills: RateMeter,
+        high: RateMeter,
         killed: Option<u64>,
         /// Since it was asked last.
         more: u64,
     },
     Io {
         file: KeptFile,
+        /// Bytes read and written on all devices, of what is in it.
+        parse: fn(&[u8]) -> [u64; 2],
         read: RateMeter,
         written: RateMeter,
     },
@@ -91,12 +93,9 @@ impl Source {
                 ["memory.current", "memory.stat"],
                 [b"inactive_file", b"anon"],
             ),
-            events(name, dir),
-            io(name, dir),
-            open(dir, "pids.current").map(|file| Self {
-                metrics: vec![metric(name, "tasks", "{task}", Bound::Absolute { step: 1.0 })],
-                files: Files::Tasks(file),
-            }),
+            open(dir, "memory.events").map(|file| events(name, file, &["oom_kills", "memory_high"])),
+            open(dir, "io.stat").map(|file| io(name, file, transferred)),
+            open(dir, "pids.current").map(|file| tasks(name, file)),
             pressure(name, dir, "cpu"),
             pressure(name, dir, "memory"),
             pressure(name, dir, "io"),
@@ -104,18 +103,19 @@ impl Source {
         all.into_iter().flatten().collect()
     }
 
-    /// What cgroup v1 has of a workload.
+    /// What cgroup v1 has of a workload. Each file is in the tree of its controller; the kernel tells no pressure there,
+    /// and of kills only those in the group itself.
     pub(super) fn of_v1(found: &Found) -> Vec<Self> {
-        let (name, cpu, memory_dir) = (&found.name, found.cpu.as_deref(), found.memory.as_deref());
-        let usage = cpu.and_then(|dir| open(dir, "cpuacct.usage")).map(|file| Self {
+        let name = &found.name;
+        let file = |file: &str| found.dirs().find_map(|dir| open(dir, file));
+        let usage = file("cpuacct.usage").map(|file| Self {
             metrics: vec![metric(name, "cpu", "{core}", CORES)],
             files: Files::Usage {
                 file,
                 meter: RateMeter::default(),
             },
         });
-        // Of the controller `cpu`, which mostly lies in the same place.
-        let throttled = cpu.and_then(|dir| open(dir, "cpu.stat")).map(|stat| Self {
+        let throttled = file("cpu.stat").map(|stat| Self {
             metrics: vec![metric(name, "throttled", "1", HALF_POINT)],
             files: Files::Throttled {
                 stat,
@@ -123,8 +123,20 @@ impl Source {
             },
         });
         let files = ["memory.usage_in_bytes", "memory.stat"];
-        let memory = memory_dir.and_then(|dir| memory(name, dir, files, [b"total_inactive_file", b"total_rss"]));
-        [usage, throttled, memory].into_iter().flatten().collect()
+        let names: [&[u8]; 2] = [b"total_inactive_file", b"total_rss"];
+        let memory = found.memory.as_deref().and_then(|dir| memory(name, dir, files, names));
+        // Told since Linux 4.13.
+        let tells = |file: &KeptFile| file.read().is_ok_and(|text| named(&text, [b"oom_kill"]) != [None]);
+        let kills = file("memory.oom_control").filter(tells);
+        let all = [
+            usage,
+            throttled,
+            memory,
+            kills.map(|file| events(name, file, &["oom_kills"])),
+            file("blkio.throttle.io_service_bytes_recursive").map(|file| io(name, file, transferred_v1)),
+            file("pids.current").map(|file| tasks(name, file)),
+        ];
+        all.into_iter().flatten().collect()
     }
 
     pub(super) fn metrics(&self) -> &[Metric] {
@@ -157,14 +169,14 @@ impl Files {
         let [first, second, third] = &mut out;
         match self {
             Self::Cpu { stat, usage, throttled } => {
-                let [used, held] = named(stat.read()?, [b"usage_usec", b"throttled_usec"]);
+                let [used, held] = named(&stat.read()?, [b"usage_usec", b"throttled_usec"]);
                 let used = used.ok_or_else(|| stat.format("tells no usage_usec"))?;
                 *first = scaled(usage.update(used, now_ns), 1e-6);
                 *second = held.map_or(Reading::ABSENT, |held| scaled(throttled.update(held, now_ns), 1e-6));
             }
             Self::Usage { file, meter } => *first = scaled(meter.update(file.number()?, now_ns), 1e-9),
             Self::Throttled { stat, meter } => {
-                let [held] = named(stat.read()?, [b"throttled_time"]);
+                let [held] = named(&stat.read()?, [b"throttled_time"]);
                 *first = held.map_or(Reading::ABSENT, |held| scaled(meter.update(held, now_ns), 1e-9));
             }
             Self::Memory {
@@ -174,7 +186,7 @@ impl Files {
                 last,
             } => {
                 let all = charged.number()?;
-                let [idle, anon] = named(stat.read()?, *names);
+                let [idle, anon] = named(&stat.read()?, *names);
                 *first = Reading::new(all.saturating_sub(idle.unwrap_or(0)) as f64);
                 *second = Reading::new(all as f64);
                 *third = anon.map_or(Reading::ABSENT, |anon| {
@@ -183,26 +195,31 @@ impl Files {
             }
             Self::Events {
                 file,
-                high,
                 kills,
+                high,
                 killed,
                 more,
             } => {
-                let [held, dead] = named(file.read()?, [b"high", b"oom_kill"]);
-                *first = held.map_or(Reading::ABSENT, |held| high.update(held, now_ns));
+                let [held, dead] = named(&file.read()?, [b"high", b"oom_kill"]);
                 if let Some(dead) = dead {
-                    *second = kills.update(dead, now_ns);
+                    *first = kills.update(dead, now_ns);
                     *more += dead.saturating_sub(killed.replace(dead).unwrap_or(dead));
                 }
+                *second = held.map_or(Reading::ABSENT, |held| high.update(held, now_ns));
             }
-            Self::Io { file, read, written } => {
-                let [r, w] = transferred(file.read()?);
+            Self::Io {
+                file,
+                parse,
+                read,
+                written,
+            } => {
+                let [r, w] = parse(&file.read()?);
                 *first = read.update(r, now_ns);
                 *second = written.update(w, now_ns);
             }
             Self::Tasks(file) => *first = Reading::new(file.number()? as f64),
             Self::Pressure { file, meter } => {
-                let total = waited(file.read()?).ok_or_else(|| file.format("tells no total"))?;
+                let total = waited(&file.read()?).ok_or_else(|| file.format("tells no total"))?;
                 *first = scaled(meter.update(total, now_ns), 1e-6);
             }
         }
@@ -263,39 +280,46 @@ fn memory(name: &str, dir: &Path, [charged, stat]: [&str; 2], names: [&'static [
     })
 }
 
-fn events(name: &str, dir: &Path) -> Option<Source> {
-    Some(Source {
-        metrics: vec![
-            rate(name, "memory_high", "1/s", EVENTS_FLOOR),
-            rate(name, "oom_kills", "1/s", EVENTS_FLOOR),
-        ],
+/// `parts` of `oom_kills` and `memory_high`, in this order, that the file tells.
+fn events(name: &str, file: KeptFile, parts: &[&str]) -> Source {
+    let parts = parts.iter().map(|part| rate(name, part, "1/s", EVENTS_FLOOR));
+    Source {
+        metrics: parts.collect(),
         files: Files::Events {
-            file: open(dir, "memory.events")?,
-            high: RateMeter::default(),
+            file,
             kills: RateMeter::default(),
+            high: RateMeter::default(),
             killed: None,
             more: 0,
         },
-    })
+    }
 }
 
-fn io(name: &str, dir: &Path) -> Option<Source> {
-    Some(Source {
+fn io(name: &str, file: KeptFile, parse: fn(&[u8]) -> [u64; 2]) -> Source {
+    Source {
         metrics: vec![
             rate(name, "disk_read", "By/s", BYTES_FLOOR),
             rate(name, "disk_write", "By/s", BYTES_FLOOR),
         ],
         files: Files::Io {
-            file: open(dir, "io.stat")?,
+            file,
+            parse,
             read: RateMeter::default(),
             written: RateMeter::default(),
         },
-    })
+    }
+}
+
+fn tasks(name: &str, file: KeptFile) -> Source {
+    Source {
+        metrics: vec![metric(name, "tasks", "{task}", Bound::Absolute { step: 1.0 })],
+        files: Files::Tasks(file),
+    }
 }
 
 fn pressure(name: &str, dir: &Path, what: &str) -> Option<Source> {
-    let mut file = open(dir, &format!("{what}.pressure"))?;
-    waited(file.read().ok()?)?;
+    let file = open(dir, &format!("{what}.pressure"))?;
+    waited(&file.read().ok()?)?;
     Some(Source {
         metrics: vec![metric(name, &format!("pressure.{what}"), "1", HALF_POINT)],
         files: Files::Pressure {
@@ -329,6 +353,22 @@ fn transferred(text: &[u8]) -> [u64; 2] {
             _ => continue,
         };
         *sum = sum.saturating_add(number(value).unwrap_or(0));
+    }
+    sums
+}
+
+/// The same of lines such as `8:0 Read 90430464` and `8:0 Write 299008`.
+fn transferred_v1(text: &[u8]) -> [u64; 2] {
+    let mut sums = [0_u64; 2];
+    for line in lines(text) {
+        let mut fields = fields(line);
+        let [read, written] = &mut sums;
+        let sum = match fields.nth(1) {
+            Some(b"Read") => read,
+            Some(b"Write") => written,
+            _ => continue,
+        };
+        *sum = sum.saturating_add(next_number(&mut fields).unwrap_or(0));
     }
     sums
 }

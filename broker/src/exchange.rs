@@ -290,7 +290,14 @@ impl Exchange {
         }
     }
 
-    /// Clients that do not keep up.
+    /// A client was not allowed to publish or to subscribe.
+    pub(crate) fn note_refusal(&mut self, seat: Seat) {
+        if let Some(session) = self.sessions.get(&seat.session) {
+            self.slow.of(&session.id).refused += 1;
+        }
+    }
+
+    /// Clients that do not keep up, or try what they may not.
     pub(crate) fn slow(&self) -> &Slow {
         &self.slow
     }

@@ -64,6 +64,8 @@ pub(crate) enum Metric {
     RouterRestarts,
     ClientDropped,
     ClientEnded,
+    ClientSlowed,
+    ClientRefused,
     ClientWaiting,
     CpuSeconds,
     ResidentBytes,
@@ -102,6 +104,8 @@ impl Name for Metric {
             Self::RouterRestarts => "broker_router_restarts",
             Self::ClientDropped => "broker_client_messages_dropped",
             Self::ClientEnded => "broker_client_connections_ended",
+            Self::ClientSlowed => "broker_client_publishers_slowed",
+            Self::ClientRefused => "broker_client_refused",
             Self::ClientWaiting => "broker_client_waiting_bytes",
             Self::CpuSeconds => "broker_cpu_seconds",
             Self::ResidentBytes => "broker_resident_bytes",
@@ -133,6 +137,10 @@ impl Name for Metric {
             Self::RouterRestarts => "Routers that had failed and were replaced",
             Self::ClientDropped => "Messages that a client missed, of the ten clients that missed most",
             Self::ClientEnded => "Connections of these clients that were ended because they do not keep up",
+            Self::ClientSlowed => {
+                "Messages that came while publishers were slowed down because of this client, of the same clients"
+            }
+            Self::ClientRefused => "Messages and filters that these clients were not allowed",
             Self::ClientWaiting => "Bytes that wait for a client, of the ten clients for which most wait",
             Self::CpuSeconds => "Processor time of the process, in user mode and in the kernel",
             Self::ResidentBytes => "Memory of the process",
@@ -175,6 +183,10 @@ fn tell(to: &mut Reading<'_>, shared: &Shared) {
     to.counters(Metric::ClientDropped, "client", dropped);
     let ended = slow.iter().map(|(id, missed)| (&**id, missed.ended));
     to.counters(Metric::ClientEnded, "client", ended);
+    let slowed = slow.iter().map(|(id, missed)| (&**id, missed.slowed));
+    to.counters(Metric::ClientSlowed, "client", slowed);
+    let refused = slow.iter().map(|(id, missed)| (&**id, missed.refused));
+    to.counters(Metric::ClientRefused, "client", refused);
     let waiting = waiting.iter().map(|(id, bytes)| (&**id, *bytes as f64));
     to.gauges(Metric::ClientWaiting, "client", waiting);
     if let Some(usage) = Usage::now() {

@@ -1,17 +1,21 @@
-//! Which clients do not keep up.
+//! Which clients do not keep up, or try what they may not.
 
 use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 /// Clients that are remembered. Past it, the one that missed least makes place.
 const REMEMBERED: usize = 100;
 
-/// What a client missed, over all connections under its id.
+/// What became of a client, over all connections under its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord)]
 pub(crate) struct Missed {
     /// Messages that were dropped for it.
     pub(crate) dropped: u64,
     /// Connections that were ended because of it.
     pub(crate) ended: u64,
+    /// Messages that came while so much waited for it that publishers were slowed down.
+    pub(crate) slowed: u64,
+    /// Messages and filters that it was not allowed.
+    pub(crate) refused: u64,
 }
 
 /// The clients that missed most.
@@ -21,14 +25,12 @@ pub(crate) struct Slow {
 }
 
 impl Slow {
-    /// Takes note of a message that `client` did not get, which has `ended` its connection or not.
-    pub(crate) fn note(&mut self, client: &Arc<str>, ended: bool) {
+    /// What is known of `client`, to be counted up.
+    pub(crate) fn of(&mut self, client: &Arc<str>) -> &mut Missed {
         if !self.clients.contains_key(client) && self.clients.len() >= REMEMBERED {
             self.forget_least();
         }
-        let missed = self.clients.entry(client.clone()).or_default();
-        missed.dropped += 1;
-        missed.ended += u64::from(ended);
+        self.clients.entry(client.clone()).or_default()
     }
 
     /// The `n` that missed most, the worst first.
@@ -56,13 +58,15 @@ mod tests {
         let mut slow = Slow::default();
         let worst: Arc<str> = "worst".into();
         for n in 0..1_000 {
-            slow.note(&format!("client-{n}").into(), false);
-            slow.note(&worst, n % 100 == 0);
+            slow.of(&format!("client-{n}").into()).dropped += 1;
+            slow.of(&worst).dropped += 1;
+            slow.of(&worst).ended += u64::from(n % 100 == 0);
         }
         assert_eq!(slow.clients.len(), REMEMBERED);
         let missed = Missed {
             dropped: 1_000,
             ended: 10,
+            ..Missed::default()
         };
         assert_eq!(slow.worst(2)[0], (worst, missed));
         assert_eq!(slow.worst(2)[1].1.dropped, 1);

@@ -62,6 +62,13 @@ pub struct Request {
     pub uris: BTreeSet<String>,
 }
 
+impl Request {
+    /// The digest of its key, two digits a byte.
+    pub fn key_digest(&self) -> String {
+        secret::hex(&secret::digest(self.key.der_bytes()))
+    }
+}
+
 /// A new serial number: positive, as X.509 wants it.
 ///
 /// # Errors

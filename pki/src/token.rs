@@ -38,12 +38,44 @@ pub struct Pending {
     /// The serial number of what was issued for it: it is used up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used: Option<String>,
+    /// What was answered then: told again to who asks with the same key, for the answer may have been lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
 }
+
+/// What was issued by a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The digest of the key that it was for, two digits a byte.
+    pub key: String,
+    /// The certificate, in PEM.
+    pub certificate: String,
+    /// When, in seconds of the unix clock.
+    pub at_s: i64,
+}
+
+/// So long a server waits for those whose answer may have been lost, in seconds.
+const ASKED_AGAIN_S: i64 = 5;
 
 impl Pending {
     /// Whether somebody may still enrol by it at `now_s`.
     pub fn is_open(&self, now_s: i64) -> bool {
         self.used.is_none() && now_s <= self.until_s
+    }
+
+    /// Whether it was used a moment ago, so that its host may ask again at `now_s`.
+    pub fn is_fresh(&self, now_s: i64) -> bool {
+        let answer = self.answer.as_ref();
+        answer.is_some_and(|answer| (0..ASKED_AGAIN_S).contains(&now_s.saturating_sub(answer.at_s)))
+    }
+
+    /// What was answered to the holder of `key`, while the token would be good.
+    pub fn answered(&self, key: &str, now_s: i64) -> Option<&str> {
+        let answer = self
+            .answer
+            .as_ref()
+            .filter(|answer| answer.key == key && now_s <= self.until_s)?;
+        Some(&answer.certificate)
     }
 }
 

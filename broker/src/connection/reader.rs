@@ -222,6 +222,7 @@ impl Reader {
 
     fn note_refusal(&self, why: Refusal, topic: &str) {
         self.shared.gate.refused.count(why);
+        self.shared.exchange().note_refusal(self.seat);
         if let Some(suppressed) = REFUSED.pass(self.shared.counters.now_ns()) {
             let (name, topic): (_, String) = (self.badge.name.as_deref(), topic.chars().take(200).collect());
             tracing::warn!(

@@ -76,10 +76,11 @@ impl Exchange {
                 Some(Pushed::Behind) => {
                     done.queued += 1;
                     done.behind = true;
+                    self.slow.of(&session.id).slowed += 1;
                 }
                 Some(Pushed::Dropped) => {
                     done.dropped += 1;
-                    self.slow.note(&session.id, false);
+                    self.slow.of(&session.id).dropped += 1;
                 }
                 Some(Pushed::Overflow) => over.push(number),
                 Some(Pushed::Withheld) | None => (),
@@ -224,7 +225,9 @@ impl Exchange {
         let Some(session) = self.sessions.get_mut(&number) else {
             return;
         };
-        self.slow.note(&session.id, true);
+        let missed = self.slow.of(&session.id);
+        missed.dropped += 1;
+        missed.ended += 1;
         self.discarded += u64::from(session.expiry_s > 0);
         match &session.place {
             Place::Here { outbox, .. } => {

@@ -43,27 +43,29 @@ async fn started() -> Broker {
 #[tokio::test]
 async fn figures_refusals_and_who_does_not_keep_up_are_told() {
     let broker = started().await;
-    // Subscribes at QoS 0 and never reads.
+    // Subscribes to `t` at QoS 0 and to `q` at QoS 1, and never reads.
     let mut lazy = TcpStream::connect(broker.addr()).await.unwrap();
-    let subscribe = [0x82, 6, 0, 1, 0, 1, b't', 0];
+    let subscribe = [0x82, 10, 0, 1, 0, 1, b't', 0, 0, 1, b'q', 1];
     lazy.write_all(&[&connect_packet(4, "lazy", 0)[..], &subscribe].concat())
         .await
         .unwrap();
     crate::harness::exchange_raw(broker.addr(), &[0xff; 40]).await;
-    while broker.handle.figures().subscriptions == 0 {
+    while broker.handle.figures().subscriptions < 2 {
         tokio::task::yield_now().await;
     }
     let mut publisher = broker.client("publisher").await;
+    // To what begins with `$` nobody publishes.
+    publisher.publish_surely("$x", "x", false).await;
     while broker.handle.figures().dropped == 0 {
         publisher.publish("t", vec![b'x'; 50_000], QoS::AtMostOnce, false).await;
-        publisher.publish_surely("other", "x", false).await;
+        publisher.publish_surely("q", "x", false).await;
     }
     let text = scrape(&broker).await;
     for line in [
         "HTTP/1.1 200 OK",
         "# HELP foreshadow_broker_clients Clients connected.",
         "foreshadow_broker_clients 2.0",
-        "foreshadow_broker_subscriptions 1.0",
+        "foreshadow_broker_subscriptions 2.0",
         "foreshadow_broker_router_restarts_total 0",
         "foreshadow_broker_connections_refused_total{reason=\"malformed\"} 1",
         "# EOF",
@@ -73,6 +75,8 @@ async fn figures_refusals_and_who_does_not_keep_up_are_told() {
     for name in [
         "client_messages_dropped_total{client=\"lazy\"}",
         "client_waiting_bytes{client=\"lazy\"}",
+        "client_publishers_slowed_total{client=\"lazy\"}",
+        "client_refused_total{client=\"publisher\"}",
         "resident_bytes",
         "cpu_seconds",
         "messages_published_total",

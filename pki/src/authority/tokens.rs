@@ -3,7 +3,12 @@
 use trust::audit::{Entry, What};
 
 use super::{Authority, fingerprint};
-use crate::{PkiError, Subject, Token, folder::Change, issue, token::Pending};
+use crate::{
+    PkiError, Subject, Token,
+    folder::Change,
+    issue,
+    token::{Answer, Pending},
+};
 
 impl Authority {
     /// Makes a one-time token for each of `subjects`, good for `life_s`. All or none.
@@ -25,6 +30,7 @@ impl Authority {
                 subject: subject.clone(),
                 until_s,
                 used: None,
+                answer: None,
             });
             let entry = self.entry("token made", &subject.name).with("until_s", until_s);
             change.entries.push(entry);
@@ -34,7 +40,8 @@ impl Authority {
         Ok(tokens)
     }
 
-    /// Issues a certificate for the key of `request` by the token with this digest, which is used up with that.
+    /// Issues a certificate for the key of `request` by the token with this digest, which is used up with that. Asked again
+    /// with the same key, within the token's time, the answer is the same: the first may have been lost.
     ///
     /// # Errors
     /// [`PkiError::Refused`] in words for the host; whether a token is unknown, used or late is told in the log alone.
@@ -43,6 +50,17 @@ impl Authority {
         let mut change = self.folder.change()?;
         let found = change.index.tokens.iter().position(|token| token.digest == digest);
         let token = found.and_then(|at| change.index.tokens.get(at)).cloned();
+        let key = request.key_digest();
+        if let Some(token) = &token
+            && let Some(certificate) = token.answered(&key, now_s)
+            && change
+                .index
+                .issued
+                .iter()
+                .any(|one| token.used.as_ref() == Some(&one.serial) && one.is_good(now_s))
+        {
+            return Ok(certificate.to_owned());
+        }
         let Some(token) = token.filter(|token| token.is_open(now_s)) else {
             let state = if found.is_some() { "used or late" } else { "unknown" };
             return self.refuse(
@@ -70,6 +88,11 @@ impl Authority {
         issued.enrolled = true;
         if let Some(token) = found.and_then(|at| change.index.tokens.get_mut(at)) {
             token.used = Some(issued.serial.clone());
+            token.answer = Some(Answer {
+                key,
+                certificate: pem.clone(),
+                at_s: now_s,
+            });
         }
         let entry = self.entry("enrolled", &token.subject.name);
         change

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 use trust::{Authorities, Identity, Pair, files};
 
 use crate::{
@@ -21,6 +21,9 @@ const DEADLINE: Duration = Duration::from_mins(1);
 const STARTING: u32 = 20;
 const STARTS: Duration = Duration::from_millis(250);
 
+/// How often is asked where the connection is lost.
+const ASKS: u32 = 3;
+
 /// What is written first, and takes its place when it was found good.
 const CANDIDATE: &str = "identity.pem.new";
 
@@ -37,7 +40,9 @@ pub async fn enrol(server: &str, token: &Token, subject: &Subject, folder: &Path
         request: issue::request(subject, &token.cell, &key)?,
     };
     let late = |_| PkiError::network(server)(std::io::ErrorKind::TimedOut.into());
-    let answer = timeout(DEADLINE, ask(server, token, &question)).await.map_err(late)??;
+    let answer = timeout(DEADLINE, ask_surely(server, token, &question))
+        .await
+        .map_err(late)??;
     let (certificate, ca, crl) = match answer {
         Answer::Enrolled { certificate, ca, crl } => (certificate, ca, crl),
         Answer::Refused { refused } => return Err(PkiError::Refused(refused)),
@@ -69,17 +74,35 @@ pub async fn enrol(server: &str, token: &Token, subject: &Subject, folder: &Path
     std::fs::rename(&candidate, &place).map_err(|source| trust::TrustError::File { path: place, source }.into())
 }
 
-async fn ask(server: &str, token: &Token, question: &Question) -> Result<Answer, PkiError> {
+/// Asks again where the connection is lost behind the question: with the same key the answer is the same, though the token
+/// was used up.
+async fn ask_surely(server: &str, token: &Token, question: &Question) -> Result<Answer, PkiError> {
+    let mut bytes = serde_json::to_vec(question).map_err(|error| PkiError::asked(error.to_string()))?;
+    bytes.push(b'\n');
+    let mut asked = 1;
+    let answer = loop {
+        let mut stream = open(server, token).await?;
+        match ask(&mut stream, &bytes).await {
+            Err(_) if asked < ASKS => asked += 1,
+            answered => break answered.map_err(PkiError::network(server))?,
+        }
+        tokio::time::sleep(STARTS).await;
+    };
+    serde_json::from_slice(&answer).map_err(|error| PkiError::Refused(format!("the answer cannot be read: {error}")))
+}
+
+/// A connection to the token's server.
+async fn open(server: &str, token: &Token) -> Result<TlsStream<TcpStream>, PkiError> {
     let lost = || PkiError::network(server);
     let tls = TlsConnector::from(pin::client(token.authority)?);
     let stream = reach(server).await.map_err(lost())?;
-    let mut stream = tls.connect(pin::server_name()?, stream).await.map_err(lost())?;
-    let mut bytes = serde_json::to_vec(question).map_err(|error| PkiError::asked(error.to_string()))?;
-    bytes.push(b'\n');
-    stream.write_all(&bytes).await.map_err(lost())?;
-    stream.flush().await.map_err(lost())?;
-    let answer = line(&mut stream, MAX_ANSWER).await.map_err(lost())?;
-    serde_json::from_slice(&answer).map_err(|error| PkiError::Refused(format!("the answer cannot be read: {error}")))
+    tls.connect(pin::server_name()?, stream).await.map_err(lost())
+}
+
+async fn ask(stream: &mut TlsStream<TcpStream>, question: &[u8]) -> std::io::Result<Vec<u8>> {
+    stream.write_all(question).await?;
+    stream.flush().await?;
+    line(stream, MAX_ANSWER).await
 }
 
 /// Connects, and tries again for a while where nobody listens yet: the server may be starting.

@@ -170,11 +170,11 @@ impl Shared {
         tries.failed(peer.ip(), self.clock.monotonic_ns());
     }
 
-    /// Ends the server when no token is open.
+    /// Ends the server when no token is open, and nobody can have missed an answer just now.
     fn look(&self) {
-        match open(&self.authority) {
-            Ok(0) => self.shutdown.trigger("all tokens are used or late"),
-            Ok(_) => {}
+        match expects(&self.authority) {
+            Ok(false) => self.shutdown.trigger("all tokens are used or late"),
+            Ok(true) => {}
             Err(error) => self.shutdown.trigger(error.to_string()),
         }
     }
@@ -262,6 +262,16 @@ fn open(authority: &Authority) -> Result<usize, PkiError> {
     let now_s = authority.now_s();
     let index = authority.index()?;
     Ok(index.tokens.iter().filter(|token| token.is_open(now_s)).count())
+}
+
+/// Whether anybody may still come.
+fn expects(authority: &Authority) -> Result<bool, PkiError> {
+    let now_s = authority.now_s();
+    let index = authority.index()?;
+    Ok(index
+        .tokens
+        .iter()
+        .any(|token| token.is_open(now_s) || token.is_fresh(now_s)))
 }
 
 fn tls(authority: &Authority, life: Duration) -> Result<Arc<ServerConfig>, PkiError> {

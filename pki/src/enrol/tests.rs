@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinHandle};
 
 use super::{client::enrol, server::*};
-use crate::{Authority, PkiError, Subject, Token, bundle::IDENTITY, lifetime};
+use crate::{Authority, PkiError, Subject, Token, authority::Whom, bundle::IDENTITY, issue, lifetime};
 
 fn agent(name: &str) -> Subject {
     let own = format!("{name}/inband").parse().unwrap();
@@ -99,4 +99,23 @@ async fn a_thief_and_a_stranger_enrol_nobody() {
     lab.enrol(&lab.tokens[1], "web-1", &lab.host("web-1")).await.unwrap();
     let served = (&mut lab.server).await.unwrap().unwrap();
     assert_eq!((served.enrolled, served.refused), (2, 3));
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_is_given_again_to_the_same_key_alone() {
+    let lab = Lab::new(2).await;
+    let key = || {
+        let pem = issue::request(&agent("web-0"), "lab", &issue::key().unwrap()).unwrap();
+        issue::read_request(&pem).unwrap()
+    };
+    let (own, other) = (key(), key());
+    let digest = lab.tokens[0].digest();
+    let first = lab.authority.enrol(&digest, &own, "x").unwrap();
+    assert_eq!(lab.authority.enrol(&digest, &own, "x").unwrap(), first);
+    let fault = lab.authority.enrol(&digest, &other, "x").unwrap_err().to_string();
+    assert!(fault.contains("unknown, used or late"), "{fault}");
+    assert_eq!(lab.authority.index().unwrap().issued.len(), 1, "issued once");
+    lab.authority.revoke(&Whom::Name("web-0".to_owned())).unwrap();
+    assert!(lab.authority.enrol(&digest, &own, "x").is_err(), "revoked since");
+    lab.server.abort();
 }

@@ -96,3 +96,10 @@ fn damage_is_set_aside_and_ends_sessions() {
     fs::write(&file, b"something else").unwrap();
     assert_eq!(restored(temp.path()), (vec![], 0));
 }
+
+#[test]
+fn a_writer_that_panics_has_failed() {
+    let fault = whole(|| panic!("a writer that panics")).unwrap_err();
+    assert!(fault.to_string().contains("panicked"), "{fault}");
+    assert!(whole(|| Ok(())).is_ok());
+}

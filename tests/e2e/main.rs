@@ -21,6 +21,7 @@ mod fleet;
 mod full_disk;
 mod guest;
 mod harness;
+mod history;
 mod inspect;
 mod kcs;
 mod kcs_proxy;

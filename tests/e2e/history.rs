@@ -57,13 +57,15 @@ fn what_is_kept_is_told_and_exported_while_a_brain_writes() {
     assert!(series.len() > 10 && series[0]["resolution"] == "10s", "{series:?}");
     assert!(series.iter().any(|row| row["cpu_share"].is_number()), "{series:?}");
     assert!(series[0].get("memory_share").is_none(), "of one resource");
-    assert!(!objects("forecasts", &["--resource", "cpu"]).is_empty());
+    until("a forecast is durable", 2 * PATIENCE, || {
+        !objects("forecasts", &["--resource", "cpu"]).is_empty()
+    });
     until("a command is durable", PATIENCE, || {
         !objects("commands", &[]).is_empty()
     });
     let table = printed(&["query", "commands", "--config", &config]);
     assert!(table.starts_with("host ") && table.contains("web-1"), "{table}");
-    let csv = query("series", &["--format", "csv", "--limit", "5"]);
+    let csv = query("series", &["--format", "csv", "--limit", "5", "--resolution", "10s"]);
     assert!(
         csv.starts_with("host,resolution,time,coverage,cpu_share,cpu_share_max,"),
         "{csv}"

@@ -89,6 +89,6 @@ async fn a_restored_database_goes_on_with_its_watermarks() {
     assert_eq!(rows, 14);
     store.close().await.unwrap();
     for database in [&name, &copy] {
-        say(&place.options.url, format!("DROP DATABASE {database}")).await;
+        say(&place.options.url, format!("DROP DATABASE {database} WITH (FORCE)")).await;
     }
 }

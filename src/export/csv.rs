@@ -93,3 +93,47 @@ fn seconds(time_ms: UnixMs) -> String {
         rest => format!("{}.{rest:03}", time_ms.div_euclid(1_000)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use brain::history::Column;
+
+    use super::*;
+    use crate::trace;
+
+    #[test]
+    fn a_trace_is_read_as_it_was_written() {
+        let columns = Column::means(None);
+        let rows = Rows {
+            begin_ms: vec![1_700_000_000_000, 1_700_000_010_500],
+            coverage: vec![1.0; 2],
+            values: (0..7_u8)
+                .map(|channel| vec![0.1 + f32::from(channel), f32::NAN])
+                .collect(),
+            columns,
+        };
+        let folder = tempfile::tempdir().unwrap();
+        for (name, packed) in [("web-1.csv", false), ("web-1.csv.gz", true)] {
+            let path = folder.path().join(name);
+            let file = File::create(&path).unwrap();
+            let mut writer = if packed {
+                Traces::packed(file)
+            } else {
+                Traces::new(file)
+            }
+            .unwrap();
+            writer.write(&rows).unwrap();
+            Box::new(writer).finish().unwrap();
+            let trace = trace::read_file(&path).unwrap();
+            assert_eq!(
+                (&*trace.host, trace.channels, trace.unknown.len()),
+                ("web-1", Channel::ALL.to_vec(), 0)
+            );
+            assert_eq!(trace.times_ms, rows.begin_ms);
+            for (channel, value) in trace.rows[0].iter().enumerate() {
+                assert!((value - (0.1 + channel as f64)).abs() < 1e-6, "{value}");
+            }
+            assert!(trace.rows[1].iter().all(|value| value.is_nan()), "an empty field");
+        }
+    }
+}

@@ -22,6 +22,7 @@ mod full_disk;
 mod guest;
 mod harness;
 mod hostile;
+mod history;
 mod inspect;
 mod kcs;
 mod kcs_proxy;

@@ -1,7 +1,6 @@
 //! Databases as they are read beside the brain that writes them: without a lock, and without a change.
 
 use std::{
-    fmt,
     ops::Range,
     path::{Path, PathBuf},
     time::Duration,
@@ -46,15 +45,6 @@ impl Database {
     /// A file of SQLite.
     pub fn file(path: &Path) -> Self {
         Self(Place::File(path.to_owned()))
-    }
-}
-
-impl fmt::Display for Database {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Place::File(path) => write!(f, "{}", path.display()),
-            Place::Server(options) => write!(f, "schema {} of store.database", options.schema),
-        }
     }
 }
 

@@ -5,6 +5,8 @@ use sqlx::{Connection as _, Row as _, query, query_scalar};
 use super::{testing::Place, *};
 use crate::store::testing::{SINCE, full_batch};
 
+mod restore;
+
 /// A second session, as another program has it.
 async fn other(place: &Place) -> PgConnection {
     let (connect, _) = place.options.connect().unwrap();

@@ -167,6 +167,10 @@ async fn records_are_told_as_they_were_the_newest_where_not_all() {
         (anomalies.rows[0].since_ms, anomalies.rows[0].until_ms),
         (60_000, 70_000)
     );
+    let one = Filter { limit: 1, ..filter() };
+    let newest = history.commands(&one).await.unwrap();
+    assert_eq!((&*newest.rows[0].command.id, newest.rows.len()), ("2", 1));
+    assert!(newest.more);
 }
 
 #[tokio::test]

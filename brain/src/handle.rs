@@ -124,7 +124,7 @@ async fn start_on(mut store: impl Store, config: Config, clock: Clock, shutdown:
         let (past, stop) = (engine.past().clone(), shutdown.clone());
         // Nobody waits for it.
         drop(tokio::task::spawn_blocking(move || {
-            past.fill(&older, &|| stop.is_triggered())
+            past.fill(&older, &|| stop.is_triggered());
         }));
     }
 

@@ -104,8 +104,7 @@ fn csv(samples: &Block, points: usize) -> String {
                 }
                 left -= 1;
                 let value = column.get(row).and_then(|reading| reading.value()).unwrap_or(f64::NAN);
-                // Writing to a string cannot fail.
-                let _ = writeln!(text, "{time_ms},host-{host},metric_{metric},{value}");
+                drop(writeln!(text, "{time_ms},host-{host},metric_{metric},{value}"));
             }
         }
     }

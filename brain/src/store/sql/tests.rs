@@ -132,7 +132,7 @@ async fn the_past_is_read_beside_its_writer() {
     let mut store = place.open().await;
     let batch = |rows: Vec<((Arc<str>, i64), Rollup)>| Batch {
         hosts: rows.iter().map(|(key, _)| key.clone()).collect(),
-        minutes: rows.iter().cloned().filter(|((_, ms), _)| ms % 60_000 == 0).collect(),
+        minutes: rows.iter().filter(|((_, ms), _)| ms % 60_000 == 0).cloned().collect(),
         rollups: rows.into_iter().collect(),
         ..Batch::default()
     };

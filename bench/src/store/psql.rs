@@ -59,7 +59,7 @@ impl Psql {
         ))?;
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("points.csv");
-        fs::write(&file, csv(samples, points))?;
+        fs::write(&file, csv(samples, points)?)?;
         let begun = Instant::now();
         self.ask(&format!("\\copy {schema}.points FROM '{}' CSV", file.display()))?;
         let kept = Kept {
@@ -93,20 +93,20 @@ impl Psql {
     }
 }
 
-fn csv(samples: &Block, points: usize) -> String {
+fn csv(samples: &Block, points: usize) -> anyhow::Result<String> {
     let mut text = String::new();
     let mut left = points;
     for host in 0.. {
         for (row, time_ms) in samples.times_ms.iter().enumerate() {
             for (metric, column) in samples.columns.iter().enumerate() {
                 if left == 0 {
-                    return text;
+                    return Ok(text);
                 }
                 left -= 1;
                 let value = column.get(row).and_then(|reading| reading.value()).unwrap_or(f64::NAN);
-                drop(writeln!(text, "{time_ms},host-{host},metric_{metric},{value}"));
+                writeln!(text, "{time_ms},host-{host},metric_{metric},{value}")?;
             }
         }
     }
-    text
+    Ok(text)
 }

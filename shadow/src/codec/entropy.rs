@@ -23,13 +23,13 @@
 //! | `entropy/reader.rs`, `entropy/lane.rs` | bodies to blocks |
 //! | `entropy/training.rs` | recorded telemetry to tables |
 
-mod activity;
+mod class;
 mod clock;
 mod coder;
+mod column;
 mod draft;
 mod extreme;
 mod grid;
-mod lane;
 mod link;
 mod memory;
 mod priors;
@@ -59,11 +59,11 @@ const STALE: Cell = i64::MIN + 2;
 /// A value without a level; it travels beside.
 const RAW: Cell = i64::MIN + 3;
 
-/// No writer writes it.
-const INVALID: Cell = i64::MIN + 4;
+/// In place of a residual: the level is as expected again, behind a missing cell.
+const BACK: Cell = i64::MIN + 4;
 
 const fn is_level(cell: Cell) -> bool {
-    cell > INVALID
+    cell > BACK
 }
 
 const fn missing_cell(why: Missing) -> Cell {

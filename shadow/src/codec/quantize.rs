@@ -122,7 +122,7 @@ impl Quantizer {
 
     /// Fills `levels` with those of `values`, which are counted in `scales`: down to the levels' unit, and back. Tells whether all are
     /// within the bound of `bound` and ordinary; if not, `levels` holds nothing of use.
-    pub(crate) fn levels<'a>(
+    pub(crate) fn levels(
         &self,
         values: &[Reading],
         scales: impl Iterator<Item = (f64, f64)>,
@@ -139,7 +139,9 @@ impl Quantizer {
                     let rounded = position + WHOLE;
                     *to = whole_of(rounded);
                     let told = (rounded - WHOLE) * step * up;
-                    good & ((told - value).abs() <= most) & (position.abs() < FLOAT_MOST)
+                    let near = (told - value).abs() <= most;
+                    let whole = position.abs() < FLOAT_MOST;
+                    good & near & whole
                 })
             }
             (
@@ -152,7 +154,9 @@ impl Quantizer {
                 let level = if value < 0.0 { -magnitude } else { magnitude };
                 *to = level;
                 let told = table.value(level) * up;
-                good & ((told - value).abs() <= bound.max_error(value)) & (position < TABLED as f64 - 1.0)
+                let near = (told - value).abs() <= bound.max_error(value);
+                let tabled = position < TABLED as f64 - 1.0;
+                good & near & tabled
             }),
             _ => false,
         }

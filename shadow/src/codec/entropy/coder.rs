@@ -29,6 +29,7 @@ const NUMBER: u8 = 4;
 const WIDTH_STEP: u32 = 3;
 /// Magnitudes from this on have no symbol.
 const LARGE: i64 = 256;
+const NEAR_NUMBERS: usize = 512;
 
 /// Writes, or reads. Whoever writes gets back what it has put in; what a reader puts in is not looked at.
 pub(super) trait Coder {
@@ -158,27 +159,28 @@ impl Coder for Writing<'_> {
 pub(super) fn symbol_of(residual: Cell, shift: u32) -> Option<(u8, (u32, u64))> {
     let raised = residual.wrapping_add(1 << shift >> 1);
     let place = (raised >> shift).wrapping_add(LARGE).cast_unsigned();
-    if place.wrapping_sub(1) >= 2 * LARGE as u64 - 1 {
+    if place == 0 || place >= NEAR_NUMBERS as u64 {
         return None;
     }
-    let (symbol, open, least) = NEAR[place as usize % NEAR.len()];
+    let (symbol, open, least) = NEAR[place as usize % NEAR_NUMBERS];
     let bits = raised.wrapping_sub(i64::from(least) << shift);
     Some((symbol, (u32::from(open) + shift, bits.cast_unsigned())))
 }
 
 /// Of each number from `-LARGE` on: its symbol, how many raw bits tell which of the symbol's numbers it is, and the least of
 /// these.
-static NEAR: [(u8, u8, i16); 2 * LARGE as usize] = near();
+static NEAR: [(u8, u8, i16); NEAR_NUMBERS] = near();
 
 #[expect(clippy::indexing_slicing, reason = "it is worked out when this is compiled")]
-const fn near() -> [(u8, u8, i16); 2 * LARGE as usize] {
-    let mut all = [(0, 0, 0); 2 * LARGE as usize];
-    let mut number = 1 - LARGE;
+const fn near() -> [(u8, u8, i16); NEAR_NUMBERS] {
+    let mut all = [(0, 0, 0); NEAR_NUMBERS];
+    let (mut at, mut number) = (1, 1 - LARGE);
     while number < LARGE {
         let symbol = 2 * size(number.unsigned_abs()) - (number > 0) as u8;
         let (least, open) = least(symbol);
-        all[(number + LARGE) as usize] = (symbol, open, least);
+        all[at] = (symbol, open, least);
         number += 1;
+        at += 1;
     }
     all
 }

@@ -39,7 +39,14 @@ pub(super) struct Frame<'a> {
 impl Trial {
     /// Tries all links on `frame`.
     pub(super) fn run(&mut self, frame: &Frame<'_>) {
-        self.scores.resize(frame.columns.len(), [0.0; LINKS]);
+        for at in self.scores.len()..frame.columns.len() {
+            let reaches = |number| Link::new(number).is_some_and(|link| link.reaches(at));
+            let mut scores = [f32::INFINITY; LINKS];
+            for (score, _) in scores.iter_mut().zip(0..).filter(|&(_, number)| reaches(number)) {
+                *score = 0.0;
+            }
+            self.scores.push(scores);
+        }
         for ((at, column), scores) in frame.columns.iter().enumerate().zip(&mut self.scores) {
             let cells = frame.sheet.cells(at);
             if cells.iter().all(|&cell| !is_level(cell) || cell == column.last) {
@@ -54,7 +61,7 @@ impl Trial {
                 }
             }
             for (link, score) in (0..).map_while(Link::new).zip(scores) {
-                if !link.reaches(at) {
+                if score.is_infinite() {
                     continue;
                 }
                 let hint = self
@@ -76,14 +83,14 @@ impl Trial {
         let Some(scores) = self.scores.get(column) else {
             return link;
         };
-        let score = |number: u8| {
-            let score = scores.get(usize::from(number)).copied().unwrap_or(f32::INFINITY);
-            let free = number == link.number() || number == 0;
-            if free { score } else { score + MARGIN }
-        };
-        let possible = (0..Link::COUNT).filter(|&number| Link::new(number).is_some_and(|link| link.reaches(column)));
-        let best = possible.min_by(|&a, &b| score(a).total_cmp(&score(b)));
-        best.and_then(Link::new).unwrap_or(link)
+        let score = |number: u8| scores.get(usize::from(number)).copied().unwrap_or(f32::INFINITY);
+        let costs = (0..).zip(scores.iter().map(|score| score + MARGIN));
+        // What it does already costs nothing to tell, and to follow nothing needs no other column.
+        let free = [link.number(), 0].map(|number| (number, score(number)));
+        let best = costs.chain(free).fold((link.number(), f32::INFINITY), |best, next| {
+            if next.1 < best.1 { next } else { best }
+        });
+        Link::new(best.0).unwrap_or(link)
     }
 }
 

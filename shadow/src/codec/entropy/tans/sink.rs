@@ -24,6 +24,8 @@ const BARE: u8 = u8::MAX;
 #[derive(Debug, Default)]
 pub(in super::super) struct Sink {
     items: Vec<Item>,
+    /// How many raw bits they have.
+    raw: usize,
     /// The first bits of the tail.
     seed: u64,
     seeded: u32,
@@ -34,13 +36,14 @@ impl Sink {
     pub(in super::super) fn clear(&mut self) {
         self.items.clear();
         self.tail.clear();
-        (self.seed, self.seeded) = (0, 0);
+        (self.raw, self.seed, self.seeded) = (0, 0, 0);
     }
 
     /// The next symbol, and the lowest `count` bits of `bits` behind it, at most [`BEHIND`] of them; those above are 0.
     #[inline]
     pub(in super::super) fn symbol(&mut self, table: u8, symbol: u8, (count, bits): (u32, u64)) {
         debug_assert!(count <= BEHIND, "{count} bits");
+        self.raw += count as usize;
         let count = count as u8;
         self.items.push(Item {
             bits,
@@ -52,6 +55,7 @@ impl Sink {
 
     /// The lowest `count` bits of `bits`, at most 64; those above are 0.
     pub(in super::super) fn bits(&mut self, count: u32, bits: u64) {
+        self.raw += count as usize;
         self.items.extend(halves(count, bits));
     }
 
@@ -66,13 +70,8 @@ impl Sink {
 
     /// Replaces `out` by everything.
     pub(in super::super) fn finish(&mut self, tables: &[Table], out: &mut Vec<u8>) {
-        let bits: usize = self
-            .items
-            .iter()
-            .chain(&self.tail)
-            .map(|item| usize::from(item.count))
-            .sum();
-        let most = bits + (self.items.len() + 3) * PRECISION as usize;
+        let tail: usize = self.tail.iter().map(|item| usize::from(item.count)).sum();
+        let most = self.raw + tail + (self.items.len() + 3) * PRECISION as usize;
         out.clear();
         // Bits go out by 8 bytes, each time as many as are full.
         out.resize(most / 8 + 2 * size_of::<u64>(), 0);

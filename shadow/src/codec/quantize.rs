@@ -67,7 +67,10 @@ impl Quantizer {
     pub(crate) fn value(&self, level: i64) -> f64 {
         match &self.scale {
             Scale::Linear { step } => level as f64 * step,
-            Scale::Logarithmic(scale) => scale.value(level),
+            Scale::Logarithmic(scale) => match scale.table {
+                Some(table) if level.unsigned_abs() < TABLED as u64 => table.value(level),
+                _ => scale.value(level),
+            },
         }
     }
 

@@ -61,21 +61,27 @@ impl Frame<'_> {
         }
         let hint = scratch.hints.of(&before, (at, column.link), (self.grids, self.moments));
         if !plain {
-            self.closely(column, at, (cells, residuals), hint);
+            self.closely(column, at, (cells, residuals), hint)?;
         } else if column.is_apart() {
             column.add(cells, residuals);
         } else {
             column.follow_all(cells, residuals, hint);
         }
-        // Within a frame a level cannot leave this range by so much that sums overflow.
+        // Numbers that have symbols do not leave this range by so much within a frame that sums overflow.
         let known = column.is_known();
         known.then_some(false).ok_or(CodecError::Invalid("level"))
     }
 
     /// The same where cells are missing or have no level, or levels change their meaning.
     #[cold]
-    fn closely(&self, column: &mut Column, at: usize, (cells, residuals): (&mut [Cell], &mut [i64]), hint: Hint<'_>) {
-        let Some(grid) = self.grids.get(at) else { return };
+    fn closely(
+        &self,
+        column: &mut Column,
+        at: usize,
+        (cells, residuals): (&mut [Cell], &mut [i64]),
+        hint: Hint<'_>,
+    ) -> Result<(), CodecError> {
+        let Some(grid) = self.grids.get(at) else { return Ok(()) };
         let mut before = self.before;
         let rows = cells.iter_mut().zip(residuals).zip(self.moments).enumerate();
         for (row, ((cell, residual), &moment)) in rows {
@@ -93,10 +99,14 @@ impl Frame<'_> {
             if is_level(*cell) {
                 *residual = *cell - past;
                 column.follow(*cell);
+                if !column.is_known() {
+                    return Err(CodecError::Invalid("level"));
+                }
             } else {
                 column.miss(*cell);
             }
         }
+        Ok(())
     }
 }
 

@@ -104,30 +104,25 @@ impl Extremes<'_> {
         readings: (&[Reading], Option<&[Reading]>),
         pending: &mut Vec<Pending>,
     ) -> Result<(), CodecError> {
+        let what = |side| (side, column, still, metric.minimum);
         for second in self.seconds {
             let mut maximum = None;
             if metric.key {
-                maximum = self.pick_one(coder, (Side::Maximum, column, still), second, readings, None, pending)?;
+                maximum = self.pick_one(coder, what(Side::Maximum), second, readings, None, pending)?;
             }
             if metric.minimum {
-                self.pick_one(
-                    coder,
-                    (Side::Minimum, column, still),
-                    second,
-                    readings,
-                    maximum,
-                    pending,
-                )?;
+                self.pick_one(coder, what(Side::Minimum), second, readings, maximum, pending)?;
             }
         }
         Ok(())
     }
 
-    /// The row that holds the extreme. A second without values, or with none but `taken`, has no extreme.
+    /// The row that holds the extreme, if there is to be a minimum or something is to be done for it. A second without values, or
+    /// with none but `taken`, has no extreme.
     fn pick_one(
         &self,
         coder: &mut impl Coder,
-        (side, column, still): (Side, usize, bool),
+        (side, column, still, minimum): (Side, usize, bool, bool),
         second: &Range<usize>,
         (told, sent): (&[Reading], Option<&[Reading]>),
         taken: Option<usize>,
@@ -139,24 +134,22 @@ impl Extremes<'_> {
             side,
             taken,
         };
-        let Some(first) = ranks.first() else {
+        if ranks.all().next().is_none() {
             return Ok(None);
-        };
+        }
         let (mut place, mut way) = (0, TOLD);
-        if let Some(sent) = sent {
-            let row = extreme_row(&ranks, sent).unwrap_or(first.row);
+        if let Some((sent, row)) = sent.and_then(|sent| Some((sent, extreme_row(&ranks, sent)?))) {
             place = ranks.place_of(row);
             way = self.way(row, told, sent);
         }
         (place, way) = code_place(coder, still, place, way);
-        let row = if place == 0 {
-            Some(first.row)
-        } else {
-            ranks.row_at(place)
-        };
-        let row = row.ok_or(CodecError::Invalid("extreme"))?;
-        // What leads and is what its level says is there already.
-        if place > 0 || way != TOLD {
+        // What leads and is what its level says is there already. Most are, and who asks for no minimum need not know the row.
+        let leads = place == 0 && way == TOLD;
+        if leads && !minimum {
+            return Ok(None);
+        }
+        let row = ranks.row_at(place).ok_or(CodecError::Invalid("extreme"))?;
+        if !leads {
             pending.push(Pending {
                 side,
                 column,

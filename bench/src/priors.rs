@@ -31,10 +31,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             let recording = recording::read(path, levels)?;
             for length_ms in FRAMES_MS {
                 let blocks = cut(&recording.samples, &recording.catalogue, length_ms);
-                tally.add(&recording.catalogue, &blocks)?;
+                tally.add(&recording.catalogue, blocks);
             }
         }
     }
-    fs::write(&arguments.output, tally.priors())?;
+    fs::write(&arguments.output, tally.priors()?)?;
     Ok(())
 }

@@ -41,7 +41,7 @@ pub const ENTROPY: u32 = 2;
 /// [`MAX_SAMPLES`] of a thousand metrics.
 pub const MAX_READINGS: usize = 1 << 22;
 
-/// The most readings in a frame of codec 2, which costs a reader ten times as much: some 6 MB and 25 ms.
+/// The most readings in a frame of codec 2, which costs a reader more: some 6 MB and 5 ms.
 pub const MAX_CODED_READINGS: usize = 1 << 18;
 
 /// The longest body: what fits into the longest frame beside its other fields.

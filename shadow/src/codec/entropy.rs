@@ -1,35 +1,36 @@
 //! Codec 2: levels, predicted from the metric's own past and from other columns; residuals by tANS with trained
 //! tables. `docs/wire-format.md` tells it to the byte, `docs/decisions/0007-codec-2.md` why it is as it is.
 //!
-//! Writer and reader keep the same [`Memory`](memory::Memory): where each column stands and how much it moves.
-//! A frame begins with an empty one, or with the one that the frame it names has left behind. Nothing but residuals
-//! is told, and what a residual costs depends on what the memory makes likely: tables are static
-//! (`entropy/priors.bin`), so that a memory is small and a frame by itself is not much longer.
+//! Writer and reader keep the same [`Memory`](memory::Memory): where each column stands. A frame begins with an empty one,
+//! or with the one that the frame it names has left behind. Nothing but residuals is told, and what a residual costs depends on
+//! the class that the writer chose for its run: tables are static (`entropy/priors.bin`), so that a memory is small and a
+//! frame by itself is not much longer. A reader does one thing after the other for a column at a time: symbols to residuals,
+//! residuals to levels, levels to values.
 //!
 //! | file | step |
 //! |---|---|
-//! | `entropy/memory.rs` | where columns stand: predictions, contexts |
+//! | `entropy/memory.rs` | where columns stand |
 //! | `entropy/grid.rs` | values to levels, in counts where the time that a rate is taken over is known |
 //! | `entropy/clock.rs` | times and gaps |
 //! | `entropy/link.rs` | columns that follow others |
 //! | `entropy/sheet.rs` | the levels of a frame, column by column |
 //! | `entropy/trial.rs` | which column follows which: the writer tries |
 //! | `entropy/extreme.rs` | exact maxima and minima of seconds |
+//! | `entropy/class.rs` | how far residuals lie from 0: the writer chooses |
 //! | `entropy/coder.rs` | residuals to symbols and bits |
-//! | `entropy/activity.rs` | how much a column moves |
 //! | `entropy/tans.rs` | symbols to bytes |
 //! | `entropy/priors.rs` | how likely each symbol is in each context |
 //! | `entropy/writer.rs`, `entropy/draft.rs` | blocks to bodies |
-//! | `entropy/reader.rs`, `entropy/lane.rs` | bodies to blocks |
+//! | `entropy/reader.rs`, `entropy/column.rs` | bodies to blocks |
 //! | `entropy/training.rs` | recorded telemetry to tables |
 
-mod activity;
+mod class;
 mod clock;
 mod coder;
+mod column;
 mod draft;
 mod extreme;
 mod grid;
-mod lane;
 mod link;
 mod memory;
 mod priors;
@@ -59,11 +60,11 @@ const STALE: Cell = i64::MIN + 2;
 /// A value without a level; it travels beside.
 const RAW: Cell = i64::MIN + 3;
 
-/// No writer writes it.
-const INVALID: Cell = i64::MIN + 4;
+/// In place of a residual: the level is as expected again, behind a missing cell.
+const BACK: Cell = i64::MIN + 4;
 
 const fn is_level(cell: Cell) -> bool {
-    cell > INVALID
+    cell > BACK
 }
 
 const fn missing_cell(why: Missing) -> Cell {

@@ -38,8 +38,8 @@ struct Logarithmic {
     low_levels: u64,
     /// `n`, at least 1.
     octave_levels: u64,
-    /// How many floors the levels from the floor on are, as far as they are tabled.
-    floors: &'static [f64],
+    /// What levels from `-TABLED` on are, if there is room for it.
+    table: Option<&'static Table>,
 }
 
 impl Quantizer {
@@ -49,13 +49,15 @@ impl Quantizer {
             Bound::Absolute { step } => Scale::Linear { step },
             Bound::Relative { ratio, floor } => {
                 let octave_levels = whole((0.375 * (1.0 + ratio) / ratio).ceil()).max(1).unsigned_abs();
-                Scale::Logarithmic(Logarithmic {
+                let mut scale = Logarithmic {
                     floor,
                     low_step: 2.0 * ratio * floor,
                     low_levels: whole((0.5 / ratio).ceil()).max(0).unsigned_abs(),
                     octave_levels,
-                    floors: floors(octave_levels),
-                })
+                    table: None,
+                };
+                scale.table = table((ratio, floor), &scale);
+                Scale::Logarithmic(scale)
             }
         };
         Self { bound, scale }
@@ -65,38 +67,49 @@ impl Quantizer {
     pub(crate) fn value(&self, level: i64) -> f64 {
         match &self.scale {
             Scale::Linear { step } => level as f64 * step,
-            Scale::Logarithmic(scale) => {
-                let magnitude = scale.value(level.unsigned_abs());
-                if level < 0 { -magnitude } else { magnitude }
-            }
+            Scale::Logarithmic(scale) => match scale.table {
+                Some(table) if level.unsigned_abs() < TABLED as u64 => table.value(level),
+                _ => scale.value(level),
+            },
         }
     }
 
-    /// Appends the values of `levels`, each times its factor and `unit`. They are finite for [`Self::ordinary`] levels.
+    /// Fills `out` with the values of `levels`, which are [`Self::ordinary`].
     #[inline]
-    pub(crate) fn tell(&self, levels: &[i64], (factors, unit): (&[f64], f64), out: &mut Vec<Reading>) {
-        let rows = levels.iter().zip(factors);
+    pub(crate) fn tell(&self, levels: &[i64], out: &mut [Reading]) {
+        let rows = out.iter_mut().zip(levels);
+        match &self.scale {
+            Scale::Linear { step } => rows.for_each(|(to, &level)| *to = Reading::of(float(level) * step)),
+            Scale::Logarithmic(Logarithmic { table: Some(table), .. }) => {
+                rows.for_each(|(to, &level)| *to = Reading::of(table.value(level)));
+            }
+            Scale::Logarithmic(scale) => rows.for_each(|(to, &level)| *to = Reading::of(scale.value(level))),
+        }
+    }
+
+    /// The same, each times `unit` and its factor.
+    #[inline]
+    pub(crate) fn tell_scaled(&self, levels: &[i64], (unit, factors): (f64, &[f64]), out: &mut [Reading]) {
+        let rows = out.iter_mut().zip(levels).zip(factors);
         match &self.scale {
             Scale::Linear { step } => {
-                out.extend(rows.map(|(&level, factor)| Reading::of(level as f64 * step * (unit * factor))));
+                rows.for_each(|((to, &level), factor)| *to = Reading::of(float(level) * step * (unit * factor)));
             }
-            Scale::Logarithmic(scale) => out.extend(rows.map(|(&level, factor)| {
-                let magnitude = scale.value(level.unsigned_abs());
-                let value = if level < 0 { -magnitude } else { magnitude };
-                Reading::of(value * (unit * factor))
-            })),
+            Scale::Logarithmic(Logarithmic { table: Some(table), .. }) => {
+                rows.for_each(|((to, &level), factor)| *to = Reading::of(table.value(level) * (unit * factor)));
+            }
+            Scale::Logarithmic(scale) => {
+                rows.for_each(|((to, &level), factor)| *to = Reading::of(scale.value(level) * (unit * factor)));
+            }
         }
     }
 
-    /// Levels up to this, either way, have a value that stays finite when it is scaled a bit. 0 if that takes a closer look.
-    pub(crate) fn ordinary(&self) -> u64 {
+    /// Levels from `-2^n` to less than `2^n` have a value that stays finite when it is scaled a bit, and are quickly told.
+    /// `None` if that takes a closer look.
+    pub(crate) fn ordinary(&self) -> Option<u32> {
         match &self.scale {
-            Scale::Linear { step } if is_ordinary(*step) => MAX_LEVEL.unsigned_abs(),
-            Scale::Logarithmic(scale) if is_ordinary(scale.floor) && is_ordinary(scale.low_step) => {
-                let octaves = scale.octave_levels.saturating_mul(ORDINARY_OCTAVES);
-                MAX_LEVEL.unsigned_abs().min(scale.low_levels.saturating_add(octaves))
-            }
-            _ => 0,
+            Scale::Linear { step } => is_ordinary(*step).then_some(FLOAT_BITS),
+            Scale::Logarithmic(scale) => scale.table.map(|_| TABLED.ilog2()),
         }
     }
 
@@ -108,6 +121,48 @@ impl Quantizer {
             return Some(level);
         }
         self.neighbour(level, value)
+    }
+
+    /// Fills `levels` with those of `values`, which are counted in `scales`: down to the levels' unit, and back. Tells whether all are
+    /// within the bound of `bound` and ordinary; if not, `levels` holds nothing of use.
+    pub(crate) fn levels(
+        &self,
+        values: &[Reading],
+        scales: impl Iterator<Item = (f64, f64)>,
+        bound: Bound,
+        levels: &mut [i64],
+    ) -> bool {
+        let rows = levels.iter_mut().zip(values).zip(scales);
+        match (&self.scale, bound) {
+            (&Scale::Linear { step }, Bound::Absolute { step: within }) if is_ordinary(step) => {
+                let most = within / 2.0;
+                rows.fold(true, |good, ((to, value), (down, up))| {
+                    let value = value.or_nan();
+                    let position = value * (down / step);
+                    let rounded = position + WHOLE;
+                    *to = whole_of(rounded);
+                    let told = (rounded - WHOLE) * step * up;
+                    let near = (told - value).abs() <= most;
+                    let whole = position.abs() < FLOAT_MOST;
+                    good & near & whole
+                })
+            }
+            (
+                &Scale::Logarithmic(ref scale @ Logarithmic { table: Some(table), .. }),
+                bound @ Bound::Relative { .. },
+            ) => rows.fold(true, |good, ((to, value), (down, up))| {
+                let value = value.or_nan();
+                let position = scale.position((value * down).abs());
+                let magnitude = whole_of(position + WHOLE);
+                let level = if value < 0.0 { -magnitude } else { magnitude };
+                *to = level;
+                let told = table.value(level) * up;
+                let near = (told - value).abs() <= bound.max_error(value);
+                let tabled = position < TABLED as f64 - 1.0;
+                good & near & tabled
+            }),
+            _ => false,
+        }
     }
 
     /// The level that the finite `value` is nearest to, unless that is out of range. Its value may be out of bound.
@@ -144,8 +199,27 @@ pub(crate) fn is_ordinary(value: f64) -> bool {
     (1e-60..1e60).contains(&value)
 }
 
-/// An ordinary floor and so many octaves above it are finite, and so they are times an ordinary unit.
-const ORDINARY_OCTAVES: u64 = 400;
+/// Whole numbers of so many bits, the sign apart, are what [`float`] takes.
+const FLOAT_BITS: u32 = 50;
+const FLOAT_MOST: f64 = (1_u64 << FLOAT_BITS) as f64;
+
+/// What is added to a number of less than [`FLOAT_MOST`] has its whole part, rounded, in the lowest bits.
+const WHOLE: f64 = (3_u64 << 51) as f64;
+
+/// A whole number of at most [`FLOAT_BITS`] bits, exactly: two at once, where a processor has no such instruction.
+#[inline]
+fn float(number: i64) -> f64 {
+    f64::from_bits(number.wrapping_add(WHOLE.to_bits().cast_signed()).cast_unsigned()) - WHOLE
+}
+
+/// The whole number that was added to [`WHOLE`].
+#[inline]
+const fn whole_of(raised: f64) -> i64 {
+    raised
+        .to_bits()
+        .cast_signed()
+        .wrapping_sub(WHOLE.to_bits().cast_signed())
+}
 
 const MANTISSA_BITS: u32 = 52;
 const EXPONENT_BIAS: i64 = 1_023;
@@ -163,15 +237,13 @@ impl Logarithmic {
         self.low_levels as f64 + self.octave_levels as f64 * (e as f64 + x * (4.0 - x) / 3.0)
     }
 
-    /// The magnitude of a level of 0 or more.
-    #[inline]
-    fn value(&self, level: u64) -> f64 {
-        let Some(above) = level.checked_sub(self.low_levels) else {
-            return level as f64 * self.low_step;
+    /// The value of a level.
+    fn value(&self, level: i64) -> f64 {
+        let magnitude = match level.unsigned_abs().checked_sub(self.low_levels) {
+            Some(above) => self.floor * in_floors(above, self.octave_levels),
+            None => level.unsigned_abs() as f64 * self.low_step,
         };
-        let index = usize::try_from(above).unwrap_or(usize::MAX);
-        let tabled = self.floors.get(index).copied();
-        self.floor * tabled.unwrap_or_else(|| in_floors(above, self.octave_levels))
+        if level < 0 { -magnitude } else { magnitude }
     }
 }
 
@@ -187,19 +259,45 @@ fn in_floors(above: u64, n: u64) -> f64 {
     power * (3.0 - (4.0 - 3.0 * y).sqrt())
 }
 
-/// Octaves of more levels than this have no table.
-const MOST_TABLED: usize = 64;
+/// Levels below this, either way, are tabled: at 1 % they reach over 25 octaves above the floor.
+const TABLED: usize = 1 << 10;
 
-/// How many octaves are tabled.
-const TABLED_OCTAVES: u64 = 24;
+/// The values of all levels from `-TABLED` to less than `TABLED`.
+#[derive(Debug)]
+struct Table([f64; 2 * TABLED]);
 
-/// The table of all metrics with `n` levels an octave.
-fn floors(n: u64) -> &'static [f64] {
-    static TABLES: [OnceLock<Vec<f64>>; MOST_TABLED + 1] = [const { OnceLock::new() }; MOST_TABLED + 1];
-    let table = usize::try_from(n).ok().and_then(|index| TABLES.get(index));
-    table.map_or(&[], |table| {
-        table.get_or_init(|| (0..n * TABLED_OCTAVES).map(|above| in_floors(above, n)).collect())
-    })
+impl Table {
+    #[inline]
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        reason = "the number of levels is a power of two"
+    )]
+    fn value(&self, level: i64) -> f64 {
+        self.0[level.wrapping_add(TABLED as i64) as usize % (2 * TABLED)]
+    }
+}
+
+/// Ratio and floor, and their table if all of it is finite when it is scaled a bit.
+type Slot = ((f64, f64), Option<Box<Table>>);
+
+/// The table of `key`, a ratio and a floor. Few are in use; past these, levels are worked out each time.
+fn table(key: (f64, f64), scale: &Logarithmic) -> Option<&'static Table> {
+    static TABLES: [OnceLock<Slot>; 16] = [const { OnceLock::new() }; 16];
+    let new = || {
+        let ordinary = is_ordinary(scale.floor) && is_ordinary(scale.low_step);
+        let values = |at: usize| scale.value(at as i64 - TABLED as i64);
+        let mut table = Box::new(Table([0.0; 2 * TABLED]));
+        table
+            .0
+            .iter_mut()
+            .enumerate()
+            .for_each(|(at, value)| *value = values(at));
+        let finite = table.0.iter().all(|value| value.abs() < 1e200);
+        (key, Some(table).filter(|_| ordinary && finite))
+    };
+    let mut slots = TABLES.iter().map(|slot| slot.get_or_init(new));
+    slots.find(|(of, _)| *of == key)?.1.as_deref()
 }
 
 /// The whole part of a number of 0 or more.

@@ -2,89 +2,45 @@
 
 use super::{
     super::{CodecError, quantize::MAX_LEVEL},
-    ABSENT, Cell, FAILED, INVALID, RAW, STALE,
-    activity::{QUIET_CONTEXTS, step},
-    clock::GAP_CLASSES,
-    is_level,
-    memory::{Column, LEVEL_CONTEXTS, level_context, wanted},
-    priors::{Entries, Level, Priors, SYMBOLS},
-    tans::{Entry, Sink, Source},
+    ABSENT, BACK, Cell, FAILED, RAW, STALE,
+    class::{self, CLASSES, QUIET, SHIFTS},
+    priors::{Entries, Priors, SYMBOLS},
+    tans::{Meaning, Sink, Source},
 };
 
-/// Levels begin at context 0; then whether a column does as expected in the whole frame.
-pub(super) const QUIET: usize = LEVEL_CONTEXTS;
-/// A cell behind a missing one.
-pub(super) const MISSING: usize = QUIET + QUIET_CONTEXTS;
-/// The time that rates are taken over.
-pub(super) const GAP: usize = MISSING + 1;
-/// How far a time is from where the gap puts it, and from where the row before puts it.
-pub(super) const TIME: usize = GAP + GAP_CLASSES;
+/// Residuals of each class begin at context 0; then the class of a run, by the class of the one before.
+pub(super) const CLASS: usize = CLASSES;
 /// What a frame has.
-pub(super) const HEADER: usize = TIME + 2;
+pub(super) const HEADER: usize = CLASS + CLASSES + 1;
 /// What a column follows.
 pub(super) const LINK: usize = HEADER + 1;
-/// Which row holds the extreme, and how its value is told.
-pub(super) const PICK: usize = LINK + 1;
+/// Which row holds the extreme and how its value is told, of a column that moves and of one that does not.
+pub(super) const EXTREME: usize = LINK + 1;
 /// What follows an escape.
-pub(super) const ESCAPED: usize = PICK + 2;
+pub(super) const ESCAPED: usize = EXTREME + 2;
 /// How many contexts there are.
 pub(super) const CONTEXTS: usize = ESCAPED + 1;
 
-/// The symbol of everything that has no symbol of its own; another tells what follows.
-const ESCAPE: u8 = 31;
+/// The symbol of every residual that has no symbol of its own; another tells what follows.
+pub(super) const ESCAPE: u8 = 31;
 /// Behind an escape: 0 to 3 are the cells that are no level, from this on numbers by their width.
 const NUMBER: u8 = 4;
 /// Widths of these numbers are multiples of so many bits.
 const WIDTH_STEP: u32 = 3;
 /// Magnitudes from this on have no symbol.
-const LARGE: u64 = 256;
-
-/// In which context a number is told.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Context {
-    /// Which.
-    pub(super) number: usize,
-    /// How many of its low bits are told raw.
-    pub(super) shift: u32,
-}
-
-/// How a number becomes a symbol and bits.
-#[derive(Debug, Clone, Copy)]
-struct Manner {
-    table: u16,
-    /// How many of its low bits are told raw.
-    shift: u32,
-    /// Whether it is told with the other sign.
-    mirrored: bool,
-}
+const LARGE: i64 = 256;
+const NEAR_NUMBERS: usize = 512;
 
 /// Writes, or reads. Whoever writes gets back what it has put in; what a reader puts in is not looked at.
 pub(super) trait Coder {
     /// A symbol.
-    fn symbol(&mut self, context: usize, symbol: u8) -> Result<u8, CodecError>;
+    fn symbol(&mut self, context: usize, symbol: u8) -> u8;
 
     /// Bits, at most 64, that all are as likely.
-    fn bits(&mut self, count: u32, bits: u64) -> Result<u64, CodecError>;
+    fn bits(&mut self, count: u32, bits: u64) -> u64;
 
     /// Bits behind all symbols.
-    fn tail(&mut self, count: u32, bits: u64) -> Result<u64, CodecError>;
-
-    /// A number, or a cell that is no level.
-    fn residual(&mut self, context: Context, residual: Cell) -> Result<Cell, CodecError>;
-
-    /// A small number in a context of its own.
-    fn number(&mut self, context: usize, number: i64) -> Result<i64, CodecError> {
-        let context = Context {
-            number: context,
-            shift: 0,
-        };
-        let number = self.residual(context, number)?;
-        if is_level(number) {
-            Ok(number)
-        } else {
-            Err(CodecError::Invalid("number"))
-        }
-    }
+    fn tail(&mut self, count: u32, bits: u64) -> u64;
 }
 
 /// Writes.
@@ -97,67 +53,63 @@ pub(super) struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    /// A level of `column` by its difference to what is `expected`, or a cell that is no level; the column goes on by it.
-    #[inline]
-    pub(super) fn level(&mut self, column: &mut Column, expected: i64, residual: Cell) {
-        let wanted = wanted(expected);
-        let Level { table, shift } = self.priors.level(column.state, wanted);
-        let manner = Manner {
-            table,
-            shift: shift.into(),
-            mirrored: column.mirrors(expected),
-        };
-        let symbol = self.tell(manner, residual);
-        if let Some(tally) = &mut self.tally {
-            tally.push((level_context(column.state, wanted), symbol));
+    /// The classes of all runs of a series of `residuals` that had the class `before`; returns the last one.
+    pub(super) fn classes(&mut self, before: u8, residuals: &[Cell], classes: &mut Vec<u8>) -> u8 {
+        let rows = residuals.len();
+        let runs = (0..class::runs(rows)).map(|at| residuals.get(class::run(rows, at)).unwrap_or_default());
+        let mut last = before;
+        for residuals in runs {
+            let quiet = residuals.iter().all(|&residual| residual == 0);
+            let class = if quiet {
+                QUIET
+            } else {
+                self.priors.costs.choose(last, residuals)
+            };
+            self.put(CLASS + usize::from(last), class);
+            classes.push(class);
+            last = class;
         }
-        if symbol == ESCAPE {
-            self.escape(residual);
-            if !is_level(residual) {
-                return;
-            }
-            column.state = step(column.state, residual.unsigned_abs());
-        } else {
-            column.state = self.priors.machine.next(column.state, symbol);
-        }
-        column.negative = residual < 0;
+        last
     }
 
-    /// The symbol of a number, and the bits behind it. What is behind an escape is left to [`Self::escape`].
-    #[inline]
-    fn tell(&mut self, manner: Manner, residual: Cell) -> u8 {
-        let Manner { table, shift, mirrored } = manner;
-        let half = 1 << shift >> 1;
-        let scaled = residual.wrapping_add(half) >> shift;
-        let magnitude = scaled.unsigned_abs();
-        if magnitude < LARGE {
-            let (class, width) = class(magnitude);
-            let symbol = match class {
-                0 => 0,
-                _ => 2 * class - u8::from((scaled > 0) != mirrored),
+    /// The residuals of a series in the classes of its runs; `raw` are the values of those that are raw.
+    pub(super) fn series(&mut self, classes: &[u8], residuals: &[Cell], raw: &mut impl Iterator<Item = f64>) {
+        for (at, &class) in classes.iter().enumerate() {
+            if class == QUIET {
+                continue;
+            }
+            let number = self.priors.context(class.into());
+            let Some(table) = self.priors.tables().get(usize::from(number)) else {
+                continue;
             };
-            let code = self.priors.code(table, symbol);
-            if code.frequency > 0 {
-                let low = residual
-                    .wrapping_add(half)
-                    .wrapping_sub(scaled << shift)
-                    .cast_unsigned();
-                let open = magnitude & ((1 << width) - 1);
-                self.sink.symbol(table, code, (width + shift, low << width | open));
-                return symbol;
+            let shift = SHIFTS.get(usize::from(class)).copied().unwrap_or(0).into();
+            let run = class::run(residuals.len(), at);
+            for &residual in residuals.get(run).unwrap_or_default() {
+                let told = symbol_of(residual, shift);
+                if let Some(tally) = &mut self.tally {
+                    tally.push((class.into(), told.map_or(ESCAPE, |(symbol, _)| symbol)));
+                }
+                match told {
+                    Some((symbol, behind)) if table.has(symbol) => self.sink.symbol(number, symbol, behind),
+                    _ => self.escape(number, residual, raw),
+                }
             }
         }
-        self.sink.symbol(table, self.priors.code(table, ESCAPE), (0, 0));
-        ESCAPE
     }
 
     #[cold]
-    fn escape(&mut self, residual: Cell) {
+    fn escape(&mut self, table: u8, residual: Cell, raw: &mut impl Iterator<Item = f64>) {
+        self.sink.symbol(table, ESCAPE, (0, 0));
         match residual {
             ABSENT => self.put(ESCAPED, 0),
             FAILED => self.put(ESCAPED, 1),
             STALE => self.put(ESCAPED, 2),
-            RAW => self.put(ESCAPED, 3),
+            RAW => {
+                self.put(ESCAPED, 3);
+                let value = raw.next().unwrap_or_default();
+                self.sink.bits(u64::BITS, value.to_bits());
+            }
+            BACK => self.put(ESCAPED, NUMBER),
             _ => {
                 let folded = (residual << 1 ^ residual >> 63) as u64;
                 // The step's number first, for it is a symbol.
@@ -176,201 +128,216 @@ impl Writing<'_> {
         if let Some(tally) = &mut self.tally {
             tally.push((context, symbol));
         }
-        let table = self.priors.context(context);
-        self.sink.symbol(table, self.priors.code(table, symbol), (0, 0));
+        self.sink.symbol(self.priors.context(context), symbol, (0, 0));
     }
 }
 
 impl Coder for Writing<'_> {
-    fn symbol(&mut self, context: usize, symbol: u8) -> Result<u8, CodecError> {
+    fn symbol(&mut self, context: usize, symbol: u8) -> u8 {
         self.put(context, symbol);
-        Ok(symbol)
+        symbol
     }
 
-    fn bits(&mut self, count: u32, bits: u64) -> Result<u64, CodecError> {
+    fn bits(&mut self, count: u32, bits: u64) -> u64 {
         self.sink.bits(count, bits);
-        Ok(bits)
+        bits
     }
 
-    fn tail(&mut self, count: u32, bits: u64) -> Result<u64, CodecError> {
+    fn tail(&mut self, count: u32, bits: u64) -> u64 {
         self.sink.tail(count, bits);
-        Ok(bits)
-    }
-
-    fn residual(&mut self, context: Context, residual: Cell) -> Result<Cell, CodecError> {
-        let manner = Manner {
-            table: self.priors.context(context.number),
-            shift: context.shift,
-            mirrored: false,
-        };
-        let symbol = self.tell(manner, residual);
-        if let Some(tally) = &mut self.tally {
-            tally.push((context.number, symbol));
-        }
-        if symbol == ESCAPE {
-            self.escape(residual);
-        }
-        Ok(residual)
+        bits
     }
 }
 
-/// The class of a magnitude below [`LARGE`], 0 to 15, and how many of its low bits the class leaves open.
-#[expect(clippy::cast_possible_truncation, reason = "magnitudes and octaves are small")]
-const fn class(magnitude: u64) -> (u8, u32) {
-    if magnitude < 4 {
-        return (magnitude as u8, 0);
-    }
-    let octave = magnitude.ilog2();
-    let half = (magnitude >> (octave - 1) & 1) as u8;
-    (octave as u8 * 2 + half, octave - 1)
-}
-
-/// The least magnitude of each symbol, and how many low bits it leaves open.
-const LEAST: [(u8, u8); SYMBOLS] = least();
-
+/// The symbol of a residual whose lowest `shift` bits are raw, how many raw bits are behind it, and these.
+#[inline]
 #[expect(
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
-    reason = "it is worked out when this is compiled"
+    reason = "the number of near numbers is a power of two"
 )]
-const fn least() -> [(u8, u8); SYMBOLS] {
-    let mut all = [(0, 0); SYMBOLS];
-    let mut symbol = 0;
-    while symbol < SYMBOLS - 1 {
-        let class = symbol as u8 / 2 + symbol as u8 % 2;
-        all[symbol] = match class {
-            0..4 => (class, 0),
-            _ => ((class & 1 | 2) << (class / 2 - 1), class / 2 - 1),
-        };
-        symbol += 1;
+pub(super) fn symbol_of(residual: Cell, shift: u32) -> Option<(u8, (u32, u64))> {
+    let raised = residual.wrapping_add(1 << shift >> 1);
+    let place = (raised >> shift).wrapping_add(LARGE).cast_unsigned();
+    if place == 0 || place >= NEAR_NUMBERS as u64 {
+        return None;
+    }
+    let (symbol, open, least) = NEAR[place as usize % NEAR_NUMBERS];
+    let bits = raised.wrapping_sub(i64::from(least) << shift);
+    Some((symbol, (u32::from(open) + shift, bits.cast_unsigned())))
+}
+
+/// Of each number from `-LARGE` on: its symbol, how many raw bits tell which of the symbol's numbers it is, and the least of
+/// these.
+static NEAR: [(u8, u8, i16); NEAR_NUMBERS] = near();
+
+#[expect(clippy::indexing_slicing, reason = "it is worked out when this is compiled")]
+const fn near() -> [(u8, u8, i16); NEAR_NUMBERS] {
+    let mut all = [(0, 0, 0); NEAR_NUMBERS];
+    let (mut at, mut number) = (1, 1 - LARGE);
+    while number < LARGE {
+        let symbol = 2 * size(number.unsigned_abs()) - (number > 0) as u8;
+        let (least, open) = least(symbol);
+        all[at] = (symbol, open, least);
+        number += 1;
+        at += 1;
     }
     all
 }
 
-#[inline]
-#[expect(clippy::indexing_slicing, reason = "the number of symbols is a power of two")]
-fn least_of(symbol: u8) -> (u64, u32) {
-    let (least, width) = LEAST[usize::from(symbol) % SYMBOLS];
-    (least.into(), width.into())
+/// The size of a magnitude below [`LARGE`]: 0 to 3 as they are, and two an octave.
+#[expect(clippy::cast_possible_truncation, reason = "magnitudes and octaves are small")]
+const fn size(magnitude: u64) -> u8 {
+    if magnitude < 4 {
+        return magnitude as u8;
+    }
+    let octave = magnitude.ilog2();
+    octave as u8 * 2 + (magnitude >> (octave - 1) & 1) as u8
 }
 
-/// A magnitude in the middle of those that each symbol stands for.
-pub(super) fn magnitudes() -> [u64; SYMBOLS] {
-    LEAST.map(|(least, width)| u64::from(least) + (1 << width >> 1))
+/// The least number of a symbol, and how many raw bits tell which it is.
+const fn least(symbol: u8) -> (i16, u8) {
+    let size = symbol / 2 + symbol % 2;
+    let (magnitude, open) = match size {
+        0..4 => (size as i16, 0),
+        _ => (((size & 1 | 2) as i16) << (size / 2 - 1), size / 2 - 1),
+    };
+    if symbol % 2 == 1 {
+        return (magnitude, open);
+    }
+    // Of negative ones the least has the largest magnitude.
+    (if size == 0 { 0 } else { 1 - magnitude - (1 << open) }, open)
 }
 
-/// Reads. It is small, so that what reads a row keeps a copy of it in registers.
-#[derive(Debug, Clone, Copy)]
+/// The magnitude in the middle of a symbol, and how many numbers the symbol stands for.
+pub(super) fn spread(symbol: u8) -> (f64, f64) {
+    let (least, open) = least(symbol);
+    let width = f64::from(1_u32 << open);
+    ((f64::from(least) + (width - 1.0) / 2.0).abs(), width)
+}
+
+/// What symbols mean in `context`.
+pub(super) fn meanings(context: usize) -> [Meaning; SYMBOLS] {
+    let meaning = |symbol: u8| match context {
+        CLASS.. => Meaning {
+            number: symbol.into(),
+            ..Meaning::default()
+        },
+        _ if symbol == ESCAPE => Meaning {
+            escape: true,
+            ..Meaning::default()
+        },
+        _ => {
+            let (number, open) = least(symbol);
+            Meaning {
+                number,
+                open,
+                escape: false,
+            }
+        }
+    };
+    std::array::from_fn(|symbol| u8::try_from(symbol).map(meaning).unwrap_or_default())
+}
+
+/// Reads.
+#[derive(Debug)]
 pub(super) struct Reading<'a> {
-    pub(super) priors: &'a Priors,
     pub(super) entries: &'a Entries,
     pub(super) source: Source<'a>,
 }
 
 impl Reading<'_> {
-    /// A symbol that is told in `context`.
+    /// Appends the classes of so many runs of a series that had the class `before`; returns the last one.
     #[inline]
-    pub(super) fn next(&mut self, context: usize) -> u8 {
-        let table = self.priors.context(context);
-        let entry = self.entries.entry(table, self.source.state());
-        self.source.advance(entry, 0);
-        entry.symbol
-    }
-
-    /// A level of `column` that is expected to be `expected`, or a cell that is no level, or [`INVALID`].
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "where rows are read it has to work on registers")]
-    pub(super) fn level(&mut self, column: &mut Column, expected: i64) -> Cell {
-        let Level { table, shift } = self.priors.level(column.state, wanted(expected));
-        let entry = self.entries.entry(table, self.source.state());
-        if entry.symbol == ESCAPE {
-            let (rest, cell) = self.escaped_level(column, expected, table);
-            *self = rest;
-            return cell;
+    pub(super) fn classes(&mut self, before: u8, runs: usize, classes: &mut Vec<u8>) -> u8 {
+        let mut last = before;
+        for _ in 0..runs {
+            last = self.symbol(CLASS + usize::from(last), 0);
+            classes.push(last);
         }
-        let residual = self.told(entry, shift.into(), column.mirrors(expected));
-        column.state = self.priors.machine.next(column.state, entry.symbol);
-        column.negative = residual < 0;
-        expected + residual
+        last
     }
 
-    /// The number that the symbol of `entry` and the bits behind it stand for.
-    #[inline]
-    fn told(&mut self, entry: Entry, shift: u32, mirrored: bool) -> i64 {
-        let (least, width) = least_of(entry.symbol);
-        let bits = self.source.advance(entry, width + shift);
-        let open = bits & ((1 << width) - 1);
-        let magnitude = (least + open).cast_signed();
-        let negative = -i64::from((entry.symbol & 1 == 0) != mirrored);
-        let scaled = (magnitude ^ negative) - negative;
-        let half = 1 << shift >> 1;
-        (scaled << shift) + (bits >> width).cast_signed() - half
+    /// The same of many series of one run, each behind the class that it had.
+    pub(super) fn single_classes<'b>(&mut self, series: impl Iterator<Item = &'b mut u8>, classes: &mut Vec<u8>) {
+        // A copy stays in registers.
+        let mut source = self.source;
+        classes.extend(series.map(|class| {
+            *class = symbol_from(source.symbol(self.entries.of(CLASS + usize::from(*class))));
+            *class
+        }));
+        self.source = source;
     }
 
-    /// By value: a reference would keep what it points to out of registers.
+    /// The residuals of a run; values of those that are raw are appended to `raw`. Tells whether all have symbols.
+    pub(super) fn run(&mut self, class: u8, run: &mut [Cell], raw: &mut Vec<f64>) -> Result<bool, CodecError> {
+        let table = self.entries.of(class.into());
+        let shift = SHIFTS.get(usize::from(class)).copied().unwrap_or(0).into();
+        let mut left = run;
+        let mut plain = true;
+        loop {
+            let (source, told) = self.source.numbers(table, shift, left);
+            self.source = source;
+            let Some((next, rest)) = left.get_mut(told..).and_then(<[Cell]>::split_first_mut) else {
+                return Ok(plain);
+            };
+            plain = false;
+            self.source.symbol(table);
+            *next = self.escaped(raw)?;
+            left = rest;
+        }
+    }
+
+    /// Behind an escape.
     #[cold]
-    #[inline(never)]
-    fn escaped_level(self, column: &mut Column, expected: i64, table: u16) -> (Self, Cell) {
-        let (rest, residual) = self.escaped(table);
-        if !is_level(residual) {
-            return (rest, residual);
-        }
-        column.state = step(column.state, residual.unsigned_abs());
-        column.negative = residual < 0;
-        let level = expected + residual;
-        let known = level.unsigned_abs() <= MAX_LEVEL.unsigned_abs();
-        (rest, if known { level } else { INVALID })
-    }
-
-    /// Behind an escape in `table`.
-    #[cold]
-    fn escaped(mut self, table: u16) -> (Self, Cell) {
-        let entry = self.entries.entry(table, self.source.state());
-        self.source.advance(entry, 0);
-        let kind = self.next(ESCAPED);
-        let Some(steps) = kind.checked_sub(NUMBER) else {
-            return (self, ABSENT + Cell::from(kind));
-        };
-        let width = u32::from(steps) * WIDTH_STEP;
-        if width > u64::BITS {
-            return (self, INVALID);
-        }
-        let folded = self.source.bits(width);
-        let number = (folded >> 1).cast_signed() ^ -((folded & 1).cast_signed());
-        // Two levels are not further apart.
-        let near = number.unsigned_abs() <= 2 * MAX_LEVEL.unsigned_abs();
-        (self, if near { number } else { INVALID })
+    fn escaped(&mut self, raw: &mut Vec<f64>) -> Result<Cell, CodecError> {
+        Ok(match self.symbol(ESCAPED, 0) {
+            0 => ABSENT,
+            1 => FAILED,
+            2 => STALE,
+            3 => {
+                let value = f64::from_bits(self.source.bits(u64::BITS));
+                if !value.is_finite() {
+                    return Err(CodecError::Invalid("raw value"));
+                }
+                raw.push(value);
+                RAW
+            }
+            NUMBER => BACK,
+            kind => {
+                let width = u32::from(kind - NUMBER) * WIDTH_STEP;
+                if width > u64::BITS {
+                    return Err(CodecError::Invalid("number"));
+                }
+                let folded = self.source.bits(width);
+                let number = (folded >> 1).cast_signed() ^ -((folded & 1).cast_signed());
+                // Two levels are not further apart.
+                if number.unsigned_abs() > 2 * MAX_LEVEL.unsigned_abs() {
+                    return Err(CodecError::Invalid("number"));
+                }
+                number
+            }
+        })
     }
 }
 
 impl Coder for Reading<'_> {
-    fn symbol(&mut self, context: usize, _: u8) -> Result<u8, CodecError> {
-        Ok(self.next(context))
+    #[inline]
+    fn symbol(&mut self, context: usize, _: u8) -> u8 {
+        symbol_from(self.source.symbol(self.entries.of(context)))
     }
 
-    fn bits(&mut self, count: u32, _: u64) -> Result<u64, CodecError> {
-        Ok(self.source.bits(count))
+    fn bits(&mut self, count: u32, _: u64) -> u64 {
+        self.source.bits(count)
     }
 
-    fn tail(&mut self, count: u32, _: u64) -> Result<u64, CodecError> {
-        Ok(self.source.tail(count))
+    fn tail(&mut self, count: u32, _: u64) -> u64 {
+        self.source.tail(count)
     }
+}
 
-    fn residual(&mut self, context: Context, _: Cell) -> Result<Cell, CodecError> {
-        let manner = Manner {
-            table: self.priors.context(context.number),
-            shift: context.shift,
-            mirrored: false,
-        };
-        let entry = self.entries.entry(manner.table, self.source.state());
-        if entry.symbol != ESCAPE {
-            return Ok(self.told(entry, manner.shift, manner.mirrored));
-        }
-        let (rest, cell) = self.escaped(manner.table);
-        *self = rest;
-        match cell {
-            INVALID => Err(CodecError::Invalid("number")),
-            cell => Ok(cell),
-        }
-    }
+/// The number of a symbol in a context whose numbers are symbols.
+#[expect(clippy::cast_possible_truncation, reason = "symbols are below 32")]
+const fn symbol_from(number: i64) -> u8 {
+    number as u8
 }

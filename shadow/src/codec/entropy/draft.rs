@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use super::{
     super::CodecError,
-    Cell, RAW, cell_missing,
-    coder::{Coder, MISSING, QUIET, Writing},
+    ABSENT, BACK, Cell, RAW,
+    class::QUIET,
+    coder::Writing,
     extreme::{Extremes, Pending, seconds},
     grid::{Grid, Moment, Moments},
     is_level,
-    link::{Hint, hints},
+    link::{Hint, Hints},
     memory::{Column, Memory},
     sheet::Sheet,
 };
@@ -21,44 +22,55 @@ pub(super) struct Draft {
     pub(super) moments: Moments,
     seconds: Vec<Range<usize>>,
     pub(super) sheet: Sheet,
-    /// What is expected by each column's own past, column by column.
-    pasts: Vec<i64>,
-    hints: Vec<Hint>,
-    /// What is expected in place of each cell.
-    expected: Vec<i64>,
-    /// Whether each column does as expected.
-    quiet: Vec<bool>,
-    /// Whether each column follows no other and holds in all rows what it held before.
-    stays: Vec<bool>,
-    /// The last cell of each column, if that was missing.
-    missed: Vec<Option<Cell>>,
+    hints: Hints,
+    /// How far each cell is from what is expected in its place, column by column.
+    residuals: Vec<Cell>,
+    /// Those of gaps, then of times.
+    series: Vec<Cell>,
+    /// The classes of a series, or of all columns.
+    classes: Vec<u8>,
+    /// Whether each column stays as it is.
+    still: Vec<bool>,
     /// Columns of which seconds' extremes are told.
     told: Vec<Reading>,
     pending: Vec<Pending>,
 }
 
 impl Draft {
-    pub(super) fn write_times(
-        &mut self,
-        coder: &mut Writing<'_>,
-        memory: &mut Memory,
-        block: &Block,
-        gaps: bool,
-    ) -> Result<(), CodecError> {
-        self.moments.clear();
+    pub(super) fn write_times(&mut self, coder: &mut Writing<'_>, memory: &mut Memory, block: &Block, gaps: bool) {
         let clock = &mut memory.clock;
+        let [gap_class, time_class] = &mut clock.classes.clone();
+        if gaps {
+            self.series.clear();
+            for &gap_us in &block.gaps_us {
+                let residual = i64::from(gap_us) - clock.expected_gap();
+                self.series.push(if gap_us == 0 { ABSENT } else { residual });
+                if gap_us > 0 {
+                    clock.follow_gap(gap_us);
+                }
+            }
+            self.write_series(coder, gap_class);
+        }
+        self.moments.clear();
+        self.series.clear();
         for (row, (&time_ms, &gap_us)) in block.times_ms.iter().zip(&block.gaps_us).enumerate() {
-            if gaps {
-                clock.gap(coder, gap_us)?;
+            if row > 0 {
+                let step_ms = time_ms.wrapping_sub(clock.last_ms);
+                self.series.push(step_ms - clock.expected_step(gap_us));
             }
-            if row == 0 {
-                clock.begin(time_ms, gap_us);
-            } else {
-                clock.time(coder, gap_us, time_ms)?;
-            }
+            clock.follow_time(time_ms, gap_us);
             self.moments.push(clock.moment());
         }
-        Ok(())
+        if !self.series.is_empty() {
+            self.write_series(coder, time_class);
+        }
+        clock.classes = [*gap_class, *time_class];
+    }
+
+    fn write_series(&mut self, coder: &mut Writing<'_>, class: &mut u8) {
+        self.classes.clear();
+        *class = coder.classes(*class, &self.series, &mut self.classes);
+        coder.series(&self.classes, &self.series, &mut std::iter::empty());
     }
 
     /// Tells the rows of each second of the epoch apart: after the times are known, before the extremes are.
@@ -69,141 +81,70 @@ impl Draft {
     pub(super) fn quantize(&mut self, grids: &[Grid], block: &Block) {
         self.sheet.begin(grids.len(), block.len());
         for (at, (grid, column)) in grids.iter().zip(&block.columns).enumerate() {
-            let (cells, _) = self.sheet.column_mut(at);
-            grid.each_level(column, &self.moments.rows, cells);
+            let (_, cells, _) = self.sheet.split(at);
+            grid.each_level(column, &self.moments, cells);
         }
     }
 
-    /// Works out how far each cell is from its column's own past. Leaves the last levels in `columns`.
+    /// Works out how far each cell is from what is expected in its place, and from its column's own past.
     pub(super) fn follow(&mut self, grids: &[Grid], columns: &mut [Column], before: Moment) {
-        self.pasts.clear();
-        self.missed.clear();
-        self.stays.clear();
+        self.residuals.clear();
+        self.still.clear();
         let renewed = self.moments.rows.iter().any(|moment| moment.rules_otherwise(&before));
-        for (at, (grid, column)) in grids.iter().zip(columns).enumerate() {
-            let mut before = before;
-            self.missed.push(column.missed());
-            let (cells, surprises) = self.sheet.column_mut(at);
-            // Most columns that follow none and stay as they are need no look at each row.
-            let last = column.cell();
-            let stays = column.stays() && !renewed && cells.iter().all(|&cell| cell == last);
-            self.stays.push(stays);
-            if stays {
-                self.pasts.resize(self.pasts.len() + cells.len(), column.last);
+        for (at, column) in columns.iter_mut().enumerate() {
+            let (before_it, cells, surprises) = self.sheet.split(at);
+            let steady = column.missed().is_none() && !renewed;
+            let still = steady && column.stays() && cells.iter().all(|&cell| cell == column.last);
+            self.still.push(still);
+            if still {
+                self.residuals.resize(self.residuals.len() + cells.len(), 0);
+                surprises.fill(0);
                 continue;
             }
-            for ((&cell, surprise), moment) in cells.iter().zip(surprises).zip(&self.moments.rows) {
-                column.renew(grid, &before, moment);
-                before = *moment;
-                let past = column.link.past(column);
-                self.pasts.push(past);
-                if is_level(cell) {
+            let plain = steady && cells.iter().all(|&cell| is_level(cell));
+            let hint = self
+                .hints
+                .of(&before_it, (at, column.link), (grids, &self.moments.rows));
+            if !plain {
+                let rows = (&*cells, surprises, self.moments.rows.as_slice());
+                closely(grids.get(at), (column, before), rows, hint, &mut self.residuals);
+            } else if column.is_apart() {
+                for (&cell, surprise) in cells.iter().zip(surprises.iter_mut()) {
+                    *surprise = cell - column.past();
+                    column.follow(cell);
+                }
+                self.residuals.extend_from_slice(surprises);
+            } else {
+                let rows = cells.iter().zip(surprises).enumerate();
+                self.residuals.extend(rows.map(|(row, (&cell, surprise))| {
+                    let past = column.past();
                     *surprise = cell - past;
                     column.follow(cell);
-                } else {
-                    column.miss(cell);
-                }
+                    cell - hint.expected(row, past)
+                }));
             }
         }
     }
 
-    /// Works out what is expected in place of each cell, and who does as expected.
-    pub(super) fn expect(&mut self, grids: &[Grid], columns: &[Column]) {
+    /// Classes, then residuals.
+    pub(super) fn write_levels(&mut self, coder: &mut Writing<'_>, columns: &mut [Column], block: &Block) {
         let rows = self.sheet.rows();
-        self.expected.clear();
-        self.quiet.clear();
-        let pasts = self.pasts.chunks_exact(rows).zip(&self.missed).zip(&self.stays);
-        for (at, (column, ((pasts, &missed), &stays))) in columns.iter().zip(pasts).enumerate() {
-            if stays {
-                self.expected.extend_from_slice(pasts);
-                self.quiet.push(true);
-                continue;
-            }
-            hints(
-                &self.sheet,
-                (at, column.link),
-                (grids, &self.moments.rows),
-                &mut self.hints,
-            );
-            let mut missed = missed;
-            let mut quiet = true;
-            for ((&cell, &past), hint) in self.sheet.cells(at).iter().zip(pasts).zip(&self.hints) {
-                let expected = hint.expected(past);
-                quiet &= cell == missed.unwrap_or(expected) && cell != RAW;
-                missed = cell_missing(cell).map(|_| cell);
-                self.expected.push(expected);
-            }
-            self.quiet.push(quiet);
+        self.classes.clear();
+        for (column, residuals) in columns.iter_mut().zip(self.residuals.chunks_exact(rows)) {
+            column.class = coder.classes(column.class, residuals, &mut self.classes);
         }
-    }
-
-    /// Who does as expected, then the residuals of all others.
-    pub(super) fn write_levels(
-        &mut self,
-        coder: &mut Writing<'_>,
-        columns: &mut [Column],
-        block: &Block,
-    ) -> Result<(), CodecError> {
-        for (column, &quiet) in columns.iter().zip(&self.quiet) {
-            coder.symbol(QUIET + coder.priors.machine.quiet(column.state), quiet.into())?;
-        }
-        let moving = |apart| {
-            let columns = columns.iter().zip(&self.quiet).enumerate();
-            let moving = columns.filter(move |(_, (column, quiet))| !**quiet && column.is_apart() == apart);
-            moving.map(|(at, _)| at)
-        };
-        let (apart, followers): (Vec<usize>, Vec<usize>) = (moving(true).collect(), moving(false).collect());
-        let rows = 0..self.sheet.rows();
-        for row in rows.clone() {
-            for &at in &apart {
-                self.write_cell(coder, columns, (at, row), block)?;
+        let runs = super::class::runs(rows);
+        let columns = self
+            .residuals
+            .chunks_exact(rows)
+            .zip(self.classes.chunks_exact(runs))
+            .zip(&block.columns);
+        for ((residuals, classes), values) in columns {
+            if classes.iter().any(|&class| class != QUIET) {
+                let without = residuals.iter().zip(values).filter(|(residual, _)| **residual == RAW);
+                coder.series(classes, residuals, &mut without.map(|(_, value)| value.or_nan()));
             }
         }
-        for &at in &followers {
-            for row in rows.clone() {
-                self.write_cell(coder, columns, (at, row), block)?;
-            }
-        }
-        for (column, _) in columns.iter_mut().zip(&self.quiet).filter(|&(_, &quiet)| quiet) {
-            column.rest(&coder.priors.machine);
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn write_cell(
-        &mut self,
-        coder: &mut Writing<'_>,
-        columns: &mut [Column],
-        (at, row): (usize, usize),
-        block: &Block,
-    ) -> Result<(), CodecError> {
-        let cells = self.sheet.cells(at);
-        let expected = self.expected.get(at * cells.len() + row);
-        let (Some(&cell), Some(&expected), Some(column)) = (cells.get(row), expected, columns.get_mut(at)) else {
-            return Ok(());
-        };
-        let Some(missed) = self.missed.get_mut(at) else {
-            return Ok(());
-        };
-        if let Some(before) = *missed {
-            let changed = cell != before;
-            coder.symbol(MISSING, changed.into())?;
-            if !changed {
-                return Ok(());
-            }
-        }
-        *missed = cell_missing(cell).map(|_| cell);
-        if is_level(cell) {
-            coder.level(column, expected, cell - expected);
-        } else {
-            coder.level(column, expected, cell);
-            if cell == RAW {
-                let reading = block.columns.get(at).and_then(|column| column.get(row));
-                coder.bits(64, reading.map_or(0, |reading| reading.or_nan().to_bits()))?;
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn write_extremes(
@@ -214,32 +155,34 @@ impl Draft {
         block: &Block,
     ) -> Result<(), CodecError> {
         self.pending.clear();
-        let rows = block.len();
-        let asked = |metric: &Metric| metric.key || metric.minimum;
-        let columns = || metrics.iter().zip(grids).zip(&block.columns).enumerate();
         self.told.clear();
-        for (at, ((metric, grid), sent)) in columns().filter(|(_, ((metric, _), _))| asked(metric)) {
+        let rows = block.len();
+        let asked = || {
+            let columns = metrics.iter().zip(grids).zip(&block.columns).enumerate();
+            columns.filter(|(_, ((metric, _), _))| metric.key || metric.minimum)
+        };
+        for (at, ((metric, grid), sent)) in asked() {
+            let still = self.still.get(at).copied().unwrap_or(false);
             let from = self.told.len();
-            let cells = self.sheet.cells(at);
-            grid.tell(cells, &self.moments, &mut self.told);
+            self.told.resize(from + rows, Reading::FAILED);
             let told = self.told.get_mut(from..).unwrap_or_default();
-            for (_, (told, sent)) in cells
+            let cells = self.sheet.cells(at);
+            grid.tell(cells, still, &self.moments, told);
+            let without = cells
                 .iter()
                 .zip(told.iter_mut().zip(sent))
-                .filter(|&(&cell, _)| cell == RAW)
-            {
-                *told = *sent;
-            }
+                .filter(|&(&cell, _)| cell == RAW);
+            without.for_each(|(_, (told, sent))| *told = *sent);
             let extremes = Extremes {
                 grid,
                 moments: &self.moments.rows,
                 seconds: &self.seconds,
             };
-            extremes.pick(coder, (at, metric), told, Some(sent), &mut self.pending)?;
+            extremes.pick(coder, (at, metric, still), (told, Some(sent)), &mut self.pending)?;
         }
         let mut told = self.told.chunks_exact_mut(rows);
         let mut left = self.pending.iter().peekable();
-        for (at, ((_, grid), sent)) in columns().filter(|(_, ((metric, _), _))| asked(metric)) {
+        for (at, ((_, grid), sent)) in asked() {
             let Some(told) = told.next() else { break };
             let extremes = Extremes {
                 grid,
@@ -251,5 +194,39 @@ impl Draft {
             }
         }
         Ok(())
+    }
+}
+
+/// How far the cells of a column are from what is expected, where some are missing or have no level, or levels change their
+/// meaning.
+#[cold]
+fn closely(
+    grid: Option<&Grid>,
+    (column, mut before): (&mut Column, Moment),
+    (cells, surprises, moments): (&[Cell], &mut [i64], &[Moment]),
+    hint: Hint<'_>,
+    residuals: &mut Vec<Cell>,
+) {
+    let Some(grid) = grid else { return };
+    let rows = cells.iter().zip(surprises).zip(moments).enumerate();
+    for (row, ((&cell, surprise), moment)) in rows {
+        column.renew(grid, &before, moment);
+        before = *moment;
+        let past = column.past();
+        let expected = hint.expected(row, past);
+        let missed = column.missed();
+        *surprise = 0;
+        if is_level(cell) {
+            *surprise = cell - past;
+            column.follow(cell);
+        } else {
+            column.miss(cell);
+        }
+        residuals.push(match missed {
+            Some(missed) if cell == missed => 0,
+            Some(_) if cell == expected => BACK,
+            _ if is_level(cell) => cell - expected,
+            _ => cell,
+        });
     }
 }

@@ -8,17 +8,30 @@ use std::{cmp::Ordering, ops::Range};
 
 use super::{
     super::CodecError,
-    coder::{Coder, PICK},
+    coder::{Coder, EXTREME},
     grid::{Grid, Moment},
 };
-use crate::{Metric, Reading, UnixMs, frame::end_of_span};
+use crate::{
+    Metric, Reading, UnixMs,
+    frame::{MAX_SAMPLES, end_of_span},
+};
 
-/// How the value is told: the number of its grains.
-const GRAINS: i64 = 0;
-/// It is what its level says.
-const TOLD: i64 = 1;
+/// How the value is told: it is what its level says.
+const TOLD: u8 = 0;
+/// The number of its grains.
+const GRAINS: u8 = 1;
 /// 64 bits.
-const RAW: i64 = 2;
+const RAW: u8 = 2;
+/// How many ways there are.
+const WAYS: usize = 3;
+
+/// Places from this on have no symbol of their own.
+const FAR: usize = 10;
+/// The symbol of all of them: place and way follow.
+pub(super) const ELSEWHERE: u8 = 30;
+/// Bits of such a place, and of the way.
+const PLACE_BITS: u32 = MAX_SAMPLES.ilog2();
+const WAY_BITS: u32 = 2;
 
 /// The highest or the lowest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +51,7 @@ impl Side {
 }
 
 /// Up to this place looking again and again is quicker than sorting.
-const NEAR: usize = 4;
+const NEAR: usize = 10;
 
 /// An extreme whose value is still to be told.
 #[derive(Debug, Clone)]
@@ -47,7 +60,7 @@ pub(super) struct Pending {
     column: usize,
     second: Range<usize>,
     row: usize,
-    how: i64,
+    way: u8,
 }
 
 impl Pending {
@@ -82,63 +95,73 @@ pub(super) struct Extremes<'a> {
 impl Extremes<'_> {
     /// Codes which rows hold the extremes of `metric` and how their values are told.
     ///
-    /// `told` is the column as its levels say, `sent` as it was taken; a reader has none.
+    /// `told` is the column as its levels say, `sent` as it was taken; a reader has none. Whether the column is `still` in
+    /// the whole frame is the context.
     pub(super) fn pick(
         &self,
         coder: &mut impl Coder,
-        (column, metric): (usize, &Metric),
-        told: &[Reading],
-        sent: Option<&[Reading]>,
+        (column, metric, still): (usize, &Metric, bool),
+        readings: (&[Reading], Option<&[Reading]>),
         pending: &mut Vec<Pending>,
     ) -> Result<(), CodecError> {
+        let what = |side| (side, column, still, metric.minimum);
         for second in self.seconds {
             let mut maximum = None;
             if metric.key {
-                maximum = self.pick_one(coder, (Side::Maximum, column, second), (told, sent), None, pending)?;
+                maximum = self.pick_one(coder, what(Side::Maximum), second, readings, None, pending)?;
             }
             if metric.minimum {
-                self.pick_one(coder, (Side::Minimum, column, second), (told, sent), maximum, pending)?;
+                self.pick_one(coder, what(Side::Minimum), second, readings, maximum, pending)?;
             }
         }
         Ok(())
     }
 
-    /// The row that holds the extreme. A second without values, or with none but `taken`, has no extreme.
+    /// The row that holds the extreme, if there is to be a minimum or something is to be done for it. A second without values, or
+    /// with none but `taken`, has no extreme.
     fn pick_one(
         &self,
         coder: &mut impl Coder,
-        (side, column, second): (Side, usize, &Range<usize>),
+        (side, column, still, minimum): (Side, usize, bool, bool),
+        second: &Range<usize>,
         (told, sent): (&[Reading], Option<&[Reading]>),
         taken: Option<usize>,
         pending: &mut Vec<Pending>,
     ) -> Result<Option<usize>, CodecError> {
-        let mut ranks = Ranks::new(told, second, side, taken);
-        let Some(&Rank { row: first, .. }) = ranks.0.first() else {
-            return Ok(None);
-        };
-        let (mut place, mut how) = (0, TOLD);
-        if let Some(sent) = sent {
-            let row = extreme_row(&ranks, sent, side).unwrap_or(first);
-            place = ranks.place_of(row);
-            how = self.how(row, told, sent);
-        }
-        let place = coder.number(PICK, place as i64)?;
-        let how = coder.number(PICK + 1, how)?;
-        let place = usize::try_from(place).ok().filter(|&place| place < ranks.0.len());
-        let row = place
-            .and_then(|place| ranks.row_at(place))
-            .ok_or(CodecError::Invalid("extreme"))?;
-        pending.push(Pending {
+        let ranks = Ranks {
+            told,
+            second,
             side,
-            column,
-            second: second.clone(),
-            row,
-            how,
-        });
+            taken,
+        };
+        if ranks.all().next().is_none() {
+            return Ok(None);
+        }
+        let (mut place, mut way) = (0, TOLD);
+        if let Some((sent, row)) = sent.and_then(|sent| Some((sent, extreme_row(&ranks, sent)?))) {
+            place = ranks.place_of(row);
+            way = self.way(row, told, sent);
+        }
+        (place, way) = code_place(coder, still, place, way);
+        // What leads and is what its level says is there already. Most are, and who asks for no minimum need not know the row.
+        let leads = place == 0 && way == TOLD;
+        if leads && !minimum {
+            return Ok(None);
+        }
+        let row = ranks.row_at(place).ok_or(CodecError::Invalid("extreme"))?;
+        if !leads {
+            pending.push(Pending {
+                side,
+                column,
+                second: second.clone(),
+                row,
+                way,
+            });
+        }
         Ok(Some(row))
     }
 
-    fn how(&self, row: usize, told: &[Reading], sent: &[Reading]) -> i64 {
+    fn way(&self, row: usize, told: &[Reading], sent: &[Reading]) -> u8 {
         let (Some(told), Some(sent)) = (value(told, row), value(sent, row)) else {
             return RAW;
         };
@@ -169,10 +192,10 @@ impl Extremes<'_> {
         let (row, side) = (pending.row, pending.side);
         let level = value(told, row).ok_or(CodecError::Invalid("extreme"))?;
         let sent = sent.and_then(|sent| value(sent, row));
-        let exact = match pending.how {
+        let exact = match pending.way {
             TOLD => level,
             GRAINS => self.grains(coder, row, level, sent)?,
-            RAW => f64::from_bits(coder.tail(64, sent.map_or(0, f64::to_bits))?),
+            RAW => f64::from_bits(coder.tail(64, sent.map_or(0, f64::to_bits))),
             _ => return Err(CodecError::Invalid("extreme")),
         };
         if !exact.is_finite() {
@@ -194,9 +217,22 @@ impl Extremes<'_> {
         let (first, count) = self.grid.grains(level, moment).ok_or(invalid.clone())?;
         let number = sent.and_then(|sent| self.number(row, level, sent)).unwrap_or(0);
         let width = u64::BITS - (whole(count) - 1).leading_zeros();
-        let number = coder.tail(width, number)?;
+        let number = coder.tail(width, number);
         self.grid.exact(first + number as f64, moment).ok_or(invalid)
     }
+}
+
+/// Codes a place and a way.
+#[expect(clippy::cast_possible_truncation, reason = "there are few of both")]
+fn code_place(coder: &mut impl Coder, still: bool, place: usize, way: u8) -> (usize, u8) {
+    let near = place < FAR;
+    let symbol = if near { (place * WAYS) as u8 + way } else { ELSEWHERE };
+    let symbol = usize::from(coder.symbol(EXTREME + usize::from(still), symbol));
+    if symbol < FAR * WAYS {
+        return (symbol / WAYS, (symbol % WAYS) as u8);
+    }
+    let place = coder.bits(PLACE_BITS, place as u64) as usize;
+    (place, coder.bits(WAY_BITS, way.into()) as u8)
 }
 
 /// A row of a second that has a value.
@@ -214,57 +250,63 @@ impl Rank {
     }
 }
 
-/// The rows of a second that have a value, in any order.
-struct Ranks(Vec<Rank>);
+/// The rows of a second that have a value, and are not `taken`.
+#[derive(Clone, Copy)]
+struct Ranks<'a> {
+    told: &'a [Reading],
+    second: &'a Range<usize>,
+    side: Side,
+    taken: Option<usize>,
+}
 
-impl Ranks {
-    fn new(told: &[Reading], second: &Range<usize>, side: Side, taken: Option<usize>) -> Self {
-        let rows = told.get(second.clone()).unwrap_or_default();
-        let ranks = rows.iter().zip(second.clone()).filter_map(|(reading, row)| {
-            let told = side.turn(reading.value()?);
-            (Some(row) != taken).then_some(Rank { told, row })
-        });
-        let mut all = Vec::with_capacity(rows.len());
-        all.extend(ranks);
-        Self(all)
+impl Ranks<'_> {
+    fn all(&self) -> impl Iterator<Item = Rank> {
+        let rows = self.told.get(self.second.clone()).unwrap_or_default();
+        rows.iter().zip(self.second.clone()).filter_map(|(reading, row)| {
+            let told = self.side.turn(reading.value()?);
+            (Some(row) != self.taken).then_some(Rank { told, row })
+        })
+    }
+
+    /// The one before all others.
+    fn first(&self) -> Option<Rank> {
+        self.all()
+            .reduce(|best, next| if next.told > best.told { next } else { best })
     }
 
     /// How many rows lie before `row`.
     fn place_of(&self, row: usize) -> usize {
-        let own = self.0.iter().find(|rank| rank.row == row);
-        own.map_or(0, |own| self.0.iter().filter(|rank| rank.leads(own)).count())
+        let own = self.all().find(|rank| rank.row == row);
+        own.map_or(0, |own| self.all().filter(|rank| rank.leads(&own)).count())
     }
 
     /// The row with `place` rows before it.
-    fn row_at(&mut self, place: usize) -> Option<usize> {
-        if place > NEAR {
-            self.0.sort_unstable_by(|a, b| {
-                let falling = b.told.partial_cmp(&a.told).unwrap_or(Ordering::Equal);
-                falling.then(a.row.cmp(&b.row))
-            });
-            return self.0.get(place).map(|rank| rank.row);
+    fn row_at(&self, place: usize) -> Option<usize> {
+        if place < NEAR {
+            let mut found = self.first()?;
+            for _ in 0..place {
+                let behind = self.all().filter(|rank| found.leads(rank));
+                found = behind.reduce(|best, next| if next.told > best.told { next } else { best })?;
+            }
+            return Some(found.row);
         }
-        let mut found = None;
-        for _ in 0..=place {
-            let ranks = self.0.iter().enumerate();
-            let (at, _) = ranks.reduce(|best, next| if next.1.leads(best.1) { next } else { best })?;
-            found = Some(self.0.swap_remove(at).row);
-        }
-        found
+        let mut ranks: Vec<Rank> = self.all().collect();
+        ranks.sort_unstable_by(|a, b| {
+            let falling = b.told.partial_cmp(&a.told).unwrap_or(Ordering::Equal);
+            falling.then(a.row.cmp(&b.row))
+        });
+        ranks.get(place).map(|rank| rank.row)
     }
 }
 
-/// The row that holds the extreme of what was sent.
-///
-/// Of several it is the one whose level lies lowest: the others then are clamped to it.
-fn extreme_row(ranks: &Ranks, sent: &[Reading], side: Side) -> Option<usize> {
-    let key = |rank: &Rank| Some((side.turn(value(sent, rank.row)?), -rank.told, rank.row));
-    let best = ranks
-        .0
-        .iter()
-        .filter_map(key)
-        .max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
-    best.map(|(_, _, row)| row)
+/// The row that holds the extreme of what was sent; of several the one whose level lies highest.
+fn extreme_row(ranks: &Ranks<'_>, sent: &[Reading]) -> Option<usize> {
+    let key = |rank: Rank| Some((ranks.side.turn(value(sent, rank.row)?), rank));
+    let best = ranks.all().filter_map(key).reduce(|best, next| {
+        let leads = next.0 > best.0 || (next.0 == best.0 && next.1.leads(&best.1));
+        if leads { next } else { best }
+    });
+    best.map(|(_, rank)| rank.row)
 }
 
 fn value(readings: &[Reading], row: usize) -> Option<f64> {

@@ -22,8 +22,8 @@ pub(super) struct Grid {
     counts: Quantizer,
     /// Whether 0 is a level.
     has_zero: bool,
-    /// Levels up to this, either way, have finite values in any row.
-    ordinary: i64,
+    /// Levels from `-2^n` to less than `2^n` have finite values in any row, which are quickly told.
+    ordinary: Option<u32>,
 }
 
 /// What levels depend on in one row.
@@ -54,8 +54,6 @@ pub(super) struct Moments {
     pub(super) rows: Vec<Moment>,
     /// Of each: 1 / gap in seconds.
     per_s: Vec<f64>,
-    /// 1 for each.
-    ones: Vec<f64>,
     /// Whether a rate's levels mean the same in all rows, but for what a count is worth.
     alike: bool,
 }
@@ -65,21 +63,25 @@ impl Moments {
     pub(super) fn clear(&mut self) {
         self.rows.clear();
         self.per_s.clear();
-        self.ones.clear();
         self.alike = true;
     }
 
     /// Adds a row.
     pub(super) fn push(&mut self, moment: Moment) {
         let first = self.rows.first().copied().unwrap_or(moment);
-        self.alike &= !moment.rules_otherwise(&first) && (moment.gap_us > 0) == (first.gap_us > 0);
+        self.alike &= moment.is_like(&first);
         self.per_s.push(moment.per_s);
-        self.ones.push(1.0);
         self.rows.push(moment);
     }
 }
 
 impl Moment {
+    /// Whether a rate's levels mean the same as in `other`, but for what a count is worth.
+    #[inline]
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        !self.rules_otherwise(other) && (self.gap_us > 0) == (other.gap_us > 0)
+    }
+
     /// Whether levels of rates are others than in `before`.
     #[inline]
     pub(super) fn rules_otherwise(&self, before: &Self) -> bool {
@@ -115,8 +117,8 @@ impl Grid {
             values,
             counts,
             ordinary: match metric.grain {
-                Some(Grain::Rate { unit }) if !is_ordinary(unit) => 0,
-                _ => values.ordinary().min(counts.ordinary()).cast_signed(),
+                Some(Grain::Rate { unit }) if !is_ordinary(unit) => None,
+                _ => values.ordinary().min(counts.ordinary()),
             },
             has_zero: values.value(0) == 0.0 && counts.value(0) == 0.0,
         }
@@ -155,49 +157,61 @@ impl Grid {
         ((told - value).abs() <= self.bound.max_error(value)).then_some(level)
     }
 
-    /// Appends to `column` the readings of `cells`, which go with `moments`; of what is raw, something else.
-    /// Tells whether every level has a value.
-    pub(super) fn tell(&self, cells: &[Cell], moments: &Moments, column: &mut Vec<Reading>) -> bool {
+    /// Fills `column` with the readings of `cells`, which go with `moments`; of what is raw, something else. They are
+    /// levels and all the same if the column is `still`. Tells whether every level has a value.
+    pub(super) fn tell(&self, cells: &[Cell], still: bool, moments: &Moments, column: &mut [Reading]) -> bool {
         let first = cells.first().copied().unwrap_or(RAW);
-        // Magnitudes, but for those of negative ones one less; all their bits together are not less than any of them.
-        let (most, differ) = cells.iter().fold((0, 0), |(most, differ), &cell| {
-            (most | (cell ^ cell >> (i64::BITS - 1)), differ | (cell ^ first))
-        });
-        let alike = moments.alike || !self.is_rate();
-        if most >= self.ordinary || !alike {
+        let bits = self.ordinary.unwrap_or(0);
+        let raised = |cell: i64| cell.wrapping_add(1 << bits);
+        let all = if still {
+            raised(first)
+        } else {
+            cells.iter().fold(0, |all, &cell| all | raised(cell))
+        };
+        let ordinary = self.ordinary.is_some() && all.cast_unsigned() >> (bits + 1) == 0;
+        if !ordinary || (self.is_rate() && !moments.alike) {
             return self.tell_each(cells, moments, column);
         }
         let counts = moments.rows.first().and_then(|moment| self.count(moment)).is_some();
-        let (levels, factors, unit) = match self.grain {
-            Some(Grain::Rate { unit }) if counts => (&self.counts, &moments.per_s, unit),
-            _ => (&self.values, &moments.ones, 1.0),
+        let (levels, unit) = match self.grain {
+            Some(Grain::Rate { unit }) if counts => (&self.counts, Some(unit)),
+            _ => (&self.values, None),
         };
-        if differ == 0 {
-            let value = levels.value(first);
-            column.extend(factors.iter().map(|factor| Reading::of(value * (unit * factor))));
-        } else {
-            levels.tell(cells, (factors, unit), column);
+        let rows = column.iter_mut().zip(&moments.per_s);
+        match unit {
+            _ if still && first == 0 && self.has_zero => column.fill(Reading::of(0.0)),
+            Some(unit) if still => {
+                let value = levels.value(first);
+                rows.for_each(|(to, per_s)| *to = Reading::of(value * (unit * per_s)));
+            }
+            None if still => column.fill(Reading::of(levels.value(first))),
+            Some(unit) => levels.tell_scaled(cells, (unit, &moments.per_s), column),
+            None => levels.tell(cells, column),
         }
         true
     }
 
-    fn tell_each(&self, cells: &[Cell], moments: &Moments, column: &mut Vec<Reading>) -> bool {
+    fn tell_each(&self, cells: &[Cell], moments: &Moments, column: &mut [Reading]) -> bool {
         let mut finite = true;
-        column.extend(cells.iter().zip(&moments.rows).map(|(&cell, moment)| {
-            if !is_level(cell) {
-                return cell_missing(cell).map_or(Reading::FAILED, Reading::from);
-            }
-            let value = self.value(cell, moment);
-            finite &= value.is_finite();
-            Reading::new(value)
-        }));
+        for ((to, &cell), moment) in column.iter_mut().zip(cells).zip(&moments.rows) {
+            *to = if is_level(cell) {
+                let value = self.value(cell, moment);
+                finite &= value.is_finite();
+                Reading::new(value)
+            } else {
+                cell_missing(cell).map_or(Reading::FAILED, Reading::from)
+            };
+        }
         finite
     }
 
     /// The levels of a column of readings that `moments` go with, or why there are none.
-    pub(super) fn each_level(&self, readings: &[Reading], moments: &[Moment], cells: &mut [Cell]) {
+    pub(super) fn each_level(&self, readings: &[Reading], moments: &Moments, cells: &mut [Cell]) {
+        if self.quick_levels(readings, moments, cells) {
+            return;
+        }
         let mut seen = (None, RAW);
-        for ((reading, moment), cell) in readings.iter().zip(moments).zip(cells) {
+        for ((reading, moment), cell) in readings.iter().zip(&moments.rows).zip(cells) {
             let value = reading.or_nan();
             let count = self.count(moment);
             // Most readings repeat the one before, or are 0.
@@ -211,6 +225,24 @@ impl Grid {
                 seen = (key, level);
             }
             *cell = seen.1;
+        }
+    }
+
+    /// The same where all levels mean the same and nothing is out of the ordinary; tells whether that is so.
+    fn quick_levels(&self, readings: &[Reading], moments: &Moments, cells: &mut [Cell]) -> bool {
+        if self.ordinary.is_none() || (self.is_rate() && !moments.alike) {
+            return false;
+        }
+        let counts = moments.rows.first().and_then(|moment| self.count(moment)).is_some();
+        match self.grain {
+            Some(Grain::Rate { unit }) if counts => {
+                let scales = moments.per_s.iter().map(|per_s| unit * per_s);
+                self.counts
+                    .levels(readings, scales.map(|up| (1.0 / up, up)), self.bound, cells)
+            }
+            _ => self
+                .values
+                .levels(readings, std::iter::repeat((1.0, 1.0)), self.bound, cells),
         }
     }
 

@@ -2,10 +2,10 @@
 
 use super::{
     super::quantize::MAX_LEVEL,
-    grid::{Grid, Moment},
+    ABSENT, Cell,
+    grid::{Grid, Moment, Translation},
     is_level,
-    memory::Column,
-    sheet::Sheet,
+    sheet::Before,
 };
 
 /// How a column is predicted, as a number below [`Link::COUNT`].
@@ -44,6 +44,9 @@ impl Link {
     /// How many there are.
     pub(super) const COUNT: u8 = 18;
 
+    /// The column's average.
+    pub(super) const AVERAGE: Self = Self(1);
+
     /// The link of a number, if there is one.
     pub(super) const fn new(number: u8) -> Option<Self> {
         if number < Self::COUNT { Some(Self(number)) } else { None }
@@ -70,76 +73,111 @@ impl Link {
         }
     }
 
-    /// What is expected of `column` from its own past.
-    #[inline]
-    pub(super) fn past(self, column: &Column) -> i64 {
-        // Which it is, a processor guesses badly: columns of both kinds take turns.
-        let average = -i64::from(AVERAGING >> self.0 & 1);
-        column.last ^ (column.last ^ column.average()) & average
-    }
-}
-
-/// What a link makes of the columns before, for one row.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Hint {
-    level: i64,
-    /// Whether it is what is expected, not how far that is from the column's past.
-    absolute: bool,
-}
-
-impl Hint {
-    const NONE: Self = Self::step(0);
-
-    const fn step(level: i64) -> Self {
-        Self { level, absolute: false }
-    }
-
-    /// The level that is expected, given what is expected from the column's own past.
-    #[inline]
-    pub(super) fn expected(self, past: i64) -> i64 {
-        let expected = if self.absolute { self.level } else { past + self.level };
-        expected.clamp(-MAX_LEVEL, MAX_LEVEL)
-    }
-}
-
-/// Replaces `out` by the hints of column `at` of `sheet` in each row, if it follows by `link`.
-pub(super) fn hints(
-    sheet: &Sheet,
-    (at, link): (usize, Link),
-    (grids, moments): (&[Grid], &[Moment]),
-    out: &mut Vec<Hint>,
-) {
-    out.clear();
-    match link.follows() {
-        Follows::Itself => {}
-        Follows::Step(distance) => {
-            let other = at.checked_sub(distance).map(|other| sheet.surprises(other));
-            out.extend(other.unwrap_or_default().iter().copied().map(Hint::step));
+    /// Whether there are as many columns before `column` as it looks at.
+    pub(super) fn reaches(self, column: usize) -> bool {
+        match self.follows() {
+            Follows::Itself => true,
+            Follows::Step(distance) | Follows::Sum(distance) | Follows::Value(distance) => distance <= column,
         }
-        Follows::Sum(count) => {
-            out.resize(sheet.rows(), Hint::NONE);
-            for other in at.saturating_sub(count)..at {
-                for (hint, surprise) in out.iter_mut().zip(sheet.surprises(other)) {
-                    hint.level -= surprise;
+    }
+}
+
+/// What a link makes of the columns before, row by row; where rows are missing, nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Hint<'a> {
+    /// How far the level is expected to be from the column's past.
+    Steps(&'a [i64]),
+    /// What it is expected to be, where that is a level.
+    Levels(&'a [Cell]),
+}
+
+impl Hint<'_> {
+    /// What is expected in `row`, given what is expected from the column's own past.
+    pub(super) fn expected(&self, row: usize, past: i64) -> i64 {
+        match self {
+            Self::Steps(rows) => step(past, rows.get(row).copied().unwrap_or(0)),
+            Self::Levels(rows) => level(past, rows.get(row).copied().unwrap_or(ABSENT)),
+        }
+    }
+}
+
+/// What is expected by a step from the column's past.
+#[inline]
+pub(super) fn step(past: i64, step: i64) -> i64 {
+    (past + step).clamp(-MAX_LEVEL, MAX_LEVEL)
+}
+
+/// What is expected by another column's level.
+#[inline]
+pub(super) const fn level(past: i64, level: Cell) -> i64 {
+    if is_level(level) { level } else { past }
+}
+
+/// Memory for the hints of the column at hand.
+#[derive(Debug, Default)]
+pub(super) struct Hints(Vec<i64>);
+
+impl Hints {
+    /// The hints of a column that follows those `before` it by `link`.
+    #[inline]
+    pub(super) fn of<'a>(
+        &'a mut self,
+        before: &Before<'a>,
+        (at, link): (usize, Link),
+        (grids, moments): (&[Grid], &[Moment]),
+    ) -> Hint<'a> {
+        match link.follows() {
+            Follows::Itself => Hint::Steps(&[]),
+            Follows::Step(distance) => Hint::Steps(before.surprises(distance)),
+            Follows::Sum(count) => {
+                self.0.clear();
+                self.0.resize(before.rows(), 0);
+                for distance in 1..=count {
+                    let other = self.0.iter_mut().zip(before.surprises(distance));
+                    other.for_each(|(hint, surprise)| *hint -= surprise);
+                }
+                Hint::Steps(&self.0)
+            }
+            Follows::Value(distance) => {
+                let cells = before.cells(distance);
+                let from = at.checked_sub(distance).and_then(|other| grids.get(other));
+                let Some((from, to)) = from.zip(grids.get(at)) else {
+                    return Hint::Levels(&[]);
+                };
+                match to.translation(from) {
+                    Translation::Same => Hint::Levels(cells),
+                    translation => {
+                        translate(translation, cells, (from, to), moments, &mut self.0);
+                        Hint::Levels(&self.0)
+                    }
                 }
             }
         }
-        Follows::Value(distance) => {
-            let other = at.checked_sub(distance);
-            let cells = other.map(|other| sheet.cells(other)).unwrap_or_default();
-            let pair = other.and_then(|other| Some((grids.get(other)?, grids.get(at)?)));
-            if let Some((from, to)) = pair {
-                let translation = to.translation(from);
-                out.extend(cells.iter().zip(moments).map(|(&cell, moment)| {
-                    let level = if is_level(cell) {
-                        to.translate(translation, from, cell, moment)
-                    } else {
-                        None
-                    };
-                    level.map_or(Hint::NONE, |level| Hint { level, absolute: true })
-                }));
-            }
-        }
     }
-    out.resize(sheet.rows(), Hint::NONE);
+}
+
+/// Replaces `out` by what `cells` of one grid are in the other.
+fn translate(
+    translation: Translation,
+    cells: &[Cell],
+    (from, to): (&Grid, &Grid),
+    moments: &[Moment],
+    out: &mut Vec<i64>,
+) {
+    let counts = matches!(translation, Translation::Counts(_));
+    // Most repeat the one before.
+    let mut seen = (ABSENT, Moment::default(), ABSENT);
+    out.clear();
+    out.extend(cells.iter().zip(moments).map(|(&cell, moment)| {
+        let alike = if counts {
+            seen.1.is_like(moment)
+        } else {
+            seen.1 == *moment
+        };
+        if seen.0 != cell || !alike {
+            let level = is_level(cell).then(|| to.translate(translation, from, cell, moment));
+            seen = (cell, *moment, level.flatten().unwrap_or(ABSENT));
+        }
+        seen.2
+    }));
 }

@@ -1,9 +1,9 @@
-//! Where columns stand: what the next level is expected to be, and how sure that is.
+//! Where columns stand: what the next level is expected to be.
 
 use super::{
     super::quantize::MAX_LEVEL,
     ABSENT, Cell, FAILED, STALE,
-    activity::{Machine, PLAIN_CLASSES, RECENT, State, plain},
+    class::NONE,
     clock::Clock,
     grid::{Grid, Moment},
     link::{Follows, Link},
@@ -11,12 +11,6 @@ use super::{
 
 /// Binary digits after the point of averages.
 const FRACTION: u32 = 4;
-
-/// Classes of what is expected: 0, 1, 2, more, negative.
-pub(super) const EXPECTED: usize = 5;
-
-/// How many contexts a level may be told in.
-pub(super) const LEVEL_CONTEXTS: usize = PLAIN_CLASSES * EXPECTED * RECENT;
 
 /// What writer and reader know after a frame.
 #[derive(Debug, Clone, Default)]
@@ -50,38 +44,37 @@ impl Memory {
 }
 
 /// Where one column stands.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Column {
     /// Its last level.
     pub(super) last: i64,
-    /// The exponential average of its levels, a quarter for the newest.
+    /// The exponential average of its levels, a quarter for the newest, if its link begins with that.
     average: i64,
-    /// How much it moves.
-    pub(super) state: State,
-    /// Whether its last residual was negative.
-    pub(super) negative: bool,
+    /// The class of its last residuals.
+    pub(super) class: u8,
     /// How far its last cell is above [`ABSENT`], plus one, if that was missing.
     missing: u8,
     /// What it follows.
     pub(super) link: Link,
 }
 
-/// The context of a level: what is expected as a class, in a state.
-pub(super) fn level_context(state: State, wanted: usize) -> usize {
-    let (class, recent) = plain(state);
-    (class * EXPECTED + wanted) * RECENT + recent
+impl Default for Column {
+    fn default() -> Self {
+        Self {
+            last: 0,
+            average: 0,
+            class: NONE,
+            missing: 0,
+            link: Link::default(),
+        }
+    }
 }
 
 impl Column {
     /// The exponential average, rounded.
+    #[inline]
     pub(super) const fn average(&self) -> i64 {
         (self.average + (1 << (FRACTION - 1))) >> FRACTION
-    }
-
-    /// Whether a residual to the level `expected` is told with the other sign: those that follow a negative one are.
-    #[inline]
-    pub(super) const fn mirrors(&self, expected: i64) -> bool {
-        self.negative && expected > 2
     }
 
     /// Goes on by a cell that is no level.
@@ -95,6 +88,7 @@ impl Column {
     }
 
     /// The cell of the last row, if that was missing.
+    #[inline]
     pub(super) const fn missed(&self) -> Option<Cell> {
         if self.missing == 0 {
             None
@@ -103,25 +97,40 @@ impl Column {
         }
     }
 
-    /// What it held in the last row; a value without a level counts as the level before.
-    pub(super) fn cell(&self) -> Cell {
-        self.missed().unwrap_or(self.last)
+    /// Goes on by a level.
+    #[inline]
+    pub(super) const fn follow(&mut self, level: i64) {
+        self.last = level;
+        self.missing = 0;
+        if self.link.averages() {
+            self.average += ((level << FRACTION) - self.average) >> 2;
+        }
     }
 
-    /// Goes on by a frame without residuals.
-    pub(super) fn rest(&mut self, machine: &Machine) {
-        self.state = machine.rest(self.state);
-        self.negative = false;
-        if self.stays() {
+    /// What is expected of it from its own past.
+    #[inline]
+    pub(super) const fn past(&self) -> i64 {
+        if self.link.averages() {
+            self.average()
+        } else {
+            self.last
+        }
+    }
+
+    /// Takes another link.
+    pub(super) fn relink(&mut self, link: Link) {
+        if link != self.link {
+            self.link = link;
             self.settle();
         }
     }
 
-    /// Goes on by a level.
-    pub(super) const fn follow(&mut self, level: i64) {
-        self.last = level;
-        self.average += ((level << FRACTION) - self.average) >> 2;
-        self.missing = 0;
+    /// The same with an average, if it has none.
+    pub(super) fn averaging(mut self) -> Self {
+        if !self.link.averages() {
+            self.relink(Link::AVERAGE);
+        }
+        self
     }
 
     /// Puts the level of a rate where it is in a row whose levels are others than before.
@@ -133,14 +142,9 @@ impl Column {
         }
     }
 
-    /// Goes on by many rows of its last level.
+    /// Lets the average be the last level.
     const fn settle(&mut self) {
         self.average = self.last << FRACTION;
-    }
-
-    /// Whether nothing but its last level is expected of it.
-    pub(super) fn stays(&self) -> bool {
-        self.link == Link::default()
     }
 
     /// Whether its level is one that a writer may tell.
@@ -148,15 +152,14 @@ impl Column {
         self.last.unsigned_abs() <= MAX_LEVEL.unsigned_abs()
     }
 
-    /// Whether its cells are told row by row, with those of other columns.
+    /// Whether nothing but its last level is expected of it.
+    #[inline]
+    pub(super) fn stays(&self) -> bool {
+        self.link == Link::default()
+    }
+
+    /// Whether it follows no other.
     pub(super) fn is_apart(&self) -> bool {
         self.link.follows() == Follows::Itself
     }
-}
-
-/// The class of what is expected.
-#[inline]
-pub(super) fn wanted(expected: i64) -> usize {
-    // Negative numbers are no indices.
-    usize::try_from(expected.min(3)).unwrap_or(EXPECTED - 1)
 }

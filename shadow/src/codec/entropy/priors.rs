@@ -9,15 +9,14 @@
 //! | contexts | [`CONTEXTS`]: the table of each |
 //! | frequencies | for each table [`SYMBOLS`] numbers of 2 bytes, little-endian, which add up to [`tans::STATES`] |
 
-#![expect(clippy::cast_possible_truncation, reason = "tables, states and shifts are few")]
+#![expect(clippy::cast_possible_truncation, reason = "tables are few")]
 
-use std::sync::{LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use super::{
-    activity::{self, Machine, State},
-    coder::CONTEXTS,
-    memory::{EXPECTED, level_context},
-    tans::{self, Code, Entry, Table},
+    class::{CLASSES, Costs},
+    coder::{CLASS, CONTEXTS, meanings},
+    tans::{self, Entry, Table},
 };
 
 /// How many symbols a table has.
@@ -25,13 +24,10 @@ pub(super) const SYMBOLS: usize = 32;
 
 static BYTES: &[u8] = include_bytes!("priors.bin");
 
-static TRAINED: LazyLock<Priors> = LazyLock::new(|| Priors::parse(BYTES).unwrap_or_else(Priors::flat));
+static TRAINED: LazyLock<Arc<Priors>> = LazyLock::new(|| Arc::new(Priors::parse(BYTES).unwrap_or_else(Priors::flat)));
 
 /// At most so many tables.
-const TABLES: usize = 64;
-
-/// Classes of what is expected, rounded up so that a look into a table needs no product.
-const WANTED: usize = 8;
+pub(super) const TABLES: usize = 64;
 
 /// The tables of codec 2.
 #[derive(Debug)]
@@ -42,45 +38,44 @@ pub(super) struct Priors {
     tables: Vec<Table>,
     /// For a reader, if there is one.
     entries: OnceLock<Entries>,
-    /// How a level is told in each state, by what is expected.
-    levels: Box<[Level; activity::MOST_STATES * WANTED]>,
-    pub(super) machine: Machine,
+    pub(super) costs: Costs,
 }
 
 /// What each table has at each state.
 #[derive(Debug)]
-pub(super) struct Entries(Box<[Entry; TABLES * tans::STATES]>);
+pub(super) struct Entries {
+    contexts: Vec<u8>,
+    tables: Vec<[Entry; tans::STATES]>,
+}
 
 impl Entries {
-    /// What `table` has at `state`.
+    /// The table of `context`.
     #[inline]
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "the numbers of tables and of states are powers of two"
-    )]
-    pub(super) fn entry(&self, table: u16, state: usize) -> Entry {
-        self.0[(usize::from(table) * tans::STATES + state) % (TABLES * tans::STATES)]
+    pub(super) fn of(&self, context: usize) -> &[Entry; tans::STATES] {
+        static NONE: [Entry; tans::STATES] = [Entry::NOTHING; tans::STATES];
+        let table = self.contexts.get(context).map(|&table| usize::from(table));
+        table.and_then(|table| self.tables.get(table)).unwrap_or(&NONE)
     }
 }
 
-/// How a level is told.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Level {
-    pub(super) table: u16,
-    /// How many low bits are told raw.
-    pub(super) shift: u8,
+/// How many bits `symbol` takes where `frequencies` are told; infinitely many if it is none of them.
+pub(super) fn bits(frequencies: &[u16; SYMBOLS], symbol: u8) -> f64 {
+    let frequency = frequencies.get(usize::from(symbol)).copied().unwrap_or(0);
+    f64::from(tans::PRECISION) - f64::from(frequency).log2()
 }
 
 impl Priors {
     /// Those that frames are written with.
-    pub(super) fn trained() -> &'static Self {
+    pub(super) fn trained() -> &'static Arc<Self> {
         &TRAINED
     }
 
     /// All symbols equally likely everywhere.
     pub(super) fn flat() -> Self {
         let frequencies = [(tans::STATES / SYMBOLS) as u16; SYMBOLS];
-        Self::new(vec![0; CONTEXTS], Table::new(&frequencies).into_iter().collect())
+        // A table means something else in each of both kinds of contexts.
+        let kinds = (0..CONTEXTS).map(|context| u8::from(context >= CLASS));
+        Self::new(kinds.collect(), &[frequencies; 2])
     }
 
     /// Reads the form that is told above.
@@ -93,67 +88,47 @@ impl Priors {
             for (to, from) in frequencies.iter_mut().zip(table.chunks_exact(2)) {
                 *to = u16::from_le_bytes(from.try_into().ok()?);
             }
-            tables.push(Table::new(&frequencies)?);
+            tables.push(frequencies);
         }
         let complete = tables.len() == usize::from(count) && tables.len() <= TABLES;
         let known = contexts.iter().all(|&table| table < count);
-        (complete && known).then(|| Self::new(contexts.to_vec(), tables))
+        let priors = (complete && known).then(|| Self::new(contexts.to_vec(), &tables))?;
+        (priors.tables.len() == tables.len()).then_some(priors)
     }
 
-    fn new(contexts: Vec<u8>, tables: Vec<Table>) -> Self {
-        let level = |index: usize| {
-            let (state, wanted) = (index / WANTED, (index % WANTED).min(EXPECTED - 1));
-            let state = state.min(activity::STATES - 1) as State;
-            Level {
-                table: contexts.get(level_context(state, wanted)).copied().unwrap_or(0).into(),
-                shift: activity::shift(state) as u8,
-            }
+    fn new(contexts: Vec<u8>, tables: &[[u16; SYMBOLS]]) -> Self {
+        let of = |context: usize| {
+            let table = contexts.get(context).copied().unwrap_or(0);
+            tables.get(usize::from(table)).unwrap_or(&[0; SYMBOLS])
         };
         Self {
-            levels: filled((0..).map(level)),
+            costs: Costs::new((0..CLASSES).map(of), (0..=CLASSES).map(|before| of(CLASS + before))),
+            tables: tables.iter().filter_map(Table::new).collect(),
             entries: OnceLock::new(),
             contexts,
-            tables,
-            machine: Machine::new(),
         }
     }
 
     /// The table of a context.
     #[inline]
-    pub(super) fn context(&self, context: usize) -> u16 {
-        self.contexts.get(context).copied().unwrap_or(0).into()
-    }
-
-    /// How a level is told.
-    #[inline]
-    #[expect(clippy::indexing_slicing, reason = "the number of states is a power of two")]
-    pub(super) fn level(&self, state: State, wanted: usize) -> Level {
-        self.levels[(usize::from(state) * WANTED + wanted) % (activity::MOST_STATES * WANTED)]
+    pub(super) fn context(&self, context: usize) -> u8 {
+        self.contexts.get(context).copied().unwrap_or(0)
     }
 
     /// What a reader needs.
     pub(super) fn entries(&self) -> &Entries {
-        self.entries
-            .get_or_init(|| Entries(filled(self.tables.iter().flat_map(Table::entries))))
-    }
-
-    /// How to write `symbol` of `table`.
-    #[inline]
-    pub(super) fn code(&self, table: u16, symbol: u8) -> Code {
-        let table = self.tables.get(usize::from(table));
-        table.map_or_else(Code::default, |table| table.code(symbol))
+        let table = |(number, table): (usize, &Table)| {
+            let context = self.contexts.iter().position(|&of| usize::from(of) == number);
+            table.entries(&meanings(context.unwrap_or(0)))
+        };
+        self.entries.get_or_init(|| Entries {
+            contexts: self.contexts.clone(),
+            tables: self.tables.iter().enumerate().map(table).collect(),
+        })
     }
 
     /// All tables.
     pub(super) fn tables(&self) -> &[Table] {
         &self.tables
     }
-}
-
-/// An array of `items`, and of defaults if there are fewer.
-#[expect(clippy::unnecessary_box_returns, reason = "it is too large for a stack")]
-pub(super) fn filled<T: Copy + Default, const N: usize>(items: impl Iterator<Item = T>) -> Box<[T; N]> {
-    let mut array = Box::new([T::default(); N]);
-    array.iter_mut().zip(items).for_each(|(to, item)| *to = item);
-    array
 }

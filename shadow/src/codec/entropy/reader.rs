@@ -1,14 +1,18 @@
 //! Bodies to blocks.
 
-use std::ops::Range;
+use std::{iter, mem, ops::Range};
 
 use super::{
     super::{CodecError, MAX_CODED_READINGS, MAX_SPAN_MS, check_size},
-    coder::{Coder, HEADER, LINK, QUIET, Reading},
+    ABSENT, Cell, RAW,
+    class::{self, QUIET},
+    clock::Clock,
+    coder::{Coder, HEADER, LINK, Reading},
+    column::{self, Scratch},
     extreme::{Extremes, Pending, seconds},
     grid::{Grid, Moment, Moments},
-    lane::{self, Lane, read_column, read_rows},
-    link::{Hint, Link, hints},
+    is_level,
+    link::Link,
     memory::{Column, Memory},
     priors::Priors,
     sheet::Sheet,
@@ -29,6 +33,8 @@ pub(crate) struct Reader {
     /// After frames that may be named, the last used at the end.
     kept: Vec<Kept>,
     memory: Memory,
+    /// The body at hand.
+    padded: Vec<u8>,
     draft: Draft,
 }
 
@@ -46,17 +52,14 @@ struct Kept {
 struct Draft {
     moments: Moments,
     seconds: Vec<Range<usize>>,
-    /// Whether levels of rates change their meaning within the frame.
-    renewed: bool,
-    quiet: Vec<bool>,
-    /// Columns whose cells are read row by row.
-    lanes: Vec<Lane>,
-    /// Columns that go by others or do as expected, and which of these they do.
-    followers: Vec<(usize, bool)>,
-    hints: Vec<Hint>,
+    /// Residuals of gaps, then of times.
+    series: Vec<Cell>,
+    /// The classes of all runs, column by column.
+    classes: Vec<u8>,
     sheet: Sheet,
-    /// Row, column and value of each cell without a level.
-    raw: Vec<(usize, usize, f64)>,
+    /// Whether each column stays as it is.
+    still: Vec<bool>,
+    scratch: Scratch,
     pending: Vec<Pending>,
 }
 
@@ -67,6 +70,7 @@ impl Reader {
             grids: catalogue.metrics().iter().map(Grid::new).collect(),
             kept: Vec::new(),
             memory: Memory::default(),
+            padded: Vec::new(),
             draft: Draft::default(),
         }
     }
@@ -76,28 +80,32 @@ impl Reader {
         let samples = frame.samples as usize;
         check_size(samples, self.grids.len(), MAX_CODED_READINGS)?;
         let base = self.begin(frame)?;
-        let mut coder = Reading {
-            priors: Priors::trained(),
-            entries: Priors::trained().entries(),
-            source: Source::new(&frame.body)?,
-        };
-        let has = coder.symbol(HEADER, 0)?;
-        if has > KEPT | LINKED | GAPS | PERIOD {
-            return Err(CodecError::Invalid("header"));
-        }
-        self.read_header(&mut coder, has)?;
         let Self {
             metrics,
             grids,
             memory,
+            padded,
             draft,
             ..
         } = self;
+        let mut coder = Reading {
+            entries: Priors::trained().entries(),
+            source: Source::new(&frame.body, padded)?,
+        };
+        let has = coder.symbol(HEADER, 0);
+        if has > KEPT | LINKED | GAPS | PERIOD {
+            return Err(CodecError::Invalid("header"));
+        }
+        read_header(&mut coder, memory, has)?;
         let before = memory.clock.moment();
-        draft.read_times(&mut coder, memory, (has & GAPS != 0, samples, frame.start_ms), block)?;
+        draft.read_times(
+            &mut coder,
+            &mut memory.clock,
+            (has & GAPS != 0, samples, frame.start_ms),
+            block,
+        )?;
         seconds(frame.epoch, &block.times_ms, &mut draft.seconds);
-        draft.read_levels(&mut coder, grids, memory, before)?;
-        draft.values(grids, block)?;
+        draft.read_columns(&mut coder, grids, (memory, before), block)?;
         draft.read_extremes(&mut coder, metrics, grids, block)?;
         coder.source.finish()?;
         self.keep(frame.sequence, has & KEPT != 0, base);
@@ -136,137 +144,142 @@ impl Reader {
         };
         kept.sequence = sequence;
         kept.keyframe = keyframe;
-        kept.memory.copy_from(&self.memory);
+        // The one at hand is written over by the next frame.
+        mem::swap(&mut kept.memory, &mut self.memory);
         self.kept.push(kept);
     }
+}
 
-    fn read_header(&mut self, coder: &mut Reading<'_>, has: u8) -> Result<(), CodecError> {
-        if has & LINKED != 0 {
-            for column in &mut self.memory.columns {
-                if let Some(number) = coder.symbol(LINK, 0)?.checked_sub(1) {
-                    column.link = Link::new(number).ok_or(CodecError::Invalid("link"))?;
-                }
+fn read_header(coder: &mut Reading<'_>, memory: &mut Memory, has: u8) -> Result<(), CodecError> {
+    if has & LINKED != 0 {
+        for (at, column) in memory.columns.iter_mut().enumerate() {
+            if let Some(number) = coder.symbol(LINK, 0).checked_sub(1) {
+                let link = Link::new(number).filter(|link| link.reaches(at));
+                column.relink(link.ok_or(CodecError::Invalid("link"))?);
             }
         }
-        if has & PERIOD != 0 {
-            let period_us = coder.bits(32, 0)?;
-            self.memory.clock.set_period(u32::try_from(period_us).unwrap_or(0));
-        }
-        Ok(())
     }
+    if has & PERIOD != 0 {
+        let period_us = coder.bits(32, 0);
+        memory.clock.set_period(u32::try_from(period_us).unwrap_or(0));
+    }
+    Ok(())
 }
 
 impl Draft {
     fn read_times(
         &mut self,
         coder: &mut Reading<'_>,
-        memory: &mut Memory,
+        clock: &mut Clock,
         (gaps, samples, start_ms): (bool, usize, UnixMs),
         block: &mut Block,
     ) -> Result<(), CodecError> {
+        let [gap_class, time_class] = clock.classes;
+        block.gaps_us.clear();
+        if gaps {
+            let class = self.read_series(coder, gap_class, samples)?;
+            clock.classes = [class, time_class];
+            for &residual in &self.series {
+                let gap = match residual {
+                    ABSENT => Some(0),
+                    _ if is_level(residual) => u32::try_from(clock.expected_gap() + residual).ok(),
+                    _ => None,
+                };
+                let gap_us = gap.filter(|&gap_us| gap_us > 0 || residual == ABSENT);
+                let gap_us = gap_us.ok_or(CodecError::Invalid("gap"))?;
+                if gap_us > 0 {
+                    clock.follow_gap(gap_us);
+                }
+                block.gaps_us.push(gap_us);
+            }
+        }
+        block.gaps_us.resize(samples, 0);
+        let class = self.read_series(coder, time_class, samples - 1)?;
+        clock.classes = [clock.classes[0], class];
         self.moments.clear();
         block.times_ms.clear();
-        block.gaps_us.clear();
-        let clock = &mut memory.clock;
-        for row in 0..samples {
-            let gap_us = if gaps { clock.gap(coder, 0)? } else { 0 };
-            let time_ms = if row == 0 {
-                clock.begin(start_ms, gap_us);
-                Some(start_ms)
-            } else {
-                clock.time(coder, gap_us, 0)?
+        let residuals = iter::once(None).chain(self.series.iter().copied().map(Some));
+        for (row, (residual, &gap_us)) in residuals.zip(&block.gaps_us).enumerate() {
+            let time_ms = match residual {
+                None => Some(start_ms),
+                Some(residual) if is_level(residual) => {
+                    let step_ms = clock.expected_step(gap_us) + residual;
+                    let follows = (1..=MAX_SPAN_MS as i64).contains(&step_ms);
+                    clock.last_ms.checked_add(step_ms).filter(|_| follows)
+                }
+                Some(_) => None,
             };
-            let time_ms = time_ms.ok_or(CodecError::Times { row })?;
-            if time_ms.abs_diff(start_ms) > MAX_SPAN_MS {
-                return Err(CodecError::Times { row });
-            }
+            let near = time_ms.filter(|time_ms| time_ms.abs_diff(start_ms) <= MAX_SPAN_MS);
+            let time_ms = near.ok_or(CodecError::Times { row })?;
+            clock.follow_time(time_ms, gap_us);
             block.times_ms.push(time_ms);
-            block.gaps_us.push(gap_us);
             self.moments.push(clock.moment());
         }
         Ok(())
     }
 
-    fn read_levels(
+    /// Reads a series of so many residuals behind one of the class `before`; returns its last class.
+    fn read_series(&mut self, coder: &mut Reading<'_>, before: u8, rows: usize) -> Result<u8, CodecError> {
+        self.series.clear();
+        self.series.resize(rows, 0);
+        if rows == 0 {
+            return Ok(before);
+        }
+        self.classes.clear();
+        let last = coder.classes(before, class::runs(rows), &mut self.classes);
+        for (number, &class) in self.classes.iter().enumerate().filter(|&(_, &class)| class != QUIET) {
+            let run = self.series.get_mut(class::run(rows, number)).unwrap_or_default();
+            coder.run(class, run, &mut self.scratch.raw)?;
+        }
+        Ok(last)
+    }
+
+    /// Residuals to levels to values.
+    fn read_columns(
         &mut self,
         coder: &mut Reading<'_>,
         grids: &[Grid],
-        memory: &mut Memory,
-        before: Moment,
+        (memory, before): (&mut Memory, Moment),
+        block: &mut Block,
     ) -> Result<(), CodecError> {
-        self.raw.clear();
-        self.sheet.begin(grids.len(), self.moments.rows.len());
-        self.sort_out(coder, memory, before)?;
-        let mut frame = lane::Frame {
+        let rows = self.moments.rows.len();
+        let runs = class::runs(rows);
+        self.classes.clear();
+        if runs == 1 {
+            let series = memory.columns.iter_mut().map(|column| &mut column.class);
+            coder.single_classes(series, &mut self.classes);
+        } else {
+            for column in &mut memory.columns {
+                column.class = coder.classes(column.class, runs, &mut self.classes);
+            }
+        }
+        self.sheet.begin(grids.len(), rows);
+        block.columns.resize_with(grids.len(), Vec::new);
+        let frame = column::Frame {
             grids,
             before,
             moments: &self.moments.rows,
-            renewed: self.renewed,
-            raw: &mut self.raw,
+            renewed: self.moments.rows.iter().any(|moment| moment.rules_otherwise(&before)),
         };
-        read_rows(coder, &mut self.lanes, &mut frame, &mut self.sheet)?;
-        for lane in &self.lanes {
-            if let Some(column) = memory.columns.get_mut(lane.at) {
-                *column = lane.column;
-            }
-        }
-        for &(at, quiet) in &self.followers {
-            let Some(column) = memory.columns.get_mut(at) else {
-                break;
-            };
-            hints(
-                &self.sheet,
-                (at, column.link),
-                (frame.grids, frame.moments),
-                &mut self.hints,
-            );
-            let column = (column, at, quiet);
-            read_column(coder, column, &self.hints, &mut frame, &mut self.sheet)?;
-        }
-        for (column, _) in memory.columns.iter_mut().zip(&self.quiet).filter(|&(_, &quiet)| quiet) {
-            column.rest(&coder.priors.machine);
-        }
-        // Within a frame a level cannot leave this range by so much that sums overflow.
-        let known = memory.columns.iter().all(Column::is_known);
-        known.then_some(()).ok_or(CodecError::Invalid("level"))
-    }
-
-    /// Reads who does as expected in the whole frame, and what is to be done for each column. For those that stay as they
-    /// are it is done.
-    fn sort_out(&mut self, coder: &mut Reading<'_>, memory: &Memory, before: Moment) -> Result<(), CodecError> {
-        self.lanes.clear();
-        self.followers.clear();
-        self.quiet.clear();
-        self.renewed = self.moments.rows.iter().any(|moment| moment.rules_otherwise(&before));
-        for (at, column) in memory.columns.iter().enumerate() {
-            let quiet = coder.symbol(QUIET + coder.priors.machine.quiet(column.state), 0)? != 0;
-            self.quiet.push(quiet);
-            if !quiet && column.is_apart() {
-                self.lanes.push(Lane { column: *column, at });
-            } else if quiet && column.stays() && !self.renewed {
-                self.sheet.column_mut(at).0.fill(column.cell());
-            } else {
-                self.followers.push((at, quiet));
-            }
-        }
-        Ok(())
-    }
-
-    /// Levels to values.
-    fn values(&mut self, grids: &[Grid], block: &mut Block) -> Result<(), CodecError> {
-        block.columns.resize_with(grids.len(), Vec::new);
-        for (at, (grid, column)) in grids.iter().zip(&mut block.columns).enumerate() {
-            column.clear();
-            if !grid.tell(self.sheet.cells(at), &self.moments, column) {
+        self.still.clear();
+        let columns = memory
+            .columns
+            .iter_mut()
+            .zip(self.classes.chunks_exact(runs))
+            .zip(grids)
+            .zip(&mut block.columns);
+        for (at, (((column, classes), grid), values)) in columns.enumerate() {
+            let still = frame.read(coder, (at, column, classes), &mut self.sheet, &mut self.scratch)?;
+            self.still.push(still);
+            let cells = self.sheet.cells(at);
+            values.resize(rows, Value::FAILED);
+            if !grid.tell(cells, still, &self.moments, values) {
                 return Err(CodecError::Value { column: at });
             }
-        }
-        for &(row, at, value) in &self.raw {
-            if !value.is_finite() {
-                return Err(CodecError::Invalid("raw value"));
-            }
-            if let Some(reading) = block.columns.get_mut(at).and_then(|column| column.get_mut(row)) {
-                *reading = Value::new(value);
+            if !self.scratch.raw.is_empty() {
+                let without = cells.iter().zip(values).filter(|(cell, _)| **cell == RAW);
+                let told = without.zip(self.scratch.raw.drain(..));
+                told.for_each(|((_, value), raw)| *value = Value::of(raw));
             }
         }
         Ok(())
@@ -280,21 +293,31 @@ impl Draft {
         block: &mut Block,
     ) -> Result<(), CodecError> {
         self.pending.clear();
-        let extremes = |grid| Extremes {
-            grid,
-            moments: &self.moments.rows,
-            seconds: &self.seconds,
-        };
-        let columns = metrics.iter().zip(grids).zip(&block.columns).enumerate();
-        for (at, ((metric, grid), told)) in columns {
-            if metric.key || metric.minimum {
-                extremes(grid).pick(coder, (at, metric), told, None, &mut self.pending)?;
-            }
+        let columns = metrics
+            .iter()
+            .zip(grids)
+            .zip(&block.columns)
+            .zip(&self.still)
+            .enumerate();
+        for (at, (((metric, grid), told), &still)) in
+            columns.filter(|(_, (((metric, _), _), _))| metric.key || metric.minimum)
+        {
+            let extremes = Extremes {
+                grid,
+                moments: &self.moments.rows,
+                seconds: &self.seconds,
+            };
+            extremes.pick(coder, (at, metric, still), (told, None), &mut self.pending)?;
         }
         for pending in &self.pending {
             let at = pending.column();
             if let (Some(grid), Some(told)) = (grids.get(at), block.columns.get_mut(at)) {
-                extremes(grid).tell(coder, pending, told, None)?;
+                let extremes = Extremes {
+                    grid,
+                    moments: &self.moments.rows,
+                    seconds: &self.seconds,
+                };
+                extremes.tell(coder, pending, told, None)?;
             }
         }
         Ok(())

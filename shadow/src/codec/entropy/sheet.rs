@@ -11,12 +11,11 @@ pub(super) struct Sheet {
 }
 
 impl Sheet {
-    /// Begins anew, with `rows` cells of each of so many columns.
+    /// Begins anew, with `rows` cells of each of so many columns, which hold anything.
     pub(super) fn begin(&mut self, columns: usize, rows: usize) {
         self.rows = rows;
-        self.cells.clear();
+        // Each column is filled anew.
         self.cells.resize(columns * rows, 0);
-        self.surprises.clear();
         self.surprises.resize(columns * rows, 0);
     }
 
@@ -30,31 +29,58 @@ impl Sheet {
         self.cells.get(at * self.rows..(at + 1) * self.rows).unwrap_or_default()
     }
 
-    /// How far each cell of column `at` is from the column's own past; 0 where there is no level.
+    /// What is before column `at`, and the column itself: its cells and surprises, to be filled.
     #[inline]
-    pub(super) fn surprises(&self, at: usize) -> &[i64] {
-        self.surprises
-            .get(at * self.rows..(at + 1) * self.rows)
-            .unwrap_or_default()
-    }
-
-    /// Both, to be filled.
-    #[inline]
-    pub(super) fn column_mut(&mut self, at: usize) -> (&mut [Cell], &mut [i64]) {
-        let range = at * self.rows..(at + 1) * self.rows;
+    pub(super) fn split(&mut self, at: usize) -> (Before<'_>, &mut [Cell], &mut [i64]) {
+        let rows = self.rows;
+        let (cells, own_cells) = self.cells.split_at_mut_checked(at * rows).unwrap_or_default();
+        let (surprises, own_surprises) = self.surprises.split_at_mut_checked(at * rows).unwrap_or_default();
         (
-            self.cells.get_mut(range.clone()).unwrap_or_default(),
-            self.surprises.get_mut(range).unwrap_or_default(),
+            Before { rows, cells, surprises },
+            own_cells.get_mut(..rows).unwrap_or_default(),
+            own_surprises.get_mut(..rows).unwrap_or_default(),
         )
     }
 
-    /// Puts a cell into column `at`.
-    #[inline]
-    pub(super) fn put(&mut self, at: usize, row: usize, (cell, surprise): (Cell, i64)) {
-        let index = at * self.rows + row;
-        if let (Some(to), Some(surprised)) = (self.cells.get_mut(index), self.surprises.get_mut(index)) {
-            *to = cell;
-            *surprised = surprise;
+    /// What is before column `at`.
+    pub(super) fn before(&self, at: usize) -> Before<'_> {
+        Before {
+            rows: self.rows,
+            cells: self.cells.get(..at * self.rows).unwrap_or_default(),
+            surprises: self.surprises.get(..at * self.rows).unwrap_or_default(),
         }
     }
+}
+
+/// The columns before one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Before<'a> {
+    rows: usize,
+    cells: &'a [Cell],
+    surprises: &'a [i64],
+}
+
+impl<'a> Before<'a> {
+    pub(super) const fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The cells of the column so many before; none if there is no such column.
+    #[inline]
+    pub(super) fn cells(&self, distance: usize) -> &'a [Cell] {
+        back(self.cells, self.rows, distance)
+    }
+
+    /// How far each of these cells is from its column's own past; 0 where there is no level.
+    #[inline]
+    pub(super) fn surprises(&self, distance: usize) -> &'a [i64] {
+        back(self.surprises, self.rows, distance)
+    }
+}
+
+/// The column of `all` that is so many before their end.
+#[inline]
+fn back(all: &[i64], rows: usize, distance: usize) -> &[i64] {
+    let from = all.len().checked_sub(distance * rows);
+    from.and_then(|from| all.get(from..from + rows)).unwrap_or_default()
 }

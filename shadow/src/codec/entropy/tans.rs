@@ -13,35 +13,105 @@
     reason = "states have few bits, and what goes into bytes is cut on purpose"
 )]
 
-use super::{super::CodecError, priors::SYMBOLS};
+mod sink;
+mod source;
+
+pub(super) use sink::Sink;
+pub(super) use source::Source;
+
+use super::priors::SYMBOLS;
 
 /// States are below 2^this, and frequencies of a table add up to it.
-pub(super) const PRECISION: u32 = 10;
+pub(super) const PRECISION: u32 = 9;
 
 /// How many states there are.
 pub(super) const STATES: usize = 1 << PRECISION;
 
 /// Raw bits behind a symbol: with those of its state they are within 8 bytes wherever they begin.
-const BEHIND: u32 = 57 - PRECISION;
+const BEHIND: u32 = 56 - PRECISION;
 
-/// What a state of a table is for a reader.
+/// What a state of a table is for a reader, in 32 bits, so that tables stay in a processor's cache: from the lowest, the
+/// next state without the bits that it is filled up with ([`PRECISION`] bits), how many these are (4), how many there are
+/// together with the raw bits behind the symbol (5), whether it is an escape (1), and the number that it stands for.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Entry {
-    /// The next state, without the bits that it is filled up with.
-    base: u16,
-    /// How many bits these are.
-    width: u8,
-    /// The symbol.
-    pub(super) symbol: u8,
+pub(super) struct Entry(u32);
+
+/// What a symbol means, whatever the state.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Meaning {
+    /// The number that it stands for, or the least of them: at least -4,096, and less than 4,096.
+    pub(super) number: i16,
+    /// How many raw bits tell which of them it is, at most 15.
+    pub(super) open: u8,
+    /// Whether another symbol tells what it is.
+    pub(super) escape: bool,
+}
+
+impl Entry {
+    pub(super) const NOTHING: Self = Self(0);
+
+    const WIDTH: u32 = PRECISION;
+    const BOTH: u32 = Self::WIDTH + 4;
+    const ESCAPE: u32 = Self::BOTH + 5;
+    const NUMBER: u32 = Self::ESCAPE + 1;
+
+    fn new(base: u32, width: u32, meaning: Meaning) -> Self {
+        let number = i32::from(meaning.number).cast_unsigned() << Self::NUMBER;
+        let escape = u32::from(meaning.escape) << Self::ESCAPE;
+        let both = width + u32::from(meaning.open);
+        Self(number | escape | both << Self::BOTH | width << Self::WIDTH | base)
+    }
+
+    const fn base(self) -> u32 {
+        self.0 % STATES as u32
+    }
+
+    const fn width(self) -> u32 {
+        self.0 >> Self::WIDTH & 15
+    }
+
+    const fn both(self) -> u32 {
+        self.0 >> Self::BOTH & 31
+    }
+
+    pub(super) const fn is_escape(self) -> bool {
+        self.0 >> Self::ESCAPE & 1 == 1
+    }
+
+    /// The number that the symbol stands for, or the least of them.
+    pub(super) const fn number(self) -> i64 {
+        (self.0.cast_signed() >> Self::NUMBER) as i64
+    }
 }
 
 /// How a writer moves on by a symbol of a table.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Code {
+struct Code {
     /// Its frequency; 0 = it is not in the table.
-    pub(super) frequency: u16,
-    /// The frequencies of the symbols before it.
-    start: u16,
+    frequency: u16,
+    /// Above 16 bits how many bits a state from [`STATES`] to twice as much loses, once the state is added.
+    widths: u32,
+    /// From what is left of the state to where the next one stands.
+    places: i16,
+}
+
+impl Code {
+    const fn new(frequency: u16, start: u16) -> Self {
+        if frequency == 0 {
+            return Self {
+                frequency,
+                widths: 0,
+                places: 0,
+            };
+        }
+        // A state is to be left with `frequency` to `2 * frequency - 1`.
+        let width = PRECISION - frequency.ilog2();
+        Self {
+            frequency,
+            widths: (width << 16) - ((frequency as u32) << width),
+            places: start.cast_signed() - frequency.cast_signed(),
+        }
+    }
 }
 
 /// One table of symbols, for a writer.
@@ -49,7 +119,7 @@ pub(super) struct Code {
 pub(super) struct Table {
     codes: [Code; SYMBOLS],
     /// By symbol, then by what is left of a state: the next state.
-    states: Vec<u16>,
+    states: [u16; STATES],
 }
 
 impl Table {
@@ -58,27 +128,20 @@ impl Table {
         let mut codes = [Code::default(); SYMBOLS];
         let mut start = 0;
         for (code, &frequency) in codes.iter_mut().zip(frequencies) {
-            *code = Code { frequency, start };
+            *code = Code::new(frequency, start);
             start = u16::checked_add(start, frequency)?;
         }
-        let places = (0..STATES).map(|nth| (nth * SPREAD % STATES) as u16);
-        (usize::from(start) == STATES).then(|| Self {
-            codes,
-            states: places.collect(),
-        })
+        let states = std::array::from_fn(|nth| (nth * SPREAD % STATES) as u16);
+        (usize::from(start) == STATES).then_some(Self { codes, states })
     }
 
-    /// The same for a reader: what it has at each state.
-    pub(super) fn entries(&self) -> [Entry; STATES] {
+    /// The same for a reader: what it has at each state, where symbols mean what `meanings` says.
+    pub(super) fn entries(&self, meanings: &[Meaning; SYMBOLS]) -> [Entry; STATES] {
         let mut entries = [Entry::default(); STATES];
-        let all = (0..).zip(&self.codes).flat_map(|(symbol, code)| {
+        let all = self.codes.iter().zip(meanings).flat_map(|(code, &meaning)| {
             (code.frequency..2 * code.frequency).map(move |left| {
                 let width = PRECISION - left.ilog2();
-                Entry {
-                    base: (left << width) % STATES as u16,
-                    width: width as u8,
-                    symbol,
-                }
+                Entry::new((u32::from(left) << width) % STATES as u32, width, meaning)
             })
         });
         for (&state, entry) in self.states.iter().zip(all) {
@@ -87,263 +150,47 @@ impl Table {
         entries
     }
 
-    /// How to write `symbol`.
+    /// Whether `symbol` is in the table.
     #[inline]
-    pub(super) fn code(&self, symbol: u8) -> Code {
-        self.codes.get(usize::from(symbol)).copied().unwrap_or_default()
+    pub(super) fn has(&self, symbol: u8) -> bool {
+        self.code(symbol).frequency > 0
+    }
+
+    /// The state at a place: by symbol, then by what is left of a state.
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "the number of states is a power of two")]
+    fn state(&self, place: u32) -> u32 {
+        self.states[place as usize % STATES].into()
+    }
+
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "the number of symbols is a power of two")]
+    fn code(&self, symbol: u8) -> Code {
+        self.codes[usize::from(symbol) % SYMBOLS]
     }
 }
 
 /// How far the states of a symbol lie apart: odd, so that all are met.
 const SPREAD: usize = (STATES >> 1) + (STATES >> 3) + 3;
 
-/// A symbol and the bits behind it, or bits alone.
-#[derive(Debug, Clone, Copy)]
-struct Item {
-    /// In which table, if there is one.
-    symbol: Option<(u16, Code)>,
-    count: u32,
-    bits: u64,
+/// The lowest `count` bits, at most 63.
+#[inline]
+#[expect(clippy::indexing_slicing, reason = "the number of masks is a power of two")]
+fn low(bits: u64, count: u32) -> u64 {
+    // A look is less than the three steps that make a mask.
+    static MASKS: [u64; 64] = masks();
+    bits & MASKS[count as usize % 64]
 }
 
-/// Collects symbols and bits, and writes them at the end: states go from the last symbol to the first.
-#[derive(Debug, Default)]
-pub(super) struct Sink {
-    items: Vec<Item>,
-    symbols: usize,
-    /// The first bits of the tail.
-    seed: u64,
-    seeded: u32,
-    tail: Vec<Item>,
-}
-
-impl Sink {
-    pub(super) fn clear(&mut self) {
-        self.items.clear();
-        self.tail.clear();
-        (self.symbols, self.seed, self.seeded) = (0, 0, 0);
+#[expect(clippy::indexing_slicing, reason = "it is worked out when this is compiled")]
+const fn masks() -> [u64; 64] {
+    let mut masks = [0; 64];
+    let mut count = 0;
+    while count < 64 {
+        masks[count] = (1 << count) - 1;
+        count += 1;
     }
-
-    /// The next symbol, and the lowest `count` bits of `bits` behind it, at most [`BEHIND`] of them; those above are 0.
-    #[inline]
-    pub(super) fn symbol(&mut self, table: u16, code: Code, (count, bits): (u32, u64)) {
-        debug_assert!(count <= BEHIND, "{count} bits");
-        self.symbols += 1;
-        self.items.push(Item {
-            symbol: Some((table, code)),
-            count,
-            bits,
-        });
-    }
-
-    /// The lowest `count` bits of `bits`, at most 64; those above are 0.
-    pub(super) fn bits(&mut self, count: u32, bits: u64) {
-        self.items.extend(halves(count, bits));
-    }
-
-    /// The same, behind all symbols.
-    pub(super) fn tail(&mut self, count: u32, bits: u64) {
-        let seeded = count.min(2 * PRECISION - self.seeded);
-        self.seed |= (bits & ((1 << seeded) - 1)) << self.seeded;
-        self.seeded += seeded;
-        self.tail
-            .extend(halves(count - seeded, bits.checked_shr(seeded).unwrap_or(0)));
-    }
-
-    /// Appends everything to `out`.
-    pub(super) fn finish(&mut self, tables: &[Table], out: &mut Vec<u8>) {
-        let mut bits = Bits::new(out);
-        for item in self.tail.iter().rev() {
-            bits.push(item.count, item.bits);
-        }
-        let mask = STATES as u64 - 1;
-        let mut states = [self.seed & mask, self.seed >> PRECISION].map(|state| state as u32 + STATES as u32);
-        // The reader swaps its states at each symbol.
-        if self.symbols % 2 == 1 {
-            states.swap(0, 1);
-        }
-        let mut odd = self.symbols % 2 == 1;
-        for item in self.items.iter().rev() {
-            bits.push(item.count, item.bits);
-            let Some((table, code)) = item.symbol else { continue };
-            odd = !odd;
-            let [first, second] = &mut states;
-            let state = if odd { second } else { first };
-            let frequency = u32::from(code.frequency.max(1));
-            let mut width = PRECISION - frequency.ilog2();
-            // A state is to be left with `frequency` to `2 * frequency - 1`.
-            width -= u32::from(*state >> width < frequency);
-            bits.push(width, u64::from(*state & ((1 << width) - 1)));
-            let left = (*state >> width) - frequency + u32::from(code.start);
-            let table = tables.get(usize::from(table));
-            let next = table.and_then(|table| table.states.get(left as usize)).copied();
-            *state = STATES as u32 + u32::from(next.unwrap_or(0));
-        }
-        for state in states.into_iter().rev() {
-            bits.push(PRECISION, u64::from(state) & mask);
-        }
-        bits.finish();
-    }
-}
-
-/// Bits as one or two items; of two the lower one is read first.
-fn halves(count: u32, bits: u64) -> impl Iterator<Item = Item> {
-    let low = count.min(32);
-    let item = |count, bits| Item {
-        symbol: None,
-        count,
-        bits,
-    };
-    let all = [item(low, bits & ((1 << low) - 1)), item(count - low, bits >> 32)];
-    all.into_iter().filter(|item| item.count > 0)
-}
-
-/// Bits on their way into bytes, the lowest first.
-struct Bits<'a> {
-    out: &'a mut Vec<u8>,
-    pending: u64,
-    count: u32,
-}
-
-impl<'a> Bits<'a> {
-    fn new(out: &'a mut Vec<u8>) -> Self {
-        Self {
-            out,
-            pending: 0,
-            count: 0,
-        }
-    }
-
-    /// At most 64, those above `count` 0.
-    #[inline]
-    fn push(&mut self, count: u32, bits: u64) {
-        if count > 32 {
-            self.push(32, bits & 0xffff_ffff);
-            return self.push(count - 32, bits >> 32);
-        }
-        self.pending |= bits << self.count;
-        self.count += count;
-        if self.count >= 32 {
-            self.out.extend_from_slice(&(self.pending as u32).to_le_bytes());
-            self.pending >>= 32;
-            self.count -= 32;
-        }
-    }
-
-    fn finish(mut self) {
-        self.push(1, 1);
-        let left = self.pending.to_le_bytes();
-        self.out.extend(left.iter().take(self.count.div_ceil(8) as usize));
-    }
-}
-
-/// Reads what a [`Sink`] wrote. It is small, so that what reads a row keeps a copy of it in registers.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Source<'a> {
-    body: &'a [u8],
-    /// The states of the next symbol and of the one behind it.
-    states: [u32; 2],
-    /// How many bits are left.
-    left: usize,
-    /// How many bits of the tail the states still hold.
-    seeded: u32,
-}
-
-impl<'a> Source<'a> {
-    pub(super) fn new(body: &'a [u8]) -> Result<Self, CodecError> {
-        let last = body.last().copied().unwrap_or(0);
-        let end = last.checked_ilog2().ok_or(CodecError::Truncated("end"))?;
-        let mut source = Self {
-            body,
-            states: [0; 2],
-            left: (body.len() - 1) * 8 + end as usize,
-            seeded: 2 * PRECISION,
-        };
-        if source.left < 2 * PRECISION as usize {
-            return Err(CodecError::Truncated("states"));
-        }
-        source.states = [0; 2].map(|_: u32| source.narrow(PRECISION) as u32);
-        Ok(source)
-    }
-
-    /// What the next symbol's table has at the state whose turn it is.
-    #[inline]
-    pub(super) fn state(&self) -> usize {
-        let [state, _] = self.states;
-        state as usize
-    }
-
-    /// Goes on by `entry`, which the table has at the state; returns the `count` raw bits behind it, at most
-    /// [`BEHIND`].
-    #[inline]
-    pub(super) fn advance(&mut self, entry: Entry, count: u32) -> u64 {
-        let both = self.narrow(u32::from(entry.width) + count);
-        let [_, other] = self.states;
-        self.states = [other, u32::from(entry.base) + (both >> count) as u32];
-        both & ((1 << count) - 1)
-    }
-
-    /// The next `count` bits, at most 64.
-    #[inline]
-    pub(super) fn bits(&mut self, count: u32) -> u64 {
-        let low = self.narrow(count.min(32));
-        if count > 32 {
-            return low | self.narrow(count - 32) << 32;
-        }
-        low
-    }
-
-    /// The next `count` bits, at most 57: so many are within 8 bytes wherever they begin. Past the end there are zeros; [`Source::finish`] tells.
-    #[inline]
-    fn narrow(&mut self, count: u32) -> u64 {
-        self.left = self.left.wrapping_sub(count as usize);
-        let at = self.left / 8;
-        let bits = match self.body.get(at..at + 8) {
-            Some(&[a, b, c, d, e, f, g, h]) => u64::from_le_bytes([a, b, c, d, e, f, g, h]),
-            _ => edge(self.body, at),
-        };
-        bits >> (self.left % 8) & ((1 << count) - 1)
-    }
-
-    /// The next `count` bits behind all symbols, at most 64.
-    pub(super) fn tail(&mut self, count: u32) -> u64 {
-        let seeded = count.min(self.seeded);
-        let seed = self.seed();
-        self.seeded -= seeded;
-        let bits = seed & ((1 << seeded) - 1);
-        if count == seeded {
-            return bits;
-        }
-        bits | self.bits(count - seeded) << seeded
-    }
-
-    /// What is left of the seed.
-    fn seed(&self) -> u64 {
-        let [low, high] = self.states;
-        (u64::from(high) << PRECISION | u64::from(low)) >> (2 * PRECISION - self.seeded)
-    }
-
-    /// Checks that nothing is left.
-    pub(super) fn finish(self) -> Result<(), CodecError> {
-        if self.left > self.body.len() * 8 {
-            return Err(CodecError::Truncated("symbols"));
-        }
-        if self.left > 0 {
-            return Err(CodecError::TrailingBytes(self.left.div_ceil(8)));
-        }
-        let done = self.seed() == 0;
-        done.then_some(()).ok_or(CodecError::Invalid("end"))
-    }
-}
-
-/// The bytes from `at` on where there are no 8.
-#[cold]
-#[inline(never)]
-fn edge(body: &[u8], at: usize) -> u64 {
-    let mut bytes = [0; 8];
-    let left = body.get(at..).unwrap_or_default();
-    bytes.iter_mut().zip(left).for_each(|(to, &from)| *to = from);
-    u64::from_le_bytes(bytes)
+    masks
 }
 
 #[cfg(test)]
@@ -365,7 +212,7 @@ mod tests {
             let tables = [Table::new(&frequencies).unwrap()];
             let mut sink = Sink::default();
             for &(symbol, count, bits, apart) in &symbols {
-                sink.symbol(0, tables[0].code(symbol), (count, low(count, bits)));
+                sink.symbol(0, symbol, (count, low(count, bits)));
                 sink.bits(apart, low(apart, bits));
             }
             for &(count, bits) in &tail {
@@ -373,12 +220,16 @@ mod tests {
             }
             let mut body = Vec::new();
             sink.finish(&tables, &mut body);
-            let entries = tables[0].entries();
-            let mut source = Source::new(&body).unwrap();
+            let meanings = std::array::from_fn(|symbol| Meaning { number: symbol as i16, ..Meaning::default() });
+            let entries = tables[0].entries(&meanings);
+            let mut padded = Vec::new();
+            let mut source = Source::new(&body, &mut padded).unwrap();
             for &(symbol, count, bits, apart) in &symbols {
-                let entry = entries[source.state()];
-                prop_assert_eq!(entry.symbol, symbol);
-                prop_assert_eq!(source.advance(entry, count), low(count, bits));
+                let mut told = [0];
+                let (rest, all) = source.numbers(&entries, count, &mut told);
+                source = rest;
+                let half = 1 << count >> 1;
+                prop_assert_eq!((all, told[0] + half), (1, i64::from(symbol) << count | low(count, bits) as i64));
                 prop_assert_eq!(source.bits(apart), low(apart, bits));
             }
             for &(count, bits) in &tail {

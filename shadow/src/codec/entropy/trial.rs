@@ -3,7 +3,7 @@
 use super::{
     grid::{Grid, Moment},
     is_level,
-    link::{Follows, Hint, Link, hints},
+    link::{Hints, Link},
     memory::Column,
     sheet::Sheet,
 };
@@ -12,7 +12,7 @@ use super::{
 const KEPT: f32 = 0.95;
 
 /// What a link must be better by than following nothing, in bits of the score's memory.
-const MARGIN: f32 = 4.0;
+const MARGIN: f32 = 8.0;
 
 const LINKS: usize = Link::COUNT as usize;
 
@@ -23,7 +23,7 @@ pub(super) struct Trial {
     scores: Vec<[f32; LINKS]>,
     /// What is expected of a column by its last level and by its average, row by row.
     pasts: Vec<[i64; 2]>,
-    hints: Vec<Hint>,
+    hints: Hints,
 }
 
 /// A frame to try links on.
@@ -39,14 +39,21 @@ pub(super) struct Frame<'a> {
 impl Trial {
     /// Tries all links on `frame`.
     pub(super) fn run(&mut self, frame: &Frame<'_>) {
-        self.scores.resize(frame.columns.len(), [0.0; LINKS]);
+        for at in self.scores.len()..frame.columns.len() {
+            let reaches = |number| Link::new(number).is_some_and(|link| link.reaches(at));
+            let mut scores = [f32::INFINITY; LINKS];
+            for (score, _) in scores.iter_mut().zip(0..).filter(|&(_, number)| reaches(number)) {
+                *score = 0.0;
+            }
+            self.scores.push(scores);
+        }
         for ((at, column), scores) in frame.columns.iter().enumerate().zip(&mut self.scores) {
             let cells = frame.sheet.cells(at);
             if cells.iter().all(|&cell| !is_level(cell) || cell == column.last) {
                 continue;
             }
             self.pasts.clear();
-            let mut column = *column;
+            let mut column = column.averaging();
             for &cell in cells {
                 self.pasts.push([column.last, column.average()]);
                 if is_level(cell) {
@@ -54,12 +61,17 @@ impl Trial {
                 }
             }
             for (link, score) in (0..).map_while(Link::new).zip(scores) {
-                hints(frame.sheet, (at, link), (frame.grids, frame.moments), &mut self.hints);
-                let rows = cells.iter().zip(&self.pasts).zip(&self.hints);
-                let levels = rows.filter(|((cell, _), _)| is_level(**cell));
-                let bits = levels.map(|((&cell, &[last, average]), hint)| {
+                if score.is_infinite() {
+                    continue;
+                }
+                let hint = self
+                    .hints
+                    .of(&frame.sheet.before(at), (at, link), (frame.grids, frame.moments));
+                let rows = cells.iter().zip(&self.pasts).enumerate();
+                let levels = rows.filter(|(_, (cell, _))| is_level(**cell));
+                let bits = levels.map(|(row, (&cell, &[last, average]))| {
                     let past = if link.averages() { average } else { last };
-                    half_bits(cell.abs_diff(hint.expected(past)))
+                    half_bits(cell.abs_diff(hint.expected(row, past)))
                 });
                 *score = *score * KEPT + bits.sum::<u32>() as f32 / 2.0;
             }
@@ -71,22 +83,14 @@ impl Trial {
         let Some(scores) = self.scores.get(column) else {
             return link;
         };
-        let score = |number: u8| {
-            let score = scores.get(usize::from(number)).copied().unwrap_or(f32::INFINITY);
-            let free = number == link.number() || number == 0;
-            if free { score } else { score + MARGIN }
-        };
-        let possible = (0..Link::COUNT).filter(|&number| Link::new(number).is_some_and(|link| reaches(link, column)));
-        let best = possible.min_by(|&a, &b| score(a).total_cmp(&score(b)));
-        best.and_then(Link::new).unwrap_or(link)
-    }
-}
-
-/// Whether there are as many columns before `column` as `link` looks at.
-fn reaches(link: Link, column: usize) -> bool {
-    match link.follows() {
-        Follows::Itself => true,
-        Follows::Step(distance) | Follows::Sum(distance) | Follows::Value(distance) => distance <= column,
+        let score = |number: u8| scores.get(usize::from(number)).copied().unwrap_or(f32::INFINITY);
+        let costs = (0..).zip(scores.iter().map(|score| score + MARGIN));
+        // What it does already costs nothing to tell, and to follow nothing needs no other column.
+        let free = [link.number(), 0].map(|number| (number, score(number)));
+        let best = costs.chain(free).fold((link.number(), f32::INFINITY), |best, next| {
+            if next.1 < best.1 { next } else { best }
+        });
+        Link::new(best.0).unwrap_or(link)
     }
 }
 

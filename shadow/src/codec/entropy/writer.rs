@@ -1,5 +1,7 @@
 //! Blocks to bodies.
 
+use std::sync::Arc;
+
 use super::{
     super::{CodecError, MAX_CODED_READINGS, check_block, check_length},
     coder::{Coder, HEADER, LINK, Writing},
@@ -26,7 +28,7 @@ const RUN: u64 = 8;
 const EAGER: u64 = 4;
 
 /// A trial costs as much as writing the frame does, so of short frames at most each so many-th is taken.
-const MOST_STRIDE: usize = 4;
+const MOST_STRIDE: usize = 3;
 
 /// So many rows are enough to try links on.
 const TRIAL_ROWS: usize = 80;
@@ -45,7 +47,7 @@ pub(super) const PERIOD: u8 = 8;
 pub(crate) struct Writer {
     metrics: Vec<Metric>,
     grids: Vec<Grid>,
-    priors: &'static Priors,
+    priors: Arc<Priors>,
     /// After the last frame.
     memory: Memory,
     last: Option<Mark>,
@@ -85,7 +87,7 @@ impl Writer {
         Self {
             metrics: catalogue.metrics().to_vec(),
             grids: catalogue.metrics().iter().map(Grid::new).collect(),
-            priors: Priors::trained(),
+            priors: Arc::clone(Priors::trained()),
             memory: Memory::new(catalogue.len()),
             last: None,
             key_memory: Memory::new(catalogue.len()),
@@ -99,10 +101,10 @@ impl Writer {
         }
     }
 
-    /// The same with tables that have every symbol, so that all can be counted.
-    pub(super) fn counting(catalogue: &Catalogue, flat: &'static Priors) -> Self {
+    /// The same with other tables, and all that is written counted.
+    pub(super) fn counting(catalogue: &Catalogue, priors: Arc<Priors>) -> Self {
         Self {
-            priors: flat,
+            priors,
             tally: Some(Vec::new()),
             ..Self::new(catalogue)
         }
@@ -178,7 +180,7 @@ impl Writer {
         } = self;
         sink.clear();
         let mut coder = Writing {
-            priors: self.priors,
+            priors: &self.priors,
             sink,
             tally: tally.as_mut(),
         };
@@ -205,20 +207,20 @@ impl Writer {
         };
         let period_us = memory.clock.period_for(&block.gaps_us);
         has |= if period_us == memory.clock.period_us { 0 } else { PERIOD };
-        coder.symbol(HEADER, has)?;
+        coder.symbol(HEADER, has);
         if linked {
             for (column, link) in memory.columns.iter_mut().zip(links) {
                 let same = link == column.link;
-                coder.symbol(LINK, if same { 0 } else { link.number() + 1 })?;
-                column.link = link;
+                coder.symbol(LINK, if same { 0 } else { link.number() + 1 });
+                column.relink(link);
             }
         }
         if has & PERIOD != 0 {
-            coder.bits(32, period_us.into())?;
+            coder.bits(32, period_us.into());
             memory.clock.set_period(period_us);
         }
         let before = memory.clock.moment();
-        frame.write_times(&mut coder, memory, block, has & GAPS != 0)?;
+        frame.write_times(&mut coder, memory, block, has & GAPS != 0);
         frame.quantize(grids, block);
         *chances += u64::from(base != Base::Last);
         let tries = base != Base::Last && (*chances <= EAGER || chances.is_multiple_of(trial_stride(block)));
@@ -234,8 +236,7 @@ impl Writer {
                 sheet: &frame.sheet,
             });
         }
-        frame.expect(grids, &memory.columns);
-        frame.write_levels(&mut coder, &mut memory.columns, block)?;
+        frame.write_levels(&mut coder, &mut memory.columns, block);
         frame.write_extremes(&mut coder, metrics, grids, block)
     }
 }

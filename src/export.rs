@@ -3,7 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `export/csv.rs` | traces, as `lab` and [`crate::trace`] read them |
-//! | `export/parquet.rs` | every figure of every channel, for data frames |
+//! | `export/columnar.rs` | every figure of every channel, for data frames |
 //!
 //! What is read is bounded: a page of rows at a time goes from the database into the file. All files are written under
 //! names of no meaning and get their own at the end, so that an export that fails leaves nothing behind.
@@ -22,10 +22,11 @@ use runtime::{Clock, output::print_line};
 use shadow::UnixMs;
 use tempfile::TempPath;
 
+use self::columnar::Columns;
 use crate::query::place::{Place, Scope};
 
+mod columnar;
 mod csv;
-mod parquet;
 
 /// Rows that are held at a time.
 const PAGE: usize = 50_000;
@@ -88,7 +89,7 @@ impl Format {
         Ok(match self {
             Self::Csv => Box::new(csv::Traces::new(file)?),
             Self::CsvGz => Box::new(csv::Traces::packed(file)?),
-            Self::Parquet => Box::new(parquet::Columns::new(file, host, resolution, &self.columns())?),
+            Self::Parquet => Box::new(Columns::new(file, host, resolution, &self.columns())?),
         })
     }
 }

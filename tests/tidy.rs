@@ -56,7 +56,7 @@ const HOMES: &[(&str, &[&str])] = &[
 /// Where within its home a dependency may be named.
 const FILES: &[(&str, &str, &[&str])] = &[
     ("sqlx::", "brain/src", &["brain/src/store.rs", "brain/src/store/"]),
-    ("parquet::", "src", &["src/export/parquet.rs"]),
+    ("parquet::", "src", &["src/export/columnar.rs"]),
     ("axum::", "brain/src", &["brain/src/page.rs", "brain/src/page/"]),
     (
         "lz4_flex::",

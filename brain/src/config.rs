@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use shadow::check_name;
 
 mod hot;
+mod store;
 
 pub use hot::Hot;
-
-use crate::store::timescale::{LOCK_PATIENCE, Options, Retention};
+pub use store::Store;
 
 /// The brain of one cell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,37 +97,6 @@ pub struct Grid {
     pub length: Span,
     /// How long after its end a row is closed, so that samples under way are in it.
     pub grace: Span,
-}
-
-/// What is kept on disk, and for how long.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Store {
-    /// Where a TimescaleDB is: `postgres://user@host:port/database`. Without it what is kept is in `SQLite`, in `data_dir`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub database: Option<String>,
-    /// A file whose first line is the user's password there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub password_file: Option<PathBuf>,
-    /// The schema there that is this brain's alone.
-    pub schema: String,
-    /// How often what has come is made durable, 5 s at most: what comes while a batch is being written waits for the
-    /// next one, and so for 10 s at most on a disk that keeps up.
-    pub flush_every: Span,
-    /// Frames kept in memory while the database cannot take them. Further ones are left to the agents' spools.
-    pub buffer_bytes: usize,
-    /// Frames as they came, at full rate.
-    pub keep_frames: Span,
-    /// Rows of the grid.
-    pub keep_rollup_10s: Span,
-    /// Rows of a minute.
-    pub keep_rollup_1m: Span,
-    /// Rows of an hour.
-    pub keep_rollup_1h: Span,
-    /// Forecasts, one a minute.
-    pub keep_forecasts: Span,
-    /// Events, anomalies, commands, outcomes, models.
-    pub keep_events: Span,
 }
 
 /// What is forecast, and when it is learnt.
@@ -224,24 +193,6 @@ impl Default for Grid {
 }
 
 const DAY_S: u64 = 86_400;
-
-impl Default for Store {
-    fn default() -> Self {
-        Self {
-            database: None,
-            password_file: None,
-            schema: "foreshadow".into(),
-            flush_every: Span::from_secs(5),
-            buffer_bytes: 64 << 20,
-            keep_frames: Span::from_secs(2 * DAY_S),
-            keep_rollup_10s: Span::from_secs(3 * DAY_S),
-            keep_rollup_1m: Span::from_secs(90 * DAY_S),
-            keep_rollup_1h: Span::from_secs(1_826 * DAY_S),
-            keep_forecasts: Span::from_secs(3 * DAY_S),
-            keep_events: Span::from_secs(90 * DAY_S),
-        }
-    }
-}
 
 impl Default for Forecast {
     fn default() -> Self {
@@ -357,73 +308,6 @@ impl Grid {
     /// Width of a row in milliseconds, at least 1.
     pub(crate) fn step_ms(&self) -> i64 {
         self.step.as_millis().max(1)
-    }
-}
-
-impl Store {
-    fn validate(&self, faults: &mut Faults) {
-        let own = self
-            .schema
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-        let own = own && self.schema.starts_with(|c: char| c.is_ascii_lowercase()) && self.schema.len() <= 63;
-        faults.require(
-            own,
-            "schema",
-            "must be lower-case letters, digits and _, and begin with a letter",
-        );
-        let secret = self.database.as_ref().is_some_and(|url| has_password(url));
-        faults.require(
-            !secret,
-            "database",
-            "must not have the password in it; store.password_file names a file",
-        );
-        let flush = self.flush_every.as_millis();
-        let sound = (10..=5_000).contains(&flush);
-        faults.require(sound, "flush_every", "must be 10ms to 5s");
-        let buffer = self.buffer_bytes >= 1 << 20;
-        faults.require(buffer, "buffer_bytes", "must be at least 1048576");
-        for (key, span) in [
-            ("keep_frames", self.keep_frames),
-            ("keep_rollup_10s", self.keep_rollup_10s),
-            ("keep_rollup_1m", self.keep_rollup_1m),
-            ("keep_rollup_1h", self.keep_rollup_1h),
-            ("keep_forecasts", self.keep_forecasts),
-            ("keep_events", self.keep_events),
-        ] {
-            between(faults, key, span, 60, 10 * 366 * DAY_S);
-        }
-    }
-}
-
-/// Whether an address has a password before its host, or among its parameters.
-fn has_password(url: &str) -> bool {
-    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = authority.split(['/', '?']).next().unwrap_or_default();
-    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
-    user.contains(':') || url.contains("password=")
-}
-
-impl Store {
-    /// How a TimescaleDB is reached, where one is set.
-    pub(crate) fn timescale(&self) -> Option<Options> {
-        Some(Options {
-            url: self.database.clone()?,
-            password_file: self.password_file.clone(),
-            schema: self.schema.clone(),
-            lock_patience: LOCK_PATIENCE,
-        })
-    }
-
-    /// How long a database keeps what it deletes by itself.
-    pub(crate) const fn retention(&self) -> Retention {
-        Retention {
-            frames: self.keep_frames,
-            rollup_10s: self.keep_rollup_10s,
-            rollup_1m: self.keep_rollup_1m,
-            rollup_1h: self.keep_rollup_1h,
-            forecasts: self.keep_forecasts,
-        }
     }
 }
 

@@ -63,11 +63,16 @@ pub struct Handle {
 /// cannot listen. Nothing runs then.
 pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Handle, Error> {
     runtime::config::check(&config, "brain")?;
+    // Faults that a person has to mend are told before anything is made.
+    let rules = (policy(&config)?, believed(&config)?);
     match config.store.timescale() {
-        None => Box::pin(start_on(Sqlite::open(&config.data_dir).await?, config, clock, shutdown)).await,
+        None => {
+            let store = Sqlite::open(&config.data_dir).await?;
+            Box::pin(start_on(store, rules, config, clock, shutdown)).await
+        }
         Some(options) => {
             let store = connect(&options, &config, &shutdown).await?;
-            Box::pin(start_on(store, config, clock, shutdown)).await
+            Box::pin(start_on(store, rules, config, clock, shutdown)).await
         }
     }
 }
@@ -90,9 +95,14 @@ async fn connect(options: &Options, config: &Config, shutdown: &Shutdown) -> Res
     }
 }
 
-async fn start_on(mut store: impl Store, config: Config, clock: Clock, shutdown: Shutdown) -> Result<Handle, Error> {
-    let policy = policy(&config)?;
-    let trust = believed(&config)?;
+async fn start_on(
+    mut store: impl Store,
+    rules: (Policy, Option<Arc<Trust>>),
+    config: Config,
+    clock: Clock,
+    shutdown: Shutdown,
+) -> Result<Handle, Error> {
+    let (policy, trust) = rules;
     let now_ms = clock.now_ms();
     let audit = Audit::start(&config.data_dir.join("audit.jsonl"), Keep::default())?;
     let since = since(&config, now_ms);

@@ -68,6 +68,7 @@ fn configuration_faults_name_file_line_and_key() {
     );
     let faults = ["policy.toml", "class.web.quantile", "class.web.flor"];
     refused(&["brain", "--config", &brain], USAGE, &faults);
+    assert!(!std::path::Path::new("x").exists(), "nothing is made before");
     refused(&["up", "--brokr", "x"], USAGE, &["--brokr"]);
     refused(&["lab", "--speed", "0"], 1, &["--speed"]);
 }

@@ -130,8 +130,12 @@ impl Engine {
             self.keep_references(&chain);
             let primed = chain.last().is_some_and(|(_, frame)| frame.sequence == id.sequence);
             // At once, for a decoder remembers few frames.
-            let released = self.ingest.found(id, primed);
-            self.frames(released, at);
+            let found = self.ingest.found(id, primed);
+            for (stream, hole) in found.lost {
+                self.figures.lost.inc();
+                self.batch.holes.push((stream, hole, at.now_ms));
+            }
+            self.frames(found.readable, at);
         }
     }
 

@@ -112,21 +112,26 @@ impl Ingest {
 
     /// A frame that was looked for has been [primed](Self::prime) with what it is read against, or is not in the store:
     /// gives those that waited for it. What is not durable yet is looked for again. One that waits for what was durable
-    /// and is stored no more can never be read, and counts as come.
-    pub(crate) fn found(&mut self, id: FrameId, primed: bool) -> Vec<(Stream, Frame)> {
+    /// and is stored no more can never be read: it counts as come, and as a hole.
+    pub(crate) fn found(&mut self, id: FrameId, primed: bool) -> Found {
         let epochs = self.streams.get_mut(&id.stream);
         let Some(epoch) = epochs.and_then(|epochs| epochs.get_mut(&id.epoch)) else {
-            return Vec::new();
+            return Found::default();
         };
         if !primed && !epoch.is_durable(id.sequence) {
             self.wanted.insert(id);
-            return Vec::new();
+            return Found::default();
         }
         let readers = epoch.release_readers_of(id.sequence);
         self.held_bytes -= readers.iter().map(|frame| frame.body.len()).sum::<usize>();
         if primed {
-            return readers.into_iter().map(|frame| (id.stream.clone(), frame)).collect();
+            let readable = readers.into_iter().map(|frame| (id.stream.clone(), frame)).collect();
+            return Found {
+                readable,
+                ..Found::default()
+            };
         }
+        let mut found = Found::default();
         for frame in readers {
             tracing::warn!(
                 host = &*id.stream.host,
@@ -136,7 +141,22 @@ impl Ingest {
                 "a frame is lost: what it is read against is no longer stored"
             );
             epoch.came(frame.sequence);
+            let hole = Hole {
+                epoch: id.epoch,
+                first: frame.sequence,
+                end: frame.sequence + 1,
+            };
+            found.lost.push((id.stream.clone(), hole));
         }
-        Vec::new()
+        found
     }
+}
+
+/// What becomes of frames that waited for another.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// These can be read now.
+    pub(crate) readable: Vec<(Stream, Frame)>,
+    /// These never can.
+    pub(crate) lost: Vec<(Stream, Hole)>,
 }

@@ -71,8 +71,8 @@ struct Run {
     /// Leave the brain dead for the middle of the time, so that small spools overflow
     #[arg(long)]
     drought: bool,
-    /// Keep the shadows in a TimescaleDB, which is killed like the rest. The program starts the one of the folder TSDB_DATA
-    /// on port TSDB_PORT, with what it remembers of it in TSDB_RUN, and prints its address
+    /// Keep the shadows in a TimescaleDB, which is killed like the rest. The program starts the one of the folder `TSDB_DATA`
+    /// on port `TSDB_PORT`, with what it remembers of it in `TSDB_RUN`, and prints its address
     #[arg(long, value_name = "PROGRAM")]
     server: Option<PathBuf>,
     /// Keep what the processes wrote in this folder

@@ -81,7 +81,7 @@ impl Server {
                 "the database does not start: {told}"
             );
             if self.runs {
-                self.url = String::from_utf8(output.stdout)?.trim().to_owned();
+                String::from_utf8(output.stdout)?.trim().clone_into(&mut self.url);
             } else {
                 sleep(Duration::from_millis(200)).await;
             }

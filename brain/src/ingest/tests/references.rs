@@ -78,7 +78,7 @@ fn what_came_before_a_restart_is_looked_for_in_the_store() {
     assert_eq!(wanted.iter().map(|id| id.sequence).collect::<Vec<_>>(), [2]);
     let mut stored: Vec<_> = frames[..3].iter().map(|frame| (stream(), frame.clone())).collect();
     ingest.prime(&mut stored);
-    let released = ingest.found(wanted[0].clone(), true);
+    let released = ingest.found(wanted[0].clone(), true).readable;
     assert_eq!(
         give(&mut ingest, released.into_iter().map(|(_, frame)| frame).collect()),
         [3]
@@ -87,7 +87,10 @@ fn what_came_before_a_restart_is_looked_for_in_the_store() {
     // Where it is stored no more, the frame is given up, for nobody will ever read it.
     let mut ingest = restored();
     let wanted = ingest.take_wanted();
-    assert!(ingest.found(wanted[0].clone(), false).is_empty());
+    let found = ingest.found(wanted[0].clone(), false);
+    assert!(found.readable.is_empty());
+    let holes: Vec<_> = found.lost.iter().map(|(_, hole)| (hole.first, hole.end)).collect();
+    assert_eq!(holes, [(3, 4)], "and told as a hole");
     commit(&mut ingest);
     assert_eq!((mark(&ingest, EPOCH).durable_below, ingest.held_bytes), (4, 0));
 }
@@ -103,9 +106,11 @@ fn what_is_not_written_yet_is_looked_for_again() {
         epoch: EPOCH,
         sequence: 1,
     };
-    assert!(ingest.found(id.clone(), false).is_empty());
+    let found = ingest.found(id.clone(), false);
+    assert!(found.readable.is_empty());
     assert_eq!(ingest.take_wanted(), std::slice::from_ref(&id));
     commit(&mut ingest);
-    assert!(ingest.found(id, false).is_empty());
+    let found = ingest.found(id, false);
+    assert!(found.readable.is_empty());
     assert!(ingest.take_wanted().is_empty(), "durable and gone");
 }

@@ -72,7 +72,9 @@ async fn a_restored_database_goes_on_with_its_watermarks() {
     let mut store = open(&copy).await;
     let after = store.recover(SINCE).await.unwrap();
     assert_eq!((&after.watermarks, &after.tail), (&before.watermarks, &before.tail));
-    assert_eq!((&after.rollups, &after.commands), (&before.rollups, &before.commands));
+    // As text, for what is not known equals nothing.
+    assert_eq!(format!("{:?}", after.rollups), format!("{:?}", before.rollups));
+    assert_eq!(after.commands, before.commands);
     assert!(!after.tail.is_empty() && !after.rollups.is_empty());
     // What comes later lands in chunks of its own.
     let mut later = full_batch();

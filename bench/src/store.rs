@@ -12,8 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
-use brain::intake::Durable;
+use anyhow::{Context, ensure};
+use brain::{
+    history::{Column, Database, History, Resolution},
+    intake::Durable,
+};
 use runtime::{Clock, Shutdown};
 use tokio::runtime::Runtime as Tokio;
 
@@ -33,6 +36,12 @@ const ROWS: i64 = 720;
 const ROW_POINTS: usize = 35;
 /// Points that the rival gets: enough for some seconds.
 const COPY_POINTS: usize = 500_000;
+
+/// Hosts of the case `read-24h`, minutes of each, and how often one's are read.
+const READ_HOSTS: usize = 20;
+const DAY_MINUTES: i64 = 1_440;
+const READ_ROWS: usize = 1_440;
+const READS: usize = 51;
 
 /// Hosts of the case `start`, each with a day in minutes and as many rows of the grid as memory takes.
 const START_HOSTS: usize = 1_000;
@@ -84,6 +93,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
         tell(&mut report, "segments", place, segments, copied);
         let rows = runtime.block_on(rows(database))?;
         tell(&mut report, "rollup", place, rows, copied);
+        let read = runtime.block_on(read(database))?;
+        let limit = Rival {
+            name: "limit",
+            value: 5.0,
+        };
+        report.push(&named("read-24h", place), MS, read.as_secs_f64() * 1e3, limit);
         let ready = runtime.block_on(start(&fleet, database))?;
         let limit = Rival {
             name: "limit",
@@ -160,6 +175,36 @@ async fn rows(database: Option<&Psql>) -> anyhow::Result<Kept> {
     })
 }
 
+/// How long it takes to read a day of one host's resources by minutes, among others: the median of many times.
+async fn read(database: Option<&Psql>) -> anyhow::Result<Duration> {
+    let place = Place::new(database)?;
+    let mut durable = place.open().await?;
+    let hosts: Vec<Arc<str>> = (0..READ_HOSTS).map(|host| format!("host-{host}").into()).collect();
+    let first_ms = 1_764_000_000_000;
+    for minute in 0..DAY_MINUTES {
+        durable.write_row(&hosts, first_ms + minute * 60_000).await?;
+    }
+    durable.close().await?;
+    let mut history = History::open(&Database::of(&place.config())).await?;
+    let columns = Column::means(None);
+    let within = first_ms..first_ms + DAY_MINUTES * 60_000;
+    let mut times = Vec::new();
+    for _ in 0..READS {
+        let begun = Instant::now();
+        let told = history
+            .page("host-1", &columns, &within, (Resolution::Minute, READ_ROWS))
+            .await?;
+        times.push(begun.elapsed());
+        ensure!(
+            told.begin_ms.len() == READ_ROWS,
+            "{} rows were read",
+            told.begin_ms.len()
+        );
+    }
+    times.sort_unstable();
+    times.get(READS / 2).copied().context("nothing was read")
+}
+
 /// How long a brain takes until it is ready, with the past of a whole fleet.
 async fn start(fleet: &Fleet, database: Option<&Psql>) -> anyhow::Result<Duration> {
     let place = Place::new(database)?;
@@ -173,15 +218,7 @@ async fn start(fleet: &Fleet, database: Option<&Psql>) -> anyhow::Result<Duratio
         durable.write_row(&hosts, row * 10_000).await?;
     }
     durable.close().await?;
-    let config = brain::Config {
-        data_dir: place.folder.path().to_owned(),
-        page: brain::config::Page {
-            listen: ([127, 0, 0, 1], 0).into(),
-            ..Default::default()
-        },
-        store: place.config(),
-        ..Default::default()
-    };
+    let config = place.config();
     let (begun, shutdown) = (Instant::now(), Shutdown::new());
     let brain = brain::start(config, clock, shutdown.clone()).await?;
     let ready = begun.elapsed();
@@ -209,11 +246,16 @@ impl<'a> Place<'a> {
         Ok(Durable::open(self.folder.path(), database).await?)
     }
 
-    fn config(&self) -> brain::config::Store {
-        let mut config = brain::config::Store::default();
+    /// A brain that keeps what comes here.
+    fn config(&self) -> brain::Config {
+        let mut config = brain::Config {
+            data_dir: self.folder.path().to_owned(),
+            ..Default::default()
+        };
+        config.page.listen = ([127, 0, 0, 1], 0).into();
         if let Some((psql, schema)) = &self.server {
-            config.database = Some(psql.url().to_owned());
-            config.schema.clone_from(schema);
+            config.store.database = Some(psql.url().to_owned());
+            config.store.schema.clone_from(schema);
         }
         config
     }

@@ -291,6 +291,60 @@ async fn who_publishes_faster_than_it_may_waits_alone() {
 }
 
 #[tokio::test]
+async fn who_subscribes_faster_than_it_may_publish_waits_alone() {
+    let (broker, _folder) = guarded(Limits {
+        max_messages_per_s: 100,
+        ..Limits::default()
+    })
+    .await;
+    let mut fast = Raw::from(ATTACKER, broker.addr(), 4).await.enter("fast").await;
+    let before = Instant::now();
+    for n in 0..250 {
+        assert_eq!(fast.subscribe(&format!("many/{}", n % 10), 1).await, 1);
+        if n == 150 {
+            serve_others(&broker, "a flood of subscriptions").await;
+        }
+    }
+    let took = before.elapsed();
+    assert!(
+        took >= Duration::from_millis(1_400),
+        "250 subscriptions at 100 a second, 100 at once: {took:?}"
+    );
+    assert!(broker.handle.figures().delayed >= 100);
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn no_more_is_under_way_to_a_client_than_may_be() {
+    const MAX: u16 = 3;
+    let (broker, _folder) = guarded(Limits {
+        max_in_flight: MAX,
+        ..Limits::default()
+    })
+    .await;
+    let mut slow = Raw::plain(broker.addr(), 4).await.enter("slow").await;
+    slow.subscribe("t", 1).await;
+    let mut other = Raw::plain(broker.addr(), 4).await.enter("other").await;
+    for _ in 0..10 {
+        other.publish("t", b"x", 1, false).await;
+    }
+    let mut ids = Vec::new();
+    for n in 0..10 {
+        let (kind, body) = slow.receive().await.unwrap();
+        assert_eq!(kind & 0xf0, 0x30, "a message");
+        // Behind the topic, whose length is two bytes before it.
+        ids.push(body[3..5].to_vec());
+        if n + 1 >= usize::from(MAX) {
+            // What comes next is the answer to a ping, for all that may be under way is.
+            slow.send(0xc0, &[]).await;
+            assert_eq!(slow.receive().await.unwrap().0, 0xd0, "after {} messages", n + 1);
+            slow.send(0x40, &ids.remove(0)).await;
+        }
+    }
+    broker.stop().await;
+}
+
+#[tokio::test]
 async fn who_asks_for_no_end_of_silence_is_given_one() {
     let (broker, _folder) = guarded(Limits {
         max_keep_alive: Span::from_secs(1),

@@ -165,6 +165,7 @@ impl Engine {
         let hot = Arc::new(HotStore::new(config.shape()));
         let mut batch = Batch::default();
         batch.meta.insert(meta::ISSUER_EPOCH, parts.issuer_epoch.to_string());
+        batch.meta.insert(meta::STEP_MS, config.grid.step_ms().to_string());
         Ok(Self {
             dispatch: Dispatch::new(parts.policy, config.allocate.timing(), parts.issuer_epoch, now_ms),
             trust: parts.trust,

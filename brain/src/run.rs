@@ -393,6 +393,7 @@ fn cutoffs(config: &Config, now_ms: UnixMs) -> Cutoffs {
     let ago = |span: runtime::Span| now_ms.saturating_sub(span.as_millis());
     let store = &config.store;
     Cutoffs {
+        now: now_ms,
         frames: ago(store.keep_frames),
         rollup_10s: ago(store.keep_rollup_10s),
         rollup_1m: ago(store.keep_rollup_1m),

@@ -203,8 +203,10 @@ pub(crate) struct Since {
 }
 
 /// Everything older is deleted: unix milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Cutoffs {
+    /// The time of the call: hours before it are over.
+    pub(crate) now: UnixMs,
     /// Frames, and births that no frame needs.
     pub(crate) frames: UnixMs,
     /// Rows of the grid.
@@ -234,6 +236,8 @@ pub(crate) mod meta {
     pub(crate) const ISSUER_EPOCH: &str = "issuer_epoch";
     /// End of the newest closed row of the grid, in unix milliseconds.
     pub(crate) const CLOSED_MS: &str = "grid_closed_ms";
+    /// Width of a row, in milliseconds.
+    pub(crate) const STEP_MS: &str = "grid_step_ms";
     /// Begin of the first row ever, in unix milliseconds.
     pub(crate) const FIRST_ROW_MS: &str = "grid_first_row_ms";
     /// Reservations and requests that wait, as JSON.

@@ -19,6 +19,8 @@ const MAX_CATCH_UP: i64 = 360;
 const JITTER_MS: i64 = 1_000;
 /// How often forecasts are stored.
 const STORED_EVERY_MS: i64 = 60_000;
+/// The most forecasts that wait to be stored: half an hour of 500 hosts.
+const MAX_FORECASTS: usize = 200_000;
 
 impl Engine {
     /// Time has passed.
@@ -122,6 +124,11 @@ impl Engine {
                 .all()
                 .map(|(host, forecast)| (host.clone(), forecast.clone()));
             self.batch.forecasts.extend(all);
+            let over = self.batch.forecasts.len().saturating_sub(MAX_FORECASTS);
+            if over > 0 {
+                tracing::warn!(forecasts = over, "the store is away: the oldest forecasts are left out");
+                self.batch.forecasts.drain(..over);
+            }
         }
         let hosts = self.host_inputs(end_ms);
         self.dispatch.usage(end_ms, &hosts);

@@ -126,6 +126,10 @@ pub(super) fn full_batch() -> Batch {
             took_ms: 3,
             note: "n".into(),
         }],
-        meta: [(meta::CLOSED_MS, "70000".to_owned())].into(),
+        meta: [
+            (meta::CLOSED_MS, "70000".to_owned()),
+            (meta::STEP_MS, "10000".to_owned()),
+        ]
+        .into(),
     }
 }

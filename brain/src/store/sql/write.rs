@@ -21,6 +21,7 @@ pub(in crate::store) async fn batch(
     hours: Hours,
 ) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin().await?;
+    let ended = rollups::ended(&mut transaction, batch).await?;
     hosts(&mut transaction, batch).await?;
     for (stream, told) in &batch.births {
         birth(&mut transaction, stream, told).await?;
@@ -28,7 +29,7 @@ pub(in crate::store) async fn batch(
     frames(&mut transaction, batch).await?;
     events(&mut transaction, batch).await?;
     holes(&mut transaction, batch).await?;
-    rollups::write(&mut transaction, batch, hours).await?;
+    rollups::write(&mut transaction, batch, hours, ended).await?;
     workloads(&mut transaction, batch).await?;
     forecasts(&mut transaction, batch).await?;
     anomalies(&mut transaction, batch).await?;

@@ -134,6 +134,7 @@ async fn old_chunks_go_as_a_whole_and_the_rest_by_rows() {
         query_scalar(sql).fetch_one(testing::connection(store)).await.unwrap()
     };
     let cutoffs = |before: i64| Cutoffs {
+        now: 30 * day,
         frames: before,
         rollup_10s: before,
         rollup_1m: before,

@@ -95,7 +95,43 @@ fn a_fault_names_file_and_line_and_leaves_nothing_behind() {
         String::from_utf8_lossy(&absent.stderr).contains("not-there.csv"),
         "{absent:?}"
     );
-    assert_eq!(command(&["--input", "-"]).output().unwrap().status.code(), Some(64));
+    for usage in [
+        &["--input", "-"][..],
+        &["--output", "-"],
+        &["--input", "a", "--traces", "b", "--output", "c"],
+    ] {
+        assert_eq!(command(usage).output().unwrap().status.code(), Some(64), "{usage:?}");
+    }
+}
+
+#[test]
+fn hosts_are_scored_row_by_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let rows: String = (0..50).map(|row| format!("{row},{},0.5,1\n", row % 2)).collect();
+    for host in ["a-1", "b-2"] {
+        fs::write(path(&format!("{host}.csv")), format!("time,cpu,load1,label\n{rows}")).unwrap();
+    }
+    let ended = command(&["--traces", folder.path().to_str().unwrap(), "--output", "-"])
+        .output()
+        .unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    let printed = String::from_utf8(ended.stdout).unwrap();
+    assert!(
+        printed.starts_with("host,time,score\na-1,0,0.0000\na-1,1,"),
+        "{printed}"
+    );
+    assert_eq!(printed.lines().filter(|line| line.starts_with("b-2,")).count(), 50);
+    fs::write(path("c.csv"), "time,cpu\n1,x\n").unwrap();
+    let ended = command(&["--traces", folder.path().to_str().unwrap(), "--output", &path("scores")])
+        .output()
+        .unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(
+        String::from_utf8_lossy(&ended.stderr).contains("c.csv: line 2, column cpu"),
+        "{ended:?}"
+    );
+    assert!(!folder.path().join("scores").exists());
 }
 
 #[test]

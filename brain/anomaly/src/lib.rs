@@ -7,6 +7,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `series.rs` | one series: spread, means, memory, tail and incident in a row |
+//! | `host.rs` | one host: a memory for all its metrics together |
 //! | `spread.rs` | how far its values usually lie apart |
 //! | `means.rs` | level now, level lately, slow trend |
 //! | `memory.rs` | the states it has been in: how far is this one from all of them? |
@@ -14,6 +15,7 @@
 //! | `quiet.rs` | one alarm an incident |
 //! | `table.rs` | a CSV of one series in, the same with scores out |
 
+mod host;
 mod means;
 mod memory;
 mod quiet;
@@ -22,5 +24,6 @@ mod spread;
 pub mod table;
 mod tail;
 
+pub use host::{Apart, HostDetector, HostJudged};
 pub use series::{ALARM, FULL, Judged, SeriesDetector};
 pub use tail::{BLOCK, Tail};

@@ -18,6 +18,8 @@ pub(crate) struct Novelty {
     pub(crate) distance: f64,
     /// Rows since the nearest state was last visited; `None` while none is remembered.
     pub(crate) rows_ago: Option<u64>,
+    /// Where that state is.
+    pub(crate) nearest: Option<usize>,
 }
 
 /// States that were visited. `P` is a state, and whoever asks knows how far two of them are apart.
@@ -57,6 +59,7 @@ impl<P: Clone> Memory<P> {
             return Novelty {
                 distance: 0.0,
                 rows_ago: None,
+                nearest: None,
             };
         };
         let visited = self.visited.get_mut(nearest);
@@ -69,7 +72,13 @@ impl<P: Clone> Memory<P> {
         Novelty {
             distance: far / scale,
             rows_ago,
+            nearest: Some(nearest),
         }
+    }
+
+    /// A remembered state.
+    pub(crate) fn state(&self, index: usize) -> Option<&P> {
+        self.states.get(index)
     }
 
     /// Looks again at the state that was put aside [`DELAY`] rows ago; if it is still new it is remembered.

@@ -58,7 +58,7 @@ impl Judged {
 /// (40 KB of them the values that the spread is taken of).
 #[derive(Debug, Clone, PartialEq)]
 pub struct SeriesDetector {
-    spread: Spread,
+    spread: Spread<f64>,
     means: Means,
     memory: Memory<[f64; 3]>,
     tail: Tail,
@@ -69,7 +69,7 @@ pub struct SeriesDetector {
 impl Default for SeriesDetector {
     fn default() -> Self {
         Self {
-            spread: Spread::new(SPREAD_ROWS),
+            spread: Spread::new(SPREAD_ROWS, 1),
             means: Means::default(),
             memory: Memory::default(),
             tail: Tail::default(),
@@ -89,7 +89,7 @@ impl SeriesDetector {
         let spread = self.spread.update(self.last);
         let [now, lately, long, longest] = self.means.update(self.last);
         let state = [now, lately, long - longest];
-        let Novelty { distance, rows_ago } = self.memory.update(state, spread, farthest);
+        let Novelty { distance, rows_ago, .. } = self.memory.update(state, spread, farthest);
         let rarity = self.tail.update(distance);
         let halvings = distance.max(LEAST_NOVELTY).log2() + HALVINGS;
         let points = halvings.clamp(0.0, MOST_OF_NOVELTY) + rarity;

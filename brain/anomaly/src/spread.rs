@@ -16,23 +16,26 @@ const EVERY: u64 = 25;
 const LEAST_SHARE: f64 = 1e-3;
 const LEAST: f64 = 1e-9;
 
-/// The spread of the newest values of a series; 8 bytes a value.
+/// The spread of the newest values of a series; `T` is how they are kept.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Spread {
+pub(crate) struct Spread<T> {
     /// The most values that are kept.
     longest: usize,
+    /// Every so many values one is kept.
+    stride: u64,
     /// Oldest first.
-    values: VecDeque<f64>,
+    values: VecDeque<T>,
     /// How many came, ever.
     count: u64,
     spread: f64,
 }
 
-impl Spread {
-    /// Nothing is known yet; the newest `longest` values are to count, at least one.
-    pub(crate) const fn new(longest: usize) -> Self {
+impl<T: Copy + Into<f64>> Spread<T> {
+    /// Nothing is known yet; of every `stride` values one is to count, and of these the newest `longest`; both at least 1.
+    pub(crate) const fn new(longest: usize, stride: u64) -> Self {
         Self {
             longest,
+            stride,
             values: VecDeque::new(),
             count: 0,
             spread: LEAST,
@@ -40,13 +43,16 @@ impl Spread {
     }
 
     /// Takes in the next value, a finite one, and tells the spread: above 0, refreshed now and then.
-    pub(crate) fn update(&mut self, value: f64) -> f64 {
-        if self.values.len() >= self.longest {
-            self.values.pop_front();
+    pub(crate) fn update(&mut self, value: T) -> f64 {
+        if self.count.is_multiple_of(self.stride) {
+            if self.values.len() >= self.longest {
+                self.values.pop_front();
+            }
+            self.values.push_back(value);
         }
-        self.values.push_back(value);
         if self.count < EAGER || self.count.is_multiple_of(EVERY) {
-            self.spread = spread_of(&mut self.values.iter().copied().collect::<Vec<_>>());
+            let mut values: Vec<f64> = self.values.iter().map(|value| (*value).into()).collect();
+            self.spread = spread_of(&mut values);
         }
         self.count += 1;
         self.spread
@@ -92,7 +98,7 @@ mod tests {
 
     #[test]
     fn old_values_are_forgotten_and_new_ones_count_at_the_next_refresh() {
-        let mut spread = Spread::new(50);
+        let mut spread = Spread::new(50, 1);
         for _ in 0..100 {
             spread.update(5.0);
         }
@@ -100,5 +106,12 @@ mod tests {
         assert_eq!(told.next(), Some(5.0), "row 100 is a multiple of 25");
         assert_eq!(told.last(), Some(49.0), "at row 175 the newest 50 are 26 to 75");
         assert_eq!(spread.values.len(), 50);
+    }
+
+    #[test]
+    fn a_stride_reaches_further_back() {
+        let mut spread = Spread::new(50, 4);
+        let told = (0_u8..=200).map(|at| spread.update(f32::from(at)));
+        assert_eq!(told.last(), Some(196.0), "of 4 to 200");
     }
 }

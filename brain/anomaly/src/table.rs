@@ -14,6 +14,7 @@ use thiserror::Error;
 use self::line::Line;
 use crate::SeriesDetector;
 
+pub mod host;
 mod line;
 
 /// Bytes that are read and written at a time.
@@ -54,13 +55,18 @@ pub enum TableError {
     #[error("it is empty; a header with the columns timestamp and value is needed")]
     Empty,
     /// A column is missing.
-    #[error("line 1: there is no column called {0}; timestamp and value are needed")]
+    #[error("line 1: there is no column called {0}")]
     Column(&'static str),
+    /// No column holds what could be judged.
+    #[error("line 1: there is no metric besides time and label")]
+    NoMetric,
     /// A value is no number.
-    #[error("line {line}, column value: {text:?} is not a number")]
+    #[error("line {line}, column {column}: {text:?} is not a number")]
     Number {
         /// Where.
         line: u64,
+        /// In which column.
+        column: String,
         /// What stands there, shortened.
         text: String,
     },
@@ -88,6 +94,17 @@ pub enum TableError {
     /// What was found cannot be written.
     #[error("the output cannot be written: {0}")]
     Write(#[source] io::Error),
+}
+
+impl TableError {
+    /// A field is no number.
+    fn number(line: &Line, column: Option<impl Into<String>>, field: &[u8]) -> Self {
+        Self::Number {
+            line: line.number(),
+            column: column.map(Into::into).unwrap_or_default(),
+            text: String::from_utf8_lossy(field).chars().take(40).collect(),
+        }
+    }
 }
 
 /// Judges every row of `input`, and writes it to `output` with its score. What was found is handed on whenever more has to
@@ -190,14 +207,8 @@ impl<R: BufRead> Table<R> {
             }
             found += 1;
         }
-        if found != self.fields {
-            let expected = self.fields;
-            return Err(TableError::Fields { line, found, expected });
-        }
-        let value = number(text).ok_or_else(|| TableError::Number {
-            line,
-            text: String::from_utf8_lossy(text).chars().take(40).collect(),
-        })?;
+        self.line.check_fields(found, self.fields)?;
+        let value = number(text).ok_or_else(|| TableError::number(&self.line, Some("value"), text))?;
         if self.told.rows > 0 && !rises(&self.before, timestamp) {
             self.told.falling += 1;
             self.told.first_falling.get_or_insert(line);

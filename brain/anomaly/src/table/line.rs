@@ -75,6 +75,15 @@ impl Line {
         self.number
     }
 
+    /// Refuses a row that has other fields than its header.
+    pub(super) const fn check_fields(&self, found: usize, expected: usize) -> Result<(), TableError> {
+        if found == expected {
+            return Ok(());
+        }
+        let line = self.number;
+        Err(TableError::Fields { line, found, expected })
+    }
+
     /// Its fields, without quotes around them.
     pub(super) fn fields(&self) -> impl Iterator<Item = &[u8]> {
         let mut quoted = false;

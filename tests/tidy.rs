@@ -27,7 +27,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("bus", &["shadow", "runtime"]),
     ("agent", &["shadow", "bus", "runtime", "trust"]),
     ("broker", &["runtime", "trust"]),
-    ("brain/anomaly", &[]),
+    ("brain/anomaly", &["shadow"]),
     ("brain/forecast", &["shadow"]),
     ("brain", &["shadow", "bus", "runtime", "anomaly", "forecast", "trust"]),
 ];

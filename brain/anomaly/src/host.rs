@@ -34,6 +34,9 @@ pub struct HostJudged {
     pub novelty: f64,
     /// How rare such a novelty is for this host: -log10 of the chance that [`BLOCK`](crate::BLOCK) rows reach it.
     pub rarity: f64,
+    /// -log10 of how many troubles of such novelty begin in a block, by the past of this host: what lasts counts once. It
+    /// is what a chosen rate of alarms is compared with. 0 is usual.
+    pub alarm: f64,
     /// Rows since the nearest state was last visited; `None` while none is known.
     pub rows_ago: Option<u64>,
     /// Where the nearest state is, for [`HostDetector::apart`].
@@ -92,9 +95,12 @@ impl HostDetector {
             rows_ago,
             nearest,
         } = found;
+        let troubles = self.tail.troubles();
+        let rarity = self.tail.update(distance);
         HostJudged {
             novelty: distance,
-            rarity: self.tail.update(distance),
+            rarity,
+            alarm: if rarity > 0.0 { rarity - troubles.log10() } else { 0.0 },
             rows_ago,
             nearest,
         }

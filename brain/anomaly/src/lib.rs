@@ -13,17 +13,25 @@
 //! | `memory.rs` | the states it has been in: how far is this one from all of them? |
 //! | `tail.rs` | how rare is such a distance? |
 //! | `quiet.rs` | one alarm an incident |
+//! | `residual.rs` | values that leave their forecast: how rare is that for this series? |
+//! | `diagnostics.rs` | events of a host by their severity and their rate |
+//! | `incident.rs` | signals of a host that belong together: one incident, with its likely cause |
 //! | `table.rs` | a CSV of one series in, the same with scores out |
 
+mod diagnostics;
 mod host;
+mod incident;
 mod means;
 mod memory;
 mod quiet;
+pub mod residual;
 mod series;
 mod spread;
 pub mod table;
 mod tail;
 
+pub use diagnostics::Diagnostics;
 pub use host::{Apart, HostDetector, HostJudged};
+pub use incident::{Acknowledged, Incident, Incidents, Kind, Phase, Signal};
 pub use series::{ALARM, FULL, Judged, SeriesDetector};
 pub use tail::{BLOCK, Tail};

@@ -16,11 +16,14 @@ const LEAST: usize = 4;
 /// The least weight of a tail: a lighter one is not believed.
 const LIGHTEST: f64 = 0.05;
 
+/// Large blocks that follow each other within this many are one trouble: six hours at a row a minute.
+const TOGETHER: u64 = 30;
+
 /// The largest novelty of each block of rows.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tail {
-    /// The largest maxima, falling.
-    largest: Vec<f64>,
+    /// The largest maxima, falling, each with the number of its block.
+    largest: Vec<(f64, u64)>,
     /// Blocks that are full.
     blocks: u64,
     /// Rows of the block that is being filled; it does not count yet.
@@ -43,10 +46,16 @@ impl Tail {
         rarity
     }
 
+    /// Of how many troubles a large block is one, 0 to 1: troubles last, so there are fewer of them than of large blocks.
+    /// 1 while nothing is known.
+    pub(crate) fn troubles(&self) -> f64 {
+        self.fit.map_or(1.0, |fit| fit.troubles)
+    }
+
     fn close(&mut self) {
         self.blocks += 1;
-        let place = self.largest.partition_point(|kept| *kept >= self.most);
-        self.largest.insert(place, self.most);
+        let place = self.largest.partition_point(|(kept, _)| *kept >= self.most);
+        self.largest.insert(place, (self.most, self.blocks));
         self.largest.truncate(KEPT);
         (self.filled, self.most) = (0, 0.0);
         self.fit = Fit::new(&self.largest, self.blocks);
@@ -62,26 +71,29 @@ struct Fit {
     share: f64,
     /// Hill's estimate: the mean of the logarithms over the start.
     weight: f64,
+    /// Troubles a block of the tail.
+    troubles: f64,
     /// The rarity of anything at all, where nothing was ever seen.
     unseen: f64,
 }
 
 impl Fit {
     /// A tail through the largest fifth of the blocks; `None` while there are too few.
-    fn new(largest: &[f64], blocks: u64) -> Option<Self> {
+    fn new(largest: &[(f64, u64)], blocks: u64) -> Option<Self> {
         if blocks < COLD {
             return None;
         }
         #[expect(clippy::cast_possible_truncation, reason = "bounded by what is kept")]
         let fifth = (SHARE * blocks as f64).min(KEPT as f64) as usize;
         let tail = largest.get(..fifth.max(LEAST).min(largest.len()))?;
-        let (start, above) = tail.split_last()?;
-        let logs: f64 = above.iter().map(|value| (value / start).ln()).sum();
+        let ((start, _), above) = tail.split_last()?;
+        let logs: f64 = above.iter().map(|(value, _)| (value / start).ln()).sum();
         let mean = logs / above.len() as f64;
         Some(Self {
             start: *start,
             share: ((blocks + 1) as f64 / tail.len() as f64).log10(),
             weight: if mean.is_finite() { mean.max(LIGHTEST) } else { LIGHTEST },
+            troubles: troubles(tail) as f64 / tail.len() as f64,
             unseen: ((blocks + 1) as f64).log10(),
         })
     }
@@ -95,6 +107,14 @@ impl Fit {
             self.unseen
         }
     }
+}
+
+/// How many groups these blocks make in time.
+fn troubles(tail: &[(f64, u64)]) -> usize {
+    let mut blocks: Vec<u64> = tail.iter().map(|(_, block)| *block).collect();
+    blocks.sort_unstable();
+    let apart = |pair: &&[u64]| matches!(pair, [before, after] if after - before > TOGETHER);
+    1 + blocks.windows(2).filter(apart).count()
 }
 
 #[cfg(test)]
@@ -126,6 +146,16 @@ mod tests {
             let rarity = tail.update(f64::powf(in_blocks, weight));
             assert!((rarity - in_blocks.log10()).abs() < slack, "{rarity} for {in_blocks}");
         }
+    }
+
+    #[test]
+    fn blocks_that_are_large_together_are_one_trouble() {
+        assert_eq!(Tail::default().troubles(), 1.0);
+        // Every hundredth block is large, and the three after it: of the largest 48 each four are one trouble.
+        let lasting = filled(1_200, |block| f64::from(u8::from(block % 100 < 4)));
+        assert_eq!(lasting.troubles(), 0.25);
+        let short = filled(4_800, |block| f64::from(u8::from(block % 100 == 0)));
+        assert_eq!(short.troubles(), 1.0);
     }
 
     #[test]

@@ -39,8 +39,14 @@ pub fn detect(input: impl Read, output: impl Write, host: &str) -> Result<u64, T
     while line.read(&mut input)? {
         header.read(&line, &mut time, &mut values)?;
         let score = detector.update(&values).rarity;
-        let written = write!(output, "{host},")
+        let quote = if time.iter().any(|byte| b",\"\n\r".contains(byte)) {
+            "\""
+        } else {
+            ""
+        };
+        let written = write!(output, "{host},{quote}")
             .and_then(|()| output.write_all(&time))
+            .and_then(|()| output.write_all(quote.as_bytes()))
             .and_then(|()| writeln!(output, ",{score:.4}"));
         written.map_err(TableError::Write)?;
         rows += 1;
@@ -131,6 +137,14 @@ mod tests {
         };
         assert!(score(2_902) > 2.3, "nothing was ever new before: {}", score(2_902));
         assert!((100..2_900).all(|row| score(row) < 2.0));
+    }
+
+    #[test]
+    fn a_time_that_was_quoted_stays_so() {
+        assert_eq!(
+            scored("time,cpu\n\"a,b\",1\n\"2\",1\n").unwrap(),
+            "web-1,\"a,b\",0.0000\nweb-1,2,0.0000\n"
+        );
     }
 
     #[test]

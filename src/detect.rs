@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anomaly::table::{self, Columns, TableError, Told, host};
+use anomaly::table::{self, Columns, Detector, How, TableError, Told, host};
 use anyhow::{Context, anyhow};
 use clap::Args;
 use runtime::output::{OutputError, print_line};
@@ -33,12 +33,16 @@ pub(crate) struct DetectArgs {
     #[arg(long, value_name = "CSV", required_unless_present = "traces")]
     input: Option<PathBuf>,
     /// Instead of a series, hosts with all their metrics: a folder of CSVs, a file a host (docs/traces.md)
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["input", "raw"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["input", "raw", "combine"])]
     traces: Option<PathBuf>,
     /// The same rows with the column anomaly_score, 0 to 1; of hosts, rows of host, time and score. Packed where the name
     /// ends in .gz; - is standard output
     #[arg(long, value_name = "CSV")]
     output: PathBuf,
+    /// Also judges by what the series does each day at this hour, as its timestamps tell it: sees a regular event that fails
+    /// to happen, from the second week on
+    #[arg(long)]
+    combine: bool,
     /// Adds the column raw_score: what each row is worth by itself, in points, of which 6 are an alarm
     #[arg(long)]
     raw: bool,
@@ -65,14 +69,21 @@ pub(crate) fn main(arguments: &DetectArgs) -> anyhow::Result<()> {
 fn series(input: &Path, arguments: &DetectArgs) -> anyhow::Result<String> {
     let name = files::name(input);
     let rows = files::open(input).with_context(|| name.clone())?;
-    let columns = if arguments.raw {
-        Columns::ScoreAndPoints
-    } else {
-        Columns::Score
+    let how = How {
+        columns: if arguments.raw {
+            Columns::ScoreAndPoints
+        } else {
+            Columns::Score
+        },
+        detector: if arguments.combine {
+            Detector::StatesAndDays
+        } else {
+            Detector::States
+        },
     };
     let output = &arguments.output;
     let told = files::write(output, |to| {
-        table::detect(rows, to, columns).map_err(|error| fault(error, &name, output))
+        table::detect(rows, to, how).map_err(|error| fault(error, &name, output))
     })?;
     warn(&told, &name);
     let Told { rows, alarms, .. } = told;

@@ -4,7 +4,7 @@ use std::{f64::consts::TAU, fmt::Write as _, fs, io, path::PathBuf, process::Com
 
 use anomaly::{
     HostDetector,
-    table::{self, Columns},
+    table::{self, Columns, Detector, How},
 };
 use anyhow::{Context, ensure};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -47,13 +47,19 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
     for (case, walk) in [("calm", 0.0), ("wandering", 0.5)] {
         let csv = csv(walk)?;
         let mut failed = None;
-        let mut judge = || failed = table::detect(csv.as_bytes(), io::sink(), Columns::ScoreAndPoints).err();
-        let [ns] = timing::medians_ns(ROUNDS, [&mut judge]);
+        let how = |detector| How {
+            detector,
+            columns: Columns::ScoreAndPoints,
+        };
+        let mut judge = |detector| failed = table::detect(csv.as_bytes(), io::sink(), how(detector)).err();
+        let [ns] = timing::medians_ns(ROUNDS, [&mut || judge(Detector::States)]);
+        let [with_days_ns] = timing::medians_ns(ROUNDS, [&mut || judge(Detector::StatesAndDays)]);
         if let Some(error) = failed {
             return Err(error.into());
         }
         let ours = rows_per_s(ns);
         report.push(case, SPEED, ours, NEEDED);
+        report.push(&format!("{case}/days"), SPEED, rows_per_s(with_days_ns), NEEDED);
         if let Some(reference) = &arguments.reference {
             let value = reference_speed(&arguments.python, reference, &csv)?;
             let name = "the reference in Python";

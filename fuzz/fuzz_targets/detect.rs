@@ -1,14 +1,18 @@
 //! A CSV of a series, and of all metrics of a host: a row a row, with numbers, or a fault.
 #![no_main]
 
-use anomaly::table::{self, Columns};
+use anomaly::table::{self, Columns, Detector, How};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| limits::in_time(|| {
     let mut scored = Vec::new();
-    if let Ok(told) = table::detect(bytes, &mut scored, Columns::ScoreAndPoints) {
+    let how = How {
+        detector: Detector::StatesAndDays,
+        columns: Columns::ScoreAndPoints,
+    };
+    if let Ok(told) = table::detect(bytes, &mut scored, how) {
         // What was scored is read again, with as many rows.
-        let again = table::detect(&*scored, std::io::sink(), Columns::Score).expect("it was read before");
+        let again = table::detect(&*scored, std::io::sink(), How::default()).expect("it was read before");
         assert_eq!(again.rows, told.rows);
     }
     let mut scored = Vec::new();

@@ -6,6 +6,7 @@
 use crate::{
     memory::{Memory, Novelty},
     spread::Spread,
+    stored::{Reader, Writer},
     tail::Tail,
 };
 
@@ -25,6 +26,9 @@ const MOST: f32 = 2.0;
 
 /// A value beyond this is taken as this, so that no sum of such values overflows in single precision.
 const LARGEST: f64 = 1e30;
+
+/// The version of what is stored.
+const FORMAT: u64 = 1;
 
 /// What one row of a host means.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,6 +108,44 @@ impl HostDetector {
             rows_ago,
             nearest,
         }
+    }
+
+    /// Everything it has learnt, in bytes: 4 KB a metric, and 4 bytes a metric for each of at most 525 states.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut to = Writer::default();
+        to.whole(FORMAT);
+        to.count(self.metrics.len());
+        for metric in &self.metrics {
+            to.double(metric.largest);
+            metric.newest.iter().for_each(|value| to.double(*value));
+            metric.spread.write(&mut to);
+        }
+        self.memory.write(&mut to);
+        self.tail.write(&mut to);
+        to.bytes()
+    }
+
+    /// A detector that goes on with what another has learnt, of the same metrics; `None` when the bytes are not of one, or of
+    /// other metrics.
+    pub fn from_bytes(least: &[f64], bytes: &[u8]) -> Option<Self> {
+        let mut from = Reader::new(bytes);
+        let mut read = || {
+            let mut detector = Self::new(least);
+            if (from.whole()?, from.count(usize::MAX)?) != (FORMAT, least.len()) {
+                return Err(());
+            }
+            for metric in &mut detector.metrics {
+                metric.largest = from.amount()?;
+                for value in &mut metric.newest {
+                    *value = from.double()?;
+                }
+                metric.spread.read(&mut from)?;
+            }
+            detector.memory = Memory::read(&mut from, least.len())?;
+            detector.tail = Tail::read(&mut from)?;
+            from.end().map(|()| detector)
+        };
+        read().ok()
     }
 
     /// What each metric does that was ever read, those that are farthest from the nearest state first; empty while none is

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `series.rs` | one series: spread, means, memory, tail and incident in a row |
 //! | `host.rs` | one host: a memory for all its metrics together |
+//! | `season.rs` | what a series does each day at this hour |
 //! | `spread.rs` | how far its values usually lie apart |
 //! | `means.rs` | level now, level lately, slow trend |
 //! | `memory.rs` | the states it has been in: how far is this one from all of them? |
@@ -16,6 +17,7 @@
 //! | `residual.rs` | values that leave their forecast: how rare is that for this series? |
 //! | `diagnostics.rs` | events of a host by their severity and their rate |
 //! | `incident.rs` | signals of a host that belong together: one incident, with its likely cause |
+//! | `stored.rs` | how a detector outlives its process |
 //! | `table.rs` | a CSV of one series in, the same with scores out |
 
 mod diagnostics;
@@ -25,8 +27,10 @@ mod means;
 mod memory;
 mod quiet;
 pub mod residual;
+mod season;
 mod series;
 mod spread;
+mod stored;
 pub mod table;
 mod tail;
 

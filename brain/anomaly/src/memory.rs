@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::stored::{Broken, Reader, Writer};
+
 /// A state within this of a remembered one is the same, in units of the scale.
 pub(crate) const RADIUS: f64 = 0.03;
 
@@ -119,6 +121,44 @@ impl<P: Clone> Memory<P> {
             }
         }
         nearest
+    }
+}
+
+impl Memory<Box<[f32]>> {
+    pub(crate) fn write(&self, to: &mut Writer) {
+        to.whole(self.row);
+        to.count(self.states.len());
+        for (state, visited) in self.states.iter().zip(&self.visited) {
+            to.whole(*visited);
+            state.iter().for_each(|level| to.single(*level));
+        }
+        to.count(self.waiting.len());
+        for (row, state) in &self.waiting {
+            to.whole(*row);
+            state.iter().for_each(|level| to.single(*level));
+        }
+    }
+
+    /// Reads states of `metrics` levels.
+    pub(crate) fn read(from: &mut Reader<'_>, metrics: usize) -> Result<Self, Broken> {
+        let row = from.whole()?;
+        let state = |from: &mut Reader<'_>| -> Result<(u64, Box<[f32]>), Broken> {
+            // A state of the future would never be visited again, and learnt late.
+            let at = Some(from.whole()?).filter(|at| *at <= row).ok_or(())?;
+            Ok((at, (0..metrics).map(|_| from.single()).collect::<Result<_, _>>()?))
+        };
+        let known = (0..from.count(CAPACITY)?)
+            .map(|_| state(from))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (visited, states) = known.into_iter().unzip();
+        let most = usize::try_from(DELAY).unwrap_or(0) + 1;
+        let waiting = (0..from.count(most)?).map(|_| state(from)).collect::<Result<_, _>>()?;
+        Ok(Self {
+            states,
+            visited,
+            waiting,
+            row,
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use crate::{
     means::Means,
     memory::{Memory, Novelty},
     quiet::Quiet,
+    season::Season,
     spread::Spread,
     tail::Tail,
 };
@@ -63,6 +64,7 @@ pub struct SeriesDetector {
     memory: Memory<[f64; 3]>,
     tail: Tail,
     quiet: Quiet,
+    season: Option<Season>,
     last: f64,
 }
 
@@ -74,15 +76,31 @@ impl Default for SeriesDetector {
             memory: Memory::default(),
             tail: Tail::default(),
             quiet: Quiet::default(),
+            season: None,
             last: 0.0,
         }
     }
 }
 
 impl SeriesDetector {
+    /// A detector that also knows what the series does each day at this hour: it sees a regular event that fails to happen,
+    /// for which the state of the series is no new one. It begins to expect after a week. Of such rows only
+    /// [`Judged::points`] tell.
+    pub fn with_season() -> Self {
+        Self {
+            season: Some(Season::default()),
+            ..Self::default()
+        }
+    }
+
     /// Takes in the value of the next row, in any unit, and judges it by the rows before. What is not finite is a missing
     /// reading and repeats the last value (0 before the first).
     pub fn update(&mut self, value: f64) -> Judged {
+        self.update_at(None, value)
+    }
+
+    /// The same for a row at `time_s`, in seconds of any clock; only [`with_season`](Self::with_season) takes it in.
+    pub fn update_at(&mut self, time_s: Option<f64>, value: f64) -> Judged {
         if value.is_finite() {
             self.last = value.clamp(-LARGEST, LARGEST);
         }
@@ -91,8 +109,11 @@ impl SeriesDetector {
         let state = [now, lately, long - longest];
         let Novelty { distance, rows_ago, .. } = self.memory.update(state, spread, farthest);
         let rarity = self.tail.update(distance);
-        let halvings = distance.max(LEAST_NOVELTY).log2() + HALVINGS;
-        let points = halvings.clamp(0.0, MOST_OF_NOVELTY) + rarity;
+        let mut points = points(distance, rarity);
+        if let Some(season) = &mut self.season {
+            let (far, rare) = season.update(time_s, now, spread);
+            points = points.max(self::points(far, rare));
+        }
         Judged {
             novelty: distance,
             rarity,
@@ -101,6 +122,12 @@ impl SeriesDetector {
             rows_ago,
         }
     }
+}
+
+/// What a distance in spreads is worth, with how rare it is.
+fn points(distance: f64, rarity: f64) -> f64 {
+    let halvings = distance.max(LEAST_NOVELTY).log2() + HALVINGS;
+    halvings.clamp(0.0, MOST_OF_NOVELTY) + rarity
 }
 
 /// The largest distance of two states in any of their means.

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::stored::{Broken, Reader, Writer};
+
 /// The quantiles between which the spread is taken.
 const LOW: f64 = 0.005;
 const HIGH: f64 = 0.995;
@@ -56,6 +58,24 @@ impl<T: Copy + Into<f64>> Spread<T> {
         }
         self.count += 1;
         self.spread
+    }
+}
+
+impl Spread<f32> {
+    pub(crate) fn write(&self, to: &mut Writer) {
+        to.whole(self.count);
+        to.double(self.spread);
+        to.count(self.values.len());
+        self.values.iter().for_each(|value| to.single(*value));
+    }
+
+    pub(crate) fn read(&mut self, from: &mut Reader<'_>) -> Result<(), Broken> {
+        self.count = from.whole()?;
+        self.spread = from.amount()?.max(LEAST);
+        self.values = (0..from.count(self.longest)?)
+            .map(|_| from.single())
+            .collect::<Result<_, _>>()?;
+        Ok(())
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 use thiserror::Error;
 
 use self::line::Line;
-use crate::SeriesDetector;
+use crate::{SeriesDetector, season};
 
 pub mod host;
 mod line;
@@ -31,6 +31,25 @@ pub enum Columns {
     Score,
     /// Besides, `raw_score`: the points of the row, to four digits behind the point.
     ScoreAndPoints,
+}
+
+/// What rows are judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Detector {
+    /// The states that the series has been in.
+    #[default]
+    States,
+    /// Besides, what it does each day at this hour, as far as its timestamps tell it.
+    StatesAndDays,
+}
+
+/// How a series is judged and told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct How {
+    /// By what.
+    pub detector: Detector,
+    /// What is added.
+    pub columns: Columns,
 }
 
 /// What was read.
@@ -112,28 +131,31 @@ impl TableError {
 ///
 /// # Errors
 /// [`TableError`]; the rows before the fault have been written.
-pub fn detect(input: impl Read, output: impl Write, columns: Columns) -> Result<Told, TableError> {
+pub fn detect(input: impl Read, output: impl Write, how: How) -> Result<Told, TableError> {
     let output = RefCell::new(BufWriter::with_capacity(BUFFER, output));
     let input = Waiting {
         input,
         before: || drop(output.borrow_mut().flush()),
     };
     let mut table = Table::new(BufReader::with_capacity(BUFFER, input))?;
-    let mut detector = SeriesDetector::default();
+    let mut detector = match how.detector {
+        Detector::States => SeriesDetector::default(),
+        Detector::StatesAndDays => SeriesDetector::with_season(),
+    };
     let write = |line: &Line, added: std::fmt::Arguments<'_>| {
         let mut output = output.borrow_mut();
         let written = output.write_all(line.text()).and_then(|()| output.write_fmt(added));
         written.map_err(TableError::Write)
     };
-    match columns {
+    match how.columns {
         Columns::Score => write(&table.line, format_args!(",anomaly_score\n"))?,
         Columns::ScoreAndPoints => write(&table.line, format_args!(",anomaly_score,raw_score\n"))?,
     }
     while let Some(value) = table.next()? {
-        let judged = detector.update(value);
+        let judged = detector.update_at(table.time_s, value);
         table.told.alarms += u64::from(judged.is_alarm());
         let (score, points) = (judged.score(), judged.points);
-        match columns {
+        match how.columns {
             Columns::Score => write(&table.line, format_args!(",{score:?}\n"))?,
             Columns::ScoreAndPoints => write(&table.line, format_args!(",{score:?},{points:.4}\n"))?,
         }
@@ -167,6 +189,8 @@ struct Table<R> {
     fields: usize,
     /// The timestamp of the row before.
     before: Vec<u8>,
+    /// The time of the row, in seconds; `None` where its timestamp is none.
+    time_s: Option<f64>,
     told: Told,
 }
 
@@ -188,6 +212,7 @@ impl<R: BufRead> Table<R> {
             input,
             line,
             before: Vec::new(),
+            time_s: None,
             told: Told::default(),
         })
     }
@@ -213,6 +238,7 @@ impl<R: BufRead> Table<R> {
             self.told.falling += 1;
             self.told.first_falling.get_or_insert(line);
         }
+        self.time_s = std::str::from_utf8(timestamp).ok().and_then(season::seconds);
         self.before.clear();
         self.before.extend_from_slice(timestamp);
         self.told.missing += u64::from(!value.is_finite());

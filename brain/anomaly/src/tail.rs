@@ -1,5 +1,7 @@
 //! How rare a novelty is for this very series: block maxima of its past, and a Pareto tail through the largest.
 
+use crate::stored::{Broken, Reader, Writer};
+
 /// Rows of a block: neighbours are too alike to count each.
 pub const BLOCK: u32 = 12;
 
@@ -50,6 +52,39 @@ impl Tail {
     /// 1 while nothing is known.
     pub(crate) fn troubles(&self) -> f64 {
         self.fit.map_or(1.0, |fit| fit.troubles)
+    }
+
+    pub(crate) fn write(&self, to: &mut Writer) {
+        to.whole(self.blocks);
+        to.whole(u64::from(self.filled));
+        to.double(self.most);
+        to.count(self.largest.len());
+        for (most, block) in &self.largest {
+            to.double(*most);
+            to.whole(*block);
+        }
+    }
+
+    pub(crate) fn read(from: &mut Reader<'_>) -> Result<Self, Broken> {
+        let blocks = from.whole()?;
+        let filled = u32::try_from(from.whole()?)
+            .ok()
+            .filter(|filled| *filled < BLOCK)
+            .ok_or(())?;
+        let most = from.amount()?;
+        let count = from.count(KEPT)?;
+        let block = |_| Ok((from.amount()?, from.whole()?));
+        let largest: Vec<_> = (0..count).map(block).collect::<Result<_, Broken>>()?;
+        if !largest.is_sorted_by(|(a, _), (b, _)| a >= b) {
+            return Err(());
+        }
+        Ok(Self {
+            fit: Fit::new(&largest, blocks),
+            largest,
+            blocks,
+            filled,
+            most,
+        })
     }
 
     fn close(&mut self) {

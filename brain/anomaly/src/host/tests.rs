@@ -80,8 +80,43 @@ fn nothing_is_known_of_nothing() {
     assert_eq!(HostDetector::new(&[]).update(&[]).novelty, 0.0);
 }
 
+#[test]
+fn a_stored_detector_goes_on_as_it_was() {
+    let mut detector = trained(4_000);
+    let bytes = detector.to_bytes();
+    assert!(bytes.len() < 20_000, "{}", bytes.len());
+    let least = [0.02, 0.0, 1.0];
+    let mut stored = HostDetector::from_bytes(&least, &bytes).unwrap();
+    for row in 4_000..4_100 {
+        let values = usual(2 * row);
+        assert_eq!(stored.update(&values), detector.update(&values));
+    }
+    assert_eq!(HostDetector::from_bytes(&least[..2], &bytes), None, "other metrics");
+    let long = [&*bytes, &[0]].concat();
+    assert_eq!(HostDetector::from_bytes(&least, &long), None);
+    assert!(
+        (0..bytes.len())
+            .step_by(7)
+            .all(|end| HostDetector::from_bytes(&least, &bytes[..end]).is_none())
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// Whatever a database holds, what is read of it judges in numbers.
+    #[test]
+    fn any_bytes_are_read_or_refused(at in 0..3_000_usize, flip in 1..=255_u8) {
+        let mut bytes = trained(200).to_bytes();
+        let at = at % bytes.len();
+        bytes[at] ^= flip;
+        if let Some(mut detector) = HostDetector::from_bytes(&[0.02, 0.0, 1.0], &bytes) {
+            for row in 0..100 {
+                let judged = detector.update(&usual(row));
+                prop_assert!(judged.novelty >= 0.0 && judged.rarity >= 0.0, "{judged:?}");
+            }
+        }
+    }
 
     #[test]
     fn any_values_are_judged_in_numbers(rows in prop::collection::vec((prop::num::f64::ANY, -1.0..1.0_f64, prop::num::f64::NORMAL), 1..400)) {

@@ -130,6 +130,30 @@ fn a_constant_series_never_alarms() {
     }
 }
 
+/// A peak of an hour each morning, with noise; on `missing` days it fails to happen.
+fn mornings(missing: impl Fn(usize) -> bool) -> impl Iterator<Item = (f64, f64)> {
+    (0..288 * 28).map(move |row| {
+        let is_morning = (108..120).contains(&(row % 288));
+        let peak = if is_morning && !missing(row / 288) { 60.0 } else { 0.0 };
+        (300.0 * row as f64, day(row) + peak)
+    })
+}
+
+#[test]
+fn a_regular_event_that_fails_to_happen_is_seen_by_the_hour_alone() {
+    let alarms = |mut detector: SeriesDetector, missing: &[usize]| -> Vec<usize> {
+        let missing = missing.to_vec();
+        let rows = mornings(move |day| missing.contains(&day)).enumerate();
+        let alarms = rows.filter(|(_, (time_s, value))| detector.update_at(Some(*time_s), *value).is_alarm());
+        let days: std::collections::BTreeSet<usize> = alarms.map(|(row, _)| row / 288).collect();
+        days.into_iter().filter(|day| *day >= 14).collect()
+    };
+    let missing = [16, 21, 25];
+    assert_eq!(alarms(SeriesDetector::default(), &missing), [0; 0]);
+    assert_eq!(alarms(SeriesDetector::with_season(), &missing), missing);
+    assert_eq!(alarms(SeriesDetector::with_season(), &[]), [0; 0]);
+}
+
 fn any_value() -> impl Strategy<Value = f64> {
     prop_oneof![
         4 => -1.0..1.0,
@@ -144,9 +168,10 @@ proptest! {
 
     #[test]
     fn any_series_is_judged_in_numbers(runs in prop::collection::vec((any_value(), 1_usize..40), 1..60)) {
-        let mut detector = SeriesDetector::default();
-        for value in runs.iter().flat_map(|(value, length)| std::iter::repeat_n(*value, *length)) {
-            let judged = detector.update(value);
+        let mut detector = SeriesDetector::with_season();
+        let values = runs.iter().flat_map(|(value, length)| std::iter::repeat_n(*value, *length));
+        for (row, value) in values.enumerate() {
+            let judged = detector.update_at(Some(7_200.0 * row as f64), value);
             prop_assert!(judged.points.is_finite() && judged.points >= 0.0, "{judged:?}");
             prop_assert!(judged.novelty.is_finite() && judged.rarity >= 0.0, "{judged:?}");
             prop_assert!((0.0..=1.0).contains(&judged.score()));

@@ -2,9 +2,16 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn how(columns: Columns) -> How {
+    How {
+        columns,
+        ..How::default()
+    }
+}
+
 fn scored(text: &[u8], columns: Columns) -> Result<(Told, String), TableError> {
     let mut output = Vec::new();
-    let told = detect(text, &mut output, columns)?;
+    let told = detect(text, &mut output, how(columns))?;
     Ok((told, String::from_utf8_lossy(&output).into_owned()))
 }
 
@@ -146,7 +153,7 @@ fn what_is_found_is_handed_on_before_more_is_waited_for() {
         output: &output,
         seen: Vec::new(),
     };
-    detect(&mut input, Shared(&output), Columns::Score).unwrap();
+    detect(&mut input, Shared(&output), how(Columns::Score)).unwrap();
     assert_eq!(input.seen[..5], [0, 1, 2, 4, 5], "{:?}", input.seen);
 }
 
@@ -164,7 +171,7 @@ impl Write for Full {
 
 #[test]
 fn an_output_that_fails_is_told() {
-    let error = detect(&b"timestamp,value\n1,2\n"[..], Full, Columns::Score).unwrap_err();
+    let error = detect(&b"timestamp,value\n1,2\n"[..], Full, how(Columns::Score)).unwrap_err();
     assert!(matches!(error, TableError::Write(_)), "{error}");
 }
 
@@ -174,8 +181,8 @@ proptest! {
     fn any_bytes_are_answered(rows in prop::collection::vec("[0-9a-z.,\"\\-+\r\n ]{0,12}", 0..40)) {
         let text = format!("timestamp,value\n{}", rows.join("\n"));
         if let Ok((told, output)) = scored(text.as_bytes(), Columns::ScoreAndPoints) {
-            let mut reader = csv::Reader::from_reader(output.as_bytes());
-            prop_assert_eq!(reader.byte_records().map(Result::unwrap).count() as u64, told.rows);
+            let (again, _) = scored(output.as_bytes(), Columns::Score).unwrap();
+            prop_assert_eq!(again.rows, told.rows);
         }
     }
 }
@@ -183,6 +190,6 @@ proptest! {
 #[test]
 fn a_row_without_an_end_is_refused_before_it_fills_the_memory() {
     let endless = io::repeat(b'1').take(1 << 40);
-    let error = detect(b"timestamp,value\n".chain(endless), io::sink(), Columns::Score).unwrap_err();
+    let error = detect(b"timestamp,value\n".chain(endless), io::sink(), how(Columns::Score)).unwrap_err();
     assert!(matches!(error, TableError::Endless(2)), "{error}");
 }

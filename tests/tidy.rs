@@ -27,8 +27,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("bus", &["shadow", "runtime"]),
     ("agent", &["shadow", "bus", "runtime", "trust"]),
     ("broker", &["runtime", "trust"]),
+    ("brain/anomaly", &["shadow"]),
     ("brain/forecast", &["shadow"]),
-    ("brain", &["shadow", "bus", "runtime", "forecast", "trust"]),
+    ("brain", &["shadow", "bus", "runtime", "anomaly", "forecast", "trust"]),
 ];
 
 /// Each heavy dependency, and the only crates that may name it; tests and benches excepted.
@@ -89,6 +90,7 @@ const FILES: &[(&str, &str, &[&str])] = &[
 const IMPURE: &[&str] = &["std::fs", "std::net", "std::thread", "std::time", "tokio"];
 const PURE: &[&str] = &[
     "shadow/src",
+    "brain/anomaly/src",
     "brain/src/allocate",
     "brain/src/allocate.rs",
     "brain/src/policy.rs",

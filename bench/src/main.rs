@@ -5,6 +5,7 @@
 mod agent;
 mod broker;
 mod codec;
+mod detect;
 #[cfg(feature = "brain")]
 mod hot;
 #[cfg(feature = "brain")]
@@ -45,6 +46,8 @@ enum Bench {
     CodecPriors(priors::Arguments),
     /// Size and speed of frames against packed doubles, lz4, zstd, pco, Gorilla and Chimp.
     Codec(codec::Arguments),
+    /// How many rows of a series, and of a host, are judged in a second.
+    Detect(detect::Arguments),
     /// How long readers of the hot store keep its writer waiting.
     #[cfg(feature = "brain")]
     Hot(hot::Arguments),
@@ -68,6 +71,7 @@ fn main() -> anyhow::Result<ExitCode> {
             None => broker::run(broker)?,
         },
         Bench::Codec(codec) => codec::run(codec)?,
+        Bench::Detect(detect) => detect::run(detect)?,
         #[cfg(feature = "brain")]
         Bench::Hot(hot) => hot::run(hot)?,
         #[cfg(feature = "brain")]

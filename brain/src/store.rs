@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeMap, future::Future, io, path::PathBuf, sync::Arc};
 
+use anomaly::Incident;
 use shadow::{Birth, Command, Event, Forecast, Frame, Hole, Outcome, Resource, UnixMs, Vantage};
 use thiserror::Error;
 
@@ -93,6 +94,8 @@ pub(crate) struct Batch {
     pub(crate) forecasts: Vec<(Arc<str>, Forecast)>,
     /// Anomalies by host, resource and begin.
     pub(crate) anomalies: BTreeMap<(Arc<str>, Resource, UnixMs), AnomalyRow>,
+    /// Incidents by host and begin, and whether they go on.
+    pub(crate) incidents: BTreeMap<(Arc<str>, UnixMs), (Incident, bool)>,
     /// Commands.
     pub(crate) commands: Vec<Command>,
     /// Outcomes.
@@ -141,6 +144,7 @@ impl Batch {
             && self.workloads.is_empty()
             && self.forecasts.is_empty()
             && self.anomalies.is_empty()
+            && self.incidents.is_empty()
             && self.commands.is_empty()
             && self.outcomes.is_empty()
             && self.models.is_empty()
@@ -150,6 +154,9 @@ impl Batch {
 
 /// An anomaly with its host, its resource and when it began.
 pub(crate) type StoredAnomaly = (Arc<str>, Resource, UnixMs, AnomalyRow);
+
+/// An incident with its host, and whether it goes on.
+pub(crate) type StoredIncident = (Arc<str>, Incident, bool);
 
 /// A row of the grid as far as it is read back.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -183,6 +190,8 @@ pub(crate) struct Recovered {
     pub(crate) commands: Vec<(Command, Option<Outcome>)>,
     /// Anomalies by host, resource and begin.
     pub(crate) anomalies: Vec<StoredAnomaly>,
+    /// The newest incidents, oldest first.
+    pub(crate) incidents: Vec<StoredIncident>,
     /// The newest events, oldest first.
     pub(crate) events: Vec<(Stream, Event)>,
     /// Single values.

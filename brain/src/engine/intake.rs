@@ -204,6 +204,7 @@ impl Engine {
         if self.ingest.event(at.now_ms, stream, &event)? {
             self.figures.events.with(event.finding.severity.as_str()).inc();
             self.journal.add(stream, &event);
+            self.watch.event(&stream.host, &event, at.now_ms);
             self.buffered += EVENT_WEIGHT;
             self.batch.events.push((stream.clone(), event));
         }

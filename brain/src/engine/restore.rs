@@ -9,6 +9,7 @@ use super::Engine;
 use crate::{
     ingest::RangeSet,
     store::{Recovered, StoredRow, Stream, meta},
+    watch::Attention,
 };
 
 /// Rows of all hosts together that are stepped through, so that a start takes seconds: a millisecond each.
@@ -34,6 +35,10 @@ impl Engine {
         }
         for (stream, event) in &recovered.events {
             self.journal.add(stream, event);
+            self.watch.recall(&stream.host, event);
+        }
+        for incident in recovered.incidents {
+            self.watch.restore(incident);
         }
         let served = json(&recovered.meta, meta::MODEL);
         if let Some(artifact) = served.and_then(|served| self.learning.restore(served))
@@ -127,6 +132,7 @@ impl Engine {
         for end in self.open - rows + 1..=self.open {
             // What was unusual is known from the store.
             drop(self.foresight.step(end * step_ms, end, &self.hot));
+            self.minute(end * step_ms, Attention::Learn);
         }
         if rows > 0 {
             tracing::info!(rows, "stepped through the stored past");

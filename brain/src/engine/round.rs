@@ -5,11 +5,12 @@ use std::{collections::BTreeMap, sync::atomic::AtomicBool, time::Instant};
 use bus::Qos;
 use shadow::{Command, Resource, UnixMs, Vantage};
 
-use super::{Engine, Publication, intake::At};
+use super::{Engine, Publication, intake::At, watch::MINUTE_MS};
 use crate::{
     allocate::{HostInput, WorkloadInput},
     present::FOLLOWED_MS,
     store::{memory::Changed, meta},
+    watch::Attention,
 };
 
 /// Rows that one tick makes up for, when ticks come late: an hour at 10 s. Of a longer pause only the end is
@@ -32,6 +33,7 @@ impl Engine {
         self.rows(past_ms);
         self.close_rows();
         self.forget_silent(monotonic_ns);
+        self.end_quiet();
         self.learn(now_ms);
         self.tell_expiry(now_ms);
         self.allocate(At { now_ms, monotonic_ns });
@@ -91,6 +93,7 @@ impl Engine {
             self.ingest.forget(&host);
             self.hot.forget(&host);
             self.foresight.forget(&host);
+            self.watch.forget(&host);
             for topic in self.views.remove(&self.topics.view(&host, "")) {
                 self.outbox.push(Publication {
                     topic,
@@ -111,11 +114,18 @@ impl Engine {
     fn row(&mut self, end_ms: UnixMs) {
         self.close_rows();
         for incident in self.foresight.step(end_ms, self.open, &self.hot) {
+            let told = &incident.told;
+            if incident.open && told.until_ms.saturating_add(MINUTE_MS) >= end_ms {
+                let reading = (told.score, &*told.evidence);
+                self.watch
+                    .reading(&incident.host, incident.resource, told.until_ms, reading);
+            }
             let key = (incident.host.clone(), incident.resource, incident.since_ms);
             if self.batch.anomalies.insert(key, incident.told).is_none() && incident.began {
                 self.figures.anomalies.inc();
             }
         }
+        self.minute(end_ms, Attention::Tell);
         let made = self.foresight.all().count();
         self.figures.forecasts.add(made as u64);
         if end_ms.rem_euclid(STORED_EVERY_MS.max(self.config.grid.step_ms())) == 0 {

@@ -150,6 +150,8 @@ records! {
     forecasts,
     /// Anomalies by any of their time.
     anomalies,
+    /// Incidents by any of their time.
+    incidents,
     /// Commands by when they were issued, with their newest outcome.
     commands,
     /// Events by when they happened.
@@ -158,8 +160,8 @@ records! {
 
 impl Records {
     fn filter(&self, kind: &str, now_ms: UnixMs) -> Result<Filter, Problem> {
-        if kind == "events" && self.resource.is_some() {
-            return Err(Problem::bad_request("resource: events have none"));
+        if ["events", "incidents"].contains(&kind) && self.resource.is_some() {
+            return Err(Problem::bad_request(format!("resource: {kind} have none")));
         }
         Ok(Filter {
             hosts: self.host.iter().cloned().collect(),

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use anomaly::{Acknowledged, Incident, Kind, Signal};
 use shadow::{
-    Change, Command, Explanation, Forecast, Frame, Hole, Outcome, OutcomeState, Quantiles, Resource, Rung, Vantage,
+    Change, Command, Explanation, Forecast, Frame, Hole, Outcome, OutcomeState, Quantiles, Resource, Rung, Severity,
+    Vantage,
 };
 
 use super::{AnomalyRow, Batch, ModelRow, Rollup, Since, Stream, meta};
@@ -116,7 +118,8 @@ pub(super) fn full_batch() -> Batch {
         minutes: [rollup(0), rollup(60_000)].into(),
         workloads: [((host.clone(), "web".into(), 0), [1.5, f32::NAN])].into(),
         forecasts: vec![(host.clone(), forecast)],
-        anomalies: [((host, Resource::Cpu, 60_000), anomaly)].into(),
+        anomalies: [((host.clone(), Resource::Cpu, 60_000), anomaly)].into(),
+        incidents: [((host, 60_000), (incident(), true))].into(),
         commands: vec![command],
         outcomes: vec![outcome],
         models: vec![ModelRow {
@@ -131,5 +134,24 @@ pub(super) fn full_batch() -> Batch {
             (meta::STEP_MS, "10000".to_owned()),
         ]
         .into(),
+    }
+}
+
+/// An incident of a minute that somebody has taken notice of.
+pub(super) fn incident() -> Incident {
+    Incident {
+        since_ms: 60_000,
+        until_ms: 70_000,
+        signals: vec![Signal {
+            kind: Kind::Event,
+            subject: "mc0".into(),
+            severity: Severity::Critical,
+            score: 9.0,
+            evidence: "uncorrected error".into(),
+        }],
+        acknowledged: Some(Acknowledged {
+            time_ms: 65_000,
+            by: "ann".into(),
+        }),
     }
 }

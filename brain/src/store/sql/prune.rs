@@ -38,7 +38,7 @@ const fn whole(name: &'static str, key: &'static str, time: &'static str, kept: 
     }
 }
 
-const TABLES: [Table; 11] = [
+const TABLES: [Table; 12] = [
     chunked("frames", "host, vantage, epoch, sequence", "start", |c| c.frames),
     chunked("rollup_10s", "host, bucket", "bucket", |c| c.rollup_10s),
     chunked("rollup_1m", "host, bucket", "bucket", |c| c.rollup_1m),
@@ -49,6 +49,7 @@ const TABLES: [Table; 11] = [
     whole("events", "host, vantage, epoch, sequence", "time", |c| c.events),
     whole("holes", "host, vantage, epoch, first_sequence", "told", |c| c.frames),
     whole("anomalies", "host, resource, since", "until", |c| c.events),
+    whole("incidents", "host, since", "until", |c| c.events),
     whole("models", "version", "trained", |c| c.events),
 ];
 

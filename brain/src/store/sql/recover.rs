@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Row as _, query};
 
 use super::{
     super::dialect::{Connection, Row, at, instant},
-    references,
+    incidents, references,
     rows::{self, decode},
 };
 use crate::{
@@ -52,6 +52,7 @@ pub(in crate::store) async fn all(from: &mut Connection, since: Since) -> Result
         tail,
         commands: commands(from, since.events_ms).await?,
         anomalies: anomalies(from, since.events_ms).await?,
+        incidents: incidents::recover(from, since.events_ms, MAX_EVENTS).await?,
         events: events(from, since.events_ms).await?,
         meta,
     })

@@ -15,7 +15,7 @@ use crate::{
         Batch, Cutoffs, Rollup, Store as _, StoredRow, comments,
         history::History as _,
         meta,
-        testing::{SINCE, full_batch, stream},
+        testing::{SINCE, full_batch, incident, stream},
     },
     testing,
 };
@@ -44,6 +44,7 @@ async fn what_was_written_comes_back_and_twice_is_once() {
         ("workload_1m", 1),
         ("forecasts", 1),
         ("anomalies", 1),
+        ("incidents", 1),
         ("commands", 1),
         ("outcomes", 1),
         ("models", 1),
@@ -69,6 +70,7 @@ async fn what_was_written_comes_back_and_twice_is_once() {
         [(batch.commands[0].clone(), Some(batch.outcomes[0].clone()))]
     );
     assert_eq!(back.anomalies.len(), 1);
+    assert_eq!(back.incidents, [("web-1".into(), incident(), true)]);
     assert_eq!(back.events, batch.events);
     assert_eq!(back.meta[meta::CLOSED_MS], "70000");
 }

@@ -8,6 +8,7 @@ use sqlx::{Connection as _, QueryBuilder, query};
 
 use super::{
     super::dialect::{Connection, Db, GREATEST, at},
+    incidents,
     rollups::{self, real},
 };
 use crate::store::{Batch, Hours, ModelRow, Stream};
@@ -33,6 +34,7 @@ pub(in crate::store) async fn batch(
     workloads(&mut transaction, batch).await?;
     forecasts(&mut transaction, batch).await?;
     anomalies(&mut transaction, batch).await?;
+    incidents::write(&mut transaction, batch).await?;
     for sent in &batch.commands {
         command(&mut transaction, sent).await?;
     }

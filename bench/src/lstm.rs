@@ -10,8 +10,9 @@ mod contender;
 mod python;
 
 use std::{
-    io::{self, BufRead, Write},
-    path::PathBuf,
+    hint::black_box,
+    io::{self, Write},
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
@@ -19,10 +20,7 @@ use std::{
 use anyhow::Context;
 use forecast::lstm::trial;
 
-use crate::{
-    report::{Quantity, Report, Rival},
-    timing::median,
-};
+use crate::report::{Quantity, Report, Rival};
 use case::{Case, Work};
 use contender::Contender;
 
@@ -70,7 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-fn measure(case: Case, rounds: u32, python: &PathBuf, report: &mut Report) -> anyhow::Result<()> {
+fn measure(case: Case, rounds: u32, python: &Path, report: &mut Report) -> anyhow::Result<()> {
     let mut ours = Contender::ours(case)?;
     let names = case.rivals().iter();
     let rivals = names.map(|name| Contender::rival(python, case, name));
@@ -83,13 +81,15 @@ fn measure(case: Case, rounds: u32, python: &PathBuf, report: &mut Report) -> an
     }
     let windows = (case.workload().batch * case.passes()) as f64;
     let ours_mb = ours.peak_mb()?;
-    let ours_per_s = windows / median(ours.seconds);
+    let ours_per_s = windows / ours.median_s();
     for rival in rivals {
-        let (name, peak_mb) = (rival.name, rival.peak_mb()?);
-        let value = windows / median(rival.seconds.clone());
-        report.push(case.name(), SPEED, ours_per_s, Rival { name, value });
-        let value = peak_mb;
-        report.push(case.name(), MEMORY, ours_mb, Rival { name, value });
+        let of_rival = |value| Rival {
+            name: rival.name,
+            value,
+        };
+        let per_s = windows / rival.median_s();
+        report.push(case.name(), SPEED, ours_per_s, of_rival(per_s));
+        report.push(case.name(), MEMORY, ours_mb, of_rival(rival.peak_mb()?));
     }
     Ok(())
 }
@@ -101,13 +101,13 @@ pub(crate) fn work(case: Case) -> anyhow::Result<()> {
         Work::Training => {
             let mut training = trial::with_threads(1, || trial::training(workload))?;
             Box::new(move || {
-                std::hint::black_box(training());
+                black_box(training());
             })
         }
         Work::Inference => {
             let inference = trial::inference(workload).context("a size is 0")?;
             Box::new(move || {
-                std::hint::black_box(inference());
+                black_box(inference());
             })
         }
     };

@@ -13,7 +13,7 @@ use super::{
     case::{Case, Work},
     python,
 };
-use crate::process::memory_bytes;
+use crate::{process::memory_bytes, timing::median};
 
 pub(super) struct Contender {
     pub(super) name: &'static str,
@@ -21,7 +21,7 @@ pub(super) struct Contender {
     asked: ChildStdin,
     told: BufReader<ChildStdout>,
     /// Of each turn.
-    pub(super) seconds: Vec<f64>,
+    seconds: Vec<f64>,
 }
 
 impl Contender {
@@ -81,6 +81,11 @@ impl Contender {
         self.seconds
             .push(seconds.with_context(|| format!("{} says {line:?}", self.name))?);
         Ok(())
+    }
+
+    /// Of a turn, in seconds.
+    pub(super) fn median_s(&self) -> f64 {
+        median(self.seconds.clone())
     }
 
     /// The most memory that it has held, in megabytes.

@@ -35,7 +35,7 @@ pub(crate) fn last_state(sequence: Tensor<3>, layers: &[Weights]) -> Tensor<2> {
     if op::runs_on(&sequence.device()) {
         op::last_state(sequence, layers)
     } else {
-        plain::last_state(sequence, layers)
+        plain::last_state(&sequence, layers)
     }
 }
 

@@ -195,12 +195,12 @@ impl Lstm {
         let each = parts.div_ceil(MOST_SUMS);
         let mut d_inputs: Vec<&mut [f32]> = match to {
             To::Weights => (0..parts).map(|_| [].as_mut_slice()).collect(),
-            To::WeightsAndInput => d_input
-                .chunks_mut(rows * sequences.steps * sequences.input)
-                .collect(),
+            To::WeightsAndInput => d_input.chunks_mut(rows * sequences.steps * sequences.input).collect(),
         };
         let taken = sequences.parts(rows).zip(&traces.0);
-        let taken = taken.zip(d_last.par_chunks(rows * self.sizes.hidden)).zip(&mut d_inputs);
+        let taken = taken
+            .zip(d_last.par_chunks(rows * self.sizes.hidden))
+            .zip(&mut d_inputs);
         let sums: Vec<Vec<Gradients>> = taken
             .chunks(each)
             .map(|parts| {

@@ -59,7 +59,7 @@ pub(super) trait FusedLstm: Backend {
 
 impl FusedLstm for Flex {
     fn fused_lstm(sequence: FloatTensor<Self>, weights: FloatTensor<Self>, hidden: usize) -> FloatTensor<Self> {
-        let arguments = Arguments::new(sequence, weights, hidden);
+        let arguments = Arguments::new(&sequence, &weights, hidden);
         let state = arguments.with(|lstm, _, sequences| lstm.infer(sequences));
         arguments.states(state)
     }
@@ -74,7 +74,7 @@ impl<C: CheckpointStrategy> FusedLstm for Autodiff<Flex, C> {
             .stateful()
         {
             OpsKind::Tracked(prepared) => {
-                let arguments = Arguments::new(sequence, weights, hidden);
+                let arguments = Arguments::new(&sequence, &weights, hidden);
                 let gone = arguments.with(|lstm, _, sequences| lstm.forward(sequences));
                 let (state, traces) = gone.unzip();
                 let states = arguments.states(state);
@@ -94,7 +94,7 @@ struct Arguments {
 }
 
 impl Arguments {
-    fn new(sequence: FloatTensor<Flex>, weights: FloatTensor<Flex>, hidden: usize) -> Self {
+    fn new(sequence: &FloatTensor<Flex>, weights: &FloatTensor<Flex>, hidden: usize) -> Self {
         Self {
             sequence: sequence.to_contiguous(),
             weights: weights.to_contiguous(),

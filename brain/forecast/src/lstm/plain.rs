@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, activation};
 use super::Weights;
 
 /// See [`super::last_state`].
-pub(super) fn last_state(sequence: Tensor<3>, layers: &[Weights]) -> Tensor<2> {
+pub(super) fn last_state(sequence: &Tensor<3>, layers: &[Weights]) -> Tensor<2> {
     let [batch, steps, width] = sequence.dims();
     let mut inputs: Vec<Tensor<2>> = (0..steps)
         .map(|step| sequence.clone().narrow(1, step, 1).reshape([batch, width]))
@@ -13,7 +13,9 @@ pub(super) fn last_state(sequence: Tensor<3>, layers: &[Weights]) -> Tensor<2> {
     for layer in layers {
         inputs = states(&inputs, layer);
     }
-    inputs.pop().unwrap_or_else(|| Tensor::zeros([batch, width], &sequence.device()))
+    inputs
+        .pop()
+        .unwrap_or_else(|| Tensor::zeros([batch, width], &sequence.device()))
 }
 
 /// One layer's states after each step.

@@ -1,4 +1,4 @@
-//! The kernel against PyTorch, against the formulas written down plainly, against itself on other machines and with
+//! The kernel against `PyTorch`, against the formulas written down plainly, against itself on other machines and with
 //! other numbers of threads, and the operation against the library's own tensors.
 
 mod reference;
@@ -159,7 +159,10 @@ fn states_and_gradients_are_those_of_pytorch() {
 #[test]
 fn the_plain_path_gives_what_the_operation_gives() {
     for case in Case::stored() {
-        let ([last, weights, sequence], fused) = (case.by_library(plain::last_state), case.by_library(op::last_state));
+        let ([last, weights, sequence], fused) = (
+            case.by_library(|sequence, layers| plain::last_state(&sequence, layers)),
+            case.by_library(op::last_state),
+        );
         states_are(&fused[0], &last, "states");
         close(&fused[1], &weights, 1e-4, "weights");
         close(&fused[2], &sequence, 1e-4, "sequence");

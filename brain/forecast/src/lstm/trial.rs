@@ -139,7 +139,10 @@ pub fn inference(workload: Workload) -> Option<impl Fn() -> Vec<f32>> {
     } = workload;
     let mut draw = Draw(StdRng::seed_from_u64(1));
     let of = |input: usize| 4 * hidden * (input + hidden + 2);
-    let weights = draw.numbers(of(input) + layers.checked_sub(1)? * of(hidden), 1.0 / (hidden as f32).sqrt());
+    let weights = draw.numbers(
+        of(input) + layers.checked_sub(1)? * of(hidden),
+        1.0 / (hidden as f32).sqrt(),
+    );
     let lstm = Lstm::new(&weights, Sizes { input, hidden }, Isa::best())?;
     let out = draw.numbers(hidden * OUTPUTS, 0.1);
     let bias = draw.numbers(OUTPUTS, 0.1);

@@ -3,6 +3,8 @@
 //! Steps are taken in blocks from the end, all layers for each block, so that a block's gradients are still in the
 //! cache when they meet what was read there.
 
+use std::ops::Range;
+
 use super::{
     Sequences,
     cell::{self, Cells},
@@ -67,16 +69,16 @@ pub(super) struct Backward<'a> {
     pub(super) gradients: &'a mut [Gradients],
 }
 
-/// What goes from step to step, by layer, and from layer to layer.
+/// Gradients that go from step to step, by layer, and from layer to layer.
 struct Carried {
     /// `[B, tiles of hidden]`
-    d_states: Vec<Vec<f32>>,
+    states: Vec<Vec<f32>>,
     /// `[G, B, L]`
-    d_cells: Vec<Vec<f32>>,
+    cells: Vec<Vec<f32>>,
     /// `[steps, G, B, 4, L]` of the layer at hand.
-    d_gates: Vec<f32>,
+    gates: Vec<f32>,
     /// `[steps, B, tiles of input]`, from the layer at hand to the one below.
-    d_inputs: Vec<f32>,
+    inputs: Vec<f32>,
 }
 
 impl Job for Backward<'_> {
@@ -103,18 +105,18 @@ impl Backward<'_> {
             let layers = self.layers.iter();
             layers.map(|layer| vec![0.0; rows * width(layer)]).collect()
         };
-        let mut d_states = zeros(|layer| layer.tiled_width(layer.hidden));
-        if let (Some(top), Some(layer)) = (d_states.last_mut(), self.layers.last()) {
+        let mut states = zeros(|layer| layer.tiled_width(layer.hidden));
+        if let (Some(top), Some(layer)) = (states.last_mut(), self.layers.last()) {
             let rows = top.chunks_exact_mut(layer.tiled_width(layer.hidden));
             for (top, d_last) in rows.zip(self.d_last.chunks_exact(layer.hidden)) {
                 top[..layer.hidden].copy_from_slice(d_last);
             }
         }
         Carried {
-            d_states,
-            d_cells: zeros(|layer| layer.padded),
-            d_gates: vec![0.0; span * rows * 4 * most(|layer| layer.padded)],
-            d_inputs: vec![0.0; span * rows * most(|layer| layer.tiled_width(layer.input))],
+            states,
+            cells: zeros(|layer| layer.padded),
+            gates: vec![0.0; span * rows * 4 * most(|layer| layer.padded)],
+            inputs: vec![0.0; span * rows * most(|layer| layer.tiled_width(layer.input))],
         }
     }
 
@@ -123,24 +125,24 @@ impl Backward<'_> {
     fn layer<const L: usize, const R: usize, const FMA: bool>(
         &mut self,
         at: usize,
-        steps: std::ops::Range<usize>,
+        steps: Range<usize>,
         rows: usize,
         carried: &mut Carried,
     ) {
         let (layer, back, trace) = (&self.layers[at], &self.back[at], &self.traces[at]);
         let groups = layer.groups();
         let all = self.sequences.steps;
-        let d_gates = quads_mut::<L>(&mut carried.d_gates);
+        let d_gates = quads_mut::<L>(&mut carried.gates);
         // What the layer above has left for this one.
         let above = self.layers.get(at + 1).map(|above| above.tiled_width(above.input));
         for step in steps.clone().rev() {
             let d_gates = &mut d_gates[(step - steps.start) * groups * rows..][..groups * rows];
             let from_above = above.map(|width| {
-                let d_inputs = &carried.d_inputs[(step - steps.start) * rows * width..];
+                let d_inputs = &carried.inputs[(step - steps.start) * rows * width..];
                 (&d_inputs[..rows * width], width)
             });
-            let d_state = &mut carried.d_states[at];
-            let d_cells = vectors_mut::<L>(&mut carried.d_cells[at]);
+            let d_state = &mut carried.states[at];
+            let d_cells = vectors_mut::<L>(&mut carried.cells[at]);
             let sums = quads_mut::<L>(&mut self.gradients[at].bias);
             gates_back::<L, FMA>(trace, step, all, (&*d_state, from_above), d_cells, sums, d_gates);
             if step > 0 {
@@ -163,18 +165,23 @@ impl Backward<'_> {
         outer::<L, R, FMA>(block, known, before, layer.padded, &mut self.gradients[at].of_state);
         if at > 0 || !self.d_input.is_empty() {
             let width = layer.tiled_width(layer.input);
-            for (step, d_inputs) in carried.d_inputs.chunks_exact_mut(rows * width).take(steps.len()).enumerate() {
+            for (step, d_inputs) in carried
+                .inputs
+                .chunks_exact_mut(rows * width)
+                .take(steps.len())
+                .enumerate()
+            {
                 let d_gates = &d_gates[step * groups * rows..][..groups * rows];
                 through::<L, R, FMA>(d_gates, rows, &back.to_input, d_inputs);
             }
         }
         if at == 0 {
-            self.tell(layer, steps, rows, &carried.d_inputs);
+            self.tell(layer, steps, rows, &carried.inputs);
         }
     }
 
     /// Gradients of the sequences, where they are asked for.
-    fn tell(&mut self, layer: &Layer, steps: std::ops::Range<usize>, rows: usize, d_inputs: &[f32]) {
+    fn tell(&mut self, layer: &Layer, steps: Range<usize>, rows: usize, d_inputs: &[f32]) {
         let width = layer.tiled_width(layer.input);
         let sequences = self.d_input.chunks_exact_mut(self.sequences.steps * layer.input);
         for (row, sequence) in sequences.enumerate() {
@@ -215,7 +222,9 @@ fn gates_back<const L: usize, const FMA: bool>(
             let at = group * rows + row;
             let mut d_state = vectors::<L>(&own[row * own_width..])[group];
             if let Some((above, width)) = above {
-                d_state = zip(d_state, vectors::<L>(&above[row * width..])[group], |own, above| own + above);
+                d_state = zip(d_state, vectors::<L>(&above[row * width..])[group], |own, above| {
+                    own + above
+                });
             }
             let cells = Cells {
                 before: if step > 0 { &before[at] } else { &[0.0; L] },

@@ -11,7 +11,7 @@ pub(super) fn tanh<const FMA: bool>(x: f32) -> f32 {
     // Unlike `max` and `min`, this lets NaN through.
     let bounded = x.clamp(-TANH_1, TANH_1);
     let s = bounded * bounded;
-    let mut p = fma::<FMA>(s, -2.760_768_5e-16, 2.000_187_9e-13);
+    let mut p = fma::<FMA>(s, -2.760_768_5e-16, 2.000_188e-13);
     p = fma::<FMA>(s, p, -8.604_672e-11);
     p = fma::<FMA>(s, p, 5.122_297e-8);
     p = fma::<FMA>(s, p, 1.485_722_4e-5);
@@ -30,10 +30,7 @@ pub(super) fn sigmoid<const FMA: bool>(x: f32) -> f32 {
 
 /// Turns sums into gates, and the cell `before` into cell and state of this step.
 #[inline(always)]
-pub(super) fn forward<const L: usize, const FMA: bool>(
-    gates: &mut Quad<L>,
-    before: [f32; L],
-) -> ([f32; L], [f32; L]) {
+pub(super) fn forward<const L: usize, const FMA: bool>(gates: &mut Quad<L>, before: [f32; L]) -> ([f32; L], [f32; L]) {
     let [input, forget, candidate, output] = *gates;
     let input = map(input, sigmoid::<FMA>);
     let forget = map(forget, sigmoid::<FMA>);

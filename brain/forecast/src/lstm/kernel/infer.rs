@@ -37,13 +37,17 @@ struct State {
 
 #[inline(always)]
 fn together<const L: usize, const R: usize, const FMA: bool>(infer: Infer<'_>) {
+    let Infer {
+        layers,
+        sequences,
+        last,
+    } = infer;
     let Sequences {
         numbers, batch, steps, ..
-    } = infer.sequences;
+    } = sequences;
     let rows = batch.next_multiple_of(R);
     let zeros = |layer: &Layer| vec![0.0; rows * layer.padded];
-    let mut states: Vec<State> = infer
-        .layers
+    let mut states: Vec<State> = layers
         .iter()
         .map(|layer| State {
             before: zeros(layer),
@@ -52,7 +56,7 @@ fn together<const L: usize, const R: usize, const FMA: bool>(infer: Infer<'_>) {
         })
         .collect();
     for step in 0..steps {
-        for (at, layer) in infer.layers.iter().enumerate() {
+        for (at, layer) in layers.iter().enumerate() {
             let (below, here) = states.split_at_mut(at);
             let input = match below.last() {
                 None => Rows {
@@ -69,9 +73,9 @@ fn together<const L: usize, const R: usize, const FMA: bool>(infer: Infer<'_>) {
             go::<L, R, FMA>(layer, input, rows, &mut here[0]);
         }
     }
-    if let (Some(layer), Some(state)) = (infer.layers.last(), states.last()) {
+    if let (Some(layer), Some(state)) = (layers.last(), states.last()) {
         let states = state.before.chunks_exact(layer.padded);
-        for (last, state) in infer.last.chunks_exact_mut(layer.hidden).zip(states) {
+        for (last, state) in last.chunks_exact_mut(layer.hidden).zip(states) {
             last.copy_from_slice(&state[..layer.hidden]);
         }
     }
@@ -105,14 +109,20 @@ fn go<const L: usize, const R: usize, const FMA: bool>(layer: &Layer, input: Row
 
 #[inline(always)]
 fn one_by_one<const L: usize, const R: usize, const FMA: bool>(infer: Infer<'_>) {
-    let Sequences { steps, input, .. } = infer.sequences;
-    let widest = infer.layers.iter().map(|layer| layer.padded).max().unwrap_or(0);
+    let Infer {
+        layers,
+        sequences,
+        last,
+    } = infer;
+    let Sequences { steps, input, .. } = sequences;
+    let widest = layers.iter().map(|layer| layer.padded).max().unwrap_or(0);
     let mut sums = vec![0.0; steps.next_multiple_of(R) * 4 * widest];
     // Of a layer, after each step, behind the zeros it begins with.
     let mut states = vec![0.0; (steps + 1) * widest];
-    let sequences = infer.sequences.numbers.chunks_exact(steps * input);
-    for (last, sequence) in infer.last.chunks_mut(infer.last.len() / infer.sequences.batch).zip(sequences) {
-        for (at, layer) in infer.layers.iter().enumerate() {
+    let width = last.len() / sequences.batch;
+    let rows = sequences.numbers.chunks_exact(steps * input);
+    for (last, sequence) in last.chunks_mut(width).zip(rows) {
+        for (at, layer) in layers.iter().enumerate() {
             let numbers = if at == 0 { sequence } else { &states[layer.wide..] };
             let input = Rows {
                 numbers,
@@ -124,7 +134,7 @@ fn one_by_one<const L: usize, const R: usize, const FMA: bool>(infer: Infer<'_>)
             states[..layer.padded].fill(0.0);
             alone::<L, FMA>(layer, steps, sums, &mut states);
             let end = &states[steps * layer.padded..];
-            if at + 1 == infer.layers.len() {
+            if at + 1 == layers.len() {
                 last.copy_from_slice(&end[..layer.hidden]);
             }
         }

@@ -5,7 +5,10 @@
 //! for each kind of machine, where the compiler may use that kind's instructions: R x 4 sums of L numbers fill the
 //! registers, with room for what they are multiplied with.
 
-#![allow(unsafe_code, reason = "a function for AVX2 or AVX-512 may run only where these are; that is checked here")]
+#![allow(
+    unsafe_code,
+    reason = "a function for AVX2 or AVX-512 may run only where these are; that is checked here"
+)]
 
 /// Work over vectors; `run` has to be `#[inline(always)]`, with all that it calls.
 pub(super) trait Job {

@@ -27,6 +27,13 @@ fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
+/// `to += factor * x`.
+fn add(to: &mut [f64], factor: f64, x: &[f64]) {
+    for (to, x) in to.iter_mut().zip(x) {
+        *to += factor * x;
+    }
+}
+
 fn doubles(numbers: &[f32]) -> Vec<f64> {
     numbers.iter().copied().map(f64::from).collect()
 }
@@ -140,14 +147,12 @@ impl Layer {
             d_state = vec![0.0; hidden];
             for (row, d_sum) in d_sums.iter().enumerate() {
                 self.d_bias[row] += d_sum;
-                for at in 0..self.input {
-                    self.d_ih[row * self.input + at] += d_sum * step.input[at];
-                    d_input[at] += d_sum * self.w_ih[row * self.input + at];
-                }
-                for at in 0..hidden {
-                    self.d_hh[row * hidden + at] += d_sum * step.before[at];
-                    d_state[at] += d_sum * self.w_hh[row * hidden + at];
-                }
+                let of_input = row * self.input..(row + 1) * self.input;
+                add(&mut self.d_ih[of_input.clone()], *d_sum, &step.input);
+                add(&mut d_input, *d_sum, &self.w_ih[of_input]);
+                let of_state = row * hidden..(row + 1) * hidden;
+                add(&mut self.d_hh[of_state.clone()], *d_sum, &step.before);
+                add(&mut d_state, *d_sum, &self.w_hh[of_state]);
             }
             d_inputs.push(d_input);
         }

@@ -10,6 +10,8 @@ mod detect;
 mod hot;
 #[cfg(feature = "brain")]
 mod ingest;
+#[cfg(feature = "forecast")]
+mod lstm;
 mod priors;
 mod process;
 mod recording;
@@ -54,6 +56,9 @@ enum Bench {
     /// What a brain needs to take frames in, by itself and over a broker.
     #[cfg(feature = "brain")]
     Ingest(ingest::Arguments),
+    /// How fast the LSTM of the forecaster trains and forecasts, against `PyTorch` and ONNX Runtime.
+    #[cfg(feature = "forecast")]
+    Lstm(lstm::Arguments),
     /// How fast and how small the brain keeps what came, against `psql \\copy` into a narrow table.
     #[cfg(feature = "brain")]
     Store(store::Arguments),
@@ -76,6 +81,11 @@ fn main() -> anyhow::Result<ExitCode> {
         Bench::Hot(hot) => hot::run(hot)?,
         #[cfg(feature = "brain")]
         Bench::Ingest(ingest) => ingest::run(ingest)?,
+        #[cfg(feature = "forecast")]
+        Bench::Lstm(lstm) => match lstm.work {
+            Some(case) => return lstm::work(case).map(|()| ExitCode::SUCCESS),
+            None => lstm::run(lstm)?,
+        },
         #[cfg(feature = "brain")]
         Bench::Store(store) => store::run(store)?,
         Bench::CodecPriors(priors) => return priors::run(priors).map(|()| ExitCode::SUCCESS),

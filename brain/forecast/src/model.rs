@@ -18,6 +18,8 @@ use burn::{
 use rand::{RngExt, rngs::StdRng};
 use shadow::QUANTILES;
 
+use crate::lstm;
+
 /// Sizes of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sizes {
@@ -142,21 +144,19 @@ impl Network {
 
     /// The LSTM's state after the last input: `[B, S]`.
     fn last_state(&self, sequence: &Tensor<3>) -> Tensor<2> {
-        let [moments, inputs, width] = sequence.dims();
-        let device = sequence.device();
-        let mut state: Tensor<2> = Tensor::zeros([moments, self.sizes.hidden], &device);
-        let mut cell = state.clone();
-        let [input, forget, candidate, output] = self.gates.as_slice() else {
-            return state;
+        let joined = |part: fn(&Gate) -> &Linear| {
+            let weights = self.gates.iter().map(|gate| part(gate).weight.val());
+            Tensor::cat(weights.collect(), 1).transpose()
         };
-        for step in 0..inputs {
-            let read = sequence.clone().narrow(1, step, 1).reshape([moments, width]);
-            let gate = |gate: &Gate| gate.input.forward(read.clone()) + gate.state.forward(state.clone());
-            let kept = activation::sigmoid(gate(forget)) * cell;
-            cell = kept + activation::sigmoid(gate(input)) * activation::tanh(gate(candidate));
-            state = activation::sigmoid(gate(output)) * activation::tanh(cell.clone());
-        }
-        state
+        let biases = self.gates.iter().filter_map(|gate| gate.input.bias.as_ref());
+        let b_ih: Tensor<1> = Tensor::cat(biases.map(Param::val).collect(), 0);
+        let weights = lstm::Weights {
+            w_ih: joined(|gate| &gate.input),
+            w_hh: joined(|gate| &gate.state),
+            b_hh: b_ih.zeros_like(),
+            b_ih,
+        };
+        lstm::last_state(sequence.clone(), &[weights])
     }
 
     /// `[B * R, H * 4]` steps to `[B * R * H, 4]` quantiles: the first as it is, the others upwards from it.

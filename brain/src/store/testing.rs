@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use shadow::{
-    Change, Command, Explanation, Forecast, Frame, Hole, Outcome, OutcomeState, Quantiles, Resource, Rung, Vantage,
+    Change, Command, Explanation, Forecast, Frame, Hole, Outcome, OutcomeState, Quantiles, Resource, Rung, Shares,
+    Vantage,
 };
 
 use super::{AnomalyRow, Batch, ModelRow, Rollup, Since, Stream, meta};
@@ -86,6 +87,7 @@ pub(super) fn full_batch() -> Batch {
         horizon_s: 300,
         quantiles: Quantiles::from_array([0.1, 0.2, 0.3, 0.4]),
         rung: Rung::Ewma,
+        shares: Shares::default(),
         skill: None,
         coverage: Some(0.95),
     };

@@ -1,6 +1,7 @@
 //! The command `foreshadow`: one part, all parts on this machine, or a lab of replayed hosts.
 
 mod audit;
+mod backtest;
 mod backup;
 mod export;
 mod inspect;
@@ -38,6 +39,8 @@ enum Command {
     Query(Box<query::QueryArgs>),
     /// Series of hosts as trace CSVs or Parquet, a file a host
     Export(Box<export::ExportArgs>),
+    /// What the forecaster would have said of a recorded past, and how right it would have been
+    Backtest(Box<backtest::BacktestArgs>),
     /// A copy of a brain's data folder, while the brain runs
     Backup(backup::BackupArgs),
     /// Who is who in a cell: certificates, tokens, revocation
@@ -75,6 +78,7 @@ impl Command {
             | Self::Inspect(_)
             | Self::Query(_)
             | Self::Export(_)
+            | Self::Backtest(_)
             | Self::Backup(_)
             | Self::Pki(_)
             | Self::Audit(_) => "warn",
@@ -90,6 +94,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Inspect(arguments) => inspect::main(*arguments).await,
         Command::Query(arguments) => Box::pin(query::main(*arguments)).await,
         Command::Export(arguments) => Box::pin(export::main(*arguments)).await,
+        Command::Backtest(arguments) => Box::pin(backtest::main(*arguments)).await,
         Command::Backup(arguments) => backup::main(arguments).await,
         Command::Pki(arguments) => Box::pin(pki::main(*arguments)).await,
         Command::Audit(arguments) => audit::main(&arguments),

@@ -12,6 +12,11 @@
 //! | `backtest/report.rs` | table, JSON, predictions |
 //! | `backtest/plots.rs` | charts |
 
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "places are not negative and below MAX_ROWS, and values become the forecaster's f32 by design"
+)]
+
 mod data;
 mod plots;
 mod report;
@@ -86,7 +91,7 @@ pub(crate) struct BacktestArgs {
     /// Write the table as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write what was published: host,resource,origin,horizon_s,p50,p90,p95,p99, compressed
+    /// Write what was published as compressed CSV, a line a host, resource, origin and horizon (docs/traces.md)
     #[arg(long, value_name = "FILE.csv.gz")]
     predictions: Option<PathBuf>,
     /// Write charts (SVG) into this folder
@@ -131,7 +136,7 @@ fn run(arguments: &BacktestArgs, data: &Data) -> anyhow::Result<()> {
     let mut tally = Tally::new(data, &config, arguments.origin_stride);
     let begun = Instant::now();
     let rows = walk::walk(data, &mut forecaster, Host::until, &mut |host, made| {
-        tally.add(host, made)
+        tally.add(host, made);
     });
     let each = begun.elapsed().as_secs_f64() * 1e6 / rows.max(1) as f64;
     print_line(&format!("replay   {rows} rows, {each:.0} us each"))?;

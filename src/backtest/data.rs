@@ -121,8 +121,10 @@ fn grid(trace: &Trace, step_s: u32) -> anyhow::Result<Vec<Row>> {
         }
     }
     let mut before = [f32::NAN; Channel::COUNT];
-    for channel in &trace.channels {
-        before[channel.index()] = 0.0;
+    for (channel, before) in Channel::ALL.iter().zip(&mut before) {
+        if trace.channels.contains(channel) {
+            *before = 0.0;
+        }
     }
     for row in &mut rows {
         for (value, before) in row.iter_mut().zip(&mut before) {

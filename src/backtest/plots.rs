@@ -137,13 +137,12 @@ impl Frame {
     }
 
     fn path(&self, points: &[(f64, f64)]) -> String {
-        let mut path = String::new();
-        for (index, point) in points.iter().enumerate() {
+        let step = |(index, point): (usize, &(f64, f64))| {
             let (x, y) = self.place(*point);
-            let step = if index == 0 { 'M' } else { 'L' };
-            path.push_str(&format!("{step}{x:.1} {y:.1}"));
-        }
-        path
+            format!("{}{x:.1} {y:.1}", if index == 0 { 'M' } else { 'L' })
+        };
+        let steps: Vec<String> = points.iter().enumerate().map(step).collect();
+        steps.concat()
     }
 
     fn line(&mut self, points: &[(f64, f64)], colour: &str, dashed: bool) {

@@ -38,7 +38,7 @@ fn row(line: &Line) -> String {
     let share = line
         .share
         .map_or("-".to_owned(), |share| format!("{:.1}", share * 100.0));
-    let horizon = if line.horizon_s % 60 == 0 {
+    let horizon = if line.horizon_s.is_multiple_of(60) {
         format!("{} min", line.horizon_s / 60)
     } else {
         format!("{} s", line.horizon_s)
@@ -88,7 +88,7 @@ pub(super) fn predictions(file: &Path, data: &Data, config: &Config, tally: &Tal
         csv.write_record(record)?;
     }
     csv.into_inner()
-        .map_err(|error| error.into_error())?
+        .map_err(csv::IntoInnerError::into_error)?
         .finish()?
         .flush()?;
     Ok(())

@@ -36,7 +36,7 @@ impl Blend {
         }
         let (mut mixed, mut counted) = ([0.0; 4], [0.0_f32; EXPERTS]);
         for (rank, (slot, losses)) in mixed.iter_mut().zip(&self.losses).enumerate() {
-            let weights = weights(losses, &present);
+            let weights = weights(losses, present);
             for ((quantiles, weight), counted) in said.iter().zip(weights).zip(&mut counted) {
                 let value = quantiles.and_then(|quantiles| quantiles.get(rank).copied());
                 *slot += weight * value.unwrap_or(0.0);
@@ -50,7 +50,7 @@ impl Blend {
     pub(crate) fn learn(&mut self, truth: f32, said: &Said, scale: f32) {
         let present = said.map(|quantiles| quantiles.is_some());
         for (rank, (losses, tau)) in self.losses.iter_mut().zip(QUANTILES).enumerate() {
-            let weights = weights(losses, &present);
+            let weights = weights(losses, present);
             let loss = |quantiles: &Option<[f32; 4]>| {
                 let error = (truth - quantiles.as_ref()?.get(rank)?) / scale;
                 Some((tau as f32 * error).max((tau as f32 - 1.0) * error))
@@ -72,7 +72,7 @@ impl Blend {
         for losses in &mut self.losses {
             let mut others = [true; EXPERTS];
             others[0] = false;
-            let weights = weights(losses, &others);
+            let weights = weights(losses, others);
             let together: f32 = losses.iter().zip(weights).map(|(loss, weight)| weight * loss).sum();
             losses[0] = 0.5 * (losses[0] + together);
         }
@@ -80,21 +80,17 @@ impl Blend {
 }
 
 /// Weights of those who are present; they add up to 1.
-fn weights(losses: &[f32; EXPERTS], present: &[bool; EXPERTS]) -> [f32; EXPERTS] {
-    let counts = |(loss, present): (&f32, &bool)| present.then_some(*loss);
-    let least = losses
-        .iter()
-        .zip(present)
-        .filter_map(counts)
-        .fold(f32::INFINITY, f32::min);
+fn weights(losses: &[f32; EXPERTS], present: [bool; EXPERTS]) -> [f32; EXPERTS] {
+    let counted = losses.iter().zip(present).filter(|(_, present)| *present);
+    let least = counted.map(|(loss, _)| *loss).fold(f32::INFINITY, f32::min);
     let mut weights = [0.0; EXPERTS];
-    for (weight, (prior, pair)) in weights.iter_mut().zip(PRIOR.iter().zip(losses.iter().zip(present))) {
-        *weight = counts(pair).map_or(0.0, |loss| prior * (least - loss).exp());
+    for ((weight, prior), (loss, present)) in weights.iter_mut().zip(PRIOR).zip(losses.iter().zip(present)) {
+        *weight = if present { prior * (least - loss).exp() } else { 0.0 };
     }
     let sum: f32 = weights.iter().sum();
     let even = EVEN / present.iter().filter(|present| **present).count().max(1) as f32;
     for (weight, present) in weights.iter_mut().zip(present) {
-        *weight = if *present {
+        *weight = if present {
             (1.0 - EVEN) * *weight / sum + even
         } else {
             0.0

@@ -153,11 +153,13 @@ fn own_features(layout: &Layout, past: &Past<'_>, own: &Spans, levels: &[f32; 4]
         let values = [hour, hours, hours_high, days, days_high].map(|value| value - last);
         values.into_iter().for_each(&mut add);
         add(deviation);
-        [day, around, around_high]
-            .into_iter()
-            .for_each(|value| add(value - last));
+        for value in [day, around, around_high] {
+            add(value - last);
+        }
     }
-    levels.iter().for_each(|level| add(level - last));
+    for level in levels {
+        add(level - last);
+    }
     out.push(finite(last));
 }
 

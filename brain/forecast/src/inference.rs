@@ -51,8 +51,9 @@ impl Predictor {
         let sequences = seen.iter().flat_map(|seen| &seen.sequence).copied().collect();
         let width = self.sizes.targets * self.sizes.features;
         let mut statistics = Vec::with_capacity(seen.len() * width);
-        seen.iter()
-            .for_each(|seen| statistics.extend_from_slice(&seen.moment.statistics));
+        for seen in seen {
+            statistics.extend_from_slice(&seen.moment.statistics);
+        }
         statistics
             .chunks_mut(width.max(1))
             .for_each(|row| self.scaler.apply(row));

@@ -76,7 +76,9 @@ impl Sums {
 
     fn add(&mut self, values: &[f32], last: f32) {
         let (chunks, rest) = values.as_chunks::<LANES>();
-        chunks.iter().for_each(|chunk| self.add_chunk(chunk, last));
+        for chunk in chunks {
+            self.add_chunk(chunk, last);
+        }
         let mut padded = [f32::NAN; LANES];
         padded.iter_mut().zip(rest).for_each(|(slot, value)| *slot = *value);
         self.add_chunk(&padded, last);

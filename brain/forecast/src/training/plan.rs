@@ -12,7 +12,7 @@ const MIN_BATCH: usize = 32;
 const WARM_UP: f64 = 100.0;
 
 /// Fewest steps, as far as the settings allow.
-const LEAST_STEPS: usize = 300;
+const LEAST_STEPS: usize = 150;
 
 /// How long and how fast.
 #[derive(Debug, Clone, Copy)]

@@ -279,7 +279,7 @@ fn brain_config(arguments: &LabArgs, timeline: Timeline, data: &Path, broker: So
     }
 }
 
-fn is_normalised(rates: Rates, traces: &[Trace]) -> bool {
+pub(crate) fn is_normalised(rates: Rates, traces: &[Trace]) -> bool {
     match rates {
         Rates::Bytes => false,
         Rates::Normalised => true,

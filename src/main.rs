@@ -1,6 +1,7 @@
 //! The command `foreshadow`: one part, all parts on this machine, or a lab of replayed hosts.
 
 mod audit;
+mod backtest;
 mod backup;
 mod detect;
 mod export;
@@ -41,6 +42,8 @@ enum Command {
     Export(Box<export::ExportArgs>),
     /// How unusual each row of a series is: a CSV with scores
     Detect(detect::DetectArgs),
+    /// What the forecaster would have said of a recorded past, and how right it would have been
+    Backtest(Box<backtest::BacktestArgs>),
     /// A copy of a brain's data folder, while the brain runs
     Backup(backup::BackupArgs),
     /// Who is who in a cell: certificates, tokens, revocation
@@ -79,6 +82,7 @@ impl Command {
             | Self::Query(_)
             | Self::Export(_)
             | Self::Detect(_)
+            | Self::Backtest(_)
             | Self::Backup(_)
             | Self::Pki(_)
             | Self::Audit(_) => "warn",
@@ -95,6 +99,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Query(arguments) => Box::pin(query::main(*arguments)).await,
         Command::Export(arguments) => Box::pin(export::main(*arguments)).await,
         Command::Detect(arguments) => detect::main(&arguments),
+        Command::Backtest(arguments) => Box::pin(backtest::main(*arguments)).await,
         Command::Backup(arguments) => backup::main(arguments).await,
         Command::Pki(arguments) => Box::pin(pki::main(*arguments)).await,
         Command::Audit(arguments) => audit::main(&arguments),

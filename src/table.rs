@@ -37,7 +37,7 @@ pub(crate) fn render(scores: &ScoreTable, normalised: Option<f64>) -> String {
     let rows = scores
         .rows
         .iter()
-        .map(|row| render_row(row, scale(row.resource, normalised)));
+        .map(|row| render_row(row, scale(row.target.resource, normalised)));
     [titles, columns]
         .into_iter()
         .chain(rows)
@@ -67,7 +67,7 @@ fn render_row(row: &ScoreRow, scale: Scale) -> String {
     let served = row.served_share.map(|share| format!("{:.0}", share * 100.0)).join("/");
     format!(
         "{:<9}{:>8}{:>6}{:>9}  {}  {}  {:>6.1}%  {:>14}",
-        row.resource.as_str(),
+        row.target.resource.as_str(),
         format!("{} min", row.horizon_s / 60),
         scale.unit,
         compared.n,
@@ -106,11 +106,11 @@ mod tests {
             n: 120,
             last: loss(2e6),
             ewma: loss(1.5e6),
-            lstm: None,
             served: loss(1.25e6),
+            ..Compared::default()
         };
         let row = ScoreRow {
-            resource: Resource::Network,
+            target: forecast::Target::whole(Resource::Network),
             horizon_s: 300,
             all: compared,
             with_lstm: None,

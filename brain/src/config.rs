@@ -332,14 +332,27 @@ impl Config {
         }
     }
 
+    /// How far back every forecast can look, after a restart as well, which begins `forecast.warm_up` ago: a week at most,
+    /// which is the longest of what is looked at.
+    fn looked_back(&self) -> Span {
+        let held = self
+            .grid
+            .length
+            .as_secs()
+            .saturating_sub(self.forecast.warm_up.as_secs());
+        let steps = 8 * self.grid.step.as_secs();
+        Span::from_secs(held.clamp(steps.min(7 * DAY_S), 7 * DAY_S))
+    }
+
     /// What the forecaster is asked for.
     pub(crate) fn forecaster(&self) -> forecast::Config {
         let seconds = |span: &Span| u32::try_from(span.as_secs()).unwrap_or(u32::MAX);
         forecast::Config {
             step_s: seconds(&self.grid.step),
             horizons_s: self.forecast.horizons.iter().map(seconds).collect(),
-            window_s: None,
+            lookback_s: Some(seconds(&self.looked_back())),
             training: self.forecast.training.clone(),
+            ..forecast::Config::for_step(seconds(&self.grid.step))
         }
     }
 }

@@ -253,7 +253,7 @@ pub(crate) fn next_issuer_epoch(now_ms: UnixMs, last: Option<u64>) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use shadow::{Capacity, Forecast, Quantiles, Rung};
+    use shadow::{Capacity, Forecast, Quantiles, Rung, Shares};
 
     use super::*;
     use crate::allocate::WorkloadInput;
@@ -273,6 +273,7 @@ mod tests {
             horizon_s,
             quantiles: Quantiles::from_array([0.5, 0.55, 0.6, 0.65]),
             rung: Rung::Ewma,
+            shares: Shares::default(),
             skill: Some(0.2),
             coverage: Some(0.95),
         };

@@ -5,17 +5,18 @@
 
 use std::{
     fs, io,
+    ops::ControlFlow,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread,
     time::Instant,
 };
 
-use forecast::{Artifact, History, TrainError};
+use forecast::{Artifact, History, Progress, TrainError};
 use serde::{Deserialize, Serialize};
 use shadow::UnixMs;
 use tokio::sync::mpsc;
@@ -45,7 +46,7 @@ pub(crate) struct Learning {
     enabled: bool,
     folder: PathBuf,
     tell: mpsc::Sender<Trained>,
-    running: Option<Arc<AtomicBool>>,
+    running: Option<Arc<Running>>,
     served: Served,
     previous: Option<Arc<Artifact>>,
     /// Rows that there were at the last try, successful or not.
@@ -53,6 +54,33 @@ pub(crate) struct Learning {
     rows: usize,
     state: State,
     note: String,
+}
+
+/// What a training under way and the engine tell each other.
+#[derive(Debug, Default)]
+struct Running {
+    stop: AtomicBool,
+    progress: Mutex<Option<Progress>>,
+}
+
+impl Running {
+    fn watch(&self, progress: Progress) -> ControlFlow<()> {
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
+        if self.stop.load(Ordering::Relaxed) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    /// How far it is, in words.
+    fn told(&self) -> String {
+        let progress = *self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.map_or_else(
+            || "reading the past".to_owned(),
+            |Progress { part, done, of, .. }| format!("training: {done} of {of} {}", part.as_str()),
+        )
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,7 +175,7 @@ impl Learning {
         now_ms: UnixMs,
         histories: impl FnOnce(&AtomicBool) -> Vec<History> + Send + 'static,
     ) {
-        let stop = Arc::new(AtomicBool::new(false));
+        let running = Arc::new(Running::default());
         let job = Job {
             config: self.config.clone(),
             histories: Some(Box::new(histories)),
@@ -159,7 +187,7 @@ impl Learning {
                 trained_ms: now_ms,
                 rows: self.rows,
             },
-            stop: Arc::clone(&stop),
+            running: Arc::clone(&running),
         };
         let tell = self.tell.clone();
         let spawned = thread::Builder::new().name("training".into()).spawn(move || {
@@ -170,7 +198,7 @@ impl Learning {
         match spawned {
             Ok(_) => {
                 self.state = State::Training;
-                self.running = Some(stop);
+                self.running = Some(running);
             }
             Err(error) => {
                 self.state = State::Failed;
@@ -218,8 +246,8 @@ impl Learning {
 
     /// Tells a running training to end.
     pub(crate) fn stop(&self) {
-        if let Some(stop) = &self.running {
-            stop.store(true, Ordering::Relaxed);
+        if let Some(running) = &self.running {
+            running.stop.store(true, Ordering::Relaxed);
         }
     }
 
@@ -243,7 +271,10 @@ impl Learning {
             rows: self.rows as u64,
             rows_needed: self.config.rows_needed() as u64,
             served: [0.0; 3],
-            note: self.note.clone(),
+            note: self
+                .running
+                .as_ref()
+                .map_or_else(|| self.note.clone(), |running| running.told()),
         }
     }
 }
@@ -260,7 +291,7 @@ struct Job {
     /// The version in service, until this training has ended.
     serving: String,
     served: Served,
-    stop: Arc<AtomicBool>,
+    running: Arc<Running>,
 }
 
 impl Job {
@@ -285,9 +316,11 @@ impl Job {
 
     fn train(&mut self) -> Result<(Arc<Artifact>, Option<String>), Failure> {
         let read = self.histories.take();
-        let histories = read.map(|read| read(&self.stop)).unwrap_or_default();
+        let histories = read.map(|read| read(&self.running.stop)).unwrap_or_default();
         tracing::info!(hosts = histories.len(), "the past is read");
-        let trained = forecast::train(&histories, &self.config, self.previous.as_deref(), &self.stop);
+        let trained = forecast::train(&histories, &self.config, self.previous.as_deref(), &|progress| {
+            self.running.watch(progress)
+        });
         let artifact = trained.map_err(|error| match error {
             TrainError::TooFew { .. } | TrainError::Stopped { .. } => Failure::TooFew(error.to_string()),
             other => Failure::Failed(other.to_string()),
@@ -334,7 +367,7 @@ fn summary(artifact: &Artifact) -> String {
         let rival = compared.last.pinball.min(compared.ewma.pinball);
         let gain = 100.0 * (1.0 - compared.lstm?.pinball / rival);
         gain.is_finite()
-            .then(|| format!("{} {}: {gain:+.0} %", row.resource, crate::view::horizon(row.horizon_s)))
+            .then(|| format!("{} {}: {gain:+.0} %", row.target, crate::view::horizon(row.horizon_s)))
     };
     let rows: Vec<String> = artifact.scores().rows.iter().filter_map(row).collect();
     format!(

@@ -77,6 +77,7 @@ impl Past {
                     host: host.to_string(),
                     first_ms: first * shape.step_ms,
                     rows,
+                    weights: Vec::new(),
                 });
             }
         }

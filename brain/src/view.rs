@@ -129,6 +129,7 @@ fn quantiles(forecast: &Forecast) -> String {
         .text("rung", forecast.rung.as_str())
         .maybe("skill", forecast.skill)
         .maybe("coverage", forecast.coverage)
+        .number("lstm", forecast.shares.lstm)
         .finish()
 }
 

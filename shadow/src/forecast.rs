@@ -37,16 +37,53 @@ impl Quantiles {
     }
 }
 
-/// Which step of the ladder made a forecast.
+/// How high on the ladder a series stands: what its forecast is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rung {
-    /// The last value stays.
+    /// Little is known: the last value stays, with the fleet's errors around it.
     Last,
-    /// An exponentially weighted average of the past stays.
+    /// A blend in which the past of the series itself counts most: an exponentially weighted average, or plain quantiles.
     Ewma,
-    /// The fleet's LSTM.
+    /// A blend in which the LSTM of the fleet counts most.
     Lstm,
+}
+
+/// What each expert counts in a blend: 0 to 1 each, together 1; all 0 where nothing was blended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Shares {
+    /// The fleet's LSTM.
+    pub lstm: f64,
+    /// The exponentially weighted average with its errors.
+    pub ewma: f64,
+    /// Quantiles of the last hour.
+    pub hour: f64,
+    /// Quantiles of the last four hours.
+    pub four_hours: f64,
+    /// Quantiles of the last day.
+    pub day: f64,
+}
+
+impl Shares {
+    /// The names in views and tables, in the order of [`Shares::to_array`].
+    pub const NAMES: [&'static str; 5] = ["lstm", "ewma", "hour", "four_hours", "day"];
+
+    /// In the order of the fields.
+    pub const fn to_array(self) -> [f64; 5] {
+        [self.lstm, self.ewma, self.hour, self.four_hours, self.day]
+    }
+
+    /// From the order of the fields.
+    pub const fn from_array([lstm, ewma, hour, four_hours, day]: [f64; 5]) -> Self {
+        Self {
+            lstm,
+            ewma,
+            hour,
+            four_hours,
+            day,
+        }
+    }
 }
 
 impl Rung {
@@ -79,8 +116,11 @@ pub struct Forecast {
     pub horizon_s: u32,
     /// What is expected, calibrated.
     pub quantiles: Quantiles,
-    /// Which step of the ladder made it.
+    /// How high on the ladder it stands.
     pub rung: Rung,
+    /// What each expert counted in it.
+    #[serde(default)]
+    pub shares: Shares,
     /// 1 - (its rolling pinball loss / the last value's); above 0 it is better. `None` before it was scored.
     pub skill: Option<f64>,
     /// Share of truths at or below the published p95 lately; ideally 0.95. `None` before it was scored.

@@ -18,7 +18,7 @@ use burn::{
 };
 use rand::{SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
-use shadow::{Resource, UnixMs};
+use shadow::UnixMs;
 
 use crate::{
     config::Config,
@@ -28,12 +28,13 @@ use crate::{
     model::{Network, Sizes},
     scaler::Scaler,
     score::ScoreTable,
-    window::{Layout, RESOURCES},
+    target::Target,
+    window::Layout,
 };
 use folder::{at, broken, checksum, read_bounded, write_whole};
 
-/// Newest format that this version writes and reads.
-const FORMAT: u32 = 1;
+/// The format that this version writes and reads.
+const FORMAT: u32 = 2;
 
 /// Largest `model.json` that is read.
 const META_LIMIT: u64 = 4 << 20;
@@ -74,7 +75,8 @@ pub(crate) struct Meta {
     pub(crate) version: String,
     pub(crate) config: Config,
     pub(crate) features: Vec<String>,
-    pub(crate) resources: Vec<Resource>,
+    /// Whether each target was in the history.
+    pub(crate) trained: Vec<bool>,
     pub(crate) scaler: Scaler,
     pub(crate) data: DataRange,
     pub(crate) steps: usize,
@@ -124,9 +126,10 @@ impl Artifact {
         &self.meta.data
     }
 
-    /// Resources that it forecasts.
-    pub fn resources(&self) -> &[Resource] {
-        &self.meta.resources
+    /// Targets that it forecasts.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        let trained = self.meta.config.targets.iter().zip(&self.meta.trained);
+        trained.filter(|(_, trained)| **trained).map(|(target, _)| target)
     }
 
     /// Steps of the optimiser that made it.
@@ -173,6 +176,9 @@ impl Artifact {
         let meta_path = folder.join(META_FILE);
         let text = read_bounded(&meta_path, META_LIMIT)?;
         let Format { format } = serde_json::from_slice(&text).map_err(|error| broken(&meta_path, error.to_string()))?;
+        if format < FORMAT {
+            return Err(broken(&meta_path, format!("format {format} is of an older version")));
+        }
         if format > FORMAT {
             return Err(ArtifactError::Newer {
                 path: meta_path,
@@ -210,12 +216,12 @@ impl Artifact {
     /// A predictor for a forecaster with `config`.
     ///
     /// # Errors
-    /// [`ArtifactError::Foreign`] when grid, window or horizons differ.
+    /// [`ArtifactError::Foreign`] when grid, window, horizons or targets differ.
     pub(crate) fn predictor(&self, config: &Config) -> Result<Predictor, ArtifactError> {
         let folder = Path::new(&self.meta.version);
         if Layout::new(config) != Layout::new(&self.meta.config) {
             let reason = format!(
-                "trained for rows of {} s and horizons {:?} s, wanted are {} s and {:?} s, or another window",
+                "trained for rows of {} s and horizons {:?} s, wanted are {} s and {:?} s, or other targets or windows",
                 self.meta.config.step_s, self.meta.config.horizons_s, config.step_s, config.horizons_s
             );
             return Err(ArtifactError::Foreign {
@@ -224,12 +230,11 @@ impl Artifact {
             });
         }
         let sizes = self.meta.sizes(folder)?;
-        let trained = Resource::ALL.map(|resource| self.meta.resources.contains(&resource));
         Ok(Predictor {
             network: self.network.clone(),
             scaler: self.meta.scaler.clone(),
             sizes,
-            trained,
+            trained: self.meta.trained.clone(),
         })
     }
 
@@ -253,7 +258,8 @@ impl Meta {
         if names != self.features {
             return Err(foreign("it was trained on other features than this version computes"));
         }
-        if !self.scaler.fits(RESOURCES * names.len()) {
+        let targets = self.config.targets.len();
+        if !self.scaler.fits(targets * names.len()) || self.trained.len() != targets {
             return Err(foreign("its scaler does not match its features"));
         }
         Ok(sizes(&self.config))
@@ -264,11 +270,11 @@ impl Meta {
 pub(crate) fn sizes(config: &Config) -> Sizes {
     let layout = Layout::new(config);
     Sizes {
-        resources: RESOURCES,
+        targets: layout.targets.len(),
         horizons: layout.horizons.len(),
         features: features::count(&layout),
         inputs: layout.inputs,
-        input_width: Layout::input_width(),
+        input_width: layout.input_width(),
         hidden: config.training.hidden,
         dense: config.training.dense,
     }

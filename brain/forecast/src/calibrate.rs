@@ -9,7 +9,7 @@ const STEP: f32 = 0.005;
 /// Farthest that a quantile is moved, in scales.
 const LIMIT: f32 = 2.0;
 
-/// Offsets of the four quantiles of one rung, series and horizon, in scales.
+/// Offsets of the four quantiles of one series and horizon, in scales.
 ///
 /// Online subgradient steps on the pinball loss, as in Gibbs and Candes, "Adaptive conformal inference under
 /// distribution shift" (2021), on the quantile itself: in the long run the share of truths at or below each
@@ -35,12 +35,6 @@ impl Tracker {
             let below = if truth <= *quantile { 1.0 } else { 0.0 };
             *offset = (*offset + STEP * (tau as f32 - below)).clamp(-LIMIT, LIMIT);
         }
-    }
-
-    /// Like [`Tracker::learn`], but the median stays where it is.
-    pub(crate) fn learn_upper(&mut self, truth: f32, published: &[f32; 4]) {
-        self.learn(truth, published);
-        self.offsets[0] = 0.0;
     }
 }
 

@@ -1,12 +1,15 @@
 //! What is forecast, from which rows, and how the network is trained.
 
 use serde::{Deserialize, Serialize};
+use shadow::{Channel, Resource};
 
-use crate::error::ConfigError;
+use crate::{error::ConfigError, target::Target};
 
-/// Longest look back in rows: a day of minutes and a quarter of an hour, so that the cost of a forecast does
-/// not depend on the grid.
-const LOOKBACK_ROWS: usize = 1_456;
+/// Longest look back in rows: a week of minutes, so that the cost of a forecast does not depend on the grid.
+const LOOKBACK_ROWS: usize = 7 * 1_440 + 1;
+
+/// The longest of the statistics' windows and cycles.
+const WEEK_S: u32 = 7 * 86_400;
 
 /// The forecaster's settings. [`Default`] is for a grid of 10 s.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,9 +19,17 @@ pub struct Config {
     pub step_s: u32,
     /// How far ahead, in seconds, rising; each a multiple of `step_s`, one to eight of them.
     pub horizons_s: Vec<u32>,
-    /// Seconds that the LSTM reads; `None` chooses by the grid: 30 min below 60 s, one hour below
-    /// 300 s, three hours from there on.
+    /// Seconds that the LSTM reads; `None` chooses by the grid: one hour below 300 s, three hours from there on.
     pub window_s: Option<u32>,
+    /// Seconds that a forecast looks back; `None`: a week, or 10,081 rows of a grid finer than a minute. Training
+    /// looks no further than this either.
+    pub lookback_s: Option<u32>,
+    /// The channels that the network reads, in the order of [`Channel::ALL`].
+    pub channels: Vec<Channel>,
+    /// What is forecast, one to eight series.
+    pub targets: Vec<Target>,
+    /// Rates are shares already: 1 is the most that there can be of them.
+    pub normalised: bool,
     /// How the network is trained.
     pub training: Training,
 }
@@ -33,7 +44,7 @@ pub struct Training {
     pub passes: usize,
     /// Most steps of the optimiser, 1 to 100,000.
     pub max_steps: usize,
-    /// Most moments of history that are sampled for training; about 3 KB each.
+    /// Most moments of history that are sampled for training; about 2 KB each.
     pub max_samples: usize,
     /// Moments a step, 8 to 4096.
     pub batch: usize,
@@ -47,7 +58,7 @@ pub struct Training {
     pub weight_decay: f64,
     /// Share of activations that is dropped in training, 0 to 0.9.
     pub dropout: f64,
-    /// Share of each history, at its end, that is kept from training and scored, 0.05 to 0.5.
+    /// Share of each history, at its end, that is kept from training and scored, 0.05 to 0.5; 0 scores nothing.
     pub held_out: f64,
     /// Seed of weights, order and dropout.
     pub seed: u64,
@@ -63,12 +74,12 @@ impl Default for Training {
     fn default() -> Self {
         Self {
             min_rows: 360,
-            passes: 10,
-            max_steps: 900,
-            max_samples: 24_000,
-            batch: 256,
-            hidden: 32,
-            dense: 128,
+            passes: 7,
+            max_steps: 2_400,
+            max_samples: 60_000,
+            batch: 512,
+            hidden: 64,
+            dense: 256,
             learning_rate: 3e-3,
             weight_decay: 0.1,
             dropout: 0.1,
@@ -92,6 +103,10 @@ impl Config {
             step_s,
             horizons_s: horizons_s.to_vec(),
             window_s: None,
+            lookback_s: None,
+            channels: Channel::ALL.to_vec(),
+            targets: Resource::ALL.map(Target::whole).to_vec(),
+            normalised: false,
             training: Training::default(),
         }
     }
@@ -133,11 +148,35 @@ impl Config {
                 format!("horizons_s: {horizon} is {rows} rows ahead: must be at most 1024"),
             );
         }
-        if let Some(window) = self.window_s {
-            let rows = window / step.max(1);
+        let spans = [
+            ("window_s", self.window_s, 3_600),
+            ("lookback_s", self.lookback_s, LOOKBACK_ROWS),
+        ];
+        for (name, span, most) in spans {
+            let rows = span.map_or(8, |span| span / step.max(1)) as usize;
             check(
-                (8..=1_456).contains(&rows),
-                format!("window_s = {window} is {rows} rows: must be 8 to 1456"),
+                (8..=most).contains(&rows),
+                format!("{name} is {rows} rows: must be 8 to {most}"),
+            );
+        }
+        let channels = &self.channels;
+        check(
+            !channels.is_empty() && channels.is_sorted_by(|a, b| a.index() < b.index()),
+            "channels: must be some of all, each once, in their order".to_owned(),
+        );
+        let count = self.targets.len();
+        check(
+            (1..=8).contains(&count),
+            format!("targets has {count} entries: must be 1 to 8"),
+        );
+        for target in &self.targets {
+            let read = target.channels.iter().all(|channel| channels.contains(channel));
+            check(
+                target.is_sound() && read,
+                format!(
+                    "targets: {target} must be made of channels of {} that are read",
+                    target.resource
+                ),
             );
         }
         if faults.is_empty() {
@@ -150,15 +189,14 @@ impl Config {
     /// Rows of each host that a forecast makes use of, the newest first to be kept: callers hand over as many
     /// of them as they have.
     pub fn lookback_rows(&self) -> usize {
-        let day = rows(86_400 + 900, self.step_s);
-        day.min(LOOKBACK_ROWS).max(self.window_rows())
+        let looked = rows(self.lookback_s.unwrap_or(WEEK_S), self.step_s) + 1;
+        looked.min(LOOKBACK_ROWS).max(self.window_rows())
     }
 
     /// Rows that the LSTM reads.
     pub fn window_rows(&self) -> usize {
         match self.window_s {
             Some(window_s) => rows(window_s, self.step_s),
-            None if self.step_s < 60 => rows(1_800, self.step_s),
             None if self.step_s < 300 => rows(3_600, self.step_s),
             None => rows(10_800, self.step_s).max(12),
         }
@@ -222,7 +260,9 @@ impl Training {
         real("learning_rate", self.learning_rate, 1e-6, 1.0);
         real("weight_decay", self.weight_decay, 0.0, 1.0);
         real("dropout", self.dropout, 0.0, 0.9);
-        real("held_out", self.held_out, 0.05, 0.5);
+        if self.held_out != 0.0 {
+            real("held_out", self.held_out, 0.05, 0.5);
+        }
         faults
     }
 }
@@ -238,7 +278,12 @@ mod tests {
 
     #[test]
     fn grids_scale_the_window() {
-        for (step_s, window, lookback) in [(2, 900, 1_456), (10, 180, 1_456), (60, 60, 1_455), (300, 36, 291)] {
+        for (step_s, window, lookback) in [
+            (2, 1_800, 10_081),
+            (10, 360, 10_081),
+            (60, 60, 10_081),
+            (300, 36, 2_017),
+        ] {
             let config = Config::for_step(step_s);
             config.validate().unwrap();
             assert_eq!(

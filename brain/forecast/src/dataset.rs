@@ -1,37 +1,68 @@
 //! Moments of history with what came after them, sampled so that any history fits the time and memory there is.
 
+use std::ops::ControlFlow;
+
 use rand::{RngExt, rngs::StdRng, seq::SliceRandom};
+use rayon::prelude::*;
+use shadow::UnixMs;
 
 use crate::{
-    features::{self, Moment, describe},
+    features::{self, Columns, Levels, describe, sequence},
     scaler::Scaler,
-    window::{Layout, RESOURCES, ResourceRow},
+    window::Layout,
 };
 
 /// Rows that a moment must have before it.
 pub(crate) const PAST_ROWS: usize = 30;
 
+/// Moments that are described between two reports of progress, and those that one thread takes at a time.
+const BLOCK: usize = 4_096;
+const CHUNK: usize = 128;
+
+const HOUR_MS: i64 = 3_600_000;
+
 /// The rows of one host that may be learnt from: every moment's future ends before `end`.
 #[derive(Debug, Clone)]
 pub(crate) struct Stretch {
-    pub(crate) rows: Vec<ResourceRow>,
+    pub(crate) columns: Columns,
     pub(crate) end: usize,
+    pub(crate) first_ms: UnixMs,
+    /// How much each row counts; empty: 1 each.
+    pub(crate) weights: Vec<f32>,
+}
+
+/// One row of one stretch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Place {
+    stretch: usize,
+    row: usize,
 }
 
 /// Sampled moments, in flat arrays of N.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Dataset {
-    /// `[N, T * I]`
-    sequences: Vec<f32>,
+    stretches: Vec<Stretch>,
+    /// `[N]`
+    places: Vec<Place>,
+    /// `[N, C]`: the scale of each channel.
+    scales: Vec<f32>,
     /// `[N, R * F]`
     statistics: Vec<f32>,
     /// `[N, R * H]`: (value - newest) / scale, 0 where unknown.
     truths: Vec<f32>,
     /// `[N, R * H]`: how much each truth counts, 0 where unknown.
     weights: Vec<f32>,
-    sequence_width: usize,
-    statistics_width: usize,
-    truths_width: usize,
+    layout: Option<Layout>,
+    widths: Widths,
+}
+
+/// Values of one moment in each array.
+#[derive(Debug, Clone, Copy, Default)]
+struct Widths {
+    scales: usize,
+    statistics: usize,
+    truths: usize,
+    targets: usize,
 }
 
 /// One batch, gathered.
@@ -45,42 +76,53 @@ pub(crate) struct Batch {
 }
 
 impl Dataset {
-    /// Samples at most `most` moments, spread evenly over all stretches.
-    pub(crate) fn sample(layout: &Layout, stretches: &[Stretch], most: usize, random: &mut StdRng) -> Self {
-        let mut set = Self {
-            sequence_width: layout.inputs * Layout::input_width(),
-            statistics_width: RESOURCES * features::count(layout),
-            truths_width: RESOURCES * layout.horizons.len(),
-            ..Self::default()
+    /// Samples at most `most` moments, spread evenly over all stretches: from a day after the begin of each on, or from a
+    /// quarter of a shorter one. `watch` is told how many of how many are described; `None` when it says stop.
+    pub(crate) fn sample(
+        layout: &Layout,
+        stretches: Vec<Stretch>,
+        most: usize,
+        random: &mut StdRng,
+        watch: &dyn Fn(usize, usize) -> ControlFlow<()>,
+    ) -> Option<Self> {
+        let widths = Widths {
+            scales: layout.channels,
+            statistics: layout.targets.len() * features::count(layout),
+            truths: layout.targets.len() * layout.horizons.len(),
+            targets: layout.targets.len(),
         };
-        let farthest = layout.horizons.iter().copied().max().unwrap_or(1);
-        let usable = |stretch: &Stretch| stretch.end.saturating_sub(farthest + PAST_ROWS);
-        let total: usize = stretches.iter().map(usable).sum();
-        let stride = (total as f64 / most.max(1) as f64).max(1.0);
-        for stretch in stretches {
-            let end = PAST_ROWS + usable(stretch);
-            let mut place = PAST_ROWS as f64;
-            while (place as usize) < end {
-                let row = place as usize + (random.random::<f64>() * (stride - 1.0)) as usize;
-                set.push(layout, stretch, row.min(end - 1));
-                place += stride;
+        let places = places(layout, &stretches, most, random);
+        let count = places.len();
+        let mut set = Self {
+            stretches,
+            scales: vec![0.0; count * widths.scales],
+            statistics: vec![0.0; count * widths.statistics],
+            truths: vec![0.0; count * widths.truths],
+            weights: vec![0.0; count * widths.truths],
+            places,
+            layout: Some(layout.clone()),
+            widths,
+        };
+        for block in 0..count.div_ceil(BLOCK) {
+            if watch(block * BLOCK, count).is_break() {
+                return None;
             }
+            set.describe(layout, block * BLOCK..(count.min((block + 1) * BLOCK)));
         }
         set.balance();
-        set
+        Some(set)
     }
 
     /// How many moments there are.
     pub(crate) fn len(&self) -> usize {
-        self.truths.len().checked_div(self.truths_width).unwrap_or(0)
+        self.places.len()
     }
 
-    /// Which resources have a truth at all.
-    pub(crate) fn present(&self) -> [bool; RESOURCES] {
-        let mut present = [false; RESOURCES];
-        let horizons = (self.truths_width / RESOURCES).max(1);
+    /// Which targets have a truth at all.
+    pub(crate) fn present(&self) -> Vec<bool> {
+        let mut present = vec![false; self.widths.targets];
         for (index, weight) in self.weights.iter().enumerate() {
-            if let Some(slot) = present.get_mut(index / horizons % RESOURCES) {
+            if let Some(slot) = present.get_mut(self.target_of(index)) {
                 *slot |= *weight > 0.0;
             }
         }
@@ -89,16 +131,14 @@ impl Dataset {
 
     /// The scaler of these moments' features.
     pub(crate) fn scaler(&self) -> Scaler {
-        Scaler::fit(
-            self.statistics.chunks(self.statistics_width.max(1)),
-            self.statistics_width,
-        )
+        let width = self.widths.statistics;
+        Scaler::fit(self.statistics.chunks(width.max(1)), width)
     }
 
     /// Standardises the features in place.
     pub(crate) fn standardise(&mut self, scaler: &Scaler) {
         self.statistics
-            .chunks_mut(self.statistics_width.max(1))
+            .par_chunks_mut(self.widths.statistics.max(1))
             .for_each(|row| scaler.apply(row));
     }
 
@@ -112,57 +152,166 @@ impl Dataset {
         };
         Batch {
             moments: indices.len(),
-            sequences: gather(&self.sequences, self.sequence_width),
-            statistics: gather(&self.statistics, self.statistics_width),
-            truths: gather(&self.truths, self.truths_width),
-            weights: gather(&self.weights, self.truths_width),
+            sequences: indices
+                .par_chunks(CHUNK)
+                .flat_map_iter(|indices| self.sequences(indices))
+                .collect(),
+            statistics: gather(&self.statistics, self.widths.statistics),
+            truths: gather(&self.truths, self.widths.truths),
+            weights: gather(&self.weights, self.widths.truths),
         }
     }
 
-    fn push(&mut self, layout: &Layout, stretch: &Stretch, row: usize) {
-        let Some(rows) = stretch.rows.get(..=row) else { return };
-        let moment = describe(layout, rows);
-        for resource in 0..RESOURCES {
-            let root = weight(&moment, resource);
-            for horizon in &layout.horizons {
-                let later = stretch.rows.get(row + horizon).and_then(|row| row.get(resource));
-                let now = rows.last().and_then(|row| row.get(resource));
-                let change = later.zip(now).zip(moment.scale.get(resource));
-                let z = change.map_or(f32::NAN, |((later, now), scale)| (later - now) / scale);
-                self.truths.push(if z.is_finite() { z } else { 0.0 });
-                self.weights.push(if z.is_finite() { root } else { 0.0 });
+    fn sequences(&self, indices: &[usize]) -> Vec<f32> {
+        let (mut out, width) = (Vec::new(), self.widths.scales);
+        for &index in indices {
+            let place = self.places.get(index);
+            let stretch = place.and_then(|place| self.stretches.get(place.stretch));
+            let scales = self.scales.get(index * width..(index + 1) * width);
+            if let (Some(layout), Some(place), Some(stretch), Some(scales)) = (&self.layout, place, stretch, scales) {
+                sequence(layout, &stretch.columns, place.row, scales, &mut out);
             }
         }
-        self.sequences.extend(moment.sequence);
-        self.statistics.extend(moment.statistics);
+        out
     }
 
-    /// Gives every resource that is there the same mean weight, 1.
+    fn target_of(&self, index: usize) -> usize {
+        let horizons = self.widths.truths / self.widths.targets.max(1);
+        index / horizons.max(1) % self.widths.targets.max(1)
+    }
+
+    /// Fills in the moments of a range.
+    fn describe(&mut self, layout: &Layout, range: std::ops::Range<usize>) {
+        let Widths {
+            scales,
+            statistics,
+            truths,
+            ..
+        } = self.widths;
+        let of = |width: usize| range.start * width..range.end * width;
+        let parts = (
+            self.places.get(range.clone()),
+            self.scales.get_mut(of(scales)),
+            self.statistics.get_mut(of(statistics)),
+            self.truths.get_mut(of(truths)),
+            self.weights.get_mut(of(truths)),
+        );
+        let (Some(places), Some(all_scales), Some(all_statistics), Some(all_truths), Some(all_weights)) = parts else {
+            return;
+        };
+        let stretches = &self.stretches;
+        places
+            .par_chunks(CHUNK)
+            .zip(all_scales.par_chunks_mut(CHUNK * scales.max(1)))
+            .zip(all_statistics.par_chunks_mut(CHUNK * statistics.max(1)))
+            .zip(all_truths.par_chunks_mut(CHUNK * truths.max(1)))
+            .zip(all_weights.par_chunks_mut(CHUNK * truths.max(1)))
+            .for_each(|((((places, all_scales), all_statistics), all_truths), all_weights)| {
+                let mut levels: Option<(Place, Levels)> = None;
+                let each = places
+                    .iter()
+                    .zip(all_scales.chunks_mut(scales.max(1)))
+                    .zip(all_statistics.chunks_mut(statistics.max(1)))
+                    .zip(all_truths.chunks_mut(truths.max(1)))
+                    .zip(all_weights.chunks_mut(truths.max(1)));
+                for ((((place, scales), statistics), truths), weights) in each {
+                    let Some(stretch) = stretches.get(place.stretch) else {
+                        continue;
+                    };
+                    let hour = Place {
+                        row: stretch.hour_of(layout, place.row),
+                        ..*place
+                    };
+                    if levels.as_ref().is_none_or(|(of, _)| *of != hour) {
+                        levels = Some((hour, Levels::new(layout, &stretch.columns, hour.row)));
+                    }
+                    let none = Levels::default();
+                    let levels = levels.as_ref().map_or(&none, |(_, levels)| levels);
+                    let moment = describe(layout, &stretch.columns, place.row, levels);
+                    copy(&moment.scales, scales);
+                    copy(&moment.statistics, statistics);
+                    stretch.judge(layout, place.row, &moment, truths, weights);
+                }
+            });
+    }
+
+    /// Gives every target that is there the same mean weight, 1.
     fn balance(&mut self) {
-        let horizons = (self.truths_width / RESOURCES).max(1);
-        let (mut sums, mut counts) = ([0.0_f64; RESOURCES], [0.0_f64; RESOURCES]);
+        let mut sums = vec![(0.0_f64, 0.0_f64); self.widths.targets];
         for (index, weight) in self.weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0) {
-            let resource = index / horizons % RESOURCES;
-            if let (Some(sum), Some(count)) = (sums.get_mut(resource), counts.get_mut(resource)) {
+            if let Some((sum, count)) = sums.get_mut(self.target_of(index)) {
                 *sum += f64::from(*weight);
                 *count += 1.0;
             }
         }
-        for (index, weight) in self.weights.iter_mut().enumerate() {
-            let resource = index / horizons % RESOURCES;
-            if let (Some(sum), Some(count)) = (sums.get(resource), counts.get(resource)) {
-                *weight *= (count / sum.max(f64::MIN_POSITIVE)) as f32;
-            }
+        let by: Vec<f32> = sums
+            .into_iter()
+            .map(|(sum, count)| if sum > 0.0 { (count / sum) as f32 } else { 0.0 })
+            .collect();
+        let targets = (0..self.weights.len())
+            .map(|index| self.target_of(index))
+            .collect::<Vec<_>>();
+        for (weight, target) in self.weights.iter_mut().zip(targets) {
+            *weight *= by.get(target).copied().unwrap_or(0.0);
         }
     }
 }
 
-/// Square root of the scale as a share of the reference: between equal weight for every series and the weight
-/// of absolute errors.
-fn weight(moment: &Moment, resource: usize) -> f32 {
-    match (moment.scale.get(resource), moment.reference.get(resource)) {
-        (Some(scale), Some(reference)) => (scale / reference).sqrt(),
-        _ => 0.0,
+fn copy(from: &[f32], to: &mut [f32]) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+}
+
+/// Which rows are sampled.
+fn places(layout: &Layout, stretches: &[Stretch], most: usize, random: &mut StdRng) -> Vec<Place> {
+    let farthest = layout.horizons.iter().copied().max().unwrap_or(1);
+    let usable = |stretch: &Stretch| {
+        let begin = PAST_ROWS.max(layout.day.min(stretch.end / 4));
+        begin..stretch.end.saturating_sub(farthest).max(begin)
+    };
+    let total: usize = stretches.iter().map(|stretch| usable(stretch).len()).sum();
+    let stride = (total as f64 / most.max(1) as f64).max(1.0);
+    let mut places = Vec::new();
+    for (index, stretch) in stretches.iter().enumerate() {
+        let usable = usable(stretch);
+        let mut place = usable.start as f64;
+        while (place as usize) < usable.end {
+            let row = place as usize + (random.random::<f64>() * (stride - 1.0)) as usize;
+            places.push(Place {
+                stretch: index,
+                row: row.min(usable.end - 1),
+            });
+            place += stride;
+        }
+    }
+    places
+}
+
+impl Stretch {
+    /// The row at which the hour of `row` began.
+    fn hour_of(&self, layout: &Layout, row: usize) -> usize {
+        let step_ms = i64::from(layout.step_s) * 1_000;
+        let time_ms = self.first_ms.saturating_add(row as i64 * step_ms);
+        let since = usize::try_from(time_ms.rem_euclid(HOUR_MS) / step_ms).unwrap_or(0);
+        row.saturating_sub(since)
+    }
+
+    /// What came after a moment, and how much it counts: the square root of the scale lies between equal weight for every
+    /// series and the weight of absolute errors.
+    fn judge(&self, layout: &Layout, row: usize, moment: &features::Moment, truths: &mut [f32], weights: &mut [f32]) {
+        let counts = self.weights.get(row).copied().unwrap_or(1.0);
+        let pairs = layout
+            .targets
+            .iter()
+            .zip(&moment.targets)
+            .flat_map(|pair| layout.horizons.iter().map(move |horizon| (pair, horizon)));
+        for (((place, standing), horizon), (truth, weight)) in pairs.zip(truths.iter_mut().zip(weights)) {
+            let now = self.columns.at(place.track, row);
+            let change = (self.columns.at(place.track, row + horizon) - now) / standing.scale;
+            if change.is_finite() {
+                *truth = change;
+                *weight = counts * standing.scale.sqrt();
+            }
+        }
     }
 }
 
@@ -193,73 +342,4 @@ impl Shuffle {
 }
 
 #[cfg(test)]
-mod tests {
-    use rand::SeedableRng;
-
-    use super::*;
-    use crate::config::Config;
-
-    fn stretch(count: usize, end: usize) -> Stretch {
-        let row = |row: usize| {
-            [
-                row as f32 / 1_000.0,
-                if row.is_multiple_of(7) { f32::NAN } else { 0.5 },
-                3.0,
-                4.0,
-                f32::NAN,
-            ]
-        };
-        Stretch {
-            rows: (0..count).map(row).collect(),
-            end,
-        }
-    }
-
-    #[test]
-    fn no_truth_lies_beyond_the_end_and_the_number_is_bounded() {
-        let layout = Layout::new(&Config::for_step(60));
-        let mut random = StdRng::seed_from_u64(1);
-        let set = Dataset::sample(&layout, &[stretch(500, 400)], 10_000, &mut random);
-        assert_eq!(set.len(), 400 - 15 - PAST_ROWS);
-        let few = Dataset::sample(&layout, &[stretch(500, 400), stretch(3_000, 2_000)], 100, &mut random);
-        assert!((95..=102).contains(&few.len()), "{}", few.len());
-        assert_eq!(Dataset::sample(&layout, &[stretch(40, 30)], 100, &mut random).len(), 0);
-        assert_eq!(set.present(), [true, true, true, true, false]);
-    }
-
-    #[test]
-    fn truths_are_changes_over_the_scale_and_gaps_do_not_count() {
-        let layout = Layout::new(&Config::for_step(60));
-        let mut random = StdRng::seed_from_u64(1);
-        let stretch = stretch(300, 300);
-        let set = Dataset::sample(&layout, std::slice::from_ref(&stretch), 10_000, &mut random);
-        let row = PAST_ROWS + 5;
-        let moment = describe(&layout, &stretch.rows[..=row]);
-        let batch = set.batch(&[5]);
-        assert!(
-            (batch.truths[1] - 0.010 / moment.scale[0]).abs() < 1e-3,
-            "{:?}",
-            batch.truths
-        );
-        // Row 35 is a gap of memory: no truth of it counts.
-        assert_eq!(&batch.weights[3..6], &[0.0; 3]);
-        let mean = set.weights.iter().step_by(15).sum::<f32>() / set.len() as f32;
-        assert!((mean - 1.0).abs() < 0.2, "{mean}");
-        assert!(
-            set.sequences
-                .iter()
-                .chain(&set.statistics)
-                .chain(&set.truths)
-                .all(|value| value.is_finite())
-        );
-    }
-
-    #[test]
-    fn a_shuffle_shows_each_once_before_any_twice() {
-        let (mut shuffle, mut random) = (Shuffle::new(10), StdRng::seed_from_u64(1));
-        let mut seen: Vec<usize> = (0..5).flat_map(|_| shuffle.next(2, &mut random).to_vec()).collect();
-        seen.sort_unstable();
-        assert_eq!(seen, (0..10).collect::<Vec<_>>());
-        assert_eq!(Shuffle::new(3).next(8, &mut random).len(), 3);
-    }
-}
+mod tests;

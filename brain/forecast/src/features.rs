@@ -1,40 +1,63 @@
 //! What the network sees of one host at one moment, free of units: differences over the recent spread.
 
+mod columns;
 mod past;
+#[cfg(test)]
+mod tests;
 
-use crate::window::{FOLD, Layout, RESOURCES, ResourceRow};
-use past::{AVERAGES, LEVELS, Past, Span};
-
-/// Added to a scale as a share of the reference, so that a flat series has a finite one.
-const SCALE_FLOOR: f32 = 0.003;
+use crate::window::{Layout, Place};
+pub(crate) use columns::Columns;
+pub(crate) use past::scales;
+use past::{AVERAGES, LEVELS, Past, Spans};
 
 /// Rows back from the newest whose values are features.
-const LAGS: [usize; 18] = [1, 2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 30, 45, 60, 90, 120, 150, 180];
+const LAGS: [usize; 12] = [1, 2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 30];
 
 /// One host at one moment.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Moment {
-    /// The newest known value of each resource; NaN when the lookback has none.
-    pub(crate) last: ResourceRow,
-    /// Recent spread of each resource, in its unit, above 0.
-    pub(crate) scale: ResourceRow,
-    /// What a large value of each resource is: 1 for shares of capacity, else the highest value looked at.
-    pub(crate) reference: ResourceRow,
-    /// Rows looked at that have a value.
-    pub(crate) known: [usize; RESOURCES],
-    /// `[input, fold, resource]`, oldest first: bins of the window as asinh of the difference from the newest
-    /// value over the scale.
-    pub(crate) sequence: Vec<f32>,
-    /// `[resource, feature]`, in the order of [`names`].
+    /// By target.
+    pub(crate) targets: Vec<Standing>,
+    /// The scale of each channel.
+    pub(crate) scales: Vec<f32>,
+    /// `[target, feature]`, in the order of [`names`].
     pub(crate) statistics: Vec<f32>,
 }
 
-/// Features of each resource.
+/// Where a target stands at a moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Standing {
+    /// The newest known value over the mark; NaN when the lookback has none.
+    pub(crate) last: f32,
+    /// Recent spread over the mark, above 0.
+    pub(crate) scale: f32,
+    /// What 1 is in the target's unit: 1 for shares of a capacity, else the high mark of the past.
+    pub(crate) mark: f32,
+    /// Rows of the last day that have a value.
+    pub(crate) known: usize,
+}
+
+/// Quantiles of each target over the last week, in its unit. They are taken once an hour.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Levels(Vec<[f32; 4]>);
+
+impl Levels {
+    /// Those of the rows up to `row`.
+    pub(crate) fn new(layout: &Layout, columns: &Columns, row: usize) -> Self {
+        let of = |place: &Place| {
+            let past = Past(columns.past(layout, place.track, row));
+            past.levels(layout).map(|level| level * columns.mark(place.track))
+        };
+        Self(layout.targets.iter().map(of).collect())
+    }
+}
+
+/// Features of each target.
 pub(crate) fn count(layout: &Layout) -> usize {
     names(layout).len()
 }
 
-/// Names of the features of a resource, in order; they are kept with the weights.
+/// Names of the features of a target, in order; they are kept with the weights.
 pub(crate) fn names(layout: &Layout) -> Vec<String> {
     let mut names: Vec<String> = LAGS.iter().map(|lag| format!("lag{lag}")).collect();
     for rows in layout.windows {
@@ -43,11 +66,12 @@ pub(crate) fn names(layout: &Layout) -> Vec<String> {
     names.extend(AVERAGES.iter().map(|alpha| format!("average{alpha}")));
     for horizon in &layout.horizons {
         let of = [
-            "ago20m",
-            "ago30m",
             "hour",
             "hours_mean",
             "hours_high",
+            "days_mean",
+            "days_high",
+            "days_deviation",
             "day",
             "day_mean",
             "day_high",
@@ -55,207 +79,131 @@ pub(crate) fn names(layout: &Layout) -> Vec<String> {
         names.extend(of.map(|what| format!("{what}_{horizon}")));
     }
     names.extend(LEVELS.iter().map(|level| format!("level{level}")));
-    for other in 1..RESOURCES {
+    names.push("value".to_owned());
+    for other in 1..layout.channels {
         names.extend(["value", "change", "mean_short", "mean_long"].map(|what| format!("other{other}_{what}")));
     }
-    names.extend(["value".to_owned(), "log_scale".to_owned()]);
+    names.push("log_scale".to_owned());
     names
 }
 
-/// Describes the newest of `rows` by itself and those before it, at most the layout's lookback.
+/// Describes one row of `columns` by itself and those before it, at most the layout's lookback.
 ///
-/// `rows`: oldest first. What does not exist, or is missing, becomes 0: no change.
-pub(crate) fn describe(layout: &Layout, rows: &[ResourceRow]) -> Moment {
-    let rows = rows.get(rows.len().saturating_sub(layout.lookback)..).unwrap_or(rows);
-    let mut moment = Moment::default();
-    let mut spans = [[Span::default(); 5]; RESOURCES];
-    for resource in 0..RESOURCES {
-        let series = Past { rows, resource };
-        let (last, spans_of, known) = series.spans(layout);
-        let reference = series.reference();
-        let squares: f32 = spans_of
-            .iter()
-            .skip(1)
-            .map(|span| span.deviation * span.deviation)
-            .sum();
-        set(&mut moment.last, resource, last);
-        set(
-            &mut moment.scale,
-            resource,
-            (squares / 4.0).sqrt() + SCALE_FLOOR * reference,
-        );
-        set(&mut moment.reference, resource, reference);
-        set(&mut moment.known, resource, known);
-        set(&mut spans, resource, spans_of);
+/// What does not exist, or is missing, becomes 0: no change.
+pub(crate) fn describe(layout: &Layout, columns: &Columns, row: usize, levels: &Levels) -> Moment {
+    let spans: Vec<Spans> = (0..layout.tracks.len())
+        .map(|track| Past(columns.past(layout, track, row)).spans(layout))
+        .collect();
+    let others: Vec<[f32; 4]> = spans
+        .iter()
+        .take(layout.channels)
+        .enumerate()
+        .map(|(track, spans)| beside(&Past(columns.past(layout, track, row)), spans))
+        .collect();
+    let mut moment = Moment {
+        scales: spans.iter().take(layout.channels).map(Spans::scale).collect(),
+        ..Moment::default()
+    };
+    for (target, place) in layout.targets.iter().enumerate() {
+        let Some(own) = spans.get(place.track) else { continue };
+        let mark = columns.mark(place.track);
+        let levels = levels
+            .0
+            .get(target)
+            .map_or([f32::NAN; 4], |levels| levels.map(|level| level / mark));
+        let past = Past(columns.past(layout, place.track, row));
+        own_features(layout, &past, own, &levels, &mut moment.statistics);
+        let others = place.others.iter().filter_map(|other| others.get(*other));
+        moment.statistics.extend(others.flatten());
+        moment.statistics.push(own.scale().ln());
+        moment.targets.push(Standing {
+            last: own.last,
+            scale: own.scale(),
+            mark,
+            known: own.known,
+        });
     }
-    moment.sequence = sequence(layout, rows, &moment);
-    moment.statistics = statistics(layout, rows, &moment, &spans);
     moment
 }
 
-fn set<T>(array: &mut [T; RESOURCES], index: usize, value: T) {
-    if let Some(slot) = array.get_mut(index) {
-        *slot = value;
+fn own_features(layout: &Layout, past: &Past<'_>, own: &Spans, levels: &[f32; 4], out: &mut Vec<f32>) {
+    let (last, by) = (own.last, 1.0 / f64::from(own.scale()));
+    let mut add = |difference: f32| out.push(asinh(f64::from(difference) * by));
+    for lag in LAGS {
+        add(past.ago(lag) - last);
     }
+    for span in &own.windows {
+        [span.mean, span.deviation, span.high, span.low]
+            .into_iter()
+            .for_each(&mut add);
+    }
+    past.averages().into_iter().for_each(|average| add(average - last));
+    for &horizon in &layout.horizons {
+        let [
+            hour,
+            hours,
+            hours_high,
+            days,
+            days_high,
+            deviation,
+            day,
+            around,
+            around_high,
+        ] = past.same_phase(layout, horizon);
+        let values = [hour, hours, hours_high, days, days_high].map(|value| value - last);
+        values.into_iter().for_each(&mut add);
+        add(deviation);
+        for value in [day, around, around_high] {
+            add(value - last);
+        }
+    }
+    for level in levels {
+        add(level - last);
+    }
+    out.push(finite(last));
 }
 
-fn sequence(layout: &Layout, rows: &[ResourceRow], moment: &Moment) -> Vec<f32> {
-    let bins = layout.inputs * FOLD;
-    let mut sequence = vec![0.0; bins * RESOURCES];
-    for (bin, out) in sequence.chunks_exact_mut(RESOURCES).rev().enumerate() {
-        let end = rows.len().saturating_sub(bin * layout.bin);
-        let Some(inside) = rows.get(end.saturating_sub(layout.bin)..end) else {
+/// A channel as it is beside a target: its value, its last change, and how far it is from its means of 15 min and a day.
+fn beside(past: &Past<'_>, spans: &Spans) -> [f32; 4] {
+    let by = 1.0 / f64::from(spans.scale());
+    let [_, short, _, _, long] = spans.windows;
+    let [change, short, long] =
+        [spans.last - past.ago(1), -short.mean, -long.mean].map(|difference| asinh(f64::from(difference) * by));
+    [finite(spans.last), change, short, long]
+}
+
+/// Appends the LSTM's window that ends at `row`: `[input, fold, channel]`, oldest first, bins of rows as asinh of their
+/// mean difference from the newest value over the channel's scale. `scales` are those of the moment.
+pub(crate) fn sequence(layout: &Layout, columns: &Columns, row: usize, scales: &[f32], out: &mut Vec<f32>) {
+    let bins = layout.inputs * layout.fold;
+    let begin = out.len();
+    out.resize(begin + bins * layout.channels, 0.0);
+    let Some(window) = out.get_mut(begin..) else { return };
+    for (channel, scale) in scales.iter().take(layout.channels).enumerate() {
+        let past = columns.past(layout, channel, row);
+        let Some(last) = past.iter().rev().copied().find(|value| value.is_finite()) else {
             continue;
         };
-        for (resource, slot) in out.iter_mut().enumerate() {
-            let at = (moment.last.get(resource), moment.scale.get(resource));
-            let (Some(last), Some(scale)) = at else { continue };
-            let (mut sum, mut known) = (0.0, 0.0);
-            for value in inside
-                .iter()
-                .filter_map(|row| row.get(resource))
-                .filter(|value| value.is_finite())
-            {
-                sum += value - last;
+        let by = 1.0 / f64::from(*scale);
+        let slots = window.iter_mut().skip(channel).step_by(layout.channels);
+        for (slot, inside) in slots.rev().zip(past.rchunks(layout.bin)) {
+            let (mut sum, mut known) = (0.0_f64, 0.0_f64);
+            for value in inside.iter().filter(|value| value.is_finite()) {
+                sum += f64::from(value - last);
                 known += 1.0;
             }
-            if known > 0.0 {
-                *slot = (sum / known / scale).asinh();
-            }
+            *slot = asinh(sum / known * by);
         }
     }
-    sequence
 }
 
-fn statistics(layout: &Layout, rows: &[ResourceRow], moment: &Moment, spans: &[[Span; 5]; RESOURCES]) -> Vec<f32> {
-    let mut out = Vec::new();
-    for resource in 0..RESOURCES {
-        let numbers = (
-            moment.last.get(resource),
-            moment.scale.get(resource),
-            moment.reference.get(resource),
-        );
-        let (Some(&last), Some(&scale), Some(&reference)) = numbers else {
-            continue;
-        };
-        let past = Past { rows, resource };
-        let mut add = |difference: f32| out.push(finite((difference / scale).asinh()));
-        for lag in LAGS {
-            add(past.ago(lag) - last);
-        }
-        for span in spans.get(resource).into_iter().flatten() {
-            [span.mean, span.deviation, span.high, span.low]
-                .into_iter()
-                .for_each(&mut add);
-        }
-        past.averages().into_iter().for_each(|average| add(average - last));
-        for &horizon in &layout.horizons {
-            past.same_phase(layout, horizon)
-                .into_iter()
-                .for_each(|value| add(value - last));
-        }
-        past.levels().into_iter().for_each(|level| add(level - last));
-        for other in (1..RESOURCES).map(|turn| (resource + turn) % RESOURCES) {
-            out.extend(other_features(&Past { rows, resource: other }, moment, spans));
-        }
-        out.push(finite(last / reference));
-        out.push(finite((scale / reference).ln()));
-    }
-    out
+/// Area hyperbolic sine; 0 of what is no number.
+fn asinh(value: f64) -> f32 {
+    let size = value.abs();
+    let result = (size + (size * size + 1.0).sqrt()).ln().copysign(value);
+    finite(result as f32)
 }
 
-/// Another resource of the host: its value over the reference, its last change, its means.
-fn other_features(past: &Past<'_>, moment: &Moment, spans: &[[Span; 5]; RESOURCES]) -> [f32; 4] {
-    let other = past.resource;
-    let numbers = (
-        moment.last.get(other),
-        moment.scale.get(other),
-        moment.reference.get(other),
-        spans.get(other),
-    );
-    let (Some(last), Some(scale), Some(reference), Some(spans)) = numbers else {
-        return [0.0; 4];
-    };
-    let [_, short, _, _, long] = spans;
-    let changes = [last - past.ago(1), -short.mean, -long.mean];
-    let [change, short, long] = changes.map(|difference| finite((difference / scale).asinh()));
-    [finite(last / reference), change, short, long]
-}
-
-fn finite(value: f32) -> f32 {
+const fn finite(value: f32) -> f32 {
     if value.is_finite() { value } else { 0.0 }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::config::Config;
-
-    fn layout() -> Layout {
-        Layout::new(&Config::for_step(60))
-    }
-
-    #[test]
-    fn features_have_names_and_the_right_values() {
-        let layout = layout();
-        let rows: Vec<ResourceRow> = (0..100_u8)
-            .map(|row| [f32::from(row) / 100.0, 0.5, 0.0, 0.0, f32::NAN])
-            .collect();
-        let moment = describe(&layout, &rows);
-        let names = names(&layout);
-        assert_eq!(moment.statistics.len(), RESOURCES * names.len());
-        assert_eq!(moment.sequence.len(), layout.inputs * Layout::input_width());
-        let of = |name: &str| moment.statistics[names.iter().position(|known| known == name).unwrap()];
-        let scaled = |difference: f32| (difference / moment.scale[0]).asinh();
-        for (name, expected) in [
-            ("lag1", scaled(-0.01)),
-            ("lag30", scaled(-0.30)),
-            ("lag120", 0.0),
-            ("mean5", scaled(-0.02)),
-            ("low60", scaled(-0.59)),
-            ("high1440", scaled(0.0)),
-            ("ago30m_5", scaled(-0.25)),
-            ("hour_10", scaled(-0.50)),
-            ("level0.5", scaled(-0.495)),
-            ("value", 0.99),
-            ("other1_value", 0.5),
-        ] {
-            assert!(
-                (of(name) - expected).abs() < 1e-4,
-                "{name}: {} for {expected}",
-                of(name)
-            );
-        }
-        assert!((moment.scale[1] - SCALE_FLOOR).abs() < 1e-7, "flat: {:?}", moment.scale);
-        assert!(moment.last[4].is_nan() && moment.known == [100, 100, 100, 100, 0]);
-    }
-
-    #[test]
-    fn rates_have_no_unit() {
-        let layout = layout();
-        let rows = |unit: f32| -> Vec<ResourceRow> {
-            (0..200_u16)
-                .map(|row| [0.1, 0.2, unit * f32::from(row * 37 % 101), 0.0, f32::NAN])
-                .collect()
-        };
-        let (small, large) = (describe(&layout, &rows(1.0)), describe(&layout, &rows(1e6)));
-        for (a, b) in small.statistics.iter().zip(&large.statistics) {
-            assert!((a - b).abs() < 1e-3, "{a} {b}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_poisons_the_features(
-            rows in prop::collection::vec(prop::array::uniform5(prop_oneof![
-                Just(f32::NAN), Just(0.0_f32), 0.0_f32..1e9
-            ]), 0..300)
-        ) {
-            let moment = describe(&layout(), &rows);
-            prop_assert!(moment.statistics.iter().chain(&moment.sequence).chain(&moment.scale).all(|v| v.is_finite()));
-            prop_assert!(moment.scale.iter().all(|scale| *scale > 0.0));
-        }
-    }
 }

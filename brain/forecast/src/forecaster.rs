@@ -1,23 +1,28 @@
 //! All hosts, step by step: judge what was said, take in what came, say what comes.
 
 mod fleet;
+mod host;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
 use shadow::{Channel, Forecast, Resource, UnixMs};
 
 use crate::{
     artifact::Artifact,
     config::Config,
     error::{ArtifactError, ConfigError},
-    features::{Moment, describe},
     inference::Predictor,
-    score::ScoreTable,
-    window::{ResourceRow, resources},
+    score::{Experts, ScoreTable},
 };
-use fleet::{Fleet, Host, Seen};
+use fleet::Fleet;
+use host::Host;
+pub(crate) use host::Seen;
+
+/// Fewest hosts that are worth another thread.
+const HOSTS_A_TASK: usize = 2;
 
 /// The newest rows of one host.
 #[derive(Debug, Clone, Copy)]
@@ -34,16 +39,18 @@ pub struct HostWindow<'a> {
 pub struct HostForecasts {
     /// Its name.
     pub host: String,
-    /// By resource, then by horizon, nearest first. Resources without any value in the window are left out.
+    /// By target, then by horizon, nearest first. Targets without any value in the window are left out.
     pub forecasts: Vec<Forecast>,
-    /// Forecasts that fell due at this step, by resource, then by the time they were made.
+    /// Forecasts that fell due at this step, by target, then by the time they were made.
     pub matured: Vec<Matured>,
 }
 
 /// A published forecast and the value that came.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Matured {
-    /// Of what.
+    /// Of which of [`Config::targets`].
+    pub target: usize,
+    /// What that is part of.
     pub resource: Resource,
     /// How far ahead it was made, in seconds.
     pub horizon_s: u32,
@@ -53,12 +60,14 @@ pub struct Matured {
     pub value: f64,
     /// What had been published.
     pub forecast: Forecast,
+    /// What it was made of.
+    pub experts: Experts,
     /// The series' recent spread when it was made, in the resource's unit, above 0: residuals divided by it
     /// compare between series.
     pub scale: f64,
 }
 
-/// Forecasts of a fleet, by the ladder.
+/// Forecasts of a fleet.
 #[derive(Debug)]
 pub struct Forecaster {
     config: Config,
@@ -88,19 +97,19 @@ impl Forecaster {
         &self.config
     }
 
-    /// Puts a trained network on the top rung. It serves a series once it has shown there that it wins; after a
-    /// retraining its predecessor's record counts half.
+    /// Takes a trained network among the experts. It counts most from the start; after a retraining its predecessor's
+    /// record counts half.
     ///
     /// # Errors
-    /// [`ArtifactError::Foreign`] when it was trained for another grid, window or horizons.
+    /// [`ArtifactError::Foreign`] when it was trained for another grid, window, horizons or targets.
     pub fn adopt(&mut self, artifact: &Artifact) -> Result<(), ArtifactError> {
-        self.predictor = Some(artifact.predictor(&self.config)?);
-        for series in self
-            .hosts
-            .values_mut()
-            .flat_map(|host| host.series.iter_mut().flatten())
-        {
-            series.doubt_lstm();
+        let predictor = artifact.predictor(&self.config)?;
+        if self.predictor.replace(predictor).is_some() {
+            let series = self
+                .hosts
+                .values_mut()
+                .flat_map(|host| host.series.iter_mut().flatten());
+            series.for_each(crate::ladder::Series::doubt_lstm);
         }
         Ok(())
     }
@@ -127,33 +136,29 @@ impl Forecaster {
     /// newest row. It should rise by the grid's step from call to call; gaps are allowed, and at a repeated or
     /// earlier time nothing is judged or learnt.
     ///
-    /// Returns one entry a window, in their order. The cost is one pass over the rows and, when a network is
-    /// adopted, one forward pass for all hosts together.
+    /// Returns one entry a window, in their order; each host is to come once. The cost is one pass over the rows and, when
+    /// a network is adopted, one forward pass for all hosts together, both on the threads of the pool that it is called in.
     pub fn step(&mut self, time_ms: UnixMs, windows: &[HostWindow<'_>]) -> Vec<HostForecasts> {
-        let lookback = self.fleet.layout.lookback;
-        let newest = |rows: &[[f32; Channel::COUNT]]| -> Vec<ResourceRow> {
-            rows.iter()
-                .skip(rows.len().saturating_sub(lookback))
-                .map(resources)
-                .collect()
-        };
-        let rows: Vec<Vec<ResourceRow>> = windows.iter().map(|window| newest(window.rows)).collect();
-        let moments: Vec<Moment> = rows.iter().map(|rows| describe(&self.fleet.layout, rows)).collect();
+        let layout = &self.fleet.layout;
+        let known = |window: &HostWindow<'_>| self.hosts.remove(window.host).unwrap_or_else(|| Host::new(layout));
+        let mut hosts: Vec<Host> = windows.iter().map(known).collect();
+        let looks = hosts.par_iter_mut().zip(windows).with_min_len(HOSTS_A_TASK);
+        let seen: Vec<Seen<'_>> = looks
+            .map(|(host, window)| {
+                let rows = window.rows;
+                let rows = rows.get(rows.len().saturating_sub(layout.lookback)..).unwrap_or(rows);
+                host.look(layout, time_ms, rows)
+            })
+            .collect();
         let predicted = self
             .predictor
             .as_ref()
-            .map(|predictor| predictor.predict(&moments))
+            .map(|predictor| predictor.predict(&seen))
             .unwrap_or_default();
         let mut made = Vec::with_capacity(windows.len());
-        for (index, (window, (rows, moment))) in windows.iter().zip(rows.iter().zip(&moments)).enumerate() {
-            let seen = Seen {
-                time_ms,
-                rows,
-                moment,
-                predicted: predicted.get(index),
-            };
-            let host = self.hosts.entry(window.host.to_owned()).or_default();
-            let (forecasts, matured) = self.fleet.step(host, &seen);
+        for (index, ((window, mut host), seen)) in windows.iter().zip(hosts).zip(&seen).enumerate() {
+            let (forecasts, matured) = self.fleet.step(&mut host, seen, predicted.get(index));
+            self.hosts.insert(window.host.to_owned(), host);
             made.push(HostForecasts {
                 host: window.host.to_owned(),
                 forecasts,

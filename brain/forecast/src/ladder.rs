@@ -1,4 +1,4 @@
-//! One series: its rungs, what each was worth lately, and which one serves.
+//! One series: its experts, what each was worth lately, and the blend of them that is published.
 
 mod horizon;
 #[cfg(test)]
@@ -10,13 +10,14 @@ use shadow::{Forecast, Resource, UnixMs};
 
 use crate::{
     baseline::{Averages, Levels},
-    score::{Board, Judged},
+    score::{Board, Experts, Judged},
     spread::Spread,
+    target::Target,
 };
 use horizon::{Horizon, Said};
 
-/// Errors over the scale of the whole fleet for one resource and horizon, by baseline rung: what a series
-/// starts from.
+/// Errors over the scale of the whole fleet for one target and horizon, of the last value and of the average: what a
+/// series starts from.
 #[derive(Debug, Clone)]
 pub(crate) struct FleetSpread(pub(crate) [Spread; 2]);
 
@@ -33,10 +34,11 @@ struct Pending {
     last: f32,
     scale: f32,
     levels: Levels,
+    recent: Option<[[f32; 4]; 3]>,
     said: Vec<Said>,
 }
 
-/// A resource of a host with all that is known of its forecasts.
+/// A target of a host with all that is known of its forecasts.
 #[derive(Debug, Clone)]
 pub(crate) struct Series {
     resource: Resource,
@@ -48,15 +50,19 @@ pub(crate) struct Series {
     most: f32,
 }
 
-/// What a series has to go on at one moment.
+/// What a series has to go on at one moment, in its unit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Now<'a> {
     pub(crate) time_ms: UnixMs,
     /// The newest known value.
     pub(crate) last: f32,
     pub(crate) scale: f32,
-    /// The LSTM's quantiles by horizon, in the resource's unit; `None` when there is no LSTM for it.
+    /// Rows of the last day that have a value.
+    pub(crate) known: usize,
+    /// The LSTM's quantiles by horizon; `None` when there is no LSTM for it.
     pub(crate) lstm: Option<&'a [[f32; 4]]>,
+    /// Quantiles of the last hour, 4 hours and day.
+    pub(crate) recent: Option<[[f32; 4]; 3]>,
 }
 
 /// A forecast whose truth has come.
@@ -64,13 +70,14 @@ pub(crate) struct Now<'a> {
 pub(crate) struct Ripe {
     pub(crate) truth: f32,
     pub(crate) scale: f32,
+    pub(crate) experts: Experts,
     pub(crate) forecast: Forecast,
 }
 
 impl Series {
-    pub(crate) fn new(resource: Resource, horizons_s: &[u32], step_s: u32) -> Self {
+    pub(crate) fn new(target: &Target, horizons_s: &[u32], step_s: u32) -> Self {
         Self {
-            resource,
+            resource: target.resource,
             averages: Averages::default(),
             horizons: horizons_s
                 .iter()
@@ -78,27 +85,29 @@ impl Series {
                 .collect(),
             pending: VecDeque::new(),
             standing: None,
-            most: match resource {
+            most: match target.resource {
                 Resource::Cpu | Resource::Memory => 1.0,
                 Resource::Network | Resource::Disk | Resource::Power => f32::INFINITY,
             },
         }
     }
 
-    /// Learns the baselines' errors from values that were there before the first forecast, oldest first, one a
-    /// row, NaN = missing.
-    pub(crate) fn learn_past(&mut self, values: &[f32], scale: f32) {
+    /// Learns the baselines' errors from values that were there before the first forecast, oldest first, one a row, NaN =
+    /// missing, with the scale at each row.
+    pub(crate) fn learn_past(&mut self, values: &[f32], scales: &[f32]) {
         let mut past: Vec<(f32, Option<Levels>)> = Vec::with_capacity(values.len());
         for &value in values {
             self.averages.push(value);
             self.most = self.most.max(value);
             for horizon in &mut self.horizons {
-                let made = past.len().checked_sub(horizon.rows).and_then(|row| past.get(row));
-                if let Some((last, Some(levels))) = made
+                let Some(row) = past.len().checked_sub(horizon.rows) else {
+                    continue;
+                };
+                if let (Some((last, Some(levels))), Some(scale)) = (past.get(row), scales.get(row))
                     && value.is_finite()
                     && last.is_finite()
                 {
-                    horizon.learn_errors(value, *last, levels, scale);
+                    horizon.learn_errors(value, *last, levels, *scale);
                 }
             }
             past.push((value, self.averages.levels()));
@@ -120,7 +129,8 @@ impl Series {
 
     /// Judges the forecasts that fell due after `since_ms` and up to `until_ms`.
     ///
-    /// `truth` tells the value at a moment, if it is known. Returns the ripe forecasts, oldest first.
+    /// `truth` tells the value at a moment, if it is known; `target` is the place on the board. Returns the ripe forecasts,
+    /// oldest first.
     pub(crate) fn judge(
         &mut self,
         since_ms: UnixMs,
@@ -128,6 +138,7 @@ impl Series {
         truth: impl Fn(UnixMs) -> Option<f32>,
         fleet: &mut [FleetSpread],
         board: &mut Board,
+        target: usize,
     ) -> Vec<Ripe> {
         let mut ripe = Vec::new();
         for pending in &self.pending {
@@ -143,22 +154,26 @@ impl Series {
                 let Some(value) = due.then(|| truth(due_ms)).flatten() else {
                     continue;
                 };
-                horizon.judge(value, pending, said, fleet);
-                let lstm = said.has_lstm.then_some(&said.rungs[2]);
-                let rungs = [Some(&said.rungs[0]), Some(&said.rungs[1]), lstm];
+                let experts = Experts {
+                    last: said.last,
+                    blended: said.experts(pending.recent),
+                };
+                horizon.judge(value, pending, said, &experts.blended, fleet);
                 board.add(
-                    self.resource.index(),
+                    target,
                     index,
                     &Judged {
                         truth: value,
-                        rungs,
-                        served: said.served,
+                        experts: &experts,
+                        served: &said.published,
+                        rung: said.rung,
                     },
                 );
                 let forecast = said.forecast(self.resource, pending.made_ms, horizon.seconds);
                 ripe.push(Ripe {
                     truth: value,
                     scale: pending.scale,
+                    experts,
                     forecast,
                 });
             }
@@ -185,7 +200,7 @@ impl Series {
         };
         let said: Vec<Said> = self
             .horizons
-            .iter_mut()
+            .iter()
             .zip(fleet)
             .enumerate()
             .map(|(index, (horizon, fleet))| {
@@ -193,7 +208,7 @@ impl Series {
                     .lstm
                     .and_then(|lstm| lstm.get(index))
                     .filter(|q| q.iter().all(|v| v.is_finite()));
-                horizon.say(now, &levels, lstm, fleet).at_most(self.most)
+                horizon.say(now, &levels, lstm.copied(), fleet, self.most)
             })
             .collect();
         let each = self.horizons.iter().zip(&said);
@@ -206,6 +221,7 @@ impl Series {
                 last: now.last,
                 scale: now.scale,
                 levels,
+                recent: now.recent,
                 said,
             });
         }

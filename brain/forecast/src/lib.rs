@@ -1,9 +1,10 @@
 //! Forecasts of every host's resources, always with an answer and always with what it is worth.
 //!
-//! [`Forecaster::step`] takes each host's newest rows and gives four quantiles per resource and horizon. They
-//! come from a ladder of rungs: the last value stays, an exponentially weighted average stays, one LSTM for
-//! the whole fleet. A rung serves a series only while its rolling pinball loss is the lowest; what is
-//! published is calibrated online and says which rung made it, its skill and its coverage.
+//! [`Forecaster::step`] takes each host's newest rows and gives four quantiles per target and horizon: a blend of
+//! experts, weighed online by their losses, and calibrated online. The experts are one LSTM for the whole fleet joined with
+//! window statistics, an exponentially weighted average with its errors, and plain quantiles of the last hour, 4 hours and
+//! day. A series of which little is known stands lower on the ladder: its last value stays, with the fleet's errors around
+//! it. What is published says on which rung it stands, what each expert counts, its skill and its coverage.
 //! [`train`] fits the LSTM to stored history and gives an [`Artifact`], which the forecaster adopts.
 //!
 //! ```
@@ -25,8 +26,10 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`config`] | grid, horizons, training |
-//! | `window` | grid rows to resources, and which rows a forecast looks at |
+//! | [`config`] | grid, horizons, targets, training |
+//! | [`target`] | a series that is forecast: a resource or one channel of it |
+//! | `window` | which rows and channels a forecast looks at |
+//! | `marks` | high marks: what much is of a series that has no capacity |
 //! | `features` | what the network sees of one host at one moment, free of units |
 //! | `scaler` | statistics of the features, which travel with the weights |
 //! | `dataset` | moments of history with what came after them |
@@ -36,8 +39,10 @@
 //! | `inference` | all hosts in one forward pass |
 //! | `baseline` | exponentially weighted averages, and which one forecasts best |
 //! | `spread` | quantiles of past errors |
+//! | `recent` | quantiles of the newest values |
+//! | `blend` | several experts become one |
 //! | `calibrate` | quantile tracking |
-//! | `ladder` | one series: rungs, losses, which one serves |
+//! | `ladder` | one series: experts, blend, calibration, what it is worth |
 //! | `forecaster` | all hosts, step by step |
 //! | [`score`] | losses and the table of them |
 //! | [`artifact`] | weights, scaler, configuration and scores in one versioned folder |
@@ -49,6 +54,7 @@
 
 pub mod artifact;
 mod baseline;
+mod blend;
 mod calibrate;
 pub mod config;
 mod dataset;
@@ -58,12 +64,15 @@ mod forecaster;
 mod inference;
 mod ladder;
 pub mod lstm;
+mod marks;
 mod model;
+mod recent;
 mod scaler;
 pub mod score;
 mod spread;
 #[cfg(test)]
 mod synthetic;
+pub mod target;
 mod training;
 mod window;
 
@@ -71,6 +80,7 @@ pub use artifact::Artifact;
 pub use config::{Config, Training};
 pub use error::{ArtifactError, ConfigError, TrainError};
 pub use forecaster::{Forecaster, HostForecasts, HostWindow, Matured};
-pub use score::{Compared, Loss, ScoreRow, ScoreTable};
-pub use training::{History, train};
+pub use score::{Compared, Experts, Loss, ScoreRow, ScoreTable};
+pub use target::Target;
+pub use training::{History, Part, Progress, Watch, train};
 pub use window::resources;

@@ -1,12 +1,13 @@
 //! The network: an LSTM over the window, joined with window statistics, quantiles that cannot cross.
 //!
-//! B moments, R resources, F features a resource, T inputs of I values, S state, D dense, H horizons:
-//! the LSTM reads `[B, T, I]` and leaves its last state `[B, S]`, the same for every resource. State,
-//! statistics `[B, R, F]` and a bias of the resource enter a layer of D; a second one is added to it; out come
+//! B moments, R targets, F features a resource, T inputs of I values, S state, D dense, H horizons:
+//! the LSTM reads `[B, T, I]` and leaves its last state `[B, S]`, the same for every target. State,
+//! statistics `[B, R, F]` and a bias of the target enter a layer of D; a second one is added to it; out come
 //! `[B, R, H, 4]` numbers, and the statistics reach them on a straight path too. The first of the four is the
 //! p50, the others are steps upwards (softplus), so the quantiles rise whatever the weights are.
 //! In units: forecast = newest value + scale * output.
 
+mod lstm;
 #[cfg(test)]
 mod tests;
 
@@ -18,12 +19,12 @@ use burn::{
 use rand::{RngExt, rngs::StdRng};
 use shadow::QUANTILES;
 
-use crate::lstm;
+use lstm::Lstm;
 
 /// Sizes of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sizes {
-    pub(crate) resources: usize,
+    pub(crate) targets: usize,
     pub(crate) horizons: usize,
     pub(crate) features: usize,
     pub(crate) inputs: usize,
@@ -32,22 +33,14 @@ pub(crate) struct Sizes {
     pub(crate) dense: usize,
 }
 
-/// One gate of the LSTM: what it takes from the input and what from the state before.
-#[derive(Module, Debug)]
-struct Gate {
-    input: Linear,
-    state: Linear,
-}
-
 /// The network's weights.
 #[derive(Module, Debug)]
 pub(crate) struct Network {
-    /// Input, forget, cell and output gate.
-    gates: Vec<Gate>,
+    lstm: Lstm,
     from_state: Linear,
     from_statistics: Linear,
-    /// `[resource, dense]`
-    of_resource: Param<Tensor<2>>,
+    /// `[target, dense]`
+    of_target: Param<Tensor<2>>,
     middle: Linear,
     out: Linear,
     straight: Linear,
@@ -80,7 +73,7 @@ impl Network {
     /// "no change" with narrow quantiles.
     pub(crate) fn new(sizes: Sizes, random: &mut StdRng, device: &Device) -> Self {
         let Sizes {
-            resources,
+            targets,
             horizons,
             features,
             input_width,
@@ -91,27 +84,28 @@ impl Network {
         let bound = |width: usize| 1.0 / (width.max(1) as f32).sqrt();
         let of_state = bound(hidden);
         let mut fresh = Fresh { random, device };
-        let gates = (0..4).map(|_| Gate {
-            input: fresh.linear(input_width, hidden, of_state, true),
-            state: fresh.linear(hidden, hidden, of_state, false),
-        });
-        let gates = gates.collect();
-        let enter = bound(hidden + features + resources);
+        let lstm = Lstm {
+            w_ih: Param::from_data(fresh.uniform([4 * hidden, input_width], of_state), device),
+            w_hh: Param::from_data(fresh.uniform([4 * hidden, hidden], of_state), device),
+            b_ih: Param::from_data(fresh.uniform([4 * hidden], of_state), device),
+            b_hh: Param::from_data(fresh.uniform([4 * hidden], of_state), device),
+        };
+        let enter = bound(hidden + features + targets);
         let (from_state, from_statistics) = (
             fresh.linear(hidden, dense, enter, true),
             fresh.linear(features, dense, enter, false),
         );
-        let of_resource = Param::from_data(fresh.uniform([resources, dense], enter), device);
+        let of_target = Param::from_data(fresh.uniform([targets, dense], enter), device);
         let middle = fresh.linear(dense, dense, bound(dense), true);
         let mut out = fresh.linear(dense, horizons * 4, 0.3 * bound(dense), false);
         let start = [0.0_f32, 0.0, -1.0, -0.5].repeat(horizons);
         out.bias = Some(Param::from_data(TensorData::new(start, [horizons * 4]), device));
         let straight = fresh.linear(features, horizons * 4, 0.1 * bound(features), false);
         Self {
-            gates,
+            lstm,
             from_state,
             from_statistics,
-            of_resource,
+            of_target,
             middle,
             out,
             straight,
@@ -121,42 +115,25 @@ impl Network {
 
     /// `[B * R * H, 4]` rising quantiles of (value - newest) / scale.
     pub(crate) fn forward(&self, inputs: &Inputs, masks: Option<&Masks>) -> Tensor<2> {
-        let Sizes { resources, dense, .. } = self.sizes;
+        let Sizes { targets, dense, .. } = self.sizes;
         let drop = |x: Tensor<2>, mask: Option<&Tensor<2>>| match mask {
             Some(mask) => x * mask.clone(),
             None => x,
         };
-        let state = drop(self.last_state(&inputs.sequence), masks.map(|masks| &masks.state));
+        let state = drop(self.lstm.last_state(&inputs.sequence), masks.map(|masks| &masks.state));
         let [moments, _] = state.dims();
         let shared = self.from_state.forward(state).reshape([moments, 1, dense]);
         let statistics = drop(inputs.statistics.clone(), masks.map(|masks| &masks.statistics));
         let own = self
             .from_statistics
             .forward(statistics)
-            .reshape([moments, resources, dense]);
-        let bias = self.of_resource.val().reshape([1, resources, dense]);
-        let entered = activation::relu(own + shared + bias).reshape([moments * resources, dense]);
+            .reshape([moments, targets, dense]);
+        let bias = self.of_target.val().reshape([1, targets, dense]);
+        let entered = activation::relu(own + shared + bias).reshape([moments * targets, dense]);
         let deep = entered.clone() + activation::relu(self.middle.forward(entered));
         let deep = drop(deep, masks.map(|masks| &masks.dense));
         let steps = self.out.forward(deep) + self.straight.forward(inputs.statistics.clone());
         self.rise(steps)
-    }
-
-    /// The LSTM's state after the last input: `[B, S]`.
-    fn last_state(&self, sequence: &Tensor<3>) -> Tensor<2> {
-        let joined = |part: fn(&Gate) -> &Linear| {
-            let weights = self.gates.iter().map(|gate| part(gate).weight.val());
-            Tensor::cat(weights.collect(), 1).transpose()
-        };
-        let biases = self.gates.iter().filter_map(|gate| gate.input.bias.as_ref());
-        let b_ih: Tensor<1> = Tensor::cat(biases.map(Param::val).collect(), 0);
-        let weights = lstm::Weights {
-            w_ih: joined(|gate| &gate.input),
-            w_hh: joined(|gate| &gate.state),
-            b_hh: b_ih.zeros_like(),
-            b_ih,
-        };
-        lstm::last_state(sequence.clone(), &[weights])
     }
 
     /// `[B * R, H * 4]` steps to `[B * R * H, 4]` quantiles: the first as it is, the others upwards from it.
@@ -178,14 +155,14 @@ impl Network {
 
     /// Pinball loss over all quantiles.
     ///
-    /// `quantiles`: `[N, 4]`; `truths`: `[N, 1]`; `weights`: `[N, 1]`, 0 where there is no truth, sum above 0.
-    pub(crate) fn loss(quantiles: Tensor<2>, truths: Tensor<2>, weights: Tensor<2>, total: f32) -> Tensor<1> {
+    /// `quantiles`: `[N, 4]`; `truths`: `[N, 1]`; `weights`: `[N, 1]`, 0 where there is no truth; `known`: truths, above 0.
+    pub(crate) fn loss(quantiles: Tensor<2>, truths: Tensor<2>, weights: Tensor<2>, known: f32) -> Tensor<1> {
         let device = quantiles.device();
         let taus: Tensor<2> = Tensor::from_floats([QUANTILES], &device);
         let error = truths - quantiles;
         // max(tau e, (tau - 1) e) = tau e + max(-e, 0)
         let pinball = error.clone() * taus + activation::relu(error.neg());
-        (pinball * weights).sum().div_scalar(4.0 * total)
+        (pinball * weights).sum().div_scalar(4.0 * known)
     }
 
     /// All weights in a fixed order.

@@ -1,11 +1,11 @@
 //! Losses, and the table of who forecast how well.
 
 use serde::{Deserialize, Serialize};
-use shadow::{QUANTILES, Resource, Rung};
+use shadow::{QUANTILES, Rung};
 
-use crate::window::RESOURCES;
+use crate::target::Target;
 
-/// Means over truths, in the resource's unit; lower is better.
+/// Means over truths, in the target's unit; lower is better.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Loss {
     /// Mean absolute error of the p50.
@@ -16,17 +16,16 @@ pub struct Loss {
     pub pinball_p95: f64,
 }
 
-/// Who forecast one resource at one horizon how well, over all hosts, since the forecaster began.
+/// Who forecast one target at one horizon how well, over all hosts, since the forecaster began.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScoreRow {
     /// Of what.
-    pub resource: Resource,
+    pub target: Target,
     /// How far ahead, in seconds.
     pub horizon_s: u32,
-    /// Over every moment with a truth: last value, EWMA and what was served.
+    /// Over every moment with a truth.
     pub all: Compared,
-    /// Over those moments only at which the LSTM forecast too, whether it was served or not, so that the
-    /// rungs compare fairly; `None` when there were none.
+    /// Over those moments only at which the LSTM forecast too, so that all compare fairly; `None` when there were none.
     pub with_lstm: Option<Compared>,
     /// Share of truths at or below the served p95; ideally 0.95.
     pub coverage_p95: f64,
@@ -34,7 +33,7 @@ pub struct ScoreRow {
     pub served_share: [f64; 3],
 }
 
-/// Losses of the rungs over the same moments.
+/// Losses over the same moments.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Compared {
     /// How many truths.
@@ -43,16 +42,31 @@ pub struct Compared {
     pub last: Loss,
     /// The exponentially weighted average stays.
     pub ewma: Loss,
+    /// Quantiles of the last hour.
+    pub hour: Loss,
+    /// Quantiles of the last four hours.
+    pub four_hours: Loss,
+    /// Quantiles of the last day.
+    pub day: Loss,
     /// The LSTM; `None` in [`ScoreRow::all`], where it was not always there.
     pub lstm: Option<Loss>,
     /// What was published.
     pub served: Loss,
 }
 
-/// All scores, by resource and horizon in rising order; resources without a truth are left out.
+/// What everybody said at one moment about one horizon, in the target's unit: quantiles at [`QUANTILES`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Experts {
+    /// The last value with the errors of the past around it.
+    pub last: [f32; 4],
+    /// Those that are blended, in the order of [`shadow::Shares`]; `None` where one said nothing.
+    pub blended: [Option<[f32; 4]>; 5],
+}
+
+/// All scores, by target and horizon in rising order; targets without a truth are left out.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ScoreTable {
-    /// One a resource and horizon.
+    /// One a target and horizon.
     pub rows: Vec<ScoreRow>,
 }
 
@@ -74,31 +88,35 @@ pub(crate) fn mean_pinball(truth: f32, quantiles: &[f32; 4]) -> f64 {
 
 /// Sums of losses.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct LossSum(Loss);
+struct LossSum {
+    sum: Loss,
+    count: u64,
+}
 
 impl LossSum {
-    pub(crate) fn add(&mut self, truth: f32, quantiles: &[f32; 4]) {
+    fn add(&mut self, truth: f32, quantiles: &[f32; 4]) {
         let [p50, _, p95, _] = *quantiles;
-        self.0.mae += (f64::from(truth) - f64::from(p50)).abs();
-        self.0.pinball += mean_pinball(truth, quantiles);
-        self.0.pinball_p95 += pinball(truth, p95, 0.95);
+        self.sum.mae += (f64::from(truth) - f64::from(p50)).abs();
+        self.sum.pinball += mean_pinball(truth, quantiles);
+        self.sum.pinball_p95 += pinball(truth, p95, 0.95);
+        self.count += 1;
     }
 
-    pub(crate) fn mean(self, n: u64) -> Loss {
-        let by = 1.0 / n.max(1) as f64;
+    fn mean(self) -> Loss {
+        let by = 1.0 / self.count.max(1) as f64;
         Loss {
-            mae: self.0.mae * by,
-            pinball: self.0.pinball * by,
-            pinball_p95: self.0.pinball_p95 * by,
+            mae: self.sum.mae * by,
+            pinball: self.sum.pinball * by,
+            pinball_p95: self.sum.pinball_p95 * by,
         }
     }
 }
 
-/// Sums over the same moments: by rung, and what was served.
+/// Sums over the same moments: of who is blended, the last value, and what was served.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sums {
-    n: u64,
-    rungs: [LossSum; 3],
+    blended: [LossSum; 5],
+    last: LossSum,
     served: LossSum,
 }
 
@@ -114,71 +132,71 @@ struct Cell {
 /// What was forecast for one moment by whom, and what came.
 pub(crate) struct Judged<'a> {
     pub(crate) truth: f32,
-    /// By rung; `None` where a rung gave nothing.
-    pub(crate) rungs: [Option<&'a [f32; 4]>; 3],
-    pub(crate) served: Rung,
+    pub(crate) experts: &'a Experts,
+    pub(crate) served: &'a [f32; 4],
+    pub(crate) rung: Rung,
 }
 
 /// Running sums behind a [`ScoreTable`].
 #[derive(Debug, Clone)]
 pub(crate) struct Board {
+    targets: Vec<Target>,
     horizons_s: Vec<u32>,
     cells: Vec<Cell>,
 }
 
 impl Board {
-    pub(crate) fn new(horizons_s: &[u32]) -> Self {
+    pub(crate) fn new(targets: &[Target], horizons_s: &[u32]) -> Self {
         Self {
+            targets: targets.to_vec(),
             horizons_s: horizons_s.to_vec(),
-            cells: vec![Cell::default(); RESOURCES * horizons_s.len()],
+            cells: vec![Cell::default(); targets.len() * horizons_s.len()],
         }
     }
 
-    pub(crate) fn add(&mut self, resource: usize, horizon: usize, judged: &Judged<'_>) {
-        let Some(cell) = self.cells.get_mut(resource * self.horizons_s.len() + horizon) else {
+    pub(crate) fn add(&mut self, target: usize, horizon: usize, judged: &Judged<'_>) {
+        let Some(cell) = self.cells.get_mut(target * self.horizons_s.len() + horizon) else {
             return;
         };
-        let Some(served) = judged.rungs.get(judged.served.index()).copied().flatten() else {
-            return;
-        };
-        let [_, _, lstm] = judged.rungs;
+        let [lstm, ..] = judged.experts.blended;
         let both = [Some(&mut cell.all), lstm.map(|_| &mut cell.with_lstm)];
         for sums in both.into_iter().flatten() {
-            sums.n += 1;
-            sums.served.add(judged.truth, served);
-            for (sum, quantiles) in sums.rungs.iter_mut().zip(judged.rungs) {
+            sums.served.add(judged.truth, judged.served);
+            sums.last.add(judged.truth, &judged.experts.last);
+            for (sum, quantiles) in sums.blended.iter_mut().zip(&judged.experts.blended) {
                 if let Some(quantiles) = quantiles {
                     sum.add(judged.truth, quantiles);
                 }
             }
         }
-        cell.covered += u64::from(judged.truth <= served[2]);
-        if let Some(count) = cell.served.get_mut(judged.served.index()) {
+        cell.covered += u64::from(judged.truth <= judged.served[2]);
+        if let Some(count) = cell.served.get_mut(judged.rung.index()) {
             *count += 1;
         }
     }
 
     pub(crate) fn table(&self) -> ScoreTable {
         let mut rows = Vec::new();
-        for (resource, cells) in Resource::ALL
-            .into_iter()
-            .zip(self.cells.chunks(self.horizons_s.len().max(1)))
-        {
-            let scored = self.horizons_s.iter().zip(cells).filter(|(_, cell)| cell.all.n > 0);
-            rows.extend(scored.map(|(&horizon_s, cell)| cell.row(resource, horizon_s)));
+        for (target, cells) in self.targets.iter().zip(self.cells.chunks(self.horizons_s.len().max(1))) {
+            let scored = self
+                .horizons_s
+                .iter()
+                .zip(cells)
+                .filter(|(_, cell)| cell.all.served.count > 0);
+            rows.extend(scored.map(|(&horizon_s, cell)| cell.row(target, horizon_s)));
         }
         ScoreTable { rows }
     }
 }
 
 impl Cell {
-    fn row(&self, resource: Resource, horizon_s: u32) -> ScoreRow {
-        let share = |count: u64| count as f64 / self.all.n.max(1) as f64;
+    fn row(&self, target: &Target, horizon_s: u32) -> ScoreRow {
+        let share = |count: u64| count as f64 / self.all.served.count.max(1) as f64;
         ScoreRow {
-            resource,
+            target: target.clone(),
             horizon_s,
             all: self.all.compared(false),
-            with_lstm: (self.with_lstm.n > 0).then(|| self.with_lstm.compared(true)),
+            with_lstm: (self.with_lstm.served.count > 0).then(|| self.with_lstm.compared(true)),
             coverage_p95: share(self.covered),
             served_share: self.served.map(share),
         }
@@ -186,20 +204,25 @@ impl Cell {
 }
 
 impl Sums {
-    fn compared(&self, lstm: bool) -> Compared {
-        let [last, ewma, network] = self.rungs.map(|sum| sum.mean(self.n));
+    fn compared(&self, with_lstm: bool) -> Compared {
+        let [lstm, ewma, hour, four_hours, day] = self.blended.map(LossSum::mean);
         Compared {
-            n: self.n,
-            last,
+            n: self.served.count,
+            last: self.last.mean(),
             ewma,
-            lstm: lstm.then_some(network),
-            served: self.served.mean(self.n),
+            hour,
+            four_hours,
+            day,
+            lstm: with_lstm.then_some(lstm),
+            served: self.served.mean(),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use shadow::Resource;
+
     use super::*;
 
     #[test]
@@ -213,27 +236,25 @@ mod tests {
     }
 
     #[test]
-    fn rungs_are_compared_on_the_same_moments() {
-        let mut board = Board::new(&[300]);
+    fn experts_are_compared_on_the_same_moments() {
+        let mut board = Board::new(&[Target::whole(Resource::Cpu)], &[300]);
         let (far, near) = ([9.0; 4], [1.0; 4]);
-        board.add(
-            0,
-            0,
-            &Judged {
+        let mut add = |last: [f32; 4], lstm: Option<[f32; 4]>, rung: Rung| {
+            let experts = Experts {
+                last,
+                blended: [lstm, Some(far), Some(near), None, Some(far)],
+            };
+            let served = if rung == Rung::Lstm { near } else { last };
+            let judged = Judged {
                 truth: 1.0,
-                rungs: [Some(&far), Some(&far), None],
-                served: Rung::Last,
-            },
-        );
-        board.add(
-            0,
-            0,
-            &Judged {
-                truth: 1.0,
-                rungs: [Some(&near), Some(&far), Some(&near)],
-                served: Rung::Lstm,
-            },
-        );
+                experts: &experts,
+                served: &served,
+                rung,
+            };
+            board.add(0, 0, &judged);
+        };
+        add(far, None, Rung::Last);
+        add(near, Some(near), Rung::Lstm);
         let table = board.table();
         let [row] = table.rows.as_slice() else {
             panic!("one row expected: {table:?}")
@@ -244,8 +265,14 @@ mod tests {
         );
         let fair = row.with_lstm.unwrap();
         assert_eq!(
-            (fair.n, fair.last.mae, fair.ewma.mae, fair.lstm.unwrap().mae),
-            (1, 0.0, 8.0, 0.0)
+            (
+                fair.n,
+                fair.last.mae,
+                fair.ewma.mae,
+                fair.lstm.unwrap().mae,
+                fair.hour.mae
+            ),
+            (1, 0.0, 8.0, 0.0, 0.0)
         );
         assert_eq!((row.coverage_p95, row.served_share), (1.0, [0.5, 0.0, 0.5]));
     }

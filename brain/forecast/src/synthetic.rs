@@ -1,6 +1,6 @@
 //! Hosts made up for tests.
 
-use std::sync::atomic::AtomicBool;
+use std::ops::ControlFlow;
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
@@ -29,6 +29,7 @@ pub(crate) fn cycle(host: &str, count: usize, seed: u64) -> History {
         host: host.to_owned(),
         first_ms: 0,
         rows: rows.collect(),
+        weights: Vec::new(),
     }
 }
 
@@ -48,5 +49,5 @@ pub(crate) fn quick() -> Config {
 /// A network for [`cycle`]s.
 pub(crate) fn artifact() -> Artifact {
     let histories = [cycle("a", 700, 1), cycle("b", 500, 2)];
-    train(&histories, &quick(), None, &AtomicBool::new(false)).unwrap()
+    train(&histories, &quick(), None, &|_| ControlFlow::Continue(())).unwrap()
 }

@@ -1,33 +1,35 @@
 //! Fit the network to history: sample, train, average, score on what was held out.
 
+mod clip;
 mod held_out;
 mod plan;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ops::ControlFlow;
 
 use burn::{
-    grad_clipping::GradientClippingConfig,
     module::Module,
     optim::{AdamWConfig, GradientsParams},
     tensor::{Device, Tensor, TensorData},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use shadow::{Channel, Resource, UnixMs};
-use tracing::{debug, info};
+use shadow::{Channel, UnixMs};
+use tracing::info;
 
 use crate::{
     artifact::{Artifact, DataRange, Meta, sizes},
     config::Config,
     dataset::{Batch, Dataset, Shuffle, Stretch},
     error::TrainError,
-    features,
+    features::{self, Columns},
+    marks::Marks,
     model::{Masks, Network, Sizes},
     scaler::Scaler,
     score::ScoreTable,
-    window::{Layout, RESOURCES, resources},
+    window::Layout,
 };
+use clip::clipped;
 use held_out::{held_out, score};
 use plan::Plan;
 
@@ -38,10 +40,10 @@ const THREADS: usize = 2;
 const MIN_SAMPLES: usize = 100;
 
 /// Slowest moving average of the weights.
-const AVERAGE: f32 = 0.99;
+const AVERAGE: f32 = 0.998;
 
 /// The stored past of one host.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct History {
     /// Its name.
     pub host: String,
@@ -49,15 +51,55 @@ pub struct History {
     pub first_ms: UnixMs,
     /// Rows on the grid, oldest first, columns in the order of [`Channel::ALL`], NaN = missing.
     pub rows: Vec<[f32; Channel::COUNT]>,
+    /// How much what came after each row counts, 0 or more; rows beyond the end, or all where it is empty, count 1.
+    pub weights: Vec<f32>,
 }
+
+/// How far a training is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// What it is at.
+    pub part: Part,
+    /// How much of that is done, of how much.
+    pub done: usize,
+    /// See `done`; above 0.
+    pub of: usize,
+    /// The loss of the newest batch, while it fits.
+    pub loss: Option<f32>,
+}
+
+/// The parts of a training, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Moments are described.
+    Moments,
+    /// Steps of the optimiser.
+    Steps,
+    /// Held-out rows are forecast.
+    Scores,
+}
+
+impl Part {
+    /// What it counts, as a word for people.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Moments => "moments",
+            Self::Steps => "steps",
+            Self::Scores => "held-out rows",
+        }
+    }
+}
+
+/// Is told how far a training is, several times a second, and ends it with [`ControlFlow::Break`].
+pub type Watch<'a> = &'a (dyn Fn(Progress) -> ControlFlow<()> + Sync);
 
 /// Trains one network for all hosts.
 ///
 /// The newest part of each history ([`crate::Training::held_out`]) is not learnt from, but scored by a replay
-/// through the whole ladder; see [`Artifact::scores`]. With a `previous` artifact of the same shape, made from a
-/// comparable amount of history, training goes on from its weights with fewer and smaller steps. `stop` ends it
-/// early, within a second or two. The number of steps and of sampled moments is bounded by the settings, and the same
-/// arguments give the same weights.
+/// through the whole forecaster; see [`Artifact::scores`]. With a `previous` artifact of the same shape, made from a
+/// comparable amount of history, training goes on from its weights with fewer and smaller steps. `watch` is told how far it
+/// is and may end it, within a second or two. The number of steps and of sampled moments is bounded by the settings, and
+/// the same arguments give the same weights.
 ///
 /// # Errors
 /// [`TrainError`]: wrong settings, too little history, stopped, or diverged.
@@ -65,26 +107,31 @@ pub fn train(
     histories: &[History],
     config: &Config,
     previous: Option<&Artifact>,
-    stop: &AtomicBool,
+    watch: Watch<'_>,
 ) -> Result<Artifact, TrainError> {
     config.validate()?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(THREADS)
         .thread_name(|_| "forecast-train".to_owned());
     let pool = pool.build().map_err(|error| TrainError::Backend(error.to_string()))?;
-    pool.install(|| train_here(histories, config, previous, stop))
+    pool.install(|| train_here(histories, config, previous, watch))
 }
 
 fn train_here(
     histories: &[History],
     config: &Config,
     previous: Option<&Artifact>,
-    stop: &AtomicBool,
+    watch: Watch<'_>,
 ) -> Result<Artifact, TrainError> {
     let layout = Layout::new(config);
     let mut random = StdRng::seed_from_u64(config.training.seed);
-    let stretches: Vec<Stretch> = histories.iter().map(|history| stretch(history, config)).collect();
-    let mut dataset = Dataset::sample(&layout, &stretches, config.training.max_samples, &mut random);
+    let stretches = histories
+        .iter()
+        .map(|history| stretch(history, config, &layout))
+        .collect();
+    let described = |done: usize, of: usize| watch(progress(Part::Moments, done, of));
+    let dataset = Dataset::sample(&layout, stretches, config.training.max_samples, &mut random, &described);
+    let mut dataset = dataset.ok_or(TrainError::Stopped { steps: 0 })?;
     if dataset.len() < MIN_SAMPLES {
         let (samples, hosts) = (dataset.len(), histories.len());
         return Err(TrainError::TooFew {
@@ -100,14 +147,8 @@ fn train_here(
         .map_or_else(|| dataset.scaler(), |(scaler, _)| (*scaler).clone());
     dataset.standardise(&scaler);
     let plan = Plan::new(config, dataset.len(), warm.is_some());
-    let network = fit(
-        &dataset,
-        config,
-        &plan,
-        warm.map(|(_, weights)| weights),
-        &mut random,
-        stop,
-    )?;
+    let start = warm.map(|(_, weights)| weights);
+    let network = fit(&dataset, config, &plan, start, &mut random, watch)?;
     let data = data_range(histories, config, dataset.len());
     info!(
         steps = plan.steps,
@@ -116,20 +157,35 @@ fn train_here(
         "network trained"
     );
     let present = dataset.present();
+    drop(dataset);
     let artifact = finish(config, network, scaler, present, data, plan.steps);
-    let scores = score(&artifact, histories, config, stop).ok_or(TrainError::Stopped { steps: plan.steps })?;
+    let scored = |done: usize, of: usize| watch(progress(Part::Scores, done, of));
+    let scores = score(&artifact, histories, config, &scored).ok_or(TrainError::Stopped { steps: plan.steps })?;
     Ok(artifact.with_scores(scores))
+}
+
+fn progress(part: Part, done: usize, of: usize) -> Progress {
+    Progress {
+        part,
+        done,
+        of: of.max(1),
+        loss: None,
+    }
 }
 
 fn rows(histories: &[History]) -> usize {
     histories.iter().map(|history| history.rows.len()).sum()
 }
 
-fn stretch(history: &History, config: &Config) -> Stretch {
+fn stretch(history: &History, config: &Config, layout: &Layout) -> Stretch {
     let end = history.rows.len() - held_out(history.rows.len(), config);
+    let mut marks = Marks::new(layout);
+    marks.push(layout, history.rows.get(..end).unwrap_or_default());
     Stretch {
-        rows: history.rows.iter().map(resources).collect(),
+        columns: Columns::new(layout, &history.rows, &marks),
         end,
+        first_ms: history.first_ms,
+        weights: history.weights.clone(),
     }
 }
 
@@ -151,7 +207,7 @@ fn fit(
     plan: &Plan,
     start: Option<Vec<f32>>,
     random: &mut StdRng,
-    stop: &AtomicBool,
+    watch: Watch<'_>,
 ) -> Result<Network, TrainError> {
     let device = Device::flex().autodiff();
     let sizes = sizes(config);
@@ -161,30 +217,30 @@ fn fit(
     }
     let optimiser = AdamWConfig::new()
         .with_weight_decay(config.training.weight_decay as f32)
-        .with_epsilon(1e-8)
-        .with_grad_clipping(Some(GradientClippingConfig::Norm(1.0)));
+        .with_epsilon(1e-8);
     let mut optimiser = optimiser.init();
     let mut average = network.weights();
     let mut order = Shuffle::new(dataset.len());
     for step in 1..=plan.steps {
-        if stop.load(Ordering::Relaxed) {
-            return Err(TrainError::Stopped { steps: step - 1 });
-        }
         let batch = dataset.batch(order.next(plan.batch, random));
         let masks = Masks::draw(&sizes, batch.moments, config.training.dropout, random, &device);
         let loss = batch_loss(&network, batch, &sizes, masks.as_ref(), &device);
-        let gradients = GradientsParams::from_grads(loss.backward(), &network);
+        let gradients = clipped(&network, GradientsParams::from_grads(loss.backward(), &network));
         network = optimiser.step(plan.rate_at(step), network, gradients);
         let keep = AVERAGE.min(step as f32 / (step as f32 + 10.0));
         for (average, weight) in average.iter_mut().zip(network.weights()) {
             *average += (1.0 - keep) * (weight - *average);
         }
-        if step % 50 == 0 || step == plan.steps {
-            let loss = loss.into_scalar::<f32>();
-            debug!(step, loss, "training");
-            if !loss.is_finite() {
-                return Err(TrainError::Diverged { step, loss });
-            }
+        let loss = loss.into_scalar::<f32>();
+        if !loss.is_finite() {
+            return Err(TrainError::Diverged { step, loss });
+        }
+        let now = Progress {
+            loss: Some(loss),
+            ..progress(Part::Steps, step, plan.steps)
+        };
+        if watch(now).is_break() {
+            return Err(TrainError::Stopped { steps: step });
         }
     }
     if average.iter().any(|weight| !weight.is_finite()) {
@@ -197,12 +253,12 @@ fn fit(
 }
 
 fn batch_loss(network: &Network, batch: Batch, sizes: &Sizes, masks: Option<&Masks>, device: &Device) -> Tensor<1> {
-    let total = batch.weights.iter().sum::<f32>().max(f32::MIN_POSITIVE);
+    let known = batch.weights.iter().filter(|weight| **weight > 0.0).count().max(1);
     let outputs = batch.truths.len();
     let column = |values: Vec<f32>| -> Tensor<2> { Tensor::from_data(TensorData::new(values, [outputs, 1]), device) };
     let (truths, weights) = (column(batch.truths), column(batch.weights));
     let inputs = sizes.inputs(batch.moments, batch.sequences, batch.statistics, device);
-    Network::loss(network.forward(&inputs, masks), truths, weights, total)
+    Network::loss(network.forward(&inputs, masks), truths, weights, known as f32)
 }
 
 impl Masks {
@@ -222,7 +278,7 @@ impl Masks {
                 .collect();
             Tensor::from_data(TensorData::new(values, [rows, width]), device)
         };
-        let rows = moments * sizes.resources;
+        let rows = moments * sizes.targets;
         Some(Self {
             state: mask(moments, sizes.hidden),
             statistics: mask(rows, sizes.features),
@@ -235,16 +291,15 @@ fn finish(
     config: &Config,
     network: Network,
     scaler: Scaler,
-    present: [bool; RESOURCES],
+    present: Vec<bool>,
     data: DataRange,
     steps: usize,
 ) -> Artifact {
-    let trained = Resource::ALL.into_iter().zip(present).filter(|(_, present)| *present);
     let meta = Meta {
         version: String::new(),
         config: config.clone(),
         features: features::names(&Layout::new(config)),
-        resources: trained.map(|(resource, _)| resource).collect(),
+        trained: present,
         scaler,
         data,
         steps,

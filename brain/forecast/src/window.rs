@@ -1,17 +1,11 @@
-//! Grid rows to resources, and which rows a forecast looks at.
+//! Which rows and channels a forecast looks at, counted back from the newest row.
 
 use shadow::{Channel, Resource};
 
 use crate::config::{Config, rows};
 
-/// Values of the five resources at one moment, in the order of [`Resource::ALL`]; NaN = missing.
-pub(crate) type ResourceRow = [f32; Resource::ALL.len()];
-
-/// The number of resources.
-pub(crate) const RESOURCES: usize = Resource::ALL.len();
-
-/// Consecutive bins that are folded into one LSTM input: fewer, wider steps are faster and were not worse.
-pub(crate) const FOLD: usize = 4;
+/// Values of a host's channels at one moment, in the order of [`Channel::ALL`]; NaN = missing.
+pub(crate) type Row = [f32; Channel::COUNT];
 
 /// Most bins that the window is averaged into, whatever the grid.
 const BINS: usize = 60;
@@ -21,16 +15,33 @@ const BINS: usize = 60;
 /// `row`: columns in the order of [`Channel::ALL`], NaN = missing. Returns values in the order of
 /// [`Resource::ALL`], in their units; a resource with a missing channel is missing (NaN).
 pub fn resources(row: &[f32; Channel::COUNT]) -> [f32; 5] {
-    let mut sums = [0.0; RESOURCES];
-    for (channel, value) in Channel::ALL.into_iter().zip(row) {
-        if let Some(sum) = sums.get_mut(channel.resource().index()) {
-            *sum += if value.is_finite() { *value } else { f32::NAN };
-        }
-    }
-    sums
+    Resource::ALL.map(|resource| sum(row, resource.channels()))
 }
 
-/// The rows that a forecast looks at, counted back from the newest.
+/// The sum of some channels; NaN when one of them is missing.
+pub(crate) fn sum(row: &Row, channels: &[Channel]) -> f32 {
+    let value = |channel: &Channel| row.get(channel.index()).copied().filter(|value| value.is_finite());
+    channels.iter().map(|channel| value(channel).unwrap_or(f32::NAN)).sum()
+}
+
+/// One series of a host that features are computed from: a channel, or the sum of a target's channels.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Track {
+    pub(crate) channels: Vec<Channel>,
+    /// Whether its values are shares of a capacity: these are taken as they are, others over their high mark.
+    pub(crate) share: bool,
+}
+
+/// What belongs to one target.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Place {
+    /// Its own track.
+    pub(crate) track: usize,
+    /// The tracks that are features beside it: every channel but its first one.
+    pub(crate) others: Vec<usize>,
+}
+
+/// The rows and channels that a forecast looks at.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Layout {
     /// Seconds between rows.
@@ -39,9 +50,17 @@ pub(crate) struct Layout {
     pub(crate) horizons: Vec<usize>,
     /// Rows looked at in all.
     pub(crate) lookback: usize,
+    /// The channels in their order, then sums of several.
+    pub(crate) tracks: Vec<Track>,
+    /// How many of the tracks are channels: the LSTM reads these.
+    pub(crate) channels: usize,
+    /// The targets in their order.
+    pub(crate) targets: Vec<Place>,
     /// Rows averaged into a bin of the LSTM's window.
     pub(crate) bin: usize,
-    /// LSTM inputs in a window, oldest first; each is [`FOLD`] bins of all resources.
+    /// Consecutive bins that are folded into one LSTM input: fewer, wider steps are faster and were not worse.
+    pub(crate) fold: usize,
+    /// LSTM inputs in a window, oldest first; each is `fold` bins of all channels.
     pub(crate) inputs: usize,
     /// Rows of the statistics windows: 5 min, 15 min, 1 h, 4 h, 1 day, within the lookback.
     pub(crate) windows: [usize; 5],
@@ -49,29 +68,68 @@ pub(crate) struct Layout {
     pub(crate) hour: usize,
     /// Rows in a day.
     pub(crate) day: usize,
+    /// Rows in a quarter of an hour.
+    pub(crate) quarter: usize,
+    /// The levels are taken from every so many rows: one each 5 min.
+    pub(crate) thin: usize,
 }
 
 impl Layout {
     pub(crate) fn new(config: &Config) -> Self {
+        let step_s = config.step_s;
         let lookback = config.lookback_rows();
         let bin = config.window_rows().div_ceil(BINS);
-        let minutes = [5, 15, 60, 240, 1_440];
+        let fold = if step_s < 300 { 4 } else { 3 };
+        let within = |minutes: u32| rows(minutes * 60, step_s).max(2).min(lookback);
+        let (tracks, targets) = tracks(config);
         Self {
-            step_s: config.step_s,
+            step_s,
             horizons: config.horizon_rows(),
             lookback,
+            channels: config.channels.len(),
+            tracks,
+            targets,
             bin,
-            inputs: config.window_rows().div_ceil(bin * FOLD).max(1),
-            windows: minutes.map(|minutes| rows(minutes * 60, config.step_s).max(2).min(lookback)),
-            hour: rows(3_600, config.step_s),
-            day: rows(86_400, config.step_s),
+            fold,
+            inputs: config.window_rows().div_ceil(bin * fold).max(1),
+            windows: [5, 15, 60, 240, 1_440].map(within),
+            hour: rows(3_600, step_s),
+            day: rows(86_400, step_s),
+            quarter: rows(900, step_s),
+            thin: rows(300, step_s),
         }
     }
 
     /// Values of one LSTM input.
-    pub(crate) const fn input_width() -> usize {
-        FOLD * RESOURCES
+    pub(crate) const fn input_width(&self) -> usize {
+        self.fold * self.channels
     }
+}
+
+fn tracks(config: &Config) -> (Vec<Track>, Vec<Place>) {
+    let track = |channels: &[Channel]| Track {
+        channels: channels.to_vec(),
+        share: config.normalised || channels.iter().all(|channel| channel.resource().unit() == "1"),
+    };
+    let mut tracks: Vec<Track> = config.channels.iter().map(|&channel| track(&[channel])).collect();
+    let channels = tracks.len();
+    let mut targets = Vec::new();
+    for target in &config.targets {
+        let own = tracks.iter().position(|known| known.channels == target.channels);
+        let own = own.unwrap_or_else(|| {
+            tracks.push(track(&target.channels));
+            tracks.len() - 1
+        });
+        let first = config
+            .channels
+            .iter()
+            .position(|channel| target.channels.first() == Some(channel));
+        targets.push(Place {
+            track: own,
+            others: (0..channels).filter(|other| Some(*other) != first).collect(),
+        });
+    }
+    (tracks, targets)
 }
 
 #[cfg(test)]
@@ -88,9 +146,19 @@ mod tests {
 
     #[test]
     fn every_grid_has_about_fifteen_inputs() {
-        for (step_s, bin, inputs) in [(2, 15, 15), (10, 3, 15), (60, 1, 15), (300, 1, 9)] {
+        for (step_s, bin, inputs) in [(2, 30, 15), (10, 6, 15), (60, 1, 15), (300, 1, 12)] {
             let layout = Layout::new(&Config::for_step(step_s));
             assert_eq!((layout.bin, layout.inputs), (bin, inputs), "step {step_s}");
         }
+    }
+
+    #[test]
+    fn sums_are_tracks_of_their_own_beside_all_channels_but_their_first() {
+        let layout = Layout::new(&Config::for_step(60));
+        assert_eq!((layout.channels, layout.tracks.len(), layout.targets.len()), (7, 9, 5));
+        let of: Vec<usize> = layout.targets.iter().map(|place| place.track).collect();
+        assert_eq!(of, [0, 1, 7, 8, 6]);
+        assert_eq!(layout.targets[2].others, [0, 1, 3, 4, 5, 6]);
+        assert!(layout.tracks[0].share && !layout.tracks[7].share);
     }
 }

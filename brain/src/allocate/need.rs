@@ -136,6 +136,7 @@ mod tests {
             horizon_s,
             quantiles: Quantiles::from_array([p50, p50, p95, p95]),
             rung: Rung::Ewma,
+            shares: shadow::Shares::default(),
             skill: None,
             coverage: None,
         }

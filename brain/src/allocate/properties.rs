@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::{collection::vec, option, prelude::*, sample::select};
-use shadow::{Capacity, Forecast, Quantiles, Resource, Rung};
+use shadow::{Capacity, Forecast, Quantiles, Resource, Rung, Shares};
 
 use super::{HostInput, Inputs, Key, Plan, Reservation, State, WorkloadInput, plan};
 use crate::{feedback::Feedback, policy::Policy};
@@ -64,6 +64,7 @@ fn forecasts(present: f64) -> impl Strategy<Value = Vec<Forecast>> {
             horizon_s,
             quantiles: Quantiles { p50, p90, p95, p99 },
             rung,
+            shares: Shares::default(),
             skill,
             coverage,
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use shadow::{Capacity, Command, Explanation, Forecast, Outcome, OutcomeState, Quantiles, Resource, Rung};
+use shadow::{Capacity, Command, Explanation, Forecast, Outcome, OutcomeState, Quantiles, Resource, Rung, Shares};
 
 use super::{Account, HostInput, Inputs, Key, Plan, Reservation, State, WorkloadInput, plan};
 use crate::{feedback::Feedback, policy::Policy};
@@ -29,6 +29,7 @@ fn forecast(resource: Resource, horizon_s: u32, p50: f64, p95: f64) -> Forecast 
         horizon_s,
         quantiles: Quantiles::from_array([p50, p50, p95, p95]),
         rung: Rung::Lstm,
+        shares: Shares::default(),
         skill: Some(0.2),
         coverage: Some(0.95),
     }

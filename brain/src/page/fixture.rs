@@ -12,7 +12,7 @@ use axum::{
     response::Response,
 };
 use serde_json::Value;
-use shadow::{Forecast, Quantiles, Reading, Resource, Rung, UnixMs, Vantage};
+use shadow::{Forecast, Quantiles, Reading, Resource, Rung, Shares, UnixMs, Vantage};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -57,6 +57,7 @@ fn forecast(horizon_s: u32, p95: f64) -> Forecast {
         horizon_s,
         quantiles: Quantiles::from_array([0.1, 0.2, p95, 1.0]),
         rung: Rung::Lstm,
+        shares: Shares::default(),
         skill: Some(0.2),
         coverage: None,
     }

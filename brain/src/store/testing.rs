@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anomaly::{Acknowledged, Incident, Kind, Signal};
 use shadow::{
     Change, Command, Explanation, Forecast, Frame, Hole, Outcome, OutcomeState, Quantiles, Resource, Rung, Severity,
-    Vantage,
+    Shares, Vantage,
 };
 
 use super::{AnomalyRow, Batch, ModelRow, Rollup, Since, Stream, meta};
@@ -88,6 +88,7 @@ pub(super) fn full_batch() -> Batch {
         horizon_s: 300,
         quantiles: Quantiles::from_array([0.1, 0.2, 0.3, 0.4]),
         rung: Rung::Ewma,
+        shares: Shares::default(),
         skill: None,
         coverage: Some(0.95),
     };

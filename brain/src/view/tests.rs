@@ -1,4 +1,4 @@
-use shadow::{Quantiles, Rung};
+use shadow::{Quantiles, Rung, Shares};
 
 use super::*;
 use crate::snapshot::{ModelView, Totals};
@@ -10,6 +10,7 @@ fn snapshot() -> Snapshot {
         horizon_s,
         quantiles: Quantiles::from_array([123_456_789.123, 223_456_789.123, 323_456_789.123, 423_456_789.123]),
         rung: Rung::Lstm,
+        shares: Shares::default(),
         skill: Some(-0.123_456_789),
         coverage: Some(0.951_234_567),
     };

@@ -148,6 +148,7 @@ fn forecasts_tell_before_it_happens() {
             horizon_s,
             quantiles: Quantiles::from_array([p50, p50 + 0.1, p50 + 0.12, p50 + 0.15]),
             rung: Rung::Ewma,
+            shares: shadow::Shares::default(),
             skill: None,
             coverage: None,
         })

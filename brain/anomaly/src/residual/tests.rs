@@ -1,6 +1,6 @@
 //! Synthetic series: noise, steps, spikes, gaps and nonsense.
 
-use shadow::{Forecast, Quantiles, Resource, Rung, UnixMs};
+use shadow::{Forecast, Quantiles, Resource, Rung, Shares, UnixMs};
 
 use super::{Anomaly, Config, Detector, Observation, Phase};
 
@@ -44,6 +44,7 @@ fn forecast(spread: f64) -> Forecast {
             p99: 0.5 + 2.33 * spread,
         },
         rung: Rung::Ewma,
+        shares: Shares::default(),
         skill: None,
         coverage: None,
     }

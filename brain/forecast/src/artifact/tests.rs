@@ -1,8 +1,7 @@
 use super::*;
 use crate::{
-    features::describe,
+    Forecaster, HostWindow,
     synthetic::{artifact, cycle, quick},
-    window::resources,
 };
 
 #[test]
@@ -14,15 +13,14 @@ fn what_is_saved_is_loaded_and_forecasts_the_same() {
     assert_eq!((loaded.version(), loaded.data()), (saved.version(), saved.data()));
     assert!(loaded.meta.scaler == saved.meta.scaler && loaded.config() == saved.config());
     assert_eq!(loaded.scores().rows.len(), saved.scores().rows.len());
-    let rows: Vec<_> = cycle("c", 90, 7).rows.iter().map(resources).collect();
-    let moment = describe(&Layout::new(&quick()), &rows);
+    let rows = cycle("c", 90, 7).rows;
     let forecast = |artifact: &Artifact| {
-        let predicted = artifact
-            .predictor(&quick())
-            .unwrap()
-            .predict(std::slice::from_ref(&moment));
-        predicted[0].of(Resource::Cpu).unwrap().to_vec()
+        let mut forecaster = Forecaster::new(quick()).unwrap();
+        forecaster.adopt(artifact).unwrap();
+        let window = HostWindow { host: "c", rows: &rows };
+        forecaster.step(0, &[window])
     };
+    assert!(forecast(&saved)[0].forecasts[0].shares.lstm > 0.5);
     assert_eq!(forecast(&saved), forecast(&loaded));
     saved.save(&path).unwrap();
     Artifact::load(&path).unwrap();
@@ -50,9 +48,14 @@ fn damage_is_refused_with_the_file_and_the_reason() {
     check(Some(&text[..text.len() / 2]), Some(&weights), "model.json");
     check(Some("[]"), Some(&weights), "model.json");
     check(
-        Some(&text.replace("\"format\": 1", "\"format\": 99")),
+        Some(&text.replace("\"format\": 2", "\"format\": 99")),
         Some(&weights),
         "update foreshadow",
+    );
+    check(
+        Some(&text.replace("\"format\": 2", "\"format\": 1")),
+        Some(&weights),
+        "older version",
     );
     check(
         Some(&text.replace("\"lag1\"", "\"lag0\"")),

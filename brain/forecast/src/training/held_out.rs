@@ -1,6 +1,6 @@
 //! The newest rows of each history are not learnt from, but forecast: what a network is worth on them.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ops::ControlFlow;
 
 use super::History;
 use crate::{
@@ -14,18 +14,22 @@ use crate::{
 const SCORED_ROWS: usize = 1_000;
 const SCORED_HOSTS: usize = 8;
 
-/// Rows at the end of a history that are not learnt from: enough to score the farthest horizon.
+/// Rows at the end of a history that are not learnt from: enough to score the farthest horizon, or none at all.
 pub(super) fn held_out(rows: usize, config: &Config) -> usize {
+    if config.training.held_out <= 0.0 {
+        return 0;
+    }
     let share = (rows as f64 * config.training.held_out) as usize;
     share.max(config.farthest_rows() + 30).min(rows / 2)
 }
 
-/// Replays the held-out rows of some hosts through a ladder with the new network. `None`: stopped.
+/// Replays the held-out rows of some hosts through a forecaster with the new network. `watch` is told how many of how many
+/// rows are done; `None` when it says stop.
 pub(super) fn score(
     artifact: &Artifact,
     histories: &[History],
     config: &Config,
-    stop: &AtomicBool,
+    watch: &dyn Fn(usize, usize) -> ControlFlow<()>,
 ) -> Option<ScoreTable> {
     let forecaster = Forecaster::new(config.clone()).ok();
     let adopted = forecaster.and_then(|mut forecaster| forecaster.adopt(artifact).ok().map(|()| forecaster));
@@ -38,7 +42,7 @@ pub(super) fn score(
     let held = |history: &History| held_out(history.rows.len(), config).min(SCORED_ROWS);
     let longest = scored.iter().map(|history| held(history)).max().unwrap_or(0);
     for back in (0..longest).rev() {
-        if stop.load(Ordering::Relaxed) {
+        if watch(longest - back, longest).is_break() {
             return None;
         }
         let begun = scored.iter().filter(|history| back < held(history));

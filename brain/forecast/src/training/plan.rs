@@ -9,7 +9,10 @@ const BATCHES_A_PASS: usize = 16;
 const MIN_BATCH: usize = 32;
 
 /// Steps over which the learning rate rises at the start.
-const WARM_UP: f64 = 50.0;
+const WARM_UP: f64 = 100.0;
+
+/// Fewest steps, as far as the settings allow.
+const LEAST_STEPS: usize = 150;
 
 /// How long and how fast.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +26,7 @@ impl Plan {
     pub(super) fn new(config: &Config, samples: usize, warm: bool) -> Self {
         let training = &config.training;
         let batch = (samples / BATCHES_A_PASS).clamp(MIN_BATCH, training.batch.max(MIN_BATCH));
-        let wanted = (training.passes * samples / batch).max(1);
+        let wanted = (training.passes * samples / batch).max(LEAST_STEPS);
         let steps = wanted.min(training.max_steps);
         if warm {
             Self {

@@ -1,3 +1,5 @@
+use shadow::Resource;
+
 use super::*;
 use crate::synthetic::{cycle, quick};
 
@@ -5,8 +7,10 @@ fn histories() -> [History; 2] {
     [cycle("a", 700, 1), cycle("b", 500, 2)]
 }
 
+const GO: Watch<'static> = &|_| ControlFlow::Continue(());
+
 fn trained(config: &Config, previous: Option<&Artifact>) -> Artifact {
-    train(&histories(), config, previous, &AtomicBool::new(false)).unwrap()
+    train(&histories(), config, previous, GO).unwrap()
 }
 
 #[test]
@@ -15,13 +19,13 @@ fn a_cycle_is_learnt_and_beats_the_baselines_on_held_out_rows() {
     for row in &artifact.scores().rows {
         let scores = row.with_lstm.unwrap();
         let (lstm, last, ewma) = (scores.lstm.unwrap(), scores.last, scores.ewma);
-        if matches!(row.resource, Resource::Cpu | Resource::Disk) {
+        if matches!(row.target.resource, Resource::Cpu | Resource::Disk) {
             assert!(lstm.pinball < 0.5 * last.pinball.min(ewma.pinball), "{row:?}");
             assert!(lstm.mae < 0.5 * last.mae.min(ewma.mae), "{row:?}");
         }
     }
-    let forecast = [Resource::Cpu, Resource::Memory, Resource::Network, Resource::Disk];
-    assert_eq!(artifact.resources(), forecast, "power was never measured");
+    let forecast: Vec<&str> = artifact.targets().map(crate::Target::name).collect();
+    assert_eq!(forecast, ["cpu", "mem", "network", "disk"], "power was never measured");
 }
 
 #[test]
@@ -30,8 +34,7 @@ fn the_same_seed_gives_the_same_weights_whatever_the_threads() {
     config.training.max_steps = 20;
     let on = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| train_here(&histories(), &config, None, &AtomicBool::new(false)))
-            .unwrap()
+        pool.install(|| train_here(&histories(), &config, None, GO)).unwrap()
     };
     let (one, two) = (on(1), on(2));
     assert_eq!((one.version(), one.scores()), (two.version(), two.scores()));
@@ -63,21 +66,20 @@ fn a_warm_start_needs_half_the_steps_and_is_not_worse() {
 
 #[test]
 fn too_little_history_and_a_stop_are_told() {
-    let go = AtomicBool::new(false);
-    let few = train(&[cycle("a", 150, 1)], &quick(), None, &go).unwrap_err();
+    let few = train(&[cycle("a", 150, 1)], &quick(), None, GO).unwrap_err();
     assert!(
         matches!(few, TrainError::TooFew { samples: 70, .. }) && few.is_transient(),
         "{few}"
     );
     assert!(matches!(
-        train(&[], &quick(), None, &go),
+        train(&[], &quick(), None, GO),
         Err(TrainError::TooFew { samples: 0, .. })
     ));
-    let stopped = train(&histories(), &quick(), None, &AtomicBool::new(true)).unwrap_err();
+    let stopped = train(&histories(), &quick(), None, &|_| ControlFlow::Break(())).unwrap_err();
     assert!(matches!(stopped, TrainError::Stopped { steps: 0 }), "{stopped}");
     let wrong = Config { step_s: 0, ..quick() };
     assert!(matches!(
-        train(&histories(), &wrong, None, &go),
+        train(&histories(), &wrong, None, GO),
         Err(TrainError::Config(_))
     ));
 }
@@ -90,7 +92,7 @@ fn gaps_do_not_poison_the_weights() {
             *values = [f32::NAN; 7];
         }
     }
-    let artifact = train(&histories, &quick(), None, &AtomicBool::new(false)).unwrap();
+    let artifact = train(&histories, &quick(), None, GO).unwrap();
     let scores = artifact.scores().rows[0].with_lstm.unwrap();
     assert!(scores.lstm.unwrap().pinball < scores.last.pinball, "{scores:?}");
 }

@@ -5,7 +5,7 @@ const GAP = "\u202f"; // narrow no-break space between number and unit
 export const NAMES = {cpu: "CPU", memory: "Memory", network: "Network", disk: "Disk", power: "Power"};
 export const SHORT = {cpu: "CPU", memory: "Mem", network: "Net", disk: "Disk", power: "Power"};
 
-// The steps of the forecast ladder.
+// How high on the ladder a series stands.
 export const RUNGS = {last: "last value", ewma: "EWMA", lstm: "LSTM"};
 
 // Three significant digits, without exponents or trailing noise.

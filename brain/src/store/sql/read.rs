@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use shadow::{Channel, Forecast, Quantiles, UnixMs};
+use shadow::{Channel, Forecast, Quantiles, Shares, UnixMs};
 use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, query, query_scalar};
 
 use super::{
@@ -163,6 +163,7 @@ fn forecast(row: &Row) -> Result<ForecastRow, sqlx::Error> {
             p99: quantile(7)?,
         },
         rung: serde_json::from_value(rung.into()).map_err(decode)?,
+        shares: Shares::default(),
         skill: row.try_get(9)?,
         coverage: row.try_get(10)?,
     };

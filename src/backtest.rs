@@ -1,0 +1,216 @@
+//! `foreshadow backtest`: what the forecaster would have said of a recorded past, and how right it would have been.
+//!
+//! The network learns from the first part of every host alone; then the forecaster steps through the rest row by row, with
+//! online blend and calibration, through the code that serves live. What it says of a row it says from that row and those
+//! before it.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `backtest/data.rs` | traces and stored rows onto one grid |
+//! | `backtest/walk.rs` | training, then row by row |
+//! | `backtest/tally.rs` | losses by host, target, horizon and expert |
+//! | `backtest/report.rs` | table, JSON, predictions |
+//! | `backtest/plots.rs` | charts |
+
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "places are not negative and below MAX_ROWS, and values become the forecaster's f32 by design"
+)]
+
+mod data;
+mod plots;
+mod report;
+mod tally;
+mod walk;
+
+use std::{
+    io::{IsTerminal, Write},
+    ops::ControlFlow,
+    path::PathBuf,
+    time::Instant,
+};
+
+use anyhow::{Context, ensure};
+use brain::history::Moment;
+use clap::{ArgGroup, Args};
+use forecast::{Config, Forecaster, Progress, Target};
+use runtime::{Span, output::print_line};
+
+use self::{
+    data::{Data, Host},
+    tally::Tally,
+};
+use crate::lab::Rates;
+
+/// What is replayed, and what is asked of it.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("source").required(true).args(["traces", "from_store"])))]
+#[command(after_help = "\
+Exit status: 0 when there is a table; 1 when the past cannot be read, is too short, or a file cannot be written; 64 for bad
+usage. Hosts weigh the same in every mean; byte rates are shown over the host's own 99.9th percentile of the learnt part.")]
+pub(crate) struct BacktestArgs {
+    /// Folder of trace CSVs, one a host (docs/traces.md)
+    #[arg(long, value_name = "DIR")]
+    traces: Option<PathBuf>,
+    /// The rows that a brain has kept: its data folder, or postgres://USER@HOST:PORT/DATABASE
+    #[arg(long, value_name = "PLACE")]
+    from_store: Option<String>,
+    /// File whose first line is the password of the database
+    #[arg(long, value_name = "FILE", requires = "from_store")]
+    password_file: Option<PathBuf>,
+    /// From when on stored rows are read
+    #[arg(long, value_name = "TIME", default_value = "30d", requires = "from_store")]
+    since: Moment,
+    /// Grid that the past is put on [default: that of most rows]
+    #[arg(long, value_name = "SPAN")]
+    step: Option<Span>,
+    /// How far ahead, rising, with commas between; each a whole number of steps [default: 5m,10m,15m]
+    #[arg(long, value_name = "SPAN,...", value_delimiter = ',')]
+    horizons: Vec<Span>,
+    /// Resources or columns that are forecast [default: every resource that is there]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    resources: Vec<Target>,
+    /// Share of every host that is learnt from, 0.1 to 0.95
+    #[arg(long, value_name = "SHARE", default_value_t = 0.7)]
+    train_fraction: f64,
+    /// Only each N-th row behind the learnt part is scored; one that does not divide an hour is best
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    origin_stride: usize,
+    /// What byte rates are
+    #[arg(long, value_enum, default_value_t = Rates::Auto)]
+    rates: Rates,
+    /// Seed of everything random in training
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Steps of training, at most [default: seven passes over all rows]
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
+    /// Blend without the network
+    #[arg(long)]
+    without_lstm: bool,
+    /// Write the table as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write what was published as compressed CSV, a line a host, resource, origin and horizon (docs/traces.md)
+    #[arg(long, value_name = "FILE.csv.gz")]
+    predictions: Option<PathBuf>,
+    /// Write charts (SVG) into this folder
+    #[arg(long, value_name = "DIR")]
+    plots: Option<PathBuf>,
+}
+
+/// Most moments that are learnt from: 300 MB of features.
+const MAX_SAMPLES: usize = 200_000;
+
+/// Replays and prints the table.
+///
+/// # Errors
+/// When the past cannot be read or is too short, or a file cannot be written.
+pub(crate) async fn main(arguments: BacktestArgs) -> anyhow::Result<()> {
+    let share = arguments.train_fraction;
+    ensure!(
+        (0.1..=0.95).contains(&share),
+        "--train-fraction {share}: must be 0.1 to 0.95"
+    );
+    ensure!(arguments.origin_stride > 0, "--origin-stride 0: must be at least 1");
+    let data = data::load(&arguments).await?;
+    // It keeps cores busy for minutes; the other tasks of this process are signals.
+    tokio::task::spawn_blocking(move || run(&arguments, &data)).await?
+}
+
+fn run(arguments: &BacktestArgs, data: &Data) -> anyhow::Result<()> {
+    let config = config(arguments, data)?;
+    introduce(data, &config)?;
+    let mut forecaster = Forecaster::new(config.clone())?;
+    if !arguments.without_lstm {
+        let begun = Instant::now();
+        let artifact = walk::learn(data, &config, &|progress| bar(progress))?;
+        forecaster.adopt(&artifact)?;
+        let (steps, took) = (artifact.steps(), begun.elapsed().as_secs_f64());
+        print_line(&format!(
+            "network  {} of {steps} steps from {} moments in {took:.1} s",
+            artifact.version(),
+            artifact.data().samples
+        ))?;
+    }
+    let mut tally = Tally::new(data, &config, arguments.origin_stride);
+    let begun = Instant::now();
+    let rows = walk::walk(data, &mut forecaster, Host::until, &mut |host, made| {
+        tally.add(host, made);
+    });
+    let each = begun.elapsed().as_secs_f64() * 1e6 / rows.max(1) as f64;
+    print_line(&format!("replay   {rows} rows, {each:.0} us each"))?;
+    let table = tally.table();
+    print_line(&format!("\n{}", report::render(&table)))?;
+    if let Some(file) = &arguments.json {
+        report::json(file, &table).with_context(|| file.display().to_string())?;
+    }
+    if let Some(file) = &arguments.predictions {
+        report::predictions(file, data, &config, &tally).with_context(|| file.display().to_string())?;
+    }
+    if let Some(folder) = &arguments.plots {
+        plots::write(folder, data, &config, &tally).with_context(|| folder.display().to_string())?;
+    }
+    Ok(())
+}
+
+fn config(arguments: &BacktestArgs, data: &Data) -> anyhow::Result<Config> {
+    let mut config = Config::for_step(data.step_s);
+    if !arguments.horizons.is_empty() {
+        let seconds = |span: &Span| u32::try_from(span.as_secs()).unwrap_or(u32::MAX);
+        config.horizons_s = arguments.horizons.iter().map(seconds).collect();
+    }
+    config.channels.clone_from(&data.channels);
+    let there = |target: &Target| target.channels.iter().all(|channel| data.channels.contains(channel));
+    if arguments.resources.is_empty() {
+        config.targets.retain(there);
+    } else {
+        config.targets.clone_from(&arguments.resources);
+    }
+    config.normalised = data.normalised;
+    config.training.seed = arguments.seed;
+    config.training.held_out = 0.0;
+    config.training.max_samples = MAX_SAMPLES;
+    config.training.max_steps = arguments.steps.unwrap_or(100_000);
+    config.validate()?;
+    Ok(config)
+}
+
+fn introduce(data: &Data, config: &Config) -> anyhow::Result<()> {
+    let rows: usize = data.hosts.iter().map(|host| host.rows.len()).sum();
+    let learnt: usize = data.hosts.iter().map(|host| host.split).sum();
+    let targets: Vec<&str> = config.targets.iter().map(Target::name).collect();
+    let rates = if data.normalised { ", rates are shares" } else { "" };
+    print_line(&format!(
+        "past     {} hosts, {rows} rows of {} s, {learnt} of them learnt from{rates}; {}",
+        data.hosts.len(),
+        data.step_s,
+        targets.join(", ")
+    ))?;
+    Ok(())
+}
+
+/// How wide the bar is.
+const WIDTH: usize = 30;
+
+/// A bar on a terminal, to standard error; nothing elsewhere.
+fn bar(progress: Progress) -> ControlFlow<()> {
+    let mut out = std::io::stderr();
+    let Progress { part, done, of, loss } = progress;
+    let last = done >= of;
+    if out.is_terminal() && (last || done.is_multiple_of(10) || loss.is_none()) {
+        let filled = WIDTH * done.min(of) / of;
+        let bar = "=".repeat(filled) + &" ".repeat(WIDTH - filled);
+        let loss = loss.map_or(String::new(), |loss| format!(", loss {loss:.4}"));
+        // Nobody watching is no reason to stop.
+        drop(write!(out, "\r\x1b[2K[{bar}] {done} of {of} {}{loss}", part.as_str()));
+        if last {
+            drop(write!(out, "\r\x1b[2K"));
+        }
+        drop(out.flush());
+    }
+    ControlFlow::Continue(())
+}
+
+#[cfg(test)]
+mod tests;

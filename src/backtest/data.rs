@@ -1,0 +1,242 @@
+//! A recorded past on one grid, from traces or from what a brain has kept.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{bail, ensure};
+use brain::history::{Column, Database, History, Resolution};
+use runtime::Clock;
+use shadow::{Channel, UnixMs};
+
+use super::BacktestArgs;
+use crate::{
+    lab,
+    query::place,
+    trace::{self, Trace},
+};
+
+/// Rows that are read from a database at a time.
+const PAGE: usize = 50_000;
+
+/// Steps that a grid is taken to have, in seconds.
+const STEPS: [u32; 8] = [1, 2, 5, 10, 30, 60, 300, 600];
+
+/// The most rows a host may have on the grid: a year of seconds.
+const MAX_ROWS: usize = 32_000_000;
+
+/// One moment, in the order of [`Channel::ALL`]; NaN where a channel is not told at all.
+pub(super) type Row = [f32; Channel::COUNT];
+
+/// The past of all hosts.
+pub(super) struct Data {
+    pub(super) step_s: u32,
+    /// By name.
+    pub(super) hosts: Vec<Host>,
+    /// Those that any host tells.
+    pub(super) channels: Vec<Channel>,
+    /// Whether rates are shares.
+    pub(super) normalised: bool,
+}
+
+/// The past of one host.
+pub(super) struct Host {
+    pub(super) name: String,
+    /// When its first row was.
+    pub(super) start_ms: UnixMs,
+    /// Without gaps: a missing value is the one before it.
+    pub(super) rows: Vec<Row>,
+    /// The first row that is not learnt from.
+    pub(super) split: usize,
+}
+
+impl Host {
+    /// What is known at `row`: it and all before it.
+    pub(super) fn until(&self, row: usize) -> &[Row] {
+        self.rows.get(..=row).unwrap_or(&self.rows)
+    }
+}
+
+/// Reads what the arguments name.
+pub(super) async fn load(arguments: &BacktestArgs) -> anyhow::Result<Data> {
+    let traces = match (&arguments.traces, &arguments.from_store) {
+        (Some(folder), _) => trace::read_folder(folder)?,
+        (None, Some(store)) => stored(store, arguments).await?,
+        (None, None) => bail!("no past is named"),
+    };
+    let step_s = match arguments.step {
+        Some(step) => u32::try_from(step.as_secs()).unwrap_or(0),
+        None => usual_step(&traces),
+    };
+    ensure!((1..=3_600).contains(&step_s), "--step: must be 1s to 1h");
+    gather(&traces, step_s, arguments.train_fraction, arguments.rates)
+}
+
+/// Puts traces on a grid.
+pub(super) fn gather(traces: &[Trace], step_s: u32, learnt: f64, rates: lab::Rates) -> anyhow::Result<Data> {
+    let normalised = lab::is_normalised(rates, traces);
+    let mut hosts = Vec::new();
+    for trace in traces {
+        let rows = grid(trace, step_s)?;
+        hosts.push(Host {
+            name: trace.host.clone(),
+            start_ms: trace.times_ms.first().copied().unwrap_or(0),
+            split: (learnt * rows.len() as f64) as usize,
+            rows,
+        });
+    }
+    let told = |channel: &Channel| traces.iter().any(|trace| trace.channels.contains(channel));
+    Ok(Data {
+        step_s,
+        hosts,
+        channels: Channel::ALL.into_iter().filter(told).collect(),
+        normalised,
+    })
+}
+
+/// The usual step that is closest to the median of the traces' own.
+fn usual_step(traces: &[Trace]) -> u32 {
+    let mut steps: Vec<i64> = traces.iter().map(Trace::step_ms).collect();
+    steps.sort_unstable();
+    let own = steps.get(steps.len() / 2).copied().unwrap_or(60_000);
+    let off = |step_s: &u32| (1_000 * i64::from(*step_s) - own).abs();
+    STEPS.into_iter().min_by_key(off).unwrap_or(60)
+}
+
+/// The last known value of each step; what is missing is the value before it, and 0 before the first.
+fn grid(trace: &Trace, step_s: u32) -> anyhow::Result<Vec<Row>> {
+    let first_ms = trace.times_ms.first().copied().unwrap_or(0);
+    let place = |time_ms: UnixMs| ((time_ms - first_ms) as f64 / (1e3 * f64::from(step_s))).round_ties_even() as usize;
+    let count = trace.times_ms.last().map_or(0, |last_ms| place(*last_ms) + 1);
+    ensure!(
+        count <= MAX_ROWS,
+        "{}: {count} rows of {step_s} s are too many",
+        trace.host
+    );
+    let mut rows = vec![[f32::NAN; Channel::COUNT]; count];
+    for (time_ms, values) in trace.times_ms.iter().zip(&trace.rows) {
+        let Some(row) = rows.get_mut(place(*time_ms)) else {
+            continue;
+        };
+        for (slot, value) in row.iter_mut().zip(values).filter(|(_, value)| value.is_finite()) {
+            *slot = *value as f32;
+        }
+    }
+    let mut before = [f32::NAN; Channel::COUNT];
+    for (channel, before) in Channel::ALL.iter().zip(&mut before) {
+        if trace.channels.contains(channel) {
+            *before = 0.0;
+        }
+    }
+    for row in &mut rows {
+        for (value, before) in row.iter_mut().zip(&mut before) {
+            if value.is_finite() {
+                *before = *value;
+            } else {
+                *value = *before;
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// The means that a brain has kept, as if they were traces.
+async fn stored(store: &str, arguments: &BacktestArgs) -> anyhow::Result<Vec<Trace>> {
+    let database = if store.contains("://") {
+        place::server(store.to_owned(), arguments.password_file.clone(), None)?
+    } else {
+        Database::of(&brain::Config {
+            data_dir: PathBuf::from(store),
+            ..brain::Config::default()
+        })
+    };
+    let resolution = match arguments.step {
+        Some(step) if step.as_secs() < 60 => Resolution::TenSeconds,
+        _ => Resolution::Minute,
+    };
+    let mut history = History::open(&database).await?;
+    let now_ms = Clock::system().now_ms();
+    let within = arguments.since.at(now_ms)..now_ms;
+    let columns = Column::means(None);
+    let mut traces = Vec::new();
+    for host in history.hosts().await? {
+        let mut trace = Trace {
+            host: host.host,
+            channels: Vec::new(),
+            unknown: Vec::new(),
+            times_ms: Vec::new(),
+            rows: Vec::new(),
+        };
+        let mut from = within.start;
+        loop {
+            let span = from..within.end;
+            let rows = history.page(&trace.host, &columns, &span, (resolution, PAGE)).await?;
+            let Some(last_ms) = rows.begin_ms.last() else { break };
+            from = last_ms + 1;
+            for (at, begin_ms) in rows.begin_ms.iter().enumerate() {
+                let mut row = [f64::NAN; Channel::COUNT];
+                for (column, values) in rows.columns.iter().zip(&rows.values) {
+                    if let (Some(slot), Some(value)) = (row.get_mut(column.channel.index()), values.get(at)) {
+                        *slot = f64::from(*value);
+                    }
+                }
+                trace.times_ms.push(*begin_ms);
+                trace.rows.push(row);
+            }
+        }
+        trace.channels = told(&trace.rows);
+        if trace.rows.len() > 1 {
+            traces.push(trace);
+        }
+    }
+    history.close().await?;
+    ensure!(
+        !traces.is_empty(),
+        "{}: no rows are kept of that time",
+        Path::new(store).display()
+    );
+    Ok(traces)
+}
+
+/// Channels of which a value is known.
+fn told(rows: &[[f64; Channel::COUNT]]) -> Vec<Channel> {
+    let known = |channel: &Channel| {
+        rows.iter()
+            .any(|row| row.get(channel.index()).is_some_and(|v| v.is_finite()))
+    };
+    Channel::ALL.into_iter().filter(known).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trace(times_ms: Vec<UnixMs>, cpu: &[f64]) -> Trace {
+        let row = |cpu: &f64| {
+            let mut row = [f64::NAN; Channel::COUNT];
+            row[0] = *cpu;
+            row
+        };
+        Trace {
+            host: "a".to_owned(),
+            channels: vec![Channel::Cpu, Channel::Memory],
+            unknown: Vec::new(),
+            times_ms,
+            rows: cpu.iter().map(row).collect(),
+        }
+    }
+
+    #[test]
+    fn the_last_of_a_step_counts_and_gaps_take_what_was_before() {
+        let trace = trace(vec![5_000, 64_000, 66_000, 245_000], &[0.1, 0.2, 0.3, 0.4]);
+        assert_eq!(usual_step(std::slice::from_ref(&trace)), 60);
+        let rows = grid(&trace, 60).unwrap();
+        let cpu: Vec<f32> = rows.iter().map(|row| row[0]).collect();
+        assert_eq!(cpu, [0.1, 0.3, 0.3, 0.3, 0.4]);
+        assert!(
+            rows[3][1] == 0.0 && rows[3][6].is_nan(),
+            "memory is told but never known, power is not told"
+        );
+        let data = gather(&[trace], 60, 0.7, lab::Rates::Auto).unwrap();
+        assert_eq!((data.hosts[0].split, data.hosts[0].until(2).len()), (3, 3));
+        assert_eq!(data.channels, [Channel::Cpu, Channel::Memory]);
+    }
+}

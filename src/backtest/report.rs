@@ -1,0 +1,95 @@
+//! The table for people, JSON, and what was published, for other scorers.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Write},
+    path::Path,
+};
+
+use flate2::{Compression, write::GzEncoder};
+use forecast::{Config, Target};
+
+use super::{
+    data::Data,
+    tally::{Line, Tally},
+};
+
+/// Losses in 1e-4 and shares in percent, a line a target, horizon and method.
+pub(super) fn render(lines: &[Line]) -> String {
+    let mut text = format!(
+        "{:<10} {:>7}  {:<10} {:>6} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7} {:>7}\n",
+        "1e-4", "horizon", "method", "hosts", "MAE", "pb90", "pb95", "pb99", "cov95", "lowest", "skill", "share"
+    );
+    let mut before = None;
+    for line in lines {
+        let cell = (&line.target, line.horizon_s);
+        if before.is_some_and(|before| before != cell) {
+            text.push('\n');
+        }
+        before = Some(cell);
+        text.push_str(&row(line));
+    }
+    text
+}
+
+fn row(line: &Line) -> String {
+    let [_, p90, p95, p99] = line.figures.pinball.map(|loss| loss * 1e4);
+    let [_, _, coverage, _] = line.figures.coverage.map(|share| share * 100.0);
+    let share = line
+        .share
+        .map_or("-".to_owned(), |share| format!("{:.1}", share * 100.0));
+    let horizon = if line.horizon_s.is_multiple_of(60) {
+        format!("{} min", line.horizon_s / 60)
+    } else {
+        format!("{} s", line.horizon_s)
+    };
+    format!(
+        "{:<10} {horizon:>7}  {:<10} {:>6} {:>8.1} {p90:>8.1} {p95:>8.1} {p99:>8.1} {coverage:>7.1} {:>7.1} {:>7.3} {share:>7}\n",
+        line.target,
+        line.method,
+        line.hosts,
+        line.figures.mae * 1e4,
+        line.lowest_p95 * 100.0,
+        line.skill,
+    )
+}
+
+/// Writes the table as JSON.
+pub(super) fn json(file: &Path, lines: &[Line]) -> anyhow::Result<()> {
+    let mut out = BufWriter::new(File::create(file)?);
+    serde_json::to_writer_pretty(&mut out, lines)?;
+    out.write_all(b"\n")?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Writes what was published, in the traces' units, by host, target, horizon and time.
+pub(super) fn predictions(file: &Path, data: &Data, config: &Config, tally: &Tally) -> anyhow::Result<()> {
+    let mut published: Vec<_> = tally.published.iter().collect();
+    published.sort_by_key(|said| (said.host, said.target, said.horizon, said.row));
+    let encoder = GzEncoder::new(BufWriter::new(File::create(file)?), Compression::default());
+    let mut csv = csv::Writer::from_writer(encoder);
+    csv.write_record(["host", "resource", "origin", "horizon_s", "p50", "p90", "p95", "p99"])?;
+    for said in published {
+        let host = data.hosts.get(said.host);
+        let target = config.targets.get(said.target).map_or("", Target::name);
+        let horizon_s = config.horizons_s.get(said.horizon).copied().unwrap_or(0);
+        let (Some(host), row_ms) = (host, super::walk::time_ms(data, said.row)) else {
+            continue;
+        };
+        let origin = (host.start_ms + row_ms) as f64 / 1e3;
+        let mut record = vec![
+            host.name.clone(),
+            target.to_owned(),
+            origin.to_string(),
+            horizon_s.to_string(),
+        ];
+        record.extend(said.quantiles.map(|value| (value as f32).to_string()));
+        csv.write_record(record)?;
+    }
+    csv.into_inner()
+        .map_err(csv::IntoInnerError::into_error)?
+        .finish()?
+        .flush()?;
+    Ok(())
+}

@@ -332,16 +332,12 @@ impl Config {
         }
     }
 
-    /// How far back every forecast can look, after a restart as well, which begins `forecast.warm_up` ago: a week at most,
-    /// which is the longest of what is looked at.
+    /// How far back every forecast can look, after a restart as well, which begins `forecast.warm_up` ago; at least half of
+    /// what is held, at most a week, which is the longest of what is looked at.
     fn looked_back(&self) -> Span {
-        let held = self
-            .grid
-            .length
-            .as_secs()
-            .saturating_sub(self.forecast.warm_up.as_secs());
-        let steps = 8 * self.grid.step.as_secs();
-        Span::from_secs(held.clamp(steps.min(7 * DAY_S), 7 * DAY_S))
+        let (held, warm_up) = (self.grid.length.as_secs(), self.forecast.warm_up.as_secs());
+        let looked = held.saturating_sub(warm_up).max(held / 2).min(7 * DAY_S);
+        Span::from_secs(looked.max(8 * self.grid.step.as_secs()))
     }
 
     /// What the forecaster is asked for.

@@ -96,6 +96,8 @@ pub(crate) struct Batch {
     pub(crate) anomalies: BTreeMap<(Arc<str>, Resource, UnixMs), AnomalyRow>,
     /// Incidents by host and begin, and whether they go on.
     pub(crate) incidents: BTreeMap<(Arc<str>, UnixMs), (Incident, bool)>,
+    /// What the detectors of hosts have learnt, and until when.
+    pub(crate) detectors: BTreeMap<Arc<str>, (UnixMs, Vec<u8>)>,
     /// Commands.
     pub(crate) commands: Vec<Command>,
     /// Outcomes.
@@ -145,6 +147,7 @@ impl Batch {
             && self.forecasts.is_empty()
             && self.anomalies.is_empty()
             && self.incidents.is_empty()
+            && self.detectors.is_empty()
             && self.commands.is_empty()
             && self.outcomes.is_empty()
             && self.models.is_empty()
@@ -192,6 +195,8 @@ pub(crate) struct Recovered {
     pub(crate) anomalies: Vec<StoredAnomaly>,
     /// The newest incidents, oldest first.
     pub(crate) incidents: Vec<StoredIncident>,
+    /// What the detectors of hosts had learnt, and until when.
+    pub(crate) detectors: Vec<(Arc<str>, UnixMs, Vec<u8>)>,
     /// The newest events, oldest first.
     pub(crate) events: Vec<(Stream, Event)>,
     /// Single values.

@@ -27,6 +27,9 @@ mod states;
 /// The most incidents that are remembered to be shown; the store has the others.
 const MAX_SHOWN: usize = 200;
 
+/// Minutes between two savings of what a host's detector has learnt.
+const SAVED_EVERY: i64 = 360;
+
 /// What an agent tells of itself and its clock says nothing of its host.
 const AGENT: &str = "agent";
 
@@ -100,12 +103,26 @@ pub struct Acknowledgement {
     pub done: oneshot::Sender<bool>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Host {
     states: States,
+    /// The end of the newest minute that was learnt.
+    learnt_ms: UnixMs,
     expected: Expected,
     diagnostics: Diagnostics,
     incidents: Incidents,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self {
+            states: States::default(),
+            learnt_ms: UnixMs::MIN,
+            expected: Expected::default(),
+            diagnostics: Diagnostics::default(),
+            incidents: Incidents::default(),
+        }
+    }
 }
 
 impl Watch {
@@ -127,6 +144,41 @@ impl Watch {
             of_host.incidents.restore(incident.clone());
         }
         self.show(host, incident, goes_on);
+    }
+
+    /// Goes on with what a detector had learnt until `saved_ms`, before a restart.
+    pub(crate) fn relearn(&mut self, host: &Arc<str>, saved_ms: UnixMs, body: &[u8]) {
+        let Some(states) = States::from_bytes(body) else {
+            return tracing::warn!(
+                host = &**host,
+                "the stored detector is of another version; it learns anew"
+            );
+        };
+        let of_host = self.hosts.entry(Arc::clone(host)).or_default();
+        of_host.states = states;
+        of_host.learnt_ms = saved_ms;
+    }
+
+    /// The clock was set back to `now_ms`.
+    pub(crate) fn rewind(&mut self, now_ms: UnixMs) {
+        for of_host in self.hosts.values_mut() {
+            of_host.learnt_ms = of_host.learnt_ms.min(now_ms);
+        }
+    }
+
+    /// What detectors have learnt, of those hosts whose turn it is in the minute that ends at `now_ms`: each has one in six
+    /// hours, which is as much of the past as is learnt again after a restart.
+    pub(crate) fn take_learnt(&self, now_ms: UnixMs) -> BTreeMap<Arc<str>, (UnixMs, Vec<u8>)> {
+        let minute = now_ms.div_euclid(60_000).rem_euclid(SAVED_EVERY);
+        let is_due = |(name, of_host): &(&Arc<str>, &Host)| {
+            // FNV-1a: hosts come evenly, however they are called.
+            let mix = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+            let turn = name.bytes().fold(0x811c_9dc5, mix);
+            i64::from(turn) % SAVED_EVERY == minute && of_host.learnt_ms == now_ms
+        };
+        let due = self.hosts.iter().filter(is_due);
+        due.map(|(host, of_host)| (Arc::clone(host), (of_host.learnt_ms, of_host.states.to_bytes())))
+            .collect()
     }
 
     /// Learns of an event of before a restart, so that rates go on; they come oldest first.
@@ -171,6 +223,11 @@ impl Watch {
         attention: Attention,
     ) {
         let of_host = self.hosts.entry(Arc::clone(host)).or_default();
+        // What was learnt before a restart is gone through again as well.
+        if now_ms <= of_host.learnt_ms {
+            return;
+        }
+        of_host.learnt_ms = now_ms;
         let Some(seen) = of_host.states.update(means) else {
             return;
         };

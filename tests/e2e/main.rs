@@ -10,6 +10,7 @@
     reason = "a test that meets what it does not expect is to fail there and then"
 )]
 
+mod backtest;
 mod bad_input;
 #[path = "../../agent/tests/bmc/lab.rs"]
 #[allow(dead_code, reason = "the agent's own tests ask it for more")]

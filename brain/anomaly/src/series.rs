@@ -16,6 +16,10 @@ const SPREAD_ROWS: usize = 5001;
 const MOST_OF_NOVELTY: f64 = 5.0;
 /// Halvings of the spread at which novelty begins to count.
 const HALVINGS: f64 = 8.0;
+/// The same for the distance from what is usual at this hour, and the least of it that counts: peaks of each day are of
+/// different height.
+const HALVINGS_OF_HOUR: f64 = 6.0;
+const LEAST_OF_HOUR: f64 = 0.3;
 /// A novelty below this is none.
 const LEAST_NOVELTY: f64 = 1e-9;
 
@@ -109,10 +113,12 @@ impl SeriesDetector {
         let state = [now, lately, long - longest];
         let Novelty { distance, rows_ago, .. } = self.memory.update(state, spread, farthest);
         let rarity = self.tail.update(distance);
-        let mut points = points(distance, rarity);
+        let mut points = points(distance, HALVINGS) + rarity;
         if let Some(season) = &mut self.season {
             let (far, rare) = season.update(time_s, now, spread);
-            points = points.max(self::points(far, rare));
+            if far >= LEAST_OF_HOUR {
+                points = points.max(self::points(far, HALVINGS_OF_HOUR) + rare);
+            }
         }
         Judged {
             novelty: distance,
@@ -124,10 +130,9 @@ impl SeriesDetector {
     }
 }
 
-/// What a distance in spreads is worth, with how rare it is.
-fn points(distance: f64, rarity: f64) -> f64 {
-    let halvings = distance.max(LEAST_NOVELTY).log2() + HALVINGS;
-    halvings.clamp(0.0, MOST_OF_NOVELTY) + rarity
+/// What a distance in spreads is worth by itself.
+fn points(distance: f64, halvings: f64) -> f64 {
+    (distance.max(LEAST_NOVELTY).log2() + halvings).clamp(0.0, MOST_OF_NOVELTY)
 }
 
 /// The largest distance of two states in any of their means.

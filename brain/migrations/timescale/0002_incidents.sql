@@ -13,3 +13,10 @@ CREATE TABLE incidents (
     PRIMARY KEY (host, since)
 );
 CREATE INDEX incidents_until ON incidents (until);
+
+-- What the detector of each host has learnt, as bytes of the crate brain/anomaly: a restart goes on with it.
+CREATE TABLE detectors (
+    host  text NOT NULL PRIMARY KEY,
+    saved timestamptz NOT NULL,
+    body  bytea NOT NULL
+);

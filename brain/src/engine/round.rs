@@ -80,6 +80,7 @@ impl Engine {
         self.first_row = self.first_row.min(open);
         self.hot.rewind(open);
         self.foresight.rewind();
+        self.watch.rewind(self.now_ms);
         self.dispatch.rewind(self.now_ms);
         self.fleet.rewind(self.now_ms);
     }

@@ -32,6 +32,9 @@ impl Engine {
             self.watch
                 .forecast(&host, end_ms, self.foresight.latest(&host), attention);
         }
+        if attention == Attention::Tell {
+            self.batch.detectors.extend(self.watch.take_learnt(end_ms));
+        }
     }
 
     /// Ends incidents that have been quiet.

@@ -120,7 +120,8 @@ pub(super) fn full_batch() -> Batch {
         workloads: [((host.clone(), "web".into(), 0), [1.5, f32::NAN])].into(),
         forecasts: vec![(host.clone(), forecast)],
         anomalies: [((host.clone(), Resource::Cpu, 60_000), anomaly)].into(),
-        incidents: [((host, 60_000), (incident(), true))].into(),
+        incidents: [((host.clone(), 60_000), (incident(), true))].into(),
+        detectors: [(host, (60_000, vec![1, 2, 3]))].into(),
         commands: vec![command],
         outcomes: vec![outcome],
         models: vec![ModelRow {

@@ -40,12 +40,25 @@ pub(super) struct States(HostDetector);
 
 impl Default for States {
     fn default() -> Self {
-        let least = Channel::ALL.map(|channel| least(channel.resource()));
-        Self(HostDetector::new(&least))
+        Self(HostDetector::new(&Self::least()))
     }
 }
 
 impl States {
+    /// Goes on with what was stored; `None` when it is not of this version.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        HostDetector::from_bytes(&Self::least(), bytes).map(Self)
+    }
+
+    /// To be stored.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        self.0.to_bytes()
+    }
+
+    fn least() -> [f64; Channel::COUNT] {
+        Channel::ALL.map(|channel| least(channel.resource()))
+    }
+
     /// Takes in the means of a minute; `None` when nothing was read, which tells nothing.
     pub(super) fn update(&mut self, means: &[f32; Channel::COUNT]) -> Option<Seen> {
         if means.iter().all(|mean| mean.is_nan()) {

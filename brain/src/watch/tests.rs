@@ -218,6 +218,54 @@ fn a_restart_goes_on_with_what_went_on_and_knows_who_took_notice() {
 }
 
 #[test]
+fn what_was_learnt_is_saved_in_turns_and_goes_on_after_a_restart() {
+    let before = trained(2 * WEEK);
+    let saved: Vec<_> = (0..SAVED_EVERY)
+        .map(|minute| before.take_learnt((2 * WEEK - 1 - minute) * MINUTE_MS))
+        .filter(|saved| !saved.is_empty())
+        .collect();
+    assert!(saved.len() <= 1, "only what has learnt until now");
+    let mut watch = trained(2 * WEEK);
+    let mut minute = 2 * WEEK;
+    let body = loop {
+        step(&mut watch, minute, &usual(minute));
+        if let Some((saved_ms, body)) = watch.take_learnt(minute * MINUTE_MS).remove(&host()) {
+            assert_eq!(saved_ms, minute * MINUTE_MS);
+            break body;
+        }
+        minute += 1;
+    };
+    assert!(minute < 2 * WEEK + SAVED_EVERY, "it has its turn");
+    let mut after = Watch::new(BUDGET);
+    after.relearn(&host(), minute * MINUTE_MS, &body);
+    after.relearn(&"other".into(), 0, b"of another version");
+    // Half of what is gone through again is known already.
+    for again in minute - 100..minute + 200 {
+        let attention = if again <= minute {
+            Attention::Learn
+        } else {
+            Attention::Tell
+        };
+        after.minute(&host(), again * MINUTE_MS, &usual(again), attention);
+        if again > minute {
+            step(&mut watch, again, &usual(again));
+        }
+    }
+    let learnt = |watch: &Watch| watch.hosts[&host()].states.to_bytes();
+    assert!(learnt(&after) == learnt(&watch));
+    assert!(after.shown().is_empty(), "{:?}", after.shown());
+}
+
+#[test]
+fn a_clock_that_was_set_back_stops_no_learning() {
+    let mut watch = trained(WEEK);
+    watch.rewind(0);
+    let before = watch.hosts[&host()].states.to_bytes();
+    step(&mut watch, 1, &usual(1));
+    assert!(watch.hosts[&host()].states.to_bytes() != before);
+}
+
+#[test]
 fn nothing_read_is_nothing_seen() {
     let mut watch = Watch::new(BUDGET);
     for minute in 0..WEEK {

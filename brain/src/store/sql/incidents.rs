@@ -1,4 +1,4 @@
-//! Incidents: written, read back, and asked for.
+//! Incidents, and what detectors have learnt: written, read back, and asked for.
 
 use std::sync::Arc;
 
@@ -40,6 +40,28 @@ pub(super) async fn write(to: &mut Connection, batch: &Batch) -> Result<(), sqlx
         .await?;
     }
     Ok(())
+}
+
+pub(super) async fn write_detectors(to: &mut Connection, batch: &Batch) -> Result<(), sqlx::Error> {
+    for (host, (saved_ms, body)) in &batch.detectors {
+        query(
+            "INSERT INTO detectors (host, saved, body) VALUES ($1, $2, $3) \
+             ON CONFLICT (host) DO UPDATE SET saved = excluded.saved, body = excluded.body",
+        )
+        .bind(&**host)
+        .bind(at(*saved_ms))
+        .bind(body.as_slice())
+        .execute(&mut *to)
+        .await?;
+    }
+    Ok(())
+}
+
+/// What the detectors of all hosts have learnt, and until when.
+pub(super) async fn detectors(from: &mut Connection) -> Result<Vec<(Arc<str>, UnixMs, Vec<u8>)>, sqlx::Error> {
+    let rows = query("SELECT host, saved, body FROM detectors").fetch_all(from).await?;
+    let detector = |row: &Row| Ok((row.try_get::<&str, _>(0)?.into(), instant(row, 1)?, row.try_get(2)?));
+    rows.iter().map(detector).collect()
 }
 
 /// Texts of devices may hold anything; PostgreSQL's hold no NUL.

@@ -38,7 +38,7 @@ const fn whole(name: &'static str, key: &'static str, time: &'static str, kept: 
     }
 }
 
-const TABLES: [Table; 12] = [
+const TABLES: [Table; 13] = [
     chunked("frames", "host, vantage, epoch, sequence", "start", |c| c.frames),
     chunked("rollup_10s", "host, bucket", "bucket", |c| c.rollup_10s),
     chunked("rollup_1m", "host, bucket", "bucket", |c| c.rollup_1m),
@@ -50,6 +50,7 @@ const TABLES: [Table; 12] = [
     whole("holes", "host, vantage, epoch, first_sequence", "told", |c| c.frames),
     whole("anomalies", "host, resource, since", "until", |c| c.events),
     whole("incidents", "host, since", "until", |c| c.events),
+    whole("detectors", "host", "saved", |c| c.events),
     whole("models", "version", "trained", |c| c.events),
 ];
 

@@ -53,6 +53,7 @@ pub(in crate::store) async fn all(from: &mut Connection, since: Since) -> Result
         commands: commands(from, since.events_ms).await?,
         anomalies: anomalies(from, since.events_ms).await?,
         incidents: incidents::recover(from, since.events_ms, MAX_EVENTS).await?,
+        detectors: incidents::detectors(from).await?,
         events: events(from, since.events_ms).await?,
         meta,
     })

@@ -35,6 +35,7 @@ pub(in crate::store) async fn batch(
     forecasts(&mut transaction, batch).await?;
     anomalies(&mut transaction, batch).await?;
     incidents::write(&mut transaction, batch).await?;
+    incidents::write_detectors(&mut transaction, batch).await?;
     for sent in &batch.commands {
         command(&mut transaction, sent).await?;
     }

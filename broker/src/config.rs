@@ -109,7 +109,8 @@ pub struct Limits {
     pub max_stored_bytes: usize,
     /// QoS 1 and 2 messages under way to one client, 1 to 65,535; more wait. One of MQTT 5 may ask for fewer.
     pub max_in_flight: u16,
-    /// Topic filters of one client; the next one is refused.
+    /// Topic filters of one client, and of one packet; the next one is refused. A filter has at most 1 KiB, and those of one
+    /// client take at most 512 KiB, 64 bytes counted for each level.
     pub max_subscriptions: usize,
     /// Retained messages; the next new topic is delivered but not retained.
     pub max_retained: usize,

@@ -13,6 +13,7 @@ use bytes::BytesMut;
 use rumqttd::protocol::{Disconnect, DisconnectReasonCode, Packet};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split},
+    task::yield_now,
     time::{sleep, timeout},
 };
 
@@ -134,6 +135,8 @@ async fn send(stream: &mut WriteHalf<Transport>, presence: &Presence) -> End {
             }
             Next::Replay => {
                 shared.exchange().replay(presence.seat);
+                // A long one is no reason for others to wait.
+                yield_now().await;
                 continue;
             }
             Next::End(reason) => return End::Closed(reason),

@@ -158,7 +158,7 @@ impl Exchange {
             }
             (None, None) => connection,
         };
-        let (pending, filters, lasts) = match self.sessions.remove(&number) {
+        let (pending, (filters, filters_cost), lasts) = match self.sessions.remove(&number) {
             Some(session) => {
                 let mut pending = match session.place {
                     Place::Away { pending, .. } => *pending,
@@ -171,13 +171,13 @@ impl Exchange {
                     }
                 };
                 pending.prolong_replays(|replay| self.retained.prolong(replay));
-                (pending, session.filters, session.lasts)
+                (pending, (session.filters, session.filters_cost), session.lasts)
             }
             None if arrival.expiry_s > 0 => {
                 self.lasting += 1;
-                (Pending::lasting(self.keep(number)), HashMap::new(), true)
+                (Pending::lasting(self.keep(number)), Default::default(), true)
             }
-            None => (Pending::default(), HashMap::new(), false),
+            None => (Pending::default(), Default::default(), false),
         };
         if lasts {
             self.journal.append(Change::Session {
@@ -197,6 +197,7 @@ impl Exchange {
         let session = Session {
             id: arrival.id,
             filters,
+            filters_cost,
             lasts,
             expiry_s: arrival.expiry_s,
             place,

@@ -15,16 +15,13 @@ use crate::{
     access::{Badge, Credentials, Denied, scoped},
     message::{Message, Serial},
     outbox::Capacity,
-    packet::{self, PacketError, Received, Version, properties},
+    packet::{self, MAX_CONNECT, PacketError, Received, Version, properties},
     pending::MAX_TAKEN,
     session::Will,
     shared::Shared,
     subscriptions::valid_topic,
     transport::Transport,
 };
-
-/// The largest CONNECT: a will's payload and three strings, each at most 64 KiB.
-const MAX_CONNECT: usize = 300 * 1024;
 
 /// The longest client id, in bytes.
 const MAX_CLIENT_ID: usize = 1_024;

@@ -280,7 +280,7 @@ impl Outbox {
         done
     }
 
-    /// The replay that goes on.
+    /// The replay that goes on, when it is time for more.
     pub(crate) fn take_replay(&self) -> Option<(Replay, Qos)> {
         self.lock().pending.take_replay()
     }

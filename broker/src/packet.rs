@@ -23,6 +23,12 @@ use crate::message::{Message, Qos};
 /// kept (retained, queued) does not keep a large buffer with it.
 const COPY_UP_TO: usize = 64 * 1024;
 
+/// The largest CONNECT: a will's payload and three strings, each at most 64 KiB.
+pub(crate) const MAX_CONNECT: usize = 300 * 1024;
+
+/// The largest packet of any other kind but PUBLISH. Each byte of one may come to twenty once it is read.
+const MAX_CONTROL: usize = 64 * 1024;
+
 /// Types of packets, in the upper half of the first byte (2.2.1).
 const CONNECT: u8 = 1;
 const PUBLISH: u8 = 3;
@@ -114,7 +120,17 @@ pub(crate) fn read(version: Version, buffer: &mut BytesMut, max: usize) -> Resul
         Some(kind) if !FROM_CLIENTS.contains(&kind) => {
             Err(PacketError::Malformed(format!("type {kind}, which no client sends")))
         }
-        _ => read_any(version, buffer, max),
+        Some(kind) => read_any(version, buffer, most(kind, max)),
+        None => Ok(None),
+    }
+}
+
+/// Bytes of a packet of this kind, where a message may have `max`.
+fn most(kind: u8, max: usize) -> usize {
+    match kind {
+        PUBLISH => max,
+        CONNECT => max.min(MAX_CONNECT),
+        _ => max.min(MAX_CONTROL),
     }
 }
 

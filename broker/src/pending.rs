@@ -9,7 +9,7 @@ mod taken;
 mod withheld;
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
     mem,
     sync::{
         Arc,
@@ -95,8 +95,8 @@ pub(crate) struct Pending {
     bytes: usize,
     /// QoS 2 messages that the client may send a second time (4.3.3).
     taken: HashSet<u16>,
-    /// What is retained and still to be sent.
-    replays: VecDeque<(Replay, Qos)>,
+    /// What is retained and still to be sent, by filter.
+    replays: BTreeMap<Arc<str>, (Replay, Qos)>,
     /// Replayed messages that wait.
     replayed: usize,
 }

@@ -33,7 +33,7 @@ struct Kept {
 /// not replayed, for whoever subscribed gets that as it is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Replay {
-    pub(crate) filter: String,
+    pub(crate) filter: Arc<str>,
     /// The last change that it shows.
     until: u64,
     /// The last topic that it has gone over.
@@ -80,7 +80,7 @@ impl Retained {
     /// Begins to replay what `filter` matches now.
     pub(crate) fn replay(&self, filter: &str) -> Replay {
         Replay {
-            filter: filter.to_owned(),
+            filter: filter.into(),
             until: self.changes,
             after: None,
         }

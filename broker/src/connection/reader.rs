@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use rumqttd::protocol::{DisconnectReasonCode, Packet, PingResp, PubRecReason, Subscribe};
+use rumqttd::protocol::{DisconnectReasonCode, Packet, PingResp, PubRecReason, Subscribe, Unsubscribe};
 use runtime::LogLimit;
 use tokio::{
     io::{AsyncReadExt, ReadHalf},
@@ -111,6 +111,9 @@ impl Reader {
                         self.pass_on(batch).await?;
                         match packet {
                             Packet::Subscribe(subscribe, _) => self.subscribe(subscribe).await?,
+                            Packet::Unsubscribe(unsubscribe, _) if !unsubscribe.filters.is_empty() => {
+                                self.unsubscribe(unsubscribe).await?;
+                            }
                             packet => self.handle(packet)?,
                         }
                     }
@@ -140,16 +143,8 @@ impl Reader {
     }
 
     /// What was acknowledged to anybody before is found among the retained messages.
-    async fn subscribe(&mut self, Subscribe { pkid, filters }: Subscribe) -> Result<(), Gone> {
-        let now_ns = self.shared.counters.now_ns();
-        // Each may have retained messages replayed. Who asks faster than it may publish waits, too.
-        let waits = filters
-            .iter()
-            .filter_map(|filter| self.rate.take(filter.path.len(), now_ns));
-        if let Some(wait) = waits.max() {
-            add(&self.shared.counters.delayed, 1);
-            sleep(wait).await;
-        }
+    async fn subscribe(&mut self, Subscribe { pkid, filters }: Subscribe) -> Result<(), End> {
+        self.wait_for(filters.iter().map(|filter| &*filter.path)).await?;
         self.shared.router.settled().await?;
         let denied = filters
             .iter()
@@ -158,6 +153,27 @@ impl Reader {
             self.note_refusal(Refusal::Subscribe, &filter.path);
         }
         self.shared.exchange().subscribe(self.seat, pkid, filters);
+        Ok(())
+    }
+
+    async fn unsubscribe(&mut self, Unsubscribe { pkid, filters }: Unsubscribe) -> Result<(), End> {
+        self.wait_for(filters.iter().map(|filter| &**filter)).await?;
+        self.shared.exchange().unsubscribe(self.seat, pkid, &filters);
+        Ok(())
+    }
+
+    /// Each filter costs what a message does, and may have retained messages replayed: who asks faster than it may publish
+    /// waits, too.
+    async fn wait_for<'a>(&mut self, filters: impl ExactSizeIterator<Item = &'a str>) -> Result<(), End> {
+        if filters.len() > self.shared.limits.max_subscriptions {
+            let why = format!("{} filters in one packet", filters.len());
+            return Err(End::Broken(DisconnectReasonCode::QuotaExceeded, why));
+        }
+        let now_ns = self.shared.counters.now_ns();
+        if let Some(wait) = filters.filter_map(|filter| self.rate.take(filter.len(), now_ns)).max() {
+            add(&self.shared.counters.delayed, 1);
+            sleep(wait).await;
+        }
         Ok(())
     }
 
@@ -259,11 +275,6 @@ impl Reader {
     fn handle(&mut self, packet: Packet) -> Result<(), End> {
         match packet {
             Packet::PingReq(_) => self.outbox.push_packet(Packet::PingResp(PingResp)),
-            Packet::Unsubscribe(unsubscribe, _) if !unsubscribe.filters.is_empty() => {
-                self.shared
-                    .exchange()
-                    .unsubscribe(self.seat, unsubscribe.pkid, &unsubscribe.filters);
-            }
             Packet::PubRec(rec, _) => match rec.reason {
                 PubRecReason::Success | PubRecReason::NoMatchingSubscribers => self.outbox.received(rec.pkid),
                 // The client does not want it, and that is all (MQTT 5, 4.3.3).

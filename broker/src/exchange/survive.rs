@@ -8,6 +8,7 @@ use crate::{
     message::{Message, Serial},
     pending::Pending,
     session::{Place, Session, after},
+    subscriptions::cost,
 };
 
 impl Exchange {
@@ -61,6 +62,7 @@ impl Exchange {
             let away_s = u32::try_from(away_ms / 1_000).unwrap_or(u32::MAX);
             let session = Session {
                 id: saved.id.clone(),
+                filters_cost: saved.filters.keys().map(|path| cost(path)).sum(),
                 filters: saved
                     .filters
                     .into_iter()

@@ -199,6 +199,45 @@ async fn subscriptions_that_cannot_be_are_refused_one_by_one() {
 }
 
 #[tokio::test]
+async fn filters_are_bounded_in_length_and_together() {
+    let mut exchange = exchange();
+    exchange.limits.max_subscriptions = 1_000_000;
+    let (seat, outbox) = join(&mut exchange, "c", None);
+    exchange.subscribe(seat, 1, vec![filter(&"a".repeat(1_024)), filter(&"a".repeat(1_025))]);
+    assert_eq!(inbox(&outbox).await, ["suback [Success(AtLeastOnce), Failure]"]);
+    // 128 levels: 8 KiB of nodes.
+    let deep = |n: usize| format!("{n}{}", "/+".repeat(127));
+    for n in 0..200 {
+        exchange.subscribe(seat, 1, vec![filter(&deep(n))]);
+    }
+    let held = exchange.census().subscriptions;
+    assert!((50..65).contains(&held), "{held}");
+    // What it has it may subscribe to again, and there is room once it has fewer.
+    exchange.subscribe(seat, 1, vec![filter(&deep(3))]);
+    assert_eq!(exchange.census().subscriptions, held);
+    exchange.unsubscribe(seat, 2, &[deep(3), deep(4), deep(4), deep(199)]);
+    exchange.subscribe(seat, 1, (190..200).map(|n| filter(&deep(n))).collect());
+    assert_eq!(exchange.census().subscriptions, held);
+}
+
+#[tokio::test]
+async fn subscribing_again_and_again_queues_what_is_retained_once() {
+    let mut exchange = exchange();
+    for n in 0..300 {
+        exchange.dispatch(Message {
+            retain: true,
+            ..message(&format!("r/{n:03}"), "x")
+        });
+    }
+    let (seat, outbox) = join(&mut exchange, "c", None);
+    for n in 0..50 {
+        exchange.subscribe(seat, n, vec![filter("#"), filter("r/+")]);
+    }
+    let (answers, step) = (51 * 400, 100 * message("r/000", "x").cost());
+    assert_eq!(outbox.waiting(), answers + step, "one step until the client reads");
+}
+
+#[tokio::test]
 async fn unsubscribed_is_no_longer_sent() {
     let mut exchange = exchange();
     let (serial, outbox) = join(&mut exchange, "c", None);

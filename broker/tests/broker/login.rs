@@ -224,11 +224,12 @@ async fn lists_that_are_of_no_use_are_told_with_their_lines() {
 async fn the_parts_of_the_lab_stack_come_in() {
     let stack = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/compose");
     let mut config: Config = runtime::config::load(&stack.join("broker.toml")).unwrap();
-    // Its files lie elsewhere here, and this machine's clients are to log in as those of other containers do.
+    // Its files lie elsewhere here. This machine's clients are to log in as those of other containers do.
     config.listen = "127.0.0.1:0".parse().unwrap();
     config.access.passwords = Some(stack.join("passwords"));
     config.access.acl = Some(stack.join("acl"));
-    config.access.anonymous = Anonymous::Nothing;
+    assert_eq!(config.access.anonymous, Anonymous::Nothing);
+    config.data = None;
     let broker = Broker::listen(config).await;
     let password = fs::read_to_string(stack.join("password")).unwrap();
     let (mut lab, code) = hello(&broker, 4, "lab", password.trim_end()).await;

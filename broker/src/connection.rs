@@ -116,6 +116,7 @@ async fn receive(
     let opened = transport::open(arrival, peer, shared).await;
     let mut stream = opened.map_err(Refused::Transport)?;
     let hello = handshake::receive(&mut stream, serial, peer, shared).await?;
+    stream.admit();
     Ok((stream, hello))
 }
 

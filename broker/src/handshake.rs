@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use rumqttd::protocol::{
     ConnAck, ConnAckProperties, Connect, ConnectProperties, ConnectReturnCode, LastWill, LastWillProperties, Packet,
 };
@@ -164,6 +164,14 @@ async fn admit(
     let assigned = connect.client_id.is_empty();
     let id = client_id(&connect, version, serial)?;
     let will = will.map(|will| testament(will, will_properties, serial)).transpose()?;
+    let capacity = capacity(version, properties.as_ref(), limits);
+    let wished = match version {
+        Version::V4 if connect.clean_session => 0,
+        Version::V4 => u32::MAX,
+        Version::V5 => properties.as_ref().and_then(|p| p.session_expiry_interval).unwrap_or(0),
+    };
+    // A password may wait long for its turn, and what else was said is large.
+    drop(properties);
     let badge = shared.gate.enter(Credentials {
         certificates,
         login,
@@ -175,11 +183,6 @@ async fn admit(
     if will.as_ref().is_some_and(denied) {
         return Err(Refused::WillDenied);
     }
-    let wished = match version {
-        Version::V4 if connect.clean_session => 0,
-        Version::V4 => u32::MAX,
-        Version::V5 => properties.as_ref().and_then(|p| p.session_expiry_interval).unwrap_or(0),
-    };
     let expiry_s = limits.session_expiry_s(wished);
     let (keep_alive, told) = keep_alive(version, connect.keep_alive, limits);
     let connack = connack(version, assigned.then(|| id.clone()), expiry_s, told, limits);
@@ -190,7 +193,7 @@ async fn admit(
         badge: Arc::new(badge),
         will,
         silence: (keep_alive > 0).then(|| Duration::from_millis(u64::from(keep_alive) * 1_500)),
-        capacity: capacity(version, properties.as_ref(), limits),
+        capacity,
         connack,
         rest,
     })
@@ -219,7 +222,8 @@ fn testament(will: LastWill, properties: Option<LastWillProperties>, serial: Ser
     let said = properties.as_ref().map(properties::of_will).unwrap_or_default();
     let message = Message {
         topic: topic.into(),
-        payload: will.message,
+        // Copied, so that it does not keep the CONNECT with it.
+        payload: Bytes::copy_from_slice(&will.message),
         qos: will.qos.into(),
         retain: will.retain,
         source: serial,

@@ -54,6 +54,8 @@ pub(crate) struct Exchange {
     lasting: usize,
     expired: u64,
     discarded: u64,
+    /// Messages that clients did not take when they came back.
+    dropped: u64,
     /// Wills of sessions that have ended.
     due: Vec<Message>,
     /// What members of shared subscriptions have left undone.
@@ -97,6 +99,8 @@ pub(crate) struct Census {
     /// Sessions that were over before their clients came back: by age, and because they kept too much.
     pub(crate) expired: u64,
     pub(crate) discarded: u64,
+    /// Messages that clients did not take when they came back.
+    pub(crate) dropped: u64,
     pub(crate) subscriptions: u64,
     pub(crate) shared: u64,
     pub(crate) retained: u64,
@@ -126,6 +130,7 @@ impl Exchange {
             lasting: 0,
             expired: 0,
             discarded: 0,
+            dropped: 0,
             due: Vec::new(),
             undone: VecDeque::new(),
         }
@@ -186,7 +191,12 @@ impl Exchange {
                 expiry_s: arrival.expiry_s,
             });
         }
-        self.undone.extend(arrival.outbox.resume(connack, pending));
+        let withheld = arrival.outbox.resume(connack, pending);
+        self.undone.extend(withheld.others);
+        if withheld.dropped > 0 {
+            self.slow.of(&arrival.id).dropped += withheld.dropped;
+            self.dropped += withheld.dropped;
+        }
         self.by_id.insert(arrival.id.clone(), number);
         self.connected += 1;
         let place = Place::Here {
@@ -280,6 +290,7 @@ impl Exchange {
             away: (self.sessions.len() - self.connected) as u64,
             expired: self.expired,
             discarded: self.discarded,
+            dropped: self.dropped,
             subscriptions: (self.subscriptions.len() + self.shares.len()) as u64,
             shared: self.shares.len() as u64,
             retained: self.retained.len() as u64,

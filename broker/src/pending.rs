@@ -8,6 +8,8 @@ mod replays;
 mod taken;
 mod withheld;
 
+pub(crate) use self::withheld::Withheld;
+
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
     mem,

@@ -109,6 +109,10 @@ impl Reader {
                     Packet::PubAck(ack, _) => batch.acknowledged.push(ack.pkid),
                     packet => {
                         self.pass_on(batch).await?;
+                        if !matches!(packet, Packet::PingReq(_) | Packet::Disconnect(..)) {
+                            // What is answered when the journal has it waits while that lags, as messages do.
+                            self.shared.journal.room().await;
+                        }
                         match packet {
                             Packet::Subscribe(subscribe, _) => self.subscribe(subscribe).await?,
                             Packet::Unsubscribe(unsubscribe, _) if !unsubscribe.filters.is_empty() => {

@@ -227,12 +227,20 @@ impl Exchange {
         };
         let missed = self.slow.of(&session.id);
         missed.dropped += 1;
+        if session.lasts && session.expiry_s == 0 {
+            // It ends with its connection, which has been told so.
+            return;
+        }
         missed.ended += 1;
         self.discarded += u64::from(session.expiry_s > 0);
         match &session.place {
             Place::Here { outbox, .. } => {
                 tracing::warn!(client = ?session.id, "client does not keep up: its connection is ended");
                 session.expiry_s = 0;
+                if session.lasts {
+                    // What it misses stands in no journal: it is over whatever comes.
+                    self.journal.append(Change::Ended { session: number });
+                }
                 outbox.close(Close::TooSlow);
             }
             Place::Away { .. } => {

@@ -50,7 +50,21 @@ fn arrive_as(
     will: Option<Will>,
     permit: Permit,
 ) -> Option<(Seat, Arc<Outbox>)> {
-    let outbox = Arc::new(Outbox::new(CAPACITY, Arc::new(permit), exchange.clock.clone()));
+    let seat_and_outbox = arrive_with(exchange, id, expiry_s, permit, CAPACITY)?;
+    if let Place::Here { will: place, .. } = &mut exchange.sessions.get_mut(&seat_and_outbox.0.session)?.place {
+        *place = will;
+    }
+    Some(seat_and_outbox)
+}
+
+fn arrive_with(
+    exchange: &mut Exchange,
+    id: &str,
+    expiry_s: u32,
+    permit: Permit,
+    capacity: Capacity,
+) -> Option<(Seat, Arc<Outbox>)> {
+    let outbox = Arc::new(Outbox::new(capacity, Arc::new(permit), exchange.clock.clone()));
     let connack = ConnAck {
         session_present: false,
         code: ConnectReturnCode::Success,
@@ -60,7 +74,7 @@ fn arrive_as(
         id: id.into(),
         clean: expiry_s == 0,
         expiry_s,
-        will,
+        will: None,
         outbox: outbox.clone(),
         connack: Packet::ConnAck(connack, None),
     };
@@ -359,6 +373,68 @@ fn a_session_that_lasts_gets_what_came_while_it_was_away_and_what_it_has_not_ack
     let (_, outbox) = join(&mut exchange, "a", None);
     assert_eq!(take_all(&outbox), [""; 0], "a clean start forgets");
     assert_eq!((exchange.census().subscriptions, exchange.lasting), (0, 0));
+}
+
+#[test]
+fn a_session_that_lasts_ends_when_it_misses_something_also_while_its_connection_is_being_closed() {
+    let mut exchange = exchange();
+    let (seat, outbox) = arrive(&mut exchange, "a", LASTS, None).unwrap();
+    exchange.subscribe(seat, 1, vec![filter("t")]);
+    outbox.close(Close::TakenOver);
+    for _ in 0..20 {
+        exchange.dispatch(message("t", &"x".repeat(9_000)));
+    }
+    assert_eq!(exchange.census().discarded, 1);
+    let missed = exchange.slow().worst(1)[0].1;
+    assert!(missed.ended == 1 && missed.dropped > 1, "{missed:?}");
+    let (_, outbox) = arrive(&mut exchange, "a", LASTS, None).unwrap();
+    assert_eq!(take_all(&outbox), [""; 0], "no session");
+}
+
+#[test]
+fn a_session_that_has_missed_something_is_over_after_a_kill_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || crate::durable::Journal::open(folder.path(), crate::Fsync::Always).unwrap();
+    let limits = Limits::default();
+    let (journal, restored) = open();
+    let mut first = Exchange::new(&limits, journal.clone(), Clock::manual(0));
+    first.restore(restored);
+    let (seat, outbox) = arrive(&mut first, "a", LASTS, None).unwrap();
+    first.subscribe(seat, 1, vec![filter("t")]);
+    for _ in 0..20 {
+        first.dispatch(message("t", &"x".repeat(9_000)));
+    }
+    assert!(outbox.is_ending());
+    // Its connection does not come to its end before the process does.
+    journal.close();
+    drop((first, journal));
+    let (journal, restored) = open();
+    let mut second = Exchange::new(&limits, journal.clone(), Clock::manual(0));
+    second.restore(restored);
+    assert_eq!(second.census().away, 0);
+    journal.close();
+}
+
+#[test]
+fn what_a_client_that_is_back_does_not_take_any_more_is_left_out_and_counted() {
+    let mut exchange = exchange();
+    let (seat, _) = arrive(&mut exchange, "a", LASTS, None).unwrap();
+    exchange.subscribe(seat, 1, vec![filter("t")]);
+    exchange.disconnect(seat, Farewell::Missing);
+    for payload in ["small", &"large".repeat(20), "last"] {
+        exchange.dispatch(message("t", payload));
+    }
+    let capacity = Capacity {
+        max_packet: 50,
+        ..CAPACITY
+    };
+    let (seat, outbox) = arrive_with(&mut exchange, "a", LASTS, Permit::Everything, capacity).unwrap();
+    assert_eq!(take_all(&outbox), ["back", "small", "last"]);
+    assert_eq!((exchange.census().dropped, exchange.census().stored), (1, 2));
+    // It is as good as delivered: it does not come back.
+    exchange.disconnect(seat, Farewell::Missing);
+    let (_, outbox) = arrive(&mut exchange, "a", LASTS, None).unwrap();
+    assert_eq!(take_all(&outbox), ["back", "small again", "last again"]);
 }
 
 #[test]

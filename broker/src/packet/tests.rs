@@ -123,6 +123,22 @@ fn a_packet_past_the_limit_is_refused_before_it_has_come() {
 }
 
 #[test]
+fn no_payload_keeps_the_buffer_it_came_in() {
+    for size in [10, 70_000, 300_000] {
+        let mut bytes = BytesMut::with_capacity(2_000_000);
+        write_publish(Version::V4, &message("t", &vec![7; size]), SURE, &mut bytes);
+        let came_in = bytes.as_ptr_range();
+        let Some(Received::Publish(publish)) = read(Version::V4, &mut bytes, 2_000_000).unwrap() else {
+            panic!("no PUBLISH")
+        };
+        assert!(
+            !came_in.contains(&publish.payload.as_ptr()),
+            "{size} bytes are a part of 2 MB"
+        );
+    }
+}
+
+#[test]
 fn only_a_message_may_be_large() {
     let most = |byte1: u8| {
         let refused = |length: usize| {

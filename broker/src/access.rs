@@ -34,6 +34,7 @@ use tokio::sync::Semaphore;
 use self::{
     config::{Access, Anonymous},
     files::{Current, Source},
+    rate::Paces,
     seats::{Seat, Seats, household},
 };
 pub use self::{
@@ -41,8 +42,8 @@ pub use self::{
     refusals::{Refusal, Refusals},
 };
 pub(crate) use self::{
-    login::{Badge, Credentials, Denied, scoped},
-    rate::Rate,
+    login::{Badge, Credentials, Denied, name_of, scoped},
+    rate::Pace,
     refusals::Refused,
     rules::Permit,
 };
@@ -70,6 +71,7 @@ pub(crate) struct Gate {
     names: Seats<Arc<str>>,
     waiting: Seats<IpAddr>,
     line: Seats<()>,
+    paces: Paces,
     /// Checking a password is dear: few at once.
     turns: Arc<Semaphore>,
     guests: Mutex<HashMap<Serial, Guest>>,
@@ -135,6 +137,7 @@ impl Gate {
             names: Seats::default(),
             waiting: Seats::default(),
             line: Seats::default(),
+            paces: Paces::default(),
             turns: Arc::new(Semaphore::new(cores.div_ceil(4))),
             guests: Mutex::default(),
             everything: Arc::new(Permit::Everything),
@@ -165,6 +168,12 @@ impl Gate {
             _address: Some(seat),
             unfinished: Some((unfinished, crowd)),
         })
+    }
+
+    /// How fast a client of this name may publish; all of one name share it.
+    pub(crate) fn pace(&self, name: Option<&str>) -> Pace {
+        let limits = &self.limits;
+        self.paces.of(name, limits.max_messages_per_s, limits.max_bytes_per_s)
     }
 
     /// Keeps a client in mind, so that it can be sent away once its rights end.

@@ -27,6 +27,7 @@ use crate::{
     durable::{Change, Journal},
     message::{Message, Serial},
     outbox::{Close, Outbox},
+    owners::Owners,
     pending::{Keep, Pending, Stored},
     retained::Retained,
     session::{Place, Seat, Session, Will, after},
@@ -46,6 +47,7 @@ pub(crate) struct Exchange {
     slow: Slow,
     journal: Journal,
     stored: Arc<Stored>,
+    owners: Owners,
     limits: Limits,
     clock: Clock,
     last_serial: Serial,
@@ -86,7 +88,7 @@ pub(crate) struct Arrival {
     pub(crate) connack: Packet,
 }
 
-/// There are as many lasting sessions as there may be.
+/// There are as many lasting sessions as there may be, all together or of the client's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooManySessions;
 
@@ -119,10 +121,12 @@ impl Exchange {
             by_id: HashMap::new(),
             subscriptions: Subscriptions::default(),
             shares: Shares::default(),
-            retained: Retained::new(limits.max_retained, limits.max_retained_bytes),
+            retained: Retained::new(limits.max_retained, limits.max_retained_bytes)
+                .each(limits.max_retained_per_name, limits.max_retained_bytes_per_name),
             slow: Slow::default(),
             journal,
             stored: Arc::default(),
+            owners: Owners::default(),
             limits: limits.clone(),
             clock,
             last_serial: 0,
@@ -148,7 +152,7 @@ impl Exchange {
         let connection = arrival.connection;
         let former = self.by_id.get(&arrival.id).copied();
         let kept = former.filter(|number| !arrival.clean && self.sessions.get(number).is_some_and(|s| s.expiry_s > 0));
-        if kept.is_none() && arrival.expiry_s > 0 && self.lasting >= self.limits.max_sessions {
+        if kept.is_none() && arrival.expiry_s > 0 && !self.has_room(&arrival.id) {
             return Err(TooManySessions);
         }
         let mut connack = arrival.connack;
@@ -178,10 +182,11 @@ impl Exchange {
                 pending.prolong_replays(|replay| self.retained.prolong(replay));
                 (pending, (session.filters, session.filters_cost), session.lasts)
             }
-            None if arrival.expiry_s > 0 => {
-                self.lasting += 1;
-                (Pending::lasting(self.keep(number)), Default::default(), true)
-            }
+            None if arrival.expiry_s > 0 => (
+                Pending::lasting(self.keep(number, &arrival.id)),
+                Default::default(),
+                true,
+            ),
             None => (Pending::default(), Default::default(), false),
         };
         if lasts {
@@ -324,12 +329,21 @@ impl Exchange {
         waiting
     }
 
-    fn keep(&self, session: Serial) -> Keep {
+    /// Whether one more session may last, of the name in its id.
+    fn has_room(&self, id: &str) -> bool {
+        self.lasting < self.limits.max_sessions && self.owners.sessions(id) < self.limits.max_sessions_per_name
+    }
+
+    /// Begins a session that lasts.
+    fn keep(&mut self, session: Serial, id: &str) -> Keep {
+        self.lasting += 1;
+        let own = self.owners.begin(id);
+        let own = own.map(|own| (own, self.limits.max_stored_bytes_per_name));
+        let all = (self.stored.clone(), self.limits.max_stored_bytes);
         Keep {
             session,
             journal: self.journal.clone(),
-            stored: self.stored.clone(),
-            max_stored: self.limits.max_stored_bytes,
+            stored: [all].into_iter().chain(own).collect(),
         }
     }
 
@@ -352,6 +366,7 @@ impl Exchange {
         }
         if session.lasts {
             self.lasting -= 1;
+            self.owners.end(&session.id);
             self.journal.append(Change::Ended { session: number });
         }
         let (pending, will) = match session.place {

@@ -163,7 +163,7 @@ async fn admit(
     let limits = &shared.limits;
     let assigned = connect.client_id.is_empty();
     let id = client_id(&connect, version, serial)?;
-    let will = will.map(|will| testament(will, will_properties, serial)).transpose()?;
+    let mut will = will.map(|will| testament(will, will_properties, serial)).transpose()?;
     let capacity = capacity(version, properties.as_ref(), limits);
     let wished = match version {
         Version::V4 if connect.clean_session => 0,
@@ -182,6 +182,9 @@ async fn admit(
     let denied = |will: &Will| !badge.permit.may_write(&will.message.topic);
     if will.as_ref().is_some_and(denied) {
         return Err(Refused::WillDenied);
+    }
+    if let Some(will) = &mut will {
+        will.message.owner.clone_from(&badge.name);
     }
     let expiry_s = limits.session_expiry_s(wished);
     let (keep_alive, told) = keep_alive(version, connect.keep_alive, limits);

@@ -255,6 +255,7 @@ fn deliver(shared: &Shared, messages: impl IntoIterator<Item = Message>) -> bool
     for message in messages {
         let done = exchange.dispatch(message);
         dropped += done.dropped;
+        (0..done.unretained).for_each(|_| shared.gate.refused.count(Refusal::Retain));
         behind |= done.behind;
     }
     add(&shared.counters.dropped, dropped);

@@ -150,7 +150,9 @@ fn restarted(folder: &Path, port: u16) -> Process {
             .unwrap()
             .success()
     );
-    until("the port is free", PATIENCE, || !listens(port));
+    // It keeps its files until it is gone.
+    let program = format!("/proc/{}/exe", pid.trim());
+    until("the broker has ended", PATIENCE, || fs::read_link(&program).is_err());
     let mut command = Command::new(env!("CARGO_BIN_EXE_foreshadow"));
     command
         .args(["broker", "--config", "broker.toml"])

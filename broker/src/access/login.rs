@@ -120,6 +120,11 @@ pub(crate) fn scoped(name: Option<&str>, client_id: &str) -> String {
     )
 }
 
+/// The name in the id of a session.
+pub(crate) fn name_of(id: &str) -> Option<&str> {
+    id.split_once(END_OF_NAME).map(|(name, _)| name)
+}
+
 impl Gate {
     /// Finds out who this is. Whether or not it comes in stands in the audit trail, without what it showed.
     pub(crate) async fn enter(&self, credentials: Credentials) -> Result<Badge, Denied> {

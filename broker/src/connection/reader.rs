@@ -13,7 +13,7 @@ use tokio::{
 use super::end::End;
 use crate::{
     Refusal,
-    access::{Badge, Rate},
+    access::{Badge, Pace},
     message::{Ack, Message, Qos},
     outbox::{Close, Outbox},
     packet::{self, Publish, Received, Version},
@@ -46,8 +46,8 @@ pub(super) struct Reader {
     pub(super) silence: Option<Duration>,
     /// Who it is, and what it may do.
     pub(super) badge: Arc<Badge>,
-    /// How fast it may publish.
-    pub(super) rate: Rate,
+    /// How fast it may publish, with all others of its name.
+    pub(super) pace: Pace,
     /// What has come and is not handled.
     pub(super) buffer: BytesMut,
 }
@@ -174,7 +174,7 @@ impl Reader {
             return Err(End::Broken(DisconnectReasonCode::QuotaExceeded, why));
         }
         let now_ns = self.shared.counters.now_ns();
-        if let Some(wait) = filters.filter_map(|filter| self.rate.take(filter.len(), now_ns)).max() {
+        if let Some(wait) = filters.filter_map(|filter| self.pace.take(filter.len(), now_ns)).max() {
             add(&self.shared.counters.delayed, 1);
             sleep(wait).await;
         }
@@ -187,7 +187,7 @@ impl Reader {
             let why = format!("cannot publish to {:?}", publish.topic);
             return Err(End::Broken(DisconnectReasonCode::TopicNameInvalid, why));
         }
-        if let Some(wait) = self.rate.take(publish.payload.len(), self.shared.counters.now_ns()) {
+        if let Some(wait) = self.pace.take(publish.payload.len(), self.shared.counters.now_ns()) {
             add(&self.shared.counters.delayed, 1);
             // What came before does not wait.
             self.pass_on(batch).await?;
@@ -270,6 +270,7 @@ impl Reader {
                 packet_id: publish.packet_id,
                 denied: false,
             }),
+            owner: self.badge.name.clone(),
             will_of: None,
             properties: properties.passed,
             expires_ms: properties.expiry_s.map(|s| now_ms() + i64::from(s) * 1_000),

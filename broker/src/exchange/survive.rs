@@ -51,7 +51,7 @@ impl Exchange {
         let (now_ns, now_ms) = (self.clock.monotonic_ns(), self.clock.now_ms());
         for (number, saved) in restored.sessions {
             self.last_serial = self.last_serial.max(number);
-            let mut pending = Pending::restored(self.keep(number), saved.waiting, saved.taken);
+            let mut pending = Pending::restored(self.keep(number, &saved.id), saved.waiting, saved.taken);
             for (path, (wants, replay)) in &saved.filters {
                 self.list(path, number, *wants);
                 if *replay {
@@ -78,7 +78,6 @@ impl Exchange {
             };
             self.by_id.insert(saved.id, number);
             self.sessions.insert(number, session);
-            self.lasting += 1;
         }
         self.tell_all();
     }

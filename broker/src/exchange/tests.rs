@@ -490,6 +490,47 @@ fn sessions_are_bounded_in_age_number_and_bytes() {
 }
 
 #[test]
+fn one_name_takes_neither_all_sessions_nor_all_that_they_keep() {
+    let mut exchange = exchange();
+    exchange.limits = Limits {
+        max_sessions: 10,
+        max_sessions_per_name: 3,
+        max_stored_bytes_per_name: 1_000,
+        ..Limits::default()
+    };
+    let scoped = |name: &str, n: usize| crate::access::scoped(Some(name), &n.to_string());
+    for n in 0..3 {
+        let (seat, _) = arrive(&mut exchange, &scoped("eve", n), LASTS, None).unwrap();
+        exchange.subscribe(seat, 1, vec![filter("t")]);
+        exchange.disconnect(seat, Farewell::Missing);
+    }
+    assert!(arrive(&mut exchange, &scoped("eve", 3), LASTS, None).is_none());
+    assert!(
+        arrive(&mut exchange, &scoped("eve", 2), LASTS, None).is_some(),
+        "one that it has"
+    );
+    let (ann, _) = arrive(&mut exchange, &scoped("ann", 0), LASTS, None).unwrap();
+    exchange.subscribe(ann, 1, vec![filter("t")]);
+    exchange.disconnect(ann, Farewell::Missing);
+    // What is too much for one name ends sessions of that name.
+    for _ in 0..5 {
+        exchange.dispatch(message("t", &"x".repeat(100)));
+    }
+    assert_eq!(
+        exchange.sessions[&ann.session].waiting(),
+        5 * message("t", &"x".repeat(100)).cost()
+    );
+    assert!(exchange.census().discarded >= 1);
+    // Its place is free again.
+    assert!(arrive(&mut exchange, &scoped("eve", 4), LASTS, None).is_some());
+    for (name, n) in [("eve", 0), ("eve", 1), ("eve", 2), ("eve", 4), ("ann", 0)] {
+        join(&mut exchange, &scoped(name, n), None);
+    }
+    assert_eq!((exchange.census().stored, exchange.lasting), (0, 0));
+    assert_eq!(exchange.owners.sessions(&scoped("eve", 0)), 0);
+}
+
+#[test]
 fn a_will_waits_as_long_as_it_was_told_to() {
     let mut exchange = exchange();
     let will = |delay_s| {

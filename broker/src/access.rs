@@ -42,7 +42,7 @@ pub use self::{
     refusals::{Refusal, Refusals},
 };
 pub(crate) use self::{
-    login::{Badge, Credentials, Denied, name_of, scoped},
+    login::{Badge, Credentials, Denied, Known, name_of, scoped},
     rate::Pace,
     refusals::Refused,
     rules::Permit,
@@ -89,7 +89,7 @@ struct Guest {
 
 impl Guest {
     fn send_away(&self, serial: Serial, why: &str) {
-        let Badge { name, client_id, .. } = &*self.badge;
+        let Known { name, client_id, .. } = &*self.badge.known;
         let (name, client) = (name.as_deref(), &**client_id);
         tracing::info!(target: "audit", event = "ended", serial, name, client, why);
         self.outbox.close(Close::Unwelcome);
@@ -117,6 +117,8 @@ pub struct Reload {
     pub faults: Vec<BrokerError>,
     /// Clients whose connection was ended, for they may no longer do what they could.
     pub ended: usize,
+    /// Sessions that ended, for their clients may not even come in any more.
+    pub sessions: usize,
 }
 
 impl Gate {
@@ -205,6 +207,16 @@ impl Gate {
         reload
     }
 
+    /// Whether somebody may not even come in any more: revoked, or gone. One whose certificate has expired may come with
+    /// another, and nobody does not change.
+    pub(crate) fn is_banished(&self, known: &Known) -> bool {
+        let denied = known
+            .name
+            .as_ref()
+            .and_then(|_| self.judge(&self.current(), known).err());
+        denied.is_some_and(|denied| denied != Denied::Expired)
+    }
+
     /// Sends away whose certificate has expired.
     pub(crate) fn end_expired(&self) {
         let now_s = UnixTime::now().as_secs();
@@ -220,7 +232,7 @@ impl Gate {
     /// Whether a client may stay; otherwise its connection is ended.
     fn examine(&self, current: &Current, serial: Serial, guest: &Guest) -> bool {
         let badge = &guest.badge;
-        let found = self.judge(current, &badge.proof, badge.name.as_deref(), &badge.client_id);
+        let found = self.judge(current, &badge.known);
         let why = match found {
             Ok(permit) if *permit == *badge.permit => return true,
             Ok(_) => "its rules have changed".to_owned(),

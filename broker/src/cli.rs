@@ -70,7 +70,7 @@ pub async fn main(arguments: BrokerArgs) -> anyhow::Result<()> {
             }
             _ = hangups.recv() => {
                 let reload = broker.reload().await;
-                tracing::info!(faults = reload.faults.len(), ended = reload.ended, "SIGHUP: files are read anew");
+                tracing::info!(faults = reload.faults.len(), ended = reload.ended, sessions = reload.sessions, "SIGHUP: files are read anew");
             }
         }
     }

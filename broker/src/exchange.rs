@@ -24,6 +24,7 @@ use runtime::Clock;
 pub(crate) use self::deliver::Dispatched;
 use crate::{
     Limits,
+    access::Known,
     durable::{Change, Journal},
     message::{Message, Serial},
     outbox::{Close, Outbox},
@@ -84,6 +85,8 @@ pub(crate) struct Arrival {
     pub(crate) expiry_s: u32,
     pub(crate) will: Option<Will>,
     pub(crate) outbox: Arc<Outbox>,
+    /// Who it is.
+    pub(crate) known: Option<Arc<Known>>,
     /// The answer; whether there is a session is filled in.
     pub(crate) connack: Packet,
 }
@@ -213,6 +216,7 @@ impl Exchange {
             id: arrival.id,
             filters,
             filters_cost,
+            known: arrival.known.filter(|_| lasts),
             lasts,
             expiry_s: arrival.expiry_s,
             place,

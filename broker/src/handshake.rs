@@ -184,13 +184,13 @@ async fn admit(
         return Err(Refused::WillDenied);
     }
     if let Some(will) = &mut will {
-        will.message.owner.clone_from(&badge.name);
+        will.message.owner.clone_from(&badge.known.name);
     }
     let expiry_s = limits.session_expiry_s(wished);
     let (keep_alive, told) = keep_alive(version, connect.keep_alive, limits);
     let connack = connack(version, assigned.then(|| id.clone()), expiry_s, told, limits);
     Ok(Hello {
-        id: scoped(badge.name.as_deref(), &id),
+        id: scoped(badge.name(), &id),
         clean: connect.clean_session,
         expiry_s,
         badge: Arc::new(badge),

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
+    access::Known,
     message::{Message, Qos, Serial},
     outbox::{Outbox, Pushed},
     pending::{How, NoRoom, Pending},
@@ -50,6 +51,8 @@ pub(crate) struct Session {
     pub(crate) filters: HashMap<String, Wants>,
     /// What these take.
     pub(crate) filters_cost: usize,
+    /// Who its client is, where it lasts and has come in since the start.
+    pub(crate) known: Option<Arc<Known>>,
     /// Whether it was begun to outlast its connection.
     pub(crate) lasts: bool,
     /// Seconds that it outlasts its connection; 0: it ends with it.

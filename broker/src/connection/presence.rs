@@ -33,6 +33,7 @@ impl Presence {
             expiry_s: hello.expiry_s,
             will: hello.will,
             outbox: outbox.clone(),
+            known: Some(hello.badge.known.clone()),
             connack: hello.connack,
         };
         let (seat, clients) = {
@@ -51,7 +52,7 @@ impl Presence {
             seat,
             version: hello.capacity.version,
             silence: hello.silence,
-            pace: shared.gate.pace(hello.badge.name.as_deref()),
+            pace: shared.gate.pace(hello.badge.name()),
             badge: hello.badge,
             buffer: hello.rest,
         };

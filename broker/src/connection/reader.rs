@@ -244,7 +244,7 @@ impl Reader {
         self.shared.gate.refused.count(why);
         self.shared.exchange().note_refusal(self.seat);
         if let Some(suppressed) = REFUSED.pass(self.shared.counters.now_ns()) {
-            let (name, topic): (_, String) = (self.badge.name.as_deref(), topic.chars().take(200).collect());
+            let (name, topic): (_, String) = (self.badge.name(), topic.chars().take(200).collect());
             tracing::warn!(
                 serial = self.seat.connection,
                 name,
@@ -270,7 +270,7 @@ impl Reader {
                 packet_id: publish.packet_id,
                 denied: false,
             }),
-            owner: self.badge.name.clone(),
+            owner: self.badge.known.name.clone(),
             will_of: None,
             properties: properties.passed,
             expires_ms: properties.expiry_s.map(|s| now_ms() + i64::from(s) * 1_000),

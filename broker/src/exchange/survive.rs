@@ -1,11 +1,13 @@
 //! What time ends, and what survives a restart.
 
-use std::mem;
+use std::{mem, sync::Arc};
 
 use super::Exchange;
 use crate::{
+    access::Known,
     durable::{Change, Journal, Restored},
     message::{Message, Serial},
+    outbox::Close,
     pending::Pending,
     session::{Place, Session, after},
     subscriptions::cost,
@@ -34,6 +36,33 @@ impl Exchange {
         }
         self.hand_on();
         due
+    }
+
+    /// The lasting sessions of those who have come in since the start, and who they are.
+    pub(crate) fn known(&self) -> Vec<(Serial, Arc<Known>)> {
+        let sessions = self.sessions.iter();
+        sessions
+            .filter_map(|(number, session)| Some((*number, session.known.clone()?)))
+            .collect()
+    }
+
+    /// Ends the session of `known`, who may not come in any more, unless another has come to it meanwhile. Its will is
+    /// forgotten.
+    pub(crate) fn banish(&mut self, number: Serial, known: &Arc<Known>) -> bool {
+        let session = self.sessions.get_mut(&number);
+        let own = |session: &&mut Session| session.known.as_ref().is_some_and(|now| Arc::ptr_eq(now, known));
+        let Some(session) = session.filter(own) else {
+            return false;
+        };
+        if let Place::Here { outbox, .. } = &session.place {
+            session.expiry_s = 0;
+            outbox.close(Close::Unwelcome);
+            self.journal.append(Change::Ended { session: number });
+        } else {
+            self.end(number);
+            self.hand_on();
+        }
+        true
     }
 
     /// Forgets retained messages that have expired.
@@ -68,6 +97,8 @@ impl Exchange {
                     .into_iter()
                     .map(|(path, (wants, _))| (path, wants))
                     .collect(),
+                // Of who was away over a restart only the name is known.
+                known: None,
                 lasts: true,
                 expiry_s: saved.expiry_s,
                 place: Place::Away {

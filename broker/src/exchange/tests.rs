@@ -76,6 +76,7 @@ fn arrive_with(
         expiry_s,
         will: None,
         outbox: outbox.clone(),
+        known: None,
         connack: Packet::ConnAck(connack, None),
     };
     let seat = exchange.connect(arrival).ok()?;

@@ -35,7 +35,7 @@ pub(crate) struct DetectArgs {
     /// Instead of a series, hosts with all their metrics: a folder of CSVs, a file a host (docs/traces.md)
     #[arg(long, value_name = "DIR", conflicts_with_all = ["input", "raw", "combine"])]
     traces: Option<PathBuf>,
-    /// The same rows with the column anomaly_score, 0 to 1; of hosts, rows of host, time and score. Packed where the name
+    /// The same rows with the column `anomaly_score`, 0 to 1; of hosts, rows of host, time and score. Packed where the name
     /// ends in .gz; - is standard output
     #[arg(long, value_name = "CSV")]
     output: PathBuf,
@@ -43,7 +43,7 @@ pub(crate) struct DetectArgs {
     /// to happen, from the second week on
     #[arg(long)]
     combine: bool,
-    /// Adds the column raw_score: what each row is worth by itself, in points, of which 6 are an alarm
+    /// Adds the column `raw_score`: what each row is worth by itself, in points, of which 6 are an alarm
     #[arg(long)]
     raw: bool,
 }

@@ -325,12 +325,15 @@ fn the_lab_stack_is_configured() {
     let brain: brain::Config = runtime::config::load(&path("brain.toml")).unwrap();
     let agent: agent::Config = runtime::config::load(&path("agent.toml")).unwrap();
     assert_eq!([brain.broker.port, agent.broker.port], [broker.listen.port(); 2]);
+    assert_eq!(broker.access.anonymous, broker::Anonymous::Nothing);
+    assert!(broker.data.is_some() && broker.audit.is_some());
     let compose = fs::read_to_string(root().join("docker-compose.yml")).unwrap();
     let brain_port = brain.page.listen.port();
     for part in [
         "  broker:\n",
         "  brain:\n",
         "  agent-3:\n",
+        "- broker:/var/lib/foreshadow\n",
         "  timescaledb:\n",
         brain.store.password_file.as_ref().unwrap().to_str().unwrap(),
         &format!("127.0.0.1:{brain_port}:{brain_port}"),

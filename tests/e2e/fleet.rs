@@ -87,7 +87,9 @@ impl Fleet {
 
     /// Our broker, which wants a certificate of everybody.
     pub(crate) fn broker(&self) -> Process {
-        let config = write(self.stack.path(), "broker.toml", &self.config("broker"));
+        let data = self.stack.path().join("data/broker");
+        let config = self.config("broker").replace("data/broker", data.to_str().unwrap());
+        let config = write(self.stack.path(), "broker.toml", &config);
         let broker = Process::foreshadow(&["broker", "--config", &config]);
         until("the broker listens", PATIENCE, || listens(self.stack.port));
         broker

@@ -92,8 +92,8 @@ impl HostDetector {
             (*level, *scale) = metric.update(*value);
         }
         let scales = &self.scales;
-        let apart = |a: &Box<[f32]>, b: &Box<[f32]>| f64::from(distance(a, b, scales));
-        let found = self.memory.update(self.levels.clone(), 1.0, apart);
+        let state = self.levels.clone();
+        let found = self.memory.update(state, 1.0, |a, b| f64::from(distance(a, b, scales)));
         let Novelty {
             distance,
             rows_ago,

@@ -166,6 +166,7 @@ impl Memory<Box<[f32]>> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as a distance is called")]
     fn far(a: &f64, b: &f64) -> f64 {
         (a - b).abs()
     }

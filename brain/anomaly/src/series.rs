@@ -137,8 +137,9 @@ fn points(distance: f64, halvings: f64) -> f64 {
 
 /// The largest distance of two states in any of their means.
 fn farthest(a: &[f64; 3], b: &[f64; 3]) -> f64 {
-    let [x, y, z] = [0, 1, 2].map(|at| (a[at] - b[at]).abs());
-    x.max(y).max(z)
+    let ([a_now, a_lately, a_trend], [b_now, b_lately, b_trend]) = (a, b);
+    let level = (a_now - b_now).abs().max((a_lately - b_lately).abs());
+    level.max((a_trend - b_trend).abs())
 }
 
 #[cfg(test)]

@@ -29,7 +29,8 @@ pub(crate) struct Spread<T> {
     values: VecDeque<T>,
     /// How many came, ever.
     count: u64,
-    spread: f64,
+    /// What was told last.
+    told: f64,
 }
 
 impl<T: Copy + Into<f64>> Spread<T> {
@@ -40,7 +41,7 @@ impl<T: Copy + Into<f64>> Spread<T> {
             stride,
             values: VecDeque::new(),
             count: 0,
-            spread: LEAST,
+            told: LEAST,
         }
     }
 
@@ -54,24 +55,24 @@ impl<T: Copy + Into<f64>> Spread<T> {
         }
         if self.count < EAGER || self.count.is_multiple_of(EVERY) {
             let mut values: Vec<f64> = self.values.iter().map(|value| (*value).into()).collect();
-            self.spread = spread_of(&mut values);
+            self.told = spread_of(&mut values);
         }
         self.count += 1;
-        self.spread
+        self.told
     }
 }
 
 impl Spread<f32> {
     pub(crate) fn write(&self, to: &mut Writer) {
         to.whole(self.count);
-        to.double(self.spread);
+        to.double(self.told);
         to.count(self.values.len());
         self.values.iter().for_each(|value| to.single(*value));
     }
 
     pub(crate) fn read(&mut self, from: &mut Reader<'_>) -> Result<(), Broken> {
         self.count = from.whole()?;
-        self.spread = from.amount()?.max(LEAST);
+        self.told = from.amount()?.max(LEAST);
         self.values = (0..from.count(self.longest)?)
             .map(|_| from.single())
             .collect::<Result<_, _>>()?;

@@ -12,7 +12,7 @@ use axum::{
         ConnectInfo, Path, State,
         rejection::{JsonRejection, PathRejection},
     },
-    http::{Extensions, HeaderMap, Uri, header},
+    http::{Extensions, HeaderMap, Uri, header, uri::Authority},
 };
 use serde::{Deserialize, Serialize};
 use shadow::UnixMs;
@@ -83,10 +83,7 @@ fn check_caller(extensions: &Extensions, headers: &HeaderMap) -> Result<(), Prob
         return Ok(());
     };
     let origin: Option<Uri> = origin.to_str().ok().and_then(|text| text.parse().ok());
-    let origin = origin
-        .as_ref()
-        .and_then(Uri::authority)
-        .map(|authority| authority.as_str());
+    let origin = origin.as_ref().and_then(Uri::authority).map(Authority::as_str);
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     if origin.is_some() && origin == host {
         return Ok(());

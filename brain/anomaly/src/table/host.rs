@@ -39,20 +39,27 @@ pub fn detect(input: impl Read, output: impl Write, host: &str) -> Result<u64, T
     while line.read(&mut input)? {
         header.read(&line, &mut time, &mut values)?;
         let score = detector.update(&values).rarity;
-        let quote = if time.iter().any(|byte| b",\"\n\r".contains(byte)) {
-            "\""
-        } else {
-            ""
-        };
-        let written = write!(output, "{host},{quote}")
-            .and_then(|()| output.write_all(&time))
-            .and_then(|()| output.write_all(quote.as_bytes()))
+        let written = write!(output, "{host},")
+            .and_then(|()| write_field(&mut output, &time))
             .and_then(|()| writeln!(output, ",{score:.4}"));
         written.map_err(TableError::Write)?;
         rows += 1;
     }
     output.flush().map_err(TableError::Write)?;
     Ok(rows)
+}
+
+/// A field as any CSV may hold it.
+fn write_field(output: &mut impl Write, field: &[u8]) -> io::Result<()> {
+    if !field.iter().any(|byte| b",\"\n\r".contains(byte)) {
+        return output.write_all(field);
+    }
+    output.write_all(b"\"")?;
+    for (index, part) in field.split(|byte| *byte == b'"').enumerate() {
+        output.write_all(if index == 0 { b"" } else { b"\"\"" })?;
+        output.write_all(part)?;
+    }
+    output.write_all(b"\"")
 }
 
 /// Which column holds what.

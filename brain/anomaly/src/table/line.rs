@@ -52,7 +52,7 @@ impl Line {
                 self.text.drain(..3);
             }
             let new = self.text.get(begin..).unwrap_or_default();
-            quoted ^= new.iter().filter(|byte| **byte == b'"').count() % 2 == 1;
+            quoted = new.iter().fold(quoted, |quoted, byte| quoted ^ (*byte == b'"'));
             let ended = new.ends_with(b"\n");
             self.ended += u64::from(ended);
             match (quoted, ended) {

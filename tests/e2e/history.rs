@@ -57,6 +57,11 @@ fn what_is_kept_is_told_and_exported_while_a_brain_writes() {
     assert!(series.len() > 10 && series[0]["resolution"] == "10s", "{series:?}");
     assert!(series.iter().any(|row| row["cpu_share"].is_number()), "{series:?}");
     assert!(series[0].get("memory_share").is_none(), "of one resource");
+    let incidents = objects("incidents", &["--since", "1h"]);
+    assert!(
+        incidents.iter().all(|incident| incident["host"] == "web-1"),
+        "{incidents:?}"
+    );
     until("a forecast is durable", 2 * PATIENCE, || {
         !objects("forecasts", &["--resource", "cpu"]).is_empty()
     });

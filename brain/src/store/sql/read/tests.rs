@@ -167,6 +167,19 @@ async fn records_are_told_as_they_were_the_newest_where_not_all() {
         (anomalies.rows[0].since_ms, anomalies.rows[0].until_ms),
         (60_000, 70_000)
     );
+    let incidents = history.incidents(&filter()).await.unwrap();
+    assert_eq!(incidents.rows.len(), 1, "of every resource");
+    let told = &incidents.rows[0];
+    assert_eq!((told.since_ms, told.goes_on, told.severity), (60_000, true, "critical"));
+    assert_eq!(
+        (told.acknowledged_ms, &*told.cause),
+        (Some(65_000), "uncorrected error")
+    );
+    let earlier = Filter {
+        within: 0..60_000,
+        ..filter()
+    };
+    assert_eq!(history.incidents(&earlier).await.unwrap().rows.len(), 0);
     let one = Filter { limit: 1, ..filter() };
     let newest = history.commands(&one).await.unwrap();
     assert_eq!((&*newest.rows[0].command.id, newest.rows.len()), ("2", 1));

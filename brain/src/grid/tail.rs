@@ -4,7 +4,7 @@
 //! is that: values with the time that each is known for, largest first, down to where they fill a twentieth. While these
 //! are at most `K` (at a pace of 100 ms six in 10 s, thirty-one in a minute) the p95 is exact. Of more, the two neighbours
 //! that tell of the least time become one, with the larger value. Then the p95 told is never below the true one, and at
-//! most the exact quantile that lies [`SLACK`]`/ K` of the row's time further up: 2.5 points in a row of 10 s, 0.6 in a
+//! most the exact quantile that lies `0.2 / K` of the row's time further up: 2.5 points in a row of 10 s, 0.6 in a
 //! minute, for a row that is wholly known.
 
 /// Share of a row's time above its p95.

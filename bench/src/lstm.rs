@@ -31,6 +31,11 @@ const SPEED: Quantity = Quantity {
     metric: "windows_per_s",
     unit: "1/s",
 };
+/// Of the fastest turn: what is left when nobody else wants the machine.
+const BEST: Quantity = Quantity {
+    metric: "best_windows_per_s",
+    unit: "1/s",
+};
 const MEMORY: Quantity = Quantity {
     metric: "peak_rss",
     unit: "MB",
@@ -81,7 +86,7 @@ fn measure(case: Case, rounds: u32, python: &Path, report: &mut Report) -> anyho
     }
     let windows = (case.workload().batch * case.passes()) as f64;
     let ours_mb = ours.peak_mb()?;
-    let ours_per_s = windows / ours.median_s();
+    let (ours_per_s, ours_best) = (windows / ours.median_s(), windows / ours.least_s());
     for rival in rivals {
         let of_rival = |value| Rival {
             name: rival.name,
@@ -89,6 +94,7 @@ fn measure(case: Case, rounds: u32, python: &Path, report: &mut Report) -> anyho
         };
         let per_s = windows / rival.median_s();
         report.push(case.name(), SPEED, ours_per_s, of_rival(per_s));
+        report.push(case.name(), BEST, ours_best, of_rival(windows / rival.least_s()));
         report.push(case.name(), MEMORY, ours_mb, of_rival(rival.peak_mb()?));
     }
     Ok(())

@@ -79,13 +79,13 @@ impl Report {
         writeln!(out)?;
         writeln!(
             out,
-            "{:<12} {:<26} {:<6} {:>10} {:>10} {:>7}  rival",
+            "{:<16} {:<26} {:<6} {:>10} {:>10} {:>7}  rival",
             "case", "metric", "unit", "ours", "rival", "ratio"
         )?;
         for row in &self.rows {
             writeln!(
                 out,
-                "{:<12} {:<26} {:<6} {:>10.4} {:>10.4} {:>7.3}  {}",
+                "{:<16} {:<26} {:<6} {:>10.4} {:>10.4} {:>7.3}  {}",
                 row.case, row.quantity.metric, row.quantity.unit, row.ours, row.rival, row.ratio, row.rival_name
             )?;
         }

@@ -88,6 +88,11 @@ impl Contender {
         median(self.seconds.clone())
     }
 
+    /// Of the fastest turn, in seconds.
+    pub(super) fn least_s(&self) -> f64 {
+        self.seconds.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
     /// The most memory that it has held, in megabytes.
     pub(super) fn peak_mb(&self) -> anyhow::Result<f64> {
         Ok(memory_bytes(self.child.id(), "VmHWM:")? / 1e6)

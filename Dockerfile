@@ -13,6 +13,7 @@ STOPSIGNAL SIGTERM
 
 FROM base AS broker
 COPY --from=build /out/foreshadow-broker /usr/local/bin/
+VOLUME /var/lib/foreshadow
 ENTRYPOINT ["foreshadow-broker"]
 CMD ["--config", "/etc/foreshadow/broker.toml"]
 

@@ -171,10 +171,8 @@ async fn one(
 }
 
 /// A file that is gone unless it gets a name; who may read it is up to the umask, as of any new file.
-fn temporary(folder: &Path) -> std::io::Result<(File, TempPath)> {
+pub(crate) fn temporary(folder: &Path) -> std::io::Result<(File, TempPath)> {
     let mut named = tempfile::Builder::new();
-    let named = named
-        .prefix(".foreshadow-export-")
-        .permissions(Permissions::from_mode(0o666));
+    let named = named.prefix(".foreshadow-").permissions(Permissions::from_mode(0o666));
     Ok(named.tempfile_in(folder)?.into_parts())
 }

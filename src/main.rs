@@ -3,6 +3,7 @@
 mod audit;
 mod backtest;
 mod backup;
+mod detect;
 mod export;
 mod inspect;
 mod lab;
@@ -39,6 +40,8 @@ enum Command {
     Query(Box<query::QueryArgs>),
     /// Series of hosts as trace CSVs or Parquet, a file a host
     Export(Box<export::ExportArgs>),
+    /// How unusual each row of a series is: a CSV with scores
+    Detect(detect::DetectArgs),
     /// What the forecaster would have said of a recorded past, and how right it would have been
     Backtest(Box<backtest::BacktestArgs>),
     /// A copy of a brain's data folder, while the brain runs
@@ -78,6 +81,7 @@ impl Command {
             | Self::Inspect(_)
             | Self::Query(_)
             | Self::Export(_)
+            | Self::Detect(_)
             | Self::Backtest(_)
             | Self::Backup(_)
             | Self::Pki(_)
@@ -94,6 +98,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Inspect(arguments) => inspect::main(*arguments).await,
         Command::Query(arguments) => Box::pin(query::main(*arguments)).await,
         Command::Export(arguments) => Box::pin(export::main(*arguments)).await,
+        Command::Detect(arguments) => detect::main(&arguments),
         Command::Backtest(arguments) => Box::pin(backtest::main(*arguments)).await,
         Command::Backup(arguments) => backup::main(arguments).await,
         Command::Pki(arguments) => Box::pin(pki::main(*arguments)).await,

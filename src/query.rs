@@ -49,6 +49,9 @@ enum Question {
     /// Anomalies of this time
     #[command(after_help = EXIT_STATUS)]
     Anomalies(RecordsArgs),
+    /// Incidents of this time, with their likely cause
+    #[command(after_help = EXIT_STATUS)]
+    Incidents(EventsArgs),
     /// Commands by when they were issued, with their newest outcome; in tables and CSV a row a change
     #[command(after_help = EXIT_STATUS)]
     Commands(RecordsArgs),
@@ -140,6 +143,10 @@ pub(crate) async fn main(arguments: QueryArgs) -> anyhow::Result<()> {
         Question::Anomalies(asked) => {
             let (mut history, filter) = asked.open(now_ms).await?;
             tell(&history.anomalies(&filter).await?, asked.events.format)
+        }
+        Question::Incidents(asked) => {
+            let (mut history, filter) = asked.open(None, now_ms).await?;
+            tell(&history.incidents(&filter).await?, asked.format)
         }
         Question::Commands(asked) => {
             let (mut history, filter) = asked.open(now_ms).await?;

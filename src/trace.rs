@@ -87,6 +87,11 @@ pub(crate) fn shipped() -> Result<Vec<Trace>, TraceError> {
 
 /// Reads every trace of a folder, in the order of their names.
 pub(crate) fn read_folder(folder: &Path) -> Result<Vec<Trace>, TraceError> {
+    list(folder)?.iter().map(|path| read_file(path)).collect()
+}
+
+/// The traces of a folder, in the order of their names; at least one.
+pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>, TraceError> {
     let io = |source| TraceError::Io {
         path: folder.to_owned(),
         source,
@@ -102,8 +107,8 @@ pub(crate) fn read_folder(folder: &Path) -> Result<Vec<Trace>, TraceError> {
     if paths.is_empty() {
         return Err(TraceError::NoTrace(folder.to_owned()));
     }
-    let traces = paths.iter().filter(|path| !is_side_table(path));
-    traces.map(|path| read_file(path)).collect()
+    paths.retain(|path| !is_side_table(path));
+    Ok(paths)
 }
 
 /// `hosts.csv` beside traces tells of the hosts; it is no trace.
@@ -111,7 +116,8 @@ fn is_side_table(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == "hosts.csv")
 }
 
-fn host_of(path: &Path) -> Option<&str> {
+/// The name of the host that a file tells of; `None` when it is not called like a trace.
+pub(crate) fn host_of(path: &Path) -> Option<&str> {
     let name = path.file_name()?.to_str()?;
     name.strip_suffix(".csv.gz").or_else(|| name.strip_suffix(".csv"))
 }

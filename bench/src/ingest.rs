@@ -140,9 +140,14 @@ impl Fleet {
 
     /// Second by second, every host's frame: its own bytes, as they come from a socket.
     pub(crate) fn deltas(&self) -> Vec<(String, Bytes)> {
+        self.deltas_of(HOSTS)
+    }
+
+    /// The same of so many hosts.
+    pub(crate) fn deltas_of(&self, hosts: usize) -> Vec<(String, Bytes)> {
         let second = |frame: &Bytes| -> Vec<(String, Bytes)> {
             let of_host = |host| (Self::topic(host, "delta"), Bytes::copy_from_slice(frame));
-            (0..HOSTS).map(of_host).collect()
+            (0..hosts).map(of_host).collect()
         };
         self.frames.iter().flat_map(second).collect()
     }

@@ -5,10 +5,13 @@
 mod agent;
 mod broker;
 mod codec;
+mod detect;
 #[cfg(feature = "brain")]
 mod hot;
 #[cfg(feature = "brain")]
 mod ingest;
+#[cfg(feature = "forecast")]
+mod lstm;
 mod priors;
 mod process;
 mod recording;
@@ -45,12 +48,17 @@ enum Bench {
     CodecPriors(priors::Arguments),
     /// Size and speed of frames against packed doubles, lz4, zstd, pco, Gorilla and Chimp.
     Codec(codec::Arguments),
+    /// How many rows of a series, and of a host, are judged in a second.
+    Detect(detect::Arguments),
     /// How long readers of the hot store keep its writer waiting.
     #[cfg(feature = "brain")]
     Hot(hot::Arguments),
     /// What a brain needs to take frames in, by itself and over a broker.
     #[cfg(feature = "brain")]
     Ingest(ingest::Arguments),
+    /// How fast the LSTM of the forecaster trains and forecasts, against `PyTorch` and ONNX Runtime.
+    #[cfg(feature = "forecast")]
+    Lstm(lstm::Arguments),
     /// How fast and how small the brain keeps what came, against `psql \\copy` into a narrow table.
     #[cfg(feature = "brain")]
     Store(store::Arguments),
@@ -68,10 +76,16 @@ fn main() -> anyhow::Result<ExitCode> {
             None => broker::run(broker)?,
         },
         Bench::Codec(codec) => codec::run(codec)?,
+        Bench::Detect(detect) => detect::run(detect)?,
         #[cfg(feature = "brain")]
         Bench::Hot(hot) => hot::run(hot)?,
         #[cfg(feature = "brain")]
         Bench::Ingest(ingest) => ingest::run(ingest)?,
+        #[cfg(feature = "forecast")]
+        Bench::Lstm(lstm) => match lstm.work {
+            Some(case) => return lstm::work(case).map(|()| ExitCode::SUCCESS),
+            None => lstm::run(lstm)?,
+        },
         #[cfg(feature = "brain")]
         Bench::Store(store) => store::run(store)?,
         Bench::CodecPriors(priors) => return priors::run(priors).map(|()| ExitCode::SUCCESS),

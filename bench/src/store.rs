@@ -32,8 +32,10 @@ const FLUSH_S: usize = 5;
 /// Hosts of the case `rollup`, and rows of each: two hours.
 const ROW_HOSTS: usize = 200;
 const ROWS: i64 = 720;
-/// Values in a row of the grid: mean, extremes, last one and 95th percentile of seven channels.
-const ROW_POINTS: usize = 35;
+/// Figures in a row of the grid: mean, extremes, last one and 95th percentile of seven channels.
+const ROW_FIGURES: usize = 35;
+/// Readings that a row sums up: seven channels, ten times a second for ten seconds.
+const ROW_READINGS: usize = 700;
 /// Points that the rival gets: enough for some seconds.
 const COPY_POINTS: usize = 500_000;
 
@@ -43,7 +45,8 @@ const DAY_MINUTES: i64 = 1_440;
 const READ_ROWS: usize = 1_440;
 const READS: usize = 51;
 
-/// Hosts of the case `start`, each with a day in minutes and as many rows of the grid as memory takes.
+/// Hosts of the case `start-1000`, each with a minute of frames, a quarter of a day in minutes and as many rows of the grid as
+/// memory takes.
 const START_HOSTS: usize = 1_000;
 const START_ROWS: i64 = 2_160;
 
@@ -53,6 +56,11 @@ const MS: Quantity = Quantity {
 };
 const POINTS_PER_S: Quantity = Quantity {
     metric: "points_per_s",
+    unit: "1/s",
+};
+/// Of a row, whose points are the readings that it sums up.
+const FIGURES_PER_S: Quantity = Quantity {
+    metric: "figures_per_s",
     unit: "1/s",
 };
 const BYTES_PER_POINT: Quantity = Quantity {
@@ -93,6 +101,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
         tell(&mut report, "segments", place, segments, copied);
         let rows = runtime.block_on(rows(database))?;
         tell(&mut report, "rollup", place, rows, copied);
+        let figures = rows.points / ROW_READINGS as f64 * ROW_FIGURES as f64 / rows.took.as_secs_f64();
+        let rival = Rival {
+            name: "psql-copy",
+            value: copied.points / copied.took.as_secs_f64(),
+        };
+        report.push(&named("rollup", place), FIGURES_PER_S, figures, rival);
         let read = runtime.block_on(read(database))?;
         let limit = Rival {
             name: "limit",
@@ -169,7 +183,7 @@ async fn rows(database: Option<&Psql>) -> anyhow::Result<Kept> {
     let took = begun.elapsed();
     durable.close().await?;
     Ok(Kept {
-        points: (ROW_HOSTS * ROW_POINTS) as f64 * ROWS as f64,
+        points: (ROW_HOSTS * ROW_READINGS) as f64 * ROWS as f64,
         took,
         bytes: place.bytes()?,
     })
@@ -205,20 +219,27 @@ async fn read(database: Option<&Psql>) -> anyhow::Result<Duration> {
     times.get(READS / 2).copied().context("nothing was read")
 }
 
-/// How long a brain takes until it is ready, with the past of a whole fleet.
+/// How long a brain takes until it is ready, with the past of a whole fleet: its rows, and a minute of frames of which
+/// the newest are read again.
 async fn start(fleet: &Fleet, database: Option<&Psql>) -> anyhow::Result<Duration> {
     let place = Place::new(database)?;
     let mut durable = place.open().await?;
     let hosts: Vec<Arc<str>> = (0..START_HOSTS).map(|host| format!("host-{host}").into()).collect();
     let mut intake = fleet.brain_of(START_HOSTS)?;
     durable.write(&mut intake).await?;
-    let clock = Clock::system();
-    let now = clock.now_ms().div_euclid(10_000);
+    let now = fleet.now_ms.div_euclid(10_000);
     for row in now - START_ROWS..now {
         durable.write_row(&hosts, row * 10_000).await?;
     }
+    for batch in fleet.deltas_of(START_HOSTS).chunks(FLUSH_S * START_HOSTS) {
+        for (topic, payload) in batch {
+            intake.message(topic.clone(), payload.clone(), fleet.now_ms);
+        }
+        durable.write(&mut intake).await?;
+    }
     durable.close().await?;
     let config = place.config();
+    let clock = Clock::manual(fleet.now_ms);
     let (begun, shutdown) = (Instant::now(), Shutdown::new());
     let brain = brain::start(config, clock, shutdown.clone()).await?;
     let ready = begun.elapsed();

@@ -2,10 +2,13 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use anomaly::residual;
 pub use bus::Broker;
 use runtime::{Faults, Span, Validate};
 use serde::{Deserialize, Serialize};
 use shadow::check_name;
+
+use crate::watch::Budget;
 
 mod hot;
 mod store;
@@ -122,7 +125,7 @@ pub struct Forecast {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Anomaly {
-    /// False alarms that are accepted of one resource of one host in a week.
+    /// False alarms that are accepted of one host in a week, above 0.
     pub false_alarms_per_week: f64,
     /// An incident ends when nothing unusual has come for this long.
     pub quiet: Span,
@@ -209,20 +212,27 @@ impl Default for Forecast {
 
 impl Default for Anomaly {
     fn default() -> Self {
-        let detector = crate::anomaly::Config::default();
         Self {
-            false_alarms_per_week: detector.false_alarms_per_week,
-            quiet: Span::from_millis(detector.quiet_ms),
+            false_alarms_per_week: 1.0,
+            quiet: Span::from_secs(900),
         }
     }
 }
 
 impl Anomaly {
-    /// As the detectors take it.
-    pub(crate) fn detector(&self) -> crate::anomaly::Config {
-        crate::anomaly::Config {
-            false_alarms_per_week: self.false_alarms_per_week,
+    /// As the detectors of readings take it: a fifth of the host's budget is theirs, and each resource has one.
+    pub(crate) fn residuals(&self) -> residual::Config {
+        residual::Config {
+            false_alarms_per_week: 0.2 * self.false_alarms_per_week / shadow::Resource::ALL.len() as f64,
             quiet_ms: self.quiet.as_millis().unsigned_abs(),
+        }
+    }
+
+    /// As the watch takes it.
+    pub(crate) fn budget(&self) -> Budget {
+        Budget {
+            a_week: self.false_alarms_per_week,
+            quiet_ms: self.quiet.as_millis(),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The most commands that are remembered so that answers find them: those of some minutes of a large cell.
-const MAX_SENT: usize = 5_000;
+pub(crate) const MAX_SENT: usize = 5_000;
 /// The most that are shown.
 const MAX_SHOWN: usize = 100;
 

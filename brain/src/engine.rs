@@ -34,6 +34,7 @@ use crate::{
     snapshot::Snapshot,
     store::{Batch, FrameId, flush::Flushed, history::Open, memory::HotStore, meta},
     view::Views,
+    watch::{Acknowledgement, Watch},
 };
 
 mod audit;
@@ -45,6 +46,7 @@ mod seal;
 mod signers;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub(crate) use intake::At;
 use intake::{EVENT_WEIGHT, weight};
@@ -66,6 +68,8 @@ pub(crate) enum Event {
     Flushed(Flushed),
     /// A training has ended.
     Trained(Box<Trained>),
+    /// Somebody takes notice of an incident.
+    Acknowledged(Acknowledgement),
     /// Somebody asks for the scores.
     Scores(oneshot::Sender<forecast::ScoreTable>),
 }
@@ -100,6 +104,7 @@ pub(crate) struct Engine {
     signers: Signers,
     audit: Option<Audit>,
     journal: Journal,
+    watch: Watch,
     batch: Batch,
     /// Bytes of frames in the batch and in the one under way.
     buffered: usize,
@@ -159,12 +164,13 @@ impl Engine {
             max_ahead_ms: (!config.ingest.max_ahead.is_zero()).then(|| config.ingest.max_ahead.as_millis()),
             max_hosts: config.ingest.max_hosts,
         };
-        let foresight = Foresight::new(config.forecaster(), config.anomaly.detector());
+        let foresight = Foresight::new(config.forecaster(), config.anomaly.residuals());
         let foresight = foresight.map_err(|error| Error::Forecast(error.to_string()))?;
         let learning = Learning::new(config.forecaster(), config.forecast.train, parts.models, parts.trained);
         let hot = Arc::new(HotStore::new(config.shape()));
         let mut batch = Batch::default();
         batch.meta.insert(meta::ISSUER_EPOCH, parts.issuer_epoch.to_string());
+        batch.meta.insert(meta::STEP_MS, config.grid.step_ms().to_string());
         Ok(Self {
             dispatch: Dispatch::new(parts.policy, config.allocate.timing(), parts.issuer_epoch, now_ms),
             trust: parts.trust,
@@ -176,6 +182,7 @@ impl Engine {
             ingest: Ingest::new(limits),
             fleet: Fleet::default(),
             journal: Journal::default(),
+            watch: Watch::new(config.anomaly.budget()),
             buffered: 0,
             outbox: Vec::new(),
             views: Views::default(),
@@ -211,6 +218,7 @@ impl Engine {
             }
             Event::Flushed(flushed) => self.flushed(flushed, At { now_ms, monotonic_ns }),
             Event::Trained(trained) => self.trained(*trained),
+            Event::Acknowledged(told) => self.acknowledged(told, now_ms),
             // Nobody waits any more when this fails.
             Event::Scores(ask) => drop(ask.send(self.foresight.scores())),
         }

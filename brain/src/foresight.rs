@@ -5,11 +5,11 @@ use std::{
     sync::Arc,
 };
 
+use anomaly::residual::{self, Detector, Observation, Phase};
 use forecast::{Forecaster, HostWindow, Matured, ScoreTable};
 use shadow::{Forecast, Resource, UnixMs};
 
 use crate::{
-    anomaly::{self, Detector, Observation, Phase},
     snapshot::AnomalyView,
     store::{AnomalyRow, memory::HotStore},
 };
@@ -21,7 +21,7 @@ const MAX_SHOWN: usize = 200;
 #[derive(Debug)]
 pub(crate) struct Foresight {
     forecaster: Forecaster,
-    anomaly: anomaly::Config,
+    anomaly: residual::Config,
     /// The horizon that values are compared at: the nearest.
     judged_s: u32,
     latest: BTreeMap<Arc<str>, Vec<Forecast>>,
@@ -53,7 +53,7 @@ impl Foresight {
     ///
     /// # Errors
     /// When a setting is out of its range.
-    pub(crate) fn new(config: forecast::Config, anomaly: anomaly::Config) -> Result<Self, forecast::ConfigError> {
+    pub(crate) fn new(config: forecast::Config, anomaly: residual::Config) -> Result<Self, forecast::ConfigError> {
         Ok(Self {
             judged_s: config.horizons_s.first().copied().unwrap_or(0),
             forecaster: Forecaster::new(config)?,

@@ -141,7 +141,9 @@ async fn start_on(
     let (snapshot_in, snapshot) = watch::channel(Arc::clone(engine.snapshot()));
     let (ingested_in, ingested) = watch::channel(0);
     let (connected_in, connected) = watch::channel(false);
+    let (acknowledge, acknowledgements) = mpsc::channel(REQUESTS);
     let page = PageState {
+        acknowledge,
         snapshot: snapshot.clone(),
         series: Arc::new(engine.past().clone()) as _,
         history: Database::of(&config),
@@ -159,6 +161,7 @@ async fn start_on(
         bus_events,
         requests: requests_in,
         trained,
+        acknowledgements,
         flusher: Flusher::start(store),
         page,
         page_stop,

@@ -13,7 +13,7 @@ pub use self::{
     resolution::Resolution,
 };
 pub use crate::{
-    snapshot::{AnomalyView, CommandView, EventView},
+    snapshot::{AnomalyView, CommandView, EventView, IncidentView},
     store::reader::{Database, History},
 };
 

@@ -18,7 +18,7 @@
 //! | `store` | what is durable; SQLite or TimescaleDB, batches, retention |
 //! | [`history`], [`archive`] | what a store holds, read beside its brain |
 //! | `foresight`, `learning` | rows to forecasts; training in a thread of its own |
-//! | [`anomaly`] | values outside their forecast |
+//! | `watch` | what is unusual on a host, by all that is known of it: incidents |
 //! | [`allocate`], [`policy`] | forecasts and pool to a plan; what rules it |
 //! | `dispatch`, [`feedback`] | plan to commands; outcomes to margins |
 //! | [`snapshot`], `view`, [`page`] | the picture after every tick; MQTT views; HTTP |
@@ -26,7 +26,6 @@
 //! | `metrics` | the brain's own figures |
 
 pub mod allocate;
-pub mod anomaly;
 pub mod cli;
 pub mod config;
 mod dispatch;
@@ -55,6 +54,7 @@ mod store;
 #[cfg(test)]
 mod testing;
 mod view;
+mod watch;
 
 pub use config::{Config, Ticks};
 pub use error::Error;

@@ -1,6 +1,6 @@
 //! The page: what the brain sees, for people and for machines, over HTTP/1.1.
 //!
-//! Everything is read-only. What is shown now comes from the newest [`Snapshot`], series through [`SeriesSource`] in
+//! Everything is read-only, but that incidents are acknowledged ([`incidents`]). What is shown now comes from the newest [`Snapshot`], series through [`SeriesSource`] in
 //! threads that may wait, and what the store holds over connections that only read ([`history`]); nothing here can slow the
 //! engine down.
 //!
@@ -9,10 +9,11 @@
 //! | `/` and `/assets/*` | the page itself, all of it from this binary ([`assets`]) |
 //! | `/api/v1/snapshot` | the whole [`Snapshot`] |
 //! | `/api/v1/fleet` | one line a host, model and totals: what the page asks for each second |
-//! | `/api/v1/hosts/{host}` | one host with its pool, commands, events and anomalies |
+//! | `/api/v1/hosts/{host}` | one host with its pool, commands, events, anomalies and incidents |
 //! | `/api/v1/hosts/{host}/series?resource=cpu&minutes=60` | recent values of one resource |
 //! | `/api/v1/hosts/{host}/recent?metrics=host.cpu,host.memory&seconds=60` | metrics at full rate ([`recent`]) |
-//! | `/api/v1/history/hosts`, `series`, `forecasts`, `anomalies`, `commands`, `events` | what the store holds |
+//! | `/api/v1/hosts/{host}/incidents/{since_ms}/acknowledge` | POST: somebody takes notice of an incident |
+//! | `/api/v1/history/hosts`, `series`, `forecasts`, `anomalies`, `incidents`, `commands`, `events` | what the store holds |
 //! | `/api/v1/stream` | server-sent events: when to ask again ([`stream`]) |
 //! | `/metrics` | the brain's own metrics as Prometheus text |
 //! | `/healthz` | 200 while snapshots keep coming, else 503 ([`health`]) |
@@ -27,6 +28,7 @@ mod fleet;
 mod guard;
 mod health;
 mod history;
+mod incidents;
 mod plotly;
 mod problem;
 mod recent;
@@ -34,7 +36,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::{future::Future, io, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -42,11 +44,11 @@ use axum::{
     http::{HeaderValue, Method, Uri, header},
     middleware,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use tokio::{
     net::TcpListener,
-    sync::{Semaphore, watch},
+    sync::{Semaphore, mpsc, watch},
     time,
 };
 use tokio_util::sync::CancellationToken;
@@ -55,6 +57,7 @@ use self::{guard::Guard, health::Pulse, problem::Problem};
 use crate::{
     history::Database,
     snapshot::{SeriesSource, Snapshot},
+    watch::Acknowledgement,
 };
 
 /// How long open requests may take to finish after the shutdown began.
@@ -72,6 +75,8 @@ pub struct PageState {
     pub series: Arc<dyn SeriesSource>,
     /// Where what is older is read.
     pub history: Database,
+    /// Takes acknowledgements of incidents.
+    pub acknowledge: mpsc::Sender<Acknowledgement>,
     /// Renders the brain's own metrics, in either text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Names besides `localhost` and addresses that a browser or scraper may reach the page by
@@ -122,7 +127,8 @@ pub async fn serve(
         shutdown.await;
         stop.cancel();
     });
-    let server = axum::serve(listener, router(shared, guard)).with_graceful_shutdown(closing.clone().cancelled_owned());
+    let service = router(shared, guard).into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, service).with_graceful_shutdown(closing.clone().cancelled_owned());
     let overdue = async {
         closing.cancelled().await;
         time::sleep(DRAIN).await;
@@ -142,10 +148,15 @@ fn router(shared: Arc<Shared>, guard: Guard) -> Router {
         .route("/api/v1/hosts/{host}", get(api::host))
         .route("/api/v1/hosts/{host}/series", get(api::series))
         .route("/api/v1/hosts/{host}/recent", get(recent::recent))
+        .route(
+            "/api/v1/hosts/{host}/incidents/{since_ms}/acknowledge",
+            post(incidents::acknowledge),
+        )
         .route("/api/v1/history/hosts", get(history::hosts))
         .route("/api/v1/history/series", get(history::series))
         .route("/api/v1/history/forecasts", get(history::forecasts))
         .route("/api/v1/history/anomalies", get(history::anomalies))
+        .route("/api/v1/history/incidents", get(history::incidents))
         .route("/api/v1/history/commands", get(history::commands))
         .route("/api/v1/history/events", get(history::events))
         .route("/api/v1/stream", get(stream::events))
@@ -177,5 +188,7 @@ async fn unknown_path(uri: Uri) -> Problem {
 }
 
 async fn wrong_method(method: Method) -> Problem {
-    Problem::method_not_allowed(format!("{method} is not answered here: everything is read with GET"))
+    Problem::method_not_allowed(format!(
+        "{method} is not answered here: everything is read with GET, and incidents are acknowledged with POST"
+    ))
 }

@@ -23,6 +23,7 @@ use crate::{
     present::Present,
     snapshot::Snapshot,
     store::{Cutoffs, flush::Flusher},
+    watch::Acknowledgement,
 };
 
 /// How often the clock is looked at, and views are published at most.
@@ -56,6 +57,7 @@ pub(crate) struct Edges {
     pub(crate) bus_events: mpsc::Receiver<bus::Event>,
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) trained: mpsc::Receiver<Trained>,
+    pub(crate) acknowledgements: mpsc::Receiver<Acknowledgement>,
     pub(crate) flusher: Flusher,
     pub(crate) page: JoinHandle<std::io::Result<()>>,
     pub(crate) page_stop: Shutdown,
@@ -186,6 +188,7 @@ impl Edges {
                 // Why it has ended is told when it is finished.
                 None => return Ok(Turn::End),
             },
+            Some(told) = self.acknowledgements.recv() => Event::Acknowledged(told),
             Some(trained) = self.trained.recv() => Event::Trained(Box::new(trained)),
             _ = timers.flush.tick() => return Ok(Turn::Flush),
             _ = timers.publish.tick() => return Ok(Turn::Views),
@@ -393,6 +396,7 @@ fn cutoffs(config: &Config, now_ms: UnixMs) -> Cutoffs {
     let ago = |span: runtime::Span| now_ms.saturating_sub(span.as_millis());
     let store = &config.store;
     Cutoffs {
+        now: now_ms,
         frames: ago(store.keep_frames),
         rollup_10s: ago(store.keep_rollup_10s),
         rollup_1m: ago(store.keep_rollup_1m),

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use anomaly::{Incident, Signal};
 use serde::{Serialize, Serializer};
 use shadow::{Command, Forecast, Outcome, Resource, UnixMs, Vantage};
 
@@ -30,6 +31,8 @@ pub struct Snapshot {
     pub commands: Arc<Vec<CommandView>>,
     /// Newest first, at most some hundred.
     pub anomalies: Vec<AnomalyView>,
+    /// Newest first, at most some hundred.
+    pub incidents: Vec<IncidentView>,
     /// Newest first, at most some hundred.
     #[serde(serialize_with = "shared")]
     pub events: Arc<Vec<EventView>>,
@@ -144,6 +147,50 @@ pub struct CommandView {
     pub command: Command,
     /// What the agent answered; `None` while it has not.
     pub outcome: Option<Outcome>,
+}
+
+/// What was unusual on a host at a time, by all that is known of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct IncidentView {
+    /// Where.
+    pub host: String,
+    /// When it began; with the host it names the incident.
+    pub since_ms: UnixMs,
+    /// When something unusual was last seen.
+    pub until_ms: UnixMs,
+    /// Whether it goes on.
+    pub goes_on: bool,
+    /// `info`, `warning` or `critical`.
+    pub severity: &'static str,
+    /// Of its rarest signal: -log10 of its chance.
+    pub score: f64,
+    /// The likely cause, in words.
+    pub cause: String,
+    /// What is unusual, the likely cause first.
+    pub signals: Vec<Signal>,
+    /// When somebody took notice.
+    pub acknowledged_ms: Option<UnixMs>,
+    /// Who, by their own word.
+    pub acknowledged_by: Option<String>,
+}
+
+impl IncidentView {
+    /// As people and the API are told it.
+    pub(crate) fn of(host: &str, incident: &Incident, goes_on: bool) -> Self {
+        let acknowledged = incident.acknowledged.as_ref();
+        Self {
+            host: host.to_owned(),
+            since_ms: incident.since_ms,
+            until_ms: incident.until_ms,
+            goes_on,
+            severity: incident.severity().as_str(),
+            score: incident.score(),
+            cause: incident.cause().to_owned(),
+            signals: incident.signals.clone(),
+            acknowledged_ms: acknowledged.map(|acknowledged| acknowledged.time_ms),
+            acknowledged_by: acknowledged.map(|acknowledged| acknowledged.by.clone()),
+        }
+    }
 }
 
 /// One anomaly.

@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeMap, future::Future, io, path::PathBuf, sync::Arc};
 
+use anomaly::Incident;
 use shadow::{Birth, Command, Event, Forecast, Frame, Hole, Outcome, Resource, UnixMs, Vantage};
 use thiserror::Error;
 
@@ -93,6 +94,10 @@ pub(crate) struct Batch {
     pub(crate) forecasts: Vec<(Arc<str>, Forecast)>,
     /// Anomalies by host, resource and begin.
     pub(crate) anomalies: BTreeMap<(Arc<str>, Resource, UnixMs), AnomalyRow>,
+    /// Incidents by host and begin, and whether they go on.
+    pub(crate) incidents: BTreeMap<(Arc<str>, UnixMs), (Incident, bool)>,
+    /// What the detectors of hosts have learnt, and until when.
+    pub(crate) detectors: BTreeMap<Arc<str>, (UnixMs, Vec<u8>)>,
     /// Commands.
     pub(crate) commands: Vec<Command>,
     /// Outcomes.
@@ -141,6 +146,8 @@ impl Batch {
             && self.workloads.is_empty()
             && self.forecasts.is_empty()
             && self.anomalies.is_empty()
+            && self.incidents.is_empty()
+            && self.detectors.is_empty()
             && self.commands.is_empty()
             && self.outcomes.is_empty()
             && self.models.is_empty()
@@ -150,6 +157,9 @@ impl Batch {
 
 /// An anomaly with its host, its resource and when it began.
 pub(crate) type StoredAnomaly = (Arc<str>, Resource, UnixMs, AnomalyRow);
+
+/// An incident with its host, and whether it goes on.
+pub(crate) type StoredIncident = (Arc<str>, Incident, bool);
 
 /// A row of the grid as far as it is read back.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -183,6 +193,10 @@ pub(crate) struct Recovered {
     pub(crate) commands: Vec<(Command, Option<Outcome>)>,
     /// Anomalies by host, resource and begin.
     pub(crate) anomalies: Vec<StoredAnomaly>,
+    /// The newest incidents, oldest first.
+    pub(crate) incidents: Vec<StoredIncident>,
+    /// What the detectors of hosts had learnt, and until when.
+    pub(crate) detectors: Vec<(Arc<str>, UnixMs, Vec<u8>)>,
     /// The newest events, oldest first.
     pub(crate) events: Vec<(Stream, Event)>,
     /// Single values.
@@ -203,8 +217,10 @@ pub(crate) struct Since {
 }
 
 /// Everything older is deleted: unix milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Cutoffs {
+    /// The time of the call: hours before it are over.
+    pub(crate) now: UnixMs,
     /// Frames, and births that no frame needs.
     pub(crate) frames: UnixMs,
     /// Rows of the grid.
@@ -234,6 +250,8 @@ pub(crate) mod meta {
     pub(crate) const ISSUER_EPOCH: &str = "issuer_epoch";
     /// End of the newest closed row of the grid, in unix milliseconds.
     pub(crate) const CLOSED_MS: &str = "grid_closed_ms";
+    /// Width of a row, in milliseconds.
+    pub(crate) const STEP_MS: &str = "grid_step_ms";
     /// Begin of the first row ever, in unix milliseconds.
     pub(crate) const FIRST_ROW_MS: &str = "grid_first_row_ms";
     /// Reservations and requests that wait, as JSON.

@@ -65,6 +65,7 @@ pub(crate) fn of_host(snapshot: &Snapshot, host: &HostView) -> Vec<(String, Stri
         }
     }
     views.push(("anomaly".to_owned(), anomaly(snapshot, &host.name)));
+    views.push(("incident".to_owned(), incident(snapshot, &host.name)));
     views.push(("allocation".to_owned(), allocation(snapshot, &host.name)));
     views.extend(event(snapshot, &host.name).map(|view| ("event".to_owned(), view)));
     views
@@ -145,6 +146,22 @@ fn anomaly(snapshot: &Snapshot, host: &str) -> String {
             .text("evidence", &worst.evidence)
             .finish(),
         None => flat.finish(),
+    }
+}
+
+/// The incident that goes on, by its likely cause; `severity` is `none` without one.
+fn incident(snapshot: &Snapshot, host: &str) -> String {
+    let mut incidents = snapshot.incidents.iter();
+    match incidents.find(|incident| incident.goes_on && incident.host == host) {
+        Some(incident) => Flat::new()
+            .text("severity", incident.severity)
+            .number("since", seconds(incident.since_ms).floor())
+            .number("score", incident.score)
+            .number("signals", incident.signals.len() as f64)
+            .text("acknowledged", incident.acknowledged_by.as_deref().unwrap_or(""))
+            .text("cause", &incident.cause)
+            .finish(),
+        None => Flat::new().text("severity", "none").finish(),
     }
 }
 

@@ -34,6 +34,7 @@ use tokio::sync::Semaphore;
 use self::{
     config::{Access, Anonymous},
     files::{Current, Source},
+    rate::Paces,
     seats::{Seat, Seats, household},
 };
 pub use self::{
@@ -41,8 +42,8 @@ pub use self::{
     refusals::{Refusal, Refusals},
 };
 pub(crate) use self::{
-    login::{Badge, Credentials, Denied, scoped},
-    rate::Rate,
+    login::{Badge, Credentials, Denied, Known, name_of, scoped},
+    rate::Pace,
     refusals::Refused,
     rules::Permit,
 };
@@ -70,6 +71,7 @@ pub(crate) struct Gate {
     names: Seats<Arc<str>>,
     waiting: Seats<IpAddr>,
     line: Seats<()>,
+    paces: Paces,
     /// Checking a password is dear: few at once.
     turns: Arc<Semaphore>,
     guests: Mutex<HashMap<Serial, Guest>>,
@@ -87,7 +89,7 @@ struct Guest {
 
 impl Guest {
     fn send_away(&self, serial: Serial, why: &str) {
-        let Badge { name, client_id, .. } = &*self.badge;
+        let Known { name, client_id, .. } = &*self.badge.known;
         let (name, client) = (name.as_deref(), &**client_id);
         tracing::info!(target: "audit", event = "ended", serial, name, client, why);
         self.outbox.close(Close::Unwelcome);
@@ -115,6 +117,8 @@ pub struct Reload {
     pub faults: Vec<BrokerError>,
     /// Clients whose connection was ended, for they may no longer do what they could.
     pub ended: usize,
+    /// Sessions that ended, for their clients may not even come in any more.
+    pub sessions: usize,
 }
 
 impl Gate {
@@ -135,6 +139,7 @@ impl Gate {
             names: Seats::default(),
             waiting: Seats::default(),
             line: Seats::default(),
+            paces: Paces::default(),
             turns: Arc::new(Semaphore::new(cores.div_ceil(4))),
             guests: Mutex::default(),
             everything: Arc::new(Permit::Everything),
@@ -167,6 +172,12 @@ impl Gate {
         })
     }
 
+    /// How fast a client of this name may publish; all of one name share it.
+    pub(crate) fn pace(&self, name: Option<&str>) -> Pace {
+        let limits = &self.limits;
+        self.paces.of(name, limits.max_messages_per_s, limits.max_bytes_per_s)
+    }
+
     /// Keeps a client in mind, so that it can be sent away once its rights end.
     pub(crate) fn register(&self, serial: Serial, badge: Arc<Badge>, outbox: Arc<Outbox>) {
         let guest = Guest { badge, outbox };
@@ -196,6 +207,16 @@ impl Gate {
         reload
     }
 
+    /// Whether somebody may not even come in any more: revoked, or gone. One whose certificate has expired may come with
+    /// another, and nobody does not change.
+    pub(crate) fn is_banished(&self, known: &Known) -> bool {
+        let denied = known
+            .name
+            .as_ref()
+            .and_then(|_| self.judge(&self.current(), known).err());
+        denied.is_some_and(|denied| denied != Denied::Expired)
+    }
+
     /// Sends away whose certificate has expired.
     pub(crate) fn end_expired(&self) {
         let now_s = UnixTime::now().as_secs();
@@ -211,7 +232,7 @@ impl Gate {
     /// Whether a client may stay; otherwise its connection is ended.
     fn examine(&self, current: &Current, serial: Serial, guest: &Guest) -> bool {
         let badge = &guest.badge;
-        let found = self.judge(current, &badge.proof, badge.name.as_deref(), &badge.client_id);
+        let found = self.judge(current, &badge.known);
         let why = match found {
             Ok(permit) if *permit == *badge.permit => return true,
             Ok(_) => "its rules have changed".to_owned(),

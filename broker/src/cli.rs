@@ -1,6 +1,7 @@
 //! What `foreshadow-broker` and `foreshadow broker` take on the command line, and do.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -69,7 +70,7 @@ pub async fn main(arguments: BrokerArgs) -> anyhow::Result<()> {
             }
             _ = hangups.recv() => {
                 let reload = broker.reload().await;
-                tracing::info!(faults = reload.faults.len(), ended = reload.ended, "SIGHUP: files are read anew");
+                tracing::info!(faults = reload.faults.len(), ended = reload.ended, sessions = reload.sessions, "SIGHUP: files are read anew");
             }
         }
     }
@@ -77,6 +78,7 @@ pub async fn main(arguments: BrokerArgs) -> anyhow::Result<()> {
 
 /// Keeps what is told of logins in the audit log at `path`.
 fn keep_logins(path: &Path) -> anyhow::Result<Arc<Audit>> {
+    path.parent().map_or(Ok(()), fs::create_dir_all).context("audit")?;
     let audit = Arc::new(Audit::start(path, Keep::default()).context("audit")?);
     let first = keep_trail(Arc::clone(&audit), Clock::system());
     ensure!(first, "audit: this process keeps its logins elsewhere already");

@@ -103,19 +103,28 @@ pub struct Limits {
     pub max_queue_bytes: usize,
     /// Sessions that outlast their connections; a client that asks for one more is refused.
     pub max_sessions: usize,
+    /// Of those, of one name. Neither this nor the other bounds of names count for this machine's clients that have none.
+    pub max_sessions_per_name: usize,
     /// How long a session may wait for its client; a client that asks for longer is given this.
     pub max_session_age: Span,
     /// Bytes that wait for all lasting sessions together; a session that would need more ends.
     pub max_stored_bytes: usize,
+    /// Those that wait for the sessions of one name.
+    pub max_stored_bytes_per_name: usize,
     /// QoS 1 and 2 messages under way to one client, 1 to 65,535; more wait. One of MQTT 5 may ask for fewer.
     pub max_in_flight: u16,
-    /// Topic filters of one client; the next one is refused.
+    /// Topic filters of one client, and of one packet; the next one is refused. A filter has at most 1 KiB, and those of one
+    /// client take at most 512 KiB, 64 bytes counted for each level.
     pub max_subscriptions: usize,
     /// Retained messages; the next new topic is delivered but not retained.
     pub max_retained: usize,
     /// Bytes of topics and payloads of retained messages.
     pub max_retained_bytes: usize,
-    /// Messages and filters subscribed to a second of one client, as many at once; what is faster waits unread. 0 for any
+    /// Of the messages, those that clients of one name have published, and their bytes.
+    pub max_retained_per_name: usize,
+    /// Those bytes.
+    pub max_retained_bytes_per_name: usize,
+    /// Messages and filters subscribed to a second of all clients of one name, as many at once; what is faster waits unread. 0 for any
     /// number.
     pub max_messages_per_s: u64,
     /// The same for bytes of payload.
@@ -157,12 +166,16 @@ impl Default for Limits {
             max_packet_bytes: 5 * 1024 * 1024,
             max_queue_bytes: 32 * 1024 * 1024,
             max_sessions: 10_000,
+            max_sessions_per_name: 1_000,
             max_session_age: Span::from_secs(7 * 24 * 3_600),
             max_stored_bytes: 256 * 1024 * 1024,
+            max_stored_bytes_per_name: 128 * 1024 * 1024,
             max_in_flight: 100,
             max_subscriptions: 1_000,
             max_retained: 100_000,
             max_retained_bytes: 256 * 1024 * 1024,
+            max_retained_per_name: 50_000,
+            max_retained_bytes_per_name: 128 * 1024 * 1024,
             max_messages_per_s: 20_000,
             max_bytes_per_s: 64 * 1024 * 1024,
             max_keep_alive: Span::from_secs(3_600),

@@ -13,6 +13,7 @@ use bytes::BytesMut;
 use rumqttd::protocol::{Disconnect, DisconnectReasonCode, Packet};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split},
+    task::yield_now,
     time::{sleep, timeout},
 };
 
@@ -115,6 +116,7 @@ async fn receive(
     let opened = transport::open(arrival, peer, shared).await;
     let mut stream = opened.map_err(Refused::Transport)?;
     let hello = handshake::receive(&mut stream, serial, peer, shared).await?;
+    stream.admit();
     Ok((stream, hello))
 }
 
@@ -134,6 +136,8 @@ async fn send(stream: &mut WriteHalf<Transport>, presence: &Presence) -> End {
             }
             Next::Replay => {
                 shared.exchange().replay(presence.seat);
+                // A long one is no reason for others to wait.
+                yield_now().await;
                 continue;
             }
             Next::End(reason) => return End::Closed(reason),

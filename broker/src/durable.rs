@@ -43,7 +43,8 @@ use crate::{BrokerError, outbox::Outbox};
 /// Bytes of changes that may wait; past it, messages wait in the router, and so do their publishers.
 const MAX_WAITING: usize = 32 * 1024 * 1024;
 
-/// Acknowledgements that may wait for a disk that fails; past it, messages wait in the router.
+/// Acknowledgements that may wait for a disk that fails or hangs; past it, messages wait in the router, and so does what
+/// else is to be acknowledged.
 const MAX_OWED: usize = 100_000;
 
 /// What a change without a message counts for.
@@ -144,7 +145,11 @@ impl Journal {
     pub(crate) fn answer(&self, outbox: &Arc<Outbox>, packet: Packet) {
         match &self.0 {
             Some(inner) => {
-                lock(&inner.waiting).answers.push((outbox.clone(), packet));
+                let mut waiting = lock(&inner.waiting);
+                waiting.answers.push((outbox.clone(), packet));
+                if waiting.answers.len() > MAX_OWED {
+                    inner.room.send_replace(false);
+                }
                 inner.wake.notify_one();
             }
             None => outbox.push_packet(packet),
@@ -216,7 +221,7 @@ impl Inner {
                 Fsync::Always => None,
                 Fsync::Every(span) => unsynced.map(|since| span.duration().saturating_sub(since.elapsed())),
             };
-            let (batch, closing) = self.next(due);
+            let (batch, closing) = self.next(due, owed.len());
             let mut written = Ok(());
             if !batch.changes.is_empty() {
                 let begins = batch.changes.contains(&Change::Begin);
@@ -258,6 +263,7 @@ impl Inner {
                 for (outbox, packet) in owed.drain(..) {
                     outbox.push_answer(packet);
                 }
+                self.room.send_if_modified(|room| !mem::replace(room, true));
             }
             if closing {
                 return;
@@ -265,8 +271,8 @@ impl Inner {
         }
     }
 
-    /// Waits for a batch, at most for `due`; tells whether it is the last one.
-    fn next(&self, due: Option<Duration>) -> (Waiting, bool) {
+    /// Waits for a batch, at most for `due`; tells whether it is the last one. `owed`: answers that still wait.
+    fn next(&self, due: Option<Duration>, owed: usize) -> (Waiting, bool) {
         let mut waiting = lock(&self.waiting);
         let before = Instant::now();
         loop {
@@ -290,7 +296,9 @@ impl Inner {
             ..Waiting::default()
         };
         waiting.bytes = 0;
-        self.room.send_if_modified(|room| !mem::replace(room, true));
+        if owed <= MAX_OWED {
+            self.room.send_if_modified(|room| !mem::replace(room, true));
+        }
         (batch, closing)
     }
 }

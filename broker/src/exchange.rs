@@ -24,9 +24,11 @@ use runtime::Clock;
 pub(crate) use self::deliver::Dispatched;
 use crate::{
     Limits,
+    access::Known,
     durable::{Change, Journal},
     message::{Message, Serial},
     outbox::{Close, Outbox},
+    owners::Owners,
     pending::{Keep, Pending, Stored},
     retained::Retained,
     session::{Place, Seat, Session, Will, after},
@@ -46,6 +48,7 @@ pub(crate) struct Exchange {
     slow: Slow,
     journal: Journal,
     stored: Arc<Stored>,
+    owners: Owners,
     limits: Limits,
     clock: Clock,
     last_serial: Serial,
@@ -54,6 +57,8 @@ pub(crate) struct Exchange {
     lasting: usize,
     expired: u64,
     discarded: u64,
+    /// Messages that clients did not take when they came back.
+    dropped: u64,
     /// Wills of sessions that have ended.
     due: Vec<Message>,
     /// What members of shared subscriptions have left undone.
@@ -80,11 +85,13 @@ pub(crate) struct Arrival {
     pub(crate) expiry_s: u32,
     pub(crate) will: Option<Will>,
     pub(crate) outbox: Arc<Outbox>,
+    /// Who it is.
+    pub(crate) known: Option<Arc<Known>>,
     /// The answer; whether there is a session is filled in.
     pub(crate) connack: Packet,
 }
 
-/// There are as many lasting sessions as there may be.
+/// There are as many lasting sessions as there may be, all together or of the client's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooManySessions;
 
@@ -97,6 +104,8 @@ pub(crate) struct Census {
     /// Sessions that were over before their clients came back: by age, and because they kept too much.
     pub(crate) expired: u64,
     pub(crate) discarded: u64,
+    /// Messages that clients did not take when they came back.
+    pub(crate) dropped: u64,
     pub(crate) subscriptions: u64,
     pub(crate) shared: u64,
     pub(crate) retained: u64,
@@ -115,10 +124,12 @@ impl Exchange {
             by_id: HashMap::new(),
             subscriptions: Subscriptions::default(),
             shares: Shares::default(),
-            retained: Retained::new(limits.max_retained, limits.max_retained_bytes),
+            retained: Retained::new(limits.max_retained, limits.max_retained_bytes)
+                .each(limits.max_retained_per_name, limits.max_retained_bytes_per_name),
             slow: Slow::default(),
             journal,
             stored: Arc::default(),
+            owners: Owners::default(),
             limits: limits.clone(),
             clock,
             last_serial: 0,
@@ -126,6 +137,7 @@ impl Exchange {
             lasting: 0,
             expired: 0,
             discarded: 0,
+            dropped: 0,
             due: Vec::new(),
             undone: VecDeque::new(),
         }
@@ -143,7 +155,7 @@ impl Exchange {
         let connection = arrival.connection;
         let former = self.by_id.get(&arrival.id).copied();
         let kept = former.filter(|number| !arrival.clean && self.sessions.get(number).is_some_and(|s| s.expiry_s > 0));
-        if kept.is_none() && arrival.expiry_s > 0 && self.lasting >= self.limits.max_sessions {
+        if kept.is_none() && arrival.expiry_s > 0 && !self.has_room(&arrival.id) {
             return Err(TooManySessions);
         }
         let mut connack = arrival.connack;
@@ -158,7 +170,7 @@ impl Exchange {
             }
             (None, None) => connection,
         };
-        let (pending, filters, lasts) = match self.sessions.remove(&number) {
+        let (pending, (filters, filters_cost), lasts) = match self.sessions.remove(&number) {
             Some(session) => {
                 let mut pending = match session.place {
                     Place::Away { pending, .. } => *pending,
@@ -171,13 +183,14 @@ impl Exchange {
                     }
                 };
                 pending.prolong_replays(|replay| self.retained.prolong(replay));
-                (pending, session.filters, session.lasts)
+                (pending, (session.filters, session.filters_cost), session.lasts)
             }
-            None if arrival.expiry_s > 0 => {
-                self.lasting += 1;
-                (Pending::lasting(self.keep(number)), HashMap::new(), true)
-            }
-            None => (Pending::default(), HashMap::new(), false),
+            None if arrival.expiry_s > 0 => (
+                Pending::lasting(self.keep(number, &arrival.id)),
+                Default::default(),
+                true,
+            ),
+            None => (Pending::default(), Default::default(), false),
         };
         if lasts {
             self.journal.append(Change::Session {
@@ -186,7 +199,12 @@ impl Exchange {
                 expiry_s: arrival.expiry_s,
             });
         }
-        self.undone.extend(arrival.outbox.resume(connack, pending));
+        let withheld = arrival.outbox.resume(connack, pending);
+        self.undone.extend(withheld.others);
+        if withheld.dropped > 0 {
+            self.slow.of(&arrival.id).dropped += withheld.dropped;
+            self.dropped += withheld.dropped;
+        }
         self.by_id.insert(arrival.id.clone(), number);
         self.connected += 1;
         let place = Place::Here {
@@ -197,6 +215,8 @@ impl Exchange {
         let session = Session {
             id: arrival.id,
             filters,
+            filters_cost,
+            known: arrival.known.filter(|_| lasts),
             lasts,
             expiry_s: arrival.expiry_s,
             place,
@@ -279,6 +299,7 @@ impl Exchange {
             away: (self.sessions.len() - self.connected) as u64,
             expired: self.expired,
             discarded: self.discarded,
+            dropped: self.dropped,
             subscriptions: (self.subscriptions.len() + self.shares.len()) as u64,
             shared: self.shares.len() as u64,
             retained: self.retained.len() as u64,
@@ -312,12 +333,21 @@ impl Exchange {
         waiting
     }
 
-    fn keep(&self, session: Serial) -> Keep {
+    /// Whether one more session may last, of the name in its id.
+    fn has_room(&self, id: &str) -> bool {
+        self.lasting < self.limits.max_sessions && self.owners.sessions(id) < self.limits.max_sessions_per_name
+    }
+
+    /// Begins a session that lasts.
+    fn keep(&mut self, session: Serial, id: &str) -> Keep {
+        self.lasting += 1;
+        let own = self.owners.begin(id);
+        let own = own.map(|own| (own, self.limits.max_stored_bytes_per_name));
+        let all = (self.stored.clone(), self.limits.max_stored_bytes);
         Keep {
             session,
             journal: self.journal.clone(),
-            stored: self.stored.clone(),
-            max_stored: self.limits.max_stored_bytes,
+            stored: [all].into_iter().chain(own).collect(),
         }
     }
 
@@ -340,6 +370,7 @@ impl Exchange {
         }
         if session.lasts {
             self.lasting -= 1;
+            self.owners.end(&session.id);
             self.journal.append(Change::Ended { session: number });
         }
         let (pending, will) = match session.place {

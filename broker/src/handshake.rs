@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use rumqttd::protocol::{
     ConnAck, ConnAckProperties, Connect, ConnectProperties, ConnectReturnCode, LastWill, LastWillProperties, Packet,
 };
@@ -15,16 +15,13 @@ use crate::{
     access::{Badge, Credentials, Denied, scoped},
     message::{Message, Serial},
     outbox::Capacity,
-    packet::{self, PacketError, Received, Version, properties},
+    packet::{self, MAX_CONNECT, PacketError, Received, Version, properties},
     pending::MAX_TAKEN,
     session::Will,
     shared::Shared,
     subscriptions::valid_topic,
     transport::Transport,
 };
-
-/// The largest CONNECT: a will's payload and three strings, each at most 64 KiB.
-const MAX_CONNECT: usize = 300 * 1024;
 
 /// The longest client id, in bytes.
 const MAX_CLIENT_ID: usize = 1_024;
@@ -166,7 +163,15 @@ async fn admit(
     let limits = &shared.limits;
     let assigned = connect.client_id.is_empty();
     let id = client_id(&connect, version, serial)?;
-    let will = will.map(|will| testament(will, will_properties, serial)).transpose()?;
+    let mut will = will.map(|will| testament(will, will_properties, serial)).transpose()?;
+    let capacity = capacity(version, properties.as_ref(), limits);
+    let wished = match version {
+        Version::V4 if connect.clean_session => 0,
+        Version::V4 => u32::MAX,
+        Version::V5 => properties.as_ref().and_then(|p| p.session_expiry_interval).unwrap_or(0),
+    };
+    // A password may wait long for its turn, and what else was said is large.
+    drop(properties);
     let badge = shared.gate.enter(Credentials {
         certificates,
         login,
@@ -178,22 +183,20 @@ async fn admit(
     if will.as_ref().is_some_and(denied) {
         return Err(Refused::WillDenied);
     }
-    let wished = match version {
-        Version::V4 if connect.clean_session => 0,
-        Version::V4 => u32::MAX,
-        Version::V5 => properties.as_ref().and_then(|p| p.session_expiry_interval).unwrap_or(0),
-    };
+    if let Some(will) = &mut will {
+        will.message.owner.clone_from(&badge.known.name);
+    }
     let expiry_s = limits.session_expiry_s(wished);
     let (keep_alive, told) = keep_alive(version, connect.keep_alive, limits);
     let connack = connack(version, assigned.then(|| id.clone()), expiry_s, told, limits);
     Ok(Hello {
-        id: scoped(badge.name.as_deref(), &id),
+        id: scoped(badge.name(), &id),
         clean: connect.clean_session,
         expiry_s,
         badge: Arc::new(badge),
         will,
         silence: (keep_alive > 0).then(|| Duration::from_millis(u64::from(keep_alive) * 1_500)),
-        capacity: capacity(version, properties.as_ref(), limits),
+        capacity,
         connack,
         rest,
     })
@@ -222,7 +225,8 @@ fn testament(will: LastWill, properties: Option<LastWillProperties>, serial: Ser
     let said = properties.as_ref().map(properties::of_will).unwrap_or_default();
     let message = Message {
         topic: topic.into(),
-        payload: will.message,
+        // Copied, so that it does not keep the CONNECT with it.
+        payload: Bytes::copy_from_slice(&will.message),
         qos: will.qos.into(),
         retain: will.retain,
         source: serial,

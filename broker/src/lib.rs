@@ -39,6 +39,7 @@ mod listener;
 mod message;
 mod metrics;
 mod outbox;
+mod owners;
 mod packet;
 mod password;
 mod pending;

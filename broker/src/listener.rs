@@ -114,10 +114,11 @@ impl Handle {
     /// may no longer do what it could is sent away.
     pub async fn reload(&self) -> Reload {
         let shared = self.shared.clone();
-        let reload = tokio::task::spawn_blocking(move || shared.gate.reload()).await;
+        let reload = tokio::task::spawn_blocking(move || shared.reload()).await;
         reload.unwrap_or_else(|error| Reload {
             faults: vec![internal(&error)],
             ended: 0,
+            sessions: 0,
         })
     }
 
@@ -255,6 +256,7 @@ fn deliver(shared: &Shared, messages: impl IntoIterator<Item = Message>) -> bool
     for message in messages {
         let done = exchange.dispatch(message);
         dropped += done.dropped;
+        (0..done.unretained).for_each(|_| shared.gate.refused.count(Refusal::Retain));
         behind |= done.behind;
     }
     add(&shared.counters.dropped, dropped);

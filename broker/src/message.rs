@@ -48,6 +48,8 @@ pub(crate) struct Message {
     pub(crate) retain: bool,
     /// The session that published it.
     pub(crate) source: Serial,
+    /// The name of the client that published it; `None` where it has none.
+    pub(crate) owner: Option<Arc<str>>,
     /// What its publisher waits for.
     pub(crate) ack: Option<Ack>,
     /// For a will: the client id of the connection that is gone.

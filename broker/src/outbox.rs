@@ -23,8 +23,8 @@ use crate::{
     access::Permit,
     durable::Journal,
     message::{Message, Qos},
-    packet::{self, Version},
-    pending::{How, NoRoom, Pending, Taken},
+    packet::{self, Head, Version},
+    pending::{How, NoRoom, Pending, Taken, Withheld},
     retained::Replay,
 };
 
@@ -141,17 +141,31 @@ impl Outbox {
         self.capacity.version
     }
 
-    /// Begins or goes on with a session. Its first packet is the answer to the CONNECT. What the client may no longer read is
-    /// left out; of that, what came by shared subscriptions is returned, for others.
-    pub(crate) fn resume(&self, connack: Packet, mut pending: Pending) -> Vec<(Arc<str>, Arc<Message>)> {
+    /// Begins or goes on with a session. Its first packet is the answer to the CONNECT. What the client may no longer read or
+    /// does not take is left out; of that, what came by shared subscriptions is returned, for others, and how many it does
+    /// not take.
+    pub(crate) fn resume(&self, connack: Packet, mut pending: Pending) -> Withheld {
         let mut state = self.lock();
         state.packets.push_front(connack);
-        let withheld = pending.withhold(|topic| self.permit.may_read(topic));
+        let denied = pending.withhold(|message, _| self.permit.may_read(&message.topic));
+        let mut withheld = pending.withhold(|message, qos| self.takes(message, qos));
+        withheld.others.extend(denied.others);
         let releases = pending.resume().into_iter().map(release);
         state.packets.extend(releases);
         state.pending = pending;
         self.wake.notify_one();
         withheld
+    }
+
+    /// Whether the client takes packets as large as this message's. One that it does not is as good as had (MQTT 5,
+    /// 3.1.2.11.4).
+    fn takes(&self, message: &Message, qos: Qos) -> bool {
+        let head = Head {
+            qos,
+            expiry_s: message.expires_ms.map(|_| 0),
+            ..Head::default()
+        };
+        packet::publish_len(self.capacity.version, message, head) <= self.capacity.max_packet
     }
 
     /// Takes the session out: nothing more is sent or noted here.
@@ -166,11 +180,10 @@ impl Outbox {
         if !self.permit.may_read(&message.topic) {
             return Pushed::Withheld;
         }
-        // The client could not take it, which is as good as having it (MQTT 5, 3.1.2.11.4).
-        if message.cost() > self.capacity.max_packet {
+        let qos = how.qos.min(message.qos);
+        if !self.takes(message, qos) {
             return Pushed::Dropped;
         }
-        let qos = how.qos.min(message.qos);
         let mut state = self.lock();
         if state.gone {
             return Pushed::Dropped;
@@ -180,7 +193,9 @@ impl Outbox {
         let pushed = match state.pending.offer(message, how, room) {
             Ok(()) if live && qos > Qos::AtMostOnce && state.bytes() > self.capacity.max_bytes / 2 => Pushed::Behind,
             Ok(()) => Pushed::Queued,
-            Err(NoRoom) if qos == Qos::AtMostOnce || self.closed.borrow().is_some() => Pushed::Dropped,
+            Err(NoRoom) if qos == Qos::AtMostOnce => Pushed::Dropped,
+            // A session that ends with its connection misses nothing more than that.
+            Err(NoRoom) if self.closed.borrow().is_some() && !state.pending.lasts() => Pushed::Dropped,
             Err(NoRoom) => Pushed::Overflow,
         };
         self.wake.notify_one();
@@ -209,6 +224,11 @@ impl Outbox {
     pub(crate) fn answer(self: &Arc<Self>, journal: &Journal, packet: Packet, wait: bool) {
         let mut state = self.lock();
         if journal.is_on() && (wait || state.answers > 0) {
+            if state.bytes() + PACKET_COST > self.capacity.max_bytes {
+                drop(state);
+                self.close(Close::TooSlow);
+                return;
+            }
             state.answers += 1;
             drop(state);
             journal.answer(self, packet);
@@ -280,7 +300,7 @@ impl Outbox {
         done
     }
 
-    /// The replay that goes on.
+    /// The replay that goes on, when it is time for more.
     pub(crate) fn take_replay(&self) -> Option<(Replay, Qos)> {
         self.lock().pending.take_replay()
     }
@@ -300,6 +320,12 @@ impl Outbox {
     /// Whether its connection has ended.
     pub(crate) fn is_gone(&self) -> bool {
         self.lock().gone
+    }
+
+    /// Whether its connection is to end.
+    #[cfg(test)]
+    pub(crate) fn is_ending(&self) -> bool {
+        self.closed.borrow().is_some()
     }
 
     /// Whether its client was sent away because it no longer belongs.
@@ -374,7 +400,7 @@ impl Outbox {
 
 impl State {
     fn packet_bytes(&self) -> usize {
-        self.packets.len() * PACKET_COST
+        (self.packets.len() + self.answers) * PACKET_COST
     }
 
     fn bytes(&self) -> usize {
@@ -397,7 +423,10 @@ mod tests {
     use rumqttd::protocol::PingResp;
 
     use super::*;
-    use crate::packet::{Received, read_any};
+    use crate::{
+        durable::Change,
+        packet::{Received, read_any},
+    };
 
     const CAPACITY: Capacity = Capacity {
         version: Version::V4,
@@ -502,6 +531,47 @@ mod tests {
             outbox.push_packet(Packet::PingResp(PingResp));
         }
         assert_eq!(outbox.take(&mut BytesMut::new()), Some(Next::End(Close::TooSlow)));
+    }
+
+    #[test]
+    fn answers_that_wait_for_a_disk_that_hangs_count_and_are_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, _) = Journal::open(folder.path(), crate::Fsync::Always).unwrap();
+        // While this is held nothing is written.
+        let hangs = journal.together();
+        journal.append(Change::Begin);
+        journal.append(Change::Complete);
+        let outbox = Arc::new(outbox());
+        for packet_id in 0..10 {
+            // PUBREL of messages that it has not sent.
+            outbox.let_go(&journal, packet_id);
+            outbox.answer(&journal, Packet::PingResp(PingResp), true);
+        }
+        assert!(outbox.waiting() <= CAPACITY.max_bytes, "{}", outbox.waiting());
+        assert_eq!(outbox.take(&mut BytesMut::new()), Some(Next::End(Close::TooSlow)));
+        drop(hangs);
+        journal.close();
+        assert_eq!(outbox.lock().answers, 0);
+    }
+
+    #[test]
+    fn a_client_takes_packets_up_to_its_size_to_the_byte() {
+        for (version, size) in [(Version::V4, 495 - 5), (Version::V5, 495 - 6)] {
+            let outbox = Outbox::new(
+                Capacity { version, ..CAPACITY },
+                Arc::new(Permit::Everything),
+                Clock::manual(0),
+            );
+            let fits = message(size + 1 + 1, Qos::AtLeastOnce);
+            assert_eq!(
+                outbox.push(&message(size + 3, Qos::AtLeastOnce), SURELY),
+                Pushed::Dropped
+            );
+            assert_ne!(outbox.push(&fits, SURELY), Pushed::Dropped);
+            let mut buffer = BytesMut::new();
+            outbox.take(&mut buffer);
+            assert_eq!(buffer.len(), CAPACITY.max_packet);
+        }
     }
 
     #[test]

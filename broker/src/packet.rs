@@ -19,9 +19,11 @@ use thiserror::Error;
 use self::properties::Properties;
 use crate::message::{Message, Qos};
 
-/// Payloads up to this size are copied out of the buffer they came in, so that a small message that is
-/// kept (retained, queued) does not keep a large buffer with it.
-const COPY_UP_TO: usize = 64 * 1024;
+/// The largest CONNECT: a will's payload and three strings, each at most 64 KiB.
+pub(crate) const MAX_CONNECT: usize = 300 * 1024;
+
+/// The largest packet of any other kind but PUBLISH. Each byte of one may come to twenty once it is read.
+const MAX_CONTROL: usize = 64 * 1024;
 
 /// Types of packets, in the upper half of the first byte (2.2.1).
 const CONNECT: u8 = 1;
@@ -114,7 +116,17 @@ pub(crate) fn read(version: Version, buffer: &mut BytesMut, max: usize) -> Resul
         Some(kind) if !FROM_CLIENTS.contains(&kind) => {
             Err(PacketError::Malformed(format!("type {kind}, which no client sends")))
         }
-        _ => read_any(version, buffer, max),
+        Some(kind) => read_any(version, buffer, most(kind, max)),
+        None => Ok(None),
+    }
+}
+
+/// Bytes of a packet of this kind, where a message may have `max`.
+fn most(kind: u8, max: usize) -> usize {
+    match kind {
+        PUBLISH => max,
+        CONNECT => max.min(MAX_CONNECT),
+        _ => max.min(MAX_CONTROL),
     }
 }
 
@@ -182,18 +194,31 @@ pub(crate) struct Head {
     pub(crate) expiry_s: Option<u32>,
 }
 
-/// Appends a PUBLISH to `buffer`.
-pub(crate) fn write_publish(version: Version, message: &Message, head: Head, buffer: &mut BytesMut) {
-    let sure = head.qos > Qos::AtMostOnce;
-    let id_len = if sure { 2 } else { 0 };
+/// Bytes that [`write_publish`] appends.
+pub(crate) fn publish_len(version: Version, message: &Message, head: Head) -> usize {
+    let (remaining, _) = publish_lens(version, message, head);
+    1 + length_len(remaining) + remaining
+}
+
+/// What follows the fixed header of a PUBLISH, in bytes, and how many of those are properties.
+fn publish_lens(version: Version, message: &Message, head: Head) -> (usize, usize) {
+    let id_len = if head.qos > Qos::AtMostOnce { 2 } else { 0 };
     let properties_len = message.properties.len() + head.expiry_s.map_or(0, |_| properties::EXPIRY_BYTES);
     let with_properties = match version {
         Version::V4 => 0,
         Version::V5 => length_len(properties_len) + properties_len,
     };
-    let topic_len = u16::try_from(message.topic.len()).unwrap_or(u16::MAX);
-    let remaining = 2 + usize::from(topic_len) + id_len + with_properties + message.payload.len();
+    let topic_len = message.topic.len().min(usize::from(u16::MAX));
+    (
+        2 + topic_len + id_len + with_properties + message.payload.len(),
+        properties_len,
+    )
+}
 
+/// Appends a PUBLISH to `buffer`.
+pub(crate) fn write_publish(version: Version, message: &Message, head: Head, buffer: &mut BytesMut) {
+    let (remaining, properties_len) = publish_lens(version, message, head);
+    let topic_len = u16::try_from(message.topic.len()).unwrap_or(u16::MAX);
     buffer.reserve(remaining + 5);
     let flags = u8::from(head.dup) << 3 | (head.qos as u8) << 1 | u8::from(head.retain);
     buffer.put_u8(PUBLISH << 4 | flags);
@@ -201,7 +226,7 @@ pub(crate) fn write_publish(version: Version, message: &Message, head: Head, buf
     buffer.put_u16(topic_len);
     let topic = message.topic.as_bytes();
     buffer.put_slice(topic.get(..usize::from(topic_len)).unwrap_or_default());
-    if sure {
+    if head.qos > Qos::AtMostOnce {
         buffer.put_u16(head.packet_id);
     }
     if version == Version::V5 {
@@ -241,14 +266,10 @@ fn read_publish(version: Version, byte1: u8, mut body: Bytes) -> Result<Publish,
         Version::V4 => Properties::default(),
         Version::V5 => properties::read(&mut body)?,
     };
-    let payload = if body.len() <= COPY_UP_TO {
-        Bytes::copy_from_slice(&body)
-    } else {
-        body
-    };
     Ok(Publish {
         topic,
-        payload,
+        // Copied out of the buffer it came in, which would stay as long as the message does (retained, queued).
+        payload: Bytes::copy_from_slice(&body),
         qos,
         packet_id,
         retain: byte1 & 1 == 1,

@@ -4,45 +4,31 @@
 //! got as it came: so it bears the same id after any reconnect and restart. Any other session keeps what it needs to
 //! go on with its connection.
 
+mod keep;
 mod replays;
 mod taken;
 mod withheld;
 
+pub(crate) use self::{
+    keep::{Keep, Stored},
+    withheld::Withheld,
+};
+
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
     mem,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
-    },
+    sync::Arc,
 };
 
 use crate::{
-    durable::{Change, Journal, Saved, Step},
-    message::{Message, Qos, Serial},
+    durable::{Change, Saved, Step},
+    message::{Message, Qos},
     packet::Head,
     retained::Replay,
 };
 
 /// QoS 2 messages that a client may have under way to the broker.
 pub(crate) const MAX_TAKEN: usize = 1_000;
-
-/// Messages and bytes that all sessions that last keep together.
-#[derive(Debug, Default)]
-pub(crate) struct Stored {
-    pub(crate) messages: AtomicU64,
-    pub(crate) bytes: AtomicUsize,
-}
-
-/// What makes a session last.
-#[derive(Debug, Clone)]
-pub(crate) struct Keep {
-    pub(crate) session: Serial,
-    pub(crate) journal: Journal,
-    pub(crate) stored: Arc<Stored>,
-    /// Bytes that all sessions that last may keep together.
-    pub(crate) max_stored: usize,
-}
 
 /// How a message is to be delivered.
 #[derive(Debug, Clone, Default)]
@@ -95,21 +81,10 @@ pub(crate) struct Pending {
     bytes: usize,
     /// QoS 2 messages that the client may send a second time (4.3.3).
     taken: HashSet<u16>,
-    /// What is retained and still to be sent.
-    replays: VecDeque<(Replay, Qos)>,
+    /// What is retained and still to be sent, by filter.
+    replays: BTreeMap<Arc<str>, (Replay, Qos)>,
     /// Replayed messages that wait.
     replayed: usize,
-}
-
-impl Keep {
-    fn pass(&self, packet_id: u16, step: Step) {
-        let session = self.session;
-        self.journal.append(Change::Passed {
-            session,
-            packet_id,
-            step,
-        });
-    }
 }
 
 impl Delivery {
@@ -185,7 +160,7 @@ impl Pending {
     pub(crate) fn offer(&mut self, message: &Arc<Message>, how: How, max_bytes: usize) -> Result<(), NoRoom> {
         let qos = how.qos.min(message.qos);
         let kept = self.keep.as_ref().filter(|_| qos > Qos::AtMostOnce);
-        let full = |keep: &Keep| keep.stored.bytes.load(Relaxed) + message.cost() > keep.max_stored;
+        let full = |keep: &Keep| !keep.has_room(message.cost());
         if !how.replayed && (self.bytes + message.cost() > max_bytes || kept.is_some_and(full)) {
             return Err(NoRoom);
         }
@@ -407,8 +382,7 @@ impl Pending {
         let Some(message) = &delivery.message else { return };
         self.bytes += message.cost();
         if let Some(keep) = self.keep.as_ref().filter(|_| delivery.qos > Qos::AtMostOnce) {
-            keep.stored.messages.fetch_add(1, Relaxed);
-            keep.stored.bytes.fetch_add(message.cost(), Relaxed);
+            keep.count(message.cost());
         }
     }
 
@@ -416,8 +390,7 @@ impl Pending {
         let Some(message) = &delivery.message else { return };
         self.bytes -= message.cost();
         if let Some(keep) = self.keep.as_ref().filter(|_| delivery.qos > Qos::AtMostOnce) {
-            keep.stored.messages.fetch_sub(1, Relaxed);
-            keep.stored.bytes.fetch_sub(message.cost(), Relaxed);
+            keep.uncount(message.cost());
         }
     }
 }

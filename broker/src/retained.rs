@@ -1,7 +1,7 @@
 //! The last message of each topic that wants to be remembered.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     ops::Bound::{Excluded, Included, Unbounded},
     sync::Arc,
 };
@@ -20,6 +20,9 @@ pub(crate) struct Retained {
     bytes: usize,
     max_messages: usize,
     max_bytes: usize,
+    /// Messages and bytes of each name that has any, and the most of both.
+    owners: HashMap<Arc<str>, (usize, usize)>,
+    max_of_each: (usize, usize),
 }
 
 #[derive(Debug)]
@@ -33,14 +36,14 @@ struct Kept {
 /// not replayed, for whoever subscribed gets that as it is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Replay {
-    pub(crate) filter: String,
+    pub(crate) filter: Arc<str>,
     /// The last change that it shows.
     until: u64,
     /// The last topic that it has gone over.
     after: Option<Arc<str>>,
 }
 
-/// The store is full: the message was not retained. An older one of its topic is gone, for it would be wrong.
+/// The store is full, or as much of it as the publisher's name may have: the message was not retained. An older one of its topic is gone, for it would be wrong.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
@@ -52,20 +55,34 @@ impl Retained {
             bytes: 0,
             max_messages,
             max_bytes,
+            owners: HashMap::new(),
+            max_of_each: (usize::MAX, usize::MAX),
         }
+    }
+
+    /// The same, with bounds for each name; who has none is bounded with all alone.
+    pub(crate) fn each(mut self, max_messages: usize, max_bytes: usize) -> Self {
+        self.max_of_each = (max_messages, max_bytes);
+        self
     }
 
     /// Takes the place of the topic's message; an empty payload clears it (3.3.1.3).
     pub(crate) fn set(&mut self, message: &Arc<Message>) -> Result<(), Full> {
-        if let Some(old) = self.messages.remove(&message.topic) {
-            self.bytes -= old.message.cost();
-        }
+        self.remove(&message.topic);
         if message.payload.is_empty() {
             return Ok(());
         }
         let bytes = self.bytes + message.cost();
         if self.messages.len() >= self.max_messages || bytes > self.max_bytes {
             return Err(Full);
+        }
+        if let Some(owner) = &message.owner {
+            let (messages, bytes) = self.owners.get(owner).copied().unwrap_or_default();
+            let own = (messages + 1, bytes + message.cost());
+            if own.0 > self.max_of_each.0 || own.1 > self.max_of_each.1 {
+                return Err(Full);
+            }
+            self.owners.insert(owner.clone(), own);
         }
         self.bytes = bytes;
         self.changes += 1;
@@ -80,7 +97,7 @@ impl Retained {
     /// Begins to replay what `filter` matches now.
     pub(crate) fn replay(&self, filter: &str) -> Replay {
         Replay {
-            filter: filter.to_owned(),
+            filter: filter.into(),
             until: self.changes,
             after: None,
         }
@@ -124,12 +141,23 @@ impl Retained {
 
     /// Forgets what has expired.
     pub(crate) fn expire(&mut self, now_ms: i64) {
-        let bytes = &mut self.bytes;
-        self.messages.retain(|_, kept| {
-            let expired = kept.message.is_expired(now_ms);
-            *bytes -= if expired { kept.message.cost() } else { 0 };
-            !expired
-        });
+        let expired = self.messages.values().filter(|kept| kept.message.is_expired(now_ms));
+        let topics: Vec<_> = expired.map(|kept| kept.message.topic.clone()).collect();
+        topics.iter().for_each(|topic| self.remove(topic));
+    }
+
+    fn remove(&mut self, topic: &str) {
+        let Some(Kept { message, .. }) = self.messages.remove(topic) else {
+            return;
+        };
+        self.bytes -= message.cost();
+        let Some(owner) = &message.owner else { return };
+        if let Some(own) = self.owners.get_mut(owner) {
+            *own = (own.0 - 1, own.1 - message.cost());
+            if own.0 == 0 {
+                self.owners.remove(owner);
+            }
+        }
     }
 
     /// All of them, by topic.
@@ -215,6 +243,34 @@ mod tests {
         retained.set(&message("a", "1")).unwrap();
         assert_eq!(retained.set(&message("a", "22")), Err(Full));
         assert_eq!((retained.len(), retained.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn one_name_takes_its_part_and_no_more() {
+        let of = |owner: &str, topic: &str| {
+            Arc::new(Message {
+                owner: Some(owner.into()),
+                ..Message::clone(&message(topic, "1"))
+            })
+        };
+        let mut retained = Retained::new(100, 10_000).each(2, 10_000);
+        for topic in ["a", "b", "a"] {
+            assert_eq!(retained.set(&of("eve", topic)), Ok(()));
+        }
+        assert_eq!(retained.set(&of("eve", "c")), Err(Full));
+        assert_eq!(retained.set(&of("ann", "c")), Ok(()));
+        // Whoever sets a topic has it now.
+        assert_eq!(retained.set(&of("ann", "a")), Ok(()));
+        assert_eq!(retained.set(&of("ann", "d")), Err(Full));
+        assert_eq!(retained.set(&of("eve", "d")), Ok(()));
+        assert_eq!(retained.set(&message("e", "1")), Ok(()), "nobody's");
+        for topic in ["a", "b", "c", "d", "e"] {
+            retained.set(&message(topic, "")).unwrap();
+        }
+        assert_eq!((retained.len(), retained.bytes(), retained.owners.len()), (0, 0, 0));
+        let mut retained = Retained::new(100, 10_000).each(100, 2 * message("a", "1").cost());
+        let set = ["a", "b", "c"].map(|topic| retained.set(&of("eve", topic)));
+        assert_eq!(set, [Ok(()), Ok(()), Err(Full)]);
     }
 
     #[test]

@@ -361,6 +361,7 @@ mod tests {
 
     fn message(topic: &str, payload: usize, will_of: Option<&str>) -> Message {
         Message {
+            owner: None,
             topic: topic.into(),
             payload: vec![7; payload].into(),
             qos: [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce][payload % 3],

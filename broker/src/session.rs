@@ -3,13 +3,18 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
+    access::Known,
     message::{Message, Qos, Serial},
     outbox::{Outbox, Pushed},
     pending::{How, NoRoom, Pending},
-    subscriptions::Wants,
+    subscriptions::{Wants, cost},
 };
 
 const NS_PER_S: u64 = 1_000_000_000;
+
+/// The longest topic filter, in bytes; and what all those of one client may take.
+const MAX_FILTER: usize = 1_024;
+const MAX_FILTERS_COST: usize = 512 * 1024;
 
 /// What is to be published when a client is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,6 +49,10 @@ pub(crate) struct Session {
     pub(crate) id: Arc<str>,
     /// What it has subscribed to, shared subscriptions included.
     pub(crate) filters: HashMap<String, Wants>,
+    /// What these take.
+    pub(crate) filters_cost: usize,
+    /// Who its client is, where it lasts and has come in since the start.
+    pub(crate) known: Option<Arc<Known>>,
     /// Whether it was begun to outlast its connection.
     pub(crate) lasts: bool,
     /// Seconds that it outlasts its connection; 0: it ends with it.
@@ -74,6 +83,27 @@ pub(crate) fn after(now_ns: u64, seconds: u32) -> u64 {
 }
 
 impl Session {
+    /// Whether the client may subscribe to `path`, of at most `most` filters.
+    pub(crate) fn has_room(&self, path: &str, most: usize) -> bool {
+        path.len() <= MAX_FILTER
+            && (self.filters.contains_key(path)
+                || self.filters.len() < most && self.filters_cost + cost(path) <= MAX_FILTERS_COST)
+    }
+
+    /// Adds a filter. Returns whether the client had it before.
+    pub(crate) fn add_filter(&mut self, path: &str, wants: Wants) -> bool {
+        let known = self.filters.insert(path.to_owned(), wants).is_some();
+        self.filters_cost += if known { 0 } else { cost(path) };
+        known
+    }
+
+    /// Removes a filter. Returns whether the client had it.
+    pub(crate) fn remove_filter(&mut self, path: &str) -> bool {
+        let known = self.filters.remove(path).is_some();
+        self.filters_cost -= if known { cost(path) } else { 0 };
+        known
+    }
+
     /// The outbox of the connection that the client has now.
     pub(crate) fn outbox(&self) -> Option<&Arc<Outbox>> {
         match &self.place {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use runtime::{Clock, Metrics, Shutdown, metrics::Counters as Labelled};
 
 use crate::{
-    BrokerError, Config, Figures, Limits,
+    BrokerError, Config, Figures, Limits, Reload,
     access::Gate,
     durable::Journal,
     exchange::Exchange,
@@ -73,6 +73,19 @@ impl Shared {
     /// The exchange, for a moment: never across an `await`.
     pub(crate) fn exchange(&self) -> MutexGuard<'_, Exchange> {
         self.exchange.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads all files anew, sends away who may no longer do what it could, and ends the sessions of those who may not even
+    /// come in any more. As slow as [`Gate::reload`].
+    pub(crate) fn reload(&self) -> Reload {
+        let mut reload = self.gate.reload();
+        let mut known = self.exchange().known();
+        known.retain(|(_, known)| self.gate.is_banished(known));
+        let mut exchange = self.exchange();
+        for (number, known) in known {
+            reload.sessions += usize::from(exchange.banish(number, &known));
+        }
+        reload
     }
 
     /// All figures now.

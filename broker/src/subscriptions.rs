@@ -80,6 +80,11 @@ pub(crate) fn matches(filter: &str, topic: &str) -> bool {
     topic.next().is_none()
 }
 
+/// What a subscription takes: its bytes, and an estimate of the nodes that it may need.
+pub(crate) fn cost(filter: &str) -> usize {
+    filter.len() + 64 * levels(filter)
+}
+
 fn levels(topic: &str) -> usize {
     topic.split('/').count()
 }

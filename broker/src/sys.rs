@@ -136,6 +136,7 @@ pub(crate) fn figures(counters: &Counters, census: Census) -> Figures {
         retained: census.retained,
         retained_bytes: census.retained_bytes,
         subscriptions: census.subscriptions,
+        dropped: counters.dropped.load(Relaxed) + census.dropped,
         shared_subscriptions: census.shared,
         ..counters.figures()
     }

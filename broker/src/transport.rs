@@ -63,6 +63,13 @@ async fn secure(stream: TcpStream, peer: SocketAddr, tls: Option<Arc<ServerConfi
 }
 
 impl Transport {
+    /// The client is in.
+    pub(crate) fn admit(&mut self) {
+        if let Self::WebSocket(stream, _) = self {
+            stream.admit();
+        }
+    }
+
     /// The certificates that a client has shown, its own first.
     pub(crate) fn certificates(&self) -> Vec<CertificateDer<'static>> {
         match self {

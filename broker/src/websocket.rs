@@ -22,7 +22,7 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::transport::Transport;
+use crate::{packet::MAX_CONNECT, transport::Transport};
 
 /// What a client must offer, and is answered (6.0-4).
 const SUBPROTOCOL: &str = "mqtt";
@@ -33,11 +33,57 @@ const WRITE_FRAME: usize = 64 * 1024;
 /// What is read at once; of each connection, so not much.
 const READ_BUFFER: usize = 4 * 1024;
 
+/// Bytes that may come before the client is in: its request and a CONNECT, in frames.
+const BEFORE_LOGIN: usize = 64 * 1024 + MAX_CONNECT;
+
 /// A connection behind its handshake.
 pub(crate) struct Stream {
-    frames: WebSocketStream<Transport>,
+    frames: WebSocketStream<Below>,
     /// Of the newest frame, what has not been read.
     rest: Bytes,
+}
+
+/// What the frames come over. Before the client is in, no more is read than it needs to say who it is, whatever length its
+/// first frame tells.
+struct Below {
+    stream: Transport,
+    /// Bytes that may still come; `None` for any number.
+    left: Option<usize>,
+}
+
+impl AsyncRead for Below {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.left == Some(0) {
+            let why = "too much before the end of a CONNECT";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, why)));
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        let read = buffer.filled().len() - before;
+        self.left = self.left.map(|left| left.saturating_sub(read));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Below {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl Stream {
+    /// The client is in: it may send as much as any.
+    pub(crate) fn admit(&mut self) {
+        self.frames.get_mut().left = None;
+    }
 }
 
 /// Answers the handshake. `max_message`: bytes of a message, which bounds what waits for its end. `origins`: pages that
@@ -51,6 +97,10 @@ pub(crate) async fn accept(below: Transport, max_message: usize, origins: &[Stri
         .max_frame_size(Some(max_message));
     #[expect(clippy::result_large_err, reason = "the form that tungstenite asks for")]
     let answer = |request: &Request, response: Response| answer(request.headers(), response, origins);
+    let below = Below {
+        stream: below,
+        left: Some(BEFORE_LOGIN),
+    };
     let frames = accept_hdr_async_with_config(below, answer, Some(config)).await;
     Ok(Stream {
         frames: frames.map_err(io_error)?,

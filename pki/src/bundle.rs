@@ -68,7 +68,9 @@ pub fn config(subject: &Subject, cell: &str, way: &Way<'_>) -> String {
         }
         Role::Brain => format!("cell = {cell:?}\ndata_dir = \"data/brain\"\n\n{client}"),
         Role::Broker => format!(
-            "# Loopback alone; \"0.0.0.0:{port}\" is open to the network.\nlisten = \"127.0.0.1:{port}\"\n\n\
+            "# Loopback alone; \"0.0.0.0:{port}\" is open to the network.\nlisten = \"127.0.0.1:{port}\"\n\
+             data = \"data/broker\"\naudit = \"data/broker/audit.jsonl\"\n\n\
+             [access]\nanonymous = \"nothing\"\n\n\
              [tls]\ncertificate = {identity:?}\nkey = {identity:?}\nclient_ca = {ca:?}\ncrl = {crl:?}\n\
              require_client_certificate = true\n"
         ),

@@ -42,6 +42,11 @@ pub fn print_line(text: &str) -> Result<(), OutputError> {
     print(&format!("{text}\n"))
 }
 
+/// Standard output, for what is long. A failure to write it is to be passed on as an [`OutputError`].
+pub fn stream() -> impl Write {
+    io::stdout().lock()
+}
+
 /// The columns of the terminal that the output goes to; `None` where it goes elsewhere.
 pub fn width() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;

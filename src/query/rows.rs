@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use brain::history::{AnomalyView, CommandView, EventView, ForecastRow, HostRow, Series, rfc3339};
+use brain::history::{AnomalyView, CommandView, EventView, ForecastRow, HostRow, IncidentView, Series, rfc3339};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use shadow::{Resource, UnixMs};
 
@@ -104,6 +104,37 @@ impl Row for AnomalyView {
             Cell::text(&self.resource),
             Cell::number(self.score),
             Cell::text(&self.evidence),
+        ]]
+    }
+}
+
+impl Row for IncidentView {
+    fn headers(_: &[Self]) -> Vec<String> {
+        names(&[
+            "host",
+            "since",
+            "until",
+            "goes_on",
+            "severity",
+            "score",
+            "signals",
+            "acknowledged_by",
+            "cause",
+        ])
+    }
+
+    fn cells(&self) -> Vec<Vec<Cell>> {
+        let signals: Vec<&str> = self.signals.iter().map(|signal| &*signal.subject).collect();
+        vec![vec![
+            Cell::text(&self.host),
+            time(self.since_ms),
+            time(self.until_ms),
+            Cell::text(&self.goes_on),
+            Cell::text(&self.severity),
+            Cell::number(self.score),
+            Cell::text(&signals.join(", ")),
+            optional(self.acknowledged_by.as_deref()),
+            Cell::text(&self.cause),
         ]]
     }
 }

@@ -78,7 +78,7 @@ pub(crate) fn decoded(folder: &Path, host: &'static str) -> Decoded {
     let names: Vec<&String> = birth.catalogue.metrics().iter().map(|metric| &metric.name).collect();
     let mut all = Block::new(&birth.catalogue);
     let (mut decoder, mut block) = (Decoder::new(&birth.catalogue), Block::default());
-    let query = "SELECT host, epoch, sequence, start_ms, samples, codec, body, reference FROM frames ORDER BY sequence";
+    let query = "SELECT host, epoch, sequence, start, samples, codec, body, reference FROM frames ORDER BY sequence";
     for row in select(folder, query) {
         let epoch = u64::try_from(row.get::<i64, _>(1)).unwrap();
         if row.get::<&str, _>(0) != host || epoch != birth.epoch {

@@ -87,7 +87,9 @@ impl Fleet {
 
     /// Our broker, which wants a certificate of everybody.
     pub(crate) fn broker(&self) -> Process {
-        let config = write(self.stack.path(), "broker.toml", &self.config("broker"));
+        let data = self.stack.path().join("data/broker");
+        let config = self.config("broker").replace("data/broker", data.to_str().unwrap());
+        let config = write(self.stack.path(), "broker.toml", &config);
         let broker = Process::foreshadow(&["broker", "--config", &config]);
         until("the broker listens", PATIENCE, || listens(self.stack.port));
         broker
@@ -98,8 +100,9 @@ impl Fleet {
         self.brain_with("")
     }
 
-    /// A brain that commands in each round, for it takes back bit by bit what one before it has promised.
-    pub(crate) fn restless_brain(&self) -> Process {
+    /// A brain that commands in each round, for it takes back bit by bit what one before it has promised, and what was
+    /// `obeyed` then.
+    pub(crate) fn restless_brain(&self, obeyed: impl Fn() -> bool) -> Process {
         let with = |policy| {
             let policy = write(self.stack.path(), "policy.toml", policy);
             self.brain_with(&format!("policy = {policy:?}\n"))
@@ -108,6 +111,7 @@ impl Fleet {
         let hosts = "SELECT count(*) - (SELECT count(DISTINCT host) FROM commands) FROM hosts";
         let promised = || self.count("SELECT count(*) FROM commands") > 0 && self.count(hosts) == 0;
         until("each host is promised something", PATIENCE, promised);
+        until("what was promised first is obeyed", PATIENCE, obeyed);
         assert!(generous.stop().0.success());
         with(TAKING_BACK)
     }
@@ -126,12 +130,14 @@ impl Fleet {
         brain
     }
 
-    /// An agent of this machine under the name `host`.
+    /// An agent of this machine under the name `host`. It has no workloads: what there is to take back of a machine's memory
+    /// does not run out when others of its workloads grow.
     pub(crate) fn agent(&self, host: &str) -> Process {
         let state = self.stack.path().join(host);
         fs::create_dir_all(&state).unwrap();
         let text = format!(
-            "state_dir = {state:?}\nstatus_every = \"1s\"\n{}\n[pace]\nmin = \"100ms\"\nmax = \"200ms\"\n[frame]\nspan = \"200ms\"\n",
+            "state_dir = {state:?}\nstatus_every = \"1s\"\n{}\n[pace]\nmin = \"100ms\"\nmax = \"200ms\"\n[frame]\nspan = \"200ms\"\n\
+             [probes.workload]\nparents = []\n",
             self.config(host)
         );
         write(self.stack.path(), &format!("{host}.toml"), &text);

@@ -16,6 +16,7 @@ mod bad_input;
 #[allow(dead_code, reason = "the agent's own tests ask it for more")]
 mod bmc_lab;
 mod database;
+mod detect;
 mod edge_vm;
 mod enrolment;
 mod fleet;

@@ -34,6 +34,7 @@
 //! | `scaler` | statistics of the features, which travel with the weights |
 //! | `dataset` | moments of history with what came after them |
 //! | `model` | the network: an LSTM joined with window statistics, quantiles that cannot cross |
+//! | [`lstm`] | the LSTM within it: a kernel of its own, with a way back |
 //! | `training` | fit, average, hold out, score |
 //! | `inference` | all hosts in one forward pass |
 //! | `baseline` | exponentially weighted averages, and which one forecasts best |
@@ -62,6 +63,7 @@ mod features;
 mod forecaster;
 mod inference;
 mod ladder;
+pub mod lstm;
 mod marks;
 mod model;
 mod recent;

@@ -127,7 +127,8 @@ SELECT f.host, f.resource, strftime('%Y-%m-%dT%H:%M:%fZ', f.made / 1000.0, 'unix
            WHEN 'power' THEN r.power_w
        END AS actual
 FROM forecasts f
-LEFT JOIN rollup_1m r ON r.host = f.host AND r.bucket = f.due / 60000 * 60000;
+LEFT JOIN rollup_10s r ON r.host = f.host
+    AND r.bucket = f.due - (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'grid_step_ms');
 
 CREATE VIEW v_commands AS
 SELECT c.id, c.host, strftime('%Y-%m-%dT%H:%M:%fZ', c.issued / 1000.0, 'unixepoch') AS issued, c.ttl_ms, c.dry_run,

@@ -232,8 +232,10 @@ CREATE TABLE models (
     PRIMARY KEY (version)
 );
 
--- Chunks by time, so that what is old goes as a whole. No index by time alone: people ask for hosts.
+-- Chunks by time, so that what is old goes as a whole. No index by time alone but of frames, of which a start reads the
+-- newest of all hosts: people ask for hosts.
 SELECT create_hypertable('frames', by_range('start', INTERVAL '6 hours'), create_default_indexes => false);
+CREATE INDEX frames_start ON frames (start);
 SELECT create_hypertable('rollup_10s', by_range('bucket', INTERVAL '12 hours'), create_default_indexes => false);
 SELECT create_hypertable('rollup_1m', by_range('bucket', INTERVAL '7 days'), create_default_indexes => false);
 SELECT create_hypertable('workload_1m', by_range('bucket', INTERVAL '7 days'), create_default_indexes => false);

@@ -30,7 +30,8 @@ SELECT f.host, f.resource, f.made, f.due, f.horizon_s, f.p50, f.p90, f.p95, f.p9
            WHEN 'power' THEN r.power_w
        END AS actual
 FROM forecasts f
-LEFT JOIN rollup_1m r ON r.host = f.host AND r.bucket = date_trunc('minute', f.due);
+LEFT JOIN rollup_10s r ON r.host = f.host
+    AND r.bucket = f.due - (SELECT value::bigint FROM meta WHERE key = 'grid_step_ms') * INTERVAL '1 ms';
 
 CREATE OR REPLACE VIEW v_commands AS
 SELECT c.id, c.host, c.issued, c.ttl_ms, c.dry_run, change ->> 'workload' AS workload, change ->> 'resource' AS resource,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bus::Kind;
 use bytes::Bytes;
 use runtime::LogLimit;
-use shadow::{Birth, Event, Frame, UnixMs, Vantage};
+use shadow::{Birth, Event, Frame, Hole, UnixMs, Vantage};
 
 use super::Engine;
 use crate::{
@@ -95,7 +95,19 @@ impl Engine {
             self.figures.overflow.inc();
             return Ok(());
         }
-        match self.ingest.frame(at.now_ms, stream, frame)? {
+        let (epoch, sequence) = (frame.epoch, frame.sequence);
+        let verdict = self.ingest.frame(at.now_ms, stream, frame);
+        // What nobody is to send again, and cannot be kept, is no silent gap.
+        if verdict.is_err() && self.ingest.has_come(stream, epoch, sequence) {
+            self.figures.lost.inc();
+            let hole = Hole {
+                epoch,
+                first: sequence,
+                end: sequence + 1,
+            };
+            self.batch.holes.push((stream.clone(), hole, at.now_ms));
+        }
+        match verdict? {
             Verdict::Taken(taken, next) => {
                 self.take(*taken, at);
                 self.frames(next.into_iter().map(|frame| (stream.clone(), frame)), at);
@@ -192,6 +204,7 @@ impl Engine {
         if self.ingest.event(at.now_ms, stream, &event)? {
             self.figures.events.with(event.finding.severity.as_str()).inc();
             self.journal.add(stream, &event);
+            self.watch.event(&stream.host, &event, at.now_ms);
             self.buffered += EVENT_WEIGHT;
             self.batch.events.push((stream.clone(), event));
         }

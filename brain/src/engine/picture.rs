@@ -47,6 +47,7 @@ impl Engine {
             pool: self.dispatch.pool().to_vec(),
             commands,
             anomalies: self.foresight.anomalies(self.now_ms),
+            incidents: self.watch.shown(),
             events,
             unmet: self.dispatch.unmet().to_vec(),
             totals: Totals {

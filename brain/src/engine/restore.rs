@@ -9,6 +9,7 @@ use super::Engine;
 use crate::{
     ingest::RangeSet,
     store::{Recovered, StoredRow, Stream, meta},
+    watch::Attention,
 };
 
 /// Rows of all hosts together that are stepped through, so that a start takes seconds: a millisecond each.
@@ -34,6 +35,13 @@ impl Engine {
         }
         for (stream, event) in &recovered.events {
             self.journal.add(stream, event);
+            self.watch.recall(&stream.host, event);
+        }
+        for (host, saved_ms, body) in &recovered.detectors {
+            self.watch.relearn(host, *saved_ms, body);
+        }
+        for incident in recovered.incidents {
+            self.watch.restore(incident);
         }
         let served = json(&recovered.meta, meta::MODEL);
         if let Some(artifact) = served.and_then(|served| self.learning.restore(served))
@@ -124,9 +132,14 @@ impl Engine {
         let hosts = i64::try_from(self.fleet.len()).unwrap_or(i64::MAX).max(1);
         let asked = self.config.forecast.warm_up.as_millis() / step_ms;
         let rows = asked.min(longest).min(MAX_WARM_UP / hosts);
+        // States are quickly learnt, and of what was learnt before nothing is learnt twice.
+        for end in self.open - longest + 1..=self.open - rows {
+            self.minute(end * step_ms, Attention::Learn);
+        }
         for end in self.open - rows + 1..=self.open {
             // What was unusual is known from the store.
             drop(self.foresight.step(end * step_ms, end, &self.hot));
+            self.minute(end * step_ms, Attention::Learn);
         }
         if rows > 0 {
             tracing::info!(rows, "stepped through the stored past");

@@ -5,11 +5,12 @@ use std::{collections::BTreeMap, sync::atomic::AtomicBool, time::Instant};
 use bus::Qos;
 use shadow::{Command, Resource, UnixMs, Vantage};
 
-use super::{Engine, Publication, intake::At};
+use super::{Engine, Publication, intake::At, watch::MINUTE_MS};
 use crate::{
     allocate::{HostInput, WorkloadInput},
     present::FOLLOWED_MS,
     store::{memory::Changed, meta},
+    watch::Attention,
 };
 
 /// Rows that one tick makes up for, when ticks come late: an hour at 10 s. Of a longer pause only the end is
@@ -19,6 +20,8 @@ const MAX_CATCH_UP: i64 = 360;
 const JITTER_MS: i64 = 1_000;
 /// How often forecasts are stored.
 const STORED_EVERY_MS: i64 = 60_000;
+/// The most forecasts that wait to be stored: half an hour of 500 hosts.
+const MAX_FORECASTS: usize = 200_000;
 
 impl Engine {
     /// Time has passed.
@@ -30,6 +33,7 @@ impl Engine {
         self.rows(past_ms);
         self.close_rows();
         self.forget_silent(monotonic_ns);
+        self.end_quiet();
         self.learn(now_ms);
         self.tell_expiry(now_ms);
         self.allocate(At { now_ms, monotonic_ns });
@@ -76,6 +80,7 @@ impl Engine {
         self.first_row = self.first_row.min(open);
         self.hot.rewind(open);
         self.foresight.rewind();
+        self.watch.rewind(self.now_ms);
         self.dispatch.rewind(self.now_ms);
         self.fleet.rewind(self.now_ms);
     }
@@ -89,6 +94,7 @@ impl Engine {
             self.ingest.forget(&host);
             self.hot.forget(&host);
             self.foresight.forget(&host);
+            self.watch.forget(&host);
             for topic in self.views.remove(&self.topics.view(&host, "")) {
                 self.outbox.push(Publication {
                     topic,
@@ -109,11 +115,18 @@ impl Engine {
     fn row(&mut self, end_ms: UnixMs) {
         self.close_rows();
         for incident in self.foresight.step(end_ms, self.open, &self.hot) {
+            let told = &incident.told;
+            if incident.open && told.until_ms.saturating_add(MINUTE_MS) >= end_ms {
+                let reading = (told.score, &*told.evidence);
+                self.watch
+                    .reading(&incident.host, incident.resource, told.until_ms, reading);
+            }
             let key = (incident.host.clone(), incident.resource, incident.since_ms);
             if self.batch.anomalies.insert(key, incident.told).is_none() && incident.began {
                 self.figures.anomalies.inc();
             }
         }
+        self.minute(end_ms, Attention::Tell);
         let made = self.foresight.all().count();
         self.figures.forecasts.add(made as u64);
         if end_ms.rem_euclid(STORED_EVERY_MS.max(self.config.grid.step_ms())) == 0 {
@@ -122,6 +135,11 @@ impl Engine {
                 .all()
                 .map(|(host, forecast)| (host.clone(), forecast.clone()));
             self.batch.forecasts.extend(all);
+            let over = self.batch.forecasts.len().saturating_sub(MAX_FORECASTS);
+            if over > 0 {
+                tracing::warn!(forecasts = over, "the store is away: the oldest forecasts are left out");
+                self.batch.forecasts.drain(..over);
+            }
         }
         let hosts = self.host_inputs(end_ms);
         self.dispatch.usage(end_ms, &hosts);

@@ -12,6 +12,12 @@ use crate::store::{FrameId, Stream};
 pub(super) const MAX_HELD_BYTES: usize = 64 << 20;
 
 impl Ingest {
+    /// Whether the frame with this sequence has come, or is lost: nobody is to send it again.
+    pub(crate) fn has_come(&self, stream: &Stream, epoch: u64, sequence: u64) -> bool {
+        let known = self.streams.get(stream).and_then(|epochs| epochs.get(&epoch));
+        known.is_some_and(|known| known.has_come(sequence))
+    }
+
     pub(super) fn hold(&mut self, stream: &Stream, frame: Frame) -> Result<(), Refusal> {
         let bytes = frame.body.len();
         if self.held_bytes + bytes > MAX_HELD_BYTES {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use shadow::{Resource, UnixMs};
 
 use crate::snapshot::{
-    AnomalyView, CommandView, EventView, HostView, ModelView, PoolView, ResourceView, Snapshot, Totals,
+    AnomalyView, CommandView, EventView, HostView, IncidentView, ModelView, PoolView, ResourceView, Snapshot, Totals,
 };
 
 /// How many of the newest commands, events and anomalies of the whole cell go along.
@@ -23,6 +23,7 @@ pub(super) struct Fleet<'a> {
     totals: &'a Totals,
     commands: &'a [CommandView],
     anomalies: &'a [AnomalyView],
+    incidents: &'a [IncidentView],
     events: &'a [EventView],
     unmet: &'a [String],
 }
@@ -73,6 +74,7 @@ impl<'a> Fleet<'a> {
             totals: &snapshot.totals,
             commands: newest(&snapshot.commands),
             anomalies: newest(&snapshot.anomalies),
+            incidents: newest(&snapshot.incidents),
             events: newest(&snapshot.events),
             unmet: newest(&snapshot.unmet),
         }
@@ -105,6 +107,7 @@ pub(super) struct HostDetail<'a> {
     pool: Vec<&'a PoolView>,
     commands: Vec<&'a CommandView>,
     anomalies: Vec<&'a AnomalyView>,
+    incidents: Vec<&'a IncidentView>,
     events: Vec<&'a EventView>,
 }
 
@@ -126,6 +129,12 @@ impl<'a> HostDetail<'a> {
                 .anomalies
                 .iter()
                 .filter(|a| a.host == name)
+                .take(NEWEST)
+                .collect(),
+            incidents: snapshot
+                .incidents
+                .iter()
+                .filter(|incident| incident.host == name)
                 .take(NEWEST)
                 .collect(),
             events: snapshot

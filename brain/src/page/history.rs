@@ -12,7 +12,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use shadow::{Resource, UnixMs};
-use tokio::time::timeout;
+use tokio::{sync::SemaphorePermit, time::timeout};
 
 use super::{Shared, problem::Problem};
 use crate::{
@@ -150,6 +150,8 @@ records! {
     forecasts,
     /// Anomalies by any of their time.
     anomalies,
+    /// Incidents by any of their time.
+    incidents,
     /// Commands by when they were issued, with their newest outcome.
     commands,
     /// Events by when they happened.
@@ -158,8 +160,8 @@ records! {
 
 impl Records {
     fn filter(&self, kind: &str, now_ms: UnixMs) -> Result<Filter, Problem> {
-        if kind == "events" && self.resource.is_some() {
-            return Err(Problem::bad_request("resource: events have none"));
+        if ["events", "incidents"].contains(&kind) && self.resource.is_some() {
+            return Err(Problem::bad_request(format!("resource: {kind} have none")));
         }
         Ok(Filter {
             hosts: self.host.iter().cloned().collect(),
@@ -201,11 +203,16 @@ fn named(name: &str, error: &str) -> Problem {
     Problem::bad_request(format!("{name}: {error}"))
 }
 
-/// Reads one answer, when it is its turn.
-async fn read<T>(shared: &Shared, ask: impl AsyncFnOnce(&mut History) -> Result<T, StoreError>) -> Result<T, Problem> {
+/// Waits until one more answer may be read from the database.
+pub(super) async fn turn(shared: &Shared) -> Result<SemaphorePermit<'_>, Problem> {
     let busy = || Problem::unavailable(format!("{MAX_READS} answers are being read already; ask again later"));
     let turn = timeout(TURN, shared.reads.acquire()).await;
-    let _turn = turn.map_err(|_| busy())?.map_err(|_| busy())?;
+    turn.map_err(|_| busy())?.map_err(|_| busy())
+}
+
+/// Reads one answer, when it is its turn.
+async fn read<T>(shared: &Shared, ask: impl AsyncFnOnce(&mut History) -> Result<T, StoreError>) -> Result<T, Problem> {
+    let _turn = turn(shared).await?;
     let answer = async {
         let mut history = History::open(&shared.page.history).await?;
         let answer = ask(&mut history).await?;

@@ -29,14 +29,15 @@ pub(super) struct Figure {
 /// How a figure of a row that is there already is merged with what is told anew.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Merge {
-    /// What is told anew knows all that came. In an hour it is the mean.
+    /// That of the row of which more is known: after a restart, or where a row is no longer in memory, late samples make
+    /// one that knows little. In an hour it is the mean.
     Mean,
     /// It never falls: after a restart a row knows only the mean of what came before, and after the clock was set back
     /// perhaps nothing.
     Largest,
     /// It never rises, for the same reason.
     Smallest,
-    /// What is told anew. Hours do not have it.
+    /// As of the mean. Hours do not have it.
     Newest,
 }
 
@@ -88,11 +89,13 @@ pub(super) fn each_column(
 }
 
 impl Figure {
-    /// What a column of an hour is. Of nothing known nothing is known.
+    /// What a column of an hour is. Of nothing known nothing is known. In double precision: some databases refuse a
+    /// product or a sum that a single cannot hold.
     pub(super) fn of_minutes(&self, column: &str) -> String {
         match self.merge {
             Merge::Mean | Merge::Newest => format!(
-                "sum({column} * coverage) / nullif(sum(CASE WHEN {column} IS NULL THEN 0 ELSE coverage END), 0)"
+                "sum(CAST({column} AS double precision) * coverage) \
+                 / nullif(sum(CASE WHEN {column} IS NULL THEN 0 ELSE coverage END), 0)"
             ),
             Merge::Largest => format!("max({column})"),
             Merge::Smallest => format!("min({column})"),

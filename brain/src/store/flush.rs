@@ -7,7 +7,11 @@ use std::{sync::Arc, time::Duration};
 
 use rand::RngExt as _;
 use shadow::Frame;
-use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
+use tokio::{
+    sync::mpsc::{self, error::TryRecvError},
+    task::JoinHandle,
+    time::sleep,
+};
 
 use super::{Batch, Cutoffs, FrameId, Store, StoreError, Stream};
 use crate::Error;
@@ -118,14 +122,29 @@ async fn run(
     mut jobs: mpsc::Receiver<Job>,
     tell: mpsc::Sender<Flushed>,
 ) -> Result<(), StoreError> {
-    while let Some(job) = jobs.recv().await {
+    // What is old and still there. Of it some goes after each job, and all while none waits.
+    let mut old: Option<Cutoffs> = None;
+    loop {
+        if let Some(cutoffs) = &old
+            && !prune(&mut store, cutoffs).await?
+        {
+            old = None;
+        }
+        let job = match jobs.try_recv() {
+            Ok(job) => job,
+            Err(TryRecvError::Empty) if old.is_some() => continue,
+            Err(_) => match jobs.recv().await {
+                Some(job) => job,
+                None => break,
+            },
+        };
         match job {
             Job::Write(batch) => {
                 write(&mut store, &batch, &tell).await?;
                 // Nobody listens any more after the engine's end; the batch is durable all the same.
                 drop(tell.send(Flushed::Written(batch)).await);
             }
-            Job::Prune(cutoffs) => prune(&mut store, &cutoffs, &jobs).await?,
+            Job::Prune(cutoffs) => old = Some(cutoffs),
             Job::Find(wanted) => {
                 let frames = find(&mut store, &wanted).await?;
                 drop(tell.send(Flushed::Found { wanted, frames }).await);
@@ -162,18 +181,14 @@ async fn find(store: &mut impl Store, wanted: &[FrameId]) -> Result<Option<Vec<(
     }
 }
 
-/// Goes on until nothing old is left or a batch waits.
-async fn prune(store: &mut impl Store, cutoffs: &Cutoffs, jobs: &mpsc::Receiver<Job>) -> Result<(), StoreError> {
-    loop {
-        match store.prune(cutoffs).await {
-            Ok(true) if jobs.is_empty() => {}
-            Ok(_) => return Ok(()),
-            Err(error) if error.is_transient() => {
-                tracing::warn!(%error, "old rows are deleted later");
-                return Ok(());
-            }
-            Err(error) => return Err(error),
+/// Deletes some of what is old; tells whether to go on.
+async fn prune(store: &mut impl Store, cutoffs: &Cutoffs) -> Result<bool, StoreError> {
+    match store.prune(cutoffs).await {
+        Err(error) if error.is_transient() => {
+            tracing::warn!(%error, "old rows are deleted later");
+            Ok(false)
         }
+        pruned => pruned,
     }
 }
 
@@ -265,14 +280,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn deletions_and_batches_do_not_keep_each_other_out() {
-        let cutoffs = Cutoffs {
-            frames: 0,
-            rollup_10s: 0,
-            rollup_1m: 0,
-            rollup_1h: 0,
-            forecasts: 0,
-            events: 0,
-        };
+        let cutoffs = Cutoffs::default();
         for deletions in 0..5 {
             let fake = Fake::default();
             let mut flusher = Flusher::start(fake.clone());

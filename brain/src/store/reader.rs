@@ -13,8 +13,8 @@ use super::{StoreError, timescale::Options};
 use crate::{
     Config,
     history::{
-        AnomalyView, Column, CommandView, EventView, Filter, ForecastRow, HostRow, MAX_ROWS, Resolution, Rows, Series,
-        Told,
+        AnomalyView, Column, CommandView, EventView, Filter, ForecastRow, HostRow, IncidentView, MAX_ROWS, Resolution,
+        Rows, Series, Told,
     },
 };
 
@@ -254,6 +254,15 @@ impl History {
     /// As [`hosts`](Self::hosts).
     pub async fn anomalies(&mut self, filter: &Filter) -> Result<Told<AnomalyView>, StoreError> {
         let rows = ask!(self.reader, read::anomalies(filter))?;
+        Ok(Told::newest(rows, filter.limit()))
+    }
+
+    /// Incidents by any of their time; of every resource, for they are of hosts.
+    ///
+    /// # Errors
+    /// As [`hosts`](Self::hosts).
+    pub async fn incidents(&mut self, filter: &Filter) -> Result<Told<IncidentView>, StoreError> {
+        let rows = ask!(self.reader, read::incidents(filter))?;
         Ok(Told::newest(rows, filter.limit()))
     }
 

@@ -43,6 +43,11 @@ const MIGRATIONS: &[migrations::Step] = &[
         include_str!("../../migrations/sqlite/0004_references.sql"),
     ),
     (5, "query", include_str!("../../migrations/sqlite/0005_query.sql")),
+    (
+        6,
+        "incidents",
+        include_str!("../../migrations/sqlite/0006_incidents.sql"),
+    ),
 ];
 
 /// A database and the lock on its folder.

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use anomaly::{Acknowledged, Incident, Kind, Signal};
 use shadow::{
-    Change, Command, Explanation, Forecast, Frame, Hole, Outcome, OutcomeState, Quantiles, Resource, Rung, Shares,
-    Vantage,
+    Change, Command, Explanation, Forecast, Frame, Hole, Outcome, OutcomeState, Quantiles, Resource, Rung, Severity,
+    Shares, Vantage,
 };
 
 use super::{AnomalyRow, Batch, ModelRow, Rollup, Since, Stream, meta};
@@ -118,7 +119,9 @@ pub(super) fn full_batch() -> Batch {
         minutes: [rollup(0), rollup(60_000)].into(),
         workloads: [((host.clone(), "web".into(), 0), [1.5, f32::NAN])].into(),
         forecasts: vec![(host.clone(), forecast)],
-        anomalies: [((host, Resource::Cpu, 60_000), anomaly)].into(),
+        anomalies: [((host.clone(), Resource::Cpu, 60_000), anomaly)].into(),
+        incidents: [((host.clone(), 60_000), (incident(), true))].into(),
+        detectors: [(host, (60_000, vec![1, 2, 3]))].into(),
         commands: vec![command],
         outcomes: vec![outcome],
         models: vec![ModelRow {
@@ -128,6 +131,29 @@ pub(super) fn full_batch() -> Batch {
             took_ms: 3,
             note: "n".into(),
         }],
-        meta: [(meta::CLOSED_MS, "70000".to_owned())].into(),
+        meta: [
+            (meta::CLOSED_MS, "70000".to_owned()),
+            (meta::STEP_MS, "10000".to_owned()),
+        ]
+        .into(),
+    }
+}
+
+/// An incident of a minute that somebody has taken notice of.
+pub(super) fn incident() -> Incident {
+    Incident {
+        since_ms: 60_000,
+        until_ms: 70_000,
+        signals: vec![Signal {
+            kind: Kind::Event,
+            subject: "mc0".into(),
+            severity: Severity::Critical,
+            score: 9.0,
+            evidence: "uncorrected error".into(),
+        }],
+        acknowledged: Some(Acknowledged {
+            time_ms: 65_000,
+            by: "ann".into(),
+        }),
     }
 }

@@ -1,7 +1,7 @@
 use shadow::{Quantiles, Rung, Shares};
 
 use super::*;
-use crate::snapshot::{ModelView, Totals};
+use crate::snapshot::{IncidentView, ModelView, Totals};
 
 fn snapshot() -> Snapshot {
     let forecast = |resource, horizon_s| Forecast {
@@ -39,11 +39,24 @@ fn snapshot() -> Snapshot {
         score: 4.25,
         evidence: "cpu 0.93, expected \"0.31\" (p99 0.44) 5 min before; 1 in 12,000\n".repeat(5),
     };
+    let incident = IncidentView {
+        host: "a".into(),
+        since_ms: 1_763_999_000_000,
+        until_ms: 1_764_000_000_500,
+        goes_on: true,
+        severity: "critical",
+        score: 9.0,
+        cause: "edac mc0: uncorrected error ".repeat(20),
+        signals: Vec::new(),
+        acknowledged_ms: Some(1_763_999_500_000),
+        acknowledged_by: Some("\u{1f600}".repeat(64)),
+    };
     Snapshot {
         time_ms: 1_764_000_000_500,
         cell: "main".into(),
         hosts: vec![host],
         anomalies: vec![anomaly],
+        incidents: vec![incident],
         model: ModelView {
             version: "v".repeat(300),
             ..ModelView::default()
@@ -68,6 +81,7 @@ fn every_view_is_short_flat_json() {
         "power",
         "forecast/network/15m",
         "anomaly",
+        "incident",
         "allocation",
         "fleet",
         "pool",
@@ -95,6 +109,7 @@ fn values_are_bare_numbers_and_absence_has_a_reason() {
         "{}",
         views["power"]
     );
+    assert!(views["incident"].starts_with(r#"{"severity":"critical","since":1763999000,"score":9,"signals":0,"#));
     assert!(
         views["anomaly"]
             .starts_with(r#"{"active":1,"resource":"cpu","score":4.25,"since":1763999000,"evidence":"cpu 0.93"#)

@@ -10,7 +10,10 @@ use std::{
 use argon2::password_hash::phc::PasswordHash;
 use rumqttd::protocol::{ConnectReturnCode, Login};
 use runtime::LogLimit;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::{
+    CertificateError,
+    pki_types::{CertificateDer, UnixTime},
+};
 use thiserror::Error;
 use trust::{
     Bearer, Name,
@@ -43,13 +46,20 @@ pub(crate) struct Credentials {
     pub(crate) peer: SocketAddr,
 }
 
-/// Who a client is, and what it may do.
+/// Who a client is.
 #[derive(Debug)]
-pub(crate) struct Badge {
+pub(crate) struct Known {
     /// `None` where it did not say.
     pub(crate) name: Option<Arc<str>>,
     pub(super) client_id: Box<str>,
     pub(super) proof: Proof,
+}
+
+/// Who a client is, and what it may do.
+#[derive(Debug)]
+pub(crate) struct Badge {
+    /// A session that lasts keeps it.
+    pub(crate) known: Arc<Known>,
     pub(crate) permit: Arc<Permit>,
     /// Up to when its certificate is good, in seconds of the unix clock.
     pub(super) good_until_s: Option<u64>,
@@ -82,6 +92,8 @@ pub(crate) enum Denied {
     Nameless,
     #[error("its certificate does not count: {0}")]
     Certificate(String),
+    #[error("its certificate has expired")]
+    Expired,
     #[error("its user is gone, or has another password")]
     Gone,
     #[error("as many clients as may be have this name")]
@@ -120,6 +132,11 @@ pub(crate) fn scoped(name: Option<&str>, client_id: &str) -> String {
     )
 }
 
+/// The name in the id of a session.
+pub(crate) fn name_of(id: &str) -> Option<&str> {
+    id.split_once(END_OF_NAME).map(|(name, _)| name)
+}
+
 impl Gate {
     /// Finds out who this is. Whether or not it comes in stands in the audit trail, without what it showed.
     pub(crate) async fn enter(&self, credentials: Credentials) -> Result<Badge, Denied> {
@@ -127,9 +144,9 @@ impl Gate {
         let user = credentials.login.as_ref().map(|login| shortened(&login.username));
         let entered = self.login(credentials).await;
         match &entered {
-            Ok(badge) => match badge.name.as_deref() {
+            Ok(badge) => match badge.name() {
                 Some(name) => {
-                    tracing::info!(target: "audit", event = "login", accepted = true, name, by = badge.proof.as_str(), %peer, client = client_id);
+                    tracing::info!(target: "audit", event = "login", accepted = true, name, by = badge.known.proof.as_str(), %peer, client = client_id);
                 }
                 // Nobody is nobody: not worth a line each time.
                 None => {
@@ -183,16 +200,19 @@ impl Gate {
             (None, Proof::Nothing { local })
         };
         let name: Option<Arc<str>> = name.map(Arc::from);
-        let permit = self.judge(&current, &proof, name.as_deref(), &client_id)?;
-        let seat = name.clone().map(|name| {
+        let known = Known {
+            name,
+            client_id: client_id.into(),
+            proof,
+        };
+        let permit = self.judge(&current, &known)?;
+        let seat = known.name.clone().map(|name| {
             let seat = self.names.take(name, self.limits.max_connections_per_name);
             seat.ok_or(Denied::Crowded)
         });
         Ok(Badge {
             _seat: seat.transpose()?,
-            name,
-            client_id: client_id.into(),
-            proof,
+            known: Arc::new(known),
             permit,
             good_until_s,
             generation: current.generation,
@@ -228,14 +248,9 @@ impl Gate {
     }
 
     /// What somebody may do by what the files say now; an error where it may not even be here.
-    pub(super) fn judge(
-        &self,
-        current: &Current,
-        proof: &Proof,
-        name: Option<&str>,
-        client_id: &str,
-    ) -> Result<Arc<Permit>, Denied> {
-        let names = match proof {
+    pub(super) fn judge(&self, current: &Current, known: &Known) -> Result<Arc<Permit>, Denied> {
+        let (name, client_id) = (known.name.as_deref(), &*known.client_id);
+        let names = match &known.proof {
             Proof::Certificate(certificates) => vouched(current, certificates)?,
             Proof::Password(hash) => {
                 let known = current
@@ -267,13 +282,25 @@ impl Gate {
     }
 }
 
+impl Badge {
+    /// `None` where it did not say.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.known.name.as_deref()
+    }
+}
+
 /// The names of a certificate, if the authorities vouch for it now.
 fn vouched(current: &Current, certificates: &[CertificateDer<'static>]) -> Result<Vec<Name>, Denied> {
     let refused = |why: &dyn std::fmt::Display| Denied::Certificate(why.to_string());
     let port = current.tls.as_ref().ok_or_else(|| refused(&"there is no TLS"))?;
     let (first, rest) = certificates.split_first().ok_or(Denied::Nameless)?;
     let verified = port.verifier.verify_client_cert(first, rest, UnixTime::now());
-    verified.map_err(|error| refused(&error))?;
+    verified.map_err(|error| match error {
+        rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            Denied::Expired
+        }
+        error => refused(&error),
+    })?;
     Ok(Bearer::of(first).map(|bearer| bearer.names).unwrap_or_default())
 }
 

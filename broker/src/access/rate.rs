@@ -1,6 +1,10 @@
-//! How fast one client may publish: a bucket that fills with time and that each message takes from. Pure.
+//! How fast the clients of one name may publish: a bucket that fills with time and that each message takes from.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -33,16 +37,53 @@ impl Bucket {
     }
 }
 
-/// The rates of one client.
+/// The rates of all names that have a client.
+#[derive(Debug, Default)]
+pub(super) struct Paces {
+    names: Mutex<HashMap<Box<str>, Weak<Mutex<Rate>>>>,
+}
+
+impl Paces {
+    /// What clients of `name` share; who has none has a rate alone.
+    pub(super) fn of(&self, name: Option<&str>, messages_per_s: u64, bytes_per_s: u64) -> Pace {
+        let new = || Arc::new(Mutex::new(Rate::new(messages_per_s, bytes_per_s)));
+        let Some(name) = name else { return Pace(new()) };
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rate) = names.get(name).and_then(Weak::upgrade) {
+            return Pace(rate);
+        }
+        // Those that nobody has any more go before the table grows.
+        if names.len() == names.capacity() {
+            names.retain(|_, rate| rate.strong_count() > 0);
+        }
+        let rate = new();
+        names.insert(name.into(), Arc::downgrade(&rate));
+        Pace(rate)
+    }
+}
+
+/// How fast a client may go on, with all others of its name.
+#[derive(Debug, Clone)]
+pub(crate) struct Pace(Arc<Mutex<Rate>>);
+
+impl Pace {
+    /// Takes note of a message, and tells how long its client is not to be read; `None` where it may go on.
+    pub(crate) fn take(&self, bytes: usize, now_ns: u64) -> Option<Duration> {
+        let mut rate = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rate.take(bytes, now_ns)
+    }
+}
+
+/// Messages and bytes a second.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Rate {
+struct Rate {
     messages: Bucket,
     bytes: Bucket,
 }
 
 impl Rate {
     /// Messages and bytes a second, 0 for any number; as many as a second has may come at once.
-    pub(crate) const fn new(messages_per_s: u64, bytes_per_s: u64) -> Self {
+    const fn new(messages_per_s: u64, bytes_per_s: u64) -> Self {
         Self {
             messages: Bucket::new(messages_per_s),
             bytes: Bucket::new(bytes_per_s),
@@ -50,7 +91,7 @@ impl Rate {
     }
 
     /// Takes note of a message, and tells how long its client is not to be read; `None` where it may go on.
-    pub(crate) fn take(&mut self, bytes: usize, now_ns: u64) -> Option<Duration> {
+    fn take(&mut self, bytes: usize, now_ns: u64) -> Option<Duration> {
         let wait = self.messages.take(1, now_ns).max(self.bytes.take(bytes as u64, now_ns));
         (wait > 0).then(|| Duration::from_nanos(wait))
     }
@@ -78,6 +119,21 @@ mod tests {
         assert_eq!(run(&mut Rate::new(100, 0), 100, 1), 0);
         assert_eq!(run(&mut Rate::new(100, 0), 1_100, 1), 10);
         assert_eq!(run(&mut Rate::new(100, 1_000), 1_100, 100), 109);
+    }
+
+    #[test]
+    fn clients_of_one_name_share_what_it_may() {
+        let paces = Paces::default();
+        let of = |name: Option<&str>| paces.of(name, 10, 0);
+        let now = 1_000 * SECOND_NS;
+        let free = |pace: &Pace| (0..100).take_while(|_| pace.take(1, now).is_none()).count();
+        let (one, two) = (of(Some("a")), of(Some("a")));
+        assert_eq!((free(&one), free(&two), free(&of(Some("b")))), (10, 0, 10));
+        assert_eq!((free(&of(None)), free(&of(None))), (10, 10), "nobody is not one");
+        for n in 0..1_000 {
+            drop(of(Some(&n.to_string())));
+        }
+        assert!(paces.names.lock().unwrap().len() < 100, "who has left is forgotten");
     }
 
     #[test]

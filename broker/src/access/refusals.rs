@@ -27,11 +27,13 @@ pub enum Refusal {
     Will,
     /// A packet that is too large or malformed.
     Packet,
+    /// A message that was delivered but not retained: the store is full, or as much of it as its publisher's name may have.
+    Retain,
 }
 
 impl Refusal {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Login,
         Self::Busy,
         Self::Connection,
@@ -43,6 +45,7 @@ impl Refusal {
         Self::Subscribe,
         Self::Will,
         Self::Packet,
+        Self::Retain,
     ];
 
     /// The word in topics and logs.
@@ -59,6 +62,7 @@ impl Refusal {
             Self::Subscribe => "subscribe",
             Self::Will => "will",
             Self::Packet => "packet",
+            Self::Retain => "retain",
         }
     }
 }
@@ -111,6 +115,6 @@ mod tests {
         }
         let found: Vec<u64> = refused.now().each().map(|(_, n)| n).collect();
         assert_eq!(found, (1..=Refusal::ALL.len() as u64).collect::<Vec<_>>());
-        assert_eq!(refused.now().of(Refusal::Packet), Refusal::ALL.len() as u64);
+        assert_eq!(refused.now().of(Refusal::Retain), Refusal::ALL.len() as u64);
     }
 }

@@ -4,7 +4,6 @@ use std::sync::{Arc, atomic::Ordering};
 
 use super::reader::Reader;
 use crate::{
-    access::Rate,
     exchange::{Arrival, Farewell, TooManySessions},
     handshake::Hello,
     message::{Message, Serial},
@@ -34,6 +33,7 @@ impl Presence {
             expiry_s: hello.expiry_s,
             will: hello.will,
             outbox: outbox.clone(),
+            known: Some(hello.badge.known.clone()),
             connack: hello.connack,
         };
         let (seat, clients) = {
@@ -52,7 +52,7 @@ impl Presence {
             seat,
             version: hello.capacity.version,
             silence: hello.silence,
-            rate: Rate::new(shared.limits.max_messages_per_s, shared.limits.max_bytes_per_s),
+            pace: shared.gate.pace(hello.badge.name()),
             badge: hello.badge,
             buffer: hello.rest,
         };

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use rumqttd::protocol::{DisconnectReasonCode, Packet, PingResp, PubRecReason, Subscribe};
+use rumqttd::protocol::{DisconnectReasonCode, Packet, PingResp, PubRecReason, Subscribe, Unsubscribe};
 use runtime::LogLimit;
 use tokio::{
     io::{AsyncReadExt, ReadHalf},
@@ -13,7 +13,7 @@ use tokio::{
 use super::end::End;
 use crate::{
     Refusal,
-    access::{Badge, Rate},
+    access::{Badge, Pace},
     message::{Ack, Message, Qos},
     outbox::{Close, Outbox},
     packet::{self, Publish, Received, Version},
@@ -46,8 +46,8 @@ pub(super) struct Reader {
     pub(super) silence: Option<Duration>,
     /// Who it is, and what it may do.
     pub(super) badge: Arc<Badge>,
-    /// How fast it may publish.
-    pub(super) rate: Rate,
+    /// How fast it may publish, with all others of its name.
+    pub(super) pace: Pace,
     /// What has come and is not handled.
     pub(super) buffer: BytesMut,
 }
@@ -109,8 +109,15 @@ impl Reader {
                     Packet::PubAck(ack, _) => batch.acknowledged.push(ack.pkid),
                     packet => {
                         self.pass_on(batch).await?;
+                        if !matches!(packet, Packet::PingReq(_) | Packet::Disconnect(..)) {
+                            // What is answered when the journal has it waits while that lags, as messages do.
+                            self.shared.journal.room().await;
+                        }
                         match packet {
                             Packet::Subscribe(subscribe, _) => self.subscribe(subscribe).await?,
+                            Packet::Unsubscribe(unsubscribe, _) if !unsubscribe.filters.is_empty() => {
+                                self.unsubscribe(unsubscribe).await?;
+                            }
                             packet => self.handle(packet)?,
                         }
                     }
@@ -140,16 +147,8 @@ impl Reader {
     }
 
     /// What was acknowledged to anybody before is found among the retained messages.
-    async fn subscribe(&mut self, Subscribe { pkid, filters }: Subscribe) -> Result<(), Gone> {
-        let now_ns = self.shared.counters.now_ns();
-        // Each may have retained messages replayed. Who asks faster than it may publish waits, too.
-        let waits = filters
-            .iter()
-            .filter_map(|filter| self.rate.take(filter.path.len(), now_ns));
-        if let Some(wait) = waits.max() {
-            add(&self.shared.counters.delayed, 1);
-            sleep(wait).await;
-        }
+    async fn subscribe(&mut self, Subscribe { pkid, filters }: Subscribe) -> Result<(), End> {
+        self.wait_for(filters.iter().map(|filter| &*filter.path)).await?;
         self.shared.router.settled().await?;
         let denied = filters
             .iter()
@@ -161,13 +160,34 @@ impl Reader {
         Ok(())
     }
 
+    async fn unsubscribe(&mut self, Unsubscribe { pkid, filters }: Unsubscribe) -> Result<(), End> {
+        self.wait_for(filters.iter().map(|filter| &**filter)).await?;
+        self.shared.exchange().unsubscribe(self.seat, pkid, &filters);
+        Ok(())
+    }
+
+    /// Each filter costs what a message does, and may have retained messages replayed: who asks faster than it may publish
+    /// waits, too.
+    async fn wait_for<'a>(&mut self, filters: impl ExactSizeIterator<Item = &'a str>) -> Result<(), End> {
+        if filters.len() > self.shared.limits.max_subscriptions {
+            let why = format!("{} filters in one packet", filters.len());
+            return Err(End::Broken(DisconnectReasonCode::QuotaExceeded, why));
+        }
+        let now_ns = self.shared.counters.now_ns();
+        if let Some(wait) = filters.filter_map(|filter| self.pace.take(filter.len(), now_ns)).max() {
+            add(&self.shared.counters.delayed, 1);
+            sleep(wait).await;
+        }
+        Ok(())
+    }
+
     /// Takes a message in. It is acknowledged by the exchange, when everyone has it who is to get it. QoS 2 is taken once.
     async fn publish(&mut self, publish: Publish, batch: &mut Batch) -> Result<(), End> {
         if !valid_topic(&publish.topic) {
             let why = format!("cannot publish to {:?}", publish.topic);
             return Err(End::Broken(DisconnectReasonCode::TopicNameInvalid, why));
         }
-        if let Some(wait) = self.rate.take(publish.payload.len(), self.shared.counters.now_ns()) {
+        if let Some(wait) = self.pace.take(publish.payload.len(), self.shared.counters.now_ns()) {
             add(&self.shared.counters.delayed, 1);
             // What came before does not wait.
             self.pass_on(batch).await?;
@@ -224,7 +244,7 @@ impl Reader {
         self.shared.gate.refused.count(why);
         self.shared.exchange().note_refusal(self.seat);
         if let Some(suppressed) = REFUSED.pass(self.shared.counters.now_ns()) {
-            let (name, topic): (_, String) = (self.badge.name.as_deref(), topic.chars().take(200).collect());
+            let (name, topic): (_, String) = (self.badge.name(), topic.chars().take(200).collect());
             tracing::warn!(
                 serial = self.seat.connection,
                 name,
@@ -250,6 +270,7 @@ impl Reader {
                 packet_id: publish.packet_id,
                 denied: false,
             }),
+            owner: self.badge.known.name.clone(),
             will_of: None,
             properties: properties.passed,
             expires_ms: properties.expiry_s.map(|s| now_ms() + i64::from(s) * 1_000),
@@ -259,11 +280,6 @@ impl Reader {
     fn handle(&mut self, packet: Packet) -> Result<(), End> {
         match packet {
             Packet::PingReq(_) => self.outbox.push_packet(Packet::PingResp(PingResp)),
-            Packet::Unsubscribe(unsubscribe, _) if !unsubscribe.filters.is_empty() => {
-                self.shared
-                    .exchange()
-                    .unsubscribe(self.seat, unsubscribe.pkid, &unsubscribe.filters);
-            }
             Packet::PubRec(rec, _) => match rec.reason {
                 PubRecReason::Success | PubRecReason::NoMatchingSubscribers => self.outbox.received(rec.pkid),
                 // The client does not want it, and that is all (MQTT 5, 4.3.3).

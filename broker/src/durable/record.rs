@@ -202,8 +202,9 @@ impl Encoder {
         }
         record(MESSAGE, to, |to| {
             to.put_u8(message.qos as u8);
-            to.put_u8(flags([message.retain, false, false]));
+            to.put_u8(flags([message.retain, message.owner.is_some(), false]));
             to.put_i64_le(message.expires_ms.unwrap_or(NEVER));
+            put_bytes(message.owner.as_deref().unwrap_or_default().as_bytes(), to);
             put_bytes(message.topic.as_bytes(), to);
             put_bytes(&message.properties, to);
             to.put_slice(&message.payload);
@@ -310,8 +311,10 @@ fn read(bytes: &Bytes) -> Option<(u8, Bytes)> {
 
 fn read_message(mut from: Bytes) -> Option<Message> {
     let qos = Qos::of(from.try_get_u8().ok()?)?;
-    let retain = from.try_get_u8().ok()? & 1 == 1;
+    let flags = from.try_get_u8().ok()?;
     let expires_ms = from.try_get_i64_le().ok()?;
+    let owner = take_bytes(&mut from)?;
+    let owner = std::str::from_utf8(&owner).ok().filter(|_| flags & 2 != 0);
     let topic = take_bytes(&mut from)?;
     let properties = take_bytes(&mut from)?;
     Some(Message {
@@ -320,7 +323,8 @@ fn read_message(mut from: Bytes) -> Option<Message> {
         payload: Bytes::copy_from_slice(&from),
         properties: Bytes::copy_from_slice(&properties),
         qos,
-        retain,
+        retain: flags & 1 != 0,
+        owner: owner.map(Arc::from),
         expires_ms: (expires_ms != NEVER).then_some(expires_ms),
         ..Message::default()
     })

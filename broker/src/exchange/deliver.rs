@@ -24,6 +24,8 @@ pub(crate) struct Dispatched {
     pub(crate) queued: u64,
     /// Clients that should have got it and will not.
     pub(crate) dropped: u64,
+    /// Messages that were to be retained and are not.
+    pub(crate) unretained: u64,
     /// Whether a client that must not miss it is far behind.
     pub(crate) behind: bool,
 }
@@ -56,7 +58,7 @@ impl Exchange {
         let journal = self.journal.clone();
         let together = journal.together();
         let message = Arc::new(message);
-        let mut survives = message.retain && self.retain(&message);
+        let mut survives = message.retain && self.retain(&message, &mut done);
         let mut over = Vec::new();
         for (number, wants) in self.subscriptions.matching(&message.topic) {
             let Some(session) = self.sessions.get_mut(&number) else {
@@ -152,9 +154,10 @@ impl Exchange {
     }
 
     /// Remembers a message, or forgets that of its topic. Returns whether that is to survive.
-    fn retain(&mut self, message: &Arc<Message>) -> bool {
+    fn retain(&mut self, message: &Arc<Message>, done: &mut Dispatched) -> bool {
         let mut kept = message.clone();
         if self.retained.set(message).is_err() {
+            done.unretained += 1;
             if let Some(suppressed) = RETAINED_FULL.pass(self.clock.monotonic_ns()) {
                 tracing::warn!(topic = ?message.topic, suppressed, "store of retained messages is full: not retained");
             }
@@ -227,12 +230,20 @@ impl Exchange {
         };
         let missed = self.slow.of(&session.id);
         missed.dropped += 1;
+        if session.lasts && session.expiry_s == 0 {
+            // It ends with its connection, which has been told so.
+            return;
+        }
         missed.ended += 1;
         self.discarded += u64::from(session.expiry_s > 0);
         match &session.place {
             Place::Here { outbox, .. } => {
                 tracing::warn!(client = ?session.id, "client does not keep up: its connection is ended");
                 session.expiry_s = 0;
+                if session.lasts {
+                    // What it misses stands in no journal: it is over whatever comes.
+                    self.journal.append(Change::Ended { session: number });
+                }
                 outbox.close(Close::TooSlow);
             }
             Place::Away { .. } => {

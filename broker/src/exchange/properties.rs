@@ -83,6 +83,7 @@ impl Client {
             expiry_s: 1_000,
             will: None,
             outbox: outbox.clone(),
+            known: None,
             connack: Packet::ConnAck(connack, None),
         };
         let seat = exchange.connect(arrival).unwrap();

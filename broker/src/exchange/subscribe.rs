@@ -32,15 +32,14 @@ impl Exchange {
         let mut granted = Vec::new();
         let mut return_codes = Vec::with_capacity(filters.len());
         for filter in filters {
-            let known = session.filters.contains_key(&filter.path);
-            let room = known || session.filters.len() < self.limits.max_subscriptions;
+            let room = session.has_room(&filter.path, self.limits.max_subscriptions);
             let code = grant(&filter, room, outbox.permit());
             return_codes.push(code);
             if matches!(
                 code,
                 SubscribeReasonCode::QoS0 | SubscribeReasonCode::QoS1 | SubscribeReasonCode::QoS2
             ) {
-                session.filters.insert(filter.path.clone(), wants(&filter));
+                let known = session.add_filter(&filter.path, wants(&filter));
                 granted.push((filter, known));
             }
         }
@@ -50,7 +49,6 @@ impl Exchange {
         };
         let journal = self.journal.clone();
         let together = journal.together();
-        let mut replays = 0;
         for (filter, known) in granted {
             let wants = wants(&filter);
             self.list(&filter.path, seat.session, wants);
@@ -63,7 +61,6 @@ impl Exchange {
             if replay {
                 let replay = self.retained.replay(&filter.path);
                 outbox.with(|pending| pending.begin_replay(replay, wants.qos));
-                replays += 1;
             }
             if lasts {
                 self.journal.append(Change::Subscribed {
@@ -76,7 +73,8 @@ impl Exchange {
         }
         outbox.answer(&journal, Packet::SubAck(ack, None), lasts);
         drop(together);
-        (0..replays).for_each(|_| self.replay(seat));
+        // One step; its writer asks for more.
+        self.replay(seat);
     }
 
     /// Sends more of what is retained to a client that has subscribed to it.
@@ -104,11 +102,11 @@ impl Exchange {
             }
         }
         if !done {
-            outbox.with(|pending| pending.go_on_with(replay, qos));
+            outbox.with(|pending| pending.begin_replay(replay, qos));
         } else if lasts {
             self.journal.append(Change::Replayed {
                 session: seat.session,
-                path: replay.filter,
+                path: replay.filter.to_string(),
             });
         }
     }
@@ -121,10 +119,7 @@ impl Exchange {
         let (Some(outbox), lasts) = (session.outbox_of(seat.connection).cloned(), session.lasts) else {
             return;
         };
-        let known: Vec<bool> = filters
-            .iter()
-            .map(|filter| session.filters.remove(filter).is_some())
-            .collect();
+        let known: Vec<bool> = filters.iter().map(|filter| session.remove_filter(filter)).collect();
         let mut reasons = Vec::with_capacity(filters.len());
         for (path, known) in filters.iter().zip(known) {
             if known {

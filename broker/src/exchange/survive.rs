@@ -1,13 +1,16 @@
 //! What time ends, and what survives a restart.
 
-use std::mem;
+use std::{mem, sync::Arc};
 
 use super::Exchange;
 use crate::{
+    access::Known,
     durable::{Change, Journal, Restored},
     message::{Message, Serial},
+    outbox::Close,
     pending::Pending,
     session::{Place, Session, after},
+    subscriptions::cost,
 };
 
 impl Exchange {
@@ -35,6 +38,33 @@ impl Exchange {
         due
     }
 
+    /// The lasting sessions of those who have come in since the start, and who they are.
+    pub(crate) fn known(&self) -> Vec<(Serial, Arc<Known>)> {
+        let sessions = self.sessions.iter();
+        sessions
+            .filter_map(|(number, session)| Some((*number, session.known.clone()?)))
+            .collect()
+    }
+
+    /// Ends the session of `known`, who may not come in any more, unless another has come to it meanwhile. Its will is
+    /// forgotten.
+    pub(crate) fn banish(&mut self, number: Serial, known: &Arc<Known>) -> bool {
+        let session = self.sessions.get_mut(&number);
+        let own = |session: &&mut Session| session.known.as_ref().is_some_and(|now| Arc::ptr_eq(now, known));
+        let Some(session) = session.filter(own) else {
+            return false;
+        };
+        if let Place::Here { outbox, .. } = &session.place {
+            session.expiry_s = 0;
+            outbox.close(Close::Unwelcome);
+            self.journal.append(Change::Ended { session: number });
+        } else {
+            self.end(number);
+            self.hand_on();
+        }
+        true
+    }
+
     /// Forgets retained messages that have expired.
     pub(crate) fn expire_retained(&mut self) {
         self.retained.expire(self.clock.now_ms());
@@ -50,7 +80,7 @@ impl Exchange {
         let (now_ns, now_ms) = (self.clock.monotonic_ns(), self.clock.now_ms());
         for (number, saved) in restored.sessions {
             self.last_serial = self.last_serial.max(number);
-            let mut pending = Pending::restored(self.keep(number), saved.waiting, saved.taken);
+            let mut pending = Pending::restored(self.keep(number, &saved.id), saved.waiting, saved.taken);
             for (path, (wants, replay)) in &saved.filters {
                 self.list(path, number, *wants);
                 if *replay {
@@ -61,11 +91,14 @@ impl Exchange {
             let away_s = u32::try_from(away_ms / 1_000).unwrap_or(u32::MAX);
             let session = Session {
                 id: saved.id.clone(),
+                filters_cost: saved.filters.keys().map(|path| cost(path)).sum(),
                 filters: saved
                     .filters
                     .into_iter()
                     .map(|(path, (wants, _))| (path, wants))
                     .collect(),
+                // Of who was away over a restart only the name is known.
+                known: None,
                 lasts: true,
                 expiry_s: saved.expiry_s,
                 place: Place::Away {
@@ -76,7 +109,6 @@ impl Exchange {
             };
             self.by_id.insert(saved.id, number);
             self.sessions.insert(number, session);
-            self.lasting += 1;
         }
         self.tell_all();
     }

@@ -50,7 +50,21 @@ fn arrive_as(
     will: Option<Will>,
     permit: Permit,
 ) -> Option<(Seat, Arc<Outbox>)> {
-    let outbox = Arc::new(Outbox::new(CAPACITY, Arc::new(permit), exchange.clock.clone()));
+    let seat_and_outbox = arrive_with(exchange, id, expiry_s, permit, CAPACITY)?;
+    if let Place::Here { will: place, .. } = &mut exchange.sessions.get_mut(&seat_and_outbox.0.session)?.place {
+        *place = will;
+    }
+    Some(seat_and_outbox)
+}
+
+fn arrive_with(
+    exchange: &mut Exchange,
+    id: &str,
+    expiry_s: u32,
+    permit: Permit,
+    capacity: Capacity,
+) -> Option<(Seat, Arc<Outbox>)> {
+    let outbox = Arc::new(Outbox::new(capacity, Arc::new(permit), exchange.clock.clone()));
     let connack = ConnAck {
         session_present: false,
         code: ConnectReturnCode::Success,
@@ -60,8 +74,9 @@ fn arrive_as(
         id: id.into(),
         clean: expiry_s == 0,
         expiry_s,
-        will,
+        will: None,
         outbox: outbox.clone(),
+        known: None,
         connack: Packet::ConnAck(connack, None),
     };
     let seat = exchange.connect(arrival).ok()?;
@@ -199,6 +214,45 @@ async fn subscriptions_that_cannot_be_are_refused_one_by_one() {
 }
 
 #[tokio::test]
+async fn filters_are_bounded_in_length_and_together() {
+    let mut exchange = exchange();
+    exchange.limits.max_subscriptions = 1_000_000;
+    let (seat, outbox) = join(&mut exchange, "c", None);
+    exchange.subscribe(seat, 1, vec![filter(&"a".repeat(1_024)), filter(&"a".repeat(1_025))]);
+    assert_eq!(inbox(&outbox).await, ["suback [Success(AtLeastOnce), Failure]"]);
+    // 128 levels: 8 KiB of nodes.
+    let deep = |n: usize| format!("{n}{}", "/+".repeat(127));
+    for n in 0..200 {
+        exchange.subscribe(seat, 1, vec![filter(&deep(n))]);
+    }
+    let held = exchange.census().subscriptions;
+    assert!((50..65).contains(&held), "{held}");
+    // What it has it may subscribe to again, and there is room once it has fewer.
+    exchange.subscribe(seat, 1, vec![filter(&deep(3))]);
+    assert_eq!(exchange.census().subscriptions, held);
+    exchange.unsubscribe(seat, 2, &[deep(3), deep(4), deep(4), deep(199)]);
+    exchange.subscribe(seat, 1, (190..200).map(|n| filter(&deep(n))).collect());
+    assert_eq!(exchange.census().subscriptions, held);
+}
+
+#[tokio::test]
+async fn subscribing_again_and_again_queues_what_is_retained_once() {
+    let mut exchange = exchange();
+    for n in 0..300 {
+        exchange.dispatch(Message {
+            retain: true,
+            ..message(&format!("r/{n:03}"), "x")
+        });
+    }
+    let (seat, outbox) = join(&mut exchange, "c", None);
+    for n in 0..50 {
+        exchange.subscribe(seat, n, vec![filter("#"), filter("r/+")]);
+    }
+    let (answers, step) = (51 * 400, 100 * message("r/000", "x").cost());
+    assert_eq!(outbox.waiting(), answers + step, "one step until the client reads");
+}
+
+#[tokio::test]
 async fn unsubscribed_is_no_longer_sent() {
     let mut exchange = exchange();
     let (serial, outbox) = join(&mut exchange, "c", None);
@@ -323,6 +377,68 @@ fn a_session_that_lasts_gets_what_came_while_it_was_away_and_what_it_has_not_ack
 }
 
 #[test]
+fn a_session_that_lasts_ends_when_it_misses_something_also_while_its_connection_is_being_closed() {
+    let mut exchange = exchange();
+    let (seat, outbox) = arrive(&mut exchange, "a", LASTS, None).unwrap();
+    exchange.subscribe(seat, 1, vec![filter("t")]);
+    outbox.close(Close::TakenOver);
+    for _ in 0..20 {
+        exchange.dispatch(message("t", &"x".repeat(9_000)));
+    }
+    assert_eq!(exchange.census().discarded, 1);
+    let missed = exchange.slow().worst(1)[0].1;
+    assert!(missed.ended == 1 && missed.dropped > 1, "{missed:?}");
+    let (_, outbox) = arrive(&mut exchange, "a", LASTS, None).unwrap();
+    assert_eq!(take_all(&outbox), [""; 0], "no session");
+}
+
+#[test]
+fn a_session_that_has_missed_something_is_over_after_a_kill_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || crate::durable::Journal::open(folder.path(), crate::Fsync::Always).unwrap();
+    let limits = Limits::default();
+    let (journal, restored) = open();
+    let mut first = Exchange::new(&limits, journal.clone(), Clock::manual(0));
+    first.restore(restored);
+    let (seat, outbox) = arrive(&mut first, "a", LASTS, None).unwrap();
+    first.subscribe(seat, 1, vec![filter("t")]);
+    for _ in 0..20 {
+        first.dispatch(message("t", &"x".repeat(9_000)));
+    }
+    assert!(outbox.is_ending());
+    // Its connection does not come to its end before the process does.
+    journal.close();
+    drop((first, journal));
+    let (journal, restored) = open();
+    let mut second = Exchange::new(&limits, journal.clone(), Clock::manual(0));
+    second.restore(restored);
+    assert_eq!(second.census().away, 0);
+    journal.close();
+}
+
+#[test]
+fn what_a_client_that_is_back_does_not_take_any_more_is_left_out_and_counted() {
+    let mut exchange = exchange();
+    let (seat, _) = arrive(&mut exchange, "a", LASTS, None).unwrap();
+    exchange.subscribe(seat, 1, vec![filter("t")]);
+    exchange.disconnect(seat, Farewell::Missing);
+    for payload in ["small", &"large".repeat(20), "last"] {
+        exchange.dispatch(message("t", payload));
+    }
+    let capacity = Capacity {
+        max_packet: 50,
+        ..CAPACITY
+    };
+    let (seat, outbox) = arrive_with(&mut exchange, "a", LASTS, Permit::Everything, capacity).unwrap();
+    assert_eq!(take_all(&outbox), ["back", "small", "last"]);
+    assert_eq!((exchange.census().dropped, exchange.census().stored), (1, 2));
+    // It is as good as delivered: it does not come back.
+    exchange.disconnect(seat, Farewell::Missing);
+    let (_, outbox) = arrive(&mut exchange, "a", LASTS, None).unwrap();
+    assert_eq!(take_all(&outbox), ["back", "small again", "last again"]);
+}
+
+#[test]
 fn qos_2_goes_on_where_it_stood() {
     let mut exchange = exchange();
     let (seat, outbox) = arrive(&mut exchange, "a", LASTS, None).unwrap();
@@ -372,6 +488,47 @@ fn sessions_are_bounded_in_age_number_and_bytes() {
     exchange.tick();
     assert_eq!((exchange.census().away, exchange.census().expired), (0, 1));
     assert_eq!((exchange.census().subscriptions, exchange.lasting), (0, 0));
+}
+
+#[test]
+fn one_name_takes_neither_all_sessions_nor_all_that_they_keep() {
+    let mut exchange = exchange();
+    exchange.limits = Limits {
+        max_sessions: 10,
+        max_sessions_per_name: 3,
+        max_stored_bytes_per_name: 1_000,
+        ..Limits::default()
+    };
+    let scoped = |name: &str, n: usize| crate::access::scoped(Some(name), &n.to_string());
+    for n in 0..3 {
+        let (seat, _) = arrive(&mut exchange, &scoped("eve", n), LASTS, None).unwrap();
+        exchange.subscribe(seat, 1, vec![filter("t")]);
+        exchange.disconnect(seat, Farewell::Missing);
+    }
+    assert!(arrive(&mut exchange, &scoped("eve", 3), LASTS, None).is_none());
+    assert!(
+        arrive(&mut exchange, &scoped("eve", 2), LASTS, None).is_some(),
+        "one that it has"
+    );
+    let (ann, _) = arrive(&mut exchange, &scoped("ann", 0), LASTS, None).unwrap();
+    exchange.subscribe(ann, 1, vec![filter("t")]);
+    exchange.disconnect(ann, Farewell::Missing);
+    // What is too much for one name ends sessions of that name.
+    for _ in 0..5 {
+        exchange.dispatch(message("t", &"x".repeat(100)));
+    }
+    assert_eq!(
+        exchange.sessions[&ann.session].waiting(),
+        5 * message("t", &"x".repeat(100)).cost()
+    );
+    assert!(exchange.census().discarded >= 1);
+    // Its place is free again.
+    assert!(arrive(&mut exchange, &scoped("eve", 4), LASTS, None).is_some());
+    for (name, n) in [("eve", 0), ("eve", 1), ("eve", 2), ("eve", 4), ("ann", 0)] {
+        join(&mut exchange, &scoped(name, n), None);
+    }
+    assert_eq!((exchange.census().stored, exchange.lasting), (0, 0));
+    assert_eq!(exchange.owners.sessions(&scoped("eve", 0)), 0);
 }
 
 #[test]

@@ -123,6 +123,40 @@ fn a_packet_past_the_limit_is_refused_before_it_has_come() {
 }
 
 #[test]
+fn no_payload_keeps_the_buffer_it_came_in() {
+    for size in [10, 70_000, 300_000] {
+        let mut bytes = BytesMut::with_capacity(2_000_000);
+        write_publish(Version::V4, &message("t", &vec![7; size]), SURE, &mut bytes);
+        let came_in = bytes.as_ptr_range();
+        let Some(Received::Publish(publish)) = read(Version::V4, &mut bytes, 2_000_000).unwrap() else {
+            panic!("no PUBLISH")
+        };
+        assert!(
+            !came_in.contains(&publish.payload.as_ptr()),
+            "{size} bytes are a part of 2 MB"
+        );
+    }
+}
+
+#[test]
+fn only_a_message_may_be_large() {
+    let most = |byte1: u8| {
+        let refused = |length: usize| {
+            let mut bytes = buffer(&[byte1]);
+            put_length(length, &mut bytes);
+            read(Version::V5, &mut bytes, 5_000_000) == Err(PacketError::TooLarge(length))
+        };
+        [MAX_CONTROL, MAX_CONNECT, 5_000_000].map(|length| (refused(length), refused(length + 1)))
+    };
+    let (may, past, may_not) = ((false, false), (false, true), (true, true));
+    assert_eq!(most(0x32), [may, may, past], "PUBLISH");
+    assert_eq!(most(0x10), [may, past, may_not], "CONNECT");
+    for byte1 in [0x40, 0x50, 0x62, 0x70, 0x82, 0xa2, 0xc0, 0xe0] {
+        assert_eq!(most(byte1), [past, may_not, may_not], "{byte1:x}");
+    }
+}
+
+#[test]
 fn malformed_publishes_are_refused() {
     for (bytes, why) in [
         (&[0x36, 5, 0, 1, b'a', 0, 1][..], "QoS 3"),

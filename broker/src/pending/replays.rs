@@ -6,8 +6,7 @@ use crate::{message::Qos, retained::Replay};
 impl Pending {
     /// Adds what is retained and matches a new subscription.
     pub(crate) fn begin_replay(&mut self, replay: Replay, qos: Qos) {
-        self.replays.retain(|(other, _)| other.filter != replay.filter);
-        self.replays.push_back((replay, qos));
+        self.replays.insert(replay.filter.clone(), (replay, qos));
     }
 
     /// Whether it is time for more of what is retained.
@@ -15,28 +14,27 @@ impl Pending {
         self.replayed == 0 && !self.replays.is_empty()
     }
 
-    /// The replay that goes on. Its owner gives it back with [`Self::begin_replay`], or not, when it is over.
+    /// The replay that goes on, when it is time for more. Its owner gives it back with [`Self::begin_replay`] unless it is
+    /// over.
     pub(crate) fn take_replay(&mut self) -> Option<(Replay, Qos)> {
-        self.replays.pop_front()
-    }
-
-    /// Puts a replay back that is not over.
-    pub(crate) fn go_on_with(&mut self, replay: Replay, qos: Qos) {
-        self.replays.push_front((replay, qos));
+        if self.replayed > 0 {
+            return None;
+        }
+        self.replays.pop_first().map(|(_, replay)| replay)
     }
 
     /// Does something with each replay that is not over.
     pub(crate) fn prolong_replays(&mut self, act: impl Fn(&mut Replay)) {
-        self.replays.iter_mut().for_each(|(replay, _)| act(replay));
+        self.replays.values_mut().for_each(|(replay, _)| act(replay));
     }
 
     /// A subscription is gone, and what of it has not been replayed.
     pub(crate) fn end_replay(&mut self, filter: &str) {
-        self.replays.retain(|(replay, _)| replay.filter != filter);
+        self.replays.remove(filter);
     }
 
     /// Whether what `filter` matches is still being replayed.
     pub(crate) fn replays(&self, filter: &str) -> bool {
-        self.replays.iter().any(|(replay, _)| replay.filter == filter)
+        self.replays.contains_key(filter)
     }
 }

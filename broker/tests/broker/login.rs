@@ -132,6 +132,62 @@ async fn a_name_has_only_so_many_clients() {
     broker.stop().await;
 }
 
+#[tokio::test]
+async fn a_name_retains_lasts_and_publishes_only_so_much_whatever_its_clients_are_called() {
+    let limits = Limits {
+        max_sessions_per_name: 2,
+        max_retained_per_name: 3,
+        max_messages_per_s: 50,
+        ..Limits::default()
+    };
+    let (broker, _folder) = broker("user ann\ntopic #\nuser grafana\ntopic #\n", limits).await;
+    let login = async |user: &'static str, password, id, lasts| {
+        let mut raw = Raw::plain(broker.addr(), 4).await;
+        let login = Some((user, password));
+        let hello = Hello {
+            id,
+            login,
+            lasts,
+            ..Hello::default()
+        };
+        let code = raw.hello(hello).await;
+        (raw, code)
+    };
+    for (id, code) in [("1", 0), ("2", 0), ("3", 3)] {
+        assert_eq!(login("ann", "right", id, true).await.1, Some(code), "{id}");
+    }
+    assert_eq!(login("grafana", "looks on", "3", true).await.1, Some(0));
+    let mut clients = [
+        login("ann", "right", "4", false).await.0,
+        login("ann", "right", "5", false).await.0,
+    ];
+    let before = broker.handle.figures().retained;
+    for n in 0..6 {
+        clients[n % 2].publish(&format!("t/{n}"), b"x", 1, true).await;
+    }
+    let figures = broker.handle.figures();
+    assert_eq!((figures.refused.of(Refusal::Retain), figures.retained - before), (3, 3));
+    // 50 a second for both, 50 at once.
+    let before = std::time::Instant::now();
+    for n in 0..120 {
+        clients[n % 2].publish("u", b"x", 1, false).await;
+    }
+    let took = before.elapsed();
+    assert!(took >= std::time::Duration::from_millis(1_300), "{took:?}");
+    let mut other = login("grafana", "looks on", "6", false).await.0;
+    let before = std::time::Instant::now();
+    for n in 0..40 {
+        other.publish(&format!("v/{}", n % 3), b"x", 1, true).await;
+    }
+    assert!(
+        before.elapsed() < std::time::Duration::from_secs(5),
+        "{:?}",
+        before.elapsed()
+    );
+    assert_eq!(broker.handle.figures().refused.of(Refusal::Retain), 3);
+    broker.stop().await;
+}
+
 /// A client of mosquitto; `None`, with a printed reason, where it is not installed.
 async fn mosquitto(broker: &Broker, program: &str, arguments: &[&str]) -> Option<(bool, String)> {
     let port = broker.addr().port().to_string();
@@ -224,11 +280,12 @@ async fn lists_that_are_of_no_use_are_told_with_their_lines() {
 async fn the_parts_of_the_lab_stack_come_in() {
     let stack = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/compose");
     let mut config: Config = runtime::config::load(&stack.join("broker.toml")).unwrap();
-    // Its files lie elsewhere here, and this machine's clients are to log in as those of other containers do.
+    // Its files lie elsewhere here. This machine's clients are to log in as those of other containers do.
     config.listen = "127.0.0.1:0".parse().unwrap();
     config.access.passwords = Some(stack.join("passwords"));
     config.access.acl = Some(stack.join("acl"));
-    config.access.anonymous = Anonymous::Nothing;
+    assert_eq!(config.access.anonymous, Anonymous::Nothing);
+    config.data = None;
     let broker = Broker::listen(config).await;
     let password = fs::read_to_string(stack.join("password")).unwrap();
     let (mut lab, code) = hello(&broker, 4, "lab", password.trim_end()).await;

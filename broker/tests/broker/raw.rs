@@ -23,6 +23,8 @@ pub(crate) struct Hello<'a> {
     /// Topic of a will.
     pub(crate) will: Option<&'a str>,
     pub(crate) keep_alive_s: u16,
+    /// Whether its session outlasts the connection (3.1.1).
+    pub(crate) lasts: bool,
 }
 
 pub(crate) struct Raw {
@@ -65,7 +67,9 @@ impl Raw {
 
     /// Says who it is, and returns the code of the answer; `None` where there is none.
     pub(crate) async fn hello(&mut self, hello: Hello<'_>) -> Option<u8> {
-        let flags = 2 | if hello.will.is_some() { 4 } else { 0 } | if hello.login.is_some() { 0xc0 } else { 0 };
+        let flags = if hello.lasts { 0 } else { 2 }
+            | if hello.will.is_some() { 4 } else { 0 }
+            | if hello.login.is_some() { 0xc0 } else { 0 };
         let mut body = vec![0, 4, b'M', b'Q', b'T', b'T', self.level, flags];
         body.extend(hello.keep_alive_s.to_be_bytes());
         body.extend((self.level == 5).then_some(0));

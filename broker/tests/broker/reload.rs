@@ -114,8 +114,26 @@ async fn revoked_certificates_lost_users_and_changed_rules_end_connections_and_o
     }
     assert_eq!(users[1].subscribe("a", 0).await, 0);
     assert_eq!(users[1].subscribe("b", 0).await, 0);
+    // Sessions that last and wait for their clients; that of a certificate is taken by a client that is there.
+    for user in ["ann", "eve"] {
+        let mut away = Raw::plain(addr, 4).await;
+        let hello = Hello {
+            id: "away",
+            login: Some((user, "secret")),
+            lasts: true,
+            ..Hello::default()
+        };
+        assert_eq!(away.hello(hello).await, Some(0));
+    }
+    let mut stays = Raw::tls(addr, &authority.client("b"), 4).await.unwrap();
+    let hello = Hello {
+        id: "stays",
+        lasts: true,
+        ..Hello::default()
+    };
+    assert_eq!(stays.hello(hello).await, Some(0));
     // Nothing has changed: nobody is concerned.
-    assert!(process.reload().await.contains("faults=0 ended=0"));
+    assert!(process.reload().await.contains("faults=0 ended=0 sessions=0"));
 
     authority.revoke(&[3]);
     let text = fs::read_to_string(&passwords).unwrap();
@@ -126,7 +144,13 @@ async fn revoked_certificates_lost_users_and_changed_rules_end_connections_and_o
         "user ann\ntopic a\nuser bob\ntopic b\ntopic read a\nuser eve\ntopic other\n",
     )
     .unwrap();
-    assert!(process.reload().await.contains("faults=0 ended=3"));
+    let told = process.reload().await;
+    assert!(
+        told.contains("faults=0 ended=4 sessions=2"),
+        "not that of eve, who may come again: {told}"
+    );
+    stays.ended().await;
+    assert!(process.reload().await.contains("faults=0 ended=0 sessions=0"));
     let [ann, bob, eve] = &mut users[..] else {
         unreachable!()
     };

@@ -24,6 +24,9 @@ use crate::{
 
 const PAGE: &str = "http://127.0.0.1:8420";
 
+/// Asks for a WebSocket.
+const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n";
+
 async fn with_websocket() -> Broker {
     Broker::listen(Config {
         listen: "127.0.0.1:0".parse().unwrap(),
@@ -135,12 +138,11 @@ async fn frames_that_break_a_rule_cost_nobody_else_anything() {
     }
     // No HTTP; a frame without a mask, which RFC 6455 forbids to clients; a length of 2^62.
     let addr = broker.handle.websocket().unwrap();
-    let upgrade = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n";
     let huge = [&[0x82, 0xff, 0x40][..], &[0; 7], &[1, 2, 3, 4]].concat();
     for bytes in [
         connect_packet(4, "x", 10),
-        [upgrade.as_bytes(), &[0x82, 2, 0x10, 0]].concat(),
-        [upgrade.as_bytes(), &huge].concat(),
+        [UPGRADE.as_bytes(), &[0x82, 2, 0x10, 0]].concat(),
+        [UPGRADE.as_bytes(), &huge].concat(),
         vec![b'a'; 200_000],
     ] {
         let mut stream = TcpStream::connect(addr).await.unwrap();
@@ -150,6 +152,46 @@ async fn frames_that_break_a_rule_cost_nobody_else_anything() {
         drop(read.expect("connection goes on"));
         other.publish_surely("t", "x", false).await;
     }
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn before_its_connect_a_page_sends_no_more_than_a_connect() {
+    let broker = Broker::listen(Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        websocket: Some(WebSocket {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            ..WebSocket::default()
+        }),
+        limits: broker::Limits {
+            connect_timeout: runtime::Span::from_secs(600),
+            ..broker::Limits::default()
+        },
+        ..Config::default()
+    })
+    .await;
+    // Half a MB of a frame of 4 MB, which a client that is in may send: its end is not waited for.
+    let frame = [
+        &[0x82, 0xff, 0, 0, 0, 0, 0, 0x3d, 9, 0, 0, 0, 0, 0][..],
+        &vec![0; 500_000],
+    ]
+    .concat();
+    let mut stream = TcpStream::connect(broker.handle.websocket().unwrap()).await.unwrap();
+    drop(stream.write_all(&[UPGRADE.as_bytes(), &frame].concat()).await);
+    let rest = timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await;
+    drop(rest.expect("connection goes on"));
+
+    let mut socket = open(&broker, "mqtt", None).await.unwrap();
+    socket
+        .send(Message::binary(connect_packet(4, "page", 10)))
+        .await
+        .unwrap();
+    assert_eq!(read(&mut socket, 4).await, [0x20, 2, 0, 0]);
+    let mut other = broker.client("other").await;
+    other.subscribe("t", QoS::AtLeastOnce).await;
+    let publish = [&[0x30, 0x83, 0x92, 0xf4, 0x01, 0, 1, b't'][..], &vec![b'x'; 4_000_000]].concat();
+    socket.send(Message::binary(publish)).await.unwrap();
+    assert_eq!(other.message().await.1.len(), 4_000_000);
     broker.stop().await;
 }
 

@@ -94,10 +94,7 @@ fn nothing_is_carried_out_that_the_brain_has_not_said_to_this_host_for_now() {
         _ => vec![message.clone()],
     });
     let agents = ["web-1", "web-2"].map(|host| fleet.agent(host));
-    let mut brain = fleet.restless_brain();
-    until("web-1 obeys an honest broker", PATIENCE, || {
-        !carried_out(&broker, "web-1").is_empty()
-    });
+    let mut brain = fleet.restless_brain(|| !carried_out(&broker, "web-1").is_empty());
     until("commands to web-2 are kept back", PATIENCE, || {
         !broker.published("web-2", "command").is_empty()
     });

@@ -109,8 +109,7 @@ fn nothing_forged_is_kept_and_nothing_true_is_lost() {
     let fleet = Fleet::new(&["web-1", "web-2", "web-3"]);
     let broker = Hostile::new(&fleet);
     let [one, two] = hosts.map(|host| fleet.agent(host));
-    let mut brain = fleet.restless_brain();
-    fleet.durable("outcomes", "SELECT count(*) FROM outcomes", 0);
+    let mut brain = fleet.restless_brain(|| fleet.count("SELECT count(*) FROM outcomes") > 0);
     // A second life of web-1: its first birth is an old one.
     one.kill();
     let one = fleet.agent_again("web-1");

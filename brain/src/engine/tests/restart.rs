@@ -59,6 +59,57 @@ async fn a_killed_brain_goes_on_where_it_stood() {
 }
 
 #[tokio::test]
+async fn an_incident_outlives_a_restart_with_who_took_notice() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Sqlite::open(folder.path()).await.unwrap();
+    let mut bench = Bench::new();
+    bench.born(EPOCH);
+    bench.live(3, |_| 0.25);
+    let mut event = crate::testing::event(EPOCH, 3, bench.now_ms);
+    event.finding.severity = shadow::Severity::Critical;
+    bench.message("foreshadow/main/a/bin/inband/event", wire::encode_event(&event));
+    bench.sequence = 4;
+    bench.live(1, |_| 0.25);
+    let incident = bench.engine.snapshot().incidents[0].clone();
+    assert_eq!(
+        (&*incident.host, incident.severity, incident.goes_on),
+        ("a", "critical", true)
+    );
+    assert!(incident.cause.contains(&event.finding.text), "{incident:?}");
+    let mut acknowledge = |since_ms| {
+        let (done, mut told) = oneshot::channel();
+        bench.handle(Event::Acknowledged(Acknowledgement {
+            host: "a".into(),
+            since_ms,
+            by: "ann".into(),
+            done,
+        }));
+        told.try_recv()
+    };
+    assert_eq!(acknowledge(incident.since_ms + 1), Ok(false));
+    assert_eq!(acknowledge(incident.since_ms), Ok(true));
+    store.write(&bench.commit()).await.unwrap();
+
+    let since = Since {
+        rollups_ms: 0,
+        rows: i64::MAX,
+        step_ms: 10_000,
+        events_ms: 0,
+    };
+    let mut again = Bench::with(Config::default(), bench.now_ms + 2_000);
+    again.engine.restore(store.recover(since).await.unwrap(), 0);
+    again.now_ms += 60_000;
+    again.tick();
+    let shown = again.engine.snapshot().incidents[0].clone();
+    assert_eq!((shown.acknowledged_by.as_deref(), shown.goes_on), (Some("ann"), true));
+    again.now_ms += 15 * 60_000;
+    again.tick();
+    assert!(!again.engine.snapshot().incidents[0].goes_on);
+    let batch = again.commit();
+    assert!(batch.incidents.values().all(|(_, goes_on)| !goes_on) && batch.incidents.len() == 1);
+}
+
+#[tokio::test]
 async fn what_waits_for_a_training_is_told_when_it_ends() {
     let mut config = Config::default();
     config.forecast.wait = true;

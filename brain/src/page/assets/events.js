@@ -1,4 +1,4 @@
-// What the brain noticed, what hosts told and what was asked for: anomalies, events and commands.
+// What the brain noticed, what hosts told and what was asked for: incidents, anomalies, events and commands.
 
 import {ago, el, facts} from "./dom.js";
 import * as format from "./format.js";
@@ -13,6 +13,34 @@ export function anomaly({resource, since_ms, lasts, score, evidence, place}) {
       el("span.soft", {title: `score ${format.digits(score)}: −log10 of the chance of a residual as large`}, rarity(score)),
       ago(since_ms)),
     el("p", {}, evidence));
+}
+
+// All that is unusual on a host at a time, the likely cause first. `notice(by)`: somebody takes notice of it.
+export function incident({since_ms, until_ms, goes_on, severity, score, cause, signals, place, notice, ...item}) {
+  const tone = SEVERITIES[severity];
+  return el("li", {}, el("details", {},
+    el("summary", {},
+      el("div.line", {},
+        el(tone && goes_on ? `span.chip.${tone}` : "span.chip", {}, goes_on ? severity : "over"),
+        el("strong", {}, signals.map((signal) => signal.subject).join(", ")),
+        place && el("span.soft", {}, place),
+        el("span.soft", {title: `score ${format.digits(score)}: −log10 of the chance of its rarest signal`}, rarity(score)),
+        ago(since_ms)),
+      el("p", {}, cause, " ", el("span.more"))),
+    facts([
+      ...signals.slice(1).map((signal) => [`${signal.kind} ${signal.subject}`, signal.evidence]),
+      ["began", format.moment(since_ms)],
+      ["last seen", format.moment(until_ms)],
+      ["acknowledged", item.acknowledged_by && `by ${item.acknowledged_by}, ${format.moment(item.acknowledged_ms)}`]]),
+    !item.acknowledged_by && el("span.switch", {}, el("button", {type: "button", onclick: () => askName(notice)}, "acknowledge"))));
+}
+
+// Who acknowledges is asked once and kept in this browser.
+function askName(notice) {
+  const by = prompt("Acknowledge as", localStorage.getItem("name") ?? "");
+  if (!by?.trim()) return;
+  localStorage.setItem("name", by.trim());
+  notice(by.trim());
 }
 
 const SEVERITIES = {info: "", warning: "warn", critical: "bad"};

@@ -2,8 +2,8 @@
 
 const PATIENCE_MS = 12_000; // an event is due every five seconds
 
-async function get(path) {
-  const response = await fetch(path, {signal: AbortSignal.timeout(8_000)});
+async function get(path, how = {}) {
+  const response = await fetch(path, {signal: AbortSignal.timeout(8_000), ...how});
   if (response.ok) return response.json();
   const problem = await response.json().catch(() => ({}));
   throw Object.assign(new Error(problem.detail ?? `${path}: ${response.status}`), {status: response.status});
@@ -20,6 +20,10 @@ export async function host(name) {
     throw error;
   }
 }
+
+// Somebody takes notice of an incident.
+export const acknowledge = (name, since_ms, by) => get(`/api/v1/hosts/${encodeURIComponent(name)}/incidents/${since_ms}/acknowledge`,
+  {method: "POST", headers: {"content-type": "application/json"}, body: JSON.stringify({by})});
 
 export async function series(name, resource, minutes) {
   const query = new URLSearchParams({resource, minutes});

@@ -2,7 +2,8 @@
 
 import {el, fill, keyed, setText} from "./dom.js";
 import {drawCharts} from "./charts.js";
-import {anomaly, command, event} from "./events.js";
+import {anomaly, command, event, incident} from "./events.js";
+import {acknowledge} from "./feed.js";
 import * as format from "./format.js";
 
 const main = document.getElementById("host");
@@ -28,13 +29,14 @@ function drawNothing(fleet, selected) {
 
 function build() {
   const charts = el("div.pair.charts");
+  const incidents = el("ul.events");
   const anomalies = el("ul.events");
   const commands = el("ul.events");
   const events = el("ul.events");
   sections = {
-    title: el("header.title"), charts, anomalies, commands, events,
+    title: el("header.title"), charts, incidents, anomalies, commands, events,
     workloads: el("div.scroll"), pool: el("div.pool"), sources: el("div.scroll"),
-    switches: [], counts: {anomalies: el("span.soft"), commands: el("span.soft"), events: el("span.soft")},
+    switches: [], counts: {incidents: el("span.soft"), anomalies: el("span.soft"), commands: el("span.soft"), events: el("span.soft")},
   };
   fill(main, sections.title, charts,
     el("div.pair", {},
@@ -42,6 +44,7 @@ function build() {
         panel(["Commands ", sections.counts.commands], scopeSwitch(), commands),
         panel("Workloads", el("span.soft", {}, "in use / reserved"), sections.workloads)),
       el("div.stack", {},
+        panel(["Incidents ", sections.counts.incidents], scopeSwitch(), incidents),
         panel(["Anomalies ", sections.counts.anomalies], scopeSwitch(), anomalies),
         panel(["Events ", sections.counts.events], scopeSwitch(), events),
         panel("Pool", el("span.soft", {}, "reserved of what can be given"), sections.pool),
@@ -81,10 +84,13 @@ function drawTitle({host, time_ms: now}) {
 }
 
 function drawEvents(fleet, detail) {
-  const {anomalies, commands, events} = scope === "cell" ? fleet : detail;
+  const {incidents, anomalies, commands, events} = scope === "cell" ? fleet : detail;
   const now = detail.time_ms;
   const place = (host) => scope === "cell" ? host : "";
   const noticed = anomalies.map(({until_ms: until, ...item}) => ({...item, lasts: until >= now, place: place(item.host)}));
+  const notice = (item) => (by) => acknowledge(item.host, item.since_ms, by).catch((error) => alert(error.message));
+  drawList(sections.incidents, incidents.map((item) => ({...item, place: place(item.host), notice: notice(item)})),
+    (item) => `${item.host}/${item.since_ms}`, incident, "None. Nothing on this host is unusual.");
   const asked = commands.map((item) => ({...item, place: place(item.command.host)}));
   drawList(sections.anomalies, noticed, (item) => `${item.host}/${item.resource}/${item.since_ms}`, anomaly,
     "None. Readings stay within what was forecast.");
@@ -94,6 +100,7 @@ function drawEvents(fleet, detail) {
     (item) => `${item.host}/${item.time_ms}/${item.source}/${item.subject}/${item.kind}`, event,
     "None. Registers, logs and sensors have told nothing unusual.");
   setText(sections.counts.events, events.length ? String(events.length) : "");
+  setText(sections.counts.incidents, incidents.length ? String(incidents.length) : "");
   setText(sections.counts.anomalies, anomalies.length ? String(anomalies.length) : "");
   setText(sections.counts.commands, commands.length ? String(commands.length) : "");
   for (const [node, value] of sections.switches) node.setAttribute("aria-pressed", String(scope === value));

@@ -1,8 +1,11 @@
 //! Retention.
 
-use sqlx::{AssertSqlSafe, query};
+use sqlx::{AssertSqlSafe, Connection as _, query};
 
-use super::super::dialect::{Connection, DROP_CHUNKS, at};
+use super::{
+    super::dialect::{Connection, DROP_CHUNKS, at},
+    rollups,
+};
 use crate::store::{Cutoffs, Hours};
 
 /// The most rows deleted from one table in one call, so that writes are never held up for long.
@@ -35,7 +38,7 @@ const fn whole(name: &'static str, key: &'static str, time: &'static str, kept: 
     }
 }
 
-const TABLES: [Table; 11] = [
+const TABLES: [Table; 13] = [
     chunked("frames", "host, vantage, epoch, sequence", "start", |c| c.frames),
     chunked("rollup_10s", "host, bucket", "bucket", |c| c.rollup_10s),
     chunked("rollup_1m", "host, bucket", "bucket", |c| c.rollup_1m),
@@ -46,19 +49,32 @@ const TABLES: [Table; 11] = [
     whole("events", "host, vantage, epoch, sequence", "time", |c| c.events),
     whole("holes", "host, vantage, epoch, first_sequence", "told", |c| c.frames),
     whole("anomalies", "host, resource, since", "until", |c| c.events),
+    whole("incidents", "host, since", "until", |c| c.events),
+    whole("detectors", "host", "saved", |c| c.events),
     whole("models", "version", "trained", |c| c.events),
 ];
 
 const HOURS: Table = whole("rollup_1h", "host, bucket", "bucket", |c| c.rollup_1h);
 
-/// Deletes what is older than `cutoffs`; tells whether more is left.
+/// Deletes what is older than `cutoffs`, in one transaction; tells whether more is left.
 pub(in crate::store) async fn older(
     connection: &mut Connection,
     cutoffs: &Cutoffs,
     hours: Hours,
 ) -> Result<bool, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    let more = tables(&mut transaction, cutoffs, hours).await?;
+    if !more {
+        hosts(&mut transaction, cutoffs).await?;
+    }
+    transaction.commit().await?;
+    Ok(more)
+}
+
+async fn tables(connection: &mut Connection, cutoffs: &Cutoffs, hours: Hours) -> Result<bool, sqlx::Error> {
     let mut more = false;
     if hours == Hours::Ours {
+        rollups::end(connection, cutoffs.now).await?;
         more |= delete(connection, &HOURS, cutoffs).await?;
     }
     for table in &TABLES {
@@ -71,7 +87,6 @@ pub(in crate::store) async fn older(
             None => more |= delete(connection, table, cutoffs).await?,
         }
     }
-    hosts(connection, cutoffs).await?;
     Ok(more)
 }
 
@@ -92,8 +107,8 @@ async fn hosts(connection: &mut Connection, cutoffs: &Cutoffs) -> Result<(), sql
                         AND f.epoch = births.epoch) \
         AND EXISTS (SELECT 1 FROM births b WHERE b.host = births.host AND b.vantage = births.vantage \
                     AND b.epoch > births.epoch)";
-    const OF_NO_HOST: &str = "DELETE FROM births WHERE epoch < $1 \
-        AND NOT EXISTS (SELECT 1 FROM hosts h WHERE h.host = births.host)";
+    const OF_SILENT_HOSTS: &str = "DELETE FROM births WHERE epoch < $1 \
+        AND NOT EXISTS (SELECT 1 FROM hosts h WHERE h.host = births.host AND h.last_sample >= $2)";
     const OF_NO_BIRTH: &str = "DELETE FROM watermarks WHERE epoch < $1 \
         AND NOT EXISTS (SELECT 1 FROM births b WHERE b.host = watermarks.host AND b.vantage = watermarks.vantage \
                         AND b.epoch = watermarks.epoch)";
@@ -101,12 +116,14 @@ async fn hosts(connection: &mut Connection, cutoffs: &Cutoffs) -> Result<(), sql
     let epoch = |time_ms: i64| time_ms.saturating_mul(1_000);
     let frames = epoch(cutoffs.frames);
     query(UNUSED_BIRTHS).bind(frames).execute(&mut *connection).await?;
+    // As long as its hours are there.
     query("DELETE FROM hosts WHERE last_sample < $1")
-        .bind(at(cutoffs.rollup_1m))
+        .bind(at(cutoffs.rollup_1h))
         .execute(&mut *connection)
         .await?;
-    query(OF_NO_HOST)
+    query(OF_SILENT_HOSTS)
         .bind(epoch(cutoffs.rollup_1m))
+        .bind(at(cutoffs.rollup_1m))
         .execute(&mut *connection)
         .await?;
     query(OF_NO_BIRTH).bind(frames).execute(&mut *connection).await?;

@@ -7,11 +7,14 @@ use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, query, query_scalar};
 
 use super::{
     super::dialect::{Connection, Db, Row, at, instant},
-    recover,
+    incidents, recover,
     rows::{self, decode},
 };
 use crate::{
-    history::{AnomalyView, Column, CommandView, EventView, Figure, Filter, ForecastRow, HostRow, Resolution, Rows},
+    history::{
+        AnomalyView, Column, CommandView, EventView, Figure, Filter, ForecastRow, HostRow, IncidentView, Resolution,
+        Rows,
+    },
     journal,
     store::{figures::CHANNELS, reader::First},
 };
@@ -191,6 +194,21 @@ pub(in crate::store) async fn anomalies(
         })
     };
     rows.iter().map(anomaly).collect()
+}
+
+pub(in crate::store) async fn incidents(
+    from: &mut Connection,
+    filter: &Filter,
+) -> Result<Vec<IncidentView>, sqlx::Error> {
+    let mut sql = QueryBuilder::<Db>::new("SELECT ");
+    sql.push(incidents::COLUMNS).push(" FROM incidents WHERE TRUE");
+    within(&mut sql, filter, ["until", "since"]);
+    newest(&mut sql, filter, "since DESC, host DESC");
+    let rows = sql.build().fetch_all(from).await?;
+    let view = |row: &Row| {
+        incidents::incident(row).map(|(host, incident, goes_on)| IncidentView::of(&host, &incident, goes_on))
+    };
+    rows.iter().map(view).collect()
 }
 
 pub(in crate::store) async fn commands(

@@ -7,20 +7,24 @@ use sqlx::{AssertSqlSafe, Row as _, query};
 
 use super::{
     super::dialect::{Connection, Row, at, instant},
-    references,
+    incidents, references,
     rows::{self, decode},
 };
 use crate::{
+    dispatch::MAX_SENT,
     ingest::RangeSet,
     store::{AnomalyRow, Recovered, Since, StoredAnomaly, StoredRow, Stream, figures::CHANNELS, meta},
 };
 
-/// The newest commands, events and anomalies that are read back; older ones stay in the database.
+/// The newest events and anomalies that are read back; older ones stay in the database.
 const MAX_EVENTS: i64 = 500;
+/// The newest commands that are read back: as many as a brain remembers, so that their answers find them.
+const MAX_COMMANDS: i64 = MAX_SENT as i64;
 /// The newest births of all hosts that are read back.
 const MAX_BIRTHS: i64 = 100_000;
-/// The most frames read back to fill the row of the grid that was open when the last brain ended.
-const MAX_TAIL: i64 = 100_000;
+/// The most frames read back to fill the row of the grid that was open when the last brain ended: those of a minute and
+/// a row of 5,000 hosts.
+const MAX_TAIL: i64 = 400_000;
 
 /// A frame that began this long before a row may still hold samples of it.
 const LONGEST_FRAME_MS: i64 = 60_000;
@@ -48,6 +52,8 @@ pub(in crate::store) async fn all(from: &mut Connection, since: Since) -> Result
         tail,
         commands: commands(from, since.events_ms).await?,
         anomalies: anomalies(from, since.events_ms).await?,
+        incidents: incidents::recover(from, since.events_ms, MAX_EVENTS).await?,
+        detectors: incidents::detectors(from).await?,
         events: events(from, since.events_ms).await?,
         meta,
     })
@@ -95,7 +101,7 @@ async fn watermarks(from: &mut Connection) -> Result<BTreeMap<(Stream, u64), Ran
 type Rollups = BTreeMap<Arc<str>, Vec<StoredRow>>;
 
 async fn rollups(from: &mut Connection, since_ms: UnixMs) -> Result<Rollups, sqlx::Error> {
-    let hosts = query("SELECT DISTINCT host FROM hosts ORDER BY host")
+    let hosts = query("SELECT host FROM hosts ORDER BY host")
         .fetch_all(&mut *from)
         .await?;
     let sql = format!(
@@ -132,23 +138,33 @@ pub(super) fn rollup(row: &Row) -> Result<StoredRow, sqlx::Error> {
 }
 
 async fn tail(from: &mut Connection, closed_ms: UnixMs) -> Result<Vec<(Stream, Frame)>, sqlx::Error> {
-    let rows = query("SELECT * FROM frames WHERE start >= $1 ORDER BY start, host, vantage, sequence LIMIT $2")
+    let sql = "SELECT * FROM frames WHERE start >= $1 ORDER BY start DESC, host, vantage, sequence DESC LIMIT $2";
+    let rows = query(sql)
         .bind(at(closed_ms.saturating_sub(LONGEST_FRAME_MS)))
         .bind(MAX_TAIL)
         .fetch_all(from)
         .await?;
-    rows.iter().map(|row| Ok((stream(row)?, rows::frame(row)?))).collect()
+    if rows.len() as i64 >= MAX_TAIL {
+        tracing::warn!(
+            frames = rows.len(),
+            "the row that was open lacks what older frames tell of it"
+        );
+    }
+    rows.iter()
+        .rev()
+        .map(|row| Ok((stream(row)?, rows::frame(row)?)))
+        .collect()
 }
 
 async fn commands(from: &mut Connection, since_ms: UnixMs) -> Result<Vec<(Command, Option<Outcome>)>, sqlx::Error> {
     let rows = query(
         "SELECT c.id, c.host, c.issuer_epoch, c.sequence, c.issued, c.ttl_ms, c.dry_run, c.changes, \
                 o.state, o.time, o.reason, o.changes \
-         FROM commands c LEFT JOIN outcomes o ON o.command_id = c.id \
-         WHERE c.issued >= $1 ORDER BY c.issued DESC, c.id, o.time DESC LIMIT $2",
+         FROM (SELECT * FROM commands WHERE issued >= $1 ORDER BY issued DESC, id LIMIT $2) c \
+         LEFT JOIN outcomes o ON o.command_id = c.id ORDER BY c.issued DESC, c.id, o.time DESC",
     )
     .bind(at(since_ms))
-    .bind(MAX_EVENTS)
+    .bind(MAX_COMMANDS)
     .fetch_all(from)
     .await?;
     let mut found: Vec<(Command, Option<Outcome>)> = Vec::with_capacity(rows.len());

@@ -15,7 +15,7 @@ use crate::{
         Batch, Cutoffs, Rollup, Store as _, StoredRow, comments,
         history::History as _,
         meta,
-        testing::{SINCE, full_batch, stream},
+        testing::{SINCE, full_batch, incident, stream},
     },
     testing,
 };
@@ -44,6 +44,8 @@ async fn what_was_written_comes_back_and_twice_is_once() {
         ("workload_1m", 1),
         ("forecasts", 1),
         ("anomalies", 1),
+        ("incidents", 1),
+        ("detectors", 1),
         ("commands", 1),
         ("outcomes", 1),
         ("models", 1),
@@ -69,6 +71,8 @@ async fn what_was_written_comes_back_and_twice_is_once() {
         [(batch.commands[0].clone(), Some(batch.outcomes[0].clone()))]
     );
     assert_eq!(back.anomalies.len(), 1);
+    assert_eq!(back.incidents, [("web-1".into(), incident(), true)]);
+    assert_eq!(back.detectors, [("web-1".into(), 60_000, vec![1, 2, 3])]);
     assert_eq!(back.events, batch.events);
     assert_eq!(back.meta[meta::CLOSED_MS], "70000");
 }
@@ -90,7 +94,7 @@ fn row(host: &str, begin_ms: i64, coverage: f32, [cpu, peak]: [f32; 2]) -> ((Arc
 }
 
 #[tokio::test]
-async fn a_row_told_again_replaces_means_and_keeps_extremes() {
+async fn of_a_row_told_again_the_better_known_stays_with_all_extremes() {
     let Some(place) = Place::new() else { return };
     let mut store = place.open().await;
     for rows in [
@@ -100,6 +104,8 @@ async fn a_row_told_again_replaces_means_and_keeps_extremes() {
         // After the clock was set back nothing is known of a row that is closed again.
         vec![row("b", 0, 1.0, [0.6, 0.7])],
         vec![row("b", 0, 0.0, [f32::NAN; 2])],
+        // A late sample of a row that is no longer in memory knows little of it.
+        vec![row("b", 0, 0.1, [0.1, 0.95])],
     ] {
         let rows: BTreeMap<_, _> = rows.into_iter().collect();
         let batch = Batch {
@@ -118,11 +124,7 @@ async fn a_row_told_again_replaces_means_and_keeps_extremes() {
         let told: Vec<[Option<f32>; 6]> = told.iter().map(|row| std::array::from_fn(|at| row.get(at))).collect();
         let [a, b] = told[..] else { panic!("{table}: {told:?}") };
         assert_eq!(a, [Some(0.6), Some(0.9), Some(0.2), Some(0.6), None, None], "{table}");
-        assert_eq!(
-            b,
-            [None, Some(0.7), Some(0.6), None, None, None],
-            "{table}: nothing read changes no extreme"
-        );
+        assert_eq!(b, [Some(0.6), Some(0.95), Some(0.1), Some(0.7), None, None], "{table}");
     }
 }
 
@@ -301,6 +303,87 @@ async fn views_tell_what_was_written() {
     assert_eq!(hours, 0, "the hour is not over");
 }
 
+/// A forecast is of the row that ends when it is due.
+#[tokio::test]
+async fn a_forecast_is_compared_with_the_row_that_it_was_made_for() {
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    let mut batch = full_batch();
+    let due_ms = {
+        let (_, forecast) = &batch.forecasts[0];
+        forecast.made_ms + 1_000 * i64::from(forecast.horizon_s)
+    };
+    batch.rollups = [(due_ms - 10_000, 0.25), (due_ms, 0.75)]
+        .map(|(begin_ms, cpu)| row("web-1", begin_ms, 1.0, [cpu; 2]))
+        .into();
+    store.write(&batch).await.unwrap();
+    let sql = "SELECT resource, actual FROM v_forecast_vs_actual";
+    let told = query(sql).fetch_one(connection(&mut store)).await.unwrap();
+    assert_eq!(
+        (told.get::<&str, _>(0), told.get::<Option<f32>, _>(1)),
+        ("cpu", Some(0.25))
+    );
+}
+
+/// What an agent tells may be any number: no figure of it keeps a batch out, and no view from being read.
+#[tokio::test]
+async fn the_largest_and_smallest_numbers_have_hours_too() {
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    for (value, expected) in [(f32::MAX, f32::MAX), (1e-45, 0.0), (-f32::MAX, -f32::MAX)] {
+        let batch = Batch {
+            hosts: [("a".into(), 7_200_000)].into(),
+            rollups: (0..60).map(|i| row("a", i * 60_000, 0.3, [value; 2])).collect(),
+            minutes: (0..60).map(|i| row("a", i * 60_000, 0.3, [value; 2])).collect(),
+            ..Batch::default()
+        };
+        store.write(&batch).await.unwrap();
+        let hour = query("SELECT cpu FROM rollup_1h")
+            .fetch_one(connection(&mut store))
+            .await
+            .unwrap();
+        let cpu: f32 = hour.get(0);
+        assert!(
+            (cpu / 2.0 - expected / 2.0).abs() <= 1e-6 * expected.abs(),
+            "{value}: {cpu}"
+        );
+        let views =
+            "SELECT count(cpu_percent) FROM v_utilisation UNION ALL SELECT count(cpu_percent) FROM v_utilisation_1h";
+        assert_eq!(query(views).fetch_all(connection(&mut store)).await.unwrap().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn who_falls_silent_within_an_hour_has_that_hour() {
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    let minute = |host: &'static str, minute: i64| Batch {
+        hosts: [(host.into(), minute * 60_000 + 59_000)].into(),
+        minutes: [row(host, minute * 60_000, 1.0, [0.5; 2])].into(),
+        ..Batch::default()
+    };
+    // One comes back two hours later, the other never.
+    for batch in [minute("back", 30), minute("gone", 30), minute("back", 150)] {
+        store.write(&batch).await.unwrap();
+    }
+    let hours = async |store: &mut _| {
+        let rows = query("SELECT host, coverage FROM rollup_1h ORDER BY host")
+            .fetch_all(connection(store))
+            .await;
+        let rows = rows.unwrap();
+        rows.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>()
+    };
+    assert_eq!(hours(&mut store).await, ["back"]);
+    let cutoffs = |now| Cutoffs {
+        now,
+        ..Cutoffs::default()
+    };
+    store.prune(&cutoffs(3_599_999)).await.unwrap();
+    assert_eq!(hours(&mut store).await, ["back"], "the hour of the other goes on");
+    store.prune(&cutoffs(3_600_000)).await.unwrap();
+    assert_eq!(hours(&mut store).await, ["back", "gone"]);
+}
+
 #[tokio::test]
 async fn an_hour_is_made_when_it_is_over_and_again_when_it_changes() {
     let Some(place) = Place::new() else { return };
@@ -339,6 +422,7 @@ async fn years_of_retention_leave_what_is_to_be_kept_and_nothing_else() {
     let host: Arc<str> = "a".into();
     let first_ms = 1_700_006_400_000;
     let cutoffs = |now_ms: i64| Cutoffs {
+        now: now_ms,
         frames: now_ms - 2 * DAY_MS,
         rollup_10s: now_ms - 3 * DAY_MS,
         rollup_1m: now_ms - 90 * DAY_MS,

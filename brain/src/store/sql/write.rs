@@ -8,6 +8,7 @@ use sqlx::{Connection as _, QueryBuilder, query};
 
 use super::{
     super::dialect::{Connection, Db, GREATEST, at},
+    incidents,
     rollups::{self, real},
 };
 use crate::store::{Batch, Hours, ModelRow, Stream};
@@ -21,6 +22,7 @@ pub(in crate::store) async fn batch(
     hours: Hours,
 ) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin().await?;
+    let ended = rollups::ended(&mut transaction, batch).await?;
     hosts(&mut transaction, batch).await?;
     for (stream, told) in &batch.births {
         birth(&mut transaction, stream, told).await?;
@@ -28,10 +30,12 @@ pub(in crate::store) async fn batch(
     frames(&mut transaction, batch).await?;
     events(&mut transaction, batch).await?;
     holes(&mut transaction, batch).await?;
-    rollups::write(&mut transaction, batch, hours).await?;
+    rollups::write(&mut transaction, batch, hours, ended).await?;
     workloads(&mut transaction, batch).await?;
     forecasts(&mut transaction, batch).await?;
     anomalies(&mut transaction, batch).await?;
+    incidents::write(&mut transaction, batch).await?;
+    incidents::write_detectors(&mut transaction, batch).await?;
     for sent in &batch.commands {
         command(&mut transaction, sent).await?;
     }

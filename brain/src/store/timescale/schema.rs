@@ -21,11 +21,18 @@ use crate::store::{
 const LOCK_PAUSE: Duration = Duration::from_millis(250);
 
 /// All migrations: version, name, SQL. A version that was released never changes.
-const MIGRATIONS: &[migrations::Step] = &[(
-    1,
-    "initial",
-    include_str!("../../../migrations/timescale/0001_initial.sql"),
-)];
+const MIGRATIONS: &[migrations::Step] = &[
+    (
+        1,
+        "initial",
+        include_str!("../../../migrations/timescale/0001_initial.sql"),
+    ),
+    (
+        2,
+        "incidents",
+        include_str!("../../../migrations/timescale/0002_incidents.sql"),
+    ),
+];
 
 /// Proves that the extension is there, or makes it where that is allowed.
 pub(super) async fn require_extension(connection: &mut PgConnection, name: &str) -> Result<(), StoreError> {

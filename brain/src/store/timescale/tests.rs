@@ -49,7 +49,7 @@ async fn a_newer_schema_is_refused() {
             error,
             StoreError::Newer {
                 found: 99,
-                known: 1,
+                known: 2,
                 ..
             }
         ),
@@ -134,6 +134,7 @@ async fn old_chunks_go_as_a_whole_and_the_rest_by_rows() {
         query_scalar(sql).fetch_one(testing::connection(store)).await.unwrap()
     };
     let cutoffs = |before: i64| Cutoffs {
+        now: 30 * day,
         frames: before,
         rollup_10s: before,
         rollup_1m: before,

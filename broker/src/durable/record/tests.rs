@@ -6,6 +6,7 @@ fn message(payload: &'static str) -> Arc<Message> {
         payload: payload.into(),
         qos: Qos::ExactlyOnce,
         retain: true,
+        owner: (payload == "one").then(|| "ann".into()),
         properties: Bytes::from_static(b"props"),
         expires_ms: Some(-5),
         ..Message::default()

@@ -1,0 +1,62 @@
+//! Room for activations, used again: a training step needs tens of megabytes, and to get them anew from the system at
+//! each step would cost a third of its time.
+//!
+//! What a thread has dropped it gets again, until it ends; a training has threads of its own.
+
+use std::{
+    cell::RefCell,
+    mem,
+    ops::{Deref, DerefMut},
+};
+
+/// Most pieces that a thread keeps.
+const MOST: usize = 256;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Numbers whose room goes back when it is dropped; at first they are what the room held before.
+#[derive(Debug)]
+pub(super) struct Spare(Vec<f32>);
+
+impl Spare {
+    /// Room for `count` numbers.
+    pub(super) fn new(count: usize) -> Self {
+        let found = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            let at = spare.iter().rposition(|numbers| numbers.len() == count);
+            at.map(|at| spare.swap_remove(at))
+        });
+        Self(found.ok().flatten().unwrap_or_else(|| vec![0.0; count]))
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        let numbers = mem::take(&mut self.0);
+        let keep = |spare: &RefCell<Vec<Vec<f32>>>| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() >= MOST {
+                spare.clear();
+            }
+            spare.push(numbers);
+        };
+        // It fails where the thread is ending and nobody will ask for it.
+        SPARE.try_with(keep).ok();
+    }
+}
+
+impl Deref for Spare {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.0
+    }
+}
+
+impl DerefMut for Spare {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.0
+    }
+}

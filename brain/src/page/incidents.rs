@@ -1,0 +1,103 @@
+//! Taking notice of incidents: the only thing that the page changes.
+//!
+//! The page has no login, so only who is on the brain's own machine may do it: the connection must come from a loopback
+//! address. And a web site that such a person visits must not do it for them: the body must be JSON, which no browser sends
+//! elsewhere without asking first, and an `Origin`, where there is one, must be the page's own.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Json,
+    extract::{
+        ConnectInfo, Path, State,
+        rejection::{JsonRejection, PathRejection},
+    },
+    http::{Extensions, HeaderMap, Uri, header, uri::Authority},
+};
+use serde::{Deserialize, Serialize};
+use shadow::UnixMs;
+use tokio::sync::oneshot;
+
+use super::{Shared, problem::Problem};
+use crate::watch::Acknowledgement;
+
+/// The most characters of a name.
+const MAX_NAME: usize = 64;
+
+/// Who takes notice.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct By {
+    by: String,
+}
+
+/// What was done.
+#[derive(Debug, Serialize)]
+pub(super) struct Done {
+    host: String,
+    since_ms: UnixMs,
+    acknowledged_by: String,
+}
+
+/// Acknowledges the incident of `host` that began at `since_ms`. It is durable with the next flush.
+pub(super) async fn acknowledge(
+    State(shared): State<Arc<Shared>>,
+    path: Result<Path<(String, UnixMs)>, PathRejection>,
+    extensions: Extensions,
+    headers: HeaderMap,
+    body: Result<Json<By>, JsonRejection>,
+) -> Result<Json<Done>, Problem> {
+    check_caller(&extensions, &headers)?;
+    let Path((host, since_ms)) = path?;
+    let Json(By { by }) = body?;
+    let by = name(&by)?;
+    let (done, wait) = oneshot::channel();
+    let asked = Acknowledgement {
+        host: host.clone(),
+        since_ms,
+        by: by.clone(),
+        done,
+    };
+    let busy = || Problem::unavailable("the brain is busy or ending; ask again");
+    shared.page.acknowledge.try_send(asked).map_err(|_| busy())?;
+    if !wait.await.map_err(|_| busy())? {
+        return Err(Problem::not_found(format!(
+            "no incident of {host:?} that began at {since_ms} is remembered; /api/v1/fleet lists the newest"
+        )));
+    }
+    Ok(Json(Done {
+        host,
+        since_ms,
+        acknowledged_by: by,
+    }))
+}
+
+fn check_caller(extensions: &Extensions, headers: &HeaderMap) -> Result<(), Problem> {
+    let caller = extensions.get::<ConnectInfo<SocketAddr>>();
+    if !caller.is_some_and(|ConnectInfo(address)| address.ip().to_canonical().is_loopback()) {
+        return Err(Problem::forbidden(
+            "incidents are acknowledged from the brain's own machine only, or through a proxy on it with its own login",
+        ));
+    }
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return Ok(());
+    };
+    let origin: Option<Uri> = origin.to_str().ok().and_then(|text| text.parse().ok());
+    let origin = origin.as_ref().and_then(Uri::authority).map(Authority::as_str);
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    if origin.is_some() && origin == host {
+        return Ok(());
+    }
+    Err(Problem::forbidden("another web site may not acknowledge incidents"))
+}
+
+/// A name that can stand in a line.
+fn name(by: &str) -> Result<String, Problem> {
+    let by = by.trim();
+    if by.is_empty() || by.chars().count() > MAX_NAME || by.chars().any(char::is_control) {
+        return Err(Problem::bad_request(format!(
+            "by: a name of 1 to {MAX_NAME} characters is needed"
+        )));
+    }
+    Ok(by.to_owned())
+}

@@ -9,6 +9,7 @@
 //! | `backtest/data.rs` | traces and stored rows onto one grid |
 //! | `backtest/walk.rs` | training, then row by row |
 //! | `backtest/tally.rs` | losses by host, target, horizon and expert |
+//! | `backtest/peaks.rs` | the same of peaks |
 //! | `backtest/report.rs` | table, JSON, predictions |
 //! | `backtest/plots.rs` | charts |
 
@@ -18,6 +19,7 @@
 )]
 
 mod data;
+mod peaks;
 mod plots;
 mod report;
 mod tally;
@@ -38,6 +40,7 @@ use runtime::{Span, output::print_line};
 
 use self::{
     data::{Data, Host},
+    peaks::PeakTally,
     tally::Tally,
 };
 use crate::lab::Rates;
@@ -134,16 +137,21 @@ fn run(arguments: &BacktestArgs, data: &Data) -> anyhow::Result<()> {
         ))?;
     }
     let mut tally = Tally::new(data, &config, arguments.origin_stride);
+    let mut peaks = PeakTally::new(data, &config, arguments.origin_stride);
     let begun = Instant::now();
     let rows = walk::walk(data, &mut forecaster, Host::until, &mut |host, made| {
         tally.add(host, made);
+        if let (Some(of), Some(highs)) = (data.hosts.get(host), tally.highs.get(host)) {
+            peaks.add(host, of, highs, made);
+        }
     });
     let each = begun.elapsed().as_secs_f64() * 1e6 / rows.max(1) as f64;
     print_line(&format!("replay   {rows} rows, {each:.0} us each"))?;
     let table = tally.table();
-    print_line(&format!("\n{}", report::render(&table)))?;
+    let of_peaks = peaks.table();
+    print_line(&format!("\n{}{}", report::render(&table), peaks::render(&of_peaks)))?;
     if let Some(file) = &arguments.json {
-        report::json(file, &table).with_context(|| file.display().to_string())?;
+        report::json(file, &table, &of_peaks).with_context(|| file.display().to_string())?;
     }
     if let Some(file) = &arguments.predictions {
         report::predictions(file, data, &config, &tally).with_context(|| file.display().to_string())?;

@@ -7,6 +7,9 @@ use crate::{Resource, UnixMs};
 /// The quantiles that every forecast tells.
 pub const QUANTILES: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
 
+/// The quantiles that are told of a peak: what allocation chooses from.
+pub const PEAK_QUANTILES: [f64; 6] = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99];
+
 /// Values at [`QUANTILES`], never falling, in the resource's unit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Quantiles {
@@ -103,6 +106,19 @@ impl Rung {
     pub const fn index(self) -> usize {
         self as usize
     }
+}
+
+/// The highest value that is expected of one resource of one host within a time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Peak {
+    /// Of what.
+    pub resource: Resource,
+    /// The moment that it was made at: the newest value it knew, which is not of the time.
+    pub made_ms: UnixMs,
+    /// How long the time is, in seconds.
+    pub hold_s: u32,
+    /// At [`PEAK_QUANTILES`], never falling, in the resource's unit, calibrated. A longer time has no lower ones.
+    pub quantiles: [f64; 6],
 }
 
 /// What is expected of one resource of one host at one horizon.

@@ -38,7 +38,7 @@ pub mod wire;
 pub use birth::{Birth, Bmc, Capacity, HOST_WORKLOAD, Inventory, PciDevice, Processor, Source, SourceState, Workload};
 pub use command::{Change, ChangeOutcome, Command, Explanation, Outcome, OutcomeState};
 pub use event::{Event, Finding, Severity};
-pub use forecast::{Forecast, QUANTILES, Quantiles, Rung, Shares};
+pub use forecast::{Forecast, PEAK_QUANTILES, Peak, QUANTILES, Quantiles, Rung, Shares};
 pub use frame::{Block, Frame};
 pub use metric::{Bound, Catalogue, Grain, Metric};
 pub use name::{NameError, Vantage, check_name};

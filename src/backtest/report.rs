@@ -11,6 +11,7 @@ use forecast::{Config, Target};
 
 use super::{
     data::Data,
+    peaks::PeakLine,
     tally::{Line, Tally},
 };
 
@@ -54,10 +55,11 @@ fn row(line: &Line) -> String {
     )
 }
 
-/// Writes the table as JSON.
-pub(super) fn json(file: &Path, lines: &[Line]) -> anyhow::Result<()> {
+/// Writes both tables as JSON.
+pub(super) fn json(file: &Path, lines: &[Line], peaks: &[PeakLine]) -> anyhow::Result<()> {
     let mut out = BufWriter::new(File::create(file)?);
-    serde_json::to_writer_pretty(&mut out, lines)?;
+    let all = serde_json::json!({ "forecasts": lines, "peaks": peaks });
+    serde_json::to_writer_pretty(&mut out, &all)?;
     out.write_all(b"\n")?;
     out.flush()?;
     Ok(())

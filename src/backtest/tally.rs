@@ -88,7 +88,7 @@ pub(super) struct Tally {
     /// By host: the first scored row, and the one behind the last.
     rows: Vec<(usize, usize)>,
     /// By host, then by target: what 1 is.
-    highs: Vec<Vec<f64>>,
+    pub(super) highs: Vec<Vec<f64>>,
     /// By host, then by target, then by horizon.
     cells: Vec<Cell>,
     pub(super) published: Vec<Published>,

@@ -272,6 +272,7 @@ pub(crate) fn sizes(config: &Config) -> Sizes {
     Sizes {
         targets: layout.targets.len(),
         horizons: layout.horizons.len(),
+        holds: layout.holds.len(),
         features: features::count(&layout),
         inputs: layout.inputs,
         input_width: layout.input_width(),

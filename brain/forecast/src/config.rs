@@ -19,6 +19,8 @@ pub struct Config {
     pub step_s: u32,
     /// How far ahead, in seconds, rising; each a multiple of `step_s`, one to eight of them.
     pub horizons_s: Vec<u32>,
+    /// Over how long peaks are forecast, in seconds, rising; each a multiple of `step_s`, one to eight of them.
+    pub holds_s: Vec<u32>,
     /// Seconds that the LSTM reads; `None` chooses by the grid: one hour below 300 s, three hours from there on.
     pub window_s: Option<u32>,
     /// Seconds that a forecast looks back; `None`: a week, or 10,081 rows of a grid finer than a minute. Training
@@ -99,9 +101,15 @@ impl Config {
         } else {
             horizons_s
         };
+        let holds_s = if unit > 300 {
+            [unit, 3 * unit, 12 * unit]
+        } else {
+            [300, 900, 3_600].map(|seconds: u32| seconds.div_ceil(unit) * unit)
+        };
         Self {
             step_s,
             horizons_s: horizons_s.to_vec(),
+            holds_s: holds_s.to_vec(),
             window_s: None,
             lookback_s: None,
             channels: Channel::ALL.to_vec(),
@@ -127,26 +135,25 @@ impl Config {
             (1..=3_600).contains(&step),
             format!("step_s = {step}: must be 1 to 3600"),
         );
-        let count = self.horizons_s.len();
-        check(
-            (1..=8).contains(&count),
-            format!("horizons_s has {count} entries: must be 1 to 8"),
-        );
-        check(
-            self.horizons_s.is_sorted_by(|a, b| a < b),
-            "horizons_s: must rise".to_owned(),
-        );
-        for &horizon in &self.horizons_s {
-            let whole = horizon > 0 && horizon.checked_rem(step) == Some(0);
+        for (name, spans, most) in [
+            ("horizons_s", &self.horizons_s, 1_024),
+            ("holds_s", &self.holds_s, 3_600),
+        ] {
+            let count = spans.len();
             check(
-                whole,
-                format!("horizons_s: {horizon} is not a multiple of step_s = {step}"),
+                (1..=8).contains(&count),
+                format!("{name} has {count} entries: must be 1 to 8"),
             );
-            let rows = horizon / step.max(1);
-            check(
-                rows <= 1_024,
-                format!("horizons_s: {horizon} is {rows} rows ahead: must be at most 1024"),
-            );
+            check(spans.is_sorted_by(|a, b| a < b), format!("{name}: must rise"));
+            for &span in spans {
+                let whole = span > 0 && span.checked_rem(step) == Some(0);
+                check(whole, format!("{name}: {span} is not a multiple of step_s = {step}"));
+                let rows = span / step.max(1);
+                check(
+                    rows <= most,
+                    format!("{name}: {span} is {rows} rows ahead: must be at most {most}"),
+                );
+            }
         }
         let spans = [
             ("window_s", self.window_s, 3_600),

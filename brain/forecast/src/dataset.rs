@@ -1,6 +1,6 @@
 //! Moments of history with what came after them, sampled so that any history fits the time and memory there is.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use rand::{RngExt, rngs::StdRng, seq::SliceRandom};
 use rayon::prelude::*;
@@ -48,12 +48,30 @@ pub(crate) struct Dataset {
     scales: Vec<f32>,
     /// `[N, R * F]`
     statistics: Vec<f32>,
-    /// `[N, R * H]`: (value - newest) / scale, 0 where unknown.
-    truths: Vec<f32>,
-    /// `[N, R * H]`: how much each truth counts, 0 where unknown.
-    weights: Vec<f32>,
+    /// What came at each horizon, and the peaks.
+    values: Answers,
+    peaks: Answers,
     layout: Option<Layout>,
     widths: Widths,
+}
+
+/// What came after each moment, in flat arrays of N, R targets, and A answers a target.
+#[derive(Debug, Clone, Default)]
+struct Answers {
+    /// `[N, R * A]`: (value - newest) / scale, 0 where unknown.
+    truths: Vec<f32>,
+    /// `[N, R * A]`: how much each truth counts, 0 where unknown.
+    weights: Vec<f32>,
+    /// R * A.
+    width: usize,
+    targets: usize,
+}
+
+/// What came after the moments of a batch.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Came {
+    pub(crate) truths: Vec<f32>,
+    pub(crate) weights: Vec<f32>,
 }
 
 /// Values of one moment in each array.
@@ -61,8 +79,6 @@ pub(crate) struct Dataset {
 struct Widths {
     scales: usize,
     statistics: usize,
-    truths: usize,
-    targets: usize,
 }
 
 /// One batch, gathered.
@@ -71,8 +87,8 @@ pub(crate) struct Batch {
     pub(crate) moments: usize,
     pub(crate) sequences: Vec<f32>,
     pub(crate) statistics: Vec<f32>,
-    pub(crate) truths: Vec<f32>,
-    pub(crate) weights: Vec<f32>,
+    pub(crate) values: Came,
+    pub(crate) peaks: Came,
 }
 
 impl Dataset {
@@ -88,8 +104,6 @@ impl Dataset {
         let widths = Widths {
             scales: layout.channels,
             statistics: layout.targets.len() * features::count(layout),
-            truths: layout.targets.len() * layout.horizons.len(),
-            targets: layout.targets.len(),
         };
         let places = places(layout, &stretches, most, random);
         let count = places.len();
@@ -97,8 +111,8 @@ impl Dataset {
             stretches,
             scales: vec![0.0; count * widths.scales],
             statistics: vec![0.0; count * widths.statistics],
-            truths: vec![0.0; count * widths.truths],
-            weights: vec![0.0; count * widths.truths],
+            values: Answers::new(count, layout.targets.len(), layout.horizons.len()),
+            peaks: Answers::new(count, layout.targets.len(), layout.holds.len()),
             places,
             layout: Some(layout.clone()),
             widths,
@@ -109,7 +123,8 @@ impl Dataset {
             }
             set.describe(layout, block * BLOCK..(count.min((block + 1) * BLOCK)));
         }
-        set.balance();
+        set.values.balance();
+        set.peaks.balance();
         Some(set)
     }
 
@@ -120,9 +135,9 @@ impl Dataset {
 
     /// Which targets have a truth at all.
     pub(crate) fn present(&self) -> Vec<bool> {
-        let mut present = vec![false; self.widths.targets];
-        for (index, weight) in self.weights.iter().enumerate() {
-            if let Some(slot) = present.get_mut(self.target_of(index)) {
+        let mut present = vec![false; self.values.targets];
+        for (index, weight) in self.values.weights.iter().enumerate() {
+            if let Some(slot) = present.get_mut(self.values.target_of(index)) {
                 *slot |= *weight > 0.0;
             }
         }
@@ -144,21 +159,15 @@ impl Dataset {
 
     /// Gathers the moments with these indices.
     pub(crate) fn batch(&self, indices: &[usize]) -> Batch {
-        let gather = |from: &[f32], width: usize| -> Vec<f32> {
-            let rows = indices
-                .iter()
-                .filter_map(|&index| from.get(index * width..(index + 1) * width));
-            rows.flatten().copied().collect()
-        };
         Batch {
             moments: indices.len(),
             sequences: indices
                 .par_chunks(CHUNK)
                 .flat_map_iter(|indices| self.sequences(indices))
                 .collect(),
-            statistics: gather(&self.statistics, self.widths.statistics),
-            truths: gather(&self.truths, self.widths.truths),
-            weights: gather(&self.weights, self.widths.truths),
+            statistics: gather(&self.statistics, self.widths.statistics, indices),
+            values: self.values.gather(indices),
+            peaks: self.peaks.gather(indices),
         }
     }
 
@@ -175,28 +184,19 @@ impl Dataset {
         out
     }
 
-    fn target_of(&self, index: usize) -> usize {
-        let horizons = self.widths.truths / self.widths.targets.max(1);
-        index / horizons.max(1) % self.widths.targets.max(1)
-    }
-
     /// Fills in the moments of a range.
-    fn describe(&mut self, layout: &Layout, range: std::ops::Range<usize>) {
-        let Widths {
-            scales,
-            statistics,
-            truths,
-            ..
-        } = self.widths;
+    fn describe(&mut self, layout: &Layout, range: Range<usize>) {
+        let Widths { scales, statistics } = self.widths;
+        let (values, peaks) = (self.values.width, self.peaks.width);
         let of = |width: usize| range.start * width..range.end * width;
         let parts = (
             self.places.get(range.clone()),
             self.scales.get_mut(of(scales)),
             self.statistics.get_mut(of(statistics)),
-            self.truths.get_mut(of(truths)),
-            self.weights.get_mut(of(truths)),
+            self.values.range(&range),
+            self.peaks.range(&range),
         );
-        let (Some(places), Some(all_scales), Some(all_statistics), Some(all_truths), Some(all_weights)) = parts else {
+        let (Some(places), Some(all_scales), Some(all_statistics), Some(all_values), Some(all_peaks)) = parts else {
             return;
         };
         let stretches = &self.stretches;
@@ -204,40 +204,80 @@ impl Dataset {
             .par_chunks(CHUNK)
             .zip(all_scales.par_chunks_mut(CHUNK * scales.max(1)))
             .zip(all_statistics.par_chunks_mut(CHUNK * statistics.max(1)))
-            .zip(all_truths.par_chunks_mut(CHUNK * truths.max(1)))
-            .zip(all_weights.par_chunks_mut(CHUNK * truths.max(1)))
-            .for_each(|((((places, all_scales), all_statistics), all_truths), all_weights)| {
-                let mut levels: Option<(Place, Levels)> = None;
-                let each = places
-                    .iter()
-                    .zip(all_scales.chunks_mut(scales.max(1)))
-                    .zip(all_statistics.chunks_mut(statistics.max(1)))
-                    .zip(all_truths.chunks_mut(truths.max(1)))
-                    .zip(all_weights.chunks_mut(truths.max(1)));
-                for ((((place, scales), statistics), truths), weights) in each {
-                    let Some(stretch) = stretches.get(place.stretch) else {
-                        continue;
-                    };
-                    let hour = Place {
-                        row: stretch.hour_of(layout, place.row),
-                        ..*place
-                    };
-                    if levels.as_ref().is_none_or(|(of, _)| *of != hour) {
-                        levels = Some((hour, Levels::new(layout, &stretch.columns, hour.row)));
+            .zip(all_values.0.par_chunks_mut(CHUNK * values.max(1)))
+            .zip(all_values.1.par_chunks_mut(CHUNK * values.max(1)))
+            .zip(all_peaks.0.par_chunks_mut(CHUNK * peaks.max(1)))
+            .zip(all_peaks.1.par_chunks_mut(CHUNK * peaks.max(1)))
+            .for_each(
+                |((((((places, scales_of), statistics_of), truths), weights), peaks_of), counts_of)| {
+                    let mut levels: Option<(Place, Levels)> = None;
+                    let each = places
+                        .iter()
+                        .zip(scales_of.chunks_mut(scales.max(1)))
+                        .zip(statistics_of.chunks_mut(statistics.max(1)))
+                        .zip(truths.chunks_mut(values.max(1)).zip(weights.chunks_mut(values.max(1))))
+                        .zip(
+                            peaks_of
+                                .chunks_mut(peaks.max(1))
+                                .zip(counts_of.chunks_mut(peaks.max(1))),
+                        );
+                    for ((((place, scales), statistics), values), peaks) in each {
+                        let Some(stretch) = stretches.get(place.stretch) else {
+                            continue;
+                        };
+                        let hour = Place {
+                            row: stretch.hour_of(layout, place.row),
+                            ..*place
+                        };
+                        if levels.as_ref().is_none_or(|(of, _)| *of != hour) {
+                            levels = Some((hour, Levels::new(layout, &stretch.columns, hour.row)));
+                        }
+                        let none = Levels::default();
+                        let levels = levels.as_ref().map_or(&none, |(_, levels)| levels);
+                        let moment = describe(layout, &stretch.columns, place.row, levels);
+                        copy(&moment.scales, scales);
+                        copy(&moment.statistics, statistics);
+                        let at = |track: usize, horizon: usize| stretch.columns.at(track, place.row + horizon);
+                        stretch.judge(layout, place.row, &moment, &layout.horizons, at, values);
+                        let peak = |track: usize, hold: usize| stretch.peak(track, place.row, hold);
+                        stretch.judge(layout, place.row, &moment, &layout.holds, peak, peaks);
                     }
-                    let none = Levels::default();
-                    let levels = levels.as_ref().map_or(&none, |(_, levels)| levels);
-                    let moment = describe(layout, &stretch.columns, place.row, levels);
-                    copy(&moment.scales, scales);
-                    copy(&moment.statistics, statistics);
-                    stretch.judge(layout, place.row, &moment, truths, weights);
-                }
-            });
+                },
+            );
+    }
+}
+
+impl Answers {
+    fn new(count: usize, targets: usize, answers: usize) -> Self {
+        let width = targets * answers;
+        Self {
+            truths: vec![0.0; count * width],
+            weights: vec![0.0; count * width],
+            width,
+            targets,
+        }
+    }
+
+    fn range(&mut self, range: &Range<usize>) -> Option<(&mut [f32], &mut [f32])> {
+        let of = range.start * self.width..range.end * self.width;
+        Some((self.truths.get_mut(of.clone())?, self.weights.get_mut(of)?))
+    }
+
+    fn gather(&self, indices: &[usize]) -> Came {
+        Came {
+            truths: gather(&self.truths, self.width, indices),
+            weights: gather(&self.weights, self.width, indices),
+        }
+    }
+
+    fn target_of(&self, index: usize) -> usize {
+        let answers = self.width / self.targets.max(1);
+        index / answers.max(1) % self.targets.max(1)
     }
 
     /// Gives every target that is there the same mean weight, 1.
     fn balance(&mut self) {
-        let mut sums = vec![(0.0_f64, 0.0_f64); self.widths.targets];
+        let mut sums = vec![(0.0_f64, 0.0_f64); self.targets];
         for (index, weight) in self.weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0) {
             if let Some((sum, count)) = sums.get_mut(self.target_of(index)) {
                 *sum += f64::from(*weight);
@@ -255,6 +295,13 @@ impl Dataset {
             *weight *= by.get(target).copied().unwrap_or(0.0);
         }
     }
+}
+
+fn gather(from: &[f32], width: usize, indices: &[usize]) -> Vec<f32> {
+    let rows = indices
+        .iter()
+        .filter_map(|&index| from.get(index * width..(index + 1) * width));
+    rows.flatten().copied().collect()
 }
 
 fn copy(from: &[f32], to: &mut [f32]) {
@@ -295,18 +342,34 @@ impl Stretch {
         row.saturating_sub(since)
     }
 
-    /// What came after a moment, and how much it counts: the square root of the scale lies between equal weight for every
-    /// series and the weight of absolute errors.
-    fn judge(&self, layout: &Layout, row: usize, moment: &features::Moment, truths: &mut [f32], weights: &mut [f32]) {
+    /// The highest known value of a track within so many rows behind `row`; NaN where less than all of them may be known.
+    fn peak(&self, track: usize, row: usize, hold: usize) -> f32 {
+        if row + hold >= self.end {
+            return f32::NAN;
+        }
+        let values = (1..=hold).map(|ahead| self.columns.at(track, row + ahead));
+        values.fold(f32::NAN, f32::max)
+    }
+
+    /// What came after a moment, by target and then by `spans` as `came` tells it, and how much it counts: the square root of
+    /// the scale lies between equal weight for every series and the weight of absolute errors.
+    fn judge(
+        &self,
+        layout: &Layout,
+        row: usize,
+        moment: &features::Moment,
+        spans: &[usize],
+        came: impl Fn(usize, usize) -> f32,
+        (truths, weights): (&mut [f32], &mut [f32]),
+    ) {
         let counts = self.weights.get(row).copied().unwrap_or(1.0);
         let pairs = layout
             .targets
             .iter()
             .zip(&moment.targets)
-            .flat_map(|pair| layout.horizons.iter().map(move |horizon| (pair, horizon)));
-        for (((place, standing), horizon), (truth, weight)) in pairs.zip(truths.iter_mut().zip(weights)) {
-            let now = self.columns.at(place.track, row);
-            let change = (self.columns.at(place.track, row + horizon) - now) / standing.scale;
+            .flat_map(|pair| spans.iter().map(move |span| (pair, *span)));
+        for (((place, standing), span), (truth, weight)) in pairs.zip(truths.iter_mut().zip(weights)) {
+            let change = (came(place.track, span) - self.columns.at(place.track, row)) / standing.scale;
             if change.is_finite() {
                 *truth = change;
                 *weight = counts * standing.scale.sqrt();

@@ -8,7 +8,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
-use shadow::{Channel, Forecast, Resource, UnixMs};
+use shadow::{Channel, Forecast, Peak, Resource, UnixMs};
 
 use crate::{
     artifact::Artifact,
@@ -35,14 +35,33 @@ pub struct HostWindow<'a> {
 }
 
 /// What is expected of one host, and which earlier forecasts have met their truth.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct HostForecasts {
     /// Its name.
     pub host: String,
     /// By target, then by horizon, nearest first. Targets without any value in the window are left out.
     pub forecasts: Vec<Forecast>,
+    /// The highest values that are expected, by target, then by hold, shortest first; none where no network knows.
+    pub peaks: Vec<Peak>,
     /// Forecasts that fell due at this step, by target, then by the time they were made.
     pub matured: Vec<Matured>,
+    /// Peaks whose time ended at this step; of those said within a minute, one.
+    pub matured_peaks: Vec<MaturedPeak>,
+}
+
+/// A published peak and the highest value that came.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MaturedPeak {
+    /// Of which of [`Config::targets`].
+    pub target: usize,
+    /// How long the time was, in seconds.
+    pub hold_s: u32,
+    /// When it was said; the time began behind this moment.
+    pub made_ms: UnixMs,
+    /// The highest value that came, in the resource's unit.
+    pub value: f64,
+    /// What had been published, at [`shadow::PEAK_QUANTILES`].
+    pub quantiles: [f64; 6],
 }
 
 /// A published forecast and the value that came.
@@ -157,12 +176,11 @@ impl Forecaster {
             .unwrap_or_default();
         let mut made = Vec::with_capacity(windows.len());
         for (index, ((window, mut host), seen)) in windows.iter().zip(hosts).zip(&seen).enumerate() {
-            let (forecasts, matured) = self.fleet.step(&mut host, seen, predicted.get(index));
+            let of_host = self.fleet.step(&mut host, seen, predicted.get(index));
             self.hosts.insert(window.host.to_owned(), host);
             made.push(HostForecasts {
                 host: window.host.to_owned(),
-                forecasts,
-                matured,
+                ..of_host
             });
         }
         made

@@ -29,6 +29,8 @@ pub(crate) struct Predictor {
 pub(crate) struct Predicted {
     /// By target, then by horizon, in the target's unit; empty where the network has nothing to say.
     quantiles: Vec<Vec<[f32; 4]>>,
+    /// By target, then by hold; empty likewise.
+    peaks: Vec<Vec<[f32; 6]>>,
 }
 
 impl Predicted {
@@ -38,6 +40,14 @@ impl Predicted {
             .get(target)
             .map(Vec::as_slice)
             .filter(|quantiles| !quantiles.is_empty())
+    }
+
+    /// Quantiles of the peaks by hold; `None` where the network has nothing to say.
+    pub(crate) fn peaks_of(&self, target: usize) -> Option<&[[f32; 6]]> {
+        self.peaks
+            .get(target)
+            .map(Vec::as_slice)
+            .filter(|peaks| !peaks.is_empty())
     }
 }
 
@@ -58,31 +68,35 @@ impl Predictor {
             .chunks_mut(width.max(1))
             .for_each(|row| self.scaler.apply(row));
         let inputs = self.sizes.inputs(seen.len(), sequences, statistics, &Device::flex());
-        let output: Vec<f32> = self.network.forward(&inputs, None).into_data().iter::<f32>().collect();
-        let width = self.sizes.targets * self.sizes.horizons * 4;
+        let outputs = self.network.forward(&inputs, None);
+        let flat = |tensor: Tensor<2>| tensor.into_data().iter::<f32>().collect::<Vec<f32>>();
+        let (values, peaks) = (flat(outputs.values), flat(outputs.peaks));
+        let width = |outputs: usize| (self.sizes.targets * outputs).max(1);
         seen.iter()
-            .zip(output.chunks(width.max(1)))
-            .map(|(seen, output)| self.scaled(seen, output))
+            .zip(values.chunks(width(self.sizes.horizons * 4)))
+            .zip(peaks.chunks(width(self.sizes.holds * 6)))
+            .map(|((seen, values), peaks)| Predicted {
+                quantiles: self.scaled(seen, values),
+                peaks: self.scaled(seen, peaks),
+            })
             .collect()
     }
 
-    /// From changes over the scale back to the targets' units.
-    fn scaled(&self, seen: &Seen<'_>, output: &[f32]) -> Predicted {
+    /// From changes over the scale back to the targets' units: by target, then by horizon or hold.
+    fn scaled<const Q: usize>(&self, seen: &Seen<'_>, output: &[f32]) -> Vec<Vec<[f32; Q]>> {
         let each = output
-            .chunks(self.sizes.horizons * 4)
+            .chunks((output.len() / self.sizes.targets.max(1)).max(1))
             .zip(&seen.moment.targets)
             .zip(&self.trained);
         let quantiles = each.map(|((changes, of), trained)| {
             if of.known < PAST_ROWS || !trained {
                 return Vec::new();
             }
-            let (changes, _) = changes.as_chunks::<4>();
+            let (changes, _) = changes.as_chunks::<Q>();
             let value = |change: f32| (of.last + of.scale * change) * of.mark;
             changes.iter().map(|changes| changes.map(value)).collect()
         });
-        Predicted {
-            quantiles: quantiles.collect(),
-        }
+        quantiles.collect()
     }
 }
 

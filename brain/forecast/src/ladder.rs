@@ -1,12 +1,13 @@
 //! One series: its experts, what each was worth lately, and the blend of them that is published.
 
 mod horizon;
+mod peaks;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
 
-use shadow::{Forecast, Resource, UnixMs};
+use shadow::{Forecast, Peak, Resource, UnixMs};
 
 use crate::{
     baseline::{Averages, Levels},
@@ -15,6 +16,8 @@ use crate::{
     target::Target,
 };
 use horizon::{Horizon, Said};
+use peaks::Peaks;
+pub(crate) use peaks::RipePeak;
 
 /// Errors over the scale of the whole fleet for one target and horizon, of the last value and of the average: what a
 /// series starts from.
@@ -45,6 +48,7 @@ pub(crate) struct Series {
     averages: Averages,
     horizons: Vec<Horizon>,
     pending: VecDeque<Pending>,
+    peaks: Peaks,
     standing: Option<(f32, f32)>,
     /// The most that is ever forecast: a share's whole, or what was above it once.
     most: f32,
@@ -75,7 +79,7 @@ pub(crate) struct Ripe {
 }
 
 impl Series {
-    pub(crate) fn new(target: &Target, horizons_s: &[u32], step_s: u32) -> Self {
+    pub(crate) fn new(target: &Target, horizons_s: &[u32], holds_s: &[u32], step_s: u32) -> Self {
         Self {
             resource: target.resource,
             averages: Averages::default(),
@@ -84,6 +88,7 @@ impl Series {
                 .map(|&seconds| Horizon::new(seconds, step_s))
                 .collect(),
             pending: VecDeque::new(),
+            peaks: Peaks::new(target.resource, holds_s),
             standing: None,
             most: match target.resource {
                 Resource::Cpu | Resource::Memory => 1.0,
@@ -117,6 +122,7 @@ impl Series {
     /// Forgets the forecasts that wait for their truth.
     pub(crate) fn rewind(&mut self) {
         self.pending.clear();
+        self.peaks.rewind();
     }
 
     /// Takes in the values that came since, oldest first.
@@ -186,6 +192,28 @@ impl Series {
         };
         self.pending.retain(open);
         ripe
+    }
+
+    /// Judges the peaks of times that ended after `since_ms` and up to `until_ms`. `truth` tells the highest value after one
+    /// moment up to another, if it is known.
+    pub(crate) fn judge_peaks(
+        &mut self,
+        since_ms: UnixMs,
+        until_ms: UnixMs,
+        truth: impl Fn(UnixMs, UnixMs) -> Option<f32>,
+    ) -> Vec<RipePeak> {
+        self.peaks.judge(since_ms, until_ms, truth)
+    }
+
+    /// The peaks that the network's quantiles by hold make; `remember` keeps what was said once a minute.
+    pub(crate) fn peaks(
+        &mut self,
+        (time_ms, step_ms): (UnixMs, i64),
+        network: &[[f32; 6]],
+        scale: f32,
+        remember: bool,
+    ) -> Vec<Peak> {
+        self.peaks.say((time_ms, step_ms), network, scale, self.most, remember)
     }
 
     /// The last value and scale that a forecast was made from.

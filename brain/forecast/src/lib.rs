@@ -4,7 +4,7 @@
 //! experts, weighed online by their losses, and calibrated online. The experts are one LSTM for the whole fleet joined with
 //! window statistics, an exponentially weighted average with its errors, and plain quantiles of the last hour, 4 hours and
 //! day. A series of which little is known stands lower on the ladder: its last value stays, with the fleet's errors around
-//! it. What is published says on which rung it stands, what each expert counts, its skill and its coverage.
+//! it. The network also says how high each target goes within a time ([`HostForecasts::peaks`]). What is published says on which rung it stands, what each expert counts, its skill and its coverage.
 //! [`train`] fits the LSTM to stored history and gives an [`Artifact`], which the forecaster adopts.
 //!
 //! ```
@@ -79,7 +79,7 @@ mod window;
 pub use artifact::Artifact;
 pub use config::{Config, Training};
 pub use error::{ArtifactError, ConfigError, TrainError};
-pub use forecaster::{Forecaster, HostForecasts, HostWindow, Matured};
+pub use forecaster::{Forecaster, HostForecasts, HostWindow, Matured, MaturedPeak};
 pub use score::{Compared, Experts, Loss, ScoreRow, ScoreTable};
 pub use target::Target;
 pub use training::{History, Part, Progress, Watch, train};

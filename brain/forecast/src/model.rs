@@ -5,7 +5,8 @@
 //! statistics `[B, R, F]` and a bias of the target enter a layer of D; a second one is added to it; out come
 //! `[B, R, H, 4]` numbers, and the statistics reach them on a straight path too. The first of the four is the
 //! p50, the others are steps upwards (softplus), so the quantiles rise whatever the weights are.
-//! In units: forecast = newest value + scale * output.
+//! In units: forecast = newest value + scale * output. Of P times the peaks come out in the same way, `[B, R, P, 6]`, from
+//! the same layers, which learn nothing from them.
 
 mod lstm;
 #[cfg(test)]
@@ -16,16 +17,15 @@ use burn::{
     nn::Linear,
     tensor::{Device, Tensor, TensorData, activation},
 };
-use rand::{RngExt, rngs::StdRng};
-use shadow::QUANTILES;
-
 use lstm::Lstm;
+use rand::{RngExt, rngs::StdRng};
 
 /// Sizes of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sizes {
     pub(crate) targets: usize,
     pub(crate) horizons: usize,
+    pub(crate) holds: usize,
     pub(crate) features: usize,
     pub(crate) inputs: usize,
     pub(crate) input_width: usize,
@@ -44,8 +44,19 @@ pub(crate) struct Network {
     middle: Linear,
     out: Linear,
     straight: Linear,
+    peaks: Linear,
+    peaks_straight: Linear,
     #[module(skip)]
     sizes: Sizes,
+}
+
+/// What the network says of B moments: rising quantiles of (value - newest) / scale.
+#[derive(Debug, Clone)]
+pub(crate) struct Outputs {
+    /// `[B * R * H, 4]`
+    pub(crate) values: Tensor<2>,
+    /// `[B * R * P, 6]`
+    pub(crate) peaks: Tensor<2>,
 }
 
 /// What the network reads of B moments.
@@ -75,6 +86,7 @@ impl Network {
         let Sizes {
             targets,
             horizons,
+            holds,
             features,
             input_width,
             hidden,
@@ -101,6 +113,10 @@ impl Network {
         let start = [0.0_f32, 0.0, -1.0, -0.5].repeat(horizons);
         out.bias = Some(Param::from_data(TensorData::new(start, [horizons * 4]), device));
         let straight = fresh.linear(features, horizons * 4, 0.1 * bound(features), false);
+        let mut peaks = fresh.linear(dense, holds * 6, 0.3 * bound(dense), false);
+        let start = [0.0_f32, 0.0, -0.5, -1.0, -1.0, -1.0].repeat(holds);
+        peaks.bias = Some(Param::from_data(TensorData::new(start, [holds * 6]), device));
+        let peaks_straight = fresh.linear(features, holds * 6, 0.1 * bound(features), false);
         Self {
             lstm,
             from_state,
@@ -109,12 +125,13 @@ impl Network {
             middle,
             out,
             straight,
+            peaks,
+            peaks_straight,
             sizes,
         }
     }
 
-    /// `[B * R * H, 4]` rising quantiles of (value - newest) / scale.
-    pub(crate) fn forward(&self, inputs: &Inputs, masks: Option<&Masks>) -> Tensor<2> {
+    pub(crate) fn forward(&self, inputs: &Inputs, masks: Option<&Masks>) -> Outputs {
         let Sizes { targets, dense, .. } = self.sizes;
         let drop = |x: Tensor<2>, mask: Option<&Tensor<2>>| match mask {
             Some(mask) => x * mask.clone(),
@@ -132,37 +149,30 @@ impl Network {
         let entered = activation::relu(own + shared + bias).reshape([moments * targets, dense]);
         let deep = entered.clone() + activation::relu(self.middle.forward(entered));
         let deep = drop(deep, masks.map(|masks| &masks.dense));
-        let steps = self.out.forward(deep) + self.straight.forward(inputs.statistics.clone());
-        self.rise(steps)
+        let steps = self.out.forward(deep.clone()) + self.straight.forward(inputs.statistics.clone());
+        let to_peaks = self.peaks.forward(deep.detach()) + self.peaks_straight.forward(inputs.statistics.clone());
+        Outputs {
+            values: rise::<4>(steps),
+            peaks: rise::<6>(to_peaks),
+        }
     }
 
-    /// `[B * R, H * 4]` steps to `[B * R * H, 4]` quantiles: the first as it is, the others upwards from it.
-    fn rise(&self, steps: Tensor<2>) -> Tensor<2> {
-        let [rows, _] = steps.dims();
-        let device = steps.device();
-        let steps = steps.reshape([rows * self.sizes.horizons, 4]);
-        let first: Tensor<2> = Tensor::from_floats([[1.0, 0.0, 0.0, 0.0]], &device);
-        let others: Tensor<2> = Tensor::from_floats([[0.0, 1.0, 1.0, 1.0]], &device);
-        let sum = [
-            [1.0, 1.0, 1.0, 1.0],
-            [0.0, 1.0, 1.0, 1.0],
-            [0.0, 0.0, 1.0, 1.0],
-            [0.0, 0.0, 0.0, 1.0],
-        ];
-        let up = activation::softplus(steps.clone(), 1.0) * others + steps * first;
-        up.matmul(Tensor::from_floats(sum, &device))
-    }
-
-    /// Pinball loss over all quantiles.
+    /// Pinball loss over all quantiles, which are `taus`.
     ///
-    /// `quantiles`: `[N, 4]`; `truths`: `[N, 1]`; `weights`: `[N, 1]`, 0 where there is no truth; `known`: truths, above 0.
-    pub(crate) fn loss(quantiles: Tensor<2>, truths: Tensor<2>, weights: Tensor<2>, known: f32) -> Tensor<1> {
+    /// `quantiles`: `[N, Q]`; `truths`: `[N, 1]`; `weights`: `[N, 1]`, 0 where there is no truth; `known`: truths, above 0.
+    pub(crate) fn loss<const Q: usize>(
+        quantiles: Tensor<2>,
+        taus: [f64; Q],
+        truths: Tensor<2>,
+        weights: Tensor<2>,
+        known: f32,
+    ) -> Tensor<1> {
         let device = quantiles.device();
-        let taus: Tensor<2> = Tensor::from_floats([QUANTILES], &device);
+        let taus: Tensor<2> = Tensor::from_floats([taus], &device);
         let error = truths - quantiles;
         // max(tau e, (tau - 1) e) = tau e + max(-e, 0)
         let pinball = error.clone() * taus + activation::relu(error.neg());
-        (pinball * weights).sum().div_scalar(4.0 * known)
+        (pinball * weights).sum().div_scalar(Q as f32 * known)
     }
 
     /// All weights in a fixed order.
@@ -176,6 +186,19 @@ impl Network {
     pub(crate) fn with_weights(self, weights: &[f32]) -> Self {
         self.map(&mut Writer { weights, at: 0 })
     }
+}
+
+/// `[N, H * Q]` steps to `[N * H, Q]` quantiles: the first as it is, the others upwards from it.
+fn rise<const Q: usize>(steps: Tensor<2>) -> Tensor<2> {
+    let [rows, width] = steps.dims();
+    let device = steps.device();
+    let steps = steps.reshape([rows * width / Q, Q]);
+    let when = |holds: bool| if holds { 1.0_f32 } else { 0.0 };
+    let first: Tensor<2> = Tensor::from_floats([std::array::from_fn::<f32, Q, _>(|at| when(at == 0))], &device);
+    let others: Tensor<2> = Tensor::from_floats([std::array::from_fn::<f32, Q, _>(|at| when(at > 0))], &device);
+    let sum: [[f32; Q]; Q] = std::array::from_fn(|from| std::array::from_fn(|to| when(from <= to)));
+    let up = activation::softplus(steps.clone(), 1.0) * others + steps * first;
+    up.matmul(Tensor::from_floats(sum, &device))
 }
 
 /// Draws fresh weights.

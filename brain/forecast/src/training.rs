@@ -14,13 +14,13 @@ use burn::{
     tensor::{Device, Tensor, TensorData},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use shadow::{Channel, UnixMs};
+use shadow::{Channel, PEAK_QUANTILES, QUANTILES, UnixMs};
 use tracing::info;
 
 use crate::{
     artifact::{Artifact, DataRange, Meta, sizes},
     config::Config,
-    dataset::{Batch, Dataset, Shuffle, Stretch},
+    dataset::{Batch, Came, Dataset, Shuffle, Stretch},
     error::TrainError,
     features::{self, Columns},
     marks::Marks,
@@ -252,13 +252,23 @@ fn fit(
     Ok(network.with_weights(&average).valid())
 }
 
+/// What the loss of the peaks counts beside that of the values. It is small so that it has no part in the length of all
+/// gradients together; the optimiser's steps do not depend on it.
+const PEAKS: f32 = 0.01;
+
 fn batch_loss(network: &Network, batch: Batch, sizes: &Sizes, masks: Option<&Masks>, device: &Device) -> Tensor<1> {
-    let known = batch.weights.iter().filter(|weight| **weight > 0.0).count().max(1);
-    let outputs = batch.truths.len();
-    let column = |values: Vec<f32>| -> Tensor<2> { Tensor::from_data(TensorData::new(values, [outputs, 1]), device) };
-    let (truths, weights) = (column(batch.truths), column(batch.weights));
     let inputs = sizes.inputs(batch.moments, batch.sequences, batch.statistics, device);
-    Network::loss(network.forward(&inputs, masks), truths, weights, known as f32)
+    let outputs = network.forward(&inputs, masks);
+    let values = loss(outputs.values, QUANTILES, batch.values, device);
+    values + loss(outputs.peaks, PEAK_QUANTILES, batch.peaks, device).mul_scalar(PEAKS)
+}
+
+fn loss<const Q: usize>(quantiles: Tensor<2>, taus: [f64; Q], came: Came, device: &Device) -> Tensor<1> {
+    let known = came.weights.iter().filter(|weight| **weight > 0.0).count().max(1);
+    let outputs = came.truths.len();
+    let column = |values: Vec<f32>| -> Tensor<2> { Tensor::from_data(TensorData::new(values, [outputs, 1]), device) };
+    let (truths, weights) = (column(came.truths), column(came.weights));
+    Network::loss(quantiles, taus, truths, weights, known as f32)
 }
 
 impl Masks {

@@ -48,6 +48,8 @@ pub(crate) struct Layout {
     pub(crate) step_s: u32,
     /// Horizons in rows.
     pub(crate) horizons: Vec<usize>,
+    /// Rows of the times whose peaks are forecast.
+    pub(crate) holds: Vec<usize>,
     /// Rows looked at in all.
     pub(crate) lookback: usize,
     /// The channels in their order, then sums of several.
@@ -85,6 +87,7 @@ impl Layout {
         Self {
             step_s,
             horizons: config.horizon_rows(),
+            holds: config.holds_s.iter().map(|&hold| rows(hold, step_s)).collect(),
             lookback,
             channels: config.channels.len(),
             tracks,

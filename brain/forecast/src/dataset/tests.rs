@@ -75,17 +75,42 @@ fn truths_are_changes_over_the_scale_and_gaps_do_not_count() {
         "levels are those of the hour's begin"
     );
     assert!(
-        (batch.truths[1] - 0.010 / moment.targets[0].scale).abs() < 1e-3,
+        (batch.values.truths[1] - 0.010 / moment.targets[0].scale).abs() < 1e-3,
         "{:?}",
-        batch.truths
+        batch.values.truths
     );
     // Row 84 is a gap of memory: no truth of it counts.
-    assert_eq!(&batch.weights[3..6], &[0.0; 3]);
-    let mean = set.weights.iter().step_by(15).sum::<f32>() / set.len() as f32;
+    assert_eq!(&batch.values.weights[3..6], &[0.0; 3]);
+    let mean = set.values.weights.iter().step_by(15).sum::<f32>() / set.len() as f32;
     assert!((mean - 1.0).abs() < 0.01, "{mean}");
-    let all = set.statistics.iter().chain(&set.truths).chain(&batch.sequences);
+    let all = set
+        .statistics
+        .iter()
+        .chain(&set.values.truths)
+        .chain(&set.peaks.truths)
+        .chain(&batch.sequences);
     assert!(all.into_iter().all(|value| value.is_finite()));
     assert_eq!(batch.sequences.len(), 15 * 4 * 7);
+}
+
+#[test]
+fn peaks_are_the_highest_of_their_time_and_end_with_what_is_learnt() {
+    let layout = layout();
+    let set = sample(&layout, vec![stretch(&layout, 400, 320)], 10_000);
+    let columns = &set.stretches[0].columns;
+    let of = |index: usize| set.batch(&[index]).peaks;
+    let (first, last) = (of(0), of(set.len() - 1));
+    let levels = Levels::new(&layout, columns, 60);
+    let moment = describe(&layout, columns, 80, &levels);
+    for (hold, truth) in [(5, first.truths[0]), (15, first.truths[1]), (60, first.truths[2])] {
+        let rise = 0.001 * hold as f32 / moment.targets[0].scale;
+        assert!((truth - rise).abs() < 1e-3, "{hold}: {truth} for {rise}");
+    }
+    // The last moment has 15 rows behind it, of which the last is not learnt from.
+    assert_eq!(
+        last.weights[..3].iter().map(|w| *w > 0.0).collect::<Vec<_>>(),
+        [true, true, false]
+    );
 }
 
 #[test]
@@ -95,7 +120,7 @@ fn rows_count_as_they_are_weighted() {
     weighted.weights = (0..320_u16).map(|row| if row < 200 { 1.0 } else { 3.0 }).collect();
     let set = sample(&layout, vec![weighted], 10_000);
     let plain = sample(&layout, vec![stretch(&layout, 320, 320)], 10_000);
-    let of = |set: &Dataset, row: usize| set.batch(&[row - 80]).weights[0];
+    let of = |set: &Dataset, row: usize| set.batch(&[row - 80]).values.weights[0];
     let ratio = (of(&set, 250) / of(&plain, 250)) / (of(&set, 150) / of(&plain, 150));
     assert!((ratio - 3.0).abs() < 1e-3, "{ratio}");
 }

@@ -1,9 +1,9 @@
 //! Series of one host after another, and what the hosts share.
 
-use shadow::{Forecast, UnixMs};
+use shadow::{Forecast, Peak, UnixMs};
 
 use super::{
-    Matured,
+    HostForecasts, Matured, MaturedPeak,
     host::{Host, Seen, fresh},
 };
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
 pub(super) struct Fleet {
     pub(super) layout: Layout,
     horizons_s: Vec<u32>,
+    holds_s: Vec<u32>,
     targets: Vec<Target>,
     /// Errors by target, then by horizon.
     spreads: Vec<Vec<FleetSpread>>,
@@ -41,6 +42,7 @@ impl Fleet {
         Self {
             layout: Layout::new(config),
             horizons_s: config.horizons_s.clone(),
+            holds_s: config.holds_s.clone(),
             targets: config.targets.clone(),
             spreads: config.targets.iter().map(spreads).collect(),
             typical: vec![TYPICAL_SCALE; config.targets.len()],
@@ -48,25 +50,23 @@ impl Fleet {
         }
     }
 
-    /// Judges, learns and forecasts all targets of one host.
-    pub(super) fn step(
-        &mut self,
-        host: &mut Host,
-        seen: &Seen<'_>,
-        predicted: Option<&Predicted>,
-    ) -> (Vec<Forecast>, Vec<Matured>) {
-        let (mut forecasts, mut matured) = (Vec::new(), Vec::new());
+    /// Judges, learns and forecasts all targets of one host. The name is left to the caller.
+    pub(super) fn step(&mut self, host: &mut Host, seen: &Seen<'_>, predicted: Option<&Predicted>) -> HostForecasts {
+        let mut made = HostForecasts::default();
         for (target, slot) in host.series.iter_mut().enumerate() {
             if slot.is_none() {
                 *slot = self.begin(target, seen);
             } else if let (Some(series), Some(since_ms)) = (slot.as_mut(), seen.since_ms) {
-                matured.extend(self.learn(series, target, since_ms, seen));
+                made.matured.extend(self.learn(series, target, since_ms, seen));
+                made.matured_peaks
+                    .extend(self.learn_peaks(series, target, since_ms, seen));
             }
             if let Some(series) = slot {
-                forecasts.extend(self.forecast(series, target, seen, predicted));
+                made.forecasts.extend(self.forecast(series, target, seen, predicted));
+                made.peaks.extend(self.peaks(series, target, seen, predicted));
             }
         }
-        (forecasts, matured)
+        made
     }
 
     /// The series of a target that is met first, begun with the window's rows; `None` while it was never measured.
@@ -78,7 +78,7 @@ impl Fleet {
             .filter(|standing| standing.last.is_finite())?
             .mark;
         let of = self.targets.get(target)?;
-        let mut series = Series::new(of, &self.horizons_s, self.layout.step_s);
+        let mut series = Series::new(of, &self.horizons_s, &self.holds_s, self.layout.step_s);
         let (values, scales) = seen.past(&self.layout, of, mark);
         series.learn_past(&values, &scales);
         Some(series)
@@ -104,6 +104,34 @@ impl Fleet {
             experts: ripe.experts,
         });
         matured.collect()
+    }
+
+    fn learn_peaks(&self, series: &mut Series, target: usize, since_ms: UnixMs, seen: &Seen<'_>) -> Vec<MaturedPeak> {
+        let Some(of) = self.targets.get(target) else {
+            return Vec::new();
+        };
+        let truth = |from_ms: UnixMs, to_ms: UnixMs| seen.highest(&self.layout, of, from_ms, to_ms);
+        let ripe = series.judge_peaks(since_ms, seen.time_ms, truth).into_iter();
+        let matured = ripe.map(|ripe| MaturedPeak {
+            target,
+            hold_s: ripe.hold_s,
+            made_ms: ripe.made_ms,
+            value: f64::from(ripe.truth),
+            quantiles: ripe.quantiles.map(f64::from),
+        });
+        matured.collect()
+    }
+
+    fn peaks(&self, series: &mut Series, target: usize, seen: &Seen<'_>, predicted: Option<&Predicted>) -> Vec<Peak> {
+        let network = predicted.and_then(|predicted| predicted.peaks_of(target));
+        let (Some(network), Some(of)) = (network, seen.moment.targets.get(target)) else {
+            return Vec::new();
+        };
+        if !network.iter().flatten().all(|value| value.is_finite()) {
+            return Vec::new();
+        }
+        let step_ms = i64::from(self.layout.step_s) * 1_000;
+        series.peaks((seen.time_ms, step_ms), network, of.scale * of.mark, seen.news)
     }
 
     fn forecast(

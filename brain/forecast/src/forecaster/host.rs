@@ -124,6 +124,21 @@ impl Seen<'_> {
         Some(sum(row, &target.channels)).filter(|value| value.is_finite())
     }
 
+    /// The highest value of a target after one moment up to another, where at least half of them are known.
+    pub(super) fn highest(&self, layout: &Layout, target: &Target, from_ms: UnixMs, to_ms: UnixMs) -> Option<f32> {
+        let back = |at_ms: UnixMs| fresh(layout, at_ms, self.time_ms, usize::MAX);
+        let count = self.rows.len();
+        let rows = self
+            .rows
+            .get(count.checked_sub(back(from_ms))?..count.checked_sub(back(to_ms))?)?;
+        let known = rows
+            .iter()
+            .map(|row| sum(row, &target.channels))
+            .filter(|value| value.is_finite());
+        let enough = 2 * known.clone().count() >= rows.len();
+        known.reduce(f32::max).filter(|_| enough)
+    }
+
     /// A target's values with the scale at each, both in its unit.
     pub(super) fn past(&self, layout: &Layout, target: &Target, mark: f32) -> (Vec<f32>, Vec<f32>) {
         let values: Vec<f32> = self.values(target).collect();

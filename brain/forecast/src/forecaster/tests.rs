@@ -153,6 +153,44 @@ fn the_network_serves_at_once_where_it_wins_and_the_same_steps_give_the_same() {
 }
 
 #[test]
+fn peaks_are_told_by_the_network_and_meet_the_highest_value_of_their_time() {
+    let artifact = artifact();
+    let rows = cycle("a", 700, 4).rows;
+    let mut forecaster = Forecaster::new(quick()).unwrap();
+    assert!(
+        run(&mut forecaster, &rows[..310], 300)[9].peaks.is_empty(),
+        "nobody knows"
+    );
+    forecaster.adopt(&artifact).unwrap();
+    let made = run(&mut forecaster, &rows, 310);
+    let peaks = &made[0].peaks;
+    assert_eq!(peaks.len(), 4 * 3, "four targets over three times");
+    assert_eq!((peaks[2].resource, peaks[2].hold_s), (Resource::Cpu, 3_600));
+    assert!(
+        peaks
+            .iter()
+            .all(|peak| peak.quantiles.is_sorted() && peak.quantiles[0] >= 0.0)
+    );
+    // Every hour has a job: its peak is known, while the next 5 min may have none.
+    assert!((0.7..1.0).contains(&peaks[2].quantiles[0]), "{peaks:?}");
+    let ripe = &made[60].matured_peaks;
+    let hour = ripe
+        .iter()
+        .find(|ripe| ripe.target == 0 && ripe.hold_s == 3_600)
+        .unwrap();
+    assert_eq!((hour.made_ms, hour.quantiles), (310 * 60_000, peaks[2].quantiles));
+    let highest = rows[311..=370].iter().map(|row| row[0]).fold(0.0, f32::max);
+    assert_eq!(hour.value, f64::from(highest));
+    let near: Vec<_> = made
+        .iter()
+        .flat_map(|made| &made.matured_peaks)
+        .filter(|ripe| ripe.hold_s == 300)
+        .collect();
+    let covered = near.iter().filter(|ripe| ripe.value <= ripe.quantiles[3]).count() as f64 / near.len() as f64;
+    assert!((0.85..=1.0).contains(&covered), "{covered}");
+}
+
+#[test]
 fn one_channel_of_a_resource_is_forecast_by_itself() {
     let mut config = quick();
     config.targets = ["net_rx", "network"].map(|name| name.parse().unwrap()).to_vec();

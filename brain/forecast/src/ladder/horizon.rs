@@ -1,6 +1,6 @@
 //! One horizon of one series: what each expert was worth lately, and what is published.
 
-use shadow::{Forecast, Quantiles, Resource, Rung, Shares, UnixMs};
+use shadow::{Forecast, QUANTILES, Quantiles, Resource, Rung, Shares, UnixMs};
 
 use super::{FleetSpread, Now, Pending};
 use crate::{
@@ -83,7 +83,7 @@ pub(super) struct Horizon {
     spreads: [Spread; 2],
     best: BestAlpha,
     blend: Blend,
-    tracker: Tracker,
+    tracker: Tracker<4>,
     /// Losses over the scale of the last value and of what was published.
     losses: [Fading; 2],
     covered: Fading,
@@ -97,7 +97,7 @@ impl Horizon {
             spreads: [Spread::empty(), Spread::empty()],
             best: BestAlpha::default(),
             blend: Blend::default(),
-            tracker: Tracker::default(),
+            tracker: Tracker::new(),
             losses: [Fading::default(); 2],
             covered: Fading::default(),
         }
@@ -132,7 +132,7 @@ impl Horizon {
         }
         self.blend.learn(truth, experts, pending.scale);
         if said.rung != Rung::Last {
-            self.tracker.learn(truth, &said.published);
+            self.tracker.learn(truth, &said.published, QUANTILES);
         }
         for (fading, quantiles) in self.losses.iter_mut().zip([&said.last, &said.published]) {
             fading.add(mean_pinball(truth, quantiles) / f64::from(pending.scale));

@@ -6,7 +6,7 @@ use super::*;
 /// Steps a series at 10 s with one horizon of one row. `network` tells the network's p50 for the next row, if it says
 /// anything. Returns the mean share of the network in the second half, and the newest forecast.
 fn run(value: impl Fn(usize) -> f32, network: impl Fn(usize) -> Option<f32>, rows: usize) -> (f64, Forecast) {
-    let mut series = Series::new(&Target::whole(Resource::Network), &[10], 10);
+    let mut series = Series::new(&Target::whole(Resource::Network), &[10], &[10], 10);
     let mut fleet = [FleetSpread::new()];
     let mut board = Board::new(&[Target::whole(Resource::Network)], &[10]);
     let (mut share, mut newest) = (0.0, None);
@@ -73,7 +73,7 @@ fn a_series_of_which_little_is_known_stays_at_its_last_value() {
 }
 
 fn first(resource: Resource, past: &[f32], last: f32) -> Forecast {
-    let mut series = Series::new(&Target::whole(resource), &[10], 10);
+    let mut series = Series::new(&Target::whole(resource), &[10], &[10], 10);
     series.learn_past(past, &vec![0.5; past.len()]);
     let now = Now {
         time_ms: 0,

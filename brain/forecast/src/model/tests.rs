@@ -2,6 +2,8 @@ use burn::optim::{AdamConfig, GradientsParams};
 use proptest::prelude::*;
 use rand::SeedableRng;
 
+use shadow::{PEAK_QUANTILES, QUANTILES};
+
 use super::*;
 
 mod reference;
@@ -9,6 +11,7 @@ mod reference;
 const SIZES: Sizes = Sizes {
     targets: 5,
     horizons: 2,
+    holds: 3,
     features: 6,
     inputs: 3,
     input_width: 20,
@@ -58,7 +61,13 @@ fn every_weight_learns_and_the_loss_falls() {
     let inputs = inputs(1.0, &device);
     let truths: Tensor<2> = uniform([40, 1], 2.0, &device);
     let weights: Tensor<2> = Tensor::ones([40, 1], &device);
-    let loss = |network: &Network| Network::loss(network.forward(&inputs, None), truths.clone(), weights.clone(), 40.0);
+    let of_peaks: Tensor<2> = uniform([60, 1], 2.0, &device);
+    let loss = |network: &Network| {
+        let outputs = network.forward(&inputs, None);
+        let peaks = Tensor::ones([60, 1], &device);
+        Network::loss(outputs.values, QUANTILES, truths.clone(), weights.clone(), 40.0)
+            + Network::loss(outputs.peaks, PEAK_QUANTILES, of_peaks.clone(), peaks, 60.0)
+    };
     let (before, first) = (tensors(&network), loss(&network).into_scalar::<f32>());
     let mut optimiser = AdamConfig::new().init();
     for _ in 0..100 {
@@ -66,8 +75,8 @@ fn every_weight_learns_and_the_loss_falls() {
         network = optimiser.step(0.01, network, gradients);
     }
     let last = loss(&network).into_scalar::<f32>();
-    assert!(last < 0.2 * first, "{first} {last}");
-    assert_eq!(before.len(), 4 + 2 + 1 + 1 + 2 + 2 + 1);
+    assert!(last < 0.3 * first, "{first} {last}");
+    assert_eq!(before.len(), 4 + 2 + 1 + 1 + 2 + 2 + 1 + 2 + 1);
     for (index, (before, after)) in before.iter().zip(tensors(&network)).enumerate() {
         let still = before
             .iter()
@@ -131,10 +140,12 @@ proptest! {
         let network = Network::new(SIZES, &mut StdRng::seed_from_u64(seed), &device);
         let wild: Vec<f32> = network.weights().iter().map(|weight| weight * gain).collect();
         let output = network.with_weights(&wild).forward(&inputs(size, &device), None);
-        let output: Vec<f32> = output.into_data().iter::<f32>().collect();
-        prop_assert_eq!(output.len(), 4 * 5 * 2 * 4);
-        for quantiles in output.chunks(4) {
-            prop_assert!(quantiles.is_sorted() && quantiles.iter().all(|value| value.is_finite()), "{:?}", quantiles);
+        for (tensor, width, count) in [(output.values, 4, 4 * 5 * 2), (output.peaks, 6, 4 * 5 * 3)] {
+            let values: Vec<f32> = tensor.into_data().iter::<f32>().collect();
+            prop_assert_eq!(values.len(), count * width);
+            for quantiles in values.chunks(width) {
+                prop_assert!(quantiles.is_sorted() && quantiles.iter().all(|v| v.is_finite()), "{:?}", quantiles);
+            }
         }
     }
 }

@@ -137,6 +137,33 @@ async fn revoked_certificates_are_refused() {
 }
 
 #[tokio::test]
+async fn a_broker_whose_certificate_was_revoked_is_not_believed() {
+    let authority = Authority::new();
+    authority.issue("web-1", 2, &[]);
+    let broker = secured(&authority).await;
+    let with_list = || bus::Tls {
+        crl: Some(authority.file("crl.pem")),
+        ..authority.client("web-1")
+    };
+    let reason = async |tls| match first(config(&broker, "a", tls)).await {
+        Event::Disconnected { reason } => reason,
+        other => panic!("{other:?}"),
+    };
+    let no_list = reason(with_list()).await;
+    assert!(
+        no_list.contains("crl.pem"),
+        "a list that is not there is told: {no_list}"
+    );
+    authority.revoke(&[99]);
+    assert_eq!(first(config(&broker, "a", with_list())).await, Event::Connected);
+    // Stolen with its key: whoever has it cannot be the broker for long.
+    authority.revoke(&[1]);
+    let revoked = reason(with_list()).await;
+    assert!(revoked.contains("Revoked"), "{revoked}");
+    broker.stop().await;
+}
+
+#[tokio::test]
 async fn a_renewed_certificate_is_shown_at_the_next_connection() {
     let authority = Authority::new();
     let broker = secured(&authority).await;

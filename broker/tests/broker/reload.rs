@@ -114,24 +114,7 @@ async fn revoked_certificates_lost_users_and_changed_rules_end_connections_and_o
     }
     assert_eq!(users[1].subscribe("a", 0).await, 0);
     assert_eq!(users[1].subscribe("b", 0).await, 0);
-    // Sessions that last and wait for their clients; that of a certificate is taken by a client that is there.
-    for user in ["ann", "eve"] {
-        let mut away = Raw::plain(addr, 4).await;
-        let hello = Hello {
-            id: "away",
-            login: Some((user, "secret")),
-            lasts: true,
-            ..Hello::default()
-        };
-        assert_eq!(away.hello(hello).await, Some(0));
-    }
-    let mut stays = Raw::tls(addr, &authority.client("b"), 4).await.unwrap();
-    let hello = Hello {
-        id: "stays",
-        lasts: true,
-        ..Hello::default()
-    };
-    assert_eq!(stays.hello(hello).await, Some(0));
+    let mut stays = lasting_sessions(addr, &authority).await;
     // Nothing has changed: nobody is concerned.
     assert!(process.reload().await.contains("faults=0 ended=0 sessions=0"));
 
@@ -194,6 +177,28 @@ async fn revoked_certificates_lost_users_and_changed_rules_end_connections_and_o
     child.wait().await.unwrap();
 
     is_kept(&audit);
+}
+
+/// Sessions that last: of two users, who are away, and of a certificate, whose client is returned.
+async fn lasting_sessions(addr: SocketAddr, authority: &Authority) -> Raw {
+    for user in ["ann", "eve"] {
+        let mut away = Raw::plain(addr, 4).await;
+        let hello = Hello {
+            id: "away",
+            login: Some((user, "secret")),
+            lasts: true,
+            ..Hello::default()
+        };
+        assert_eq!(away.hello(hello).await, Some(0));
+    }
+    let mut stays = Raw::tls(addr, &authority.client("b"), 4).await.unwrap();
+    let hello = Hello {
+        id: "stays",
+        lasts: true,
+        ..Hello::default()
+    };
+    assert_eq!(stays.hello(hello).await, Some(0));
+    stays
 }
 
 /// Who came in and who was sent away has been kept, and nothing of a password.

@@ -126,7 +126,7 @@ async fn who_shows_none_or_a_foreign_one_does_not_get_in_and_trusts_no_foreign_b
         ("CertificateRequired", none),
         ("DecryptError", forged),
         ("BadSignature", suspicious),
-        ("NotValidForName", named("elsewhere")),
+        ("not valid for name", named("elsewhere")),
     ] {
         let reason = refused(config(&broker, "a", tls)).await;
         assert!(reason.contains(why), "{why}: {reason}");

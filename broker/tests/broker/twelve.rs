@@ -244,7 +244,7 @@ async fn fault_11_filters_and_sessions_that_are_over_leave_nothing() {
         }
         client.disconnect().await;
     }
-    broker.until("clients have left", |figures| figures.clients <= 0).await;
+    broker.until("clients have left", |figures| figures.clients == 0).await;
     let figures = broker.handle.figures();
     assert_eq!(
         (figures.subscriptions, figures.sessions_away, figures.stored),

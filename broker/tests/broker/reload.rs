@@ -144,18 +144,7 @@ async fn revoked_certificates_lost_users_and_changed_rules_end_connections_and_o
     bob.publish("b", b"", 0, false).await;
     let told = bob.topics_until("b").await;
     assert_eq!(told, ["b"], "the will of who no longer belongs is not told");
-    // With TLS 1.3 the refusal comes with the first read.
-    if let Ok(mut again) = Raw::tls(addr, &authority.client("b"), 5).await {
-        assert_eq!(
-            again
-                .hello(Hello {
-                    id: "b",
-                    ..Hello::default()
-                })
-                .await,
-            None
-        );
-    }
+    stays_out(addr, &authority).await;
 
     // What is of no use changes nothing and is told; what is of use beside it counts.
     fs::write(&acl, "topic everything #\n").unwrap();
@@ -177,6 +166,22 @@ async fn revoked_certificates_lost_users_and_changed_rules_end_connections_and_o
     child.wait().await.unwrap();
 
     is_kept(&audit);
+}
+
+/// Who has the revoked certificate does not come in again.
+async fn stays_out(addr: SocketAddr, authority: &Authority) {
+    // With TLS 1.3 the refusal comes with the first read.
+    if let Ok(mut again) = Raw::tls(addr, &authority.client("b"), 5).await {
+        assert_eq!(
+            again
+                .hello(Hello {
+                    id: "b",
+                    ..Hello::default()
+                })
+                .await,
+            None
+        );
+    }
 }
 
 /// Sessions that last: of two users, who are away, and of a certificate, whose client is returned.

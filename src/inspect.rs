@@ -80,6 +80,9 @@ struct LoginArgs {
     /// Its key
     #[arg(long, value_name = "FILE", requires = "certificate")]
     key: Option<PathBuf>,
+    /// What these authorities have revoked (PEM): a broker with such a certificate is not believed
+    #[arg(long, value_name = "FILE", requires = "ca")]
+    crl: Option<PathBuf>,
     /// The name in the broker's certificate, where that is not HOST
     #[arg(long, value_name = "NAME", requires = "ca")]
     server_name: Option<String>,
@@ -98,6 +101,7 @@ impl LoginArgs {
             password_file: self.password_file,
             tls: self.ca.map(|ca| Tls {
                 ca,
+                crl: self.crl,
                 certificate: self.certificate,
                 key: self.key,
                 server_name: self.server_name,

@@ -16,6 +16,10 @@ const CLOCK_TOLERANCE_MS: i64 = 30_000;
 /// Outcomes that are kept to answer a command that comes twice.
 const KEPT_OUTCOMES: usize = 64;
 
+/// How far an issuer epoch, which is a time in microseconds, may be ahead: who has the key of a brain for a while must not
+/// fence off every brain that comes later.
+const EPOCH_AHEAD_MS: i64 = 24 * 3_600_000;
+
 /// A floor and a ceiling that no command gets past.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,8 +43,10 @@ pub enum Verdict {
     Act(Vec<Ruling>),
     /// It was answered before: say the same again.
     Repeat(Outcome),
-    /// Do nothing, for this reason.
+    /// Do nothing, for this reason; and never later.
     Refuse(String),
+    /// Do nothing, and say nothing of the command of this id: it may have been obeyed, and nobody remembers the answer.
+    Doubt(String),
 }
 
 /// What is to be done with one change.
@@ -107,15 +113,22 @@ impl Guard {
         if let Some(known) = self.outcomes.iter().find(|outcome| outcome.command_id == command.id) {
             return Verdict::Repeat(known.clone());
         }
-        if let Some(reason) = self.objection(command, now_ms) {
-            return Verdict::Refuse(reason);
+        if command.host != self.host {
+            return Verdict::Doubt(format!("it is for {}, this is {}", command.host, self.host));
         }
+        if let Some(reason) = self.stale(command, now_ms) {
+            return Verdict::Doubt(reason);
+        }
+        // What is refused now is not obeyed when it comes again, whatever the clock says then.
         self.issuer_epoch = command.issuer_epoch;
         self.sequence = command.sequence;
+        if let Some(reason) = objection(command, now_ms) {
+            return Verdict::Refuse(reason);
+        }
         Verdict::Act(command.changes.iter().map(|change| self.rule(change)).collect())
     }
 
-    /// Remembers the answer to a command.
+    /// Remembers the answer to a command that was obeyed.
     pub fn answered(&mut self, outcome: Outcome) {
         if self.outcomes.len() >= KEPT_OUTCOMES {
             self.outcomes.pop_front();
@@ -123,12 +136,16 @@ impl Guard {
         self.outcomes.push_back(outcome);
     }
 
-    fn objection(&self, command: &Command, now_ms: UnixMs) -> Option<String> {
+    /// Why its number is none that may be obeyed.
+    fn stale(&self, command: &Command, now_ms: UnixMs) -> Option<String> {
         let Command {
             issuer_epoch, sequence, ..
         } = *command;
-        if command.host != self.host {
-            return Some(format!("it is for {}, this is {}", command.host, self.host));
+        let latest_ms = now_ms.saturating_add(EPOCH_AHEAD_MS).max(0);
+        if issuer_epoch / 1_000 > latest_ms.cast_unsigned() {
+            return Some(format!(
+                "its issuer epoch {issuer_epoch} is more than a day from now; are both clocks right?"
+            ));
         }
         if issuer_epoch < self.issuer_epoch {
             return Some(format!(
@@ -138,27 +155,6 @@ impl Guard {
         }
         if issuer_epoch == self.issuer_epoch && sequence <= self.sequence {
             return Some(format!("its sequence {sequence} is not after {}", self.sequence));
-        }
-        if command.ttl_ms == 0 {
-            return Some("it has no time to live".to_owned());
-        }
-        let age_ms = now_ms.saturating_sub(command.issued_ms);
-        if age_ms < -CLOCK_TOLERANCE_MS {
-            return Some(format!(
-                "it is not to be obeyed before {} s from now; are both clocks right?",
-                -age_ms / 1_000
-            ));
-        }
-        let ttl_ms = i64::try_from(command.ttl_ms).unwrap_or(i64::MAX);
-        if age_ms > ttl_ms.saturating_add(CLOCK_TOLERANCE_MS) {
-            return Some(format!(
-                "it was issued {} s ago and holds {} s",
-                age_ms / 1_000,
-                ttl_ms / 1_000
-            ));
-        }
-        if !command.dry_run {
-            return Some("acting is not switched on for this host".to_owned());
         }
         None
     }
@@ -209,6 +205,32 @@ impl Guard {
         }
         (target, note)
     }
+}
+
+/// Why a command of ours that is new must not be obeyed all the same.
+fn objection(command: &Command, now_ms: UnixMs) -> Option<String> {
+    if command.ttl_ms == 0 {
+        return Some("it has no time to live".to_owned());
+    }
+    let age_ms = now_ms.saturating_sub(command.issued_ms);
+    if age_ms < -CLOCK_TOLERANCE_MS {
+        return Some(format!(
+            "it is not to be obeyed before {} s from now; are both clocks right?",
+            -age_ms / 1_000
+        ));
+    }
+    let ttl_ms = i64::try_from(command.ttl_ms).unwrap_or(i64::MAX);
+    if age_ms > ttl_ms.saturating_add(CLOCK_TOLERANCE_MS) {
+        return Some(format!(
+            "it was issued {} s ago and holds {} s",
+            age_ms / 1_000,
+            ttl_ms / 1_000
+        ));
+    }
+    if !command.dry_run {
+        return Some("acting is not switched on for this host".to_owned());
+    }
+    None
 }
 
 #[cfg(test)]
@@ -264,6 +286,7 @@ mod tests {
     fn check_refused(command: &Command, expected: &str) {
         match guard(Vec::new()).check(command, NOW) {
             Verdict::Refuse(reason) => assert_eq!(reason, expected),
+            Verdict::Doubt(reason) if command.host != "web-1" => assert_eq!(reason, expected),
             other => panic!("{other:?}, not {expected:?}"),
         }
     }
@@ -321,7 +344,8 @@ mod tests {
     fn older_issuers_and_numbers_are_fenced_off() {
         let mut guard = guard(Vec::new());
         let mut refused = |issuer, sequence| match guard.check(&command(issuer, sequence), NOW) {
-            Verdict::Refuse(reason) => Some(reason),
+            Verdict::Doubt(reason) => Some(reason),
+            Verdict::Refuse(reason) => panic!("a statement about what may have been obeyed: {reason}"),
             _ => None,
         };
         assert_eq!(refused(5, 3), None);
@@ -333,6 +357,39 @@ mod tests {
             refused(5, 10).as_deref(),
             Some("its issuer epoch 5 is over: 6 has begun")
         );
+    }
+
+    #[test]
+    fn an_issuer_epoch_far_ahead_fences_nobody_off() {
+        let mut guard = guard(Vec::new());
+        let now_us = NOW.cast_unsigned() * 1_000;
+        let day_us = 24 * 3_600_000_000;
+        for poison in [now_us + day_us + 1_000, u64::MAX, i64::MAX.cast_unsigned()] {
+            match guard.check(&command(poison, 1), NOW) {
+                Verdict::Doubt(reason) => assert!(reason.contains("more than a day from now"), "{reason}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        let mut acts = |epoch| matches!(guard.check(&command(epoch, 1), NOW), Verdict::Act(_));
+        assert!(acts(now_us) && acts(now_us + day_us), "clocks may differ by a day");
+    }
+
+    #[test]
+    fn what_was_refused_is_not_obeyed_later() {
+        let mut guard = guard(Vec::new());
+        let early = Command {
+            issued_ms: NOW + 31_000,
+            ..command(5, 1)
+        };
+        assert!(matches!(guard.check(&early, NOW), Verdict::Refuse(_)));
+        assert!(matches!(guard.check(&early, NOW + 31_000), Verdict::Doubt(_)));
+        // One for another host says nothing of our numbers.
+        let foreign = Command {
+            host: "web-2".to_owned(),
+            ..command(9, 9)
+        };
+        assert!(matches!(guard.check(&foreign, NOW), Verdict::Doubt(_)));
+        assert!(matches!(guard.check(&command(5, 2), NOW), Verdict::Act(_)));
     }
 
     #[test]
@@ -370,13 +427,15 @@ mod tests {
             let command_id = command(5, sequence).id;
             guard.answered(Outcome {
                 command_id,
-                state: OutcomeState::Refused,
+                state: OutcomeState::Failed,
                 reason: String::new(),
                 time_ms: NOW,
                 changes: Vec::new(),
             });
         }
         assert_eq!(guard.outcomes.len(), KEPT_OUTCOMES);
+        // Nobody remembers what became of it, and nothing is said of it.
+        assert!(matches!(guard.check(&command(5, 1), NOW + 9), Verdict::Doubt(_)));
     }
 
     #[test]

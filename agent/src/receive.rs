@@ -1,7 +1,7 @@
 //! What comes from the brain: watermarks into the outbox, commands through guard and lever.
 
 use std::{
-    sync::{Arc, PoisonError},
+    sync::{Arc, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -13,7 +13,7 @@ use tokio::{sync::mpsc, time::sleep};
 use crate::{
     act::Lever,
     fence::Fence,
-    guard::{Ruling, Verdict, left_ms},
+    guard::{Guard, Ruling, Verdict, left_ms},
     lease::Leases,
     publish::{Settings, Shared, sealer::Sealer},
     refusals::Refusals,
@@ -33,7 +33,9 @@ pub(crate) struct Receiver {
     leases: Leases,
     fence: Fence,
     sealer: Sealer,
+    /// What nobody vouches for, and what the brain has said but somebody hands on again.
     refusals: Refusals,
+    repeats: Refusals,
     clock: Clock,
     link_clock: Clock,
 }
@@ -56,6 +58,7 @@ impl Receiver {
             fence,
             sealer: Sealer::new(settings.trust.clone(), &settings.host, settings.vantage),
             refusals: Refusals::default(),
+            repeats: Refusals::default(),
             clock,
             link_clock,
         }
@@ -138,32 +141,84 @@ impl Receiver {
 
     /// Obeys a command or refuses it, and answers it either way where it can be read.
     async fn command(&mut self, payload: &[u8], retained: bool) -> Result<(), String> {
+        let doubt = self.doubt(payload, retained);
         let command = match wire::decode_command(payload) {
             Ok(command) => command,
-            Err(fault) => {
-                self.distrust(&fault.to_string());
-                return Err(fault.to_string());
+            Err(fault) => return Err(self.unreadable(payload, doubt.is_none(), fault.to_string())),
+        };
+        if let Some(reason) = doubt {
+            let answers = self.refusals.answers(self.link_clock.monotonic_ns());
+            return Err(self.distrusted(&command.id, reason, answers));
+        }
+        let now_ms = self.clock.now_ms();
+        let outcome = match self.judge(&command, now_ms) {
+            // Whoever hands these on decides how often.
+            Verdict::Doubt(reason) => {
+                let answers = self.answers_again();
+                return Err(self.distrusted(&command.id, reason, answers));
+            }
+            Verdict::Repeat(_) if !self.answers_again() => return Ok(()),
+            Verdict::Repeat(outcome) => outcome,
+            Verdict::Refuse(reason) => {
+                // It must not be obeyed after a restart either: that is what the answer says.
+                if let Err(fault) = self.fence.pass(&command).await {
+                    return Err(self.distrusted(&command.id, format!("{reason}; {fault}"), true));
+                }
+                self.shared.outbox().counters.commands_refused += 1;
+                refused(&command.id, reason, now_ms)
+            }
+            Verdict::Act(rulings) => {
+                let outcome = self.obey(&command, &rulings, now_ms).await;
+                self.guard().answered(outcome.clone());
+                outcome
             }
         };
-        if let Some(reason) = self.doubt(payload, retained) {
-            self.distrust(&reason);
-            // Not remembered, and no refusal: the command of this id that the brain does send must not get this answer,
-            // nor the brain take it for one.
-            if self.refusals.answers(self.link_clock.monotonic_ns()) {
-                self.answer(&Outcome {
-                    state: OutcomeState::Distrusted,
-                    ..refused(&command, reason.clone(), self.clock.now_ms())
-                });
-            }
-            return Err(reason);
-        }
-        let outcome = self.obey(&command).await;
         if outcome.state == OutcomeState::Applied {
             let left_ms = left_ms(&command, self.clock.now_ms());
             self.leases.grant(&command.id, left_ms, self.clock.monotonic_ns());
         }
         self.answer(&outcome);
         Ok(())
+    }
+
+    /// What the guard says, unless it is not even known what was obeyed before.
+    fn judge(&self, command: &Command, now_ms: UnixMs) -> Verdict {
+        let objection = self.sealer.is_strict().then(|| self.fence.objection(command)).flatten();
+        objection.map_or_else(|| self.guard().check(command, now_ms), Verdict::Doubt)
+    }
+
+    fn guard(&self) -> MutexGuard<'_, Guard> {
+        self.shared.guard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether what the brain may have said before is answered once more.
+    fn answers_again(&mut self) -> bool {
+        self.repeats.answers(self.link_clock.monotonic_ns())
+    }
+
+    /// Nothing is done. The answer is not remembered, and no refusal: the command of this id that the brain does send, or
+    /// has sent, must not get it, nor the brain take it for one.
+    fn distrusted(&mut self, id: &str, reason: String, answers: bool) -> String {
+        self.distrust(&reason);
+        if answers {
+            self.answer(&Outcome {
+                state: OutcomeState::Distrusted,
+                ..refused(id, reason.clone(), self.clock.now_ms())
+            });
+        }
+        reason
+    }
+
+    /// A command that is too long, or says what is not understood here. One that the brain has sent is answered.
+    fn unreadable(&mut self, payload: &[u8], believed: bool, fault: String) -> String {
+        self.distrust(&fault);
+        if believed
+            && let Some(id) = wire::command_id(payload)
+            && self.answers_again()
+        {
+            self.answer(&refused(&id, fault.clone(), self.clock.now_ms()));
+        }
+        fault
     }
 
     /// Why it is not known that the brain has sent this.
@@ -192,29 +247,15 @@ impl Receiver {
         }
     }
 
-    async fn obey(&mut self, command: &Command) -> Outcome {
-        let now_ms = self.clock.now_ms();
-        let shared = Arc::clone(&self.shared);
-        let guard = || shared.guard.lock().unwrap_or_else(PoisonError::into_inner);
-        let objection = self.sealer.is_strict().then(|| self.fence.objection(command)).flatten();
-        let verdict = objection.map_or_else(|| guard().check(command, now_ms), Verdict::Refuse);
-        let outcome = match verdict {
-            Verdict::Repeat(outcome) => return outcome,
-            Verdict::Refuse(reason) => {
-                shared.outbox().counters.commands_refused += 1;
-                refused(command, reason, now_ms)
-            }
-            // What might be obeyed again after a restart is not obeyed.
-            Verdict::Act(rulings) => match self.fence.pass(command).await {
-                Err(fault) => Outcome {
-                    state: OutcomeState::Failed,
-                    ..refused(command, fault, now_ms)
-                },
-                Ok(()) => self.act(command, &rulings, now_ms),
+    /// What might be obeyed again after a restart is not obeyed.
+    async fn obey(&mut self, command: &Command, rulings: &[Ruling], now_ms: UnixMs) -> Outcome {
+        match self.fence.pass(command).await {
+            Err(fault) => Outcome {
+                state: OutcomeState::Failed,
+                ..refused(&command.id, fault, now_ms)
             },
-        };
-        guard().answered(outcome.clone());
-        outcome
+            Ok(()) => self.act(command, rulings, now_ms),
+        }
     }
 
     fn act(&mut self, command: &Command, rulings: &[Ruling], now_ms: UnixMs) -> Outcome {
@@ -224,7 +265,7 @@ impl Receiver {
             let reason = "no change was allowed".to_owned();
             return Outcome {
                 changes,
-                ..refused(command, reason, now_ms)
+                ..refused(&command.id, reason, now_ms)
             };
         }
         Outcome {
@@ -237,9 +278,9 @@ impl Receiver {
     }
 }
 
-fn refused(command: &Command, reason: String, time_ms: UnixMs) -> Outcome {
+fn refused(id: &str, reason: String, time_ms: UnixMs) -> Outcome {
     Outcome {
-        command_id: command.id.clone(),
+        command_id: id.to_owned(),
         state: OutcomeState::Refused,
         reason,
         time_ms,

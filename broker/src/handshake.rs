@@ -163,7 +163,7 @@ async fn admit(
     let limits = &shared.limits;
     let assigned = connect.client_id.is_empty();
     let id = client_id(&connect, version, serial)?;
-    let mut will = will.map(|will| testament(will, will_properties, serial)).transpose()?;
+    let mut will = will.map(|will| testament(&will, will_properties, serial)).transpose()?;
     let capacity = capacity(version, properties.as_ref(), limits);
     let wished = match version {
         Version::V4 if connect.clean_session => 0,
@@ -217,7 +217,7 @@ fn client_id(connect: &Connect, version: Version, serial: Serial) -> Result<Stri
     if good { Ok(id.clone()) } else { Err(Refused::ClientId) }
 }
 
-fn testament(will: LastWill, properties: Option<LastWillProperties>, serial: Serial) -> Result<Will, Refused> {
+fn testament(will: &LastWill, properties: Option<LastWillProperties>, serial: Serial) -> Result<Will, Refused> {
     let topic = std::str::from_utf8(&will.topic).ok();
     let topic = topic
         .filter(|topic| valid_topic(topic) && !topic.starts_with('$'))

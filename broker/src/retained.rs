@@ -143,7 +143,9 @@ impl Retained {
     pub(crate) fn expire(&mut self, now_ms: i64) {
         let expired = self.messages.values().filter(|kept| kept.message.is_expired(now_ms));
         let topics: Vec<_> = expired.map(|kept| kept.message.topic.clone()).collect();
-        topics.iter().for_each(|topic| self.remove(topic));
+        for topic in &topics {
+            self.remove(topic);
+        }
     }
 
     fn remove(&mut self, topic: &str) {

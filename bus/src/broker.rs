@@ -158,6 +158,7 @@ mod tests {
         assert_eq!(faults(&Broker::default()), 0);
         let tls = Tls {
             ca: "ca.pem".into(),
+            crl: None,
             certificate: Some("a.pem".into()),
             key: None,
             server_name: Some("not a name".to_owned()),

@@ -13,7 +13,7 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+    pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
 };
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,10 @@ use crate::broker::{CredentialError, read};
 pub struct Tls {
     /// The authorities whose word on the broker is taken: those of this file, and no others.
     pub ca: PathBuf,
+    /// Certificates of brokers that are no longer good, by the same authorities, each of which needs a list here; without
+    /// it, none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crl: Option<PathBuf>,
     /// The certificate of this client, with what leads to its authority.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<PathBuf>,
@@ -60,12 +64,16 @@ impl Tls {
         let provider = Arc::new(ring::default_provider());
 
         let mut roots = RootCertStore::empty();
-        for authority in certificates(&self.ca)? {
+        for authority in all::<CertificateDer<'_>>(&self.ca)? {
             roots.add(authority).map_err(|error| content(&self.ca, &error))?;
         }
-        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-            .build()
-            .map_err(tls)?;
+        let mut verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+        if let Some(crl) = &self.crl {
+            verifier = verifier
+                .with_crls(all::<CertificateRevocationListDer<'_>>(crl)?)
+                .only_check_end_entity_revocation();
+        }
+        let inner = verifier.build().map_err(tls)?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(tls)?
@@ -74,7 +82,7 @@ impl Tls {
             .with_custom_certificate_verifier(Arc::new(Named { name, inner }));
         let mut config = match (&self.certificate, &self.key) {
             (Some(certificate), Some(key)) => {
-                let chain = certificates(certificate)?;
+                let chain = all(certificate)?;
                 let key_der = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| content(key, &error))?;
                 builder.with_client_auth_cert(chain, key_der).map_err(tls)?
             }
@@ -86,11 +94,12 @@ impl Tls {
     }
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CredentialError> {
+/// Every object of this kind in a file, at least one.
+fn all<T: PemObject>(path: &Path) -> Result<Vec<T>, CredentialError> {
     let bytes = read(path)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    let found: Result<Vec<T>, _> = T::pem_slice_iter(&bytes).collect();
     match found {
-        Ok(found) if found.is_empty() => Err(content(path, &"holds no certificate in PEM")),
+        Ok(found) if found.is_empty() => Err(content(path, &"holds nothing of this kind in PEM")),
         Ok(found) => Ok(found),
         Err(error) => Err(content(path, &error)),
     }

@@ -54,7 +54,7 @@ pub fn config(subject: &Subject, cell: &str, way: &Way<'_>) -> String {
     let (broker, port) = (way.broker, way.port);
     let client = format!(
         "[broker]\nhost = {broker:?}\nport = {port}\n\
-         tls = {{ ca = {ca:?}, certificate = {identity:?}, key = {identity:?} }}\n\n\
+         tls = {{ ca = {ca:?}, crl = {crl:?}, certificate = {identity:?}, key = {identity:?} }}\n\n\
          [trust]\nca = {ca:?}\ncrl = {crl:?}\nidentities = [{{ certificate = {identity:?}, key = {identity:?} }}]\n"
     );
     match subject.role {

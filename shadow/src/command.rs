@@ -92,7 +92,7 @@ pub enum OutcomeState {
     Expired,
     /// Writing it failed; what it had changed is as it was before.
     Failed,
-    /// Nobody vouches for what came under this id. It says nothing of the command of this id that the brain has sent.
+    /// Nobody vouches for what came under this id, or it came again and nobody remembers the answer. It says nothing of the command of this id that the brain has sent.
     Distrusted,
 }
 

@@ -200,5 +200,85 @@ async fn a_command_that_the_brain_has_not_sent_is_refused_and_one_that_it_has_is
     brain.expect("birth").await;
     brain.say("command", genuine).await;
     until("it is refused", || publisher.counters().commands_refused == 1).await;
+    let answer = wire::decode_outcome(&brain.expect("outcome").await).unwrap();
+    assert_eq!(
+        (&*answer.command_id, answer.state),
+        (&*sent.id, OutcomeState::Distrusted)
+    );
+    assert!(publisher.stop(DEADLINE).await);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_withheld_is_never_replaced_by_a_false_one() {
+    let Some(broker) = broker() else { return };
+    let (cell, clock) = (Authority::new(), Clock::manual(NOW_MS));
+    let truly = cell.trust("brain", BRAIN);
+    let mut brain = Brain::connect(&broker).await;
+    let mut publisher = start(&broker, &cell, &clock);
+    publisher.begin(birth());
+    brain.expect("birth").await;
+    let sealed = |sequence, dry_run| {
+        let bytes = wire::encode_command(&command(sequence, "app", dry_run));
+        seal(&truly, Kind::Command, HOST, bytes)
+    };
+    // Old ones that were not obeyed, kept back by the broker; then one that is, whose answer it keeps.
+    let older: Vec<_> = (1..=70).map(|sequence| sealed(sequence, true)).collect();
+    let obeyed = command(71, "app", true).id;
+    brain.say("command", sealed(71, true)).await;
+    let outcome = wire::decode_outcome(&brain.expect("outcome").await).unwrap();
+    assert_eq!((&outcome.command_id, outcome.state), (&obeyed, OutcomeState::DryRun));
+    // More than it remembers answers.
+    for message in older {
+        brain.say("command", message).await;
+    }
+    until("all are refused", || publisher.counters().commands_refused == 70).await;
+    // Repeats are answered ten times in ten seconds.
+    for _ in 0..10 {
+        let answer = wire::decode_outcome(&brain.expect("outcome").await).unwrap();
+        assert_eq!(answer.state, OutcomeState::Distrusted, "{answer:?}");
+    }
+    clock.set(NOW_MS + 11_000);
+    brain.say("command", sealed(71, true)).await;
+    let again = wire::decode_outcome(&brain.expect("outcome").await).unwrap();
+    assert_eq!(again, outcome, "refusals have driven out no outcome");
+    assert!(publisher.stop(DEADLINE).await);
+}
+
+#[tokio::test]
+async fn a_true_command_that_is_not_understood_is_refused_with_an_answer_and_a_forged_one_without() {
+    let Some(broker) = broker() else { return };
+    let (cell, clock) = (Authority::new(), Clock::manual(NOW_MS));
+    let truly = cell.trust("brain", BRAIN);
+    let mut brain = Brain::connect(&broker).await;
+    let mut publisher = start(&broker, &cell, &clock);
+    publisher.begin(birth());
+    brain.expect("birth").await;
+    let sent = command(7, "app", true);
+    // Field 64, which changes what is meant; and one longer than any may be.
+    let critical = [wire::encode_command(&sent), vec![0x80, 4, 1]].concat();
+    let filler = [&[0xfa, 0x3e, 0x80, 0x80, 0x14][..], &vec![b'x'; 20 << 14]].concat();
+    let oversize = [wire::encode_command(&sent), filler].concat();
+    assert!(oversize.len() > wire::MAX_COMMAND_BYTES);
+    for (message, why) in [(critical, "field 64"), (oversize, "bytes")] {
+        for forged in forgeries(&cell, &truly, Kind::Command, &message) {
+            brain.say("command", forged).await;
+        }
+        brain.say("command", seal(&truly, Kind::Command, HOST, message)).await;
+        let answer = wire::decode_outcome(&brain.expect("outcome").await).unwrap();
+        assert_eq!((&*answer.command_id, answer.state), (&*sent.id, OutcomeState::Refused));
+        assert!(answer.reason.contains(why), "{answer:?}");
+    }
+    assert_eq!(publisher.counters().commands_refused, 14);
+    // A number so far ahead that it would fence off every brain to come.
+    let mut poison = sent.clone();
+    poison.issuer_epoch = u64::MAX >> 1;
+    let poisoned = seal(&truly, Kind::Command, HOST, wire::encode_command(&poison));
+    brain.say("command", poisoned).await;
+    let answer = wire::decode_outcome(&brain.expect("outcome").await).unwrap();
+    assert_eq!(answer.state, OutcomeState::Distrusted, "{answer:?}");
+    let genuine = seal(&truly, Kind::Command, HOST, wire::encode_command(&sent));
+    brain.say("command", genuine).await;
+    let answer = wire::decode_outcome(&brain.expect("outcome").await).unwrap();
+    assert_eq!(answer.state, OutcomeState::DryRun, "{answer:?}");
     assert!(publisher.stop(DEADLINE).await);
 }

@@ -254,11 +254,11 @@ impl Engine {
             Ok(outcome) => outcome,
             Err(error) => return self.refuse("message", &error, topic, at),
         };
-        // Somebody has told the agent what this brain has not said. A copy of a true command may be among it, so it says
-        // nothing of the command of that id.
+        // Somebody has told the agent what this brain has not said, or not now. A copy of a true command may be among it, so
+        // it says nothing of the command of that id.
         if outcome.state == shadow::OutcomeState::Distrusted {
             let reason = format!(
-                "its agent was told a command that this brain has not sent: {}",
+                "its agent was told a command that this brain has not sent, or not now: {}",
                 outcome.reason
             );
             return self.refuse("distrusted", &reason, topic, at);

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    record::{self, Change, Encoder, HEADER},
+    record::{self, Change, Encoder, HEADER, Mark},
     restored::Restored,
 };
 
@@ -153,8 +153,12 @@ impl Folder {
         let path = self.file(self.number + 1, "new");
         let mut options = OpenOptions::new();
         self.file = Some(options.create(true).write(true).truncate(true).open(path)?);
-        self.encoder = Encoder::default();
-        self.buffer.extend(HEADER);
+        let mut mark = Mark::default();
+        let random = rustls::crypto::ring::default_provider().secure_random;
+        random
+            .fill(&mut mark)
+            .map_err(|_| io::Error::other("the system has no random numbers"))?;
+        self.encoder = Encoder::begin(mark, &mut self.buffer);
         self.bytes = 0;
         Ok(())
     }

@@ -1,10 +1,10 @@
 //! What stands in a journal: a header, then changes, each with a checksum of its own. Pure.
 //!
-//! All numbers are little-endian. A file begins with [`HEADER`]; a record has
+//! All numbers are little-endian. A file begins with [`HEADER`] and its mark, 8 random bytes; a record has
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 3 | `rec` |
+//! | 8 | the file's mark: nobody who publishes a payload can know it, so no payload holds a record |
 //! | 1 | kind of change |
 //! | 4 | length of what follows the checksum |
 //! | 4 | CRC-32 of kind, length and what follows |
@@ -21,13 +21,13 @@ use crate::{
 };
 
 /// What a file begins with: name and version of the format.
-pub(super) const HEADER: [u8; 12] = *b"fshbroke\x01\0\0\0";
+pub(super) const HEADER: [u8; 12] = *b"fshbroke\x02\0\0\0";
 
 /// What a record begins with, for reading to find it behind a damaged one.
-const MARK: [u8; 3] = *b"rec";
+pub(super) type Mark = [u8; 8];
 
 /// Bytes before what a record holds.
-const FRONT: usize = 12;
+const FRONT: usize = size_of::<Mark>() + 9;
 
 /// The longest content of a record: what MQTT can express, and what surrounds it.
 const MAX_CONTENT: usize = 300_000_000;
@@ -132,46 +132,54 @@ const STEPS: [(u8, Step); 4] = [
 /// Writes changes of one file.
 #[derive(Debug, Default)]
 pub(super) struct Encoder {
+    mark: Mark,
     /// The newest message that was written.
     message: Option<Arc<Message>>,
 }
 
 impl Encoder {
+    /// Begins a file.
+    pub(super) fn begin(mark: Mark, to: &mut Vec<u8>) -> Self {
+        to.put_slice(&HEADER);
+        to.put_slice(&mark);
+        Self { mark, message: None }
+    }
+
     /// Appends the records of `change` to `to`.
     pub(super) fn write(&mut self, change: &Change, to: &mut Vec<u8>) {
         match change {
             Change::Begin => {}
-            Change::Complete => record(COMPLETE, to, |_| {}),
+            Change::Complete => record(self.mark, COMPLETE, to, |_| {}),
             Change::Retained(message) => {
                 self.message(message, to);
-                record(RETAINED, to, |_| {});
+                record(self.mark, RETAINED, to, |_| {});
             }
-            Change::Session { session, id, expiry_s } => record(SESSION, to, |to| {
+            Change::Session { session, id, expiry_s } => record(self.mark, SESSION, to, |to| {
                 to.put_u64_le(*session);
                 to.put_u32_le(*expiry_s);
                 to.put_slice(id.as_bytes());
             }),
-            Change::Left { session, at_ms } => record(LEFT, to, |to| {
+            Change::Left { session, at_ms } => record(self.mark, LEFT, to, |to| {
                 to.put_u64_le(*session);
                 to.put_i64_le(*at_ms);
             }),
-            Change::Ended { session } => record(ENDED, to, |to| to.put_u64_le(*session)),
+            Change::Ended { session } => record(self.mark, ENDED, to, |to| to.put_u64_le(*session)),
             Change::Subscribed {
                 session,
                 path,
                 wants,
                 replay,
-            } => record(SUBSCRIBED, to, |to| {
+            } => record(self.mark, SUBSCRIBED, to, |to| {
                 to.put_u64_le(*session);
                 to.put_u8(wants.qos as u8);
                 to.put_u8(flags([wants.no_local, wants.keep_retain, *replay]));
                 to.put_slice(path.as_bytes());
             }),
-            Change::Unsubscribed { session, path } => named(UNSUBSCRIBED, *session, path, to),
-            Change::Replayed { session, path } => named(REPLAYED, *session, path, to),
+            Change::Unsubscribed { session, path } => named(self.mark, UNSUBSCRIBED, *session, path, to),
+            Change::Replayed { session, path } => named(self.mark, REPLAYED, *session, path, to),
             Change::Queued { session, delivery } => {
                 self.message(&delivery.message, to);
-                record(QUEUED, to, |to| {
+                record(self.mark, QUEUED, to, |to| {
                     to.put_u64_le(*session);
                     to.put_u16_le(delivery.packet_id);
                     to.put_u8(delivery.qos as u8);
@@ -188,7 +196,7 @@ impl Encoder {
                     .iter()
                     .find(|(_, known)| known == step)
                     .map_or(0, |(kind, _)| *kind);
-                record(kind, to, |to| {
+                record(self.mark, kind, to, |to| {
                     to.put_u64_le(*session);
                     to.put_u16_le(*packet_id);
                 });
@@ -200,7 +208,7 @@ impl Encoder {
         if self.message.as_ref().is_some_and(|newest| Arc::ptr_eq(newest, message)) {
             return;
         }
-        record(MESSAGE, to, |to| {
+        record(self.mark, MESSAGE, to, |to| {
             to.put_u8(message.qos as u8);
             to.put_u8(flags([message.retain, message.owner.is_some(), false]));
             to.put_i64_le(message.expires_ms.unwrap_or(NEVER));
@@ -213,8 +221,8 @@ impl Encoder {
     }
 }
 
-fn named(kind: u8, session: Serial, path: &str, to: &mut Vec<u8>) {
-    record(kind, to, |to| {
+fn named(mark: Mark, kind: u8, session: Serial, path: &str, to: &mut Vec<u8>) {
+    record(mark, kind, to, |to| {
         to.put_u64_le(session);
         to.put_slice(path.as_bytes());
     });
@@ -231,9 +239,9 @@ fn put_bytes(bytes: &[u8], to: &mut Vec<u8>) {
 }
 
 /// Appends a record that `content` fills.
-fn record(kind: u8, to: &mut Vec<u8>, content: impl FnOnce(&mut Vec<u8>)) {
+fn record(mark: Mark, kind: u8, to: &mut Vec<u8>, content: impl FnOnce(&mut Vec<u8>)) {
     let start = to.len();
-    to.put_slice(&MARK);
+    to.put_slice(&mark);
     to.put_u8(kind);
     to.put_u64_le(0);
     content(to);
@@ -247,7 +255,7 @@ fn record(kind: u8, to: &mut Vec<u8>, content: impl FnOnce(&mut Vec<u8>)) {
     let crc = checksum(kind, length, content);
     let (mut length_at, mut crc_at) = front.split_at_mut(FRONT - 4);
     crc_at.put_u32_le(crc);
-    if let Some(at) = length_at.get_mut(4..) {
+    if let Some(at) = length_at.get_mut(size_of::<Mark>() + 1..) {
         length_at = at;
         length_at.put_u32_le(length);
     }
@@ -278,12 +286,18 @@ pub(super) fn read_all(mut bytes: Bytes) -> Contents {
     let mut message = None;
     let mut lost = 0;
     bytes.advance(HEADER.len().min(bytes.len()));
+    let mut mark = Mark::default();
+    if bytes.try_copy_to_slice(&mut mark).is_err() {
+        bytes.clear();
+    }
     while !bytes.is_empty() {
-        let Some((kind, content)) = read(&bytes) else {
+        let Some((kind, content)) = read(mark, &bytes) else {
             let behind = bytes.get(1..).unwrap_or_default();
-            let next = behind.windows(MARK.len()).position(|window| window == MARK);
+            let next = behind.windows(mark.len()).position(|window| window == mark);
             let skipped = next.map_or(bytes.len(), |at| at + 1);
             lost += skipped;
+            // It may have been the message that what follows speaks of.
+            message = None;
             bytes.advance(skipped);
             continue;
         };
@@ -301,8 +315,8 @@ pub(super) fn read_all(mut bytes: Bytes) -> Contents {
 }
 
 /// Kind and content of the record that `bytes` begin with.
-fn read(bytes: &Bytes) -> Option<(u8, Bytes)> {
-    let mut front = bytes.get(..FRONT)?.strip_prefix(&MARK)?;
+fn read(mark: Mark, bytes: &Bytes) -> Option<(u8, Bytes)> {
+    let mut front = bytes.get(..FRONT)?.strip_prefix(&mark)?;
     let (kind, length, crc) = (front.get_u8(), front.get_u32_le(), front.get_u32_le());
     let content_len = usize::try_from(length).ok().filter(|length| *length <= MAX_CONTENT)?;
     let content = bytes.get(FRONT..FRONT + content_len)?;

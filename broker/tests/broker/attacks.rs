@@ -11,7 +11,8 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::timeout,
+    task::JoinSet,
+    time::{sleep, timeout},
 };
 
 use crate::{
@@ -52,8 +53,35 @@ async fn guarded(limits: Limits) -> (Broker, TempDir) {
     (broker, folder)
 }
 
-/// Times of what an honest client does: come in, publish, and have it back.
-async fn serve_others(broker: &Broker, attack: &str) {
+/// What an honest client does, come in, publish, and have it back, while `attack` goes on; and the same without it before.
+async fn serve_others_during(broker: &Broker, name: &str, attack: impl Future<Output = ()> + Send + 'static) {
+    let calm = serve_others(broker, "nothing").await;
+    let attack = tokio::spawn(attack);
+    sleep(Duration::from_millis(200)).await;
+    let attacked = serve_others(broker, &format!("while {name} go on")).await;
+    assert!(!attack.is_finished(), "{name}: they have ended");
+    attack.abort();
+    // Both share two busy cores with the attackers.
+    let most = 50 * calm + Duration::from_millis(100);
+    assert!(attacked < most, "{name}: {attacked:?}, {calm:?} without");
+}
+
+/// Does the same again and again, `n` at a time.
+async fn again_and_again<F: Future<Output = ()> + Send + 'static>(n: usize, attack: impl Fn(usize) -> F) {
+    let mut attackers = JoinSet::new();
+    for i in 0..n {
+        attackers.spawn(attack(i));
+    }
+    let mut next = n;
+    while let Some(ended) = attackers.join_next().await {
+        ended.unwrap();
+        attackers.spawn(attack(next));
+        next += 1;
+    }
+}
+
+/// Times of what an honest client does: come in, publish, and have it back. Returns the median.
+async fn serve_others(broker: &Broker, attack: &str) -> Duration {
     const TIMES: usize = 50;
     let mut times = Vec::new();
     for n in 0..TIMES {
@@ -68,6 +96,7 @@ async fn serve_others(broker: &Broker, attack: &str) {
     let (median, worst) = (times[TIMES / 2], times[TIMES - 1]);
     println!("{attack}: others come in, publish and get in {median:.1?} (median of {TIMES}), {worst:.1?} (worst)");
     assert!(worst < Duration::from_secs(5), "{attack}: {worst:?}");
+    median
 }
 
 /// Opens connections that say `bytes` and no more, until the broker closes them at once.
@@ -262,6 +291,63 @@ async fn a_bomb_of_retained_messages_fills_its_bounds_and_no_more() {
         "{retained}: at most 500 and the broker's own"
     );
     serve_others(&broker, "2,000 retained messages").await;
+    broker.stop().await;
+}
+
+/// Whatever one address does, over and over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn others_are_served_while_an_attack_goes_on() {
+    let (broker, _folder) = guarded(Limits {
+        max_retained: 500,
+        max_retained_bytes: 1_000_000,
+        connect_timeout: Span::from_secs(2),
+        ..Limits::default()
+    })
+    .await;
+    let addr = broker.addr();
+    let bomb = again_and_again(4, move |n| async move {
+        let mut bomber = Raw::from(ATTACKER, addr, 4).await.enter(&format!("bomber-{n}")).await;
+        for topic in 0..1_000 {
+            bomber
+                .publish(&format!("bomb/{n}/{topic}"), &[b'x'; 1_500], 1, true)
+                .await;
+        }
+    });
+    serve_others_during(&broker, "bombs of retained messages", bomb).await;
+    assert!(broker.handle.figures().refused.of(Refusal::Retain) > 0);
+
+    let huge = again_and_again(10, move |_| async move {
+        let mut huge = Raw::from(ATTACKER, addr, 4).await;
+        huge.bytes(&[0x10, 0xff, 0xff, 0xff, 0x7f]).await;
+        assert_eq!(huge.ended().await, None);
+    });
+    serve_others_during(&broker, "packets of 256 MiB", huge).await;
+    assert!(broker.handle.figures().refused.of(Refusal::Packet) > 0);
+
+    let guesses = again_and_again(20, move |n| async move {
+        let login = Some(("ann", "wrong"));
+        let id = &*format!("guess-{n}");
+        let hello = Hello {
+            id,
+            login,
+            ..Hello::default()
+        };
+        assert_ne!(Raw::from(ATTACKER, addr, 5).await.hello(hello).await, Some(0));
+    });
+    serve_others_during(&broker, "wrong passwords", guesses).await;
+    assert!(broker.handle.figures().refused.of(Refusal::Login) > 0);
+
+    // A letter now and then, of a CONNECT that does not end in time.
+    let loris = again_and_again(45, move |_| async move {
+        let mut slow = connect_from(ATTACKER, addr).await;
+        for byte in [0x10, 200, 1, 0, 4].into_iter().chain(std::iter::repeat(b'x')) {
+            if slow.write_all(&[byte]).await.is_err() {
+                return;
+            }
+            sleep(Duration::from_millis(40)).await;
+        }
+    });
+    serve_others_during(&broker, "slow CONNECTs", loris).await;
     broker.stop().await;
 }
 

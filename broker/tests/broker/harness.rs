@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use broker::{Config, Handle, Limits};
+use broker::{Config, Figures, Handle, Limits};
 use rumqttc::{AsyncClient, Event, Incoming, LastWill, MqttOptions, Outgoing, QoS};
 use runtime::{Shutdown, Span};
 use tokio::{
@@ -13,7 +13,7 @@ use tokio::{
     net::TcpStream,
     sync::mpsc,
     task::JoinHandle,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 /// Longer than anything takes here, even on a machine that is busy with other tests.
@@ -47,6 +47,19 @@ impl Broker {
 
     pub(crate) fn addr(&self) -> SocketAddr {
         self.handle.addr()
+    }
+
+    /// Waits until its figures are so.
+    ///
+    /// # Panics
+    /// When they are not in time, naming `what`.
+    pub(crate) async fn until(&self, what: &str, so: impl Fn(&Figures) -> bool) {
+        let before = Instant::now();
+        while !so(&self.handle.figures()) {
+            let figures = self.handle.figures();
+            assert!(before.elapsed() < PATIENCE, "not in time: {what}; {figures:?}");
+            sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// Stops it and tells how long that took.

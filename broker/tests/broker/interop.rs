@@ -3,6 +3,7 @@
 
 use std::{path::PathBuf, process::Stdio};
 
+use broker::{Config, WebSocket};
 use tokio::{process::Command, time::timeout};
 
 use crate::harness::{Broker, PATIENCE};
@@ -17,8 +18,9 @@ fn scenario(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// Runs a scenario for both versions, each with a broker of its own; says so where the client is not there.
-async fn check(needs: PathBuf, command: impl Fn() -> Command) {
+/// Runs a scenario for both versions, each with a broker of its own; says so where the client is not there. `scheme` says
+/// whether it comes over TCP or WebSocket.
+async fn check(needs: PathBuf, scheme: &str, command: impl Fn() -> Command) {
     if !needs.exists() {
         println!(
             "skipped: {} is not there: run broker/tests/interop/install",
@@ -27,9 +29,23 @@ async fn check(needs: PathBuf, command: impl Fn() -> Command) {
         return;
     }
     for version in ["4", "5"] {
-        let broker = Broker::start().await;
+        let local = "127.0.0.1:0".parse().unwrap();
+        let broker = Broker::listen(Config {
+            listen: local,
+            websocket: Some(WebSocket {
+                listen: local,
+                ..WebSocket::default()
+            }),
+            ..Config::default()
+        })
+        .await;
+        let addr = if scheme == "ws" {
+            broker.handle.websocket().unwrap()
+        } else {
+            broker.addr()
+        };
         let mut command = command();
-        command.args([&broker.addr().port().to_string(), version]);
+        command.args([&addr.port().to_string(), version, scheme]);
         command.stdin(Stdio::null()).kill_on_drop(true);
         let output = timeout(2 * PATIENCE, command.output()).await;
         let output = output.expect("the scenario does not end").unwrap();
@@ -41,7 +57,7 @@ async fn check(needs: PathBuf, command: impl Fn() -> Command) {
 #[tokio::test]
 async fn paho_in_python() {
     let python = folder().join("venv/bin/python");
-    check(python.clone(), || {
+    check(python.clone(), "mqtt", || {
         let mut command = Command::new(&python);
         command.arg(scenario("paho_scenario.py"));
         command
@@ -51,8 +67,17 @@ async fn paho_in_python() {
 
 #[tokio::test]
 async fn mqtt_js() {
+    mqtt_js_over("mqtt").await;
+}
+
+#[tokio::test]
+async fn mqtt_js_over_websocket() {
+    mqtt_js_over("ws").await;
+}
+
+async fn mqtt_js_over(scheme: &str) {
     let package = folder().join("npm/node_modules/mqtt");
-    check(package.clone(), || {
+    check(package.clone(), scheme, || {
         let mut command = Command::new("node");
         command.arg(scenario("mqttjs_scenario.js")).arg(&package);
         command

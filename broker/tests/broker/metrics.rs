@@ -50,9 +50,7 @@ async fn figures_refusals_and_who_does_not_keep_up_are_told() {
         .await
         .unwrap();
     crate::harness::exchange_raw(broker.addr(), &[0xff; 40]).await;
-    while broker.handle.figures().subscriptions < 2 {
-        tokio::task::yield_now().await;
-    }
+    broker.until("subscribed", |figures| figures.subscriptions >= 2).await;
     let mut publisher = broker.client("publisher").await;
     // To what begins with `$` nobody publishes.
     publisher.publish_surely("$x", "x", false).await;

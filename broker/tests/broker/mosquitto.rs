@@ -124,9 +124,7 @@ async fn its_will_is_published_when_it_is_killed() {
         println!("skipped: mosquitto_sub is not installed (Debian package mosquitto-clients)");
         return;
     };
-    while broker.handle.figures().subscriptions < 2 {
-        tokio::task::yield_now().await;
-    }
+    broker.until("subscribed", |figures| figures.subscriptions >= 2).await;
     child.kill().await.unwrap();
     assert_eq!(watcher.message().await.1, "gone");
     broker.stop().await;
@@ -144,9 +142,9 @@ async fn subscribed(broker: &Broker, arguments: &[&str], filters: usize) -> Opti
         println!("skipped: mosquitto_sub is not installed (Debian package mosquitto-clients)");
         return None;
     };
-    while broker.handle.figures().subscriptions < filters as u64 {
-        tokio::task::yield_now().await;
-    }
+    broker
+        .until("subscribed", |figures| figures.subscriptions >= filters as u64)
+        .await;
     Some(child)
 }
 

@@ -91,6 +91,7 @@ impl Authority {
     pub(crate) fn client(&self, name: &str) -> bus::Tls {
         bus::Tls {
             ca: self.file("ca.pem"),
+            crl: None,
             certificate: Some(self.file(&format!("{name}.pem"))),
             key: Some(self.file(&format!("{name}.key"))),
             server_name: None,

@@ -114,24 +114,7 @@ async fn revoked_certificates_lost_users_and_changed_rules_end_connections_and_o
     }
     assert_eq!(users[1].subscribe("a", 0).await, 0);
     assert_eq!(users[1].subscribe("b", 0).await, 0);
-    // Sessions that last and wait for their clients; that of a certificate is taken by a client that is there.
-    for user in ["ann", "eve"] {
-        let mut away = Raw::plain(addr, 4).await;
-        let hello = Hello {
-            id: "away",
-            login: Some((user, "secret")),
-            lasts: true,
-            ..Hello::default()
-        };
-        assert_eq!(away.hello(hello).await, Some(0));
-    }
-    let mut stays = Raw::tls(addr, &authority.client("b"), 4).await.unwrap();
-    let hello = Hello {
-        id: "stays",
-        lasts: true,
-        ..Hello::default()
-    };
-    assert_eq!(stays.hello(hello).await, Some(0));
+    let mut stays = lasting_sessions(addr, &authority).await;
     // Nothing has changed: nobody is concerned.
     assert!(process.reload().await.contains("faults=0 ended=0 sessions=0"));
 
@@ -161,18 +144,7 @@ async fn revoked_certificates_lost_users_and_changed_rules_end_connections_and_o
     bob.publish("b", b"", 0, false).await;
     let told = bob.topics_until("b").await;
     assert_eq!(told, ["b"], "the will of who no longer belongs is not told");
-    // With TLS 1.3 the refusal comes with the first read.
-    if let Ok(mut again) = Raw::tls(addr, &authority.client("b"), 5).await {
-        assert_eq!(
-            again
-                .hello(Hello {
-                    id: "b",
-                    ..Hello::default()
-                })
-                .await,
-            None
-        );
-    }
+    stays_out(addr, &authority).await;
 
     // What is of no use changes nothing and is told; what is of use beside it counts.
     fs::write(&acl, "topic everything #\n").unwrap();
@@ -194,6 +166,44 @@ async fn revoked_certificates_lost_users_and_changed_rules_end_connections_and_o
     child.wait().await.unwrap();
 
     is_kept(&audit);
+}
+
+/// Who has the revoked certificate does not come in again.
+async fn stays_out(addr: SocketAddr, authority: &Authority) {
+    // With TLS 1.3 the refusal comes with the first read.
+    if let Ok(mut again) = Raw::tls(addr, &authority.client("b"), 5).await {
+        assert_eq!(
+            again
+                .hello(Hello {
+                    id: "b",
+                    ..Hello::default()
+                })
+                .await,
+            None
+        );
+    }
+}
+
+/// Sessions that last: of two users, who are away, and of a certificate, whose client is returned.
+async fn lasting_sessions(addr: SocketAddr, authority: &Authority) -> Raw {
+    for user in ["ann", "eve"] {
+        let mut away = Raw::plain(addr, 4).await;
+        let hello = Hello {
+            id: "away",
+            login: Some((user, "secret")),
+            lasts: true,
+            ..Hello::default()
+        };
+        assert_eq!(away.hello(hello).await, Some(0));
+    }
+    let mut stays = Raw::tls(addr, &authority.client("b"), 4).await.unwrap();
+    let hello = Hello {
+        id: "stays",
+        lasts: true,
+        ..Hello::default()
+    };
+    assert_eq!(stays.hello(hello).await, Some(0));
+    stays
 }
 
 /// Who came in and who was sent away has been kept, and nothing of a password.

@@ -175,9 +175,7 @@ async fn a_client_that_does_not_read_is_sent_away_and_others_miss_nothing() {
             .await;
         assert_eq!(reader.message().await.1.trim_start_matches('0').parse().unwrap_or(0), n);
     }
-    while broker.handle.figures().clients > 2 {
-        tokio::task::yield_now().await;
-    }
+    broker.until("clients have left", |figures| figures.clients <= 2).await;
     assert!(broker.handle.figures().dropped > 0);
     broker.stop().await;
 }
@@ -192,9 +190,7 @@ async fn a_message_to_a_client_that_takes_no_such_packet_is_dropped_for_it() {
     ];
     connect.extend([0x82, 7, 0, 1, 0, 0, 1, b't', 0]);
     stream.write_all(&connect).await.unwrap();
-    while broker.handle.figures().subscriptions == 0 {
-        tokio::task::yield_now().await;
-    }
+    broker.until("subscribed", |figures| figures.subscriptions != 0).await;
     let mut publisher = broker.client("publisher").await;
     publisher.publish_surely("t", vec![b'x'; 200], false).await;
     publisher.publish_surely("t", "small", false).await;
@@ -228,15 +224,11 @@ async fn a_goodbye_counts_also_from_a_client_that_left_much_unread() {
         connect.extend(*b"\0\x01w\0\x02zz");
         connect.extend([0x82, 6, 0, 1, 0, 1, b't', 0]);
         stream.write_all(&connect).await.unwrap();
-        while broker.handle.figures().subscriptions < 2 {
-            tokio::task::yield_now().await;
-        }
+        broker.until("subscribed", |figures| figures.subscriptions >= 2).await;
         stream.write_all(&[0xe0, 0]).await.unwrap();
         // With bytes unread this resets the connection.
         drop(stream);
-        while broker.handle.figures().subscriptions > 1 {
-            tokio::task::yield_now().await;
-        }
+        broker.until("unsubscribed", |figures| figures.subscriptions <= 1).await;
     }
     flooding.abort();
     flood.publish("w", "no will", QoS::AtMostOnce, false).await;

@@ -5,10 +5,22 @@ use std::time::Duration;
 use broker::{BrokerError, Config, Limits};
 use bus::{Backoff, Event, Qos};
 use runtime::{Shutdown, Span};
-use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{
+        self, ClientConfig, ProtocolVersion, RootCertStore,
+        pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+        version,
+    },
+};
 
 use crate::{
-    harness::{Broker, PATIENCE},
+    harness::{Broker, PATIENCE, connect_packet},
     pki::Authority,
 };
 
@@ -58,6 +70,14 @@ async fn first(config: bus::Config) -> Event {
     timeout(PATIENCE, events.recv()).await.unwrap().unwrap()
 }
 
+/// Why it is not let in.
+async fn refused(config: bus::Config) -> String {
+    match first(config).await {
+        Event::Disconnected { reason } => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[tokio::test]
 async fn who_shows_a_certificate_gets_in_and_large_messages_pass() {
     let authority = Authority::new();
@@ -102,14 +122,14 @@ async fn who_shows_none_or_a_foreign_one_does_not_get_in_and_trusts_no_foreign_b
         server_name: Some(name.to_owned()),
         ..authority.client("web-1")
     };
-    for (case, tls) in [
-        ("none", none),
-        ("forged", forged),
-        ("suspicious", suspicious),
-        ("another name", named("elsewhere")),
+    for (why, tls) in [
+        ("CertificateRequired", none),
+        ("DecryptError", forged),
+        ("BadSignature", suspicious),
+        ("not valid for name", named("elsewhere")),
     ] {
-        let event = first(config(&broker, "a", tls)).await;
-        assert!(matches!(event, Event::Disconnected { .. }), "{case}: {event:?}");
+        let reason = refused(config(&broker, "a", tls)).await;
+        assert!(reason.contains(why), "{why}: {reason}");
     }
     assert_eq!(first(config(&broker, "a", named("broker"))).await, Event::Connected);
     broker.stop().await;
@@ -131,8 +151,73 @@ async fn revoked_certificates_are_refused() {
         first(config(&broker, "good", authority.client("good"))).await,
         Event::Connected
     );
-    let event = first(config(&broker, "stolen", authority.client("stolen"))).await;
-    assert!(matches!(event, Event::Disconnected { .. }), "{event:?}");
+    let reason = refused(config(&broker, "stolen", authority.client("stolen"))).await;
+    assert!(reason.contains("CertificateRevoked"), "{reason}");
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn tls_1_2_is_spoken_with_who_speaks_no_newer_one() {
+    let authority = Authority::new();
+    authority.issue("web-1", 2, &[]);
+    let broker = secured(&authority).await;
+    let read = |name: &str| std::fs::read(authority.file(name)).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(&read("ca.pem")).unwrap())
+        .unwrap();
+    let chain = vec![CertificateDer::from_pem_slice(&read("web-1.pem")).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(&read("web-1.key")).unwrap();
+    for (offered, spoken) in [
+        (&[&version::TLS12][..], ProtocolVersion::TLSv1_2),
+        (&[&version::TLS12, &version::TLS13], ProtocolVersion::TLSv1_3),
+    ] {
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(offered)
+            .unwrap()
+            .with_root_certificates(roots.clone())
+            .with_client_auth_cert(chain.clone(), key.clone_key())
+            .unwrap();
+        let stream = TcpStream::connect(broker.addr()).await.unwrap();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let mut stream = TlsConnector::from(std::sync::Arc::new(config))
+            .connect(name, stream)
+            .await
+            .unwrap();
+        assert_eq!(stream.get_ref().1.protocol_version(), Some(spoken));
+        stream.write_all(&connect_packet(4, "a", 10)).await.unwrap();
+        let mut answer = [0; 4];
+        timeout(PATIENCE, stream.read_exact(&mut answer))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(answer, [0x20, 2, 0, 0]);
+    }
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn a_broker_whose_certificate_was_revoked_is_not_believed() {
+    let authority = Authority::new();
+    authority.issue("web-1", 2, &[]);
+    let broker = secured(&authority).await;
+    let with_list = || bus::Tls {
+        crl: Some(authority.file("crl.pem")),
+        ..authority.client("web-1")
+    };
+    let reason = async |tls| refused(config(&broker, "a", tls)).await;
+    let no_list = reason(with_list()).await;
+    assert!(
+        no_list.contains("crl.pem"),
+        "a list that is not there is told: {no_list}"
+    );
+    authority.revoke(&[99]);
+    assert_eq!(first(config(&broker, "a", with_list())).await, Event::Connected);
+    // Stolen with its key: whoever has it cannot be the broker for long.
+    authority.revoke(&[1]);
+    let revoked = reason(with_list()).await;
+    assert!(revoked.contains("Revoked"), "{revoked}");
     broker.stop().await;
 }
 

@@ -60,9 +60,9 @@ async fn fault_3_a_lasting_member_that_drops_with_a_message_unacknowledged_harms
     publisher.publish_surely("t", "1", false).await;
     assert_eq!(member.message().await.1, "1");
     member.drop_connection().await;
-    while broker.handle.figures().sessions_away < 1 {
-        tokio::task::yield_now().await;
-    }
+    broker
+        .until("a session waits", |figures| figures.sessions_away >= 1)
+        .await;
     publisher.publish_surely("t", "2", false).await;
     let (mut member, present) = come_back(lasting(&broker, "member")).await;
     assert!(present);
@@ -80,9 +80,7 @@ async fn fault_5_no_topic_alias_is_offered_none_is_taken_and_none_is_used() {
         .write_all(b"\x10\x11\0\x04MQTT\x05\x02\0\x00\x03\x22\0\x0a\0\x01c\x82\x07\0\x01\0\0\x01+\x00")
         .await
         .unwrap();
-    while broker.handle.figures().subscriptions < 1 {
-        tokio::task::yield_now().await;
-    }
+    broker.until("subscribed", |figures| figures.subscriptions >= 1).await;
     let mut publisher = broker.client("publisher").await;
     for topic in ["h1", "h2", "h1"] {
         publisher.publish_surely(topic, topic, false).await;
@@ -223,9 +221,9 @@ async fn fault_10_a_client_that_misses_messages_finds_no_session() {
     let (mut sleeper, _) = come_back(lasting(&broker, "sleeper")).await;
     sleeper.subscribe("t", QoS::AtLeastOnce).await;
     sleeper.drop_connection().await;
-    while broker.handle.figures().sessions_away < 1 {
-        tokio::task::yield_now().await;
-    }
+    broker
+        .until("a session waits", |figures| figures.sessions_away >= 1)
+        .await;
     let mut publisher = broker.client("publisher").await;
     for _ in 0..5 {
         publisher.publish_surely("t", vec![b'x'; 1_000], false).await;
@@ -246,9 +244,7 @@ async fn fault_11_filters_and_sessions_that_are_over_leave_nothing() {
         }
         client.disconnect().await;
     }
-    while broker.handle.figures().clients > 0 {
-        tokio::task::yield_now().await;
-    }
+    broker.until("clients have left", |figures| figures.clients == 0).await;
     let figures = broker.handle.figures();
     assert_eq!(
         (figures.subscriptions, figures.sessions_away, figures.stored),

@@ -1,6 +1,6 @@
-// mqtt.js against a broker: the folder of the package, PORT, then 4 (MQTT 3.1.1) or 5. Ends with 1 where something fails.
+// mqtt.js against a broker: the folder of the package, PORT, then 4 (MQTT 3.1.1) or 5, and mqtt or ws. Ends with 1 where something fails.
 const assert = require('assert')
-const [folder, port, version] = process.argv.slice(2)
+const [folder, port, version, scheme] = process.argv.slice(2)
 const mqtt = require(folder)
 const five = version === '5'
 
@@ -8,7 +8,7 @@ async function client(clientId, { clean = true, will } = {}) {
   const options = { clientId, clean, protocolVersion: Number(version), reconnectPeriod: 0, connectTimeout: 30000, manualConnect: true }
   if (five) options.properties = { sessionExpiryInterval: clean ? 0 : 600 }
   if (will) options.will = { topic: will, payload: 'gone', qos: 1, retain: false }
-  const c = mqtt.connect(`mqtt://127.0.0.1:${port}`, options)
+  const c = mqtt.connect(`${scheme}://127.0.0.1:${port}`, options)
   const came = [], waiting = []
   c.on('message', (topic, payload, packet) => {
     const message = { topic, payload: payload.toString(), qos: packet.qos, retain: packet.retain, properties: packet.properties }

@@ -101,6 +101,14 @@ pub fn decode_command(bytes: &[u8]) -> Result<Command, WireError> {
     })
 }
 
+/// The id of a command that cannot be read: too long, or with what is not known here. `None` where it has none either.
+pub fn command_id(bytes: &[u8]) -> Option<String> {
+    let ids = scan::fields(bytes).filter(|field| field.number == 1);
+    let id = ids.filter_map(|field| field.content).last()?;
+    let id = std::str::from_utf8(id).ok()?.to_owned();
+    COMMAND.name(format_args!("id"), id).ok()
+}
+
 /// The bytes of `outcome`.
 pub fn encode_outcome(outcome: &Outcome) -> Vec<u8> {
     let message = v1::Outcome {

@@ -89,7 +89,7 @@ fn damage_is_set_aside_and_ends_sessions() {
     drop(fill(temp.path()));
     let file = temp.path().join("0000000000000001.log");
     let mut bytes = fs::read(&file).unwrap();
-    bytes[HEADER.len() + 20] ^= 1;
+    bytes[HEADER.len() + 30] ^= 1;
     fs::write(&file, &bytes).unwrap();
     assert_eq!(restored(temp.path()), (vec!["b".to_owned()], 0));
     assert_eq!(logs(temp.path()), ["0000000000000001.damaged", "0000000000000001.log"]);

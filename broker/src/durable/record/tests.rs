@@ -69,9 +69,12 @@ fn changes() -> Vec<Change> {
     changes
 }
 
+const MARK: Mark = *b"\x07random!";
+const START: usize = HEADER.len() + MARK.len();
+
 fn written(changes: &[Change]) -> Vec<u8> {
-    let mut bytes = HEADER.to_vec();
-    let mut encoder = Encoder::default();
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::begin(MARK, &mut bytes);
     for change in changes {
         encoder.write(change, &mut bytes);
     }
@@ -88,7 +91,7 @@ fn what_is_written_is_read() {
 #[test]
 fn a_torn_end_costs_what_it_hit_and_is_no_damage() {
     let whole = written(&changes());
-    for end in HEADER.len()..whole.len() {
+    for end in START..whole.len() {
         let contents = read_all(Bytes::copy_from_slice(&whole[..end]));
         assert!(!contents.damaged, "{end}");
         assert!(changes().starts_with(&contents.changes), "{end}");
@@ -98,11 +101,61 @@ fn a_torn_end_costs_what_it_hit_and_is_no_damage() {
 #[test]
 fn any_flipped_byte_is_noticed() {
     let whole = written(&changes());
-    for at in HEADER.len()..whole.len() {
+    for at in START..whole.len() {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x10;
         let contents = read_all(bytes.into());
         assert!(contents.lost > 0, "{at}");
         assert!(contents.damaged || at > whole.len() - 40, "{at}");
     }
+}
+
+/// A journal that a torn record is in, and behind it the payload of a rogue client.
+fn torn_before(payload: Vec<u8>) -> Contents {
+    let rogue = Message {
+        topic: "t".into(),
+        payload: payload.into(),
+        ..Message::default()
+    };
+    let first = written(&[Change::Retained(message("one"))]);
+    let both = written(&[Change::Retained(message("one")), Change::Retained(Arc::new(rogue))]);
+    let mut bytes = both;
+    // The front of the rogue's message: its length is not known any more.
+    bytes[first.len() + MARK.len() + 2] ^= 0xff;
+    read_all(bytes.into())
+}
+
+#[test]
+fn no_payload_holds_a_record() {
+    let ended = |mark: &[u8]| {
+        let mut record = written(&[Change::Ended { session: 7 }])[START..].to_vec();
+        record.splice(..MARK.len(), mark.iter().copied());
+        record
+    };
+    for mark in [&b"rec"[..], b"\0\0\0\0\0\0\0\0", b"random!!"] {
+        let changes = torn_before(ended(mark)).changes;
+        assert_eq!(changes, [Change::Retained(message("one"))], "{mark:?}");
+    }
+    // Whoever knew the mark could: that is why it is random.
+    assert!(
+        torn_before(ended(&MARK))
+            .changes
+            .contains(&Change::Ended { session: 7 })
+    );
+}
+
+#[test]
+fn what_follows_a_message_that_is_lost_speaks_of_no_other() {
+    let (one, two) = (message("one"), message("two"));
+    let first = written(&[Change::Retained(one.clone())]);
+    let mut bytes = written(&[Change::Retained(one.clone()), Change::Retained(two.clone())]);
+    let at = first.len() + MARK.len() + 12;
+    bytes[at] ^= 1;
+    let contents = read_all(bytes.into());
+    assert_eq!(
+        contents.changes,
+        [Change::Retained(one)],
+        "and not the first message for the second"
+    );
+    assert!(contents.damaged && contents.lost > 0);
 }

@@ -13,6 +13,7 @@
 mod attacks;
 mod bus_client;
 mod delivery;
+mod floods;
 mod full_disk;
 mod harness;
 mod interop;

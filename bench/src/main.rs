@@ -17,6 +17,8 @@ mod process;
 mod recording;
 mod report;
 mod rivals;
+#[cfg(feature = "forecast")]
+mod serve;
 #[cfg(feature = "brain")]
 mod store;
 mod timing;
@@ -59,6 +61,9 @@ enum Bench {
     /// How fast the LSTM of the forecaster trains and forecasts, against `PyTorch` and ONNX Runtime.
     #[cfg(feature = "forecast")]
     Lstm(lstm::Arguments),
+    /// How long the forecaster takes for a step of a large fleet.
+    #[cfg(feature = "forecast")]
+    Serve(serve::Arguments),
     /// How fast and how small the brain keeps what came, against `psql \\copy` into a narrow table.
     #[cfg(feature = "brain")]
     Store(store::Arguments),
@@ -86,6 +91,8 @@ fn main() -> anyhow::Result<ExitCode> {
             Some(case) => return lstm::work(case).map(|()| ExitCode::SUCCESS),
             None => lstm::run(lstm)?,
         },
+        #[cfg(feature = "forecast")]
+        Bench::Serve(serve) => serve::run(serve)?,
         #[cfg(feature = "brain")]
         Bench::Store(store) => store::run(store)?,
         Bench::CodecPriors(priors) => return priors::run(priors).map(|()| ExitCode::SUCCESS),

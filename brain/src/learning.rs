@@ -1,7 +1,8 @@
 //! Training, in a thread of its own: when it is due, what it is given, and what becomes of its result.
 //!
 //! A training that fails or panics is told and costs nothing else: the ladder goes on without it, and the next
-//! one is tried when there is more history.
+//! one is tried when there is more history. A network that is worse on the newest rows than the one in service does not
+//! take its place.
 
 use std::{
     fs, io,
@@ -25,6 +26,8 @@ use crate::{snapshot::ModelView, store::ModelRow};
 
 /// Artifacts that are kept in the data folder.
 const KEPT: usize = 5;
+/// How much more a new network may lose on the newest rows than the one in service.
+const WORSE: f64 = 0.1;
 /// How much further behind the training thread stands than the others, in the scheduler's eyes.
 const NICE: i32 = 10;
 
@@ -103,6 +106,8 @@ pub(crate) struct Trained {
 enum Failure {
     /// More history may help.
     TooFew(String),
+    /// The one in service is better.
+    Worse(String),
     Failed(String),
 }
 
@@ -235,6 +240,12 @@ impl Learning {
                 self.note = reason;
                 None
             }
+            Err(Failure::Worse(reason)) => {
+                tracing::warn!(reason, "the model in service is kept");
+                self.state = back;
+                self.note = reason;
+                None
+            }
             Err(Failure::Failed(reason)) => {
                 tracing::error!(reason, "training failed; forecasts go on with what there is");
                 self.state = State::Failed;
@@ -325,6 +336,15 @@ impl Job {
             TrainError::TooFew { .. } | TrainError::Stopped { .. } => Failure::TooFew(error.to_string()),
             other => Failure::Failed(other.to_string()),
         })?;
+        if let Some(previous) = &self.previous {
+            let watch = |progress| self.running.watch(progress);
+            let excess = forecast::excess(&artifact, previous, &histories, &watch);
+            if let Some(excess) = excess.filter(|excess| *excess > WORSE) {
+                let more = 100.0 * excess;
+                let reason = format!("a new model loses {more:.0} % more on the newest rows; the one in service stays");
+                return Err(Failure::Worse(reason));
+            }
+        }
         self.served.version = format!("{}-{}", self.served.trained_ms.div_euclid(1_000), artifact.version());
         // One that cannot be saved serves until the next start.
         let saved = artifact

@@ -82,5 +82,5 @@ pub use error::{ArtifactError, ConfigError, TrainError};
 pub use forecaster::{Forecaster, HostForecasts, HostWindow, Matured, MaturedPeak};
 pub use score::{Compared, Experts, Loss, ScoreRow, ScoreTable};
 pub use target::Target;
-pub use training::{History, Part, Progress, Watch, train};
+pub use training::{History, Part, Progress, Watch, excess, train};
 pub use window::resources;

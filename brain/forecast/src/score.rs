@@ -70,6 +70,22 @@ pub struct ScoreTable {
     pub rows: Vec<ScoreRow>,
 }
 
+impl ScoreTable {
+    /// How much more the network loses here than in `other`, as the geometric mean over what both tell of; 0.1 is a tenth
+    /// more. `None` where they have nothing in common.
+    pub(crate) fn excess(&self, other: &Self) -> Option<f64> {
+        let loss = |row: &ScoreRow| Some(row.with_lstm?.lstm?.pinball).filter(|loss| *loss > 0.0);
+        let same = |row: &ScoreRow| {
+            let mut others = other.rows.iter();
+            let other = others.find(|other| other.target == row.target && other.horizon_s == row.horizon_s)?;
+            Some((loss(row)? / loss(other)?).ln())
+        };
+        let ratios: Vec<f64> = self.rows.iter().filter_map(same).collect();
+        let count = ratios.len() as f64;
+        (count > 0.0).then(|| (ratios.iter().sum::<f64>() / count).exp() - 1.0)
+    }
+}
+
 /// Pinball loss of one quantile: `tau` times what the truth lies above it, `1 - tau` times what it lies below
 /// (Koenker and Bassett 1978).
 pub(crate) fn pinball(truth: f32, quantile: f32, tau: f64) -> f64 {

@@ -117,6 +117,15 @@ pub fn train(
     pool.install(|| train_here(histories, config, previous, watch))
 }
 
+/// How much more the network of `artifact` loses than that of `previous` on the newest rows of `histories`, from which
+/// neither has learnt when `previous` is from an earlier training: 0.1 is a tenth more, below 0 it loses less. `None` where
+/// they have nothing in common, or `watch` says stop.
+pub fn excess(artifact: &Artifact, previous: &Artifact, histories: &[History], watch: Watch<'_>) -> Option<f64> {
+    let scored = |done: usize, of: usize| watch(progress(Part::Scores, done, of));
+    let before = score(previous, histories, artifact.config(), &scored)?;
+    artifact.scores().excess(&before)
+}
+
 fn train_here(
     histories: &[History],
     config: &Config,

@@ -43,6 +43,24 @@ fn the_same_seed_gives_the_same_weights_whatever_the_threads() {
 }
 
 #[test]
+fn a_network_that_is_worse_on_the_newest_rows_is_told_from_a_better_one() {
+    let good = trained(&quick(), None);
+    let mut config = quick();
+    config.training.max_steps = 2;
+    let poor = trained(&config, None);
+    let excess = |one: &Artifact, other: &Artifact| super::excess(one, other, &histories(), GO).unwrap();
+    assert!(excess(&poor, &good) > 0.5, "{}", excess(&poor, &good));
+    assert!(excess(&good, &poor) < -0.3, "{}", excess(&good, &poor));
+    assert!(excess(&good, &good).abs() < 1e-9);
+    config.horizons_s = vec![1_200];
+    assert_eq!(
+        super::excess(&trained(&config, None), &good, &histories(), GO),
+        None,
+        "of other horizons"
+    );
+}
+
+#[test]
 fn a_warm_start_needs_half_the_steps_and_is_not_worse() {
     let mut config = quick();
     let first = trained(&config, None);

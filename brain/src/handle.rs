@@ -1,6 +1,6 @@
 //! Starting the brain, and what whoever started it holds of it.
 
-use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fs, net::SocketAddr, ops::Range, sync::Arc, time::Duration};
 
 use runtime::{Clock, ConfigError, Metrics, Shutdown};
 use shadow::UnixMs;
@@ -95,6 +95,17 @@ async fn connect(options: &Options, config: &Config, shutdown: &Shutdown) -> Res
     }
 }
 
+/// Reads rows of `older` beside the brain's work: nobody waits for it.
+fn fill(engine: &Engine, older: Range<UnixMs>, shutdown: &Shutdown) {
+    if older.is_empty() {
+        return;
+    }
+    let (past, stop) = (engine.past().clone(), shutdown.clone());
+    drop(tokio::task::spawn_blocking(move || {
+        past.fill(&older, &|| stop.is_triggered());
+    }));
+}
+
 async fn start_on(
     mut store: impl Store,
     rules: (Policy, Option<Arc<Trust>>),
@@ -130,14 +141,7 @@ async fn start_on(
         config: config.clone(),
     })?;
     engine.restore(recovered, clock.monotonic_ns());
-    if !older.is_empty() {
-        let (past, stop) = (engine.past().clone(), shutdown.clone());
-        // Nobody waits for it.
-        drop(tokio::task::spawn_blocking(move || {
-            past.fill(&older, &|| stop.is_triggered());
-        }));
-    }
-
+    fill(&engine, older, &shutdown);
     let (snapshot_in, snapshot) = watch::channel(Arc::clone(engine.snapshot()));
     let (ingested_in, ingested) = watch::channel(0);
     let (connected_in, connected) = watch::channel(false);

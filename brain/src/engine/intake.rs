@@ -96,9 +96,10 @@ impl Engine {
             return Ok(());
         }
         let (epoch, sequence) = (frame.epoch, frame.sequence);
+        let came_before = self.ingest.has_come(stream, epoch, sequence);
         let verdict = self.ingest.frame(at.now_ms, stream, frame);
-        // What nobody is to send again, and cannot be kept, is no silent gap.
-        if verdict.is_err() && self.ingest.has_come(stream, epoch, sequence) {
+        // What nobody is to send again, and cannot be kept, is no silent gap. One that is refused now may be kept already.
+        if verdict.is_err() && !came_before && self.ingest.has_come(stream, epoch, sequence) {
             self.figures.lost.inc();
             let hole = Hole {
                 epoch,

@@ -42,3 +42,37 @@ fn what_is_no_artifact_is_left_alone() {
         "{left:?}"
     );
 }
+
+/// A host at 60 s rows whose jobs come every 20 minutes and last 7.
+fn cycle() -> History {
+    let row = |row: usize| {
+        let busy = if row % 20 < 7 { 0.8 } else { 0.1 };
+        [busy, 0.4, 1e6, 2e5, 0.0, busy * 5e7, f32::NAN]
+    };
+    History {
+        host: "a".to_owned(),
+        rows: (0..700).map(row).collect(),
+        ..History::default()
+    }
+}
+
+#[test]
+fn a_model_that_is_worse_does_not_take_the_place_of_the_one_in_service() {
+    let mut config = forecast::Config::for_step(60);
+    let training = &mut config.training;
+    (training.hidden, training.dense, training.batch, training.max_steps) = (8, 32, 64, 200);
+    (training.passes, training.learning_rate) = (50, 1e-2);
+    let good = forecast::train(&[cycle()], &config, None, &|_| ControlFlow::Continue(())).unwrap();
+    // Of another size, it begins anew, and has two steps.
+    (config.training.hidden, config.training.max_steps) = (9, 2);
+    let folder = tempfile::tempdir().unwrap();
+    let (tell, mut trained) = mpsc::channel(1);
+    let mut learning = Learning::new(config, true, folder.path().to_owned(), tell);
+    learning.previous = Some(Arc::new(good));
+    learning.start(0, |_| vec![cycle()]);
+    assert!(learning.finish(trained.blocking_recv().unwrap()).is_none());
+    let view = learning.view();
+    assert_eq!(view.state, "serving");
+    assert!(view.note.contains("the one in service stays"), "{}", view.note);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is saved");
+}

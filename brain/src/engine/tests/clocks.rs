@@ -115,14 +115,8 @@ async fn a_brain_that_is_restarted_after_a_wrong_year_hears_its_hosts() {
         store.write(&bench.commit()).await.unwrap();
     }
 
-    let since = Since {
-        rollups_ms: 0,
-        rows: i64::MAX,
-        step_ms: 10_000,
-        events_ms: 0,
-    };
     let mut again = Bench::with(Config::default(), bench.now_ms + 5_000);
-    again.engine.restore(store.recover(since).await.unwrap(), 0);
+    again.engine.restore(store.recover(EVERYTHING).await.unwrap(), 0);
     let told_ms = again.engine.snapshot().hosts[0].last_sample_ms;
     assert!(told_ms <= again.now_ms, "{told_ms} is not yet");
     again.now_ms += 1_000;

@@ -15,14 +15,8 @@ async fn a_killed_brain_goes_on_where_it_stood() {
     let before = bench.cpu_series();
     bench.live(2, |_| 0.75);
 
-    let since = Since {
-        rollups_ms: 0,
-        rows: i64::MAX,
-        step_ms: 10_000,
-        events_ms: 0,
-    };
     let mut again = Bench::with(Config::default(), bench.now_ms + 2_000);
-    again.engine.restore(store.recover(since).await.unwrap(), 0);
+    again.engine.restore(store.recover(EVERYTHING).await.unwrap(), 0);
     again.handle(Event::Bus(bus::Event::Connected));
     assert_eq!(again.watermark().map(|mark| mark.durable_below), Some(605));
     assert_eq!(again.cpu_series()[..before.len()], before);
@@ -90,14 +84,8 @@ async fn an_incident_outlives_a_restart_with_who_took_notice() {
     assert_eq!(acknowledge(incident.since_ms), Ok(true));
     store.write(&bench.commit()).await.unwrap();
 
-    let since = Since {
-        rollups_ms: 0,
-        rows: i64::MAX,
-        step_ms: 10_000,
-        events_ms: 0,
-    };
     let mut again = Bench::with(Config::default(), bench.now_ms + 2_000);
-    again.engine.restore(store.recover(since).await.unwrap(), 0);
+    again.engine.restore(store.recover(EVERYTHING).await.unwrap(), 0);
     again.now_ms += 60_000;
     again.tick();
     let shown = again.engine.snapshot().incidents[0].clone();
@@ -221,14 +209,8 @@ async fn after_a_restart_frames_are_kept_with_what_they_are_read_against() {
     };
     tell(&mut bench, 0..20);
     store.write(&bench.commit()).await.unwrap();
-    let since = Since {
-        rollups_ms: 0,
-        rows: i64::MAX,
-        step_ms: 10_000,
-        events_ms: 0,
-    };
     let mut again = Bench::with(Config::default(), bench.now_ms);
-    again.engine.restore(store.recover(since).await.unwrap(), 0);
+    again.engine.restore(store.recover(EVERYTHING).await.unwrap(), 0);
     again.handle(Event::Bus(bus::Event::Connected));
     tell(&mut again, 20..25);
     let recent = again

@@ -65,6 +65,9 @@ pub(in crate::store) async fn older(
     let mut transaction = connection.begin().await?;
     let more = tables(&mut transaction, cutoffs, hours).await?;
     if !more {
+        if hours == Hours::Ours {
+            rollups::end(&mut transaction, cutoffs.now).await?;
+        }
         hosts(&mut transaction, cutoffs).await?;
     }
     transaction.commit().await?;
@@ -74,7 +77,6 @@ pub(in crate::store) async fn older(
 async fn tables(connection: &mut Connection, cutoffs: &Cutoffs, hours: Hours) -> Result<bool, sqlx::Error> {
     let mut more = false;
     if hours == Hours::Ours {
-        rollups::end(connection, cutoffs.now).await?;
         more |= delete(connection, &HOURS, cutoffs).await?;
     }
     for table in &TABLES {

@@ -64,8 +64,12 @@ async fn make(to: &mut Connection, hours: BTreeSet<HostHour>) -> Result<(), sqlx
 
 /// The hours in which hosts were heard last before `batch` tells later ones of them: who falls silent before an hour's
 /// last minute has that hour, too. To be asked before the batch's hosts are written.
-pub(super) async fn ended(from: &mut Connection, batch: &Batch) -> Result<BTreeSet<HostHour>, sqlx::Error> {
-    if batch.minutes.is_empty() {
+pub(super) async fn ended(
+    from: &mut Connection,
+    batch: &Batch,
+    hours: Hours,
+) -> Result<BTreeSet<HostHour>, sqlx::Error> {
+    if hours != Hours::Ours || batch.minutes.is_empty() {
         return Ok(BTreeSet::new());
     }
     let rows = query("SELECT host, last_sample FROM hosts").fetch_all(from).await?;

@@ -22,7 +22,7 @@ pub(in crate::store) async fn batch(
     hours: Hours,
 ) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin().await?;
-    let ended = rollups::ended(&mut transaction, batch).await?;
+    let ended = rollups::ended(&mut transaction, batch, hours).await?;
     hosts(&mut transaction, batch).await?;
     for (stream, told) in &batch.births {
         birth(&mut transaction, stream, told).await?;

@@ -58,7 +58,7 @@ pub(super) fn write(folder: &Path, data: &Data, config: &Config, tally: &Tally) 
 
 fn ahead(config: &Config, horizon: usize) -> String {
     let horizon_s = config.horizons_s.get(horizon).copied().unwrap_or(0);
-    format!("{:.0} min before", f64::from(horizon_s) / 60.0)
+    format!("{:.0} min before, by row", f64::from(horizon_s) / 60.0)
 }
 
 fn host_skill(tally: &Tally, host: usize, target: usize, horizon: usize) -> Option<f64> {
@@ -112,20 +112,22 @@ impl Frame {
     }
 
     fn axes(&mut self) {
-        for part in [0.0, 0.25, 0.5, 0.75, 1.0] {
-            let at = |(low, high): (f64, f64)| low + part * (high - low);
-            let (x, y) = (at(self.x), at(self.y));
-            let (_, bottom) = self.place((x, self.y.0));
-            let (left, level) = self.place((self.x.0, y));
-            let (right, _) = self.place((self.x.1, y));
-            let (along, _) = self.place((x, y));
+        let (left, bottom) = self.place((self.x.0, self.y.0));
+        let (right, _) = self.place((self.x.1, self.y.0));
+        for y in ticks(self.y) {
+            let (_, level) = self.place((self.x.0, y));
             self.add(&format!(
                 "<line x1=\"{left:.1}\" y1=\"{level:.1}\" x2=\"{right:.1}\" y2=\"{level:.1}\" stroke=\"#ddd\"/>\n\
-                 <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\n\
-                 <text x=\"{along:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\n",
+                 <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\n",
                 left - 6.0,
                 level + 4.0,
-                short(y),
+                short(y)
+            ));
+        }
+        for x in ticks(self.x) {
+            let (along, _) = self.place((x, self.y.0));
+            self.add(&format!(
+                "<text x=\"{along:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\n",
                 bottom + 18.0,
                 short(x)
             ));
@@ -252,14 +254,47 @@ fn calibration(config: &Config, lines: &[Line]) -> String {
     frame.finish()
 }
 
+/// Round numbers within a range, four to ten of them.
+fn ticks((low, high): (f64, f64)) -> Vec<f64> {
+    let rough = (high - low) / 5.0;
+    let power = 10_f64.powf(rough.log10().floor());
+    let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * power);
+    let Some(step) = steps.into_iter().rev().find(|step| *step <= rough * (1.0 + 1e-9)) else {
+        return Vec::new();
+    };
+    let first = (low / step).ceil();
+    let numbers = (0..=10).map(|number| (first + f64::from(number)) * step);
+    numbers.take_while(|tick| *tick <= high + 1e-9 * step).collect()
+}
+
 fn short(value: f64) -> String {
-    match value.abs() {
-        size if size >= 1e6 => format!("{:.3}M", value / 1e6),
-        size if size >= 100.0 => format!("{value:.0}"),
-        _ => format!("{value:.3}"),
-    }
+    let text = match value.abs() {
+        size if size >= 1e6 => return format!("{}M", short(value / 1e6)),
+        size if size >= 100.0 => return format!("{value:.0}"),
+        _ => format!("{value:.4}"),
+    };
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_have_round_numbers() {
+        let told = |range| ticks(range).into_iter().map(short).collect::<Vec<_>>().join(" ");
+        assert_eq!(told((0.026, 1.0)), "0.1 0.2 0.3 0.4 0.5 0.6 0.7 0.8 0.9 1");
+        assert_eq!(told((0.4, 1.0)), "0.4 0.5 0.6 0.7 0.8 0.9 1");
+        assert_eq!(
+            told((43_493.0, 47_380.0)),
+            "43500 44000 44500 45000 45500 46000 46500 47000"
+        );
+        assert_eq!(told((-0.5, 0.5)), "-0.4 -0.2 0 0.2 0.4");
+        assert_eq!(told((0.0, 3e6)), "0 500000 1M 1.5M 2M 2.5M 3M");
+        assert_eq!(told((5.0, 15.0)), "6 8 10 12 14");
+    }
 }

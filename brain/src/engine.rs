@@ -278,6 +278,10 @@ impl Engine {
                 self.committed(&batch);
             }
             Flushed::Found { wanted, frames } => self.found(wanted, frames, at),
+            Flushed::Slow(span) => tracing::warn!(
+                seconds = span.as_secs(),
+                "the store takes long; what comes meanwhile waits in memory, then at the agents"
+            ),
             Flushed::Retrying(reason) => {
                 self.figures.flush_retries.inc();
                 tracing::warn!(

@@ -260,6 +260,8 @@ pub(crate) mod meta {
     pub(crate) const MODEL: &str = "model";
     /// What outcomes taught, as JSON.
     pub(crate) const FEEDBACK: &str = "feedback";
+    /// The mark of the last batch, where a database is on a server.
+    pub(crate) const LAST_BATCH: &str = "last_batch";
 }
 
 /// A durable store. One task owns it.
@@ -314,6 +316,13 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
+    /// After a connection was lost, the database is not as this brain has left it.
+    #[error(
+        "{0}: the last batch that this brain has made durable is not the last one there: a standby took over that lacked \
+         it, an older copy was restored, or another brain wrote meanwhile; start the brain again, and it goes on from \
+         what is there"
+    )]
+    Changed(String),
     /// Busy, locked, full, or away: later it may work.
     #[error("{database}: {reason}; trying again")]
     Busy {

@@ -78,8 +78,8 @@ impl Store {
         let flush = self.flush_every.as_millis();
         let sound = (10..=5_000).contains(&flush);
         faults.require(sound, "flush_every", "must be 10ms to 5s");
-        let buffer = self.buffer_bytes >= 1 << 20;
-        faults.require(buffer, "buffer_bytes", "must be at least 1048576");
+        let buffer = (1 << 20..=16 << 30).contains(&(self.buffer_bytes as u64));
+        faults.require(buffer, "buffer_bytes", "must be 1048576 to 17179869184");
         for (key, span) in [
             ("keep_frames", self.keep_frames),
             ("keep_rollup_10s", self.keep_rollup_10s),

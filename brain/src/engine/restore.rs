@@ -70,8 +70,19 @@ impl Engine {
             let birth = of_epoch.remove(&(stream.clone(), *epoch));
             self.ingest.restore(stream, birth, *epoch, durable.clone());
         }
-        for ((stream, epoch), birth) in of_epoch {
-            self.ingest.restore(&stream, Some(birth), epoch, RangeSet::default());
+        // Of older ones without a watermark nothing is expected any more: they are the history of the inventory.
+        let newest: BTreeMap<_, _> = of_epoch
+            .into_iter()
+            .map(|((stream, epoch), birth)| (stream, (epoch, birth)))
+            .collect();
+        for (stream, (epoch, birth)) in newest {
+            if watermarks
+                .range((stream.clone(), epoch)..=(stream.clone(), u64::MAX))
+                .next()
+                .is_none()
+            {
+                self.ingest.restore(&stream, Some(birth), epoch, RangeSet::default());
+            }
         }
     }
 

@@ -92,7 +92,7 @@ impl Sqlite {
 
 impl Store for Sqlite {
     async fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        let written = write::batch(&mut self.connection, batch, Hours::Ours).await;
+        let written = write::batch(&mut self.connection, batch, Hours::Ours, None).await;
         written.map_err(|error| fault(&self.file, &error))
     }
 

@@ -11,15 +11,17 @@ use super::{
     incidents,
     rollups::{self, real},
 };
-use crate::store::{Batch, Hours, ModelRow, Stream};
+use crate::store::{Batch, Hours, ModelRow, Stream, meta};
 
 /// Databases take 32,766 variables a statement or more; this many rows of at most 13 columns stay below.
 const ROWS_A_STATEMENT: usize = 1_024;
 
+/// `mark`, where there is one, says that this batch was the last.
 pub(in crate::store) async fn batch(
     connection: &mut Connection,
     batch: &Batch,
     hours: Hours,
+    mark: Option<&str>,
 ) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin().await?;
     let ended = rollups::ended(&mut transaction, batch, hours).await?;
@@ -45,7 +47,7 @@ pub(in crate::store) async fn batch(
     for trained in &batch.models {
         model(&mut transaction, trained).await?;
     }
-    meta(&mut transaction, batch).await?;
+    meta(&mut transaction, batch, mark).await?;
     watermarks(&mut transaction, batch).await?;
     transaction.commit().await
 }
@@ -294,10 +296,11 @@ async fn model(to: &mut Connection, model: &ModelRow) -> Result<(), sqlx::Error>
     Ok(())
 }
 
-async fn meta(to: &mut Connection, batch: &Batch) -> Result<(), sqlx::Error> {
-    for (key, value) in &batch.meta {
+async fn meta(to: &mut Connection, batch: &Batch, mark: Option<&str>) -> Result<(), sqlx::Error> {
+    let told = batch.meta.iter().map(|(key, value)| (*key, value.as_str()));
+    for (key, value) in told.chain(mark.map(|mark| (meta::LAST_BATCH, mark))) {
         query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value")
-            .bind(*key)
+            .bind(key)
             .bind(value)
             .execute(&mut *to)
             .await?;

@@ -21,7 +21,7 @@ use crate::store::{
 const LOCK_PAUSE: Duration = Duration::from_millis(250);
 
 /// All migrations: version, name, SQL. A version that was released never changes.
-const MIGRATIONS: &[migrations::Step] = &[
+pub(super) const MIGRATIONS: &[migrations::Step] = &[
     (
         1,
         "initial",
@@ -31,6 +31,19 @@ const MIGRATIONS: &[migrations::Step] = &[
         2,
         "incidents",
         include_str!("../../../migrations/timescale/0002_incidents.sql"),
+    ),
+    // Before, a start made the table, without an index. Where the hours are an aggregate, or are to be one, there is none.
+    (
+        3,
+        "hours",
+        concat!(
+            "DO $$ DECLARE kind \"char\" := (SELECT relkind FROM pg_class WHERE relname = 'rollup_1h' \
+             AND relnamespace = current_schema()::regnamespace); BEGIN \
+             IF kind = 'v' OR (kind IS NULL AND current_setting('timescaledb.license') = 'timescale') \
+             THEN RETURN; END IF; ",
+            include_str!("../../../migrations/timescale/hours.sql"),
+            " END $$",
+        ),
     ),
 ];
 

@@ -5,7 +5,9 @@ use sqlx::{Connection as _, Row as _, query, query_scalar};
 use super::{testing::Place, *};
 use crate::store::testing::{SINCE, full_batch};
 
+mod outages;
 mod restore;
+mod upgrade;
 
 /// A second session, as another program has it.
 async fn other(place: &Place) -> PgConnection {
@@ -44,15 +46,9 @@ async fn a_newer_schema_is_refused() {
     let later = "INSERT INTO _sqlx_migrations VALUES (99, 'later', now(), true, '\\x00', 0)";
     query(later).execute(&mut other(&place).await).await.unwrap();
     let error = place.try_open().await.unwrap_err();
+    let newest = schema::MIGRATIONS.last().unwrap().0;
     assert!(
-        matches!(
-            error,
-            StoreError::Newer {
-                found: 99,
-                known: 2,
-                ..
-            }
-        ),
+        matches!(error, StoreError::Newer { found: 99, known, .. } if known == newest),
         "{error}"
     );
 }

@@ -38,6 +38,7 @@ use crate::{
 };
 
 mod audit;
+mod buffer;
 mod intake;
 mod picture;
 mod restore;
@@ -49,7 +50,6 @@ mod tests;
 mod watch;
 
 pub(crate) use intake::At;
-use intake::{EVENT_WEIGHT, weight};
 use signers::Signers;
 
 /// Everything that can happen to the brain.
@@ -106,8 +106,10 @@ pub(crate) struct Engine {
     journal: Journal,
     watch: Watch,
     batch: Batch,
-    /// Bytes of frames in the batch and in the one under way.
+    /// About how many bytes what agents told has, in the batch and in the one under way.
     buffered: usize,
+    /// About how many bytes the rows of the batch under way have.
+    rows_under_way: usize,
     /// Watermarks and commands, oldest first.
     outbox: Vec<Publication>,
     views: Views,
@@ -184,6 +186,7 @@ impl Engine {
             journal: Journal::default(),
             watch: Watch::new(config.anomaly.budget()),
             buffered: 0,
+            rows_under_way: 0,
             outbox: Vec::new(),
             views: Views::default(),
             connected: false,
@@ -269,44 +272,6 @@ impl Engine {
         }
         self.batch.models.push(row);
         self.remember_model();
-    }
-
-    fn flushed(&mut self, flushed: Flushed, at: At) {
-        match flushed {
-            Flushed::Written(batch) => {
-                self.figures.flushes.inc();
-                self.committed(&batch);
-            }
-            Flushed::Found { wanted, frames } => self.found(wanted, frames, at),
-            Flushed::Slow(span) => tracing::warn!(
-                seconds = span.as_secs(),
-                "the store takes long; what comes meanwhile waits in memory, then at the agents"
-            ),
-            Flushed::Retrying(reason) => {
-                self.figures.flush_retries.inc();
-                tracing::warn!(
-                    reason,
-                    "the store is busy; nothing is lost, agents hold what is not durable"
-                );
-            }
-        }
-    }
-
-    /// A batch is durable: only now do watermarks cover its frames.
-    pub(crate) fn committed(&mut self, batch: &Batch) {
-        let frames: usize = batch.frames.iter().map(|(_, frame)| frame.body.len()).sum();
-        let births: usize = batch.births.iter().map(|(_, birth)| weight(birth)).sum();
-        let events = EVENT_WEIGHT * batch.events.len();
-        self.buffered = self.buffered.saturating_sub(frames + births + events);
-        self.ingest.committed(&batch.watermarks);
-        self.tell_watermarks();
-    }
-
-    /// Everything that came since the last batch, to be made durable.
-    pub(crate) fn seal(&mut self) -> Batch {
-        self.close_rows();
-        self.batch.watermarks = self.ingest.seal();
-        std::mem::take(&mut self.batch)
     }
 
     /// While the bus is away nothing is told: a watermark is told anew at the next connection.

@@ -20,6 +20,7 @@ pub(crate) mod memory;
 mod migrations;
 pub(crate) mod reader;
 pub(crate) mod sqlite;
+pub(crate) mod start;
 #[cfg(test)]
 mod testing;
 pub(crate) mod timescale;
@@ -262,6 +263,8 @@ pub(crate) mod meta {
     pub(crate) const FEEDBACK: &str = "feedback";
     /// The mark of the last batch, where a database is on a server.
     pub(crate) const LAST_BATCH: &str = "last_batch";
+    /// What tells the words and views of a server's database from those of another version.
+    pub(crate) const DESCRIBED: &str = "described";
 }
 
 /// A durable store. One task owns it.
@@ -324,7 +327,7 @@ pub enum StoreError {
     )]
     Changed(String),
     /// Busy, locked, full, or away: later it may work.
-    #[error("{database}: {reason}; trying again")]
+    #[error("{database}: {reason}")]
     Busy {
         /// Its file, or where it is reached.
         database: String,

@@ -29,7 +29,7 @@ impl Engine {
         let offsets = hosts.iter().filter_map(|host| host.clock_offset_ms);
         let farthest_ms = offsets.max_by_key(|offset| offset.unsigned_abs()).unwrap_or(0);
         figures.clock_offset_seconds.set(farthest_ms as f64 / 1_000.0);
-        figures.buffered_bytes.set(self.buffered as f64);
+        figures.buffered_bytes.set(self.buffered_bytes() as f64);
         if let Some(made_ms) = self.foresight.made_ms() {
             figures
                 .forecast_age_seconds

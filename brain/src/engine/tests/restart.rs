@@ -52,6 +52,35 @@ async fn a_killed_brain_goes_on_where_it_stood() {
     );
 }
 
+#[test]
+fn of_births_that_are_history_nothing_is_expected() {
+    let mut bench = Bench::new();
+    let stream = crate::store::Stream {
+        host: "a".into(),
+        vantage: Vantage::Inband,
+    };
+    let durable = crate::ingest::RangeSet::from_ranges([0..9]);
+    let recovered = crate::store::Recovered {
+        births: [0, 1, 2].map(|back| (stream.clone(), birth(EPOCH - 2 + back))).into(),
+        watermarks: [((stream.clone(), EPOCH - 1), durable)].into(),
+        ..Default::default()
+    };
+    bench.engine.restore(recovered, 0);
+    bench.handle(Event::Bus(bus::Event::Connected));
+    let told = bench
+        .published
+        .iter()
+        .rfind(|told| told.topic.ends_with("/watermark"))
+        .unwrap();
+    let told = wire::decode_watermark(&told.payload).unwrap();
+    let epochs: Vec<_> = told
+        .epochs
+        .iter()
+        .map(|mark| (mark.epoch, mark.durable_below))
+        .collect();
+    assert_eq!(epochs, [(EPOCH - 1, 9), (EPOCH, 0)]);
+}
+
 #[tokio::test]
 async fn an_incident_outlives_a_restart_with_who_took_notice() {
     let folder = tempfile::tempdir().unwrap();

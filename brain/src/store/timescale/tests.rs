@@ -254,6 +254,47 @@ fn answers_after_which_another_try_may_help_are_told_from_the_others() {
     assert!(!fault::ends_connection(&ours) && !fault::told("db", &ours).is_transient());
 }
 
+/// docs/schema.md shows people two statements.
+#[tokio::test]
+async fn what_the_page_shows_is_answered() {
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    let mut batch = full_batch();
+    let due_ms = 60_000 + 300_000;
+    let (_, row) = batch.rollups.pop_first().unwrap();
+    batch.rollups = [(("web-1".into(), due_ms - 10_000), row)].into();
+    batch.forecasts[0].1.quantiles = shadow::Quantiles::from_array([0.1, 0.15, 0.2, 0.22]);
+    store.write(&batch).await.unwrap();
+    let session = testing::connection(&mut store);
+    query("INSERT INTO rollup_1m (host, bucket, coverage, cpu, cpu_max) VALUES ('web-1', now() - INTERVAL '10 min', 1, 0.25, 0.5)")
+        .execute(&mut *session)
+        .await
+        .unwrap();
+    let page = include_str!("../comments/head.md");
+    let (_, shown) = page.split_once("```sql\n").unwrap();
+    let shown = shown.split_once("```").unwrap().0.replace("foreshadow.", "");
+    let [busiest, above, ""] = shown.split(";\n").map(str::trim).collect::<Vec<_>>()[..] else {
+        panic!("{shown}")
+    };
+    let told = query(sqlx::AssertSqlSafe(busiest.to_owned()))
+        .fetch_one(&mut *session)
+        .await
+        .unwrap();
+    assert_eq!(told.get::<&str, _>("host"), "web-1");
+    assert!((told.get::<f64, _>("cpu") - 25.0).abs() < 1e-6 && (told.get::<f64, _>("peak") - 50.0).abs() < 1e-6);
+    let told = query(sqlx::AssertSqlSafe(format!(
+        "SELECT host, resource, above::float8 FROM ({above}) AS shown"
+    )))
+    .fetch_one(&mut *session)
+    .await
+    .unwrap();
+    assert_eq!(
+        (told.get::<&str, _>(1), told.get::<f64, _>(2)),
+        ("cpu", 1.0),
+        "0.25 is above 0.2"
+    );
+}
+
 /// Debian has the Apache edition alone: this needs a server with the Timescale licence.
 #[tokio::test]
 async fn with_the_timescale_licence_the_database_compresses_drops_and_makes_the_hours() {

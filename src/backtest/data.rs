@@ -157,7 +157,7 @@ async fn stored(store: &str, arguments: &BacktestArgs) -> anyhow::Result<Vec<Tra
     let within = arguments.since.at(now_ms)..now_ms;
     let columns = Column::means(None);
     let mut traces = Vec::new();
-    for host in history.hosts().await? {
+    for host in history.hosts().await?.rows {
         let mut trace = Trace {
             host: host.host,
             channels: Vec::new(),

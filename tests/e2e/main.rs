@@ -38,4 +38,7 @@ mod outages;
 mod rotation;
 mod secure_a_fleet;
 mod stack;
+mod timescale;
+#[path = "../../brain/src/store/timescale/tests/outages/server.rs"]
+mod timescale_server;
 mod views;

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// A server with its data, both gone after the test.
-pub(super) struct Server {
+pub(crate) struct Server {
     program: PathBuf,
     folder: tempfile::TempDir,
     port: u16,
@@ -18,7 +18,7 @@ pub(super) struct Server {
 
 impl Server {
     /// `None`, and a printed reason, where no program is named.
-    pub(super) fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let Some(program) = env::var_os("FORESHADOW_TIMESCALEDB") else {
             eprintln!("SKIPPED: FORESHADOW_TIMESCALEDB names no program that starts a TimescaleDB");
             return None;
@@ -41,16 +41,16 @@ impl Server {
         Some(server)
     }
 
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    pub(super) fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
     /// Starts it again once what is left of the killed one has ended.
-    pub(super) fn again(&mut self) {
+    pub(crate) fn again(&mut self) {
         let end = Instant::now() + Duration::from_mins(2);
         loop {
             let output = Command::new(&self.program)
@@ -75,7 +75,7 @@ impl Server {
     }
 
     /// SIGKILL to the process of a session and to the server.
-    pub(super) fn kill(&self, session: i32) {
+    pub(crate) fn kill(&self, session: i32) {
         for pid in [self.pid(), session.to_string()] {
             assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
         }

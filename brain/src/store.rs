@@ -222,7 +222,7 @@ pub(crate) struct Since {
 pub(crate) struct Cutoffs {
     /// The time of the call: hours before it are over.
     pub(crate) now: UnixMs,
-    /// Frames, and births that no frame needs.
+    /// Frames, watermarks, and births that no frame needs and that tell nothing new.
     pub(crate) frames: UnixMs,
     /// Rows of the grid.
     pub(crate) rollup_10s: UnixMs,
@@ -232,7 +232,7 @@ pub(crate) struct Cutoffs {
     pub(crate) rollup_1h: UnixMs,
     /// Forecasts.
     pub(crate) forecasts: UnixMs,
-    /// Events, anomalies, commands, outcomes, models.
+    /// Events, anomalies, commands, outcomes, models, births.
     pub(crate) events: UnixMs,
 }
 

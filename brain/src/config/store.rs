@@ -23,7 +23,7 @@ pub struct Store {
     /// How often what has come is made durable, 5 s at most: what comes while a batch is being written waits for the
     /// next one, and so for 10 s at most on a disk that keeps up.
     pub flush_every: Span,
-    /// Frames kept in memory while the database cannot take them. Further ones are left to the agents' spools.
+    /// What is kept in memory while the database cannot take it, in bytes. The rest is left to the agents' spools.
     pub buffer_bytes: usize,
     /// Frames as they came, at full rate.
     pub keep_frames: Span,

@@ -17,6 +17,7 @@ use crate::{
 
 mod disk;
 mod server;
+mod standby;
 
 use server::Server;
 

@@ -49,6 +49,21 @@ impl Server {
         self.folder.path().join("data")
     }
 
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where its own programs are.
+    pub(crate) fn programs(&self) -> PathBuf {
+        let state = fs::read_to_string(self.state()).unwrap();
+        let folder = state.lines().find_map(|line| line.strip_prefix("tsdb_bin="));
+        folder.unwrap().into()
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.path().join("run")
+    }
+
     /// Starts it again once what is left of the killed one has ended.
     pub(crate) fn again(&mut self) {
         let end = Instant::now() + Duration::from_mins(2);
@@ -56,7 +71,7 @@ impl Server {
             let output = Command::new(&self.program)
                 .env("TSDB_DATA", self.data())
                 .env("TSDB_PORT", self.port.to_string())
-                .env("TSDB_RUN", self.folder.path().join("run"))
+                .env("TSDB_RUN", self.state())
                 .output()
                 .unwrap();
             if output.status.success() {

@@ -54,6 +54,7 @@ impl Shared {
             );
             exchange.restore(restored);
         }
+        gate.note_files("files read", &Reload::default());
         Ok(Self {
             exchange: Mutex::new(exchange),
             limits: config.limits.clone(),
@@ -85,6 +86,8 @@ impl Shared {
         for (number, known) in known {
             reload.sessions += usize::from(exchange.banish(number, &known));
         }
+        drop(exchange);
+        self.gate.note_files("files read anew", &reload);
         reload
     }
 

@@ -13,7 +13,7 @@ use rustls::{
 };
 use thiserror::Error;
 use trust::{
-    Bearer, Name,
+    Bearer, Name, Role,
     access::{rules_of, viewer},
 };
 
@@ -48,6 +48,26 @@ pub(crate) struct Known {
     pub(crate) name: Option<Arc<str>>,
     pub(super) client_id: Box<str>,
     pub(super) proof: Proof,
+}
+
+impl Known {
+    /// Somebody of this machine without a name.
+    #[cfg(test)]
+    pub(crate) fn nobody() -> Self {
+        Self {
+            name: None,
+            client_id: "".into(),
+            proof: Proof::Nothing { local: true },
+        }
+    }
+
+    /// What it takes, in bytes.
+    pub(crate) fn cost(&self) -> usize {
+        let Proof::Certificate(chain) = &self.proof else {
+            return 0;
+        };
+        chain.iter().map(|certificate| certificate.len()).sum()
+    }
 }
 
 /// Who a client is, and what it may do.
@@ -180,7 +200,12 @@ impl Gate {
         };
         let permit = self.judge(&current, &known)?;
         let seat = known.name.clone().map(|name| {
-            let seat = self.names.take(name, self.limits.max_connections_per_name);
+            let most = if permit.is_of_agent() {
+                self.limits.max_connections_per_agent
+            } else {
+                self.limits.max_connections_per_name
+            };
+            let seat = self.names.take(name, most);
             seat.ok_or(Denied::Crowded)
         });
         Ok(Badge {
@@ -244,7 +269,7 @@ impl Gate {
             },
         };
         let prefix = &self.access().prefix;
-        let mut rules = Rules::default();
+        let mut rules = Rules::of(names.contains(&Name::Role(Role::Agent)));
         let as_viewer = name.is_none() && self.access().anonymous == Anonymous::Viewer;
         let looks_on = if as_viewer { viewer(prefix, "+") } else { Vec::new() };
         for rule in rules_of(&names, prefix).into_iter().chain(looks_on) {

@@ -292,6 +292,23 @@ fn every_line_of_the_threat_model_names_a_test_that_is_there() {
     assert!(bare.is_empty(), "neither a test nor admitted:\n{}", bare.join("\n"));
 }
 
+#[test]
+fn each_of_the_twelve_faults_names_its_test() {
+    let folder = root().join("broker/tests/broker");
+    let text = fs::read_to_string(folder.join("twelve.rs")).unwrap();
+    let table: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("//! ")).collect();
+    let faults = table
+        .iter()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| fault"));
+    assert_eq!(faults.count(), 12);
+    let table = table.join("\n");
+    assert_eq!(untested(&table), [""; 0]);
+    for (file, test) in named_tests(&table) {
+        let code = fs::read_to_string(folder.join(file)).unwrap_or_else(|_| panic!("{file} is not there"));
+        assert!(is_test_in(&code, test), "{test} is no test in {file}");
+    }
+}
+
 /// The tests that a text names: a file of Rust, and behind it, with no more than a comma or `and` between, functions.
 fn named_tests(text: &str) -> Vec<(&str, &str)> {
     let mut named = Vec::new();

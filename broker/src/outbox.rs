@@ -409,7 +409,7 @@ mod tests {
 
     const CAPACITY: Capacity = Capacity {
         version: Version::V4,
-        max_bytes: 1_000,
+        max_bytes: 1_400,
         window: 2,
         max_packet: 500,
     };
@@ -451,7 +451,12 @@ mod tests {
 
     #[test]
     fn order_is_kept_and_the_window_holds_back_messages_alone() {
-        let outbox = outbox();
+        let capacity = Capacity {
+            max_bytes: 10_000,
+            ..CAPACITY
+        };
+        let everything = Arc::new(Permit::Everything);
+        let outbox = Outbox::new(capacity, everything, Clock::manual(0), Account::default());
         let (unsure, sure) = (message(1, Qos::AtMostOnce), message(1, Qos::AtLeastOnce));
         for message in [&sure, &unsure, &sure, &sure, &unsure] {
             assert_eq!(outbox.push(message, SURELY), Pushed::Queued);

@@ -503,7 +503,7 @@ fn one_name_takes_neither_all_sessions_nor_all_that_they_keep() {
     exchange.limits = Limits {
         max_sessions: 10,
         max_sessions_per_name: 3,
-        max_stored_bytes_per_name: 1_000,
+        max_stored_bytes_per_name: 6 * message("t", &"x".repeat(100)).cost(),
         ..Limits::default()
     };
     let scoped = |name: &str, n: usize| crate::access::scoped(Some(name), &n.to_string());
@@ -677,7 +677,7 @@ fn what_sessions_of_one_name_hold_besides_messages_is_bounded_and_counted_to_the
     let mut exchange = exchange();
     exchange.limits = Limits {
         max_session_bytes: 5_000,
-        max_session_bytes_per_name: 2_000,
+        max_session_bytes_per_name: 2_200,
         ..Limits::default()
     };
     let scoped = |name: &str, n: usize| crate::access::scoped(Some(name), &n.to_string());
@@ -712,7 +712,7 @@ fn what_sessions_of_one_name_hold_besides_messages_is_bounded_and_counted_to_the
         })
     };
     let one = come(&mut exchange, &scoped("eve", 1), Some(1_000)).unwrap();
-    let will = 1_000 + 1 + 64;
+    let will = message("w", &"x".repeat(1_000)).cost() as u64;
     assert_eq!(held(&exchange), will);
     // Its filters and those of another of its sessions have what is left.
     let filters = |n: usize| (0..n).map(|n| filter(&n.to_string())).collect::<Vec<_>>();
@@ -747,7 +747,7 @@ fn what_sessions_of_one_name_hold_besides_messages_is_bounded_and_counted_to_the
         exchange.end(session);
     }
     assert_eq!(held(&exchange), 0);
-    assert_eq!(exchange.owners.room(&scoped("eve", 1), &exchange.limits), 2_000);
+    assert_eq!(exchange.owners.room(&scoped("eve", 1), &exchange.limits), 2_200);
 }
 
 /// May read `t/open` and nothing else.

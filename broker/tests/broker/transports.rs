@@ -19,7 +19,7 @@ use tokio_tungstenite::{
 };
 
 use crate::{
-    harness::{Broker, PATIENCE, connect_packet},
+    harness::{Broker, PATIENCE, connect_packet, step_aside},
     pki::Authority,
 };
 
@@ -333,7 +333,7 @@ async fn mosquitto_comes_over_the_socket_file() {
     match command.stdin(Stdio::null()).kill_on_drop(true).output().await {
         Ok(output) => assert_eq!(String::from_utf8_lossy(&output.stdout), "kept\n"),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            println!("skipped: mosquitto_sub is not installed (Debian package mosquitto-clients)");
+            step_aside("mosquitto_sub is not installed (Debian package mosquitto-clients)");
         }
         Err(error) => panic!("{error}"),
     }

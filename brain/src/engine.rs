@@ -34,7 +34,7 @@ use crate::{
     snapshot::Snapshot,
     store::{Batch, FrameId, flush::Flushed, history::Open, memory::HotStore, meta},
     view::Views,
-    watch::{Acknowledgement, Watch},
+    watch::{Notice, Watch},
 };
 
 mod audit;
@@ -69,7 +69,7 @@ pub(crate) enum Event {
     /// A training has ended.
     Trained(Box<Trained>),
     /// Somebody takes notice of an incident.
-    Acknowledged(Acknowledgement),
+    Notice(Notice),
     /// Somebody asks for the scores.
     Scores(oneshot::Sender<forecast::ScoreTable>),
 }
@@ -102,7 +102,7 @@ pub(crate) struct Engine {
     dispatch: Dispatch,
     trust: Option<Arc<Trust>>,
     signers: Signers,
-    audit: Option<Audit>,
+    audit: audit::Book,
     journal: Journal,
     watch: Watch,
     batch: Batch,
@@ -177,7 +177,7 @@ impl Engine {
             dispatch: Dispatch::new(parts.policy, config.allocate.timing(), parts.issuer_epoch, now_ms),
             trust: parts.trust,
             signers: Signers::default(),
-            audit: parts.audit,
+            audit: parts.audit.into(),
             figures: Figures::new(&parts.metrics),
             past: Past::new(Arc::clone(&hot), parts.durable),
             hot,
@@ -221,7 +221,7 @@ impl Engine {
             }
             Event::Flushed(flushed) => self.flushed(flushed, At { now_ms, monotonic_ns }),
             Event::Trained(trained) => self.trained(*trained),
-            Event::Acknowledged(told) => self.acknowledged(told, now_ms),
+            Event::Notice(told) => self.noticed(told, At { now_ms, monotonic_ns }),
             // Nobody waits any more when this fails.
             Event::Scores(ask) => drop(ask.send(self.foresight.scores())),
         }

@@ -117,11 +117,12 @@ async fn start_on(
         config: config.clone(),
     })?;
     engine.restore(recovered, clock.monotonic_ns());
+    engine.tell_identity("in use");
     fill(&engine, older, &shutdown);
     let (snapshot_in, snapshot) = watch::channel(Arc::clone(engine.snapshot()));
     let (ingested_in, ingested) = watch::channel(0);
     let (connected_in, connected) = watch::channel(false);
-    let (acknowledge, acknowledgements) = mpsc::channel(REQUESTS);
+    let (acknowledge, notices) = mpsc::channel(REQUESTS);
     let page = PageState {
         acknowledge,
         snapshot: snapshot.clone(),
@@ -141,7 +142,7 @@ async fn start_on(
         bus_events,
         requests: requests_in,
         trained,
-        acknowledgements,
+        notices,
         flusher: Flusher::start(store),
         page,
         page_stop,

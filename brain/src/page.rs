@@ -57,7 +57,7 @@ use self::{guard::Guard, health::Pulse, problem::Problem};
 use crate::{
     history::Database,
     snapshot::{SeriesSource, Snapshot},
-    watch::Acknowledgement,
+    watch::Notice,
 };
 
 /// How long open requests may take to finish after the shutdown began.
@@ -75,8 +75,8 @@ pub struct PageState {
     pub series: Arc<dyn SeriesSource>,
     /// Where what is older is read.
     pub history: Database,
-    /// Takes acknowledgements of incidents.
-    pub acknowledge: mpsc::Sender<Acknowledgement>,
+    /// Takes acknowledgements of incidents, and is told of those that were refused.
+    pub acknowledge: mpsc::Sender<Notice>,
     /// Renders the brain's own metrics, in either text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Names besides `localhost` and addresses that a browser or scraper may reach the page by
@@ -93,6 +93,7 @@ struct Shared {
     streams: Arc<Semaphore>,
     /// A permit for each answer that is read from the database at a time.
     reads: Semaphore,
+    strangers: incidents::Strangers,
 }
 
 impl Shared {
@@ -120,6 +121,7 @@ pub async fn serve(
         closing: closing.clone(),
         streams: Arc::new(Semaphore::new(MAX_STREAMS)),
         reads: Semaphore::new(history::MAX_READS),
+        strangers: incidents::Strangers::default(),
     });
 
     let stop = closing.clone();

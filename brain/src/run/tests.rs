@@ -34,7 +34,7 @@ fn edges(store: Sqlite, page: JoinHandle<std::io::Result<()>>) -> (Engine, Edges
         bus_events,
         requests: mpsc::channel(1).1,
         trained,
-        acknowledgements: mpsc::channel(1).1,
+        notices: mpsc::channel(1).1,
         flusher: Flusher::start(store),
         page,
         page_stop: Shutdown::new(),

@@ -73,6 +73,7 @@ fn statements(retention: &Retention) -> Vec<String> {
         ("rollup_1m", "host", "bucket"),
         ("workload_1m", "host, workload", "bucket"),
         ("forecasts", "host, resource", "made, horizon_s"),
+        ("workload_forecasts", "host, workload, resource", "made, horizon_s"),
     ] {
         all.push(format!(
             "ALTER TABLE {table} SET (timescaledb.compress, timescaledb.compress_segmentby = '{segment}', \
@@ -90,6 +91,7 @@ fn statements(retention: &Retention) -> Vec<String> {
         ("workload_1m", retention.rollup_1m),
         ("rollup_1h", retention.rollup_1h),
         ("forecasts", retention.forecasts),
+        ("workload_forecasts", retention.forecasts),
     ] {
         all.push(format!("SELECT remove_retention_policy('{table}', if_exists => true)"));
         all.push(format!(

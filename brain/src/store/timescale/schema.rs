@@ -32,6 +32,11 @@ const MIGRATIONS: &[migrations::Step] = &[
         "incidents",
         include_str!("../../../migrations/timescale/0002_incidents.sql"),
     ),
+    (
+        4,
+        "workload forecasts",
+        include_str!("../../../migrations/timescale/0004_workload_forecasts.sql"),
+    ),
 ];
 
 /// Proves that the extension is there, or makes it where that is allowed.

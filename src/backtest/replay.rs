@@ -2,7 +2,7 @@
 
 use std::{ops::Range, time::Instant};
 
-use forecast::{Artifact, Config, Forecaster};
+use forecast::{Artifact, Config, Drift, Forecaster};
 use runtime::output::print_line;
 
 use super::{
@@ -93,18 +93,32 @@ impl Replay<'_> {
         let (begun, bar) = (Instant::now(), Bar::new());
         let scored = self.data.hosts.get(hosts.clone()).unwrap_or_default();
         let all: usize = scored.iter().map(|host| host.rows.len() - host.split).sum();
-        let mut done = 0;
+        let (mut done, mut drift, mut asked) = (0, Drift::new(self.config), 0);
         let rows = walk::walk(self.data, hosts, forecaster, Host::until, &mut |host, made| {
             done += 1;
             bar.tell(done, all, "rows");
             tally.add(host, made);
+            drift.add(&made.matured);
+            if drift.asks().is_some() {
+                asked += 1;
+                drift.restart();
+            }
             let known = self.data.hosts.get(host).zip(tally.highs.get(host));
             if let (Some(peaks), Some((of, highs))) = (peaks.as_deref_mut(), known) {
                 peaks.add(host, of, highs, made);
             }
         });
         let each = begun.elapsed().as_secs_f64() * 1e6 / rows.max(1) as f64;
-        print_line(&format!("replay   {rows} rows, {each:.0} us each"))?;
+        let days = scored
+            .iter()
+            .map(|host| host.rows.len() - host.split)
+            .max()
+            .unwrap_or(0) as f64
+            * f64::from(self.data.step_s)
+            / 86_400.0;
+        print_line(&format!(
+            "replay   {rows} rows, {each:.0} us each; drift asked for {asked} retrainings in {days:.0} days"
+        ))?;
         Ok(())
     }
 }

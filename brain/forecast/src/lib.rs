@@ -85,5 +85,7 @@ pub use error::{ArtifactError, ConfigError, TrainError};
 pub use forecaster::{Forecaster, HostForecasts, HostWindow, Matured, MaturedPeak};
 pub use score::{Compared, Experts, Loss, ScoreRow, ScoreTable};
 pub use target::Target;
+#[cfg(feature = "trial")]
+pub use training::trial;
 pub use training::{History, Part, Progress, Watch, excess, train};
 pub use window::resources;

@@ -282,6 +282,7 @@ mod tests {
             class: "default".into(),
             cpu_cores: Some(1.0),
             memory_bytes: None,
+            ..WorkloadInput::default()
         };
         let host = HostInput {
             capacity: Capacity {

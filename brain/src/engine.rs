@@ -257,6 +257,7 @@ impl Engine {
     }
 
     fn trained(&mut self, trained: Trained) {
+        self.answer_drift();
         let Some((artifact, row)) = self.learning.finish(trained) else {
             return self.figures.trainings_failed.inc();
         };

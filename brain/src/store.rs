@@ -93,6 +93,8 @@ pub(crate) struct Batch {
     pub(crate) workloads: BTreeMap<(Arc<str>, String, UnixMs), [f32; 2]>,
     /// Forecasts by host.
     pub(crate) forecasts: Vec<(Arc<str>, Forecast)>,
+    /// Forecasts of workloads by host and workload, in cores and bytes.
+    pub(crate) workload_forecasts: Vec<(Arc<str>, String, Forecast)>,
     /// Anomalies by host, resource and begin.
     pub(crate) anomalies: BTreeMap<(Arc<str>, Resource, UnixMs), AnomalyRow>,
     /// Incidents by host and begin, and whether they go on.
@@ -146,6 +148,7 @@ impl Batch {
             && self.minutes.is_empty()
             && self.workloads.is_empty()
             && self.forecasts.is_empty()
+            && self.workload_forecasts.is_empty()
             && self.anomalies.is_empty()
             && self.incidents.is_empty()
             && self.detectors.is_empty()
@@ -186,6 +189,8 @@ pub(crate) struct Recovered {
     pub(crate) rollups_since_ms: UnixMs,
     /// Rows of the grid since then, oldest first.
     pub(crate) rollups: BTreeMap<Arc<str>, Vec<StoredRow>>,
+    /// Cores and bytes of workloads by host, workload and begin of the minute, since then, oldest first.
+    pub(crate) workloads: BTreeMap<(Arc<str>, String), Vec<(UnixMs, [f32; 2])>>,
     /// What frames of `tail` are read against and is not among them, each after its own reference.
     pub(crate) references: Vec<(Stream, Frame)>,
     /// Frames that may hold samples past the rows of the grid.

@@ -45,6 +45,7 @@ async fn what_was_written_comes_back_and_twice_is_once() {
         ("rollup_1m", 2),
         ("workload_1m", 1),
         ("forecasts", 1),
+        ("workload_forecasts", 1),
         ("anomalies", 1),
         ("incidents", 1),
         ("detectors", 1),
@@ -71,6 +72,11 @@ async fn what_was_written_comes_back_and_twice_is_once() {
     assert_eq!(
         back.commands,
         [(batch.commands[0].clone(), Some(batch.outcomes[0].clone()))]
+    );
+    let web = &back.workloads[&("web-1".into(), "web".to_owned())];
+    assert!(
+        web.len() == 1 && web[0].0 == 0 && web[0].1[0] == 1.5 && web[0].1[1].is_nan(),
+        "{web:?}"
     );
     assert_eq!(back.anomalies.len(), 1);
     assert_eq!(back.incidents, [("web-1".into(), incident(), true)]);
@@ -526,6 +532,7 @@ async fn years_of_retention_leave_what_is_to_be_kept_and_nothing_else() {
             events: template.events.clone(),
             frames: template.frames.clone(),
             forecasts: template.forecasts.clone(),
+            workload_forecasts: template.workload_forecasts.clone(),
             minutes: template
                 .rollups
                 .values()
@@ -549,6 +556,9 @@ async fn years_of_retention_leave_what_is_to_be_kept_and_nothing_else() {
         for (_, forecast) in &mut batch.forecasts {
             forecast.made_ms = now_ms;
         }
+        for (_, _, forecast) in &mut batch.workload_forecasts {
+            forecast.made_ms = now_ms;
+        }
         store.write(&batch).await.unwrap();
         store.prune(&cutoffs(now_ms)).await.unwrap();
     }
@@ -558,6 +568,7 @@ async fn years_of_retention_leave_what_is_to_be_kept_and_nothing_else() {
         ("rollup_1m", 90, 30),
         ("rollup_1h", 1_826, 608),
         ("forecasts", 3, 1),
+        ("workload_forecasts", 3, 1),
         ("events", 90, 60),
     ] {
         let rows = count(connection(&mut store), table).await;

@@ -60,13 +60,13 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<H
     match config.store.timescale() {
         None => {
             let open = || Sqlite::open(&config.data_dir);
-            let opened = start::ready(open, since, start::PATIENCE, &shutdown).await?;
+            let opened = Box::pin(start::ready(open, since, start::PATIENCE, &shutdown)).await?;
             Box::pin(start_on(opened, since, rules, config, clock, shutdown)).await
         }
         Some(options) => {
             let retention = config.store.retention();
             let open = || Timescale::open(&options, &retention, &config.data_dir);
-            let opened = start::ready(open, since, start::PATIENCE, &shutdown).await?;
+            let opened = Box::pin(start::ready(open, since, start::PATIENCE, &shutdown)).await?;
             Box::pin(start_on(opened, since, rules, config, clock, shutdown)).await
         }
     }

@@ -60,7 +60,7 @@ fn of_births_that_are_history_nothing_is_expected() {
         host: "a".into(),
         vantage: Vantage::Inband,
     };
-    let durable = crate::ingest::RangeSet::from_ranges([0..9]);
+    let durable = crate::ingest::RangeSet::from_ranges([0..4, 5..9]);
     let recovered = crate::store::Recovered {
         births: [0, 1, 2].map(|back| (stream.clone(), birth(EPOCH - 2 + back))).into(),
         watermarks: [((stream.clone(), EPOCH - 1), durable)].into(),

@@ -384,7 +384,7 @@ async fn births_that_tell_of_another_inventory_are_history() {
     for (second, kernel) in [(10, "6.1"), (20, "6.1"), (30, "6.12"), (40, "6.12"), (50, "6.12")] {
         let mut birth = testing::birth(second * 1_000_000);
         birth.inventory.kernel = kernel.into();
-        let ranges = RangeSet::from_ranges([0..9]);
+        let ranges = RangeSet::from_ranges([0..4, 5..9]);
         batch.watermarks.insert((stream(), birth.epoch), ranges);
         batch.births.push((stream(), birth.into()));
     }

@@ -2,6 +2,7 @@
 
 use std::{
     env, fs, net,
+    os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     process::Command,
     thread::sleep,
@@ -35,7 +36,7 @@ impl Server {
             url: String::new(),
         };
         // Servers do not run as root: their user has to reach the data.
-        let open = fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o755));
+        let open = fs::Permissions::from_mode(0o755);
         fs::set_permissions(server.folder.path(), open).unwrap();
         server.again();
         Some(server)

@@ -66,7 +66,7 @@ pub(crate) fn load(tls: &Tls) -> Result<Port, TlsError> {
         .as_deref()
         .map(all::<CertificateRevocationListDer<'_>>)
         .transpose()?;
-    let crl_digest = crl.as_ref().map(|lists| digest(lists.iter().map(|list| list.as_ref())));
+    let crl_digest = crl.as_ref().map(|lists| digest(lists.iter().map(AsRef::as_ref)));
     let verifier = verifier(tls, crl, &provider)?;
     let chain = all::<CertificateDer<'_>>(&tls.certificate)?;
     let certificate = digest(chain.first().map(AsRef::as_ref));

@@ -116,7 +116,7 @@ pub(super) struct Page {
 
 /// The page's state, and the engine's end of it.
 pub(super) fn state() -> (watch::Sender<Arc<Snapshot>>, Arc<OneHost>, PageState) {
-    let (acknowledge, mut notices) = mpsc::channel::<Notice>(1);
+    let (acknowledge, mut notices) = mpsc::channel::<Notice>(8);
     let (engine, snapshot) = watch::channel(Arc::new(snapshot()));
     let series = Arc::new(OneHost::default());
     let host = Arc::clone(&series);

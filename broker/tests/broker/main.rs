@@ -11,6 +11,7 @@
 )]
 
 mod attacks;
+mod bounds;
 mod bus_client;
 mod delivery;
 mod floods;

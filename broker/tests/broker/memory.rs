@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use broker::{Limits, Refusal};
-use tokio::time::sleep;
+use broker::{Config, Limits, Refusal, WebSocket};
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::sleep};
 
 use crate::{
     attacks::{ATTACKER, guarded, resident_kib, serve_others},
-    harness::Broker,
+    harness::{Broker, connect_packet},
     raw::{Hello, Raw},
+    transports::UPGRADE,
 };
 
 const MIB: usize = 1024 * 1024;
@@ -89,6 +90,52 @@ async fn half_packets_of_one_name_leave_room_for_others() {
     // Others send as large a packet.
     let mut other = Raw::plain(broker.addr(), 4).await.enter("other").await;
     assert_eq!(other.publish("t", &vec![b'y'; 4_900_000], 1, false).await, 0);
+    broker.stop().await;
+}
+
+/// A page's half message waits below MQTT, and counts all the same.
+#[tokio::test]
+async fn half_frames_count_as_half_packets_do() {
+    let broker = Broker::listen(Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        websocket: Some(WebSocket {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            ..WebSocket::default()
+        }),
+        limits: Limits {
+            max_waiting_bytes: 24 * MIB,
+            ..Limits::default()
+        },
+        ..Config::default()
+    })
+    .await;
+    // The head of a frame of 5,000,000 bytes; zeros as a mask change nothing.
+    let half = [
+        &[0x82, 0xff, 0, 0, 0, 0, 0, 0x4c, 0x4b, 0x40, 0, 0, 0, 0][..],
+        &vec![0x30; 4_000_000],
+    ]
+    .concat();
+    let mut pages = Vec::new();
+    for n in 0..10 {
+        let connect = connect_packet(4, &format!("page-{n}"), 100);
+        let length = 0x80 | u8::try_from(connect.len()).unwrap();
+        let frame = [&[0x82, length, 0, 0, 0, 0][..], &connect].concat();
+        let mut page = TcpStream::connect(broker.handle.websocket().unwrap()).await.unwrap();
+        page.write_all(&[UPGRADE.as_bytes(), &frame].concat()).await.unwrap();
+        broker.until("it is in", |figures| figures.bytes_sent > n * 4).await;
+        // One that is sent away meanwhile is reset.
+        drop(page.write_all(&half).await);
+        assert!(broker.handle.figures().waiting_bytes <= 24 * MIB as u64);
+        pages.push(page);
+    }
+    broker.until("most are gone", |figures| figures.clients <= 3).await;
+    assert!(broker.handle.figures().clients >= 1, "who was first is still there");
+    let mut other = broker.client("other").await;
+    other.publish_surely("t", "x", false).await;
+    drop(pages);
+    broker
+        .until("nothing waits", |figures| figures.waiting_bytes == 0)
+        .await;
     broker.stop().await;
 }
 

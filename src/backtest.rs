@@ -18,12 +18,12 @@
     reason = "places are not negative and below MAX_ROWS, and values become the forecaster's f32 by design"
 )]
 
-mod data;
+pub(crate) mod data;
 mod peaks;
-mod plots;
+pub(crate) mod plots;
 mod report;
 mod tally;
-mod walk;
+pub(crate) mod walk;
 
 use std::{
     io::{IsTerminal, Write},
@@ -33,40 +33,24 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use brain::history::Moment;
-use clap::{ArgGroup, Args};
+use clap::Args;
 use forecast::{Config, Forecaster, Progress, Target};
 use runtime::{Span, output::print_line};
 
 use self::{
-    data::{Data, Host},
+    data::{Data, Host, Source},
     peaks::PeakTally,
     tally::Tally,
 };
-use crate::lab::Rates;
 
 /// What is replayed, and what is asked of it.
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("source").required(true).args(["traces", "from_store"])))]
 #[command(after_help = "\
 Exit status: 0 when there is a table; 1 when the past cannot be read, is too short, or a file cannot be written; 64 for bad
 usage. Hosts weigh the same in every mean; byte rates are shown over the host's own 99.9th percentile of the learnt part.")]
 pub(crate) struct BacktestArgs {
-    /// Folder of trace CSVs, one a host (docs/traces.md)
-    #[arg(long, value_name = "DIR")]
-    traces: Option<PathBuf>,
-    /// The rows that a brain has kept: its data folder, or postgres://USER@HOST:PORT/DATABASE
-    #[arg(long, value_name = "PLACE")]
-    from_store: Option<String>,
-    /// File whose first line is the password of the database
-    #[arg(long, value_name = "FILE", requires = "from_store")]
-    password_file: Option<PathBuf>,
-    /// From when on stored rows are read
-    #[arg(long, value_name = "TIME", default_value = "30d", requires = "from_store")]
-    since: Moment,
-    /// Grid that the past is put on [default: that of most rows]
-    #[arg(long, value_name = "SPAN")]
-    step: Option<Span>,
+    #[command(flatten)]
+    source: Source,
     /// How far ahead, rising, with commas between; each a whole number of steps [default: 5m,10m,15m]
     #[arg(long, value_name = "SPAN,...", value_delimiter = ',')]
     horizons: Vec<Span>,
@@ -79,9 +63,6 @@ pub(crate) struct BacktestArgs {
     /// Only each N-th row behind the learnt part is scored; one that does not divide an hour is best
     #[arg(long, value_name = "N", default_value_t = 1)]
     origin_stride: usize,
-    /// What byte rates are
-    #[arg(long, value_enum, default_value_t = Rates::Auto)]
-    rates: Rates,
     /// Seed of everything random in training
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -116,7 +97,9 @@ pub(crate) async fn main(arguments: BacktestArgs) -> anyhow::Result<()> {
         "--train-fraction {share}: must be 0.1 to 0.95"
     );
     ensure!(arguments.origin_stride > 0, "--origin-stride 0: must be at least 1");
-    let data = data::load(&arguments).await?;
+    let (traces, step_s) = data::load(&arguments.source).await?;
+    let data = data::gather(&traces, step_s, share, arguments.source.rates)?;
+    drop(traces);
     // It keeps cores busy for minutes; the other tasks of this process are signals.
     tokio::task::spawn_blocking(move || run(&arguments, &data)).await?
 }
@@ -127,7 +110,7 @@ fn run(arguments: &BacktestArgs, data: &Data) -> anyhow::Result<()> {
     let mut forecaster = Forecaster::new(config.clone())?;
     if !arguments.without_lstm {
         let begun = Instant::now();
-        let artifact = walk::learn(data, &config, &|progress| bar(progress))?;
+        let artifact = walk::learn(data, &config, |host| host.split, None, &|progress| bar(progress))?;
         forecaster.adopt(&artifact)?;
         let (steps, took) = (artifact.steps(), begun.elapsed().as_secs_f64());
         print_line(&format!(
@@ -139,7 +122,7 @@ fn run(arguments: &BacktestArgs, data: &Data) -> anyhow::Result<()> {
     let mut tally = Tally::new(data, &config, arguments.origin_stride);
     let mut peaks = PeakTally::new(data, &config, arguments.origin_stride);
     let begun = Instant::now();
-    let rows = walk::walk(data, &mut forecaster, Host::until, &mut |host, made| {
+    let rows = walk::walk(data, &mut forecaster, 0..usize::MAX, Host::until, &mut |host, made| {
         tally.add(host, made);
         if let (Some(of), Some(highs)) = (data.hosts.get(host), tally.highs.get(host)) {
             peaks.add(host, of, highs, made);
@@ -202,7 +185,7 @@ fn introduce(data: &Data, config: &Config) -> anyhow::Result<()> {
 const WIDTH: usize = 30;
 
 /// A bar on a terminal, to standard error; nothing elsewhere.
-fn bar(progress: Progress) -> ControlFlow<()> {
+pub(crate) fn bar(progress: Progress) -> ControlFlow<()> {
     let mut out = std::io::stderr();
     let Progress { part, done, of, loss } = progress;
     let last = done >= of;

@@ -1,0 +1,168 @@
+//! Walk-forward forecasts of the peak: the network learns from what is before the first limit, and anew as time goes on, from
+//! all that was until then. What it says of a moment it says from that moment's row and those before it.
+
+use std::time::Instant;
+
+use forecast::{Artifact, Config, Forecaster, HostForecasts};
+use limits::{HOLDS_MIN, Needs, QUANTILES};
+use runtime::output::print_line;
+
+use super::{
+    SimulateArgs,
+    past::{Past, running_max},
+};
+use crate::backtest::{self, walk};
+
+/// Most moments that are learnt from: 300 MB of features.
+const MAX_SAMPLES: usize = 200_000;
+
+/// Peaks of one moment, by hold, then by quantile.
+type Peaks = [[f32; QUANTILES.len()]; HOLDS_MIN.len()];
+
+/// What was said of every host at every moment of decision.
+pub(super) struct Said {
+    /// By host, then by target, then by decision.
+    needs: Vec<Vec<Vec<Needs>>>,
+}
+
+impl Said {
+    /// What was said of a host's target, by decision.
+    pub(super) fn of(&self, host: usize, target: usize) -> &[Needs] {
+        self.needs
+            .get(host)
+            .and_then(|targets| targets.get(target))
+            .map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Trains and steps through the past.
+pub(super) fn walk(arguments: &SimulateArgs, past: &Past) -> anyhow::Result<Said> {
+    let config = config(arguments, past)?;
+    let mut forecaster = Forecaster::new(config.clone())?;
+    let targets = past.targets.len();
+    let mut said: Vec<Vec<Vec<Option<Peaks>>>> = past
+        .hosts
+        .iter()
+        .map(|host| vec![vec![None; host.decisions(past.rows).count()]; targets])
+        .collect();
+    let mut take = |host: usize, made: &HostForecasts| {
+        let Some((of, slots)) = past.hosts.get(host).zip(said.get_mut(host)) else {
+            return;
+        };
+        for (target, slots) in past.targets.iter().zip(slots) {
+            let peaks: Vec<&shadow::Peak> = made
+                .peaks
+                .iter()
+                .filter(|peak| peak.resource == target.resource)
+                .collect();
+            let Some(row) = peaks.first().and_then(|peak| row_of(past, peak.made_ms)) else {
+                continue;
+            };
+            let behind = row
+                .checked_sub(of.first)
+                .filter(|behind| behind.is_multiple_of(past.rows));
+            if let Some(slot) = behind.and_then(|behind| slots.get_mut(behind / past.rows)) {
+                *slot = by_hold(&peaks);
+            }
+        }
+    };
+    let end = past.hosts.iter().map(|host| host.len).max().unwrap_or(0);
+    let begin = past.data.hosts.iter().map(|host| host.split).min().unwrap_or(0);
+    let every = ((arguments.retrain * end as f64) as usize).max(past.rows);
+    let mut previous: Option<Artifact> = None;
+    let (mut from, mut rows) = (begin, 0);
+    let started = Instant::now();
+    while from < end {
+        if !arguments.without_lstm {
+            let artifact = walk::learn(&past.data, &config, |_| from, previous.as_ref(), &backtest::bar)?;
+            forecaster.adopt(&artifact)?;
+            print_line(&format!(
+                "network  {} of {} steps from {} moments before row {from}, after {:.0} s",
+                artifact.version(),
+                artifact.steps(),
+                artifact.data().samples,
+                started.elapsed().as_secs_f64()
+            ))?;
+            previous = Some(artifact);
+        }
+        let until = from + every;
+        rows += walk::walk(
+            &past.data,
+            &mut forecaster,
+            from..until,
+            backtest::data::Host::until,
+            &mut take,
+        );
+        from = until;
+    }
+    print_line(&format!(
+        "replay   {rows} rows, after {:.0} s",
+        started.elapsed().as_secs_f64()
+    ))?;
+    let needs = past.hosts.iter().zip(said).map(|(host, said)| {
+        let of_target = |(values, said): (&Vec<f64>, Vec<Option<Peaks>>)| needs(past, host.first, values, said);
+        let scaled = host.values.iter().zip(said).map(of_target).collect::<Vec<_>>();
+        scaled
+            .into_iter()
+            .zip(&host.units)
+            .map(|(needs, unit)| in_units(needs, *unit))
+            .collect()
+    });
+    Ok(Said { needs: needs.collect() })
+}
+
+fn config(arguments: &SimulateArgs, past: &Past) -> anyhow::Result<Config> {
+    let mut config = Config::for_step(past.step_s);
+    config.holds_s = HOLDS_MIN.map(|minutes| 60 * minutes).to_vec();
+    config.channels.clone_from(&past.data.channels);
+    config.targets.clone_from(&past.targets);
+    config.normalised = past.data.normalised;
+    config.training.seed = arguments.seed;
+    config.training.held_out = 0.0;
+    config.training.max_samples = MAX_SAMPLES;
+    config.training.max_steps = arguments.steps.unwrap_or(100_000);
+    config.validate()?;
+    Ok(config)
+}
+
+fn row_of(past: &Past, made_ms: i64) -> Option<usize> {
+    usize::try_from(made_ms / 1_000 / i64::from(past.step_s)).ok()
+}
+
+fn by_hold(peaks: &[&shadow::Peak]) -> Option<Peaks> {
+    let mut found: Peaks = [[0.0; QUANTILES.len()]; HOLDS_MIN.len()];
+    for (minutes, slot) in HOLDS_MIN.into_iter().zip(&mut found) {
+        let peak = peaks.iter().find(|peak| peak.hold_s == 60 * minutes)?;
+        *slot = peak.quantiles.map(|value| value as f32);
+    }
+    Some(found)
+}
+
+/// Needs in the trace's unit where peaks are told, else the last peak for all of them.
+fn needs(past: &Past, first: usize, values: &[f64], said: Vec<Option<Peaks>>) -> Vec<(Needs, bool)> {
+    let last = running_max(values, past.rows);
+    let each = said.into_iter().enumerate().map(|(at, peaks)| {
+        let last = last.get(first + at * past.rows).copied().unwrap_or(0.0);
+        let told = peaks.map(|peaks| peaks.map(|quantiles| quantiles.map(f64::from)));
+        let needs = Needs {
+            peaks: told.unwrap_or([[last; QUANTILES.len()]; HOLDS_MIN.len()]),
+            last,
+        };
+        (needs, told.is_some())
+    });
+    each.collect()
+}
+
+/// Forecasts over the unit that values are told in already.
+fn in_units(needs: Vec<(Needs, bool)>, unit: f64) -> Vec<Needs> {
+    let each = needs.into_iter().map(|(needs, told)| {
+        if !told {
+            return needs;
+        }
+        Needs {
+            peaks: needs.peaks.map(|quantiles| quantiles.map(|value| value / unit)),
+            ..needs
+        }
+    });
+    each.collect()
+}

@@ -23,7 +23,7 @@ mod peaks;
 pub(crate) mod plots;
 mod report;
 mod tally;
-pub(crate) mod walk;
+mod walk;
 
 use std::{
     io::{IsTerminal, Write},
@@ -110,7 +110,7 @@ fn run(arguments: &BacktestArgs, data: &Data) -> anyhow::Result<()> {
     let mut forecaster = Forecaster::new(config.clone())?;
     if !arguments.without_lstm {
         let begun = Instant::now();
-        let artifact = walk::learn(data, &config, |host| host.split, None, &|progress| bar(progress))?;
+        let artifact = walk::learn(data, &config, &|progress| bar(progress))?;
         forecaster.adopt(&artifact)?;
         let (steps, took) = (artifact.steps(), begun.elapsed().as_secs_f64());
         print_line(&format!(
@@ -122,7 +122,7 @@ fn run(arguments: &BacktestArgs, data: &Data) -> anyhow::Result<()> {
     let mut tally = Tally::new(data, &config, arguments.origin_stride);
     let mut peaks = PeakTally::new(data, &config, arguments.origin_stride);
     let begun = Instant::now();
-    let rows = walk::walk(data, &mut forecaster, 0..usize::MAX, Host::until, &mut |host, made| {
+    let rows = walk::walk(data, &mut forecaster, Host::until, &mut |host, made| {
         tally.add(host, made);
         if let (Some(of), Some(highs)) = (data.hosts.get(host), tally.highs.get(host)) {
             peaks.add(host, of, highs, made);
@@ -185,7 +185,7 @@ fn introduce(data: &Data, config: &Config) -> anyhow::Result<()> {
 const WIDTH: usize = 30;
 
 /// A bar on a terminal, to standard error; nothing elsewhere.
-pub(crate) fn bar(progress: Progress) -> ControlFlow<()> {
+fn bar(progress: Progress) -> ControlFlow<()> {
     let mut out = std::io::stderr();
     let Progress { part, done, of, loss } = progress;
     let last = done >= of;

@@ -5,7 +5,6 @@ use shadow::Channel;
 use super::*;
 use crate::{
     backtest::{data::Row, tally::METHODS},
-    lab::Rates,
     trace::Trace,
 };
 
@@ -53,15 +52,12 @@ fn replay<'a>(
     forecaster.adopt(artifact).unwrap();
     let mut said = Vec::new();
     let mut take = |host: usize, made: &forecast::HostForecasts| said.push((host, made.forecasts.clone()));
-    walk::walk(data, &mut forecaster, 0..usize::MAX, window, &mut take);
+    walk::walk(data, &mut forecaster, window, &mut take);
     said
 }
 
 fn learnt(data: &Data) -> forecast::Artifact {
-    walk::learn(data, &small(data), |host| host.split, None, &|_| {
-        ControlFlow::Continue(())
-    })
-    .unwrap()
+    walk::learn(data, &small(data), &|_| ControlFlow::Continue(())).unwrap()
 }
 
 /// The first of what is published that hangs on rows after `known`, though it was said at it or before.
@@ -110,10 +106,7 @@ fn the_table_has_everybody_and_predictions_are_in_the_units_of_the_trace() {
     forecaster.adopt(&artifact).unwrap();
     let mut tally = Tally::new(&data, config, 7);
     let mut take = |host: usize, made: &forecast::HostForecasts| tally.add(host, made);
-    assert_eq!(
-        walk::walk(&data, &mut forecaster, 0..usize::MAX, Host::until, &mut take),
-        2 * 180
-    );
+    assert_eq!(walk::walk(&data, &mut forecaster, Host::until, &mut take), 2 * 180);
     let table = tally.table();
     assert_eq!(table.len(), 2 * 2 * METHODS.len());
     let scored = (180 - 10_u64).div_ceil(7) * 2;

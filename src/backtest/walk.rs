@@ -1,48 +1,39 @@
 //! Training on the first part, then row by row through the rest.
 
-use std::ops::Range;
-
 use forecast::{Artifact, Config, Forecaster, History, HostForecasts, HostWindow, TrainError, Watch, train};
 use shadow::UnixMs;
 
 use super::data::{Data, Host, Row};
 
-/// Trains on the rows of each host before the one that `end` tells, and goes on from `previous` where there is one.
-pub(crate) fn learn(
-    data: &Data,
-    config: &Config,
-    end: impl Fn(&Host) -> usize,
-    previous: Option<&Artifact>,
-    watch: Watch<'_>,
-) -> Result<Artifact, TrainError> {
+/// Trains on what is learnt from.
+pub(super) fn learn(data: &Data, config: &Config, watch: Watch<'_>) -> Result<Artifact, TrainError> {
     let history = |host: &Host| History {
         host: host.name.clone(),
         first_ms: 0,
-        rows: host.rows.get(..end(host)).unwrap_or(&host.rows).to_vec(),
+        rows: host.rows.get(..host.split).unwrap_or_default().to_vec(),
         weights: Vec::new(),
     };
     let histories: Vec<History> = data.hosts.iter().map(history).collect();
-    train(&histories, config, previous, watch)
+    train(&histories, config, None, watch)
 }
 
 /// The time of a row in the replay: every host begins at 0.
-pub(crate) fn time_ms(data: &Data, row: usize) -> UnixMs {
+pub(super) fn time_ms(data: &Data, row: usize) -> UnixMs {
     row as i64 * i64::from(data.step_s) * 1_000
 }
 
-/// Steps through the rows behind the learnt ones, those of them that are `within`. `window` tells what is known of a host at a row, and `take` is given, host
+/// Steps through the rows behind the learnt ones. `window` tells what is known of a host at a row, and `take` is given, host
 /// by host, what the forecaster made of it. Returns how many rows there were.
-pub(crate) fn walk<'a>(
+pub(super) fn walk<'a>(
     data: &'a Data,
     forecaster: &mut Forecaster,
-    within: Range<usize>,
     window: impl Fn(&'a Host, usize) -> &'a [Row],
     take: &mut impl FnMut(usize, &HostForecasts),
 ) -> usize {
     let first = data.hosts.iter().map(|host| host.split).min().unwrap_or(0);
     let end = data.hosts.iter().map(|host| host.rows.len()).max().unwrap_or(0);
     let mut rows = 0;
-    for row in first.max(within.start)..end.min(within.end) {
+    for row in first..end {
         let there = |(_, host): &(usize, &Host)| (host.split..host.rows.len()).contains(&row);
         let hosts: Vec<(usize, &Host)> = data.hosts.iter().enumerate().filter(there).collect();
         let windows = hosts.iter().map(|(_, host)| HostWindow {

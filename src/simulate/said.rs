@@ -1,9 +1,12 @@
 //! Walk-forward forecasts of the peak: the network learns from what is before the first limit, and anew as time goes on, from
 //! all that was until then. What it says of a moment it says from that moment's row and those before it.
 
-use std::time::Instant;
+use std::{
+    ops::{ControlFlow, Range},
+    time::Instant,
+};
 
-use forecast::{Artifact, Config, Forecaster, HostForecasts};
+use forecast::{Artifact, Config, Forecaster, History, HostForecasts, HostWindow, TrainError, train};
 use limits::{HOLDS_MIN, Needs, QUANTILES};
 use runtime::output::print_line;
 
@@ -11,7 +14,7 @@ use super::{
     SimulateArgs,
     past::{Past, running_max},
 };
-use crate::backtest::{self, walk};
+use crate::backtest::data::{Data, Host};
 
 /// Most moments that are learnt from: 300 MB of features.
 const MAX_SAMPLES: usize = 200_000;
@@ -70,11 +73,10 @@ pub(super) fn walk(arguments: &SimulateArgs, past: &Past) -> anyhow::Result<Said
     let begin = past.data.hosts.iter().map(|host| host.split).min().unwrap_or(0);
     let every = ((arguments.retrain * end as f64) as usize).max(past.rows);
     let mut previous: Option<Artifact> = None;
-    let (mut from, mut rows) = (begin, 0);
     let started = Instant::now();
-    while from < end {
+    for from in (begin..end).step_by(every) {
         if !arguments.without_lstm {
-            let artifact = walk::learn(&past.data, &config, |_| from, previous.as_ref(), &backtest::bar)?;
+            let artifact = learn(&past.data, &config, from, previous.as_ref())?;
             forecaster.adopt(&artifact)?;
             print_line(&format!(
                 "network  {} of {} steps from {} moments before row {from}, after {:.0} s",
@@ -85,18 +87,11 @@ pub(super) fn walk(arguments: &SimulateArgs, past: &Past) -> anyhow::Result<Said
             ))?;
             previous = Some(artifact);
         }
-        let until = from + every;
-        rows += walk::walk(
-            &past.data,
-            &mut forecaster,
-            from..until,
-            backtest::data::Host::until,
-            &mut take,
-        );
-        from = until;
+        step(&past.data, &mut forecaster, from..end.min(from + every), &mut take);
     }
     print_line(&format!(
-        "replay   {rows} rows, after {:.0} s",
+        "replay   {} rows, after {:.0} s",
+        end - begin,
         started.elapsed().as_secs_f64()
     ))?;
     let needs = past.hosts.iter().zip(said).map(|(host, said)| {
@@ -109,6 +104,36 @@ pub(super) fn walk(arguments: &SimulateArgs, past: &Past) -> anyhow::Result<Said
             .collect()
     });
     Ok(Said { needs: needs.collect() })
+}
+
+/// Trains on what all hosts have behind them at `row`, and goes on from `previous`, as a brain does.
+fn learn(data: &Data, config: &Config, row: usize, previous: Option<&Artifact>) -> Result<Artifact, TrainError> {
+    let history = |host: &Host| History {
+        host: host.name.clone(),
+        first_ms: 0,
+        rows: host.rows.get(..row).unwrap_or(&host.rows).to_vec(),
+        weights: Vec::new(),
+    };
+    let histories: Vec<History> = data.hosts.iter().map(history).collect();
+    train(&histories, config, previous, &|_| ControlFlow::Continue(()))
+}
+
+/// Steps through `rows` behind each host's first part.
+fn step(data: &Data, forecaster: &mut Forecaster, rows: Range<usize>, take: &mut impl FnMut(usize, &HostForecasts)) {
+    for row in rows {
+        let there = |(_, host): &(usize, &Host)| (host.split..host.rows.len()).contains(&row);
+        let hosts: Vec<(usize, &Host)> = data.hosts.iter().enumerate().filter(there).collect();
+        let windows = hosts.iter().map(|(_, host)| HostWindow {
+            host: &host.name,
+            rows: host.until(row),
+        });
+        // Every host begins at 0.
+        let time_ms = row as i64 * i64::from(data.step_s) * 1_000;
+        let made = forecaster.step(time_ms, &windows.collect::<Vec<_>>());
+        for ((host, _), made) in hosts.iter().zip(&made) {
+            take(*host, made);
+        }
+    }
 }
 
 fn config(arguments: &SimulateArgs, past: &Past) -> anyhow::Result<Config> {

@@ -8,14 +8,16 @@
 //! |---|---|
 //! | `simulate/past.rs` | values, capacities and moments of decision |
 //! | `simulate/said.rs` | walk-forward forecasts of the peak |
+//! | `simulate/kept.rs` | the same, written and read back |
 //! | `simulate/ours.rs` | our limits at one setting |
 //! | `simulate/rivals.rs` | limits as other systems set them |
 //! | `simulate/histogram.rs` | the histograms that some of them keep |
 //! | `simulate/score.rs` | slack, violations, changes |
-//! | `simulate/report.rs` | table, JSON, limits, peaks |
+//! | `simulate/report.rs` | table, JSON, limits |
 //! | `simulate/plots.rs` | charts |
 
 mod histogram;
+mod kept;
 mod ours;
 mod past;
 mod plots;
@@ -29,7 +31,7 @@ use std::{path::PathBuf, str::FromStr};
 use anyhow::{Context, ensure};
 use clap::Args;
 use forecast::Target;
-use limits::Settings;
+use limits::{Needs, Settings};
 use runtime::output::print_line;
 
 use self::{past::Past, report::Line};
@@ -76,7 +78,7 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "SHARE", default_value_t = 0.7)]
     scored_from: f64,
     /// Share of the longest host after which the network learns anew, from all that was until then
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.3)]
     retrain: f64,
     /// Seed of everything random in training
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -93,9 +95,12 @@ pub(crate) struct SimulateArgs {
     /// Write our limits as compressed CSV: host,resource,time,limit,policy (docs/traces.md)
     #[arg(long, value_name = "FILE.csv.gz")]
     limits: Option<PathBuf>,
-    /// Write the forecasts of the peak that they rest on, likewise
+    /// Write the forecasts of the peak that they rest on: host,resource,time,hold_s,p50,p80,p90,p95,p98,p99
     #[arg(long, value_name = "FILE.csv.gz")]
     peaks: Option<PathBuf>,
+    /// Read the forecasts from such a file of the same past, instead of forecasting
+    #[arg(long, value_name = "FILE.csv.gz", conflicts_with_all = ["peaks", "without_lstm", "seed", "steps"])]
+    from_peaks: Option<PathBuf>,
     /// Write charts (SVG) into this folder
     #[arg(long, value_name = "DIR")]
     plots: Option<PathBuf>,
@@ -152,17 +157,23 @@ fn run(arguments: &SimulateArgs, past: &Past) -> anyhow::Result<()> {
         arguments.scored_from * 100.0,
         past.targets.iter().map(Target::name).collect::<Vec<_>>().join(", ")
     ))?;
-    let said = said::walk(arguments, past)?;
+    let said = match &arguments.from_peaks {
+        Some(file) => kept::read(file, past).with_context(|| file.display().to_string())?,
+        None => said::walk(arguments, past)?,
+    };
     if let Some(file) = &arguments.peaks {
-        report::peaks(file, past, &said).with_context(|| file.display().to_string())?;
+        kept::write(file, past, &said).with_context(|| file.display().to_string())?;
     }
     let settings = ours::settings(arguments)?;
     let mut lines: Vec<Line> = Vec::new();
     let mut written = arguments.limits.as_deref().map(report::Limits::create).transpose()?;
     for (target, of) in past.targets.iter().enumerate() {
+        let needs: Vec<Vec<Needs>> = (0..past.hosts.len())
+            .map(|host| said.needs(past, host, target))
+            .collect();
         let mut ours_of = Vec::new();
         for settings in &settings {
-            let run = ours::run(past, &said, target, settings, arguments)?;
+            let run = ours::run(past, &needs, target, settings, arguments)?;
             let name = ours::name(settings);
             if let Some(written) = &mut written {
                 written.add(past, of, &name, &run.limits)?;
@@ -171,7 +182,7 @@ fn run(arguments: &SimulateArgs, past: &Past) -> anyhow::Result<()> {
             ours_of.push((settings, run.limits, line.clone()));
             lines.extend(line);
         }
-        rivals::run(past, &said, target, &mut |policy, setting, limits| {
+        rivals::run(past, &needs, target, &mut |policy, setting, limits| {
             lines.extend(Line::new(past, target, policy, setting, limits, None));
         });
         if let Some(folder) = &arguments.plots {

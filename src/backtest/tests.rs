@@ -5,6 +5,7 @@ use shadow::Channel;
 use super::*;
 use crate::{
     backtest::{data::Row, tally::METHODS},
+    lab::Rates,
     trace::Trace,
 };
 

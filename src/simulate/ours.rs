@@ -9,7 +9,6 @@ use limits::{Asked, Fleet, Needs, Prices, Settings, Used};
 use super::{
     SimulateArgs,
     past::{Host, Past},
-    said::Said,
 };
 
 /// Limits of one target at one setting.
@@ -53,7 +52,7 @@ pub(super) fn name(settings: &Settings) -> String {
 /// Sets limits over the whole past.
 pub(super) fn run(
     past: &Past,
-    said: &Said,
+    needs: &[Vec<Needs>],
     target: usize,
     settings: &Settings,
     arguments: &SimulateArgs,
@@ -66,7 +65,7 @@ pub(super) fn run(
     let intervals = past.hosts.iter().map(|host| host.len / past.rows).max().unwrap_or(0);
     for interval in 0..intervals {
         let row = (interval + 1) * past.rows - 1;
-        let moment = |(index, host)| moment(past, said, target, (index, host), row);
+        let moment = |(index, host)| moment(past, needs, target, (index, host), row);
         let present: Vec<Moment<'_>> = past.hosts.iter().enumerate().filter_map(moment).collect();
         let asked = present.iter().map(|moment| {
             let seen = highest.get(moment.index).and_then(|highest| highest.get(row));
@@ -113,7 +112,7 @@ struct Moment<'a> {
 /// `None` where no limit is set at `row`.
 fn moment<'a>(
     past: &'a Past,
-    said: &Said,
+    needs: &[Vec<Needs>],
     target: usize,
     (index, host): (usize, &'a Host),
     row: usize,
@@ -126,7 +125,7 @@ fn moment<'a>(
     Some(Moment {
         index,
         name: &host.name,
-        needs: *said.of(index, target).get(at)?,
+        needs: *needs.get(index)?.get(at)?,
         samples,
     })
 }

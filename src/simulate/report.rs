@@ -1,4 +1,4 @@
-//! The table for people, JSON, limits and the forecasts that they rest on.
+//! The table for people, JSON, and limits for other scorers.
 
 use std::{
     fs::File,
@@ -6,14 +6,13 @@ use std::{
     path::Path,
 };
 
-use flate2::{Compression, write::GzEncoder};
 use forecast::Target;
-use limits::{HOLDS_MIN, Prices};
+use limits::Prices;
 use serde::Serialize;
 
 use super::{
-    past::{Host, Past},
-    said::Said,
+    kept::{Packed, finish, packed, seconds},
+    past::Past,
     score::{self, Figures},
 };
 
@@ -129,24 +128,6 @@ pub(super) fn json(file: &Path, lines: &[Line]) -> anyhow::Result<()> {
     Ok(())
 }
 
-type Packed = csv::Writer<GzEncoder<BufWriter<File>>>;
-
-fn packed(file: &Path) -> anyhow::Result<Packed> {
-    let out = BufWriter::new(File::create(file)?);
-    Ok(csv::Writer::from_writer(GzEncoder::new(out, Compression::default())))
-}
-
-fn finish(csv: Packed) -> anyhow::Result<()> {
-    let packed = csv.into_inner().map_err(csv::IntoInnerError::into_error)?;
-    packed.finish()?.flush()?;
-    Ok(())
-}
-
-/// The time of a host's row, in the trace's seconds.
-fn seconds(past: &Past, host: &Host, row: usize) -> String {
-    (host.start_ms as f64 / 1e3 + (row as u64 * u64::from(past.step_s)) as f64).to_string()
-}
-
 /// A file of limits, which takes one setting after another.
 pub(super) struct Limits(Packed);
 
@@ -171,7 +152,7 @@ impl Limits {
             let mut before = None;
             for (at, limit) in limits.iter().enumerate() {
                 if before != Some(limit) {
-                    let time = seconds(past, host, host.first + at);
+                    let time = seconds(past, host, host.first + at).to_string();
                     self.0
                         .write_record([&host.name, target.name(), &time, &(limit * unit).to_string(), policy])?;
                 }
@@ -184,30 +165,4 @@ impl Limits {
     pub(super) fn finish(self) -> anyhow::Result<()> {
         finish(self.0)
     }
-}
-
-/// Writes what was said of every moment of decision: `host,resource,time,hold_s,p50,p80,p90,p95,p98,p99`.
-pub(super) fn peaks(file: &Path, past: &Past, said: &Said) -> anyhow::Result<()> {
-    let mut csv = packed(file)?;
-    csv.write_record([
-        "host", "resource", "time", "hold_s", "p50", "p80", "p90", "p95", "p98", "p99",
-    ])?;
-    for (index, host) in past.hosts.iter().enumerate() {
-        for (place, target) in past.targets.iter().enumerate() {
-            let unit = host.units.get(place).copied().unwrap_or(1.0);
-            for (row, needs) in host.decisions(past.rows).zip(said.of(index, place)) {
-                for (minutes, quantiles) in HOLDS_MIN.into_iter().zip(needs.peaks) {
-                    let mut record = vec![
-                        host.name.clone(),
-                        target.name().to_owned(),
-                        seconds(past, host, row),
-                        (60 * minutes).to_string(),
-                    ];
-                    record.extend(quantiles.map(|value| ((value * unit) as f32).to_string()));
-                    csv.write_record(record)?;
-                }
-            }
-        }
-    }
-    finish(csv)
 }

@@ -3,12 +3,11 @@
 //! VPA and Autopilot as their sources and papers tell (docs/decisions/0017-limits.md names them). All of them know every row
 //! before a decision; the static peak and the residual quantiles those before the scored part.
 
-use limits::QUANTILES;
+use limits::{Needs, QUANTILES};
 
 use super::{
     histogram::{DailyPeaks, Histogram, PERCENTILES},
     past::{Host, Past, running_max},
-    said::Said,
 };
 
 /// Is given a policy's name, its setting, and limits by host and row.
@@ -29,7 +28,7 @@ struct Ground<'a> {
 }
 
 /// Hands the limits of every policy at every setting to `take`.
-pub(super) fn run(past: &Past, said: &Said, target: usize, take: Take<'_>) {
+pub(super) fn run(past: &Past, needs: &[Vec<Needs>], target: usize, take: Take<'_>) {
     let memory = past
         .targets
         .get(target)
@@ -62,8 +61,8 @@ pub(super) fn run(past: &Past, said: &Said, target: usize, take: Take<'_>) {
     }
     let quantiles = grounds
         .iter()
-        .enumerate()
-        .map(|(index, ground)| as_it_comes(ground, said.of(index, target)));
+        .zip(needs)
+        .map(|(ground, needs)| as_it_comes(ground, needs));
     hand_over(&grounds, "our quantile", quantiles.collect(), take);
 }
 
@@ -248,11 +247,11 @@ fn oracle(ground: &Ground<'_>) -> Settings {
 }
 
 /// The forecast of the next interval's peak at each quantile and multiple, without any rule.
-fn as_it_comes(ground: &Ground<'_>, needs: &[limits::Needs]) -> Settings {
+fn as_it_comes(ground: &Ground<'_>, needs: &[Needs]) -> Settings {
     let mut settings = Vec::new();
     for (place, quantile) in QUANTILES.into_iter().enumerate() {
         for times in [1.0, 1.1, 1.3] {
-            let limit = |needs: &limits::Needs| {
+            let limit = |needs: &Needs| {
                 let [next, ..] = needs.peaks;
                 next.get(place).copied().unwrap_or(1.0) * times
             };

@@ -12,29 +12,65 @@ use runtime::output::print_line;
 
 use super::{
     SimulateArgs,
-    past::{Past, running_max},
+    past::{self, Past, running_max},
 };
 use crate::backtest::data::{Data, Host};
 
 /// Most moments that are learnt from: 300 MB of features.
 const MAX_SAMPLES: usize = 200_000;
 
-/// Peaks of one moment, by hold, then by quantile.
-type Peaks = [[f32; QUANTILES.len()]; HOLDS_MIN.len()];
+/// Peaks of one moment, by hold, then by quantile, in the trace's unit.
+pub(super) type Peaks = [[f32; QUANTILES.len()]; HOLDS_MIN.len()];
 
 /// What was said of every host at every moment of decision.
 pub(super) struct Said {
-    /// By host, then by target, then by decision.
-    needs: Vec<Vec<Vec<Needs>>>,
+    /// By host, then by target, then by decision; `None` where no network has told.
+    peaks: Vec<Vec<Vec<Option<Peaks>>>>,
 }
 
 impl Said {
-    /// What was said of a host's target, by decision.
-    pub(super) fn of(&self, host: usize, target: usize) -> &[Needs] {
-        self.needs
+    /// Nothing is said yet.
+    pub(super) fn new(past: &Past) -> Self {
+        let of_host = |host: &past::Host| vec![vec![None; host.decisions(past.rows).count()]; past.targets.len()];
+        Self {
+            peaks: past.hosts.iter().map(of_host).collect(),
+        }
+    }
+
+    /// Where the peaks of a host's target at a row are kept; `None` where nothing is decided.
+    pub(super) fn slot(&mut self, past: &Past, host: usize, target: usize, row: usize) -> Option<&mut Option<Peaks>> {
+        let behind = row.checked_sub(past.hosts.get(host)?.first)?;
+        let slots = self.peaks.get_mut(host)?.get_mut(target)?;
+        slots
+            .get_mut(behind / past.rows)
+            .filter(|_| behind.is_multiple_of(past.rows))
+    }
+
+    /// The peaks of a host's target, by decision.
+    pub(super) fn peaks(&self, host: usize, target: usize) -> &[Option<Peaks>] {
+        self.peaks
             .get(host)
             .and_then(|targets| targets.get(target))
             .map_or(&[], Vec::as_slice)
+    }
+
+    /// What a host's target needs in its unit, by decision: the peaks, or the last one for all of them where none are told.
+    pub(super) fn needs(&self, past: &Past, host: usize, target: usize) -> Vec<Needs> {
+        let Some(of) = past.hosts.get(host) else {
+            return Vec::new();
+        };
+        let (values, unit) = (of.values.get(target), of.units.get(target).copied().unwrap_or(1.0));
+        let last = running_max(values.map_or(&[], Vec::as_slice), past.rows);
+        let decisions = of.decisions(past.rows).zip(self.peaks(host, target));
+        let needs = decisions.map(|(row, peaks)| {
+            let last = last.get(row).copied().unwrap_or(0.0);
+            let told = peaks.map(|peaks| peaks.map(|quantiles| quantiles.map(|value| f64::from(value) / unit)));
+            Needs {
+                peaks: told.unwrap_or([[last; QUANTILES.len()]; HOLDS_MIN.len()]),
+                last,
+            }
+        });
+        needs.collect()
     }
 }
 
@@ -42,29 +78,13 @@ impl Said {
 pub(super) fn walk(arguments: &SimulateArgs, past: &Past) -> anyhow::Result<Said> {
     let config = config(arguments, past)?;
     let mut forecaster = Forecaster::new(config.clone())?;
-    let targets = past.targets.len();
-    let mut said: Vec<Vec<Vec<Option<Peaks>>>> = past
-        .hosts
-        .iter()
-        .map(|host| vec![vec![None; host.decisions(past.rows).count()]; targets])
-        .collect();
+    let mut said = Said::new(past);
     let mut take = |host: usize, made: &HostForecasts| {
-        let Some((of, slots)) = past.hosts.get(host).zip(said.get_mut(host)) else {
-            return;
-        };
-        for (target, slots) in past.targets.iter().zip(slots) {
-            let peaks: Vec<&shadow::Peak> = made
-                .peaks
-                .iter()
-                .filter(|peak| peak.resource == target.resource)
-                .collect();
-            let Some(row) = peaks.first().and_then(|peak| row_of(past, peak.made_ms)) else {
-                continue;
-            };
-            let behind = row
-                .checked_sub(of.first)
-                .filter(|behind| behind.is_multiple_of(past.rows));
-            if let Some(slot) = behind.and_then(|behind| slots.get_mut(behind / past.rows)) {
+        for (place, target) in past.targets.iter().enumerate() {
+            let of_target = made.peaks.iter().filter(|peak| peak.resource == target.resource);
+            let peaks: Vec<&shadow::Peak> = of_target.collect();
+            let row = peaks.first().and_then(|peak| row_of(past, peak.made_ms));
+            if let Some(slot) = row.and_then(|row| said.slot(past, host, place, row)) {
                 *slot = by_hold(&peaks);
             }
         }
@@ -94,16 +114,7 @@ pub(super) fn walk(arguments: &SimulateArgs, past: &Past) -> anyhow::Result<Said
         end - begin,
         started.elapsed().as_secs_f64()
     ))?;
-    let needs = past.hosts.iter().zip(said).map(|(host, said)| {
-        let of_target = |(values, said): (&Vec<f64>, Vec<Option<Peaks>>)| needs(past, host.first, values, said);
-        let scaled = host.values.iter().zip(said).map(of_target).collect::<Vec<_>>();
-        scaled
-            .into_iter()
-            .zip(&host.units)
-            .map(|(needs, unit)| in_units(needs, *unit))
-            .collect()
-    });
-    Ok(Said { needs: needs.collect() })
+    Ok(said)
 }
 
 /// Trains on what all hosts have behind them at `row`, and goes on from `previous`, as a brain does.
@@ -161,33 +172,4 @@ fn by_hold(peaks: &[&shadow::Peak]) -> Option<Peaks> {
         *slot = peak.quantiles.map(|value| value as f32);
     }
     Some(found)
-}
-
-/// Needs in the trace's unit where peaks are told, else the last peak for all of them.
-fn needs(past: &Past, first: usize, values: &[f64], said: Vec<Option<Peaks>>) -> Vec<(Needs, bool)> {
-    let last = running_max(values, past.rows);
-    let each = said.into_iter().enumerate().map(|(at, peaks)| {
-        let last = last.get(first + at * past.rows).copied().unwrap_or(0.0);
-        let told = peaks.map(|peaks| peaks.map(|quantiles| quantiles.map(f64::from)));
-        let needs = Needs {
-            peaks: told.unwrap_or([[last; QUANTILES.len()]; HOLDS_MIN.len()]),
-            last,
-        };
-        (needs, told.is_some())
-    });
-    each.collect()
-}
-
-/// Forecasts over the unit that values are told in already.
-fn in_units(needs: Vec<(Needs, bool)>, unit: f64) -> Vec<Needs> {
-    let each = needs.into_iter().map(|(needs, told)| {
-        if !told {
-            return needs;
-        }
-        Needs {
-            peaks: needs.peaks.map(|quantiles| quantiles.map(|value| value / unit)),
-            ..needs
-        }
-    });
-    each.collect()
 }

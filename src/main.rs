@@ -10,6 +10,7 @@ mod lab;
 mod live;
 mod pki;
 mod query;
+mod simulate;
 mod stop;
 mod table;
 mod trace;
@@ -44,6 +45,8 @@ enum Command {
     Detect(detect::DetectArgs),
     /// What the forecaster would have said of a recorded past, and how right it would have been
     Backtest(Box<backtest::BacktestArgs>),
+    /// What limits would have been over a recorded past, and what they would have cost, beside other policies
+    Simulate(Box<simulate::SimulateArgs>),
     /// A copy of a brain's data folder, while the brain runs
     Backup(backup::BackupArgs),
     /// Who is who in a cell: certificates, tokens, revocation
@@ -83,6 +86,7 @@ impl Command {
             | Self::Export(_)
             | Self::Detect(_)
             | Self::Backtest(_)
+            | Self::Simulate(_)
             | Self::Backup(_)
             | Self::Pki(_)
             | Self::Audit(_) => "warn",
@@ -100,6 +104,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Export(arguments) => Box::pin(export::main(*arguments)).await,
         Command::Detect(arguments) => detect::main(&arguments),
         Command::Backtest(arguments) => Box::pin(backtest::main(*arguments)).await,
+        Command::Simulate(arguments) => Box::pin(simulate::main(*arguments)).await,
         Command::Backup(arguments) => backup::main(arguments).await,
         Command::Pki(arguments) => Box::pin(pki::main(*arguments)).await,
         Command::Audit(arguments) => audit::main(&arguments),

@@ -9,6 +9,7 @@ mod inspect;
 mod lab;
 mod live;
 mod pki;
+mod policy;
 mod query;
 mod stop;
 mod table;
@@ -44,6 +45,8 @@ enum Command {
     Detect(detect::DetectArgs),
     /// What the forecaster would have said of a recorded past, and how right it would have been
     Backtest(Box<backtest::BacktestArgs>),
+    /// Whether a policy of allocation is good, and what it says
+    Policy(policy::PolicyArgs),
     /// A copy of a brain's data folder, while the brain runs
     Backup(backup::BackupArgs),
     /// Who is who in a cell: certificates, tokens, revocation
@@ -83,6 +86,7 @@ impl Command {
             | Self::Export(_)
             | Self::Detect(_)
             | Self::Backtest(_)
+            | Self::Policy(_)
             | Self::Backup(_)
             | Self::Pki(_)
             | Self::Audit(_) => "warn",
@@ -100,6 +104,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Export(arguments) => Box::pin(export::main(*arguments)).await,
         Command::Detect(arguments) => detect::main(&arguments),
         Command::Backtest(arguments) => Box::pin(backtest::main(*arguments)).await,
+        Command::Policy(arguments) => policy::main(&arguments),
         Command::Backup(arguments) => backup::main(arguments).await,
         Command::Pki(arguments) => Box::pin(pki::main(*arguments)).await,
         Command::Audit(arguments) => audit::main(&arguments),

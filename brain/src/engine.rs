@@ -22,7 +22,7 @@ use trust::{Trust, audit::Audit};
 
 use crate::{
     Config, Error,
-    dispatch::Dispatch,
+    dispatch::{Dispatch, FreezeSwitch},
     fleet::Fleet,
     foresight::Foresight,
     ingest::{Ingest, Limits},
@@ -38,6 +38,7 @@ use crate::{
 };
 
 mod audit;
+mod freeze;
 mod intake;
 mod picture;
 mod restore;
@@ -70,6 +71,8 @@ pub(crate) enum Event {
     Trained(Box<Trained>),
     /// Somebody takes notice of an incident.
     Acknowledged(Acknowledgement),
+    /// Somebody freezes the cell, or lets it move.
+    Freeze(FreezeSwitch),
     /// Somebody asks for the scores.
     Scores(oneshot::Sender<forecast::ScoreTable>),
 }
@@ -219,6 +222,7 @@ impl Engine {
             Event::Flushed(flushed) => self.flushed(flushed, At { now_ms, monotonic_ns }),
             Event::Trained(trained) => self.trained(*trained),
             Event::Acknowledged(told) => self.acknowledged(told, now_ms),
+            Event::Freeze(switch) => self.switched(switch, now_ms),
             // Nobody waits any more when this fails.
             Event::Scores(ask) => drop(ask.send(self.foresight.scores())),
         }

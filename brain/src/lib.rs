@@ -58,5 +58,6 @@ mod watch;
 
 pub use config::{Config, Ticks};
 pub use error::Error;
-pub use handle::{Handle, start};
+pub use dispatch::{Freeze, FreezeSwitch};
+pub use handle::{Handle, policy_of, start};
 pub use store::{StoreError, archive, backup, memory::columns::Columns};

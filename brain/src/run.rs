@@ -18,6 +18,7 @@ use tokio::{
 use crate::{
     Config, Error,
     config::Ticks,
+    dispatch::FreezeSwitch,
     engine::{Engine, Event, Publication},
     learning::Trained,
     present::Present,
@@ -58,6 +59,7 @@ pub(crate) struct Edges {
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) trained: mpsc::Receiver<Trained>,
     pub(crate) acknowledgements: mpsc::Receiver<Acknowledgement>,
+    pub(crate) switches: mpsc::Receiver<FreezeSwitch>,
     pub(crate) flusher: Flusher,
     pub(crate) page: JoinHandle<std::io::Result<()>>,
     pub(crate) page_stop: Shutdown,
@@ -189,6 +191,7 @@ impl Edges {
                 None => return Ok(Turn::End),
             },
             Some(told) = self.acknowledgements.recv() => Event::Acknowledged(told),
+            Some(switch) = self.switches.recv() => Event::Freeze(switch),
             Some(trained) = self.trained.recv() => Event::Trained(Box::new(trained)),
             _ = timers.flush.tick() => return Ok(Turn::Flush),
             _ = timers.publish.tick() => return Ok(Turn::Views),

@@ -258,6 +258,8 @@ pub(crate) mod meta {
     pub(crate) const ALLOCATION: &str = "allocation";
     /// The model in service, as JSON.
     pub(crate) const MODEL: &str = "model";
+    /// Who has frozen the cell, as JSON.
+    pub(crate) const FREEZE: &str = "freeze";
     /// What outcomes taught, as JSON.
     pub(crate) const FEEDBACK: &str = "feedback";
 }

@@ -38,7 +38,8 @@ impl Engine {
         Snapshot {
             time_ms: self.now_ms,
             cell: self.config.cell.clone(),
-            mode: "recommend-only".into(),
+            mode: self.mode().into(),
+            freeze: self.dispatch.freeze().cloned(),
             hosts,
             model: ModelView {
                 served: self.foresight.served(),
@@ -60,6 +61,16 @@ impl Engine {
                 duplicates: figures.duplicates.get(),
                 missing,
             },
+        }
+    }
+
+    fn mode(&self) -> &'static str {
+        if self.dispatch.freeze().is_some() {
+            "frozen"
+        } else if self.dispatch.acts() {
+            "acting"
+        } else {
+            "recommend-only"
         }
     }
 

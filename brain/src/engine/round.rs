@@ -37,6 +37,7 @@ impl Engine {
         self.learn(now_ms);
         self.tell_expiry(now_ms);
         self.allocate(At { now_ms, monotonic_ns });
+        self.renew_leases(At { now_ms, monotonic_ns });
         self.tell_watermarks();
         self.snapshot = self.picture().into();
         self.figures.tick_seconds.set(start.elapsed().as_secs_f64());
@@ -192,6 +193,10 @@ impl Engine {
         for command in self.dispatch.round(now_ms, &hosts) {
             self.send(command, at);
         }
+        self.remember_allocation();
+    }
+
+    fn remember_allocation(&mut self) {
         let (state, feedback) = self.dispatch.memory();
         for (key, json) in [
             (meta::ALLOCATION, serde_json::to_string(state)),
@@ -204,26 +209,58 @@ impl Engine {
         }
     }
 
+    /// What is to stay is told again before it runs out. Renewals are not stored: they are many, and change nothing.
+    fn renew_leases(&mut self, at: At) {
+        if !self.connected {
+            return;
+        }
+        let (fleet, now_ms) = (&self.fleet, at.now_ms);
+        let age_ms = |host: &str| {
+            let newest_ms = fleet.get(host)?.newest_ms();
+            let age_ms = now_ms.saturating_sub(newest_ms);
+            (newest_ms > 0).then(|| u64::try_from(age_ms).unwrap_or(0))
+        };
+        let renewals = self.dispatch.renew(now_ms, age_ms);
+        if renewals.is_empty() {
+            return;
+        }
+        for command in renewals {
+            self.publish_command(&command, at);
+        }
+        self.remember_allocation();
+    }
+
     fn send(&mut self, command: Command, at: At) {
-        let vantage = self.who_obeys(&command);
+        if self.publish_command(&command, at) {
+            self.batch.commands.push(command);
+        }
+    }
+
+    /// Whether it is on its way.
+    fn publish_command(&mut self, command: &Command, at: At) -> bool {
+        let vantage = self.who_obeys(command);
         let topic = self.topics.command(&command.host, vantage);
-        let payload = match self.sealed(&command, vantage, at.now_ms) {
+        let payload = match self.sealed(command, vantage, at.now_ms) {
             Ok(payload) => payload,
-            Err(fault) => return self.refuse("seal", &fault, &topic, at),
+            Err(fault) => {
+                self.refuse("seal", &fault, &topic, at);
+                return false;
+            }
         };
         if payload.len() > shadow::wire::MAX_COMMAND_BYTES {
             let reason = "the plan for this host is too long for one command";
-            return self.refuse("command", &reason, &topic, at);
+            self.refuse("command", &reason, &topic, at);
+            return false;
         }
         self.figures.commands.inc();
-        self.tell_command(&command, vantage, at);
+        self.tell_command(command, vantage, at);
         self.outbox.push(Publication {
             topic,
             payload: payload.into(),
             qos: Qos::AtLeastOnce,
             retain: false,
         });
-        self.batch.commands.push(command);
+        true
     }
 
     /// Power is limited out of band where an agent speaks for the BMC, which works whatever the host does.

@@ -19,6 +19,7 @@ use tower::ServiceExt;
 
 use super::{MAX_STREAMS, PageState, Shared, guard::Guard, health::Pulse, history, router};
 use crate::{
+    dispatch::{Freeze, FreezeSwitch},
     Columns,
     history::Database,
     snapshot::{AnomalyView, HostView, ResourceView, SeriesSource, Snapshot},
@@ -123,10 +124,22 @@ pub(super) fn state() -> (watch::Sender<Arc<Snapshot>>, Arc<OneHost>, PageState)
             asked.done.send(known).unwrap();
         }
     });
+    let (freeze, mut turned) = mpsc::channel::<FreezeSwitch>(1);
+    tokio::spawn(async move {
+        while let Some(turned) = turned.recv().await {
+            let freeze = turned.is_on.then(|| Freeze {
+                by: turned.by.clone(),
+                reason: turned.reason.clone(),
+                since_ms: NOW_MS,
+            });
+            turned.done.send(freeze).unwrap();
+        }
+    });
     let (engine, snapshot) = watch::channel(Arc::new(snapshot()));
     let series = Arc::new(OneHost::default());
     let state = PageState {
         acknowledge,
+        freeze,
         snapshot,
         series: Arc::clone(&series) as Arc<dyn SeriesSource>,
         history: Database::file(Path::new("/nowhere/brain.db")),

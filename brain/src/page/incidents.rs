@@ -1,4 +1,4 @@
-//! Taking notice of incidents: the only thing that the page changes.
+//! Taking notice of incidents.
 //!
 //! The page has no login, so only who is on the brain's own machine may do it: the connection must come from a loopback
 //! address. And a web site that such a person visits must not do it for them: the body must be JSON, which no browser sends
@@ -72,11 +72,11 @@ pub(super) async fn acknowledge(
     }))
 }
 
-fn check_caller(extensions: &Extensions, headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn check_caller(extensions: &Extensions, headers: &HeaderMap) -> Result<(), Problem> {
     let caller = extensions.get::<ConnectInfo<SocketAddr>>();
     if !caller.is_some_and(|ConnectInfo(address)| address.ip().to_canonical().is_loopback()) {
         return Err(Problem::forbidden(
-            "incidents are acknowledged from the brain's own machine only, or through a proxy on it with its own login",
+            "this is done from the brain's own machine only, or through a proxy on it with its own login",
         ));
     }
     let Some(origin) = headers.get(header::ORIGIN) else {
@@ -88,11 +88,11 @@ fn check_caller(extensions: &Extensions, headers: &HeaderMap) -> Result<(), Prob
     if origin.is_some() && origin == host {
         return Ok(());
     }
-    Err(Problem::forbidden("another web site may not acknowledge incidents"))
+    Err(Problem::forbidden("another web site may not do this"))
 }
 
 /// A name that can stand in a line.
-fn name(by: &str) -> Result<String, Problem> {
+pub(super) fn name(by: &str) -> Result<String, Problem> {
     let by = by.trim();
     if by.is_empty() || by.chars().count() > MAX_NAME || by.chars().any(char::is_control) {
         return Err(Problem::bad_request(format!(

@@ -34,6 +34,7 @@ fn edges(store: Sqlite, page: JoinHandle<std::io::Result<()>>) -> (Engine, Edges
         bus_events,
         requests: mpsc::channel(1).1,
         trained,
+        switches: mpsc::channel(1).1,
         acknowledgements: mpsc::channel(1).1,
         flusher: Flusher::start(store),
         page,

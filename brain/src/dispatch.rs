@@ -151,6 +151,7 @@ impl Dispatch {
             ttl_ms: self.timing.ttl_ms,
             dry_run: true,
             changes,
+            actions: Vec::new(),
         }
     }
 
@@ -168,11 +169,7 @@ impl Dispatch {
         };
         // A later state, such as expired after applied, is news; the same one again is not, nor one from before the end:
         // whatever order a broker hands them on in.
-        if view
-            .outcome
-            .as_ref()
-            .is_some_and(|known| !follows(known.state, outcome.state))
-        {
+        if view.outcome.as_ref().is_some_and(|known| !follows(known, outcome)) {
             return Answer::Repeated;
         }
         view.outcome = Some(outcome.clone());
@@ -229,9 +226,17 @@ impl Dispatch {
 
 /// Whether `later` may come after `known`: what was obeyed ends, and what has ended stays so, whoever tells the past
 /// again. An agent that was told a command again after its restart refuses it; that was done what was done stays true.
-fn follows(known: OutcomeState, later: OutcomeState) -> bool {
-    let obeyed = matches!(known, OutcomeState::Applied | OutcomeState::DryRun);
-    obeyed && matches!(later, OutcomeState::Expired | OutcomeState::Failed)
+fn follows(known: &Outcome, later: &Outcome) -> bool {
+    let obeyed = matches!(known.state, OutcomeState::Applied | OutcomeState::DryRun) || since(known.state);
+    let ended = matches!(later.state, OutcomeState::Expired | OutcomeState::Failed);
+    // What holds may be raised, or hurt, more than once.
+    let moved = since(later.state) && (!since(known.state) || later.time_ms > known.time_ms);
+    obeyed && (ended || moved)
+}
+
+/// Whether a command holds, but for what the agent has done by itself since.
+const fn since(state: OutcomeState) -> bool {
+    matches!(state, OutcomeState::Raised | OutcomeState::Hurt)
 }
 
 fn pool_view(account: &allocate::Account) -> Option<PoolView> {
@@ -319,6 +324,7 @@ mod tests {
             reason: "floor".into(),
             time_ms: 3_600_100,
             changes: Vec::new(),
+            actions: Vec::new(),
         };
         assert_eq!(dispatch.outcome("b", &answer), Answer::Unknown, "another host's answer");
         assert_eq!(dispatch.outcome("a", &answer), Answer::Taken);
@@ -349,6 +355,7 @@ mod tests {
                 reason: String::new(),
                 time_ms: 3_600_100,
                 changes: Vec::new(),
+                actions: Vec::new(),
             };
             dispatch.outcome("a", &outcome)
         };

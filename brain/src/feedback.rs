@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shadow::{ChangeOutcome, Command, Outcome, OutcomeState, UnixMs};
+use shadow::{ChangeOutcome, Command, Effect, Outcome, OutcomeState, UnixMs};
 
 use crate::allocate::{Key, pairs};
 
@@ -93,6 +93,7 @@ impl Feedback {
                 OutcomeState::Expired | OutcomeState::Distrusted => continue,
                 OutcomeState::Refused | OutcomeState::Failed => true,
                 OutcomeState::Applied | OutcomeState::DryRun => told.is_some_and(|told| is_cut(told, change.target)),
+                OutcomeState::Raised | OutcomeState::Hurt => told.is_some_and(|told| told.effect == Effect::Hurt),
             };
             let lesson = self.lessons.entry(key).or_default();
             if refused {

@@ -43,6 +43,7 @@ impl Round<'_> {
                     before: claim.before.map(|held| held.amount),
                     target: draft.amount,
                     explanation: explain::change(claim, draft),
+                    ceiling: None,
                 });
             }
         }

@@ -102,7 +102,7 @@ impl State {
 /// What is held after an answer; `None` when nothing is.
 fn settled(state: OutcomeState, change: &Change, told: Option<&ChangeOutcome>) -> Option<f64> {
     match state {
-        OutcomeState::Applied | OutcomeState::DryRun => {
+        OutcomeState::Applied | OutcomeState::DryRun | OutcomeState::Raised | OutcomeState::Hurt => {
             let after = told
                 .and_then(|told| told.after)
                 .filter(|amount| amount.is_finite() && *amount >= 0.0);

@@ -24,7 +24,9 @@ fn command(target: f64) -> Command {
             before: Some(1.0),
             target,
             explanation: Explanation::default(),
+            ceiling: None,
         }],
+        actions: Vec::new(),
     }
 }
 
@@ -42,8 +44,10 @@ fn outcome(state: OutcomeState, time_ms: UnixMs, after: Option<f64>) -> Outcome 
                 after: Some(after),
                 lever: "cpu.max".to_owned(),
                 note: "ceiling of the host".to_owned(),
+                effect: shadow::Effect::None,
             }]
         }),
+        actions: Vec::new(),
     }
 }
 

@@ -73,7 +73,9 @@ pub(super) fn full_batch() -> Batch {
                 text: "because".into(),
                 ..Explanation::default()
             },
+            ceiling: None,
         }],
+        actions: Vec::new(),
     };
     let outcome = Outcome {
         command_id: command.id.clone(),
@@ -81,6 +83,7 @@ pub(super) fn full_batch() -> Batch {
         reason: String::new(),
         time_ms: 61_000,
         changes: Vec::new(),
+        actions: Vec::new(),
     };
     let forecast = Forecast {
         resource: Resource::Cpu,

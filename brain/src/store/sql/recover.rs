@@ -190,6 +190,7 @@ pub(super) fn command(row: &Row) -> Result<Command, sqlx::Error> {
         ttl_ms: unsigned(row, 5)?,
         dry_run: row.try_get(6)?,
         changes: json(row, 7)?,
+        actions: Vec::new(),
     })
 }
 
@@ -204,6 +205,7 @@ pub(super) fn outcome(command_id: &str, row: &Row) -> Result<Option<Outcome>, sq
         time_ms: instant(row, 9)?,
         reason: row.try_get(10)?,
         changes: json(row, 11)?,
+        actions: Vec::new(),
     }))
 }
 

@@ -82,6 +82,7 @@ pub(in crate::store) fn command(row: &Row) -> Result<Command, sqlx::Error> {
         ttl_ms: unsigned(row, "ttl_ms")?,
         dry_run: row.try_get("dry_run")?,
         changes: json(row, "changes")?,
+        actions: Vec::new(),
     })
 }
 
@@ -93,6 +94,7 @@ pub(in crate::store) fn outcome(row: &Row) -> Result<Outcome, sqlx::Error> {
         time_ms: time(row, "time")?,
         reason: row.try_get("reason")?,
         changes: json(row, "changes")?,
+        actions: Vec::new(),
     })
 }
 

@@ -92,8 +92,9 @@ impl Feedback {
                 // Every lease ends some day; and what was forged teaches nothing.
                 OutcomeState::Expired | OutcomeState::Distrusted => continue,
                 OutcomeState::Refused | OutcomeState::Failed => true,
+                _ if told.is_some_and(|told| matches!(told.effect, Effect::Hurt | Effect::NotDone)) => true,
                 OutcomeState::Applied | OutcomeState::DryRun => told.is_some_and(|told| is_cut(told, change.target)),
-                OutcomeState::Raised | OutcomeState::Hurt => told.is_some_and(|told| told.effect == Effect::Hurt),
+                OutcomeState::Raised | OutcomeState::Hurt => false,
             };
             let lesson = self.lessons.entry(key).or_default();
             if refused {

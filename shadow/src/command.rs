@@ -189,6 +189,8 @@ pub enum Effect {
     Raised,
     /// Taken it back, for it hurt: a kill for want of memory, throttling or pressure right after it.
     Hurt,
+    /// Nothing, for it was not done in the first place: refused or failed, as the note says.
+    NotDone,
 }
 
 /// What became of one action.

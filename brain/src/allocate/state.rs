@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shadow::{Change, ChangeOutcome, Command, Outcome, OutcomeState, Resource, UnixMs};
+use shadow::{Change, ChangeOutcome, Command, Effect, Outcome, OutcomeState, Resource, UnixMs};
 
 use super::pairs;
 
@@ -101,16 +101,20 @@ impl State {
 
 /// What is held after an answer; `None` when nothing is.
 fn settled(state: OutcomeState, change: &Change, told: Option<&ChangeOutcome>) -> Option<f64> {
+    let after = told
+        .and_then(|told| told.after)
+        .filter(|amount| amount.is_finite() && *amount >= 0.0);
+    let effect = told.map_or(Effect::None, |told| told.effect);
     match state {
-        OutcomeState::Applied | OutcomeState::DryRun | OutcomeState::Raised | OutcomeState::Hurt => {
-            let after = told
-                .and_then(|told| told.after)
-                .filter(|amount| amount.is_finite() && *amount >= 0.0);
-            after.or(Some(change.target))
-        }
+        OutcomeState::Applied | OutcomeState::DryRun | OutcomeState::Raised | OutcomeState::Hurt => match effect {
+            Effect::None | Effect::Raised => after.or(Some(change.target)),
+            Effect::Hurt | Effect::NotDone => after.or(change.before),
+        },
         // Of another command: it is not asked for.
         OutcomeState::Distrusted => Some(change.target),
-        OutcomeState::Refused | OutcomeState::Expired | OutcomeState::Failed => change.before,
+        // What a newer command holds stays when an older one ends.
+        OutcomeState::Expired => after.or(change.before),
+        OutcomeState::Refused | OutcomeState::Failed => change.before,
     }
 }
 

@@ -56,27 +56,7 @@ pub(super) fn full_batch() -> Batch {
             },
         )
     };
-    let command = Command {
-        id: "1-web-1-1".into(),
-        host: "web-1".into(),
-        issuer_epoch: 1,
-        sequence: 1,
-        issued_ms: 60_000,
-        ttl_ms: 300_000,
-        dry_run: true,
-        changes: vec![Change {
-            workload: "web".into(),
-            resource: Resource::Cpu,
-            before: None,
-            target: 1.5,
-            explanation: Explanation {
-                text: "because".into(),
-                ..Explanation::default()
-            },
-            ceiling: None,
-        }],
-        actions: Vec::new(),
-    };
+    let command = command();
     let outcome = Outcome {
         command_id: command.id.clone(),
         state: OutcomeState::DryRun,
@@ -139,6 +119,30 @@ pub(super) fn full_batch() -> Batch {
             (meta::STEP_MS, "10000".to_owned()),
         ]
         .into(),
+    }
+}
+
+fn command() -> Command {
+    Command {
+        id: "1-web-1-1".into(),
+        host: "web-1".into(),
+        issuer_epoch: 1,
+        sequence: 1,
+        issued_ms: 60_000,
+        ttl_ms: 300_000,
+        dry_run: true,
+        changes: vec![Change {
+            workload: "web".into(),
+            resource: Resource::Cpu,
+            before: None,
+            target: 1.5,
+            explanation: Explanation {
+                text: "because".into(),
+                ..Explanation::default()
+            },
+            ceiling: None,
+        }],
+        actions: Vec::new(),
     }
 }
 

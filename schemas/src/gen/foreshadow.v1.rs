@@ -771,6 +771,8 @@ pub enum Effect {
     Raised = 1,
     /// It hurt: a kill for want of memory, throttling or pressure right after it. What stood before stands again.
     Hurt = 2,
+    /// Nothing, for it was not done in the first place: refused or failed, as `note` says.
+    NotDone = 3,
 }
 impl Effect {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -782,6 +784,7 @@ impl Effect {
             Self::None => "EFFECT_NONE",
             Self::Raised => "EFFECT_RAISED",
             Self::Hurt => "EFFECT_HURT",
+            Self::NotDone => "EFFECT_NOT_DONE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -790,6 +793,7 @@ impl Effect {
             "EFFECT_NONE" => Some(Self::None),
             "EFFECT_RAISED" => Some(Self::Raised),
             "EFFECT_HURT" => Some(Self::Hurt),
+            "EFFECT_NOT_DONE" => Some(Self::NotDone),
             _ => None,
         }
     }

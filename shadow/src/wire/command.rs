@@ -238,6 +238,7 @@ fn change_outcome_to_wire(change: &ChangeOutcome) -> v1::ChangeOutcome {
             Effect::None => v1::Effect::None,
             Effect::Raised => v1::Effect::Raised,
             Effect::Hurt => v1::Effect::Hurt,
+            Effect::NotDone => v1::Effect::NotDone,
         }
         .into(),
     }
@@ -255,6 +256,7 @@ fn change_outcome_from_wire(i: usize, change: v1::ChangeOutcome) -> Result<Chang
             Ok(v1::Effect::None) => Effect::None,
             Ok(v1::Effect::Raised) => Effect::Raised,
             Ok(v1::Effect::Hurt) => Effect::Hurt,
+            Ok(v1::Effect::NotDone) => Effect::NotDone,
             Err(_) => {
                 let fault = format!("{} is not known", change.effect);
                 return Err(OUTCOME.bad(format_args!("changes[{i}].effect"), fault));

@@ -4,6 +4,7 @@ mod audit;
 mod backtest;
 mod backup;
 mod detect;
+mod explain;
 mod export;
 mod inspect;
 mod lab;
@@ -11,6 +12,7 @@ mod live;
 mod pki;
 mod policy;
 mod query;
+mod report;
 mod stop;
 mod table;
 mod trace;
@@ -39,6 +41,10 @@ enum Command {
     Inspect(Box<inspect::InspectArgs>),
     /// What a brain has kept: hosts, series, forecasts, anomalies, commands, events
     Query(Box<query::QueryArgs>),
+    /// One command in words: what it rests on, what bound it, and what came of it
+    Explain(Box<explain::ExplainArgs>),
+    /// What allocation has saved, and whom it hurt
+    Report(Box<report::ReportArgs>),
     /// Series of hosts as trace CSVs or Parquet, a file a host
     Export(Box<export::ExportArgs>),
     /// How unusual each row of a series is: a CSV with scores
@@ -83,6 +89,8 @@ impl Command {
             | Self::Processes(_)
             | Self::Inspect(_)
             | Self::Query(_)
+            | Self::Explain(_)
+            | Self::Report(_)
             | Self::Export(_)
             | Self::Detect(_)
             | Self::Backtest(_)
@@ -101,6 +109,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Lab(arguments) => Box::pin(lab::main(arguments)).await,
         Command::Inspect(arguments) => inspect::main(*arguments).await,
         Command::Query(arguments) => Box::pin(query::main(*arguments)).await,
+        Command::Explain(arguments) => Box::pin(explain::main(&arguments)).await,
+        Command::Report(arguments) => Box::pin(report::main(&arguments)).await,
         Command::Export(arguments) => Box::pin(export::main(*arguments)).await,
         Command::Detect(arguments) => detect::main(&arguments),
         Command::Backtest(arguments) => Box::pin(backtest::main(*arguments)).await,

@@ -36,6 +36,7 @@ use self::round::Round;
 use crate::{feedback::Feedback, policy::Policy};
 
 pub use self::{
+    explain::amount,
     pool::Account,
     spare::Wake,
     state::{Key, Reservation, State, Waking},
@@ -142,6 +143,8 @@ pub struct Plan {
     pub changes: BTreeMap<String, Vec<Change>>,
     /// Those that must only be told, even where the policy acts: what is not limited is not limited in doubt.
     pub only_told: BTreeSet<Key>,
+    /// Changes that the cell could still have made in this minute.
+    pub changes_left: u32,
     /// Spare hosts to wake, in this order.
     pub wakes: Vec<Wake>,
     /// Requests that wait for the pool, first in line first.

@@ -8,18 +8,24 @@ use std::{
     sync::Arc,
 };
 
-use shadow::{Change, Command, Outcome, OutcomeState, Resource, UnixMs, wire::MAX_CHANGES};
+use shadow::{
+    Action, ActionKind, Change, Command, Explanation, Outcome, OutcomeState, Resource, UnixMs, wire::MAX_CHANGES,
+};
 
 mod freeze;
+mod ledger;
+mod record;
 mod renew;
 
 pub use self::freeze::{Freeze, FreezeSwitch};
+use self::ledger::{Ledger, Use};
 
 use crate::{
-    allocate::{self, HostInput, Inputs, Key, Plan, State},
-    feedback::Feedback,
+    allocate::{self, HostInput, Inputs, Key, Plan, State, Wake},
+    feedback::{Feedback, Look, Strain},
     policy::Policy,
     snapshot::{CommandView, PoolView},
+    store::PlanRow,
 };
 
 /// The most commands that are remembered so that answers find them: those of some minutes of a large cell.
@@ -58,6 +64,9 @@ pub(crate) struct Dispatch {
     doubted_ms: Option<UnixMs>,
     renewals: renew::Renewals,
     renewed_ms: UnixMs,
+    ledger: Ledger,
+    /// Plans that are not stored yet.
+    plans: Vec<PlanRow>,
 }
 
 /// What an answer was.
@@ -93,6 +102,8 @@ impl Dispatch {
             doubted_ms: None,
             renewals: renew::Renewals::new(),
             renewed_ms: UnixMs::MIN,
+            ledger: Ledger::new(issuer_epoch),
+            plans: Vec::new(),
         }
     }
 
@@ -139,17 +150,27 @@ impl Dispatch {
         });
         self.show(&plan);
         if self.freeze.is_some() {
+            self.record(&plan, hosts.len(), 0);
             return Vec::new();
         }
-        self.state = plan.state;
+        self.state = plan.state.clone();
         let mut commands = Vec::new();
-        for (host, changes) in plan.changes {
-            for part in self.parts(&host, changes, &plan.only_told) {
+        for (host, changes) in &plan.changes {
+            for part in self.parts(host, changes, &plan.only_told) {
                 for changes in part.changes.chunks(MAX_CHANGES) {
-                    commands.push(self.command(now_ms, &host, changes.to_vec(), part.dry_run));
+                    commands.push(self.command(now_ms, host, changes.to_vec(), part.dry_run));
                 }
             }
         }
+        for wake in &plan.wakes {
+            commands.push(self.wake(now_ms, wake));
+        }
+        let told = commands
+            .iter()
+            .filter(|command| command.dry_run)
+            .map(|command| command.changes.len());
+        let told = told.sum();
+        self.record(&plan, hosts.len(), told);
         for command in &commands {
             if !command.dry_run {
                 self.state.sent(command);
@@ -165,7 +186,7 @@ impl Dispatch {
 
     /// The changes of one host by who obeys them and whether they are obeyed. Power is limited by the BMC, where one is
     /// spoken for, and all else on the host.
-    fn parts(&self, host: &str, changes: Vec<Change>, only_told: &BTreeSet<Key>) -> [Part; 4] {
+    fn parts(&self, host: &str, changes: &[Change], only_told: &BTreeSet<Key>) -> [Part; 4] {
         let mut parts = [(false, false), (false, true), (true, false), (true, true)].map(|(is_power, dry_run)| Part {
             is_power,
             dry_run,
@@ -175,12 +196,35 @@ impl Dispatch {
             let is_power = change.resource == Resource::Power;
             let acts = self.policy.act.is_on(host, change.resource)
                 && !only_told.contains(&Key::new(host, &change.workload, change.resource));
-            let part = parts.iter_mut().find(|part| (part.is_power, part.dry_run) == (is_power, !acts));
+            let part = parts
+                .iter_mut()
+                .find(|part| (part.is_power, part.dry_run) == (is_power, !acts));
             if let Some(part) = part {
-                part.changes.push(change);
+                part.changes.push(change.clone());
             }
         }
         parts
+    }
+
+    /// A spare host is switched on by the agent beside its BMC, where the policy acts on its power.
+    fn wake(&mut self, now_ms: UnixMs, wake: &Wake) -> Command {
+        let dry_run = !self.policy.act.is_on(&wake.host, Resource::Power);
+        let action = Action {
+            kind: ActionKind::ChassisOn,
+            workload: String::new(),
+            amount: None,
+            explanation: Explanation {
+                strategy: "preemptive".to_owned(),
+                text: wake.text.clone(),
+                quantile: self.policy.wake.quantile,
+                forecast: wake.needed,
+                ..Explanation::default()
+            },
+        };
+        Command {
+            actions: vec![action],
+            ..self.command(now_ms, &wake.host, Vec::new(), dry_run)
+        }
     }
 
     fn show(&mut self, plan: &Plan) {
@@ -200,6 +244,7 @@ impl Dispatch {
             ttl_ms: self.timing.ttl_ms,
             dry_run,
             changes,
+            actions: Vec::new(),
         }
     }
 
@@ -211,11 +256,6 @@ impl Dispatch {
     /// Who has frozen the cell.
     pub(crate) const fn freeze(&self) -> Option<&Freeze> {
         self.freeze.as_ref()
-    }
-
-    /// Whether anything is acted on anywhere.
-    pub(crate) fn acts(&self) -> bool {
-        self.policy.act.is_any()
     }
 
     /// An agent of `host` says at `now_ms` that `outcome` is of no command that it may obey. Where that is all it has ever
@@ -248,11 +288,7 @@ impl Dispatch {
         };
         // A later state, such as expired after applied, is news; the same one again is not, nor one from before the end:
         // whatever order a broker hands them on in.
-        if view
-            .outcome
-            .as_ref()
-            .is_some_and(|known| !follows(known.state, outcome.state))
-        {
+        if view.outcome.as_ref().is_some_and(|known| !follows(known, outcome)) {
             return Answer::Repeated;
         }
         view.outcome = Some(outcome.clone());
@@ -273,6 +309,29 @@ impl Dispatch {
                 self.feedback.usage(time_ms, key, used, reservation.amount);
             }
         }
+        let uses = self.state.reservations().filter_map(|(key, reservation)| {
+            let used = hosts.get(&key.host)?.used(&key.workload, key.resource)?;
+            let is_acted = self.state.is_leased(key);
+            let held = reservation.amount;
+            Some((key, Use { held, used, is_acted }))
+        });
+        self.ledger.row(time_ms, uses);
+    }
+
+    /// Lowerings to look at at `now_ms`, at most `most`.
+    pub(crate) fn looks(&mut self, now_ms: UnixMs, most: usize) -> Vec<Look> {
+        self.feedback.looks(now_ms, most)
+    }
+
+    /// What somebody went through before its lowering, where that was asked for, and lately. What hurt is told, and
+    /// planned anew at once.
+    pub(crate) fn strained(&mut self, key: &Key, now_ms: UnixMs, strain: (Option<Strain>, Strain)) -> Option<String> {
+        let hurt = self.feedback.strained(key, now_ms, strain);
+        if hurt.is_some() {
+            self.last_ms = None;
+            self.ledger.hurt(key, now_ms);
+        }
+        hurt
     }
 
     /// What is reserved, in cores, bytes, bytes/s or watts.
@@ -309,9 +368,17 @@ impl Dispatch {
 
 /// Whether `later` may come after `known`: what was obeyed ends, and what has ended stays so, whoever tells the past
 /// again. An agent that was told a command again after its restart refuses it; that was done what was done stays true.
-fn follows(known: OutcomeState, later: OutcomeState) -> bool {
-    let obeyed = matches!(known, OutcomeState::Applied | OutcomeState::DryRun);
-    obeyed && matches!(later, OutcomeState::Expired | OutcomeState::Failed)
+fn follows(known: &Outcome, later: &Outcome) -> bool {
+    let obeyed = matches!(known.state, OutcomeState::Applied | OutcomeState::DryRun) || since(known.state);
+    let ended = matches!(later.state, OutcomeState::Expired | OutcomeState::Failed);
+    // What holds may be raised, or hurt, more than once.
+    let moved = since(later.state) && (!since(known.state) || later.time_ms > known.time_ms);
+    obeyed && (ended || moved)
+}
+
+/// Whether a command holds, but for what the agent has done by itself since.
+const fn since(state: OutcomeState) -> bool {
+    matches!(state, OutcomeState::Raised | OutcomeState::Hurt)
 }
 
 /// Changes of one host that go together.

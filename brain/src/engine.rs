@@ -45,6 +45,7 @@ mod restore;
 mod round;
 mod seal;
 mod signers;
+mod strain;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -255,24 +256,6 @@ impl Engine {
     /// What the brain tells of itself: `online` or `offline`.
     pub(crate) fn status(&self, state: &str) -> Publication {
         status(&self.topics, state, self.started_ms)
-    }
-
-    fn trained(&mut self, trained: Trained) {
-        let Some((artifact, row)) = self.learning.finish(trained) else {
-            return self.figures.trainings_failed.inc();
-        };
-        self.figures.trainings.inc();
-        tracing::info!(
-            version = row.version,
-            took_ms = row.took_ms,
-            note = row.note,
-            "model trained"
-        );
-        if let Err(error) = self.foresight.adopt(&artifact) {
-            return self.learning.rejected(error.to_string());
-        }
-        self.batch.models.push(row);
-        self.remember_model();
     }
 
     fn flushed(&mut self, flushed: Flushed, at: At) {

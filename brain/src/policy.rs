@@ -329,7 +329,8 @@ impl Policy {
     /// What holds back changes of workloads of `class` on `host` at `now_ms`, the strictest; `None` outside all windows.
     pub fn window(&self, now_ms: UnixMs, host: &str, class: &str) -> Option<&Window> {
         let now = self.windows.iter().filter(|window| window.when.holds(now_ms));
-        now.filter(|window| window.covers(host, class)).max_by_key(|window| window.effect)
+        now.filter(|window| window.covers(host, class))
+            .max_by_key(|window| window.effect)
     }
 
     /// What the policy says, in words: a line a rule and a class.

@@ -351,6 +351,7 @@ async fn last_flush(mut flusher: Flusher, engine: &mut Engine) -> Result<(), Err
             None => break,
         }
     }
+    engine.last_savings();
     let batch = engine.seal();
     if !batch.is_empty() {
         flusher.write(batch);

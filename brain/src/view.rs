@@ -186,7 +186,9 @@ fn allocation(snapshot: &Snapshot, host: &str) -> String {
         (Resource::Memory, "memory_reserved", "memory_free"),
     ] {
         let mut pool = snapshot.pool.iter();
-        if let Some(account) = pool.find(|account| account.host.as_deref() == Some(host) && account.resource == resource) {
+        if let Some(account) =
+            pool.find(|account| account.host.as_deref() == Some(host) && account.resource == resource)
+        {
             flat = flat.number(reserved, account.reserved).number(free, account.free);
         }
     }

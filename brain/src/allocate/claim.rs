@@ -9,7 +9,7 @@ use crate::policy::{Class, Effect, HOST_CLASS, Window};
 use super::{
     HostInput, Inputs, WorkloadInput,
     ask::{Ask, Ground, ask},
-    bounds::{Stand, Step, step},
+    bounds::{Stand, Step, clamp, step},
     contention::NOTHING,
     draft::Draft,
     need::{Question, needs},
@@ -179,7 +179,11 @@ fn claim<'a>(inputs: &Inputs<'a>, key: Key, details: &WorkloadInput, place: Plac
     let (name, class) = inputs.policy.class(&details.class);
     let window = inputs.policy.window(inputs.now_ms, &key.host, name);
     let before = inputs.state.reservations.get(&key).copied().filter(is_amount);
-    let ask = ask_of(inputs, &key, place, class);
+    let mut ask = ask_of(inputs, &key, place, class);
+    let scar = inputs.feedback.least(&key, inputs.now_ms);
+    if let (Some(ask), Some((least, _))) = (&mut ask, &scar) {
+        spare(ask, clamp(*least, class, key.resource, capacity).0);
+    }
     let damping = inputs
         .state
         .damping(&key, inputs.now_ms, (class.flap, class.lower.dwell_ms));
@@ -204,7 +208,13 @@ fn claim<'a>(inputs: &Inputs<'a>, key: Key, details: &WorkloadInput, place: Plac
             .or_else(|| hold.map(str::to_owned))
             .or_else(|| ask.doubt.clone()),
     };
-    let learnt = inputs.feedback.explain(&key);
+    let learnt = inputs
+        .feedback
+        .explain(&key)
+        .into_iter()
+        .chain(scar.map(|(_, said)| said));
+    let learnt: Vec<String> = learnt.collect();
+    let learnt = (!learnt.is_empty()).then(|| learnt.join("; "));
     Claim {
         key,
         criticality: details.criticality.min(100),
@@ -222,9 +232,19 @@ fn claim<'a>(inputs: &Inputs<'a>, key: Key, details: &WorkloadInput, place: Plac
     }
 }
 
+/// What hurt is not done again: no less than `least` is asked for.
+fn spare(ask: &mut Ask, least: f64) {
+    if ask.wanted < least {
+        ask.wanted = least;
+        ask.clamp = "hurt";
+    }
+}
+
 /// Who goes to and fro waits longer before it falls, and at last does not.
 fn calmed(step: Step, stand: &Stand<'_>, damping: Damping) -> Step {
-    let stood_ms = stand.before.map_or(0, |held| stand.now_ms.saturating_sub(held.since_ms));
+    let stood_ms = stand
+        .before
+        .map_or(0, |held| stand.now_ms.saturating_sub(held.since_ms));
     let stood_ms = u64::try_from(stood_ms).unwrap_or(0);
     match step {
         Step::Lower { .. } if damping.is_used_up || stood_ms < damping.dwell_ms => Step::Keep,

@@ -202,9 +202,15 @@ fn accounts_add_up(world: &World, plan: &Plan, hosts: &BTreeMap<String, HostInpu
         prop_assert!(whole - account.capacity <= rounding, "{account:?}");
         // What is on its way back can be given to nobody yet.
         let left = (account.capacity - account.reserved - account.coming).max(0.0);
-        prop_assert!((account.free() - left).abs() <= rounding && account.coming >= 0.0, "{account:?}");
+        prop_assert!(
+            (account.free() - left).abs() <= rounding && account.coming >= 0.0,
+            "{account:?}"
+        );
         prop_assert!(account.host.is_none() || account.coming == 0.0, "{account:?}");
-        prop_assert!((-rounding..=held + rounding).contains(&account.reclaimable), "{account:?}");
+        prop_assert!(
+            (-rounding..=held + rounding).contains(&account.reclaimable),
+            "{account:?}"
+        );
         // What has no account of its own (a silent host, a capacity that is not known) is counted, not corrected.
         let resource = account.resource;
         let planned = |name: &String| {
@@ -421,7 +427,13 @@ struct Draw {
 }
 
 fn draw() -> impl Strategy<Value = Draw> {
-    let parts = (0.0..300.0_f64, any::<u8>(), option::weighted(0.1, Just(())), any::<bool>(), any::<bool>());
+    let parts = (
+        0.0..300.0_f64,
+        any::<u8>(),
+        option::weighted(0.1, Just(())),
+        any::<bool>(),
+        any::<bool>(),
+    );
     parts.prop_map(|(watts, criticality, silent, obeys, answers)| Draw {
         watts,
         criticality,
@@ -472,6 +484,7 @@ fn command(host: &str, now_ms: i64, changes: &[shadow::Change]) -> shadow::Comma
         ttl_ms: 300_000,
         dry_run: false,
         changes: changes.to_vec(),
+        actions: Vec::new(),
     }
 }
 
@@ -486,6 +499,7 @@ fn outcome(command: &shadow::Command, obeyed: bool) -> shadow::Outcome {
         reason: String::new(),
         time_ms: command.issued_ms,
         changes: Vec::new(),
+        actions: Vec::new(),
     }
 }
 

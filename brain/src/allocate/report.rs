@@ -29,6 +29,7 @@ impl Round<'_> {
             time_ms: self.inputs.now_ms,
             changes: self.changes(),
             only_told: self.only_told(),
+            changes_left: self.budget.left_in_cell(),
             wakes: self.waking.wakes.clone(),
             throttled: self.throttled(),
             unmet: self.unmet(),
@@ -49,10 +50,24 @@ impl Round<'_> {
                     before: claim.before.map(|held| held.amount),
                     target: draft.amount,
                     explanation: explain::change(claim, draft),
+                    ceiling: self.ceiling(claim, draft.amount),
                 });
             }
         }
         changes
+    }
+
+    /// Up to where the agent of `claim` may raise by itself what it holds: its part of what is free on the host. What the
+    /// cell shares is raised by the brain alone.
+    fn ceiling(&self, claim: &Claim<'_>, held: f64) -> Option<f64> {
+        let (host, resource) = (claim.key.host.as_str(), claim.key.resource);
+        if self.pool.is_shared(resource) {
+            return None;
+        }
+        let holders = self.holders(Some(host), resource).count().max(1);
+        let most = claim.class.ceiling.of(resource) * claim.capacity;
+        let ceiling = (held + self.pool.free_on_host(&claim.key) / holders as f64).min(most);
+        (ceiling > held).then_some(ceiling)
     }
 
     /// What must not be put into force: an agent that holds nothing yet would take away what was not limited before, and
@@ -140,7 +155,10 @@ impl Round<'_> {
         State {
             turns: self.turns(&reservations),
             pending: self.pending(&reservations),
-            leases: leases.into_iter().filter(|(key, _)| reservations.contains_key(key)).collect(),
+            leases: leases
+                .into_iter()
+                .filter(|(key, _)| reservations.contains_key(key))
+                .collect(),
             waking: self.waking.under_way.clone(),
             reservations,
             waiting,
@@ -177,9 +195,17 @@ impl Round<'_> {
             let known = self.inputs.state.pending.get(key);
             let is_old = known.is_some_and(|known| now_ms.saturating_sub(known.since_ms) > PENDING_MS);
             let may_hold = self.may_hold(key);
-            if may_hold <= held.amount || (is_old && !self.inputs.state.is_leased(key)) {
+            // What is known stays though more is promised now: that may be refused.
+            let is_news = known.is_some() || may_hold > held.amount;
+            if !is_news || (is_old && !self.inputs.state.is_leased(key)) {
                 continue;
             }
+            let before = self
+                .claims
+                .get(key)
+                .and_then(|claim| claim.before)
+                .map_or(0.0, |held| held.amount);
+            let may_hold = known.map_or(0.0, |known| known.amount).max(before);
             let since_ms = known.map_or(now_ms, |known| known.since_ms);
             pending.insert(
                 key.clone(),

@@ -62,7 +62,9 @@ impl<'a> Round<'a> {
         }
         let shared = |key: &&Key| self.pool.is_shared(key.resource);
         let keys = self.claims.keys().chain(self.others.keys()).filter(shared);
-        let coming: Vec<(Resource, f64)> = keys.map(|key| (key.resource, self.may_hold(key) - self.held(key))).collect();
+        let coming: Vec<(Resource, f64)> = keys
+            .map(|key| (key.resource, self.may_hold(key) - self.held(key)))
+            .collect();
         for (resource, amount) in coming {
             self.pool.shift_coming(resource, amount);
         }
@@ -72,7 +74,11 @@ impl<'a> Round<'a> {
     /// nothing is given a second time on the word of a command alone.
     pub(super) fn may_hold(&self, key: &Key) -> f64 {
         let pending = self.inputs.state.pending.get(key).map_or(0.0, |held| held.amount);
-        let before = self.claims.get(key).and_then(|claim| claim.before).map_or(0.0, |held| held.amount);
+        let before = self
+            .claims
+            .get(key)
+            .and_then(|claim| claim.before)
+            .map_or(0.0, |held| held.amount);
         self.held(key).max(pending).max(before)
     }
 
@@ -90,7 +96,10 @@ impl<'a> Round<'a> {
         if let Some(spoken_for) = self.spoken_for.get_mut(key.resource.index()) {
             *spoken_for += amount;
         }
-        self.awaited.entry(key.clone()).or_default().push((from.to_owned(), amount));
+        self.awaited
+            .entry(key.clone())
+            .or_default()
+            .push((from.to_owned(), amount));
     }
 
     /// Where acting was switched on, or a lease has ended, what is promised is put into force, unless something holds it
@@ -98,9 +107,8 @@ impl<'a> Round<'a> {
     pub(super) fn adopt(&mut self) {
         let (state, act) = (self.inputs.state, &self.inputs.policy.act);
         let is_idle = |claim: &&Claim<'_>| claim.draft.is_none() && claim.held_by.is_none();
-        let not_in_force = |claim: &&Claim<'_>| {
-            act.is_on(&claim.key.host, claim.key.resource) && !state.is_leased(&claim.key)
-        };
+        let not_in_force =
+            |claim: &&Claim<'_>| act.is_on(&claim.key.host, claim.key.resource) && !state.is_leased(&claim.key);
         let claims = self.claims.values().filter(is_idle).filter(not_in_force);
         let promised: Vec<(Key, f64)> = claims
             .filter_map(|claim| Some((claim.key.clone(), claim.before?.amount)))

@@ -370,6 +370,7 @@ fn what_an_agent_refused_is_left_alone_for_a_while() {
         ttl_ms: 900_000,
         dry_run: true,
         changes: change,
+        actions: Vec::new(),
     };
     let refused = Outcome {
         command_id: command.id.clone(),
@@ -377,6 +378,7 @@ fn what_an_agent_refused_is_left_alone_for_a_while() {
         reason: "clock skew".to_owned(),
         time_ms: scene.now_ms,
         changes: Vec::new(),
+        actions: Vec::new(),
     };
     scene.state = scene.plan().state;
     scene.state.settle(&command, &refused);

@@ -66,9 +66,7 @@ impl Round<'_> {
             let last = self.waking.under_way.get(&spare.host).copied();
             let boot_ms = i64::try_from(spare.boot_ms).unwrap_or(i64::MAX);
             let patience_ms = |times: u32| boot_ms.saturating_mul(1 << times.min(8)).min(LONGEST_MS.max(boot_ms));
-            let waits = |last: state::Waking| {
-                inputs.now_ms.saturating_sub(last.asked_ms) < patience_ms(last.times)
-            };
+            let waits = |last: state::Waking| inputs.now_ms.saturating_sub(last.asked_ms) < patience_ms(last.times);
             if last.is_some_and(waits) {
                 // It is on its way: no other is woken for the same need.
                 return;
@@ -118,7 +116,9 @@ impl Round<'_> {
             used: None,
             not_before_ms: self.inputs.now_ms.saturating_sub(oldest),
         });
-        let reaches = needs.iter().find(|need| u64::from(need.horizon_s) * 1_000 >= spare.boot_ms);
+        let reaches = needs
+            .iter()
+            .find(|need| u64::from(need.horizon_s) * 1_000 >= spare.boot_ms);
         let quantile = self.inputs.policy.wake.quantile;
         reaches.or(needs.last()).map_or_else(
             || need::present(host, resource).unwrap_or(0.0) * need::to_amount(resource, capacity),
@@ -164,7 +164,11 @@ impl Round<'_> {
             self.pool.shift(&key, power_w);
             self.others.insert(key, reservation);
         }
-        let again = if times > 1 { format!("; it was asked {} time(s) before", times - 1) } else { String::new() };
+        let again = if times > 1 {
+            format!("; it was asked {} time(s) before", times - 1)
+        } else {
+            String::new()
+        };
         self.waking.wakes.push(Wake {
             host: spare.host.clone(),
             resource: want.resource,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shadow::{Change, ChangeOutcome, Command, Outcome, OutcomeState, Resource, UnixMs};
+use shadow::{Change, ChangeOutcome, Command, Effect, Outcome, OutcomeState, Resource, UnixMs};
 
 use super::pairs;
 
@@ -109,11 +109,12 @@ impl State {
             else {
                 continue;
             };
+            let told = outcome.changes.get(at).filter(|told| told.workload == change.workload);
             // Who refuses holds what it held, and that may be more than what a command before this one asked for.
-            if matches!(outcome.state, OutcomeState::Applied | OutcomeState::DryRun) {
+            let done = told.is_none_or(|told| matches!(told.effect, Effect::None | Effect::Raised));
+            if done && matches!(outcome.state, OutcomeState::Applied | OutcomeState::DryRun) {
                 self.pending.remove(&key);
             }
-            let told = outcome.changes.get(at).filter(|told| told.workload == change.workload);
             match settled(outcome.state, change, told) {
                 Some(amount) => held.amount = amount,
                 None => {
@@ -144,13 +145,15 @@ impl State {
 
 /// What is held after an answer; `None` when nothing is.
 fn settled(state: OutcomeState, change: &Change, told: Option<&ChangeOutcome>) -> Option<f64> {
+    let after = told
+        .and_then(|told| told.after)
+        .filter(|amount| amount.is_finite() && *amount >= 0.0);
+    let effect = told.map_or(Effect::None, |told| told.effect);
     match state {
-        OutcomeState::Applied | OutcomeState::DryRun => {
-            let after = told
-                .and_then(|told| told.after)
-                .filter(|amount| amount.is_finite() && *amount >= 0.0);
-            after.or(Some(change.target))
-        }
+        OutcomeState::Applied | OutcomeState::DryRun | OutcomeState::Raised | OutcomeState::Hurt => match effect {
+            Effect::None | Effect::Raised => after.or(Some(change.target)),
+            Effect::Hurt | Effect::NotDone => after.or(change.before),
+        },
         // Of another command: it is not asked for. What has run out was done, and is promised on: its lease has ended.
         OutcomeState::Distrusted | OutcomeState::Expired => Some(change.target),
         OutcomeState::Refused | OutcomeState::Failed => change.before,

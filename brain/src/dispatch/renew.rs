@@ -61,8 +61,9 @@ impl Dispatch {
             resource: key.resource,
             before: Some(held.amount),
             target: held.amount,
+            ceiling: self.state.ceiling(key),
             explanation: Explanation {
-                strategy: "lease".to_owned(),
+                strategy: shadow::LEASE.to_owned(),
                 text,
                 ..Explanation::default()
             },

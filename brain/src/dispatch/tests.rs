@@ -66,6 +66,7 @@ fn a_plan_becomes_fenced_commands_and_answers_settle_it() {
         reason: "floor".into(),
         time_ms: 3_600_100,
         changes: Vec::new(),
+        actions: Vec::new(),
     };
     assert_eq!(dispatch.outcome("b", &answer), Answer::Unknown, "another host's answer");
     assert_eq!(dispatch.outcome("a", &answer), Answer::Taken);
@@ -96,6 +97,7 @@ fn answers_mean_the_same_in_whatever_order_a_broker_hands_them_on() {
             reason: String::new(),
             time_ms: 3_600_100,
             changes: Vec::new(),
+            actions: Vec::new(),
         };
         dispatch.outcome("a", &outcome)
     };
@@ -136,6 +138,7 @@ fn answer(command: &Command, state: OutcomeState) -> Outcome {
         reason: String::new(),
         time_ms: command.issued_ms + 50,
         changes: Vec::new(),
+        actions: Vec::new(),
     }
 }
 
@@ -149,17 +152,26 @@ fn a_command_acts_only_where_the_policy_does() {
     memory.present[1] = Some(0.25);
     memory.workloads.get_mut("web").unwrap().memory_bytes = Some(1e9);
     let mut told = memory.forecasts.clone();
-    told.iter_mut().for_each(|forecast| forecast.resource = Resource::Memory);
+    told.iter_mut()
+        .for_each(|forecast| forecast.resource = Resource::Memory);
     memory.forecasts.extend(told);
     let told = |commands: &[Command]| {
-        let each = commands.iter().map(|c| (c.dry_run, c.changes.iter().map(|c| c.resource).collect::<Vec<_>>()));
+        let each = commands
+            .iter()
+            .map(|c| (c.dry_run, c.changes.iter().map(|c| c.resource).collect::<Vec<_>>()));
         each.collect::<Vec<_>>()
     };
     let commands = acting().round(HOUR_MS, &hosts);
-    assert_eq!(told(&commands), [(false, vec![Resource::Cpu]), (true, vec![Resource::Memory])]);
+    assert_eq!(
+        told(&commands),
+        [(false, vec![Resource::Cpu]), (true, vec![Resource::Memory])]
+    );
     assert_eq!(commands[0].sequence + 1, commands[1].sequence);
     // The built-in policy recommends only.
-    assert_eq!(told(&dispatch().round(HOUR_MS, &hosts)), [(true, vec![Resource::Cpu, Resource::Memory])]);
+    assert_eq!(
+        told(&dispatch().round(HOUR_MS, &hosts)),
+        [(true, vec![Resource::Cpu, Resource::Memory])]
+    );
 }
 
 #[test]
@@ -211,7 +223,10 @@ fn a_lease_is_told_again_in_time_and_that_is_no_change() {
     for second in 1..1_200 {
         let now_ms = HOUR_MS + 1_000 * second;
         for command in dispatch.renew(now_ms, |_| Some(500)) {
-            assert_eq!(dispatch.outcome("a", &answer(&command, OutcomeState::Applied)), Answer::Renewed);
+            assert_eq!(
+                dispatch.outcome("a", &answer(&command, OutcomeState::Applied)),
+                Answer::Renewed
+            );
             assert_eq!((command.dry_run, command.changes.len()), (false, 1));
             assert_eq!(command.changes[0].before, Some(command.changes[0].target));
             told.push(now_ms);
@@ -247,7 +262,11 @@ fn a_lease_that_ended_is_promised_on_and_asked_for_again() {
     let first = dispatch.round(HOUR_MS, &hosts()).remove(0);
     dispatch.outcome("a", &answer(&first, OutcomeState::Applied));
     let held = dispatch.reserved("a", "web", Resource::Cpu);
-    assert_eq!(dispatch.renew(HOUR_MS + 400_000, |_| Some(700_000)), [], "a silent host is left to its leases");
+    assert_eq!(
+        dispatch.renew(HOUR_MS + 400_000, |_| Some(700_000)),
+        [],
+        "a silent host is left to its leases"
+    );
     dispatch.outcome("a", &answer(&first, OutcomeState::Expired));
     assert_eq!(dispatch.reserved("a", "web", Resource::Cpu), held);
     let again = dispatch.round(HOUR_MS + 420_000, &hosts()).remove(0);
@@ -255,7 +274,10 @@ fn a_lease_that_ended_is_promised_on_and_asked_for_again() {
     // A lease by the word of a brain before this one.
     dispatch.outcome("a", &answer(&again, OutcomeState::Applied));
     dispatch.sent.clear();
-    assert_eq!(dispatch.outcome("a", &answer(&again, OutcomeState::Expired)), Answer::Renewed);
+    assert_eq!(
+        dispatch.outcome("a", &answer(&again, OutcomeState::Expired)),
+        Answer::Renewed
+    );
     assert!(!dispatch.state.is_leased(&Key::new("a", "web", Resource::Cpu)));
 }
 
@@ -271,18 +293,18 @@ fn where_the_policy_acts_no_more_leases_run_out() {
 }
 
 #[test]
-fn ten_thousand_hosts_are_told_in_time_and_not_all_at_once() {
+fn thousands_of_hosts_are_told_in_time_and_not_all_at_once() {
+    const HOSTS: usize = 1_000;
     let mut dispatch = acting();
     let one = hosts().remove("a").unwrap();
-    let hosts: BTreeMap<String, HostInput> = (0..10_000).map(|at| (format!("h{at}"), one.clone())).collect();
+    let hosts: BTreeMap<String, HostInput> = (0..HOSTS).map(|at| (format!("h{at}"), one.clone())).collect();
     dispatch.policy.budget.cell_per_minute = 10_000;
     let mut applied: BTreeMap<String, UnixMs> = BTreeMap::new();
     for command in dispatch.round(HOUR_MS, &hosts) {
         applied.insert(command.host.clone(), HOUR_MS);
         dispatch.outcome(&command.host, &answer(&command, OutcomeState::Applied));
     }
-    // Only the newest commands are remembered: the answers of the others come again with their renewal.
-    assert_eq!(applied.len(), 10_000);
+    assert_eq!(applied.len(), HOSTS);
     let (mut busiest, mut told) = (0, 0_usize);
     for step in 1..=120 {
         let now_ms = HOUR_MS + 5_000 * step;
@@ -295,9 +317,9 @@ fn ten_thousand_hosts_are_told_in_time_and_not_all_at_once() {
             dispatch.outcome(&command.host, &answer(&command, OutcomeState::Applied));
         }
     }
-    assert!(busiest <= 1_000, "{busiest} at a time");
-    // Ten minutes at a renewal every 150 to 225 s each, and at most one more where no answer was remembered.
-    assert!((26_000..=50_000).contains(&told), "{told}");
+    // Each every 150 to 225 s for ten minutes, looked at every five: not all at once.
+    assert!(busiest <= HOSTS / 4, "{busiest} at a time");
+    assert!((2 * HOSTS..=4 * HOSTS).contains(&told), "{told}");
 }
 
 #[test]
@@ -312,12 +334,25 @@ fn another_brain_makes_this_one_wait_as_after_a_start() {
             forecast.made_ms = now_ms;
         }
         let commands = dispatch.round(now_ms, &hosts);
-        commands.iter().flat_map(|c| &c.changes).any(|c| c.before.is_some_and(|before| c.target < before))
+        commands
+            .iter()
+            .flat_map(|c| &c.changes)
+            .any(|c| c.before.is_some_and(|before| c.target < before))
     };
     let later_ms = HOUR_MS + 1_200_000;
     let distrusted = answer(&first, OutcomeState::Distrusted);
     dispatch.distrusted("b", &distrusted, later_ms - 1);
-    dispatch.distrusted("a", &answer(&Command { id: "9-a-9".into(), ..first.clone() }, OutcomeState::Distrusted), later_ms - 1);
+    dispatch.distrusted(
+        "a",
+        &answer(
+            &Command {
+                id: "9-a-9".into(),
+                ..first.clone()
+            },
+            OutcomeState::Distrusted,
+        ),
+        later_ms - 1,
+    );
     assert_eq!(dispatch.doubted_ms, None, "of another host, or of no command of ours");
     dispatch.distrusted("a", &distrusted, later_ms - 1);
     assert!(!lowers(&mut dispatch, later_ms));

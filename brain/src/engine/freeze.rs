@@ -43,6 +43,12 @@ impl Engine {
         done.send(freeze).unwrap_or_default();
     }
 
+    /// The brain ends: what was saved lately is stored.
+    pub(crate) fn last_savings(&mut self) {
+        let savings = self.dispatch.take_savings(self.now_ms, true);
+        self.batch.savings.extend(savings);
+    }
+
     /// Puts back how the switch stood before a restart; the configuration may say that a brain starts frozen.
     pub(super) fn restore_freeze(&mut self, stored: Option<Freeze>) {
         let configured = || Freeze {

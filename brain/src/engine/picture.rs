@@ -38,7 +38,7 @@ impl Engine {
         Snapshot {
             time_ms: self.now_ms,
             cell: self.config.cell.clone(),
-            mode: self.mode().into(),
+            mode: self.dispatch.mode().into(),
             freeze: self.dispatch.freeze().cloned(),
             hosts,
             model: ModelView {
@@ -61,16 +61,6 @@ impl Engine {
                 duplicates: figures.duplicates.get(),
                 missing,
             },
-        }
-    }
-
-    fn mode(&self) -> &'static str {
-        if self.dispatch.freeze().is_some() {
-            "frozen"
-        } else if self.dispatch.acts() {
-            "acting"
-        } else {
-            "recommend-only"
         }
     }
 

@@ -8,6 +8,7 @@ use shadow::{Command, Resource, UnixMs, Vantage};
 use super::{Engine, Publication, intake::At, watch::MINUTE_MS};
 use crate::{
     allocate::{HostInput, WorkloadInput},
+    learning::Trained,
     present::FOLLOWED_MS,
     store::{memory::Changed, meta},
     watch::Attention,
@@ -144,6 +145,7 @@ impl Engine {
         }
         let hosts = self.host_inputs(end_ms);
         self.dispatch.usage(end_ms, &hosts);
+        self.look_at_strain(end_ms);
     }
 
     /// Closes rows up to the open one, and hands over what changed in closed ones.
@@ -178,9 +180,35 @@ impl Engine {
         let asked = self.config.forecast.history.as_millis() / step_ms;
         let since = self.open.saturating_sub(asked).max(self.first_row);
         let (past, end) = (self.past.clone(), self.open);
-        let histories = move |stop: &AtomicBool| past.histories(since.saturating_mul(step_ms), end, stop);
+        let moments = self.dispatch.memory().1.moments().clone();
+        let histories = move |stop: &AtomicBool| {
+            let mut histories = past.histories(since.saturating_mul(step_ms), end, stop);
+            for history in &mut histories {
+                let rows = (history.first_ms, step_ms, history.rows.len());
+                history.weights = moments.weights(&history.host, rows);
+            }
+            histories
+        };
         tracing::info!(rows, "training begins");
         self.learning.start(now_ms, histories);
+    }
+
+    pub(super) fn trained(&mut self, trained: Trained) {
+        let Some((artifact, row)) = self.learning.finish(trained) else {
+            return self.figures.trainings_failed.inc();
+        };
+        self.figures.trainings.inc();
+        tracing::info!(
+            version = row.version,
+            took_ms = row.took_ms,
+            note = row.note,
+            "model trained"
+        );
+        if let Err(error) = self.foresight.adopt(&artifact) {
+            return self.learning.rejected(error.to_string());
+        }
+        self.batch.models.push(row);
+        self.remember_model();
     }
 
     fn allocate(&mut self, at: At) {
@@ -197,6 +225,10 @@ impl Engine {
     }
 
     fn remember_allocation(&mut self) {
+        self.batch.plans.extend(self.dispatch.take_plans());
+        self.batch
+            .savings
+            .extend(self.dispatch.take_savings(self.now_ms, false));
         let (state, feedback) = self.dispatch.memory();
         for (key, json) in [
             (meta::ALLOCATION, serde_json::to_string(state)),
@@ -265,6 +297,10 @@ impl Engine {
 
     /// Power is limited out of band where an agent speaks for the BMC, which works whatever the host does.
     pub(super) fn who_obeys(&self, command: &Command) -> Vantage {
+        let switches = |action: &shadow::Action| action.kind == shadow::ActionKind::ChassisOn;
+        if command.actions.iter().any(switches) {
+            return Vantage::Oob;
+        }
         let power = command.changes.iter().all(|change| change.resource == Resource::Power);
         let has_bmc = self.fleet.get(&command.host).is_some_and(crate::fleet::Host::has_bmc);
         if power && has_bmc {

@@ -151,6 +151,7 @@ impl Feedback {
         if !(before.is_finite() && before >= 0.0) {
             return;
         }
+        self.moments.note(&key.host, time_ms);
         let lesson = self.lessons.entry(key.clone()).or_default();
         let scar = lesson.scar.get_or_insert_default();
         let longer_ms = (FIRST_MS << scar.times.min(16)).min(LONGEST_MS);

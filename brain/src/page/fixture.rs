@@ -19,8 +19,8 @@ use tower::ServiceExt;
 
 use super::{MAX_STREAMS, PageState, Shared, guard::Guard, health::Pulse, history, router};
 use crate::{
-    dispatch::{Freeze, FreezeSwitch},
     Columns,
+    dispatch::{Freeze, FreezeSwitch},
     history::Database,
     snapshot::{AnomalyView, HostView, ResourceView, SeriesSource, Snapshot},
     watch::Acknowledgement,

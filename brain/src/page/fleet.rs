@@ -8,7 +8,8 @@ use shadow::{Resource, UnixMs};
 use crate::{
     dispatch::Freeze,
     snapshot::{
-        AnomalyView, CommandView, EventView, HostView, IncidentView, ModelView, PoolView, ResourceView, Snapshot, Totals,
+        AnomalyView, CommandView, EventView, HostView, IncidentView, ModelView, PoolView, ResourceView, Snapshot,
+        Totals,
     },
 };
 
@@ -126,7 +127,11 @@ impl<'a> HostDetail<'a> {
         Some(Self {
             time_ms: snapshot.time_ms,
             host,
-            pool: snapshot.pool.iter().filter(|pool| pool.host.as_deref() == Some(name)).collect(),
+            pool: snapshot
+                .pool
+                .iter()
+                .filter(|pool| pool.host.as_deref() == Some(name))
+                .collect(),
             commands: snapshot
                 .commands
                 .iter()

@@ -102,7 +102,9 @@ impl Section {
         });
         let path = self.at(key);
         let named = tables.into_iter().enumerate();
-        named.map(|(at, table)| Self::new(format!("{path}[{at}]"), table)).collect()
+        named
+            .map(|(at, table)| Self::new(format!("{path}[{at}]"), table))
+            .collect()
     }
 
     pub(super) fn text(&mut self, key: &str, base: &str, faults: &mut Faults) -> String {

@@ -166,7 +166,10 @@ fn days(value: &Value) -> Result<[bool; 7], String> {
     let list = value.as_array().filter(|list| !list.is_empty()).ok_or_else(expected)?;
     let mut days = [false; 7];
     for day in list {
-        let at = DAYS.iter().position(|known| day.as_str() == Some(known)).ok_or_else(expected)?;
+        let at = DAYS
+            .iter()
+            .position(|known| day.as_str() == Some(known))
+            .ok_or_else(expected)?;
         if let Some(day) = days.get_mut(at) {
             *day = true;
         }
@@ -241,10 +244,23 @@ pub(super) fn words(when: When) -> String {
             offset,
         } => {
             let clock = |minutes: i64| format!("{:02}:{:02}", minutes / 60, minutes % 60);
-            let named: Vec<&str> = DAYS.into_iter().zip(days).filter(|(_, on)| *on).map(|(day, _)| day).collect();
-            let named = if named.len() == 7 { "every day".to_owned() } else { named.join(", ") };
+            let named: Vec<&str> = DAYS
+                .into_iter()
+                .zip(days)
+                .filter(|(_, on)| *on)
+                .map(|(day, _)| day)
+                .collect();
+            let named = if named.len() == 7 {
+                "every day".to_owned()
+            } else {
+                named.join(", ")
+            };
             let sign = if offset < 0 { '-' } else { '+' };
-            let zone = if offset == 0 { "UTC".to_owned() } else { format!("UTC{sign}{}", clock(offset.abs())) };
+            let zone = if offset == 0 {
+                "UTC".to_owned()
+            } else {
+                format!("UTC{sign}{}", clock(offset.abs()))
+            };
             format!("{named} {} to {} {zone}", clock(from), clock(until))
         }
     }
@@ -256,7 +272,10 @@ mod tests {
     use crate::policy::Policy;
 
     fn window(text: &str) -> Window {
-        Policy::parse(&format!("[[window]]\nname = \"w\"\n{text}")).unwrap().windows.remove(0)
+        Policy::parse(&format!("[[window]]\nname = \"w\"\n{text}"))
+            .unwrap()
+            .windows
+            .remove(0)
     }
 
     /// The unix time of a moment of the first days of December 2026; the 1st is a Tuesday.
@@ -296,7 +315,9 @@ mod tests {
 
     #[test]
     fn a_window_may_be_for_some_hosts_and_classes_only() {
-        let some = window("from = \"00:00\"\nuntil = \"00:00\"\nhosts = [\"db-*\"]\nclasses = [\"critical\"]\n[class.critical]");
+        let some = window(
+            "from = \"00:00\"\nuntil = \"00:00\"\nhosts = [\"db-*\"]\nclasses = [\"critical\"]\n[class.critical]",
+        );
         assert!(some.covers("db-1", "critical") && !some.covers("db-1", "batch") && !some.covers("web", "critical"));
         assert!(some.when.holds(at(1, 12, 0)), "from a time to itself is the whole day");
         let all = window("from = \"00:00\"\nuntil = \"01:00\"");
@@ -314,8 +335,14 @@ mod tests {
         check("[[window]]\nfrom = \"01:00\"\nuntil = \"24:00\"", "window[0].until");
         check("[[window]]\nfrom = \"01:00\"\nuntil = \"02:00\"", "window[0].name");
         check("[[window]]\nname = \"w\"", "window[0].from");
-        check("[[window]]\nname = \"w\"\nbegin = 2026-01-02\nend = 2026-01-01", "window[0].end");
-        check("[[window]]\nname = \"w\"\nbegin = \"soon\"\nend = 2026-01-01", "window[0].begin");
+        check(
+            "[[window]]\nname = \"w\"\nbegin = 2026-01-02\nend = 2026-01-01",
+            "window[0].end",
+        );
+        check(
+            "[[window]]\nname = \"w\"\nbegin = \"soon\"\nend = 2026-01-01",
+            "window[0].begin",
+        );
         let base = "[[window]]\nname = \"w\"\nfrom = \"01:00\"\nuntil = \"02:00\"\n";
         check(&format!("{base}effect = \"calm\""), "window[0].effect");
         check(&format!("{base}days = [\"friday\"]"), "window[0].days");

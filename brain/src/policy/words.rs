@@ -116,9 +116,17 @@ fn span(ms: u64) -> String {
 }
 
 fn some(names: &[String], all: &str) -> String {
-    if names.is_empty() { all.to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        all.to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 fn some_of(names: &[&str], nothing: &str) -> String {
-    if names.is_empty() { nothing.to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        nothing.to_owned()
+    } else {
+        names.join(", ")
+    }
 }

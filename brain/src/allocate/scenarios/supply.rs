@@ -34,6 +34,7 @@ fn answer(state: &mut State, plan: &Plan, host: &str, outcome: OutcomeState) {
         ttl_ms: 300_000,
         dry_run: true,
         changes: plan.changes[host].clone(),
+        actions: Vec::new(),
     };
     let outcome = Outcome {
         command_id: command.id.clone(),
@@ -41,6 +42,7 @@ fn answer(state: &mut State, plan: &Plan, host: &str, outcome: OutcomeState) {
         reason: String::new(),
         time_ms: plan.time_ms,
         changes: Vec::new(),
+        actions: Vec::new(),
     };
     state.settle(&command, &outcome);
 }
@@ -70,13 +72,23 @@ fn power_goes_from_host_to_host_once_the_giver_has_answered() {
     scene.now_ms += 60_000;
     let waiting = scene.plan();
     assert_eq!((held(&waiting, "a"), held(&waiting, "b")), (150.0, 55.0));
-    assert!(waiting.unmet[0].text.contains("45 W from others"), "{}", waiting.unmet[0].text);
+    assert!(
+        waiting.unmet[0].text.contains("45 W from others"),
+        "{}",
+        waiting.unmet[0].text
+    );
     let cell = waiting.pool.iter().find(|account| account.host.is_none()).unwrap();
     assert_eq!((cell.reserved, cell.coming, cell.free()), (205.0, 45.0, 0.0));
     // It refuses: it holds what it held, and is asked again only after its rest.
     let mut refused = scene.state.clone();
     answer(&mut refused, &plan, "b", OutcomeState::Refused);
-    assert_eq!(refused.reservation("b", shadow::HOST_WORKLOAD, Resource::Power).unwrap().amount, 100.0);
+    assert_eq!(
+        refused
+            .reservation("b", shadow::HOST_WORKLOAD, Resource::Power)
+            .unwrap()
+            .amount,
+        100.0
+    );
     // It has given: now there is something to take.
     answer(&mut scene.state, &plan, "b", OutcomeState::DryRun);
     let plan = scene.plan();
@@ -95,7 +107,11 @@ fn what_could_be_taken_back_is_told_by_account() {
     assert!((cpu.free() - 1.53).abs() < 1e-9, "{cpu:?}");
     let mut stale = Scene::new("").workload("web", 50, 1.0, Some(3.0));
     stale.host().age_ms = Some(61_000);
-    assert_eq!(account(&stale.plan(), Resource::Cpu).reclaimable, 0.0, "not on the word of a stale shadow");
+    assert_eq!(
+        account(&stale.plan(), Resource::Cpu).reclaimable,
+        0.0,
+        "not on the word of a stale shadow"
+    );
 }
 
 #[test]
@@ -118,7 +134,10 @@ fn in_a_window_nothing_is_lowered_or_nothing_changed() {
     );
     let of_low = window("no change", "classes = [\"low\"]\n[class.low]");
     assert_eq!(targets(&of_low.plan()), [("high", 1.5)]);
-    assert_eq!(targets(&window("no change", "hosts = [\"b*\"]").plan()), [("high", 1.5), ("low", 1.1)]);
+    assert_eq!(
+        targets(&window("no change", "hosts = [\"b*\"]").plan()),
+        [("high", 1.5), ("low", 1.1)]
+    );
     let mut after = window("no change", "");
     after.now_ms = 2 * HOUR_MS;
     after.host().forecasts[0].made_ms = after.now_ms;
@@ -127,8 +146,9 @@ fn in_a_window_nothing_is_lowered_or_nothing_changed() {
 
 #[test]
 fn who_goes_to_and_fro_falls_later_each_time_and_at_last_not() {
-    let mut scene = Scene::new("[class.web.flap]\nmost = 3\nwithin = \"6h\"\n[class.web.lower]\ndwell = \"5m\"\nslew = 1")
-        .workload("web", 50, 2.0, Some(2.2));
+    let mut scene =
+        Scene::new("[class.web.flap]\nmost = 3\nwithin = \"6h\"\n[class.web.lower]\ndwell = \"5m\"\nslew = 1")
+            .workload("web", 50, 2.0, Some(2.2));
     let mut falls = Vec::new();
     // Each minute the need is the other: high when it is low, and low when it is high.
     for minute in 0..360 {
@@ -162,7 +182,12 @@ fn who_waits_gains_points_and_is_told_when_it_is_overdue() {
     let plan = scene.plan();
     let waiting: Vec<&str> = plan.queue.iter().map(|request| request.key.workload.as_str()).collect();
     assert_eq!(waiting, ["old", "new"], "40 and eleven points for eleven minutes");
-    let text = &plan.unmet.iter().find(|unmet| unmet.key.workload == "old").unwrap().text;
+    let text = &plan
+        .unmet
+        .iter()
+        .find(|unmet| unmet.key.workload == "old")
+        .unwrap()
+        .text;
     assert!(text.contains("at criticality 40, 1 min past its deadline"), "{text}");
     // Waiting gives no right to throttle.
     assert_eq!(plan.throttled, []);
@@ -170,8 +195,13 @@ fn who_waits_gains_points_and_is_told_when_it_is_overdue() {
 
 /// A cell of one host that will need `p95` of its cpu, with a spare one.
 fn with_spare(p95: f64, more: &str) -> Scene {
-    let mut scene = Scene::new(&format!("[[spare]]\nhost = \"spare\"\nboot = \"10m\"\npower_w = 100\n{more}"));
-    scene.host().forecasts = vec![forecast(Resource::Cpu, 300, 0.5, 0.6), forecast(Resource::Cpu, 900, 0.5, p95)];
+    let mut scene = Scene::new(&format!(
+        "[[spare]]\nhost = \"spare\"\nboot = \"10m\"\npower_w = 100\n{more}"
+    ));
+    scene.host().forecasts = vec![
+        forecast(Resource::Cpu, 300, 0.5, 0.6),
+        forecast(Resource::Cpu, 900, 0.5, p95),
+    ];
     scene
 }
 
@@ -190,7 +220,9 @@ fn a_spare_host_is_woken_before_the_need_one_at_a_time() {
     let later = |scene: &mut Scene, minutes: i64| {
         scene.now_ms = HOUR_MS + minutes * 60_000;
         for host in scene.hosts.values_mut() {
-            host.forecasts.iter_mut().for_each(|forecast| forecast.made_ms = HOUR_MS + minutes * 60_000);
+            host.forecasts
+                .iter_mut()
+                .for_each(|forecast| forecast.made_ms = HOUR_MS + minutes * 60_000);
         }
         let plan = scene.plan();
         scene.state = plan.state;
@@ -198,7 +230,11 @@ fn a_spare_host_is_woken_before_the_need_one_at_a_time() {
     };
     assert_eq!(later(&mut scene, 19), []);
     let again = later(&mut scene, 20);
-    assert!(again[0].text.ends_with("it was asked 1 time(s) before"), "{}", again[0].text);
+    assert!(
+        again[0].text.ends_with("it was asked 1 time(s) before"),
+        "{}",
+        again[0].text
+    );
     assert_eq!(scene.state.waking["spare"].times, 2);
     // It is up: the next need wakes the second, and its own capacity counts.
     let mut up = scene.hosts["a"].clone();
@@ -217,7 +253,10 @@ fn a_spare_host_is_woken_before_the_need_one_at_a_time() {
 fn a_spare_host_is_not_woken_beyond_the_power_of_the_cell() {
     let mut scene = with_spare(0.9, "[cell]\npower_w = 250\n[class.host]\nmargin = 0\n");
     scene.host().present[4] = Some(180.0);
-    scene.host().forecasts.push(forecast(Resource::Power, 300, 180.0, 180.0));
+    scene
+        .host()
+        .forecasts
+        .push(forecast(Resource::Power, 300, 180.0, 180.0));
     let plan = scene.plan();
     assert_eq!(plan.wakes, []);
     assert!(
@@ -233,4 +272,59 @@ fn a_spare_host_is_not_woken_beyond_the_power_of_the_cell() {
     assert_eq!(held(&plan, "spare"), 100.0, "what it may draw is promised to it");
     let cell = plan.pool.iter().find(|account| account.host.is_none()).unwrap();
     assert_eq!(cell.reserved, 280.0);
+}
+
+#[test]
+fn what_hurt_is_raised_again_and_not_lowered_below_that() {
+    let mut scene = Scene::new("").workload("web", 50, 1.0, Some(2.0));
+    let key = Key::new("a", "web", Resource::Cpu);
+    let mut change = scene.plan().changes.remove("a").unwrap().remove(0);
+    change.before = Some(2.5);
+    let command = Command {
+        id: "1".to_owned(),
+        host: "a".to_owned(),
+        issuer_epoch: 1,
+        sequence: 1,
+        issued_ms: HOUR_MS,
+        ttl_ms: 300_000,
+        dry_run: false,
+        changes: vec![change],
+        actions: Vec::new(),
+    };
+    let outcome = Outcome {
+        command_id: "1".to_owned(),
+        state: OutcomeState::Applied,
+        reason: String::new(),
+        time_ms: HOUR_MS,
+        changes: Vec::new(),
+        actions: Vec::new(),
+    };
+    scene.feedback.outcome(&command, &outcome);
+    assert_eq!(scene.feedback.looks(HOUR_MS, 1).len(), 1);
+    let killed = crate::feedback::Strain {
+        kills: Some(1.0),
+        ..crate::feedback::Strain::default()
+    };
+    scene.feedback.strained(&key, HOUR_MS, (None, killed));
+    let plan = scene.plan();
+    assert_eq!(targets(&plan), [("web", 2.5)]);
+    let told = explanation(&plan, "web");
+    assert_eq!(told.clamp, "hurt");
+    assert!(
+        told.text
+            .contains("a lowering hurt 1 time(s), last: 1 process(es) were killed"),
+        "{}",
+        told.text
+    );
+    assert!(
+        told.text.ends_with("held where it was before a lowering hurt"),
+        "{}",
+        told.text
+    );
+    scene.state = plan.state;
+    scene.now_ms += 3_500_000;
+    scene.host().forecasts[0].made_ms = scene.now_ms;
+    assert_eq!(targets(&scene.plan()), [], "an hour");
+    scene.now_ms += 200_000;
+    assert_eq!(targets(&scene.plan()).len(), 1);
 }

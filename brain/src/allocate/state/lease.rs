@@ -7,17 +7,23 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shadow::{Command, Outcome, OutcomeState, UnixMs};
+use shadow::{Command, Effect, Outcome, OutcomeState, UnixMs};
 
 use super::{Key, State};
 
 /// What an agent holds by a command that was no dry run.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(in crate::allocate) struct Lease {
     /// The command by whose word it holds, and when that was issued; `None` before the first answer.
     held: Option<(String, UnixMs)>,
     /// The newest that is not answered yet.
     asked: Option<(String, UnixMs)>,
+    /// Up to where the agent may raise it by itself.
+    #[serde(default)]
+    ceiling: Option<f64>,
+    /// Whether one was never answered that another followed: it may be in force.
+    #[serde(default)]
+    doubt: bool,
 }
 
 impl Lease {
@@ -29,6 +35,27 @@ impl Lease {
             (Some(held_ms), Some(asked_ms)) => held_ms >= ages.renew_ms && asked_ms >= ages.again_ms,
             (None, Some(asked_ms)) => asked_ms >= ages.again_ms,
             (None, None) => false,
+        }
+    }
+
+    /// It does not hold by the word of command `id`. Where one before may hold, it is asked again.
+    fn not_done(&mut self, id: &str) {
+        self.held = self.held.take().filter(|(known, _)| known != id);
+        self.asked = match self.asked.take() {
+            Some((known, ms)) if known == id => self.doubt.then(|| (String::new(), ms)),
+            asked => asked,
+        };
+    }
+
+    /// It holds by the word of the newest command.
+    fn done(&mut self, command: &Command) {
+        let id = &command.id;
+        if self.held.as_ref().is_none_or(|(_, ms)| *ms <= command.issued_ms) {
+            self.held = Some((id.clone(), command.issued_ms));
+        }
+        if self.asked.as_ref().is_some_and(|(known, _)| known == id) {
+            self.asked = None;
+            self.doubt = false;
         }
     }
 
@@ -74,8 +101,10 @@ impl State {
     pub(crate) fn sent(&mut self, command: &Command) {
         for change in &command.changes {
             let key = Key::new(&command.host, &change.workload, change.resource);
-            let asked = Some((command.id.clone(), command.issued_ms));
-            self.leases.entry(key).or_default().asked = asked;
+            let lease = self.leases.entry(key).or_default();
+            lease.doubt |= lease.asked.is_some();
+            lease.asked = Some((command.id.clone(), command.issued_ms));
+            lease.ceiling = change.ceiling;
         }
     }
 
@@ -84,20 +113,16 @@ impl State {
     /// A lease that has ended leaves the reservation: what was promised stays promised, and the next plan asks for it again
     /// where it may.
     pub(super) fn lease_answered(&mut self, command: &Command, outcome: &Outcome) {
-        for change in &command.changes {
+        for (at, change) in command.changes.iter().enumerate() {
             let key = Key::new(&command.host, &change.workload, change.resource);
             let lease = self.leases.entry(key.clone()).or_default();
+            let effect = outcome.changes.get(at).map_or(Effect::None, |told| told.effect);
             let is = |told: &Option<(String, UnixMs)>| told.as_ref().is_some_and(|(id, _)| *id == command.id);
             match outcome.state {
-                OutcomeState::Applied | OutcomeState::DryRun => {
-                    if lease.held.as_ref().is_none_or(|(_, ms)| *ms <= command.issued_ms) {
-                        lease.held = Some((command.id.clone(), command.issued_ms));
-                    }
-                    lease.asked = lease.asked.take().filter(|(id, _)| *id != command.id);
-                }
-                OutcomeState::Refused | OutcomeState::Failed => {
-                    lease.asked = lease.asked.take().filter(|(id, _)| *id != command.id);
-                    lease.held = lease.held.take().filter(|(id, _)| *id != command.id);
+                OutcomeState::Refused | OutcomeState::Failed => lease.not_done(&command.id),
+                _ if effect == Effect::NotDone => lease.not_done(&command.id),
+                OutcomeState::Applied | OutcomeState::DryRun | OutcomeState::Raised | OutcomeState::Hurt => {
+                    lease.done(command);
                 }
                 OutcomeState::Expired => {
                     if is(&lease.held) || lease.held.is_none() {
@@ -148,7 +173,15 @@ impl State {
             let all = self.leases.range(first..).map(|(key, _)| key);
             all.take_while(|key| key.host == host).cloned().collect()
         };
-        hosts.into_iter().map(|(_, host)| (host.to_owned(), of_host(host))).collect()
+        hosts
+            .into_iter()
+            .map(|(_, host)| (host.to_owned(), of_host(host)))
+            .collect()
+    }
+
+    /// Up to where the agent may raise what it holds of `key`.
+    pub(crate) fn ceiling(&self, key: &Key) -> Option<f64> {
+        self.leases.get(key)?.ceiling
     }
 
     /// Lets a lease run out: nothing of it is told again.

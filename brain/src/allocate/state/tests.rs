@@ -24,6 +24,7 @@ fn settle(held: f64, before: Option<f64>, outcome: OutcomeState, after: Option<f
         before,
         target: 2.0,
         explanation: Explanation::default(),
+        ceiling: None,
     };
     let command = Command {
         id: "1-a-1".to_owned(),
@@ -34,6 +35,7 @@ fn settle(held: f64, before: Option<f64>, outcome: OutcomeState, after: Option<f
         ttl_ms: 1,
         dry_run: false,
         changes: vec![change],
+        actions: Vec::new(),
     };
     let told = ChangeOutcome {
         workload: "web".to_owned(),
@@ -42,6 +44,7 @@ fn settle(held: f64, before: Option<f64>, outcome: OutcomeState, after: Option<f
         after,
         lever: "cpu.max".to_owned(),
         note: String::new(),
+        effect: shadow::Effect::None,
     };
     let outcome = Outcome {
         command_id: command.id.clone(),
@@ -49,6 +52,7 @@ fn settle(held: f64, before: Option<f64>, outcome: OutcomeState, after: Option<f
         reason: String::new(),
         time_ms: 9,
         changes: after.map_or(Vec::new(), |_| vec![told]),
+        actions: Vec::new(),
     };
     let mut state = state(held);
     state.settle(&command, &outcome);

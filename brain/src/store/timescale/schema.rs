@@ -32,6 +32,7 @@ const MIGRATIONS: &[migrations::Step] = &[
         "incidents",
         include_str!("../../../migrations/timescale/0002_incidents.sql"),
     ),
+    (3, "plans", include_str!("../../../migrations/timescale/0003_plans.sql")),
 ];
 
 /// Proves that the extension is there, or makes it where that is allowed.

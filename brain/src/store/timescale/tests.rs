@@ -49,7 +49,7 @@ async fn a_newer_schema_is_refused() {
             error,
             StoreError::Newer {
                 found: 99,
-                known: 2,
+                known: 3,
                 ..
             }
         ),

@@ -19,8 +19,8 @@ use self::{
 };
 
 pub(crate) mod place;
-mod rows;
-mod sheet;
+pub(crate) mod rows;
+pub(crate) mod sheet;
 
 const EXIT_STATUS: &str = "\
 Exit status: 0 when all was read that was asked for (also when that is nothing, which is said on standard error), or

@@ -227,6 +227,9 @@ fn objection(command: &Command, now_ms: UnixMs) -> Option<String> {
             ttl_ms / 1_000
         ));
     }
+    if !command.actions.is_empty() {
+        return Some("this agent takes no actions".to_owned());
+    }
     if !command.dry_run {
         return Some("acting is not switched on for this host".to_owned());
     }
@@ -267,6 +270,7 @@ mod tests {
             before: None,
             target,
             explanation: Explanation::default(),
+            ceiling: None,
         }
     }
 
@@ -280,6 +284,7 @@ mod tests {
             ttl_ms: 60_000,
             dry_run: true,
             changes: vec![change("app.slice", Resource::Cpu, 2.0)],
+            actions: Vec::new(),
         }
     }
 
@@ -420,6 +425,7 @@ mod tests {
             reason: String::new(),
             time_ms: NOW,
             changes: Vec::new(),
+            actions: Vec::new(),
         };
         guard.answered(outcome.clone());
         assert_eq!(guard.check(&command(5, 1), NOW + 5), Verdict::Repeat(outcome));
@@ -431,6 +437,7 @@ mod tests {
                 reason: String::new(),
                 time_ms: NOW,
                 changes: Vec::new(),
+                actions: Vec::new(),
             });
         }
         assert_eq!(guard.outcomes.len(), KEPT_OUTCOMES);

@@ -89,6 +89,7 @@ impl Receiver {
                 reason: "its time to live is over".to_owned(),
                 time_ms: self.clock.now_ms(),
                 changes,
+                actions: Vec::new(),
             });
         }
     }
@@ -274,6 +275,7 @@ impl Receiver {
             reason: String::new(),
             time_ms: now_ms,
             changes,
+            actions: Vec::new(),
         }
     }
 }
@@ -285,6 +287,7 @@ fn refused(id: &str, reason: String, time_ms: UnixMs) -> Outcome {
         reason,
         time_ms,
         changes: Vec::new(),
+        actions: Vec::new(),
     }
 }
 
@@ -299,5 +302,6 @@ fn obey(lever: &mut dyn Lever, ruling: &Ruling) -> shadow::ChangeOutcome {
         after: None,
         lever: String::new(),
         note: reason.clone(),
+        effect: shadow::Effect::None,
     }
 }

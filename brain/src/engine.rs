@@ -22,7 +22,7 @@ use trust::{Trust, audit::Audit};
 
 use crate::{
     Config, Error,
-    dispatch::Dispatch,
+    dispatch::{Dispatch, FreezeSwitch},
     fleet::Fleet,
     foresight::Foresight,
     ingest::{Ingest, Limits},
@@ -39,12 +39,14 @@ use crate::{
 
 mod audit;
 mod buffer;
+mod freeze;
 mod intake;
 mod picture;
 mod restore;
 mod round;
 mod seal;
 mod signers;
+mod strain;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -70,6 +72,8 @@ pub(crate) enum Event {
     Trained(Box<Trained>),
     /// Somebody takes notice of an incident.
     Notice(Notice),
+    /// Somebody freezes the cell, or lets it move.
+    Freeze(FreezeSwitch),
     /// Somebody asks for the scores.
     Scores(oneshot::Sender<forecast::ScoreTable>),
 }
@@ -222,6 +226,7 @@ impl Engine {
             Event::Flushed(flushed) => self.flushed(flushed, At { now_ms, monotonic_ns }),
             Event::Trained(trained) => self.trained(*trained),
             Event::Notice(told) => self.noticed(told, At { now_ms, monotonic_ns }),
+            Event::Freeze(switch) => self.switched(switch, now_ms),
             // Nobody waits any more when this fails.
             Event::Scores(ask) => drop(ask.send(self.foresight.scores())),
         }

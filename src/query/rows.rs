@@ -9,7 +9,7 @@ use shadow::{Resource, UnixMs};
 use super::sheet::Cell;
 
 /// What a table or CSV is made of.
-pub(super) trait Row: Sized {
+pub(crate) trait Row: Sized {
     /// Names of the columns, with units where all rows have the same.
     fn headers(rows: &[Self]) -> Vec<String>;
 

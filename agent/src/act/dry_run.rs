@@ -100,6 +100,7 @@ impl Lever for DryRun {
             after: Some(plan.as_ref().map_or(change.target, |plan| plan.after)),
             lever: plan.map_or_else(String::new, |plan| format!("{} = {}", plan.file, plan.text)),
             note: notes.join("; "),
+            effect: shadow::Effect::None,
         }
     }
 }
@@ -198,6 +199,7 @@ mod tests {
                 before: Some(7.0),
                 target,
                 explanation: Explanation::default(),
+                ceiling: None,
             },
             refused: None,
             note: String::new(),

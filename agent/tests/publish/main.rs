@@ -86,7 +86,9 @@ fn command(sequence: u64, workload: &str, dry_run: bool) -> Command {
             before: None,
             target: 1.5,
             explanation: Explanation::default(),
+            ceiling: None,
         }],
+        actions: Vec::new(),
     }
 }
 

@@ -273,6 +273,7 @@ impl Engine {
                 "its agent was told a command that this brain has not sent, or not now: {}",
                 outcome.reason
             );
+            self.dispatch.distrusted(host, &outcome, at.now_ms);
             return self.refuse("distrusted", &reason, topic, at);
         }
         match self.dispatch.outcome(host, &outcome) {
@@ -280,6 +281,10 @@ impl Engine {
                 self.figures.outcomes.with(outcome.state.as_str()).inc();
                 self.tell_outcome(host, &outcome, at);
                 self.batch.outcomes.push(outcome);
+            }
+            Answer::Renewed => {
+                self.figures.outcomes.with(outcome.state.as_str()).inc();
+                self.tell_outcome(host, &outcome, at);
             }
             Answer::Repeated => {}
             Answer::Unknown => self.refuse("outcome", &"no command of this host has this id", topic, at),

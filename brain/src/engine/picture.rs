@@ -41,7 +41,8 @@ impl Engine {
         Snapshot {
             time_ms: self.now_ms,
             cell: self.config.cell.clone(),
-            mode: "recommend-only".into(),
+            mode: self.dispatch.mode().into(),
+            freeze: self.dispatch.freeze().cloned(),
             hosts,
             model: ModelView {
                 served: self.foresight.served(),

@@ -31,6 +31,8 @@ impl Engine {
         let state = json(&recovered.meta, meta::ALLOCATION).unwrap_or_default();
         let feedback = json(&recovered.meta, meta::FEEDBACK).unwrap_or_default();
         self.dispatch.restore(state, feedback, recovered.commands);
+        let freeze = json::<Option<_>>(&recovered.meta, meta::FREEZE).flatten();
+        self.restore_freeze(freeze);
         for (host, resource, since_ms, told) in recovered.anomalies {
             self.foresight.restore(host, resource, since_ms, told);
         }

@@ -35,6 +35,7 @@ fn edges(store: Sqlite, page: JoinHandle<std::io::Result<()>>) -> (Engine, Edges
         requests: mpsc::channel(1).1,
         trained,
         notices: mpsc::channel(1).1,
+        switches: mpsc::channel(1).1,
         flusher: Flusher::start(store),
         page,
         page_stop: Shutdown::new(),

@@ -35,6 +35,7 @@ pub(super) const MIGRATIONS: &[migrations::Step] = &[
         "incidents",
         include_str!("../../../migrations/timescale/0002_incidents.sql"),
     ),
+    (3, "plans", include_str!("../../../migrations/timescale/0003_plans.sql")),
     (
         4,
         "workload forecasts",

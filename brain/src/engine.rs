@@ -112,6 +112,7 @@ pub(crate) struct Engine {
     batch: Batch,
     /// About how many bytes what agents told has, in the batch and in the one under way.
     buffered: usize,
+    old_chunks: buffer::OldChunks,
     /// About how many bytes the rows of the batch under way have.
     rows_under_way: usize,
     /// Watermarks and commands, oldest first.
@@ -190,6 +191,7 @@ impl Engine {
             journal: Journal::default(),
             watch: Watch::new(config.anomaly.budget()),
             buffered: 0,
+            old_chunks: buffer::OldChunks::default(),
             rows_under_way: 0,
             outbox: Vec::new(),
             views: Views::default(),

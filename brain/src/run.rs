@@ -142,7 +142,7 @@ pub(crate) async fn run(mut engine: Engine, mut edges: Edges, config: Config) ->
                 engine.renew();
                 edges.publish_views(&mut engine);
             }
-            Ok(Turn::Prune) => edges.prune(&config, engine.now_ms()),
+            Ok(Turn::Prune) => edges.prune(&mut engine, &config),
             Ok(Turn::End) => break Ok(()),
             Err(error) => break Err(error),
         }
@@ -231,9 +231,10 @@ impl Edges {
     }
 
     /// Has what is old deleted, if the clock can be trusted with it.
-    fn prune(&self, config: &Config, now_ms: UnixMs) {
+    fn prune(&self, engine: &mut Engine, config: &Config) {
         if self.time.is_trusted() {
-            self.flusher.prune(cutoffs(config, now_ms));
+            self.flusher.prune(cutoffs(config, engine.now_ms()));
+            engine.pruned();
         }
     }
 

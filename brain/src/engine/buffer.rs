@@ -3,10 +3,15 @@
 //! What the store cannot keep up with is left to the agents, who hold it until a watermark covers it: past
 //! `store.buffer_bytes` nothing more is taken of them. Rows stop when frames do. Forecasts have a bound of their own.
 
-use shadow::{Birth, Frame};
+use std::collections::BTreeSet;
+
+use shadow::{Birth, Frame, UnixMs};
 
 use super::{Engine, intake::At};
-use crate::store::{Batch, flush::Flushed};
+use crate::{
+    config::Ticks,
+    store::{Batch, flush::Flushed},
+};
 
 /// About how many bytes a frame has besides its body, here and in the statement that writes it.
 const FRAME_WEIGHT: usize = 256;
@@ -18,6 +23,24 @@ pub(super) const HOLE_WEIGHT: usize = 128;
 const ROW_WEIGHT: usize = 256;
 /// A minute of a workload.
 const WORKLOAD_WEIGHT: usize = 192;
+
+/// What a database may keep in one chunk.
+const CHUNK_MS: i64 = 6 * 3_600_000;
+/// The most chunks that frames may be in which are past what is kept. A batch locks every chunk that it writes to, and a
+/// deletion every one that it drops: a server has room for some thousand locks.
+const MAX_OLD_CHUNKS: usize = 200;
+
+/// Chunks of the frames that are past what is kept: those of a clock that is far behind, or of somebody who makes times up.
+#[derive(Debug, Default)]
+pub(super) struct OldChunks(BTreeSet<i64>);
+
+impl OldChunks {
+    /// Whether a frame of this time can be taken.
+    fn have_room(&mut self, start_ms: UnixMs) -> bool {
+        let chunk = start_ms.div_euclid(CHUNK_MS);
+        self.0.contains(&chunk) || (self.0.len() < MAX_OLD_CHUNKS && self.0.insert(chunk))
+    }
+}
 
 /// A birth.
 pub(super) fn birth_weight(birth: &Birth) -> usize {
@@ -46,6 +69,23 @@ impl Engine {
             self.figures.overflow.inc();
         }
         is_full
+    }
+
+    /// Whether a frame is left to its agent because frames past what is kept are in too many chunks already; counted then.
+    pub(super) fn is_too_old(&mut self, start_ms: UnixMs, now_ms: UnixMs) -> bool {
+        let oldest_ms = now_ms.saturating_sub(self.config.store.keep_frames.as_millis());
+        // The past of a brain on virtual time may lie anywhere.
+        let is_old = start_ms < oldest_ms && self.config.ticks == Ticks::EverySecond;
+        let is_too_old = is_old && !self.old_chunks.have_room(start_ms);
+        if is_too_old {
+            self.figures.overflow.inc();
+        }
+        is_too_old
+    }
+
+    /// What is old is deleted now.
+    pub(crate) fn pruned(&mut self) {
+        self.old_chunks = OldChunks::default();
     }
 
     pub(super) fn flushed(&mut self, flushed: Flushed, at: At) {

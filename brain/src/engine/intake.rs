@@ -96,7 +96,7 @@ impl Engine {
     }
 
     fn frame(&mut self, stream: &Stream, frame: Frame, at: At) -> Result<(), Refusal> {
-        if self.is_full() {
+        if self.is_full() || self.is_too_old(frame.start_ms, at.now_ms) {
             return Ok(());
         }
         let (epoch, sequence) = (frame.epoch, frame.sequence);

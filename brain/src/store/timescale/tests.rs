@@ -3,7 +3,7 @@
 use sqlx::{Connection as _, Row as _, query, query_scalar};
 
 use super::{testing::Place, *};
-use crate::store::testing::{SINCE, full_batch};
+use crate::store::testing::{SINCE, frame, full_batch, stream};
 
 mod outages;
 mod restore;
@@ -154,6 +154,29 @@ async fn old_chunks_go_as_a_whole_and_the_rest_by_rows() {
     ] {
         assert_eq!(count(&mut store, table).await, left, "{table}");
     }
+}
+
+/// As many as the engine lets a batch have.
+#[tokio::test]
+async fn frames_of_two_hundred_chunks_are_written_and_deleted() {
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    let mut batch = full_batch();
+    batch.frames = (0..200)
+        .map(|day: i64| (stream(), frame(5 + day.unsigned_abs(), day * 86_400_000)))
+        .collect();
+    store.write(&batch).await.unwrap();
+    let cutoffs = Cutoffs {
+        now: 300 * 86_400_000,
+        frames: 300 * 86_400_000,
+        ..Cutoffs::default()
+    };
+    store.prune(&cutoffs).await.unwrap();
+    let left: i64 = query_scalar("SELECT count(*) FROM frames")
+        .fetch_one(testing::connection(&mut store))
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
 }
 
 #[tokio::test]

@@ -198,12 +198,15 @@ impl Watched {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::ControlFlow;
+
     use rand::{RngExt, SeedableRng, rngs::StdRng};
 
     use super::*;
     use crate::{
-        Forecaster, HostWindow,
-        synthetic::{artifact, cycle, quick},
+        Artifact, Forecaster, HostWindow,
+        synthetic::{cycle, quick},
+        train,
     };
 
     /// Blocks of noise with a wave of a day, from a block on higher by `jump` deviations.
@@ -243,10 +246,10 @@ mod tests {
         }
     }
 
-    /// Steps a host through `rows` with a network that learnt from cycles of 20 minutes; the rows at which is asked.
-    fn replay(rows: &[[f32; shadow::Channel::COUNT]]) -> Vec<usize> {
+    /// Steps a host through `rows` with a network; the rows at which is asked.
+    fn replay(artifact: &Artifact, rows: &[[f32; shadow::Channel::COUNT]]) -> Vec<usize> {
         let (mut forecaster, mut drift) = (Forecaster::new(quick()).unwrap(), Drift::new(&quick()));
-        forecaster.adopt(&artifact()).unwrap();
+        forecaster.adopt(artifact).unwrap();
         let mut asked = Vec::new();
         for row in 60..rows.len() {
             let window = HostWindow {
@@ -265,8 +268,11 @@ mod tests {
 
     #[test]
     fn a_series_that_stays_as_it_was_asks_for_nothing_and_one_of_another_nature_does() {
+        // What it learns from has days before it, as what it forecasts.
+        let histories = [cycle("a", 3_000, 1), cycle("b", 3_000, 2)];
+        let artifact = train(&histories, &quick(), None, &|_| ControlFlow::Continue(())).unwrap();
         let same = cycle("a", 5_000, 7).rows;
-        assert_eq!(replay(&same), [0_usize; 0]);
+        assert_eq!(replay(&artifact, &same), [0_usize; 0]);
         // From the third day on its jobs come every 33 minutes and last 20, of changing height.
         let mut other = same;
         for (at, row) in other.iter_mut().enumerate().skip(3_000) {
@@ -277,7 +283,7 @@ mod tests {
             };
             (row[0], row[5]) = (busy, busy * 5e7);
         }
-        let asked = replay(&other);
+        let asked = replay(&artifact, &other);
         assert!(!asked.is_empty() && (3_000..3_600).contains(&asked[0]), "{asked:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! Fit the network to history: sample, train, average, score on what was held out.
 
-mod clip;
+mod adam;
 mod fit;
 mod held_out;
 mod plan;

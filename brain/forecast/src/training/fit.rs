@@ -1,14 +1,19 @@
-//! The optimiser's steps, and the moving average of the weights that they leave.
+//! Steps of the optimiser: a batch way there, its loss, the way back, and the weights moved.
 
 use burn::{
     module::Module,
-    optim::{AdamWConfig, GradientsParams, ModuleOptimizer},
+    optim::GradientsParams,
     tensor::{Device, Tensor, TensorData},
 };
 use rand::{Rng, rngs::StdRng};
 use shadow::{PEAK_QUANTILES, QUANTILES};
 
-use super::{Part, Progress, Watch, clip::clipped, plan::Plan, progress};
+use super::{
+    Part, Progress, Watch,
+    adam::{Adam, flat},
+    plan::Plan,
+    progress,
+};
 use crate::{
     artifact::sizes,
     config::{Config, Training},
@@ -16,9 +21,6 @@ use crate::{
     error::TrainError,
     model::{Masks, Network, Sizes},
 };
-
-/// Slowest moving average of the weights.
-const AVERAGE: f32 = 0.998;
 
 pub(super) fn fit(
     dataset: &Dataset,
@@ -58,28 +60,21 @@ pub(super) fn fit(
 pub(super) struct Fit {
     /// `None` only within a step.
     network: Option<Network>,
-    optimiser: ModuleOptimizer,
-    average: Vec<f32>,
+    adam: Adam,
     sizes: Sizes,
     dropout: f64,
     device: Device,
-    steps: f32,
 }
 
 impl Fit {
     /// Before the first step.
     pub(super) fn new(network: Network, sizes: Sizes, training: &Training) -> Self {
-        let optimiser = AdamWConfig::new()
-            .with_weight_decay(training.weight_decay as f32)
-            .with_epsilon(1e-8);
         Self {
-            average: network.weights(),
+            adam: Adam::new(&network.weights(), training.weight_decay),
             network: Some(network),
-            optimiser: optimiser.init(),
             sizes,
             dropout: training.dropout,
             device: Device::flex().autodiff(),
-            steps: 0.0,
         }
     }
 
@@ -90,22 +85,16 @@ impl Fit {
         };
         let masks = Masks::draw(&self.sizes, batch.moments, self.dropout, random, &self.device);
         let loss = batch_loss(&network, batch, &self.sizes, masks.as_ref(), &self.device);
-        let gradients = clipped(&network, GradientsParams::from_grads(loss.backward(), &network));
-        let network = self.optimiser.step(rate, network, gradients);
-        self.steps += 1.0;
-        let keep = AVERAGE.min(self.steps / (self.steps + 10.0));
-        for (average, weight) in self.average.iter_mut().zip(network.weights()) {
-            *average += (1.0 - keep) * (weight - *average);
-        }
-        self.network = Some(network);
+        let mut gradients = GradientsParams::from_grads(loss.backward(), &network);
+        let weights = self.adam.step(&flat(&network, &mut gradients), rate);
+        self.network = Some(network.with_weights(&weights));
         loss.into_scalar::<f32>()
     }
 
     /// The network with its averaged weights; `None` when one of them is not finite.
     pub(super) fn averaged(self) -> Option<Network> {
-        let finite = self.average.iter().all(|weight| weight.is_finite());
-        let network = self.network.filter(|_| finite)?;
-        Some(network.with_weights(&self.average).valid())
+        let averages = self.adam.averages()?;
+        Some(self.network?.with_weights(&averages).valid())
     }
 }
 

@@ -78,7 +78,7 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "SHARE", default_value_t = 0.7)]
     scored_from: f64,
     /// Share of the longest host after which the network learns anew, from all that was until then
-    #[arg(long, value_name = "SHARE", default_value_t = 0.3)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.15)]
     retrain: f64,
     /// Seed of everything random in training
     #[arg(long, value_name = "N", default_value_t = 1)]

@@ -1,7 +1,5 @@
 //! `foreshadow explain`: one command in words: what it rests on, what bound it, and what came of it.
 
-use std::fmt::Write as _;
-
 use anyhow::bail;
 use brain::{
     allocate::amount,
@@ -62,31 +60,28 @@ fn told(story: &CommandStory) -> String {
     } else {
         "to be carried out"
     };
-    let mut text = format!(
-        "{id} for {host}, issued {}, {meant}; it holds {} s unless it is told again.\n",
+    let mut lines = vec![format!(
+        "{id} for {host}, issued {}, {meant}; it holds {} s unless it is told again.",
         rfc3339(*issued_ms),
         ttl_ms / 1_000
-    );
-    for outcome in &story.outcomes {
-        text += &format!(
-            "  {}: {}{}\n",
-            rfc3339(outcome.time_ms),
-            outcome.state.as_str(),
-            reason(&outcome.reason)
-        );
-    }
+    )];
+    lines.extend(story.outcomes.iter().map(|outcome| {
+        let (time, state) = (rfc3339(outcome.time_ms), outcome.state.as_str());
+        format!("  {time}: {state}{}", reason(&outcome.reason))
+    }));
     if story.outcomes.is_empty() {
-        text += "  Its agent has not answered.\n";
+        lines.push("  Its agent has not answered.".to_owned());
     }
     for (at, change) in story.command.changes.iter().enumerate() {
         let uses = story.uses.get(at).map(Vec::as_slice).unwrap_or_default();
-        text += &of_change(story, (at, change), uses);
+        lines.push(format!("\n{}.", change.explanation.text));
+        lines.extend(of_change(story, (at, change), uses));
     }
-    for action in &story.command.actions {
-        let words = &action.explanation.text;
-        text += &format!("\n{}: {words}.\n", action.kind.as_str().replace('_', " "));
-    }
-    text
+    lines.extend(story.command.actions.iter().map(|action| {
+        let what = action.kind.as_str().replace('_', " ");
+        format!("\n{what}: {}.", action.explanation.text)
+    }));
+    lines.join("\n") + "\n"
 }
 
 fn reason(reason: &str) -> String {
@@ -97,18 +92,18 @@ fn reason(reason: &str) -> String {
     }
 }
 
-fn of_change(story: &CommandStory, (at, change): (usize, &Change), uses: &[Uses]) -> String {
+fn of_change(story: &CommandStory, (at, change): (usize, &Change), uses: &[Uses]) -> Vec<String> {
     let why = &change.explanation;
     let amount = |value: f64| amount(change.resource, value);
-    let mut text = format!("\n{}.\n", why.text);
-    let mut line = |name: &str, what: String| write!(text, "  {name:<12}{what}\n").unwrap_or_default();
+    let mut lines = Vec::new();
+    let mut line = |name: &str, what: String| lines.push(format!("  {name:<12}{what}"));
     let before = change.before.map_or_else(|| "nothing".to_owned(), amount);
     line(
         "change",
         format!("{} from {before} to {}", subject(change), amount(change.target)),
     );
     if why.strategy == LEASE {
-        return text;
+        return lines;
     }
     line("strategy", why.strategy.clone());
     line("forecast", forecast(why, change.resource));
@@ -151,7 +146,7 @@ fn of_change(story: &CommandStory, (at, change): (usize, &Change), uses: &[Uses]
     for after in after(story.command.issued_ms, change, uses, next) {
         line("after", after);
     }
-    text
+    lines
 }
 
 fn subject(change: &Change) -> String {

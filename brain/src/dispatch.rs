@@ -30,6 +30,8 @@ use crate::{
 
 /// The most commands that are remembered so that answers find them: those of some minutes of a large cell.
 pub(crate) const MAX_SENT: usize = 5_000;
+/// From this share of a limit on it is reached.
+const NEARLY: f64 = 0.98;
 /// The most that are shown.
 const MAX_SHOWN: usize = 100;
 
@@ -306,6 +308,13 @@ impl Dispatch {
                 .get(&key.host)
                 .and_then(|host| host.used(&key.workload, key.resource))
             {
+                // Beyond a limit that is in force nothing can be used: one that is reached is too small.
+                let reached = self.state.is_leased(key) && used >= NEARLY * reservation.amount;
+                let used = if reached {
+                    used.max(1.001 * reservation.amount)
+                } else {
+                    used
+                };
                 self.feedback.usage(time_ms, key, used, reservation.amount);
             }
         }

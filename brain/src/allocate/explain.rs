@@ -71,9 +71,8 @@ pub(super) fn change(claim: &Claim<'_>, draft: &Draft) -> Explanation {
         };
     };
     let strategy = match draft.cause {
-        Cause::Raised { .. } | Cause::Lowered => ask.pick.strategy.as_str(),
+        Cause::Raised { .. } | Cause::Lowered | Cause::Adopted => ask.pick.strategy.as_str(),
         Cause::Reclaimed { .. } | Cause::Throttled { .. } | Cause::Corrected => "priority",
-        Cause::Adopted => ask.pick.strategy.as_str(),
     };
     Explanation {
         strategy: strategy.to_owned(),

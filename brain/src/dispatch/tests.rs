@@ -153,8 +153,9 @@ fn a_command_acts_only_where_the_policy_does() {
     memory.present[1] = Some(0.25);
     memory.workloads.get_mut("web").unwrap().memory_bytes = Some(1e9);
     let mut told = memory.forecasts.clone();
-    told.iter_mut()
-        .for_each(|forecast| forecast.resource = Resource::Memory);
+    for forecast in &mut told {
+        forecast.resource = Resource::Memory;
+    }
     memory.forecasts.extend(told);
     let told = |commands: &[Command]| {
         let each = commands

@@ -51,6 +51,8 @@ async fn what_was_written_comes_back_and_twice_is_once() {
         ("detectors", 1),
         ("commands", 1),
         ("outcomes", 1),
+        ("plans", 1),
+        ("savings", 1),
         ("models", 1),
     ] {
         assert_eq!(count(connection(&mut store), table).await, rows, "{table}");
@@ -306,6 +308,22 @@ async fn views_tell_what_was_written() {
         (command.get::<f64, _>(3), command.get::<Option<f64>, _>(4)),
         (1.5, None)
     );
+    let more = one("SELECT ceiling, after, clamp, learnt FROM v_commands").await;
+    assert_eq!(
+        (
+            more.get::<Option<f64>, _>(0),
+            more.get::<Option<f64>, _>(1),
+            more.get::<&str, _>(2)
+        ),
+        (None, None, "")
+    );
+    let saved = one("SELECT host, held, used, given_back, over_s, acted_s, changes FROM v_savings").await;
+    assert_eq!(
+        [1, 2, 3].map(|column| saved.get::<f64, _>(column)),
+        [2.0, 1.0, 0.5],
+        "means of a reservation"
+    );
+    assert_eq!((saved.get::<f64, _>(5), saved.get::<i64, _>(6)), (60.0, 3));
     assert_eq!(one("SELECT duration_s FROM v_anomalies").await.get::<f64, _>(0), 10.0);
     let hours: i64 = one("SELECT count(*) FROM v_utilisation_1h").await.get(0);
     assert_eq!(hours, 0, "the hour is not over");

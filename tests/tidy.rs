@@ -29,7 +29,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("broker", &["runtime", "trust"]),
     ("brain/anomaly", &["shadow"]),
     ("brain/forecast", &["shadow"]),
-    ("brain", &["shadow", "bus", "runtime", "anomaly", "forecast", "trust"]),
+    ("brain/limits", &[]),
+    (
+        "brain",
+        &["shadow", "bus", "runtime", "anomaly", "forecast", "limits", "trust"],
+    ),
 ];
 
 /// Each heavy dependency, and the only crates that may name it; tests and benches excepted.
@@ -91,6 +95,7 @@ const IMPURE: &[&str] = &["std::fs", "std::net", "std::thread", "std::time", "to
 const PURE: &[&str] = &[
     "shadow/src",
     "brain/anomaly/src",
+    "brain/limits/src",
     "brain/src/allocate",
     "brain/src/allocate.rs",
     "brain/src/policy.rs",

@@ -66,6 +66,11 @@ fn a_full_disk_costs_no_frame() {
     brain.expect_text("database or disk is full");
     let held = count();
     assert!(brain.runs(), "it waits for room");
+    // One that starts now does so, too.
+    brain.kill();
+    let mut brain = stack.brain();
+    brain.expect_text("database or disk is full");
+    assert!(brain.runs() && count() == held);
     fs::remove_file(other).unwrap();
 
     until("what waited is durable, and more", PATIENCE, || count() > held + 20);

@@ -30,6 +30,13 @@ impl From<Option<Audit>> for Book {
     }
 }
 
+impl Book {
+    /// The log, if one is kept.
+    pub(super) const fn log(&self) -> Option<&Audit> {
+        self.audit.as_ref()
+    }
+}
+
 impl Engine {
     /// A command is on its way.
     pub(super) fn tell_command(&self, command: &Command, vantage: Vantage, at: At) {

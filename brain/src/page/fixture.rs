@@ -20,6 +20,7 @@ use tower::ServiceExt;
 use super::{MAX_STREAMS, PageState, Shared, guard::Guard, health::Pulse, history, incidents::Strangers, router};
 use crate::{
     Columns,
+    dispatch::{Freeze, FreezeSwitch},
     history::Database,
     snapshot::{AnomalyView, HostView, ResourceView, SeriesSource, Snapshot},
     watch::Notice,
@@ -117,6 +118,17 @@ pub(super) struct Page {
 /// The page's state, and the engine's end of it.
 pub(super) fn state() -> (watch::Sender<Arc<Snapshot>>, Arc<OneHost>, PageState) {
     let (acknowledge, mut notices) = mpsc::channel::<Notice>(8);
+    let (freeze, mut turned) = mpsc::channel::<FreezeSwitch>(1);
+    tokio::spawn(async move {
+        while let Some(turned) = turned.recv().await {
+            let freeze = turned.is_on.then(|| Freeze {
+                by: turned.by.clone(),
+                reason: turned.reason.clone(),
+                since_ms: NOW_MS,
+            });
+            turned.done.send(freeze).unwrap();
+        }
+    });
     let (engine, snapshot) = watch::channel(Arc::new(snapshot()));
     let series = Arc::new(OneHost::default());
     let host = Arc::clone(&series);
@@ -134,6 +146,7 @@ pub(super) fn state() -> (watch::Sender<Arc<Snapshot>>, Arc<OneHost>, PageState)
     });
     let state = PageState {
         acknowledge,
+        freeze,
         snapshot,
         series: Arc::clone(&series) as Arc<dyn SeriesSource>,
         history: Database::file(Path::new("/nowhere/brain.db")),

@@ -1,4 +1,4 @@
-//! Taking notice of incidents: the only thing that the page changes.
+//! Taking notice of incidents.
 //!
 //! The page has no login, so only who is on the brain's own machine may do it: the connection must come from a loopback
 //! address. And a web site that such a person visits must not do it for them: the body must be JSON, which no browser sends
@@ -67,11 +67,7 @@ pub(super) async fn acknowledge(
     headers: HeaderMap,
     body: Result<Json<By>, JsonRejection>,
 ) -> Result<Json<Done>, Problem> {
-    let caller = extensions.get().map(|ConnectInfo(address)| *address);
-    if let Err(why) = check_caller(caller, &headers) {
-        tell_refused(&shared, caller, why);
-        return Err(Problem::forbidden(why));
-    }
+    admit(&shared, &extensions, &headers)?;
     let Path((host, since_ms)) = path?;
     let Json(By { by }) = body?;
     let by = name(&by)?;
@@ -100,12 +96,19 @@ pub(super) async fn acknowledge(
     }))
 }
 
-/// Whether somebody there may take notice; otherwise why not.
+/// Lets in who is there, and no other site; the engine is told of others.
+pub(super) fn admit(shared: &Shared, extensions: &Extensions, headers: &HeaderMap) -> Result<(), Problem> {
+    let caller = extensions.get().map(|ConnectInfo(address)| *address);
+    check_caller(caller, headers).map_err(|why| {
+        tell_refused(shared, caller, why);
+        Problem::forbidden(why)
+    })
+}
+
+/// Whether somebody there may do this; otherwise why not.
 fn check_caller(caller: Option<SocketAddr>, headers: &HeaderMap) -> Result<(), &'static str> {
     if !caller.is_some_and(|address| address.ip().to_canonical().is_loopback()) {
-        return Err(
-            "incidents are acknowledged from the brain's own machine only, or through a proxy on it with its own login",
-        );
+        return Err("this is done from the brain's own machine only, or through a proxy on it with its own login");
     }
     let Some(origin) = headers.get(header::ORIGIN) else {
         return Ok(());
@@ -116,7 +119,7 @@ fn check_caller(caller: Option<SocketAddr>, headers: &HeaderMap) -> Result<(), &
     if origin.is_some() && origin == host {
         return Ok(());
     }
-    Err("another web site may not acknowledge incidents")
+    Err("another web site may not do this")
 }
 
 /// Tells the engine, which keeps an audit log; one that is busy is not told.
@@ -132,15 +135,12 @@ fn tell_refused(shared: &Shared, caller: Option<SocketAddr>, why: &str) {
         .acknowledge
         .try_send(Notice::Refused { from, why, suppressed });
     if told.is_err() {
-        tracing::warn!(
-            ?caller,
-            "incident not acknowledged, and the brain is too busy to note it"
-        );
+        tracing::warn!(?caller, "a request was refused, and the brain is too busy to note it");
     }
 }
 
 /// A name that can stand in a line.
-fn name(by: &str) -> Result<String, Problem> {
+pub(super) fn name(by: &str) -> Result<String, Problem> {
     let by = by.trim();
     if by.is_empty() || by.chars().count() > MAX_NAME || by.chars().any(char::is_control) {
         return Err(Problem::bad_request(format!(

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use broker::{Config, Limits, Refusal, WebSocket};
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::sleep};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::sleep,
+};
 
 use crate::{
     attacks::{ATTACKER, guarded, resident_kib, serve_others},
@@ -121,8 +125,15 @@ async fn half_frames_count_as_half_packets_do() {
         let length = 0x80 | u8::try_from(connect.len()).unwrap();
         let frame = [&[0x82, length, 0, 0, 0, 0][..], &connect].concat();
         let mut page = TcpStream::connect(broker.handle.websocket().unwrap()).await.unwrap();
-        page.write_all(&[UPGRADE.as_bytes(), &frame].concat()).await.unwrap();
-        broker.until("it is in", |figures| figures.bytes_sent > n * 4).await;
+        page.write_all(UPGRADE.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            answer.push(page.read_u8().await.unwrap());
+        }
+        page.write_all(&frame).await.unwrap();
+        let mut connack = [0; 6];
+        page.read_exact(&mut connack).await.unwrap();
+        assert_eq!(connack, [0x82, 4, 0x20, 2, 0, 0], "in a frame");
         // One that is sent away meanwhile is reset.
         drop(page.write_all(&half).await);
         assert!(broker.handle.figures().waiting_bytes <= 24 * MIB as u64);

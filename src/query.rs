@@ -19,8 +19,8 @@ use self::{
 };
 
 pub(crate) mod place;
-mod rows;
-mod sheet;
+pub(crate) mod rows;
+pub(crate) mod sheet;
 
 const EXIT_STATUS: &str = "\
 Exit status: 0 when all was read that was asked for (also when that is nothing, which is said on standard error), or
@@ -55,6 +55,9 @@ enum Question {
     /// Commands by when they were issued, with their newest outcome; in tables and CSV a row a change
     #[command(after_help = EXIT_STATUS)]
     Commands(RecordsArgs),
+    /// Plans by when they were made: what each round came to
+    #[command(after_help = EXIT_STATUS)]
+    Plans(EventsArgs),
     /// Events by when they happened
     #[command(after_help = EXIT_STATUS)]
     Events(EventsArgs),
@@ -150,6 +153,10 @@ pub(crate) async fn main(arguments: QueryArgs) -> anyhow::Result<()> {
         Question::Commands(asked) => {
             let (mut history, filter) = asked.open(now_ms).await?;
             tell(&history.commands(&filter).await?, asked.events.format)
+        }
+        Question::Plans(asked) => {
+            let (mut history, filter) = asked.open(None, now_ms).await?;
+            tell(&history.plans(&filter.within, filter.limit).await?, asked.format)
         }
         Question::Events(asked) => {
             let (mut history, filter) = asked.open(None, now_ms).await?;

@@ -22,7 +22,7 @@ use trust::{Trust, audit::Audit};
 
 use crate::{
     Config, Error,
-    dispatch::Dispatch,
+    dispatch::{Dispatch, FreezeSwitch},
     fleet::Fleet,
     foresight::Foresight,
     ingest::{Ingest, Limits},
@@ -34,17 +34,19 @@ use crate::{
     snapshot::Snapshot,
     store::{Batch, FrameId, flush::Flushed, history::Open, memory::HotStore, meta},
     view::Views,
-    watch::{Acknowledgement, Watch},
+    watch::{Notice, Watch},
 };
 
 mod audit;
 mod buffer;
+mod freeze;
 mod intake;
 mod picture;
 mod restore;
 mod round;
 mod seal;
 mod signers;
+mod strain;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -69,7 +71,9 @@ pub(crate) enum Event {
     /// A training has ended.
     Trained(Box<Trained>),
     /// Somebody takes notice of an incident.
-    Acknowledged(Acknowledgement),
+    Notice(Notice),
+    /// Somebody freezes the cell, or lets it move.
+    Freeze(FreezeSwitch),
     /// Somebody asks for the scores.
     Scores(oneshot::Sender<forecast::ScoreTable>),
 }
@@ -102,7 +106,7 @@ pub(crate) struct Engine {
     dispatch: Dispatch,
     trust: Option<Arc<Trust>>,
     signers: Signers,
-    audit: Option<Audit>,
+    audit: audit::Book,
     journal: Journal,
     watch: Watch,
     batch: Batch,
@@ -178,7 +182,7 @@ impl Engine {
             dispatch: Dispatch::new(parts.policy, config.allocate.timing(), parts.issuer_epoch, now_ms),
             trust: parts.trust,
             signers: Signers::default(),
-            audit: parts.audit,
+            audit: parts.audit.into(),
             figures: Figures::new(&parts.metrics),
             past: Past::new(Arc::clone(&hot), parts.durable),
             hot,
@@ -223,7 +227,8 @@ impl Engine {
             }
             Event::Flushed(flushed) => self.flushed(flushed, At { now_ms, monotonic_ns }),
             Event::Trained(trained) => self.trained(*trained),
-            Event::Acknowledged(told) => self.acknowledged(told, now_ms),
+            Event::Notice(told) => self.noticed(told, At { now_ms, monotonic_ns }),
+            Event::Freeze(switch) => self.switched(switch, now_ms),
             // Nobody waits any more when this fails.
             Event::Scores(ask) => drop(ask.send(self.foresight.scores())),
         }
@@ -259,6 +264,7 @@ impl Engine {
     }
 
     fn trained(&mut self, trained: Trained) {
+        self.answer_drift();
         let Some((artifact, row)) = self.learning.finish(trained) else {
             return self.figures.trainings_failed.inc();
         };

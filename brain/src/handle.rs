@@ -1,6 +1,6 @@
 //! Starting the brain, and what whoever started it holds of it.
 
-use std::{fs, net::SocketAddr, ops::Range, sync::Arc};
+use std::{fs, net::SocketAddr, ops::Range, path::Path, sync::Arc};
 
 use runtime::{Clock, ConfigError, Metrics, Shutdown};
 use shadow::UnixMs;
@@ -117,13 +117,16 @@ async fn start_on(
         config: config.clone(),
     })?;
     engine.restore(recovered, clock.monotonic_ns());
+    engine.tell_identity("in use");
     fill(&engine, older, &shutdown);
     let (snapshot_in, snapshot) = watch::channel(Arc::clone(engine.snapshot()));
     let (ingested_in, ingested) = watch::channel(0);
     let (connected_in, connected) = watch::channel(false);
-    let (acknowledge, acknowledgements) = mpsc::channel(REQUESTS);
+    let (acknowledge, notices) = mpsc::channel(REQUESTS);
+    let (freeze, switches) = mpsc::channel(REQUESTS);
     let page = PageState {
         acknowledge,
+        freeze,
         snapshot: snapshot.clone(),
         series: Arc::new(engine.past().clone()) as _,
         history: Database::of(&config),
@@ -141,7 +144,8 @@ async fn start_on(
         bus_events,
         requests: requests_in,
         trained,
-        acknowledgements,
+        notices,
+        switches,
         flusher: Flusher::start(store),
         page,
         page_stop,
@@ -241,6 +245,14 @@ fn policy(config: &Config) -> Result<Policy, ConfigError> {
     let Some(path) = &config.allocate.policy else {
         return Ok(Policy::built_in());
     };
+    policy_of(path)
+}
+
+/// Reads the policy file at `path`.
+///
+/// # Errors
+/// [`ConfigError`] when it cannot be read, or with all its faults.
+pub fn policy_of(path: &Path) -> Result<Policy, ConfigError> {
     let file = path.display().to_string();
     let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
         file: file.clone(),

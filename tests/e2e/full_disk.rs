@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     database::{missing_frames, number},
-    harness::{PATIENCE, until},
+    harness::{PATIENCE, step_aside, until},
     stack::Stack,
 };
 
@@ -28,7 +28,7 @@ impl Small {
         if mount.is_ok_and(|status| status.success()) {
             return Some(Self(at.to_owned()));
         }
-        eprintln!("SKIPPED: this user may not mount a small file system");
+        step_aside("this user may not mount a small file system");
         None
     }
 

@@ -35,6 +35,7 @@ mod observer;
 mod older;
 mod out_of_band;
 mod outages;
+mod policy;
 mod rotation;
 mod secure_a_fleet;
 mod stack;

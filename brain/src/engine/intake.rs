@@ -26,6 +26,12 @@ pub(crate) struct At {
     pub(crate) monotonic_ns: u64,
 }
 
+/// Refusals that are told: one each 10 s of each kind of message, so that a flood of frames hides no birth.
+const TOLD: Duration = Duration::from_secs(10);
+const KINDS: [&str; 5] = ["/birth", "/delta", "/event", "/hole", "/outcome"];
+static OF_KIND: [LogLimit; KINDS.len()] = [const { LogLimit::new(TOLD) }; KINDS.len()];
+static OTHERS: LogLimit = LogLimit::new(TOLD);
+
 impl Engine {
     pub(super) fn message(&mut self, topic: &str, payload: &Bytes, at: At) {
         let address = match self.topics.parse(topic) {
@@ -52,10 +58,11 @@ impl Engine {
     }
 
     pub(super) fn refuse(&mut self, label: &'static str, reason: &dyn std::fmt::Display, topic: &str, at: At) {
-        static LIMIT: LogLimit = LogLimit::new(Duration::from_secs(10));
         self.refused += 1;
         self.figures.refused.with(label).inc();
-        if let Some(suppressed) = LIMIT.pass(at.monotonic_ns) {
+        let kind = KINDS.iter().position(|kind| topic.ends_with(kind));
+        let limit = kind.and_then(|kind| OF_KIND.get(kind)).unwrap_or(&OTHERS);
+        if let Some(suppressed) = limit.pass(at.monotonic_ns) {
             let topic: String = topic.chars().take(200).collect();
             tracing::warn!(topic, %reason, suppressed, "message refused");
             self.tell_refusal(label, &reason.to_string(), (&topic, suppressed), at);
@@ -266,6 +273,7 @@ impl Engine {
                 "its agent was told a command that this brain has not sent, or not now: {}",
                 outcome.reason
             );
+            self.dispatch.distrusted(host, &outcome, at.now_ms);
             return self.refuse("distrusted", &reason, topic, at);
         }
         match self.dispatch.outcome(host, &outcome) {
@@ -273,6 +281,10 @@ impl Engine {
                 self.figures.outcomes.with(outcome.state.as_str()).inc();
                 self.tell_outcome(host, &outcome, at);
                 self.batch.outcomes.push(outcome);
+            }
+            Answer::Renewed => {
+                self.figures.outcomes.with(outcome.state.as_str()).inc();
+                self.tell_outcome(host, &outcome, at);
             }
             Answer::Repeated => {}
             Answer::Unknown => self.refuse("outcome", &"no command of this host has this id", topic, at),

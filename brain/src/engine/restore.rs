@@ -22,6 +22,7 @@ impl Engine {
         self.restore_streams(recovered.births, &recovered.watermarks, monotonic_ns);
         let closed_ms = json(&recovered.meta, meta::CLOSED_MS).unwrap_or(0);
         self.restore_rows(&recovered.rollups, &recovered.meta, closed_ms);
+        self.restore_workloads(&recovered.workloads);
         self.ingest.prime(&mut recovered.references);
         self.keep_references(&recovered.references);
         self.restore_tail(recovered.tail, closed_ms, monotonic_ns);
@@ -30,6 +31,8 @@ impl Engine {
         let state = json(&recovered.meta, meta::ALLOCATION).unwrap_or_default();
         let feedback = json(&recovered.meta, meta::FEEDBACK).unwrap_or_default();
         self.dispatch.restore(state, feedback, recovered.commands);
+        let freeze = json::<Option<_>>(&recovered.meta, meta::FREEZE).flatten();
+        self.restore_freeze(freeze);
         for (host, resource, since_ms, told) in recovered.anomalies {
             self.foresight.restore(host, resource, since_ms, told);
         }
@@ -107,6 +110,15 @@ impl Engine {
         self.first_row = first_ms.map_or(i64::MAX, |ms| ms.div_euclid(step_ms));
     }
 
+    fn restore_workloads(&self, minutes: &BTreeMap<(Arc<str>, String), Vec<(UnixMs, [f32; 2])>>) {
+        let open_ms = self.open.saturating_mul(self.config.grid.step_ms());
+        for ((host, workload), minutes) in minutes {
+            let until = minutes.partition_point(|(begin_ms, _)| *begin_ms < open_ms);
+            let minutes = minutes.get(..until).unwrap_or_default();
+            self.hot.restore_workload(host, workload, minutes);
+        }
+    }
+
     /// Frames are durable before the rows that they fill: what is later than `closed_ms` is in no row yet. Those from a
     /// clock that was wrong are left to the store.
     fn restore_tail(&mut self, tail: Vec<(Stream, Frame)>, closed_ms: UnixMs, monotonic_ns: u64) {
@@ -150,6 +162,7 @@ impl Engine {
         for end in self.open - rows + 1..=self.open {
             // What was unusual is known from the store.
             drop(self.foresight.step(end * step_ms, end, &self.hot));
+            self.workloads(end * step_ms);
             self.minute(end * step_ms, Attention::Learn);
         }
         if rows > 0 {

@@ -49,6 +49,12 @@ const MIGRATIONS: &[migrations::Step] = &[
         "incidents",
         include_str!("../../migrations/sqlite/0006_incidents.sql"),
     ),
+    (7, "plans", include_str!("../../migrations/sqlite/0007_plans.sql")),
+    (
+        8,
+        "workload forecasts",
+        include_str!("../../migrations/sqlite/0008_workload_forecasts.sql"),
+    ),
 ];
 
 /// A database and the lock on its folder.

@@ -38,12 +38,18 @@ const fn whole(name: &'static str, key: &'static str, time: &'static str, kept: 
     }
 }
 
-const TABLES: [Table; 13] = [
+const TABLES: [Table; 16] = [
     chunked("frames", "host, vantage, epoch, sequence", "start", |c| c.frames),
     chunked("rollup_10s", "host, bucket", "bucket", |c| c.rollup_10s),
     chunked("rollup_1m", "host, bucket", "bucket", |c| c.rollup_1m),
     chunked("workload_1m", "host, workload, bucket", "bucket", |c| c.rollup_1m),
     chunked("forecasts", "host, resource, made, horizon_s", "made", |c| c.forecasts),
+    chunked(
+        "workload_forecasts",
+        "host, workload, resource, made, horizon_s",
+        "made",
+        |c| c.forecasts,
+    ),
     whole("commands", "id", "issued", |c| c.events),
     whole("outcomes", "command_id, state", "time", |c| c.events),
     whole("events", "host, vantage, epoch, sequence", "time", |c| c.events),
@@ -51,6 +57,8 @@ const TABLES: [Table; 13] = [
     whole("anomalies", "host, resource, since", "until", |c| c.events),
     whole("incidents", "host, since", "until", |c| c.events),
     whole("detectors", "host", "saved", |c| c.events),
+    whole("plans", "time", "time", |c| c.events),
+    whole("savings", "host, day, resource, issuer_epoch", "day", |c| c.rollup_1h),
     whole("models", "version", "trained", |c| c.events),
 ];
 

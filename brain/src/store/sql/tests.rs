@@ -45,11 +45,14 @@ async fn what_was_written_comes_back_and_twice_is_once() {
         ("rollup_1m", 2),
         ("workload_1m", 1),
         ("forecasts", 1),
+        ("workload_forecasts", 1),
         ("anomalies", 1),
         ("incidents", 1),
         ("detectors", 1),
         ("commands", 1),
         ("outcomes", 1),
+        ("plans", 1),
+        ("savings", 1),
         ("models", 1),
     ] {
         assert_eq!(count(connection(&mut store), table).await, rows, "{table}");
@@ -71,6 +74,11 @@ async fn what_was_written_comes_back_and_twice_is_once() {
     assert_eq!(
         back.commands,
         [(batch.commands[0].clone(), Some(batch.outcomes[0].clone()))]
+    );
+    let web = &back.workloads[&("web-1".into(), "web".to_owned())];
+    assert!(
+        web.len() == 1 && web[0].0 == 0 && web[0].1[0] == 1.5 && web[0].1[1].is_nan(),
+        "{web:?}"
     );
     assert_eq!(back.anomalies.len(), 1);
     assert_eq!(back.incidents, [("web-1".into(), incident(), true)]);
@@ -300,6 +308,22 @@ async fn views_tell_what_was_written() {
         (command.get::<f64, _>(3), command.get::<Option<f64>, _>(4)),
         (1.5, None)
     );
+    let more = one("SELECT ceiling, after, clamp, learnt FROM v_commands").await;
+    assert_eq!(
+        (
+            more.get::<Option<f64>, _>(0),
+            more.get::<Option<f64>, _>(1),
+            more.get::<&str, _>(2)
+        ),
+        (None, None, "")
+    );
+    let saved = one("SELECT host, held, used, given_back, over_s, acted_s, changes FROM v_savings").await;
+    assert_eq!(
+        [1, 2, 3].map(|column| saved.get::<f64, _>(column)),
+        [2.0, 1.0, 0.5],
+        "means of a reservation"
+    );
+    assert_eq!((saved.get::<f64, _>(5), saved.get::<i64, _>(6)), (60.0, 3));
     assert_eq!(one("SELECT duration_s FROM v_anomalies").await.get::<f64, _>(0), 10.0);
     let hours: i64 = one("SELECT count(*) FROM v_utilisation_1h").await.get(0);
     assert_eq!(hours, 0, "the hour is not over");
@@ -526,6 +550,7 @@ async fn years_of_retention_leave_what_is_to_be_kept_and_nothing_else() {
             events: template.events.clone(),
             frames: template.frames.clone(),
             forecasts: template.forecasts.clone(),
+            workload_forecasts: template.workload_forecasts.clone(),
             minutes: template
                 .rollups
                 .values()
@@ -549,6 +574,9 @@ async fn years_of_retention_leave_what_is_to_be_kept_and_nothing_else() {
         for (_, forecast) in &mut batch.forecasts {
             forecast.made_ms = now_ms;
         }
+        for (_, _, forecast) in &mut batch.workload_forecasts {
+            forecast.made_ms = now_ms;
+        }
         store.write(&batch).await.unwrap();
         store.prune(&cutoffs(now_ms)).await.unwrap();
     }
@@ -558,6 +586,7 @@ async fn years_of_retention_leave_what_is_to_be_kept_and_nothing_else() {
         ("rollup_1m", 90, 30),
         ("rollup_1h", 1_826, 608),
         ("forecasts", 3, 1),
+        ("workload_forecasts", 3, 1),
         ("events", 90, 60),
     ] {
         let rows = count(connection(&mut store), table).await;

@@ -98,6 +98,12 @@ fn statements(retention: &Retention, hours: Hours) -> Vec<String> {
             "made, horizon_s",
             COMPRESS_SHORT_AFTER_DAYS,
         ),
+        (
+            "workload_forecasts",
+            "host, workload, resource",
+            "made, horizon_s",
+            COMPRESS_SHORT_AFTER_DAYS,
+        ),
     ] {
         all.push(format!(
             "ALTER TABLE {table} SET (timescaledb.compress, timescaledb.compress_segmentby = '{segment}', \
@@ -113,6 +119,7 @@ fn statements(retention: &Retention, hours: Hours) -> Vec<String> {
         ("rollup_1m", retention.rollup_1m),
         ("workload_1m", retention.rollup_1m),
         ("forecasts", retention.forecasts),
+        ("workload_forecasts", retention.forecasts),
     ] {
         all.extend(retain(table, span));
     }

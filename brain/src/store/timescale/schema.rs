@@ -35,9 +35,15 @@ pub(super) const MIGRATIONS: &[migrations::Step] = &[
         "incidents",
         include_str!("../../../migrations/timescale/0002_incidents.sql"),
     ),
+    (3, "plans", include_str!("../../../migrations/timescale/0003_plans.sql")),
+    (
+        4,
+        "workload forecasts",
+        include_str!("../../../migrations/timescale/0004_workload_forecasts.sql"),
+    ),
     // Before, a start made the table, without an index. Where the hours are an aggregate, or are to be one, there is none.
     (
-        3,
+        5,
         "hours",
         concat!(
             "DO $$ DECLARE kind \"char\" := (SELECT relkind FROM pg_class WHERE relname = 'rollup_1h' \

@@ -59,6 +59,46 @@ fn hours() -> Batch {
 }
 
 #[tokio::test]
+async fn a_command_is_told_with_its_answers_and_what_was_used_after_it() {
+    let Some(place) = Place::new() else { return };
+    let mut batch = full_batch();
+    let mut failed = batch.outcomes[0].clone();
+    (failed.state, failed.time_ms) = (shadow::OutcomeState::Failed, 62_000);
+    batch.outcomes.push(failed);
+    let mut later = batch.commands[0].clone();
+    (later.id, later.issued_ms, later.sequence) = ("1-web-1-2".into(), 120_000, 2);
+    batch.commands.push(later);
+    let minute = |at: i64, cores: f32| (("web-1".into(), "web".to_owned(), at * 60_000), [cores, f32::NAN]);
+    batch.workloads = [minute(0, 0.5), minute(1, 1.0), minute(2, 2.0)].into();
+    let mut store = place.open().await;
+    store.write(&batch).await.unwrap();
+    store.write(&batch).await.unwrap();
+    let mut history = History::open(&place.database()).await.unwrap();
+    let story = history.story("1-web-1-1", 120_000).await.unwrap().unwrap();
+    assert_eq!(story.command, batch.commands[0]);
+    assert_eq!(story.outcomes, batch.outcomes);
+    let ids: Vec<&str> = story.later.iter().map(|command| command.id.as_str()).collect();
+    assert_eq!(ids, ["1-web-1-2"]);
+    let used: Vec<_> = story.uses[0]
+        .iter()
+        .map(|uses| (uses.begin_ms, uses.cpu_cores, uses.memory_bytes))
+        .collect();
+    assert_eq!(used, [(60_000, Some(1.0), None), (120_000, Some(2.0), None)]);
+    assert_eq!(history.story("1-web-1-9", 1).await.unwrap(), None);
+    let plans = history.plans(&(0..120_000), 5).await.unwrap();
+    assert_eq!((plans.rows, plans.more), (batch.plans.clone(), false));
+    let saved = history.savings(&(0..1)).await.unwrap().rows;
+    assert_eq!(
+        (saved.len(), saved[0].saved),
+        (1, crate::store::testing::saving()),
+        "twice is once"
+    );
+    assert_eq!(history.savings(&(1..2)).await.unwrap().rows, []);
+    history.close().await.unwrap();
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn series_are_told_at_the_resolution_that_the_time_asks_for() {
     let Some(place) = Place::new() else { return };
     let mut store = place.open().await;

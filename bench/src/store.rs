@@ -231,6 +231,7 @@ async fn start(fleet: &Fleet, database: Option<&Psql>) -> anyhow::Result<Duratio
     for row in now - START_ROWS..now {
         durable.write_row(&hosts, row * 10_000).await?;
     }
+    durable.write_detectors(&hosts, fleet.now_ms).await?;
     for batch in fleet.deltas_of(START_HOSTS).chunks(FLUSH_S * START_HOSTS) {
         for (topic, payload) in batch {
             intake.message(topic.clone(), payload.clone(), fleet.now_ms);

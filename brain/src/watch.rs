@@ -68,6 +68,15 @@ impl Budget {
     }
 }
 
+/// What the detector of a host is stored as that has been in these states, a minute each.
+pub(crate) fn learnt(minutes: impl IntoIterator<Item = [f32; Channel::COUNT]>) -> Vec<u8> {
+    let mut states = States::default();
+    for means in minutes {
+        drop(states.update(&means));
+    }
+    states.to_bytes()
+}
+
 /// What is done with the states of a minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Attention {

@@ -228,7 +228,7 @@ impl Engine {
             Event::Flushed(flushed) => self.flushed(flushed, At { now_ms, monotonic_ns }),
             Event::Trained(trained) => self.trained(*trained),
             Event::Notice(told) => self.noticed(told, At { now_ms, monotonic_ns }),
-            Event::Freeze(switch) => self.switched(switch, now_ms),
+            Event::Freeze(switch) => self.switched(switch, At { now_ms, monotonic_ns }),
             // Nobody waits any more when this fails.
             Event::Scores(ask) => drop(ask.send(self.foresight.scores())),
         }

@@ -1,5 +1,5 @@
 //! What the brain tells in its audit log: commands, what became of them, what it refused, which incidents somebody took
-//! notice of, and that its certificates or the list of revoked ones are others.
+//! notice of, who froze the cell, and that its certificates or the list of revoked ones are others.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use trust::audit::{Audit, Entry, What};
 
 use super::{Engine, intake::At};
 
-/// Acknowledgements that are told at once, and how soon another one is. Each is a person's; a program that asks again and
+/// Approvals that are told at once, and how soon another one is. Each is a person's; a program that asks again and
 /// again shall not drive out what was told before.
 const APPROVALS: (u32, Duration) = (100, Duration::from_mins(1));
 
@@ -31,9 +31,15 @@ impl From<Option<Audit>> for Book {
 }
 
 impl Book {
-    /// The log, if one is kept.
-    pub(super) const fn log(&self) -> Option<&Audit> {
-        self.audit.as_ref()
+    /// A person has approved or declined something. What comes too often is left out, and its number is told with the next one.
+    pub(super) fn approve(&mut self, entry: Entry, monotonic_ns: u64) {
+        let Some(audit) = &self.audit else { return };
+        if let Some(suppressed) = self.approvals.pass(monotonic_ns) {
+            audit.record(match suppressed {
+                0 => entry,
+                suppressed => entry.with("suppressed", suppressed),
+            });
+        }
     }
 }
 
@@ -73,18 +79,11 @@ impl Engine {
 
     /// Somebody, by their own word, takes notice of the incident of a host that began then, if there is one.
     pub(super) fn tell_acknowledgement(&mut self, by: &str, (host, since_ms): (&str, UnixMs), known: bool, at: At) {
-        let Some(audit) = &self.audit.audit else { return };
-        let Some(suppressed) = self.audit.approvals.pass(at.monotonic_ns) else {
-            return;
-        };
         let entry = Entry::new(at.now_ms, What::Approval, "acknowledged", by)
             .with("host", host)
             .with("since_ms", since_ms)
             .with("known", known);
-        audit.record(match suppressed {
-            0 => entry,
-            suppressed => entry.with("suppressed", suppressed),
-        });
+        self.audit.approve(entry, at.monotonic_ns);
     }
 
     /// Certificates and the list of revoked ones were read: up to when the brain can seal.

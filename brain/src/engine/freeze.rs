@@ -1,9 +1,8 @@
 //! The freeze switch is turned.
 
-use shadow::UnixMs;
 use trust::audit::{Entry, What};
 
-use super::Engine;
+use super::{Engine, intake::At};
 use crate::{
     dispatch::{Freeze, FreezeSwitch},
     store::meta,
@@ -11,7 +10,7 @@ use crate::{
 
 impl Engine {
     /// Somebody freezes the cell, or lets it move. It is durable with the next flush.
-    pub(super) fn switched(&mut self, switch: FreezeSwitch, now_ms: UnixMs) {
+    pub(super) fn switched(&mut self, switch: FreezeSwitch, At { now_ms, monotonic_ns }: At) {
         let FreezeSwitch {
             is_on,
             by,
@@ -20,10 +19,10 @@ impl Engine {
         } = switch;
         let word = if is_on { "frozen" } else { "thawed" };
         tracing::warn!(by, reason, "the cell is {word}");
-        if let Some(audit) = self.audit.log() {
-            let entry = Entry::new(now_ms, What::Approval, word, &self.config.cell).with("by", &by);
-            audit.record(entry.with("reason", &reason));
-        }
+        let entry = Entry::new(now_ms, What::Approval, word, &by)
+            .with("cell", &self.config.cell)
+            .with("reason", &reason);
+        self.audit.approve(entry, monotonic_ns);
         // Who freezes what is frozen already changes nothing: the first reason stands.
         let known = self.dispatch.freeze().cloned();
         let freeze = is_on.then(|| {

@@ -54,8 +54,8 @@ impl Engine {
         match told {
             Notice::Taken(told) => self.acknowledged(told, at),
             Notice::Refused { from, why, suppressed } => {
-                tracing::warn!(from, why, suppressed, "incident not acknowledged");
-                self.tell_refusal("acknowledgement", &why, (&from, suppressed), at);
+                tracing::warn!(from, why, suppressed, "request refused");
+                self.tell_refusal("page", &why, (&from, suppressed), at);
             }
         }
     }

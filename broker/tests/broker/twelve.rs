@@ -15,7 +15,7 @@
 //! | 11 memory that is never freed, a router log for each filter | `twelve.rs` `fault_11_filters_and_sessions_that_are_over_leave_nothing`, `fault_11_the_filters_of_twenty_thousand_hosts_take_little` |
 //! | 12 no way to stop | `lifecycle.rs` `it_stops_within_a_second_and_starts_again_on_the_same_port` |
 //!
-//! `tests/tidy.rs` checks that they are there.
+//! `tests/tidy/documents.rs` checks that they are there.
 
 use broker::{Config, Limits};
 use rumqttc::{Event, Incoming, MqttOptions, QoS};

@@ -144,7 +144,8 @@ async fn an_incident_outlives_a_restart_with_who_took_notice() {
         );
         assert_eq!(told.matches(&approval).count(), 1, "{approval}: {told}");
     }
-    let refused = r#""kind":"refusal","what":"acknowledgement","who":"10.0.0.7:5","details":{"reason":"from elsewhere","suppressed":"3"}"#;
+    let refused =
+        r#""kind":"refusal","what":"page","who":"10.0.0.7:5","details":{"reason":"from elsewhere","suppressed":"3"}"#;
     assert!(told.contains(refused), "{told}");
 }
 

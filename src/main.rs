@@ -13,6 +13,7 @@ mod pki;
 mod policy;
 mod query;
 mod report;
+mod simulate;
 mod stop;
 mod table;
 mod trace;
@@ -51,6 +52,8 @@ enum Command {
     Detect(detect::DetectArgs),
     /// What the forecaster would have said of a recorded past, and how right it would have been
     Backtest(Box<backtest::BacktestArgs>),
+    /// What limits would have been over a recorded past, and what they would have cost, beside other policies
+    Simulate(Box<simulate::SimulateArgs>),
     /// Whether a policy of allocation is good, and what it says
     Policy(policy::PolicyArgs),
     /// A copy of a brain's data folder, while the brain runs
@@ -94,6 +97,7 @@ impl Command {
             | Self::Export(_)
             | Self::Detect(_)
             | Self::Backtest(_)
+            | Self::Simulate(_)
             | Self::Policy(_)
             | Self::Backup(_)
             | Self::Pki(_)
@@ -114,6 +118,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Export(arguments) => Box::pin(export::main(*arguments)).await,
         Command::Detect(arguments) => detect::main(&arguments),
         Command::Backtest(arguments) => Box::pin(backtest::main(*arguments)).await,
+        Command::Simulate(arguments) => Box::pin(simulate::main(*arguments)).await,
         Command::Policy(arguments) => policy::main(&arguments),
         Command::Backup(arguments) => backup::main(arguments).await,
         Command::Pki(arguments) => Box::pin(pki::main(*arguments)).await,

@@ -30,7 +30,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use shadow::{Capacity, Change, Forecast, HOST_WORKLOAD, Resource, UnixMs};
+use shadow::{Capacity, Change, Forecast, HOST_WORKLOAD, Peak, Resource, UnixMs};
 
 use self::round::Round;
 use crate::{feedback::Feedback, policy::Policy};
@@ -132,6 +132,10 @@ pub struct WorkloadInput {
     pub cpu_cores: Option<f64>,
     /// Bytes in use lately; `None` when it is not measured.
     pub memory_bytes: Option<f64>,
+    /// Its own forecasts of cpu and memory, in any order, in cores and bytes; none of what is not forecast.
+    pub forecasts: Vec<Forecast>,
+    /// The highest use within a time, likewise.
+    pub peaks: Vec<Peak>,
 }
 
 /// What is to be done, and why.

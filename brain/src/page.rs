@@ -60,7 +60,7 @@ use crate::{
     dispatch::FreezeSwitch,
     history::Database,
     snapshot::{SeriesSource, Snapshot},
-    watch::Acknowledgement,
+    watch::Notice,
 };
 
 /// How long open requests may take to finish after the shutdown began.
@@ -78,8 +78,8 @@ pub struct PageState {
     pub series: Arc<dyn SeriesSource>,
     /// Where what is older is read.
     pub history: Database,
-    /// Takes acknowledgements of incidents.
-    pub acknowledge: mpsc::Sender<Acknowledgement>,
+    /// Takes acknowledgements of incidents, and is told of those that were refused.
+    pub acknowledge: mpsc::Sender<Notice>,
     /// Takes turns of the freeze switch.
     pub freeze: mpsc::Sender<FreezeSwitch>,
     /// Renders the brain's own metrics, in either text format of Prometheus.
@@ -98,6 +98,7 @@ struct Shared {
     streams: Arc<Semaphore>,
     /// A permit for each answer that is read from the database at a time.
     reads: Semaphore,
+    strangers: incidents::Strangers,
 }
 
 impl Shared {
@@ -125,6 +126,7 @@ pub async fn serve(
         closing: closing.clone(),
         streams: Arc::new(Semaphore::new(MAX_STREAMS)),
         reads: Semaphore::new(history::MAX_READS),
+        strangers: incidents::Strangers::default(),
     });
 
     let stop = closing.clone();

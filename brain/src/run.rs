@@ -24,7 +24,7 @@ use crate::{
     present::Present,
     snapshot::Snapshot,
     store::{Cutoffs, flush::Flusher},
-    watch::Acknowledgement,
+    watch::Notice,
 };
 
 /// How often the clock is looked at, and views are published at most.
@@ -58,7 +58,7 @@ pub(crate) struct Edges {
     pub(crate) bus_events: mpsc::Receiver<bus::Event>,
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) trained: mpsc::Receiver<Trained>,
-    pub(crate) acknowledgements: mpsc::Receiver<Acknowledgement>,
+    pub(crate) notices: mpsc::Receiver<Notice>,
     pub(crate) switches: mpsc::Receiver<FreezeSwitch>,
     pub(crate) flusher: Flusher,
     pub(crate) page: JoinHandle<std::io::Result<()>>,
@@ -142,7 +142,7 @@ pub(crate) async fn run(mut engine: Engine, mut edges: Edges, config: Config) ->
                 engine.renew();
                 edges.publish_views(&mut engine);
             }
-            Ok(Turn::Prune) => edges.prune(&config, engine.now_ms()),
+            Ok(Turn::Prune) => edges.prune(&mut engine, &config),
             Ok(Turn::End) => break Ok(()),
             Err(error) => break Err(error),
         }
@@ -190,7 +190,7 @@ impl Edges {
                 // Why it has ended is told when it is finished.
                 None => return Ok(Turn::End),
             },
-            Some(told) = self.acknowledgements.recv() => Event::Acknowledged(told),
+            Some(told) = self.notices.recv() => Event::Notice(told),
             Some(switch) = self.switches.recv() => Event::Freeze(switch),
             Some(trained) = self.trained.recv() => Event::Trained(Box::new(trained)),
             _ = timers.flush.tick() => return Ok(Turn::Flush),
@@ -231,9 +231,10 @@ impl Edges {
     }
 
     /// Has what is old deleted, if the clock can be trusted with it.
-    fn prune(&self, config: &Config, now_ms: UnixMs) {
+    fn prune(&self, engine: &mut Engine, config: &Config) {
         if self.time.is_trusted() {
-            self.flusher.prune(cutoffs(config, now_ms));
+            self.flusher.prune(cutoffs(config, engine.now_ms()));
+            engine.pruned();
         }
     }
 

@@ -21,6 +21,7 @@ pub(crate) mod memory;
 mod migrations;
 pub(crate) mod reader;
 pub(crate) mod sqlite;
+pub(crate) mod start;
 #[cfg(test)]
 mod testing;
 pub(crate) mod timescale;
@@ -93,6 +94,8 @@ pub(crate) struct Batch {
     pub(crate) workloads: BTreeMap<(Arc<str>, String, UnixMs), [f32; 2]>,
     /// Forecasts by host.
     pub(crate) forecasts: Vec<(Arc<str>, Forecast)>,
+    /// Forecasts of workloads by host and workload, in cores and bytes.
+    pub(crate) workload_forecasts: Vec<(Arc<str>, String, Forecast)>,
     /// Anomalies by host, resource and begin.
     pub(crate) anomalies: BTreeMap<(Arc<str>, Resource, UnixMs), AnomalyRow>,
     /// Incidents by host and begin, and whether they go on.
@@ -206,6 +209,7 @@ impl Batch {
             && self.minutes.is_empty()
             && self.workloads.is_empty()
             && self.forecasts.is_empty()
+            && self.workload_forecasts.is_empty()
             && self.anomalies.is_empty()
             && self.incidents.is_empty()
             && self.detectors.is_empty()
@@ -248,6 +252,8 @@ pub(crate) struct Recovered {
     pub(crate) rollups_since_ms: UnixMs,
     /// Rows of the grid since then, oldest first.
     pub(crate) rollups: BTreeMap<Arc<str>, Vec<StoredRow>>,
+    /// Cores and bytes of workloads by host, workload and begin of the minute, since then, oldest first.
+    pub(crate) workloads: BTreeMap<(Arc<str>, String), Vec<(UnixMs, [f32; 2])>>,
     /// What frames of `tail` are read against and is not among them, each after its own reference.
     pub(crate) references: Vec<(Stream, Frame)>,
     /// Frames that may hold samples past the rows of the grid.
@@ -284,7 +290,7 @@ pub(crate) struct Since {
 pub(crate) struct Cutoffs {
     /// The time of the call: hours before it are over.
     pub(crate) now: UnixMs,
-    /// Frames, and births that no frame needs.
+    /// Frames, watermarks, and births that no frame needs and that tell nothing new.
     pub(crate) frames: UnixMs,
     /// Rows of the grid.
     pub(crate) rollup_10s: UnixMs,
@@ -294,7 +300,7 @@ pub(crate) struct Cutoffs {
     pub(crate) rollup_1h: UnixMs,
     /// Forecasts.
     pub(crate) forecasts: UnixMs,
-    /// Events, anomalies, commands, outcomes, models.
+    /// Events, anomalies, commands, outcomes, models, births.
     pub(crate) events: UnixMs,
 }
 
@@ -325,6 +331,10 @@ pub(crate) mod meta {
     pub(crate) const FREEZE: &str = "freeze";
     /// What outcomes taught, as JSON.
     pub(crate) const FEEDBACK: &str = "feedback";
+    /// The mark of the last batch, where a database is on a server.
+    pub(crate) const LAST_BATCH: &str = "last_batch";
+    /// What tells the words and views of a server's database from those of another version.
+    pub(crate) const DESCRIBED: &str = "described";
 }
 
 /// A durable store. One task owns it.
@@ -379,8 +389,15 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
+    /// After a connection was lost, the database is not as this brain has left it.
+    #[error(
+        "{0}: the last batch that this brain has made durable is not the last one there: a standby took over that lacked \
+         it, an older copy was restored, or another brain wrote meanwhile; start the brain again, and it goes on from \
+         what is there"
+    )]
+    Changed(String),
     /// Busy, locked, full, or away: later it may work.
-    #[error("{database}: {reason}; trying again")]
+    #[error("{database}: {reason}")]
     Busy {
         /// Its file, or where it is reached.
         database: String,

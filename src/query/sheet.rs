@@ -81,6 +81,12 @@ impl Sheet {
     pub(crate) fn csv(&self) -> anyhow::Result<String> {
         let mut out = csv::Writer::from_writer(Vec::new());
         out.write_record(&self.headers)?;
+        Ok(String::from_utf8(out.into_inner()?)? + &self.csv_rows()?)
+    }
+
+    /// The same without the header, for rows that follow others.
+    pub(super) fn csv_rows(&self) -> anyhow::Result<String> {
+        let mut out = csv::Writer::from_writer(Vec::new());
         for row in &self.rows {
             out.write_record(row.iter().map(Cell::exact))?;
         }
@@ -158,10 +164,9 @@ mod tests {
             sheet.table(),
             "host       power_w\na             1235\nweb, \"1\"         -\nc           0.1235\n"
         );
-        assert_eq!(
-            sheet.csv().unwrap(),
-            "host,power_w\na,1234.567\n\"web, \"\"1\"\"\n\",\nc,0.123456\n"
-        );
+        let rows = "a,1234.567\n\"web, \"\"1\"\"\n\",\nc,0.123456\n";
+        assert_eq!(sheet.csv().unwrap(), format!("host,power_w\n{rows}"));
+        assert_eq!(sheet.csv_rows().unwrap(), rows);
     }
 
     #[test]

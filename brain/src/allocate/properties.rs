@@ -80,6 +80,7 @@ fn workload() -> impl Strategy<Value = WorkloadInput> {
         class: class.to_owned(),
         cpu_cores,
         memory_bytes,
+        ..WorkloadInput::default()
     })
 }
 

@@ -72,6 +72,7 @@ impl Scene {
             class: name.to_owned(),
             cpu_cores: Some(used),
             memory_bytes: None,
+            ..WorkloadInput::default()
         };
         self.host().workloads.insert(name.to_owned(), workload);
         if let Some(amount) = held {

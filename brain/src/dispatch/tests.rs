@@ -29,6 +29,7 @@ fn hosts() -> BTreeMap<String, HostInput> {
         class: "default".into(),
         cpu_cores: Some(1.0),
         memory_bytes: None,
+        ..WorkloadInput::default()
     };
     let host = HostInput {
         capacity: Capacity {

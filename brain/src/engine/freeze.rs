@@ -20,7 +20,7 @@ impl Engine {
         } = switch;
         let word = if is_on { "frozen" } else { "thawed" };
         tracing::warn!(by, reason, "the cell is {word}");
-        if let Some(audit) = &self.audit {
+        if let Some(audit) = self.audit.log() {
             let entry = Entry::new(now_ms, What::Approval, word, &self.config.cell).with("by", &by);
             audit.record(entry.with("reason", &reason));
         }

@@ -14,6 +14,8 @@ use crate::{
     watch::Attention,
 };
 
+mod tenants;
+
 /// Rows that one tick makes up for, when ticks come late: an hour at 10 s. Of a longer pause only the end is
 /// forecast.
 const MAX_CATCH_UP: i64 = 360;
@@ -129,6 +131,7 @@ impl Engine {
             }
         }
         self.minute(end_ms, Attention::Tell);
+        self.workloads(end_ms);
         let made = self.foresight.all().count();
         self.figures.forecasts.add(made as u64);
         if end_ms.rem_euclid(STORED_EVERY_MS.max(self.config.grid.step_ms())) == 0 {
@@ -137,6 +140,7 @@ impl Engine {
                 .all()
                 .map(|(host, forecast)| (host.clone(), forecast.clone()));
             self.batch.forecasts.extend(all);
+            self.store_of_workloads();
             let over = self.batch.forecasts.len().saturating_sub(MAX_FORECASTS);
             if over > 0 {
                 tracing::warn!(forecasts = over, "the store is away: the oldest forecasts are left out");
@@ -173,7 +177,8 @@ impl Engine {
 
     fn learn(&mut self, now_ms: UnixMs) {
         let rows = usize::try_from(self.open.saturating_sub(self.first_row)).unwrap_or(0);
-        if !self.learning.is_due(rows) {
+        let asks = self.foresight.drift().filter(|drift| drift.asks);
+        if !self.learning.is_due(rows, asks.as_ref()) {
             return;
         }
         let step_ms = self.config.grid.step_ms();
@@ -189,26 +194,20 @@ impl Engine {
             }
             histories
         };
-        tracing::info!(rows, "training begins");
+        if let Some(why) = self.learning.asked() {
+            self.figures.trainings_asked.inc();
+            tracing::info!(rows, why, "training begins: the model has drifted");
+        } else {
+            tracing::info!(rows, "training begins");
+        }
         self.learning.start(now_ms, histories);
     }
 
-    pub(super) fn trained(&mut self, trained: Trained) {
-        let Some((artifact, row)) = self.learning.finish(trained) else {
-            return self.figures.trainings_failed.inc();
-        };
-        self.figures.trainings.inc();
-        tracing::info!(
-            version = row.version,
-            took_ms = row.took_ms,
-            note = row.note,
-            "model trained"
-        );
-        if let Err(error) = self.foresight.adopt(&artifact) {
-            return self.learning.rejected(error.to_string());
+    /// A training has ended, and with it what drift had asked for.
+    pub(super) fn answer_drift(&mut self) {
+        if self.learning.asked().is_some() {
+            self.foresight.answered();
         }
-        self.batch.models.push(row);
-        self.remember_model();
     }
 
     fn allocate(&mut self, at: At) {
@@ -317,11 +316,18 @@ impl Engine {
             let present = self.hot.present(name);
             let workload = |workload: &shadow::Workload| {
                 let [cpu, memory] = uses.get(&workload.name).copied().unwrap_or([f32::NAN; 2]);
+                let expected = self
+                    .foresight
+                    .expected(name, &workload.name)
+                    .cloned()
+                    .unwrap_or_default();
                 let input = WorkloadInput {
                     criticality: workload.criticality,
                     class: workload.class.clone(),
                     cpu_cores: known(cpu),
                     memory_bytes: known(memory),
+                    forecasts: expected.forecasts,
+                    peaks: expected.peaks,
                 };
                 (workload.name.clone(), input)
             };

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Shared,
-    incidents::{check_caller, name},
+    incidents::{admit, name},
     problem::Problem,
 };
 use crate::dispatch::{Freeze, FreezeSwitch};
@@ -48,7 +48,7 @@ pub(super) async fn freeze(
     headers: HeaderMap,
     body: Result<Json<Turn>, JsonRejection>,
 ) -> Result<Json<Stands>, Problem> {
-    check_caller(&extensions, &headers)?;
+    admit(&shared, &extensions, &headers)?;
     turn(&shared, true, body).await
 }
 
@@ -59,7 +59,7 @@ pub(super) async fn thaw(
     headers: HeaderMap,
     body: Result<Json<Turn>, JsonRejection>,
 ) -> Result<Json<Stands>, Problem> {
-    check_caller(&extensions, &headers)?;
+    admit(&shared, &extensions, &headers)?;
     turn(&shared, false, body).await
 }
 

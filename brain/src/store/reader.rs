@@ -174,15 +174,17 @@ impl History {
         }
     }
 
-    /// All hosts by name, at most [`MAX_ROWS`].
+    /// The first hosts by name, at most [`MAX_ROWS`], and whether there are others.
     ///
     /// # Errors
     /// As every question: when the database is gone, or does not answer in time.
-    pub async fn hosts(&mut self) -> Result<Vec<HostRow>, StoreError> {
-        let mut hosts = ask!(self.reader, read::hosts(MAX_ROWS))?;
+    pub async fn hosts(&mut self) -> Result<Told<HostRow>, StoreError> {
+        let mut rows = ask!(self.reader, read::hosts(MAX_ROWS + 1))?;
+        let more = rows.len() > MAX_ROWS;
+        rows.truncate(MAX_ROWS);
         // Databases do not agree on the order of texts.
-        hosts.sort_by(|a, b| a.host.cmp(&b.host));
-        Ok(hosts)
+        rows.sort_by(|a, b| a.host.cmp(&b.host));
+        Ok(Told { rows, more })
     }
 
     /// The newest rows of `host` that begin within a time, at most `points`; where no resolution is named, the finest that

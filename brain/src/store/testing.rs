@@ -101,6 +101,7 @@ pub(super) fn full_batch() -> Batch {
         rollups: (0..7).map(|i| rollup(i * 10_000)).collect(),
         minutes: [rollup(0), rollup(60_000)].into(),
         workloads: [((host.clone(), "web".into(), 0), [1.5, f32::NAN])].into(),
+        workload_forecasts: vec![(host.clone(), "web".into(), forecast.clone())],
         forecasts: vec![(host.clone(), forecast)],
         anomalies: [((host.clone(), Resource::Cpu, 60_000), anomaly)].into(),
         incidents: [((host.clone(), 60_000), (incident(), true))].into(),

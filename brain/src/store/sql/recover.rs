@@ -9,6 +9,7 @@ use super::{
     super::dialect::{Connection, Row, at, instant},
     incidents, references,
     rows::{self, decode},
+    workloads,
 };
 use crate::{
     dispatch::MAX_SENT,
@@ -49,6 +50,7 @@ pub(in crate::store) async fn all(from: &mut Connection, since: Since) -> Result
         births: births(from).await?,
         watermarks: watermarks(from).await?,
         rollups: rollups(from, rollups_since_ms).await?,
+        workloads: workloads::recover(from, rollups_since_ms).await?,
         tail,
         commands: commands(from, since.events_ms).await?,
         anomalies: anomalies(from, since.events_ms).await?,

@@ -1,6 +1,6 @@
 //! A batch into the tables, in one transaction.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
 
 use serde_json::json;
 use shadow::{Birth, Command, Outcome};
@@ -8,18 +8,19 @@ use sqlx::{Connection as _, QueryBuilder, query};
 
 use super::{
     super::dialect::{Connection, Db, GREATEST, at},
-    incidents, plans,
-    rollups::{self, real},
+    forecasts, incidents, plans, rollups, workloads,
 };
-use crate::store::{Batch, Hours, ModelRow, Stream};
+use crate::store::{Batch, Hours, ModelRow, Stream, meta};
 
 /// Databases take 32,766 variables a statement or more; this many rows of at most 13 columns stay below.
-const ROWS_A_STATEMENT: usize = 1_024;
+pub(super) const ROWS_A_STATEMENT: usize = 1_024;
 
+/// `mark`, where there is one, says that this batch was the last.
 pub(in crate::store) async fn batch(
     connection: &mut Connection,
     batch: &Batch,
     hours: Hours,
+    mark: Option<&str>,
 ) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin().await?;
     let ended = rollups::ended(&mut transaction, batch, hours).await?;
@@ -31,8 +32,8 @@ pub(in crate::store) async fn batch(
     events(&mut transaction, batch).await?;
     holes(&mut transaction, batch).await?;
     rollups::write(&mut transaction, batch, hours, ended).await?;
-    workloads(&mut transaction, batch).await?;
-    forecasts(&mut transaction, batch).await?;
+    workloads::write(&mut transaction, batch).await?;
+    forecasts::write(&mut transaction, batch).await?;
     anomalies(&mut transaction, batch).await?;
     incidents::write(&mut transaction, batch).await?;
     incidents::write_detectors(&mut transaction, batch).await?;
@@ -46,7 +47,7 @@ pub(in crate::store) async fn batch(
     for trained in &batch.models {
         model(&mut transaction, trained).await?;
     }
-    meta(&mut transaction, batch).await?;
+    meta(&mut transaction, batch, mark).await?;
     watermarks(&mut transaction, batch).await?;
     transaction.commit().await
 }
@@ -164,68 +165,6 @@ async fn holes(to: &mut Connection, batch: &Batch) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-async fn workloads(to: &mut Connection, batch: &Batch) -> Result<(), sqlx::Error> {
-    let rows: Vec<_> = batch.workloads.iter().collect();
-    for chunk in rows.chunks(ROWS_A_STATEMENT) {
-        let mut insert =
-            QueryBuilder::<Db>::new("INSERT INTO workload_1m (host, workload, bucket, cpu_cores, memory_bytes) ");
-        insert.push_values(chunk, |mut row, ((host, workload, bucket_ms), [cpu, memory])| {
-            row.push_bind(&**host)
-                .push_bind(text(workload))
-                .push_bind(at(*bucket_ms))
-                .push_bind(real(*cpu))
-                .push_bind(real(*memory));
-        });
-        insert.push(
-            " ON CONFLICT (host, workload, bucket) \
-             DO UPDATE SET cpu_cores = excluded.cpu_cores, memory_bytes = excluded.memory_bytes",
-        );
-        insert.build().execute(&mut *to).await?;
-    }
-    Ok(())
-}
-
-async fn forecasts(to: &mut Connection, batch: &Batch) -> Result<(), sqlx::Error> {
-    // The last one counts where two were made for the same: a statement may not change a row twice.
-    let newest: BTreeMap<_, _> = batch
-        .forecasts
-        .iter()
-        .map(|(host, forecast)| {
-            (
-                (host, forecast.resource, forecast.made_ms, forecast.horizon_s),
-                forecast,
-            )
-        })
-        .collect();
-    let rows: Vec<_> = newest.into_iter().collect();
-    for chunk in rows.chunks(ROWS_A_STATEMENT) {
-        let mut insert = QueryBuilder::<Db>::new(
-            "INSERT INTO forecasts (host, resource, made, horizon_s, due, p50, p90, p95, p99, rung, skill, coverage) ",
-        );
-        insert.push_values(chunk, |mut row, ((host, ..), forecast)| {
-            let horizon_s = i64::from(forecast.horizon_s);
-            row.push_bind(&***host)
-                .push_bind(forecast.resource.as_str())
-                .push_bind(at(forecast.made_ms))
-                .push_bind(horizon_s)
-                .push_bind(at(forecast.made_ms.saturating_add(1_000 * horizon_s)));
-            for value in forecast.quantiles.to_array() {
-                row.push_bind(value);
-            }
-            row.push_bind(forecast.rung.as_str())
-                .push_bind(forecast.skill)
-                .push_bind(forecast.coverage);
-        });
-        insert.push(
-            " ON CONFLICT (host, resource, made, horizon_s) DO UPDATE SET due = excluded.due, p50 = excluded.p50, \
-             p90 = excluded.p90, p95 = excluded.p95, p99 = excluded.p99, rung = excluded.rung, skill = excluded.skill, \
-             coverage = excluded.coverage",
-        );
-        insert.build().execute(&mut *to).await?;
-    }
-    Ok(())
-}
-
 async fn anomalies(to: &mut Connection, batch: &Batch) -> Result<(), sqlx::Error> {
     for ((host, resource, since_ms), row) in &batch.anomalies {
         query(
@@ -297,10 +236,11 @@ async fn model(to: &mut Connection, model: &ModelRow) -> Result<(), sqlx::Error>
     Ok(())
 }
 
-async fn meta(to: &mut Connection, batch: &Batch) -> Result<(), sqlx::Error> {
-    for (key, value) in &batch.meta {
+async fn meta(to: &mut Connection, batch: &Batch, mark: Option<&str>) -> Result<(), sqlx::Error> {
+    let told = batch.meta.iter().map(|(key, value)| (*key, value.as_str()));
+    for (key, value) in told.chain(mark.map(|mark| (meta::LAST_BATCH, mark))) {
         query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value")
-            .bind(*key)
+            .bind(key)
             .bind(value)
             .execute(&mut *to)
             .await?;

@@ -3,9 +3,12 @@ use std::{ops::ControlFlow, sync::Arc};
 use shadow::{Channel, Resource, Vantage};
 use sqlx::query;
 
-use super::super::super::testing::{Place, connection};
+use super::super::super::{
+    dialect::at,
+    testing::{Place, connection},
+};
 use crate::{
-    history::{Column, Filter, History, Resolution},
+    history::{Column, Filter, History, MAX_ROWS, Resolution},
     store::{
         Batch, Rollup, Store as _,
         archive::{self, Stored},
@@ -172,7 +175,7 @@ async fn records_are_told_as_they_were_the_newest_where_not_all() {
     store.write(&batch).await.unwrap();
     let mut history = History::open(&place.database()).await.unwrap();
 
-    let hosts = history.hosts().await.unwrap();
+    let hosts = history.hosts().await.unwrap().rows;
     assert_eq!(
         (hosts.len(), &*hosts[0].host, hosts[0].last_sample_ms),
         (1, "web-1", 69_000)
@@ -300,7 +303,7 @@ async fn a_reader_can_change_nothing_and_the_brain_goes_on() {
     let mut store = place.open().await;
     store.write(&full_batch()).await.unwrap();
     let mut history = History::open(&place.database()).await.unwrap();
-    assert_eq!(history.hosts().await.unwrap().len(), 1);
+    assert_eq!(history.hosts().await.unwrap().rows.len(), 1);
     let mut reader = crate::store::reader::Reader::open(&place.database(), None)
         .await
         .unwrap();
@@ -309,7 +312,26 @@ async fn a_reader_can_change_nothing_and_the_brain_goes_on() {
     let mut batch = full_batch();
     batch.hosts.insert("web-2".into(), 5);
     store.write(&batch).await.unwrap();
-    assert_eq!(history.hosts().await.unwrap().len(), 2);
+    assert_eq!(history.hosts().await.unwrap().rows.len(), 2);
+}
+
+#[tokio::test]
+async fn that_there_are_more_hosts_than_are_told_is_said() {
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    let mut history = History::open(&place.database()).await.unwrap();
+    for (from, more) in [(1, false), (0, true)] {
+        let insert = "WITH RECURSIVE n(i) AS (SELECT $1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) \
+                      INSERT INTO hosts SELECT 'h' || i, $2, $2 FROM n WHERE true ON CONFLICT DO NOTHING";
+        query(insert)
+            .bind(from)
+            .bind(at(5))
+            .execute(connection(&mut store))
+            .await
+            .unwrap();
+        let told = history.hosts().await.unwrap();
+        assert_eq!((told.rows.len(), told.more), (MAX_ROWS, more));
+    }
 }
 
 /// What a reader must not be able to do.

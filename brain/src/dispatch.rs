@@ -13,12 +13,12 @@ use shadow::{
 };
 
 mod freeze;
-mod ledger;
 mod record;
 mod renew;
+mod savings;
 
 pub use self::freeze::{Freeze, FreezeSwitch};
-use self::ledger::{Ledger, Use};
+use self::savings::{Savings, Use};
 
 use crate::{
     allocate::{self, HostInput, Inputs, Key, Plan, State, Wake},
@@ -66,7 +66,7 @@ pub(crate) struct Dispatch {
     doubted_ms: Option<UnixMs>,
     renewals: renew::Renewals,
     renewed_ms: UnixMs,
-    ledger: Ledger,
+    savings: Savings,
     /// Plans that are not stored yet.
     plans: Vec<PlanRow>,
 }
@@ -104,7 +104,7 @@ impl Dispatch {
             doubted_ms: None,
             renewals: renew::Renewals::new(),
             renewed_ms: UnixMs::MIN,
-            ledger: Ledger::new(issuer_epoch),
+            savings: Savings::new(issuer_epoch),
             plans: Vec::new(),
         }
     }
@@ -141,7 +141,7 @@ impl Dispatch {
     /// Makes a plan and the commands that carry it out. Of a frozen cell the plan is shown, and nothing comes of it.
     pub(crate) fn round(&mut self, now_ms: UnixMs, hosts: &BTreeMap<String, HostInput>) -> Vec<Command> {
         self.last_ms = Some(now_ms);
-        let plan = allocate::plan(&Inputs {
+        let mut plan = allocate::plan(&Inputs {
             now_ms,
             // Where another brain may rule the wait after a start begins anew.
             started_ms: self.doubted_ms.map_or(self.started_ms, |ms| ms.max(self.started_ms)),
@@ -155,7 +155,7 @@ impl Dispatch {
             self.record(&plan, hosts.len(), 0);
             return Vec::new();
         }
-        self.state = plan.state.clone();
+        self.state = std::mem::take(&mut plan.state);
         let mut commands = Vec::new();
         for (host, changes) in &plan.changes {
             for part in self.parts(host, changes, &plan.only_told) {
@@ -165,6 +165,7 @@ impl Dispatch {
             }
         }
         for wake in &plan.wakes {
+            tracing::info!(host = wake.host, "{}", wake.text);
             commands.push(self.wake(now_ms, wake));
         }
         let told = commands
@@ -324,7 +325,7 @@ impl Dispatch {
             let held = reservation.amount;
             Some((key, Use { held, used, is_acted }))
         });
-        self.ledger.row(time_ms, uses);
+        self.savings.row(time_ms, uses);
     }
 
     /// Lowerings to look at at `now_ms`, at most `most`.
@@ -338,7 +339,7 @@ impl Dispatch {
         let hurt = self.feedback.strained(key, now_ms, strain);
         if hurt.is_some() {
             self.last_ms = None;
-            self.ledger.hurt(key, now_ms);
+            self.savings.hurt(key, now_ms);
         }
         hurt
     }

@@ -144,8 +144,8 @@ impl Feedback {
 
     /// An agent has really written `change`.
     fn written(&mut self, key: &Key, change: &Change, time_ms: UnixMs) {
-        // A first limit takes something away too: it was well with as much more as it may have at once.
-        let unlimited = change.ceiling.unwrap_or(1.25 * change.target);
+        // A first limit takes something away too; how much of it was needed is not known: a quarter more is tried first.
+        let unlimited = 1.25 * change.target;
         let before = change
             .before
             .filter(|before| before.to_bits() != change.target.to_bits());

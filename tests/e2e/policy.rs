@@ -121,7 +121,7 @@ fn a_frozen_cell_gets_no_commands_and_a_command_explains_itself() {
     assert!(plans.contains("frozen") && plans.contains("recommend-only"), "{plans}");
 
     // What was saved is stored every ten minutes, and at the end.
-    drop(brain);
+    assert!(brain.stop().0.success());
     let saved = || printed(&["report", "savings", "--data-dir", &data, "--json"]);
     until("savings are stored", PATIENCE, || !saved().is_empty());
     let row: Value = serde_json::from_str(saved().lines().next().unwrap()).unwrap();

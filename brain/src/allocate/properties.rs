@@ -266,6 +266,16 @@ fn changes_are_sane(world: &World, plan: &Plan, hosts: &BTreeMap<String, HostInp
                 .age_ms
                 .is_none_or(|age| age > world.policy.safety.stale_after_ms);
             prop_assert!(!lowered || corrected || !stale, "lowered on a stale shadow: {change:?}");
+            // Whoever is more critical may push it below what it uses, and nobody else.
+            let throttled = told.text.contains("is more critical than");
+            let workloads = &hosts[host].workloads;
+            let class = workloads.get(&change.workload).map_or("host", |own| own.class.as_str());
+            let most = world.policy.class(class).1.ceiling.of(change.resource) * capacity;
+            let bounded = change.target >= told.used.unwrap_or(0.0).min(most) * (1.0 - ROUNDING);
+            prop_assert!(
+                !lowered || corrected || throttled || bounded,
+                "lowered below its use: {change:?}"
+            );
         }
         let corrections = changes
             .iter()

@@ -73,7 +73,8 @@ impl Round<'_> {
     /// What must not be put into force: an agent that holds nothing yet would take away what was not limited before, and
     /// something says that nothing may be taken.
     fn only_told(&self) -> BTreeSet<Key> {
-        let doubted = self.claims.values().filter(|claim| claim.held_by.is_some());
+        let drafts = self.claims.values().filter(|claim| claim.draft.is_some());
+        let doubted = drafts.filter(|claim| claim.held_by.is_some());
         let doubted = doubted.filter(|claim| !self.inputs.state.is_leased(&claim.key));
         doubted.map(|claim| claim.key.clone()).collect()
     }

@@ -1,4 +1,4 @@
-//! What is kept of each round: a row of the table of plans, and the sums of the ledger.
+//! What is kept of each round: a row of the table of plans, and the sums of what is saved.
 
 use std::collections::BTreeMap;
 
@@ -48,7 +48,7 @@ impl Dispatch {
             for (host, changes) in &plan.changes {
                 for change in changes {
                     let key = Key::new(host, &change.workload, change.resource);
-                    self.ledger.changed(&key, plan.time_ms);
+                    self.savings.changed(&key, plan.time_ms);
                 }
             }
             raised = count(changes().filter(|c| c.before.is_none_or(|before| c.target > before)));
@@ -103,7 +103,7 @@ impl Dispatch {
         time_ms: UnixMs,
         now: bool,
     ) -> BTreeMap<(String, UnixMs, Resource), SavingRow> {
-        self.ledger.take(time_ms, now)
+        self.savings.take(time_ms, now)
     }
 }
 

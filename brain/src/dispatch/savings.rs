@@ -23,7 +23,7 @@ type Sums = BTreeMap<(String, UnixMs, Resource), SavingRow>;
 
 /// The sums of this day, and the highest reservations of the last.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(super) struct Savings {
     issuer_epoch: u64,
     sums: Sums,
     highest: BTreeMap<Key, Highest>,
@@ -60,7 +60,7 @@ pub(super) struct Use {
     pub(super) is_acted: bool,
 }
 
-impl Ledger {
+impl Savings {
     pub(super) fn new(issuer_epoch: u64) -> Self {
         Self {
             issuer_epoch,
@@ -131,10 +131,10 @@ mod tests {
     #[test]
     fn what_the_highest_of_seven_days_would_have_held_more_was_given_back() {
         let key = Key::new("a", "web", Resource::Cpu);
-        let mut ledger = Ledger::new(7);
+        let mut savings = Savings::new(7);
         let mut row = |time_ms: UnixMs, held: f64, used: f64| {
             let is_acted = held < 2.0;
-            ledger.row(time_ms, [(&key, Use { held, used, is_acted })].into_iter());
+            savings.row(time_ms, [(&key, Use { held, used, is_acted })].into_iter());
         };
         row(0, 4.0, 1.0);
         row(60_000, 4.0, 1.0);
@@ -142,9 +142,9 @@ mod tests {
         // A row that comes late speaks for five minutes at most; what is no number counts for nothing.
         row(3_600_000, 3.0, f64::NAN);
         row(3_660_000, 3.0, 1.0);
-        ledger.changed(&key, 3_660_000);
-        ledger.hurt(&key, 3_660_000);
-        let sums = ledger.take(3_660_000, false);
+        savings.changed(&key, 3_660_000);
+        savings.hurt(&key, 3_660_000);
+        let sums = savings.take(3_660_000, false);
         assert_eq!(
             sums[&("a".to_owned(), 0, Resource::Cpu)],
             SavingRow {
@@ -159,7 +159,7 @@ mod tests {
                 hurts: 1,
             }
         );
-        assert!(ledger.take(3_661_000, false).is_empty() && !ledger.take(3_661_000, true).is_empty());
+        assert!(savings.take(3_661_000, false).is_empty() && !savings.take(3_661_000, true).is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 
 use anomaly::residual::{self, Detector, Observation, Phase};
 use forecast::{Forecaster, HostWindow, Matured, ScoreTable};
-use shadow::{Forecast, Resource, UnixMs};
+use shadow::{Forecast, Peak, Resource, UnixMs};
 
 use crate::{
     snapshot::AnomalyView,
@@ -25,6 +25,7 @@ pub(crate) struct Foresight {
     /// The horizon that values are compared at: the nearest.
     judged_s: u32,
     latest: BTreeMap<Arc<str>, Vec<Forecast>>,
+    peaks: BTreeMap<Arc<str>, Vec<Peak>>,
     made_ms: Option<UnixMs>,
     detectors: BTreeMap<(Arc<str>, Resource), Detector>,
     /// Oldest first.
@@ -59,6 +60,7 @@ impl Foresight {
             forecaster: Forecaster::new(config)?,
             anomaly,
             latest: BTreeMap::new(),
+            peaks: BTreeMap::new(),
             made_ms: None,
             detectors: BTreeMap::new(),
             incidents: VecDeque::new(),
@@ -90,6 +92,7 @@ impl Foresight {
     pub(crate) fn rewind(&mut self) {
         self.forecaster.rewind();
         self.latest.clear();
+        self.peaks.clear();
         self.made_ms = None;
     }
 
@@ -97,6 +100,7 @@ impl Foresight {
     pub(crate) fn forget(&mut self, host: &Arc<str>) {
         self.forecaster.forget(host);
         self.latest.remove(host);
+        self.peaks.remove(host);
         self.detectors.retain(|(of, _), _| of != host);
     }
 
@@ -119,12 +123,14 @@ impl Foresight {
         let mut changed = Vec::new();
         // Of a host that memory no longer knows nothing is expected.
         self.latest.clear();
+        self.peaks.clear();
         for of_host in made {
             let host: Arc<str> = of_host.host.into();
             let judged_s = self.judged_s;
             for matured in of_host.matured.iter().filter(|matured| matured.horizon_s == judged_s) {
                 changed.extend(self.judge(&host, matured));
             }
+            self.peaks.insert(Arc::clone(&host), of_host.peaks);
             self.latest.insert(host, of_host.forecasts);
         }
         changed
@@ -174,6 +180,11 @@ impl Foresight {
     /// The newest forecasts of a host, by resource and horizon.
     pub(crate) fn latest(&self, host: &str) -> &[Forecast] {
         self.latest.get(host).map_or(&[], Vec::as_slice)
+    }
+
+    /// The newest peaks of a host, by resource and hold; none where no network knows.
+    pub(crate) fn peaks(&self, host: &str) -> &[Peak] {
+        self.peaks.get(host).map_or(&[], Vec::as_slice)
     }
 
     /// The newest forecasts of all hosts.

@@ -182,7 +182,7 @@ async fn stored(store: &str, source: &Source) -> anyhow::Result<Vec<Trace>> {
     let within = source.since.at(now_ms)..now_ms;
     let columns = Column::means(None);
     let mut traces = Vec::new();
-    for host in history.hosts().await? {
+    for host in history.hosts().await?.rows {
         let mut trace = Trace {
             host: host.host,
             channels: Vec::new(),

@@ -7,6 +7,8 @@ use shadow::{Capacity, Command, Explanation, Forecast, Outcome, OutcomeState, Qu
 use super::{Account, HostInput, Inputs, Key, Plan, Reservation, State, WorkloadInput, plan};
 use crate::{feedback::Feedback, policy::Policy};
 
+mod supply;
+
 const HOUR_MS: i64 = 3_600_000;
 
 /// One host of four cores at half load, whose brain and history are old enough for anything.
@@ -47,7 +49,7 @@ impl Scene {
             age_ms: Some(1_000),
             history_ms: 7_200_000,
             forecasts: vec![forecast(Resource::Cpu, 300, 0.5, 0.5)],
-            workloads: BTreeMap::new(),
+            ..HostInput::default()
         };
         Self {
             policy: Policy::parse(policy).unwrap(),
@@ -70,6 +72,7 @@ impl Scene {
             class: name.to_owned(),
             cpu_cores: Some(used),
             memory_bytes: None,
+            ..WorkloadInput::default()
         };
         self.host().workloads.insert(name.to_owned(), workload);
         if let Some(amount) = held {
@@ -296,47 +299,6 @@ fn the_budget_bounds_changes_and_the_critical_come_first() {
 }
 
 #[test]
-fn hosts_share_the_power_of_their_cell() {
-    let mut scene = Scene::new("[cell]\npower_w = 250\n[class.host]\nmargin = 0\nfloor = 0.25");
-    scene.host().present[4] = Some(150.0);
-    scene.host().forecasts = vec![forecast(Resource::Power, 300, 140.0, 150.0)];
-    let critical = scene.host().clone();
-    scene = scene.workload("web", 90, 0.0, None);
-    scene.hosts.insert("b".to_owned(), critical);
-    let plan = scene.plan();
-    let told: Vec<(Option<&str>, f64, f64, u32)> = plan
-        .pool
-        .iter()
-        .filter(|account| account.resource == Resource::Power)
-        .map(|account| {
-            (
-                account.host.as_deref(),
-                account.reserved,
-                account.free(),
-                account.queued,
-            )
-        })
-        .collect();
-    assert_eq!(
-        told,
-        [
-            (Some("a"), 150.0, 50.0, 0),
-            (Some("b"), 100.0, 100.0, 1),
-            (None, 250.0, 0.0, 1)
-        ]
-    );
-    // The critical host grows: the other gives down to its floor.
-    scene.state = plan.state;
-    scene.now_ms += 60_000;
-    scene.host().forecasts = vec![forecast(Resource::Power, 300, 190.0, 195.0)];
-    let plan = scene.plan();
-    assert_eq!(plan.changes["a"][0].target, 195.0);
-    assert_eq!(plan.changes["b"][0].target, 55.0);
-    let text = &plan.changes["a"][0].explanation.text;
-    assert!(text.ends_with("0 W were free, 45 W from b"), "{text}");
-}
-
-#[test]
 fn a_host_that_shrank_takes_back_what_it_has_not() {
     let floors = "[class.low]\nfloor = 0.1\n[class.high]\nfloor = 0.1";
     let mut scene = Scene::new(floors)
@@ -409,6 +371,7 @@ fn what_an_agent_refused_is_left_alone_for_a_while() {
         ttl_ms: 900_000,
         dry_run: true,
         changes: change,
+        actions: Vec::new(),
     };
     let refused = Outcome {
         command_id: command.id.clone(),
@@ -416,6 +379,7 @@ fn what_an_agent_refused_is_left_alone_for_a_while() {
         reason: "clock skew".to_owned(),
         time_ms: scene.now_ms,
         changes: Vec::new(),
+        actions: Vec::new(),
     };
     scene.state = scene.plan().state;
     scene.state.settle(&command, &refused);
@@ -447,4 +411,56 @@ fn a_host_without_workloads_is_reserved_for_as_a_whole() {
         "{}",
         change.explanation.text
     );
+}
+
+/// What the books say, at so much of the host.
+fn decided(limit: f64) -> limits::Decision {
+    let standing = |place: usize, limit: f64, cost: f64| limits::Standing {
+        rule: limits::Rule::at(place).unwrap(),
+        limit,
+        cost,
+        book: limits::Book {
+            slack: 0.11,
+            violations: 0.0081,
+            excess: 0.001,
+            changes: 0.1,
+        },
+    };
+    limits::Decision {
+        at: 12,
+        limit,
+        chosen: standing(20, limit, 0.142),
+        runner_up: standing(100, 0.75, 0.147),
+        price_of_violation: 9.3,
+        price_of_change: 0.2,
+    }
+}
+
+#[test]
+fn where_books_have_decided_they_rule_and_tell_their_prices() {
+    let mut scene = Scene::new("[class.host]\nmargin = 0.5\n[class.last]\nstrategies = [\"priority\"]");
+    scene.host().limits[0] = Some(decided(0.5));
+    let plan = scene.plan();
+    let change = &plan.changes["a"][0];
+    assert!((change.target - 2.0).abs() < 1e-9, "no margin on top: {change:?}");
+    let why = &change.explanation;
+    assert_eq!((why.strategy.as_str(), why.horizon_s), ("preemptive", 300));
+    for part in [
+        "2 cores are enough by its books",
+        "peak over 5 min",
+        "0.81 % of the time too little",
+        "priced at 9.30 hosts",
+    ] {
+        assert!(why.text.contains(part), "{part:?} is not in {:?}", why.text);
+    }
+    assert!(
+        why.rejected.contains("3 cores") && why.rejected.contains("0.1470"),
+        "{:?}",
+        why.rejected
+    );
+    // Never below the present use; and who does not look ahead takes no notice.
+    scene.host().limits[0] = Some(decided(0.2));
+    scene.host().present[0] = Some(0.9);
+    let raised = scene.plan();
+    assert!(raised.changes["a"][0].target >= 3.6 - 1e-9, "{:?}", raised.changes);
 }

@@ -29,6 +29,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use limits::Decision;
 use serde::Serialize;
 use shadow::{Capacity, Change, Forecast, HOST_WORKLOAD, Peak, Resource, UnixMs};
 
@@ -91,6 +92,10 @@ pub struct HostInput {
     pub history_ms: u64,
     /// Its forecasts, in any order, in the resource's own unit.
     pub forecasts: Vec<Forecast>,
+    /// The highest values that are expected, in any order, likewise; none where no network knows.
+    pub peaks: Vec<Peak>,
+    /// What is decided for each resource by the books of its rules, in the order of [`shadow::Resource::ALL`].
+    pub limits: [Option<Decision>; 5],
     /// Its workloads by name.
     pub workloads: BTreeMap<String, WorkloadInput>,
 }

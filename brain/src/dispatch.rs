@@ -23,6 +23,7 @@ use self::savings::{Savings, Use};
 use crate::{
     allocate::{self, HostInput, Inputs, Key, Plan, State, Wake},
     feedback::{Feedback, Look, Strain},
+    limits::Limits,
     policy::Policy,
     snapshot::{CommandView, PoolView},
     store::PlanRow,
@@ -54,6 +55,7 @@ pub(crate) struct Dispatch {
     last_ms: Option<UnixMs>,
     state: State,
     feedback: Feedback,
+    limits: Limits,
     sequences: BTreeMap<String, u64>,
     /// Oldest first.
     sent: VecDeque<CommandView>,
@@ -95,6 +97,7 @@ impl Dispatch {
             last_ms: None,
             state: State::default(),
             feedback: Feedback::default(),
+            limits: Limits::new(),
             sequences: BTreeMap::new(),
             sent: VecDeque::new(),
             shown: None,
@@ -130,6 +133,7 @@ impl Dispatch {
         self.started_ms = now_ms;
         self.state.rewind(now_ms);
         self.feedback.rewind();
+        self.limits.rewind();
     }
 
     /// Whether it is time for a round.
@@ -303,6 +307,7 @@ impl Dispatch {
 
     /// Compares what is used with what is reserved, once a row of the grid.
     pub(crate) fn usage(&mut self, time_ms: UnixMs, hosts: &BTreeMap<String, HostInput>) {
+        self.limits.row(time_ms, &self.policy, hosts);
         // What waits for the pool is known to be too small; that is no fault of its margin.
         for (key, reservation) in self.state.reservations().filter(|(key, _)| !self.state.waits(key)) {
             if let Some(used) = hosts
@@ -342,6 +347,11 @@ impl Dispatch {
             self.savings.hurt(key, now_ms);
         }
         hurt
+    }
+
+    /// What is decided for a host by the books of its rules.
+    pub(crate) fn limits(&self, host: &str) -> [Option<limits::Decision>; 5] {
+        self.limits.standing(host)
     }
 
     /// What is reserved, in cores, bytes, bytes/s or watts.

@@ -7,7 +7,7 @@ use std::{
 
 use anomaly::residual::{self, Detector, Observation, Phase};
 use forecast::{Drift, Forecaster, HostWindow, Matured, ScoreTable};
-use shadow::{Forecast, Resource, UnixMs};
+use shadow::{Forecast, Peak, Resource, UnixMs};
 
 mod workloads;
 
@@ -30,6 +30,7 @@ pub(crate) struct Foresight {
     /// The horizon that values are compared at: the nearest.
     judged_s: u32,
     latest: BTreeMap<Arc<str>, Vec<Forecast>>,
+    peaks: BTreeMap<Arc<str>, Vec<Peak>>,
     made_ms: Option<UnixMs>,
     workloads: Workloads,
     drift: Drift,
@@ -68,6 +69,7 @@ impl Foresight {
             forecaster: Forecaster::new(config)?,
             anomaly,
             latest: BTreeMap::new(),
+            peaks: BTreeMap::new(),
             made_ms: None,
             detectors: BTreeMap::new(),
             incidents: VecDeque::new(),
@@ -102,6 +104,7 @@ impl Foresight {
         self.workloads.rewind();
         self.drift.restart();
         self.latest.clear();
+        self.peaks.clear();
         self.made_ms = None;
     }
 
@@ -110,6 +113,7 @@ impl Foresight {
         self.forecaster.forget(host);
         self.workloads.forget(host);
         self.latest.remove(host);
+        self.peaks.remove(host);
         self.detectors.retain(|(of, _), _| of != host);
     }
 
@@ -132,6 +136,7 @@ impl Foresight {
         let mut changed = Vec::new();
         // Of a host that memory no longer knows nothing is expected.
         self.latest.clear();
+        self.peaks.clear();
         for of_host in made {
             let host: Arc<str> = of_host.host.into();
             self.drift.add(&of_host.matured);
@@ -139,6 +144,7 @@ impl Foresight {
             for matured in of_host.matured.iter().filter(|matured| matured.horizon_s == judged_s) {
                 changed.extend(self.judge(&host, matured));
             }
+            self.peaks.insert(Arc::clone(&host), of_host.peaks);
             self.latest.insert(host, of_host.forecasts);
         }
         changed
@@ -220,6 +226,11 @@ impl Foresight {
     /// The newest forecasts of a host, by resource and horizon.
     pub(crate) fn latest(&self, host: &str) -> &[Forecast] {
         self.latest.get(host).map_or(&[], Vec::as_slice)
+    }
+
+    /// The newest peaks of a host, by resource and hold; none where no network knows.
+    pub(crate) fn peaks(&self, host: &str) -> &[Peak] {
+        self.peaks.get(host).map_or(&[], Vec::as_slice)
     }
 
     /// The newest forecasts of all hosts.

@@ -41,6 +41,7 @@ mod ingest;
 pub mod intake;
 mod journal;
 mod learning;
+mod limits;
 mod metrics;
 pub mod page;
 mod past;

@@ -70,7 +70,9 @@ fn curve(name: &str, lines: &[&Line]) -> String {
         .fold(0.05, f64::max);
     let high = 2.5 * high;
     let mut frame = Frame::new(&title, RATES, (0.0, high));
-    let mut names: Vec<&str> = lines.iter().map(|line| line.policy.as_str()).collect();
+    // An oracle's point is a corner of the chart.
+    let drawn = lines.iter().filter(|line| line.policy != "oracle");
+    let mut names: Vec<&str> = drawn.map(|line| line.policy.as_str()).collect();
     names.dedup();
     for (place, (policy, colour)) in names.into_iter().zip(COLOURS.into_iter().cycle()).enumerate() {
         let of_policy = lines.iter().filter(|line| line.policy == policy);
@@ -89,9 +91,14 @@ fn curve(name: &str, lines: &[&Line]) -> String {
         for point in &points {
             frame.dot(*point, colour);
         }
-        frame.legend(place, colour, policy);
+        frame.legend(place, colour, &short(policy));
     }
     frame.finish()
+}
+
+/// A policy's name as it fits into the margin.
+fn short(policy: &str) -> String {
+    policy.replace("persistence", "last").replace(" window", "")
 }
 
 fn over_usage(past: &Past, target: usize, host: usize, limits: &[Vec<f64>], line: &Line, word: &str) -> Option<String> {

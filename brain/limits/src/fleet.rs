@@ -46,6 +46,18 @@ pub struct Fleet {
     series: BTreeMap<String, Series>,
 }
 
+impl Default for Fleet {
+    /// Held to [`Settings::default`].
+    fn default() -> Self {
+        let settings = Settings::default();
+        Self {
+            prices: Prices::new(&settings),
+            settings,
+            series: BTreeMap::new(),
+        }
+    }
+}
+
 impl Fleet {
     /// A fleet that knows nothing yet.
     ///
@@ -54,9 +66,9 @@ impl Fleet {
     pub fn new(settings: Settings) -> Result<Self, Fault> {
         let settings = settings.checked()?;
         Ok(Self {
-            settings,
             prices: Prices::new(&settings),
-            series: BTreeMap::new(),
+            settings,
+            ..Self::default()
         })
     }
 

@@ -1,10 +1,14 @@
 //! What a claim asks for: the strategies of its class in turn, then its bounds.
 
+use limits::Decision;
 use shadow::{Resource, Rung};
 
 use crate::policy::{Class, Strategy};
 
 use super::{bounds, dynamic, explain, need::Need, preemptive, priority};
+
+/// How long a decision of the books holds, in seconds.
+const INTERVAL_S: u32 = 300;
 
 /// What a strategy proposes, before margin and bounds.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +25,8 @@ pub(super) struct Pick {
     pub(super) rung: Option<Rung>,
     /// The coverage of the forecast's p95.
     pub(super) coverage: Option<f64>,
+    /// The decision of the host's books that it follows; `None` when it is a forecast's quantile or the present use.
+    pub(super) decision: Option<Decision>,
 }
 
 impl Pick {
@@ -33,6 +39,21 @@ impl Pick {
             horizon_s: need.horizon_s,
             rung: Some(need.rung),
             coverage: need.coverage,
+            decision: None,
+        }
+    }
+
+    /// What the books of the host's rules have decided, which is `amount` here; trusted as far as the nearest of `needs`.
+    pub(super) fn by_books(strategy: Strategy, (decision, amount): (Decision, f64), needs: &[Need]) -> Self {
+        let nearest = needs.first();
+        Self {
+            strategy,
+            forecast: amount,
+            quantile: 1.0 - decision.chosen.book.violations,
+            horizon_s: INTERVAL_S,
+            rung: Some(nearest.map_or(Rung::Lstm, |need| need.rung)),
+            coverage: nearest.and_then(|need| need.coverage),
+            decision: Some(decision),
         }
     }
 
@@ -45,6 +66,7 @@ impl Pick {
             horizon_s: 0,
             rung: None,
             coverage: None,
+            decision: None,
         }
     }
 }
@@ -81,6 +103,8 @@ pub(super) struct Ground<'a> {
     pub(super) capacity: f64,
     /// What is used now.
     pub(super) used: Option<f64>,
+    /// What the host's books have decided, and what that is here, in the unit of allocation.
+    pub(super) decision: Option<(Decision, f64)>,
     /// What feedback puts on top of the class's margin.
     pub(super) learnt: f64,
     /// The least coverage on whose word anything is lowered.
@@ -92,7 +116,9 @@ pub(super) struct Ground<'a> {
 pub(super) fn ask(needs: &[Need], ground: &Ground<'_>) -> Option<Ask> {
     let Ground { class, used, .. } = *ground;
     let (pick, rejected) = choose(needs, ground)?;
-    let margin = class.margin.of(ground.resource) + ground.learnt;
+    // Books know what margin pays.
+    let own = pick.decision.map_or(class.margin.of(ground.resource), |_| 0.0);
+    let margin = own + ground.learnt;
     let needed = pick.forecast.max(used.unwrap_or(0.0));
     let asked = (pick.forecast * (1.0 + margin)).max(needed);
     let (wanted, clamp) = bounds::clamp(asked, class, ground.resource, ground.capacity);
@@ -112,6 +138,9 @@ pub(super) fn ask(needs: &[Need], ground: &Ground<'_>) -> Option<Ask> {
 /// The pick of the class's strategies and what was rejected for it, in words.
 fn choose(needs: &[Need], ground: &Ground<'_>) -> Option<(Pick, String)> {
     let Ground { class, used, .. } = *ground;
+    if let Some(by_books) = by_books(needs, ground) {
+        return Some(by_books);
+    }
     let near = dynamic::pick(needs, class);
     let follow = near.clone().filter(|_| class.uses(Strategy::Dynamic));
     if class.uses(Strategy::Preemptive) {
@@ -131,6 +160,16 @@ fn choose(needs: &[Need], ground: &Ground<'_>) -> Option<(Pick, String)> {
     }
     let follow = follow.map(|near| (near, String::new()));
     follow.or_else(|| Some((priority::pick(used).or(near)?, String::new())))
+}
+
+/// The decision of the books, where there is one and the class looks ahead, with the next best rule.
+fn by_books(needs: &[Need], ground: &Ground<'_>) -> Option<(Pick, String)> {
+    let decided = ground.decision.filter(|(_, amount)| amount.is_finite())?;
+    let looks = [Strategy::Preemptive, Strategy::Dynamic]
+        .into_iter()
+        .find(|of| ground.class.uses(*of))?;
+    let rejected = explain::next_best(&decided.0, ground.resource, ground.capacity);
+    Some((Pick::by_books(looks, decided, needs), rejected))
 }
 
 fn doubt(pick: &Pick, ground: &Ground<'_>) -> Option<String> {

@@ -12,7 +12,7 @@ use super::{
     bounds::{Stand, Step, clamp, step},
     contention::NOTHING,
     draft::Draft,
-    need::{Question, needs},
+    need::{self, Question, needs},
     pool::Pool,
     state::{Damping, Key, Reservation},
 };
@@ -261,13 +261,15 @@ fn ask_of(inputs: &Inputs<'_>, key: &Key, place: Place<'_>, class: &Class) -> Op
     let used = measured.filter(|used| used.is_finite() && *used >= 0.0)?;
     let own = key.workload != HOST_WORKLOAD;
     let oldest = i64::try_from(inputs.policy.safety.silent_after_ms).unwrap_or(i64::MAX);
-    let needs = needs(&Question {
+    let question = Question {
         host: place.host,
         resource: key.resource,
         capacity: place.capacity,
         used: own.then_some(used),
         not_before_ms: inputs.now_ms.saturating_sub(oldest),
-    });
+    };
+    let needs = needs(&question);
+    let decided = place.host.limits.get(key.resource.index()).copied().flatten();
     ask(
         &needs,
         &Ground {
@@ -275,6 +277,7 @@ fn ask_of(inputs: &Inputs<'_>, key: &Key, place: Place<'_>, class: &Class) -> Op
             resource: key.resource,
             capacity: place.capacity,
             used: Some(used),
+            decision: decided.map(|decision| (decision, need::of_limit(&question, decision.limit))),
             learnt: inputs.feedback.margin(key),
             min_coverage: inputs.policy.safety.min_coverage,
         },

@@ -1,5 +1,6 @@
 //! Plans in plain words, with their numbers.
 
+use limits::Decision;
 use shadow::{Explanation, Resource};
 
 use super::{
@@ -55,6 +56,33 @@ fn short(value: f64) -> String {
 pub(super) fn alternative(pick: &Pick, resource: Resource) -> String {
     let strategy = pick.strategy.as_str();
     format!("{strategy}: {}", source(pick, resource))
+}
+
+/// The cheapest rule that was not taken, with what it would set and cost.
+pub(super) fn next_best(decision: &Decision, resource: Resource, capacity: f64) -> String {
+    let Decision { chosen, runner_up, .. } = decision;
+    format!(
+        "{}: {} of the host, {:.4} of it an interval in all instead of {:.4}",
+        runner_up.rule,
+        amount(resource, runner_up.limit * capacity),
+        runner_up.cost,
+        chosen.cost
+    )
+}
+
+/// Which rule the books have chosen, what it has cost lately, and at which prices.
+fn by_books(decision: &Decision) -> String {
+    let book = decision.chosen.book;
+    format!(
+        "by its books ({}; lately {:.1} % of the host spare, {:.2} % of the time too little, {:.1} changes a day; a violated interval is \
+         priced at {:.2} hosts, a change at {:.3})",
+        decision.chosen.rule,
+        book.slack * 100.0,
+        book.violations * 100.0,
+        book.changes * 288.0,
+        decision.price_of_violation,
+        decision.price_of_change
+    )
 }
 
 /// Why `claim` is changed as `draft` says.
@@ -214,6 +242,9 @@ fn asked(claim: &Claim<'_>, ask: &Ask) -> String {
 
 fn source(pick: &Pick, resource: Resource) -> String {
     let forecast = amount(resource, pick.forecast);
+    if let Some(decision) = &pick.decision {
+        return format!("{forecast} are enough {}", by_books(decision));
+    }
     match pick.rung {
         None => format!("it uses {forecast} now"),
         Some(rung) => format!(

@@ -88,10 +88,7 @@ fn need(question: &Question<'_>, forecast: &Forecast) -> Need {
     let to_amount = to_amount(question.resource, capacity);
     let present = present(question.host, question.resource).map(|value| value * to_amount);
     let told = forecast.quantiles.to_array().map(|value| value * to_amount);
-    let amounts = told.map(|whole| match question.used {
-        Some(used) => (used * growth(whole, present, capacity)).min(whole),
-        None => whole,
-    });
+    let amounts = told.map(|whole| part(question, whole, present));
     let [median, _, p95, _] = told;
     Need {
         horizon_s: forecast.horizon_s,
@@ -101,6 +98,21 @@ fn need(question: &Question<'_>, forecast: &Forecast) -> Need {
         width: (p95 - median) / capacity,
         amounts: Quantiles::from_array(amounts),
     }
+}
+
+/// What is the asker's part of an amount that is expected of the whole host.
+fn part(question: &Question<'_>, whole: f64, present: Option<f64>) -> f64 {
+    match question.used {
+        Some(used) => (used * growth(whole, present, question.capacity)).min(whole),
+        None => whole,
+    }
+}
+
+/// What a limit of the whole host, a share of its capacity, is for the asker.
+pub(super) fn of_limit(question: &Question<'_>, limit: f64) -> f64 {
+    let to_amount = to_amount(question.resource, question.capacity);
+    let present = present(question.host, question.resource).map(|value| value * to_amount);
+    part(question, limit * question.capacity, present)
 }
 
 /// What a value of `resource` is multiplied with to be an amount: shares are of the capacity.

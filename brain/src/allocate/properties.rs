@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use limits::{Book, Decision, Rule, Standing};
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use shadow::{Capacity, Forecast, Quantiles, Resource, Rung, Shares};
 
@@ -72,6 +73,27 @@ fn forecasts(present: f64) -> impl Strategy<Value = Vec<Forecast>> {
     vec(one, 0..14)
 }
 
+/// What the books of a host's rules may have decided.
+fn decided() -> impl Strategy<Value = Option<Decision>> {
+    let decision = (number(1.2), 0..limits::RULES).prop_map(|(limit, place)| {
+        let standing = Standing {
+            rule: Rule::at(place).unwrap(),
+            limit,
+            cost: 0.1,
+            book: Book::default(),
+        };
+        Decision {
+            at: 0,
+            limit,
+            chosen: standing,
+            runner_up: standing,
+            price_of_violation: 8.0,
+            price_of_change: 0.3,
+        }
+    });
+    option::weighted(0.3, decision)
+}
+
 fn workload() -> impl Strategy<Value = WorkloadInput> {
     let class = select(vec!["default", "batch", "last", "eager", "unheard of"]);
     let parts = (any::<u8>(), class, option::of(number(6.0)), option::of(number(8e9)));
@@ -108,18 +130,23 @@ fn host() -> impl Strategy<Value = HostInput> {
     ];
     let age_ms = option::weighted(0.95, prop_oneof![9 => 0_u64..60_000, 1 => 0_u64..1_000_000]);
     let workloads = vec(workload(), 0..6);
-    let parts = (capacity, present, age_ms, 0_u64..20_000_000, forecasts(1.2), workloads);
-    parts.prop_map(|(capacity, present, age_ms, history_ms, forecasts, workloads)| {
-        let named = workloads.into_iter().enumerate();
-        HostInput {
-            capacity,
-            present,
-            age_ms,
-            history_ms,
-            forecasts,
-            workloads: named.map(|(at, workload)| (format!("w{at}"), workload)).collect(),
-        }
-    })
+    let told = (forecasts(1.2), [decided(), decided(), decided(), decided(), decided()]);
+    let parts = (capacity, present, age_ms, 0_u64..20_000_000, told, workloads);
+    parts.prop_map(
+        |(capacity, present, age_ms, history_ms, (forecasts, limits), workloads)| {
+            let named = workloads.into_iter().enumerate();
+            HostInput {
+                capacity,
+                present,
+                age_ms,
+                history_ms,
+                forecasts,
+                limits,
+                peaks: Vec::new(),
+                workloads: named.map(|(at, workload)| (format!("w{at}"), workload)).collect(),
+            }
+        },
+    )
 }
 
 /// Rounds of hosts that come, change and go, planned one after the other.
@@ -481,6 +508,7 @@ impl Draw {
             history_ms: 20_000_000,
             forecasts: vec![forecast],
             workloads: BTreeMap::from([("web".to_owned(), web)]),
+            ..HostInput::default()
         }
     }
 }
@@ -541,5 +569,6 @@ fn calm_host(workloads: usize) -> HostInput {
         history_ms: 20_000_000,
         forecasts: vec![forecast],
         workloads: (0..workloads).map(|at| (format!("w{at}"), workload(at))).collect(),
+        ..HostInput::default()
     }
 }

@@ -49,7 +49,7 @@ impl Scene {
             age_ms: Some(1_000),
             history_ms: 7_200_000,
             forecasts: vec![forecast(Resource::Cpu, 300, 0.5, 0.5)],
-            workloads: BTreeMap::new(),
+            ..HostInput::default()
         };
         Self {
             policy: Policy::parse(policy).unwrap(),
@@ -411,4 +411,56 @@ fn a_host_without_workloads_is_reserved_for_as_a_whole() {
         "{}",
         change.explanation.text
     );
+}
+
+/// What the books say, at so much of the host.
+fn decided(limit: f64) -> limits::Decision {
+    let standing = |place: usize, limit: f64, cost: f64| limits::Standing {
+        rule: limits::Rule::at(place).unwrap(),
+        limit,
+        cost,
+        book: limits::Book {
+            slack: 0.11,
+            violations: 0.0081,
+            excess: 0.001,
+            changes: 0.1,
+        },
+    };
+    limits::Decision {
+        at: 12,
+        limit,
+        chosen: standing(20, limit, 0.142),
+        runner_up: standing(100, 0.75, 0.147),
+        price_of_violation: 9.3,
+        price_of_change: 0.2,
+    }
+}
+
+#[test]
+fn where_books_have_decided_they_rule_and_tell_their_prices() {
+    let mut scene = Scene::new("[class.host]\nmargin = 0.5\n[class.last]\nstrategies = [\"priority\"]");
+    scene.host().limits[0] = Some(decided(0.5));
+    let plan = scene.plan();
+    let change = &plan.changes["a"][0];
+    assert!((change.target - 2.0).abs() < 1e-9, "no margin on top: {change:?}");
+    let why = &change.explanation;
+    assert_eq!((why.strategy.as_str(), why.horizon_s), ("preemptive", 300));
+    for part in [
+        "2 cores are enough by its books",
+        "peak over 5 min",
+        "0.81 % of the time too little",
+        "priced at 9.30 hosts",
+    ] {
+        assert!(why.text.contains(part), "{part:?} is not in {:?}", why.text);
+    }
+    assert!(
+        why.rejected.contains("3 cores") && why.rejected.contains("0.1470"),
+        "{:?}",
+        why.rejected
+    );
+    // Never below the present use; and who does not look ahead takes no notice.
+    scene.host().limits[0] = Some(decided(0.2));
+    scene.host().present[0] = Some(0.9);
+    let raised = scene.plan();
+    assert!(raised.changes["a"][0].target >= 3.6 - 1e-9, "{:?}", raised.changes);
 }

@@ -41,6 +41,7 @@ fn hosts() -> BTreeMap<String, HostInput> {
         history_ms: 3_600_000,
         forecasts: [300, 600, 900].map(forecast).to_vec(),
         workloads: BTreeMap::from([("web".to_owned(), web)]),
+        ..HostInput::default()
     };
     BTreeMap::from([("a".to_owned(), host)])
 }

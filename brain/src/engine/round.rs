@@ -339,6 +339,8 @@ impl Engine {
                 age_ms: (newest_ms > 0).then(|| u64::try_from(age_ms).unwrap_or(0)),
                 history_ms: self.hot.history_ms(name).unsigned_abs(),
                 forecasts: self.foresight.latest(name).to_vec(),
+                peaks: self.foresight.peaks(name).to_vec(),
+                limits: self.dispatch.limits(name),
                 workloads: host.workloads().iter().map(workload).collect(),
             };
             (name.to_string(), input)

@@ -1,0 +1,217 @@
+//! Limits of hosts: books and prices of every resource, fed each five minutes of the brain's time.
+//!
+//! What an interval used are its minutes' means; what the next one needs are the network's peaks. Hosts of which no network
+//! tells, or whose capacity is not known, have no limit here, and allocation reserves for their forecasts' quantile.
+
+use std::collections::BTreeMap;
+
+use limits::{Asked, Decision, Fleet, HOLDS_MIN, Needs, QUANTILES, Used};
+use shadow::{Peak, Resource, UnixMs};
+
+use crate::{
+    allocate::HostInput,
+    policy::{HOST_CLASS, Policy},
+};
+
+const MINUTE_MS: i64 = 60_000;
+const INTERVAL_MS: i64 = 300_000;
+
+/// The criticality at which a violation costs what it costs the fleet; by so much more it costs twice as much.
+const USUAL: f64 = 50.0;
+const TWICE: f64 = 25.0;
+
+/// Fleets by resource, and what the interval that runs has used so far.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    fleets: [Fleet; 5],
+    /// By resource, then by host: a share of the capacity a minute.
+    samples: [BTreeMap<String, Vec<f64>>; 5],
+    minute: Option<i64>,
+    interval: Option<i64>,
+}
+
+impl Limits {
+    /// No book was begun.
+    pub(crate) fn new() -> Self {
+        Self {
+            fleets: Resource::ALL.map(|_| Fleet::default()),
+            samples: Resource::ALL.map(|_| BTreeMap::new()),
+            minute: None,
+            interval: None,
+        }
+    }
+
+    /// Time was set back: the interval that runs is left out.
+    pub(crate) fn rewind(&mut self) {
+        (self.minute, self.interval) = (None, None);
+        self.samples.iter_mut().for_each(BTreeMap::clear);
+    }
+
+    /// What is decided for a host in the interval that runs, in the order of [`Resource::ALL`].
+    pub(crate) fn standing(&self, host: &str) -> [Option<Decision>; 5] {
+        self.fleets.each_ref().map(|fleet| {
+            let standing = fleet.standing(host).copied();
+            standing.filter(|decision| Some(decision.at) == self.interval)
+        })
+    }
+
+    /// Takes in what was used up to `end_ms`, once a minute; where an interval ends, its books are written and the limits of
+    /// the next one decided.
+    pub(crate) fn row(&mut self, end_ms: UnixMs, policy: &Policy, hosts: &BTreeMap<String, HostInput>) {
+        let minute = end_ms.div_euclid(MINUTE_MS);
+        if self.minute.is_some_and(|before| minute <= before) {
+            return;
+        }
+        self.minute = Some(minute);
+        let interval = end_ms.div_euclid(INTERVAL_MS);
+        let before = self.interval.replace(interval);
+        for (resource, (fleet, samples)) in Resource::ALL
+            .into_iter()
+            .zip(self.fleets.iter_mut().zip(&mut self.samples))
+        {
+            for (name, host) in hosts {
+                if let Some(share) = used(host, resource) {
+                    samples.entry(name.clone()).or_default().push(share);
+                }
+            }
+            if before == Some(interval) {
+                continue;
+            }
+            if let Some(before) = before.filter(|before| before + 1 == interval) {
+                let used = samples.iter().map(|(host, samples)| Used { host, samples });
+                fleet.observe(before, &used.collect::<Vec<_>>());
+            }
+            fleet.retain(|host| hosts.contains_key(host));
+            let (_, class) = policy.class(HOST_CLASS);
+            let asked = hosts.iter().filter_map(|(name, host)| {
+                let newest = samples.get(name).map_or(&[][..], Vec::as_slice);
+                Some(Asked {
+                    host: name,
+                    needs: needs(host, resource, newest, end_ms)?,
+                    lowest: class.floor.of(resource),
+                    highest: class.ceiling.of(resource),
+                    weight: weight(host),
+                })
+            });
+            fleet.decide(interval, &asked.collect::<Vec<_>>());
+            samples.clear();
+        }
+    }
+}
+
+/// What of its capacity a host uses now.
+fn used(host: &HostInput, resource: Resource) -> Option<f64> {
+    let (value, capacity) = (
+        host.present.get(resource.index()).copied().flatten()?,
+        host.capacity.of(resource)?,
+    );
+    let share = value * per_unit(resource, capacity);
+    share.is_finite().then_some(share.max(0.0))
+}
+
+/// What a value of `resource` is multiplied with to be a share.
+fn per_unit(resource: Resource, capacity: f64) -> f64 {
+    match resource {
+        Resource::Cpu | Resource::Memory => 1.0,
+        Resource::Network | Resource::Disk | Resource::Power => 1.0 / capacity,
+    }
+}
+
+/// The peaks of each hold as shares of the capacity; `None` where one is missing or too old.
+fn needs(host: &HostInput, resource: Resource, newest: &[f64], end_ms: UnixMs) -> Option<Needs> {
+    let by = per_unit(resource, host.capacity.of(resource)?);
+    let fresh = |peak: &&Peak| peak.resource == resource && peak.made_ms > end_ms - INTERVAL_MS;
+    let mut peaks = [[0.0; QUANTILES.len()]; HOLDS_MIN.len()];
+    for (minutes, slot) in HOLDS_MIN.into_iter().zip(&mut peaks) {
+        let of_hold = host
+            .peaks
+            .iter()
+            .filter(fresh)
+            .find(|peak| peak.hold_s == 60 * minutes)?;
+        *slot = of_hold.quantiles.map(|value| value * by);
+    }
+    let last = newest
+        .iter()
+        .copied()
+        .reduce(f64::max)
+        .or_else(|| used(host, resource))?;
+    Some(Needs { peaks, last }).filter(Needs::are_sound)
+}
+
+/// How many times as dear a violation is as elsewhere: by the most critical workload.
+fn weight(host: &HostInput) -> f64 {
+    let highest = host
+        .workloads
+        .values()
+        .map(|workload| workload.criticality.min(100))
+        .max();
+    highest.map_or(1.0, |criticality| ((f64::from(criticality) - USUAL) / TWICE).exp2())
+}
+
+#[cfg(test)]
+mod tests {
+    use shadow::Capacity;
+
+    use super::*;
+    use crate::allocate::WorkloadInput;
+
+    fn host(busy: f64, end_ms: UnixMs, criticality: Option<u8>) -> HostInput {
+        let peak = |(rank, minutes): (usize, u32)| Peak {
+            resource: Resource::Network,
+            made_ms: end_ms,
+            hold_s: 60 * minutes,
+            quantiles: std::array::from_fn(|quantile| 1e9 * (busy + 0.01 * (rank + quantile + 1) as f64)),
+        };
+        let workload = |criticality| WorkloadInput {
+            criticality,
+            ..WorkloadInput::default()
+        };
+        HostInput {
+            capacity: Capacity {
+                cpu_cores: Some(4.0),
+                network_bytes_per_s: Some(1e9),
+                ..Capacity::default()
+            },
+            present: [Some(busy), None, Some(busy * 1e9), None, None],
+            peaks: HOLDS_MIN.into_iter().enumerate().map(peak).collect(),
+            workloads: criticality
+                .map(|c| ("web".to_owned(), workload(c)))
+                .into_iter()
+                .collect(),
+            ..HostInput::default()
+        }
+    }
+
+    #[test]
+    fn each_interval_is_booked_and_the_next_decided() {
+        let policy = Policy::built_in();
+        let mut limits = Limits::new();
+        for row in 0..6 * 60 * 4 {
+            let end_ms = 10_000 * row;
+            let busy = 0.3 + 0.1 * f64::from(u8::from(row / 90 % 2 == 0));
+            let hosts = BTreeMap::from([("a".to_owned(), host(busy, end_ms, None))]);
+            limits.row(end_ms, &policy, &hosts);
+            let [cpu, _, network, ..] = limits.standing("a");
+            assert_eq!(cpu, None, "no peak of it is told");
+            let network = network.unwrap();
+            assert_eq!(network.at, end_ms / 300_000);
+            assert!((0.3..0.8).contains(&network.limit), "{network}");
+        }
+        let [.., network, _, _] = limits.standing("a");
+        let book = network.unwrap().chosen.book;
+        assert!(book.slack > 0.0 && book.violations < 0.05, "{book:?}");
+        limits.rewind();
+        assert_eq!(limits.standing("a"), [None; 5]);
+        limits.row(0, &policy, &BTreeMap::from([("b".to_owned(), host(0.2, 0, None))]));
+        assert!(limits.standing("a") == [None; 5] && limits.standing("b")[2].is_some());
+    }
+
+    #[test]
+    fn the_most_critical_workload_sets_what_a_violation_is_worth() {
+        let weight_of = |criticality| weight(&host(0.1, 0, criticality));
+        assert_eq!(
+            [None, Some(50), Some(100), Some(0)].map(weight_of),
+            [1.0, 1.0, 4.0, 0.25]
+        );
+    }
+}

@@ -11,6 +11,8 @@ const LEVERS: &[(Quantity, &[&str])] = &[
     (Quantity::Memory, &["memory.high", "memory.max"]),
     (Quantity::Disk, &["io.max"]),
     (Quantity::Tasks, &["pids.max"]),
+    (Quantity::Power, &["dcmi", "rapl"]),
+    (Quantity::Chassis, &["chassis"]),
 ];
 
 /// Whether and how commands are obeyed that are no dry runs.

@@ -13,6 +13,7 @@
 //! | `beneath` | files below one folder, without links |
 //! | `cgroup` | `cpu.max`, `cpu.weight`, `cpuset.cpus`, `memory.high`, `memory.max`, `io.max`, `pids.max` |
 //! | `bmc` | the host's limit of power by DCMI, and its power on |
+//! | `exec` | programs of the site, with fixed arguments |
 //! | `rapl` | the limit of power of the processor packages |
 
 use std::{fmt, io};
@@ -26,6 +27,7 @@ pub(crate) mod beneath;
 pub(crate) mod bmc;
 pub(crate) mod cgroup;
 pub mod dry_run;
+pub(crate) mod exec;
 pub(crate) mod hands;
 pub(crate) mod ledger;
 pub(crate) mod levers;

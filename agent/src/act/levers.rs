@@ -11,6 +11,7 @@ use super::{
     answer::Row,
     bmc, cgroup,
     dry_run::DryRun,
+    exec::Program,
     hands::{Hands, News},
     ledger::Ledger,
     rapl::Rapl,
@@ -92,6 +93,8 @@ impl Levers {
 fn all(config: &Config, place: &Place) -> Vec<Box<dyn Lever>> {
     let settings = config.bmc.settings(&place.root);
     let mut levers = settings.as_ref().map(bmc::levers).unwrap_or_default();
+    let programs = config.act.exec.iter().cloned().map(Program::new);
+    levers.extend(programs.map(|program| Box::new(program) as Box<dyn Lever>));
     if !place.is_inband() {
         return levers;
     }

@@ -12,6 +12,9 @@
 //! | `hands` | threads in which actors work |
 //! | `beneath` | files below one folder, without links |
 //! | `cgroup` | `cpu.max`, `cpu.weight`, `cpuset.cpus`, `memory.high`, `memory.max`, `io.max`, `pids.max` |
+//! | `bmc` | the host's limit of power by DCMI, and its power on |
+//! | `exec` | programs of the site, with fixed arguments |
+//! | `rapl` | the limit of power of the processor packages |
 
 use std::{fmt, io};
 
@@ -21,12 +24,15 @@ pub use quantity::Quantity;
 pub(crate) mod actor;
 pub mod answer;
 pub(crate) mod beneath;
+pub(crate) mod bmc;
 pub(crate) mod cgroup;
 pub mod dry_run;
+pub(crate) mod exec;
 pub(crate) mod hands;
 pub(crate) mod ledger;
 pub(crate) mod levers;
 mod quantity;
+pub(crate) mod rapl;
 pub(crate) mod reflex;
 
 /// What is asked of a lever.

@@ -57,6 +57,10 @@ mod settings;
 /// Frames that are sent again in a second, at most: after an outage they are many, of many hosts.
 pub const RESEND_PER_S: u32 = 200;
 
+/// How long it may take to put back what commands have changed, before the last frames are told. Where it takes longer, the
+/// next start does it.
+const PUT_BACK: Duration = Duration::from_secs(5);
+
 /// Publishes one host.
 pub struct Publisher {
     shared: Arc<Shared>,
@@ -361,9 +365,8 @@ impl Publisher {
     /// Puts back what commands have changed, cuts the running frame, sends what is unsent, says last of all that the agent is offline, and leaves when
     /// everything is out or at the `deadline`. Returns whether the broker has taken everything.
     pub async fn stop(mut self, deadline: Duration) -> bool {
-        let begin = Instant::now();
         if let Some(hands) = &self.hands {
-            let stopped = timeout(deadline / 2, hands.stop()).await;
+            let stopped = timeout(PUT_BACK, hands.stop()).await;
             if stopped.is_err() {
                 tracing::warn!("the levers take too long; what is ours is put back after the next start");
             }
@@ -378,9 +381,8 @@ impl Publisher {
         self.shared.outbox().farewell(offline);
         self.shared.closing.store(true, std::sync::atomic::Ordering::Release);
         self.shared.wake();
-        let pumped = timeout(deadline.saturating_sub(begin.elapsed()), &mut self.pump)
-            .await
-            .is_ok();
+        let begin = Instant::now();
+        let pumped = timeout(deadline, &mut self.pump).await.is_ok();
         self.pump.abort();
         let flushed = self.client.disconnect(deadline.saturating_sub(begin.elapsed())).await;
         self.receiver.abort();

@@ -22,6 +22,10 @@ use crate::{
     refusals::Refusals,
 };
 
+/// Commands that change something, in ten seconds, at most. Each is made durable before it is obeyed, which takes some
+/// milliseconds; a brain says one in seconds.
+const MAX_ACTS: u32 = 100;
+
 static REFUSED: LogLimit = LogLimit::new(Duration::from_secs(10));
 
 /// The task that listens to the brain.
@@ -35,6 +39,8 @@ pub(crate) struct Receiver {
     /// What nobody vouches for, and what the brain has said but somebody hands on again.
     refusals: Refusals,
     repeats: Refusals,
+    /// Commands that change something.
+    acts: Refusals,
     clock: Clock,
     link_clock: Clock,
 }
@@ -57,6 +63,7 @@ impl Receiver {
             sealer: Sealer::new(settings.trust.clone(), &settings.host, settings.vantage),
             refusals: Refusals::default(),
             repeats: Refusals::default(),
+            acts: Refusals::answering(MAX_ACTS),
             clock,
             link_clock,
         }
@@ -142,6 +149,12 @@ impl Receiver {
         };
         if let Some(reason) = doubt {
             let answers = self.refusals.answers(self.link_clock.monotonic_ns());
+            return Err(self.distrusted(&command.id, reason, answers));
+        }
+        let now_ns = self.link_clock.monotonic_ns();
+        if !command.dry_run && !self.acts.answers(now_ns) {
+            let reason = format!("{MAX_ACTS} commands that change something have come within 10 s");
+            let answers = self.answers_again();
             return Err(self.distrusted(&command.id, reason, answers));
         }
         let now_ms = self.clock.now_ms();

@@ -3,15 +3,17 @@
 //! Whoever sends them decides how many there are. So they are all counted, but only some are answered, and fewer still
 //! become events: they must not drive out what matters.
 
-/// Answers in a window, at most.
+/// Answers in a window, at most, where nothing else is said.
 const ANSWERS: u32 = 10;
 const WINDOW_NS: u64 = 10_000_000_000;
 /// Between two events.
 const EVENT_NS: u64 = 60_000_000_000;
 
 /// What was refused lately.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Refusals {
+    /// Answers in a window, at most.
+    most: u32,
     /// When the window began, and the answers in it.
     window: Option<(u64, u32)>,
     told_ns: Option<u64>,
@@ -19,7 +21,23 @@ pub(crate) struct Refusals {
     untold: u64,
 }
 
+impl Default for Refusals {
+    fn default() -> Self {
+        Self::answering(ANSWERS)
+    }
+}
+
 impl Refusals {
+    /// So many are answered in ten seconds.
+    pub(crate) const fn answering(most: u32) -> Self {
+        Self {
+            most,
+            window: None,
+            told_ns: None,
+            untold: 0,
+        }
+    }
+
     /// One more at `now_ns`; whether it is to be answered.
     pub(crate) fn answers(&mut self, now_ns: u64) -> bool {
         let (began_ns, answers) = match self.window {
@@ -27,7 +45,7 @@ impl Refusals {
             _ => (now_ns, 0),
         };
         self.window = Some((began_ns, answers.saturating_add(1)));
-        answers < ANSWERS
+        answers < self.most
     }
 
     /// One more at `now_ns`; how many an event is to tell of now, itself among them.

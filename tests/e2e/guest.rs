@@ -29,22 +29,35 @@ impl Parts {
     /// A guest in which the agent runs, reaching the stack's broker, with QEMU's monitor at `monitor`. `prepare` is a
     /// script that runs before it.
     pub(crate) fn boot(&self, stack: &Stack, bmc: &str, config: &str, prepare: &str, monitor: &Path) -> Process {
+        let run = ["run", "--config", "/share/agent.toml"];
+        self.boot_with(stack, bmc, config, prepare, monitor, &run)
+    }
+
+    /// As [`Parts::boot`], with other `arguments` for the agent's binary; the folder that is shared is kept.
+    pub(crate) fn boot_with(
+        &self,
+        stack: &Stack,
+        bmc: &str,
+        config: &str,
+        prepare: &str,
+        monitor: &Path,
+        arguments: &[&str],
+    ) -> Process {
         let share = stack.path().join("share");
-        fs::create_dir(&share).unwrap();
+        fs::create_dir_all(&share).unwrap();
         let config = format!("host = \"edge-1\"\n[broker]\nhost = \"10.0.2.100\"\n{config}");
         write(&share, "agent.toml", &config);
         let prepare = write(stack.path(), "prepare", prepare);
         let forward = format!("1883:{}", stack.port);
-        let arguments = [
+        let options = [
             ["--fwd", &forward],
             ["--bmc", bmc],
             ["--share", share.to_str().unwrap()],
             ["--pre", &prepare],
             ["--monitor", monitor.to_str().unwrap()],
             ["--timeout", "400"],
-            ["--", &self.agent],
-            ["run", "--config"],
         ];
-        Process::start(&self.vm, &[&arguments.concat()[..], &["/share/agent.toml"]].concat())
+        let agent = ["--", &self.agent];
+        Process::start(&self.vm, &[&options.concat()[..], &agent, arguments].concat())
     }
 }

@@ -29,6 +29,7 @@ mod inspect;
 mod kcs;
 mod kcs_proxy;
 mod lab;
+mod levers;
 mod loop_alive;
 mod mosquitto_tls;
 mod observer;

@@ -12,8 +12,8 @@ use shadow::{Effect, Finding, Outcome, OutcomeState, Severity};
 use super::{
     Ask, Lever, LeverError, Quantity, Turn,
     answer::{Row, outcome},
-    ledger::{Knob, Ledger},
-    reflex::{Signals, Watch, usual},
+    ledger::{Intent, Knob, Ledger},
+    reflex::{Signals, Watch, steps, usual},
 };
 use crate::guard::Ruling;
 
@@ -113,7 +113,7 @@ impl Actor {
                 Err(why) => note(&mut rows, at, why),
             }
         }
-        if let Err(fault) = self.begin(id, &planned) {
+        if let Err(fault) = self.begin(id, rulings, &planned) {
             return self.answer(id, OutcomeState::Failed, &fault, &rows);
         }
         for (at, ruling) in rulings.iter().enumerate() {
@@ -175,19 +175,35 @@ impl Actor {
         Ok(planned)
     }
 
-    /// Makes durable what is about to be written.
-    fn begin(&mut self, id: &str, planned: &[Planned]) -> Result<(), String> {
-        let mut turns = Vec::new();
+    /// Makes durable what is about to be written, and what the reflex may write behind it: then there is no time for it.
+    fn begin(&mut self, id: &str, rulings: &[Ruling], planned: &[Planned]) -> Result<(), String> {
+        let mut intents = Vec::new();
         for plan in planned {
-            if find(&mut self.levers, &plan.knob.lever).is_some_and(|lever| !lever.is_final()) {
-                turns.push((plan.knob.clone(), plan.now.clone(), plan.turn.text.clone()));
+            let Some(lever) = find(&mut self.levers, &plan.knob.lever).filter(|lever| !lever.is_final()) else {
+                continue;
+            };
+            let mut texts = vec![plan.turn.text.clone()];
+            let stands = lever.amount(&plan.knob.subject, &plan.turn.text);
+            if let Some(ruling) = rulings.get(plan.row)
+                && let Some((stands, ceiling)) = stands.zip(ruling.ceiling)
+            {
+                for amount in steps(lever.quantity(), stands, ceiling) {
+                    let workload = &ruling.workload;
+                    let turns = lever.aim(Ask { workload, amount }).unwrap_or_default();
+                    let same = |turn: &Turn| turn.subject == plan.knob.subject;
+                    texts.extend(turns.into_iter().find(same).map(|turn| turn.text));
+                }
             }
+            intents.push(Intent {
+                knob: plan.knob.clone(),
+                now: plan.now.clone(),
+                texts,
+            });
         }
-        if turns.is_empty() {
-            Ok(())
-        } else {
-            self.ledger.begin(id, &turns)
+        if intents.is_empty() {
+            return Ok(());
         }
+        self.ledger.begin(id, &intents)
     }
 
     /// Writes the turns of one row: all of them, or none.

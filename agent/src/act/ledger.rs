@@ -31,12 +31,22 @@ pub(crate) struct Knob {
 pub(crate) struct Entry {
     /// What stood there before the first of our changes.
     pub(crate) before: String,
-    /// What we wrote, the newest last, and the one before it: which of them stands there after a crash is not known.
+    /// What may stand there by us: what stood there, what was written, and what the reflex may have written since.
     pub(crate) ours: Vec<String>,
     /// Which start of the machine it was written in.
     pub(crate) boot: String,
     /// By which command.
     pub(crate) command: String,
+}
+
+/// What a knob is about to get.
+#[derive(Debug, Clone)]
+pub(crate) struct Intent {
+    pub(crate) knob: Knob,
+    /// What stands there now.
+    pub(crate) now: String,
+    /// What is written, and what may be written behind it without asking the ledger again.
+    pub(crate) texts: Vec<String>,
 }
 
 /// The entries of one host and vantage.
@@ -66,13 +76,13 @@ impl Ledger {
         Ok(Self { path, boot, entries })
     }
 
-    /// Makes durable that each knob is about to get a text: `(knob, what stands there now, the text)`.
+    /// Makes durable what each knob is about to get.
     ///
     /// # Errors
     /// In words; nothing is to be written then.
-    pub(crate) fn begin(&mut self, command: &str, turns: &[(Knob, String, String)]) -> Result<(), String> {
+    pub(crate) fn begin(&mut self, command: &str, turns: &[Intent]) -> Result<(), String> {
         let old = self.entries.clone();
-        for (knob, now, text) in turns {
+        for Intent { knob, now, texts } in turns {
             let entry = self.entries.entry(knob.clone()).or_insert_with(|| Entry {
                 before: now.clone(),
                 ours: Vec::new(),
@@ -86,8 +96,10 @@ impl Ledger {
                 entry.ours.clear();
                 entry.before.clone_from(now);
             }
-            if !entry.ours.contains(text) {
-                entry.ours.push(text.clone());
+            for text in texts {
+                if !entry.ours.contains(text) {
+                    entry.ours.push(text.clone());
+                }
             }
             entry.boot.clone_from(&self.boot);
             command.clone_into(&mut entry.command);
@@ -174,8 +186,12 @@ mod tests {
         }
     }
 
-    fn turn(subject: &str, now: &str, text: &str) -> (Knob, String, String) {
-        (knob(subject), now.to_owned(), text.to_owned())
+    fn turn(subject: &str, now: &str, text: &str) -> Intent {
+        Intent {
+            knob: knob(subject),
+            now: now.to_owned(),
+            texts: vec![text.to_owned()],
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use super::{Quantity, Watched, beneath::Beneath};
 
 /// Between two looks at what is protected.
-pub(crate) const TICK_MS: u64 = 100;
+pub(crate) const TICK_MS: u64 = 50;
 
 /// How long after a lowering a jump is taken for its consequence.
 const WINDOW_NS: u64 = 30_000_000_000;
@@ -23,6 +23,9 @@ const WAITING: f64 = 0.25;
 
 /// How much more of it than before, as a share of time, is a jump.
 const JUMP: f64 = 0.4;
+
+/// Steps that are known beforehand.
+const MOST_STEPS: usize = 32;
 
 /// Counters of a workload; `None` could not be read, or was not asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -238,6 +241,12 @@ pub(crate) fn raised(quantity: Quantity, amount: f64, ceiling: f64) -> f64 {
     (amount * factor).max(amount + least).min(ceiling)
 }
 
+/// The steps that a limit may take from `amount` to `ceiling`.
+pub(crate) fn steps(quantity: Quantity, amount: f64, ceiling: f64) -> impl Iterator<Item = f64> {
+    let next = move |at: &f64| Some(raised(quantity, *at, ceiling)).filter(|next| next > at);
+    std::iter::successors(Some(amount), next).skip(1).take(MOST_STEPS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -356,6 +365,11 @@ mod tests {
         assert_eq!(raised(Quantity::Cpu, 0.01, 4.0), 0.11);
         assert_eq!(raised(Quantity::Cpu, 3.0, 4.0), 4.0);
         assert_eq!(raised(Quantity::Disk, 5.0, 100.0), 10.0);
+        assert_eq!(steps(Quantity::Cpu, 1.0, 2.0).collect::<Vec<_>>(), [1.5, 2.0]);
+        assert_eq!(
+            steps(Quantity::Cpu, 1.0, 1.0).count() + steps(Quantity::Cpu, 2.0, 1.0).count(),
+            0
+        );
     }
 
     #[test]

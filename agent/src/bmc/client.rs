@@ -3,7 +3,7 @@
 use std::{collections::HashSet, thread, time::Duration};
 
 use super::{
-    dcmi::{GROUP, PowerLimit, PowerReading},
+    dcmi::{Enforced, GROUP, PowerLimit, PowerReading, SafeLimit},
     device::{Chassis, DeviceId},
     error::{BmcError, FIELD_TOO_LONG, NOT_PRESENT, RESERVATION_CANCELLED, TOO_MANY_BYTES, WRONG_LENGTH},
     factors::{Factors, Linearisation},
@@ -86,6 +86,23 @@ pub fn power(transport: &mut dyn Transport) -> Result<PowerReading, BmcError> {
 pub fn power_limit(transport: &mut dyn Transport) -> Result<PowerLimit, BmcError> {
     let reply = transport.call(&Command::new(0x2c, 0x03, &[GROUP, 0, 0]))?;
     PowerLimit::parse(reply.code, &reply.data)
+}
+
+/// DCMI Set Power Limit. What happens past it is nothing, or an entry in the event log: a limit that switches the host off
+/// cannot be set here.
+pub fn set_power_limit(transport: &mut dyn Transport, limit: &SafeLimit) -> Result<(), BmcError> {
+    ask(transport, &Command::new(0x2c, 0x04, &limit.request())).map(drop)
+}
+
+/// DCMI Activate/Deactivate Power Limit.
+pub fn enforce_power_limit(transport: &mut dyn Transport, enforced: Enforced) -> Result<(), BmcError> {
+    let active = u8::from(enforced == Enforced::Yes);
+    ask(transport, &Command::new(0x2c, 0x05, &[GROUP, active, 0, 0])).map(drop)
+}
+
+/// Chassis Control: power up. There is no function that switches a host off.
+pub fn power_up(transport: &mut dyn Transport) -> Result<(), BmcError> {
+    ask(transport, &Command::new(0x00, 0x02, &[0x01])).map(drop)
 }
 
 /// Get Sensor Reading.

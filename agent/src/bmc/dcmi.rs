@@ -78,6 +78,75 @@ impl PowerLimit {
     }
 }
 
+/// Whether a limit that is set is enforced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enforced {
+    /// It is.
+    Yes,
+    /// It is not.
+    No,
+}
+
+/// What a BMC does when a limit is exceeded for too long. To switch the host off is none of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exceeded {
+    /// Nothing.
+    Ignored,
+    /// An entry in the event log.
+    Logged,
+}
+
+impl Exceeded {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Ignored => 0x00,
+            Self::Logged => 0x11,
+        }
+    }
+}
+
+/// A limit that can be set without harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SafeLimit {
+    /// Watts.
+    pub watts: u16,
+    /// What happens past it.
+    pub exceeded: Exceeded,
+    /// As [`PowerLimit::correction_ms`].
+    pub correction_ms: u32,
+    /// As [`PowerLimit::period_s`].
+    pub period_s: u16,
+}
+
+impl SafeLimit {
+    /// The data of a request that sets it (DCMI 1.5, 6.6.3).
+    pub fn request(&self) -> Vec<u8> {
+        let mut data = vec![GROUP, 0, 0, 0, self.exceeded.code()];
+        data.extend(self.watts.to_le_bytes());
+        data.extend(self.correction_ms.to_le_bytes());
+        data.extend([0, 0]);
+        data.extend(self.period_s.to_le_bytes());
+        data
+    }
+}
+
+impl PowerLimit {
+    /// The same as what can be set; `None` for one that switches the host off, or does what is not known here.
+    pub fn to_safe(self) -> Option<SafeLimit> {
+        let exceeded = match self.action {
+            0x00 => Exceeded::Ignored,
+            0x11 => Exceeded::Logged,
+            _ => return None,
+        };
+        Some(SafeLimit {
+            watts: self.watts,
+            exceeded,
+            correction_ms: self.correction_ms,
+            period_s: self.period_s,
+        })
+    }
+}
+
 fn group<'a>(reply: &'a [u8], what: &'static str) -> Result<Bytes<'a>, BmcError> {
     let reply = Bytes::new(reply, what);
     if reply.u8(0)? == GROUP {
@@ -107,6 +176,25 @@ mod tests {
             assert!(PowerReading::parse(&reply[..length]).is_err(), "{length}");
         }
         assert!(PowerReading::parse(&[0; 18]).is_err(), "another group");
+    }
+
+    #[test]
+    fn no_limit_that_is_set_switches_a_host_off() {
+        let mut limit = PowerLimit {
+            active: true,
+            action: 0x11,
+            watts: 300,
+            correction_ms: 1_000,
+            period_s: 5,
+        };
+        let expected = [0xdc, 0, 0, 0, 0x11, 0x2c, 1, 0xe8, 3, 0, 0, 0, 0, 5, 0];
+        assert_eq!(limit.to_safe().unwrap().request(), expected);
+        for action in (0..=0xff).filter(|action| ![0x00, 0x11].contains(action)) {
+            limit.action = action;
+            assert_eq!(limit.to_safe(), None, "{action}");
+        }
+        limit.action = 0;
+        assert_eq!(limit.to_safe().unwrap().request()[4], 0);
     }
 
     #[test]

@@ -11,6 +11,8 @@ const LEVERS: &[(Quantity, &[&str])] = &[
     (Quantity::Memory, &["memory.high", "memory.max"]),
     (Quantity::Disk, &["io.max"]),
     (Quantity::Tasks, &["pids.max"]),
+    (Quantity::Power, &["dcmi", "rapl"]),
+    (Quantity::Chassis, &["chassis"]),
 ];
 
 /// Whether and how commands are obeyed that are no dry runs.
@@ -27,6 +29,39 @@ pub struct Act {
     pub disks: Vec<String>,
     /// What may be changed: the first rule for workload and quantity decides.
     pub allow: Vec<Allow>,
+    /// Programs of the site that change something; a rule names one as `exec.NAME`.
+    pub exec: Vec<Exec>,
+}
+
+/// A pair of programs that read and set a value. Arguments hold `{workload}` and `{value}`; no shell reads them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exec {
+    /// Behind `exec.`.
+    pub name: String,
+    /// What it sets.
+    pub resource: Quantity,
+    /// Prints the present value, without a space in it.
+    pub get: Vec<String>,
+    /// Sets `{value}`: a whole number, or what `get` has printed before.
+    pub set: Vec<String>,
+    /// What a target is multiplied by: 1000 for thousandths of a core.
+    #[serde(default = "one")]
+    pub scale: f64,
+    /// How long each may take.
+    #[serde(default = "five_seconds")]
+    pub deadline: Span,
+    /// Whether what it sets is still there after a start of the machine.
+    #[serde(default)]
+    pub outlives_reboot: bool,
+}
+
+const fn one() -> f64 {
+    1.0
+}
+
+const fn five_seconds() -> Span {
+    Span::from_secs(5)
 }
 
 /// Something that may be changed.
@@ -67,6 +102,7 @@ impl Default for Act {
             dwell: Span::from_secs(10),
             disks: Vec::new(),
             allow: Vec::new(),
+            exec: Vec::new(),
         }
     }
 }
@@ -91,6 +127,13 @@ impl Validate for Act {
         faults.require(named, "disks", "names must not be empty or hold a '/'");
         for rule in &self.allow {
             faults.require(!rule.workload.is_empty(), "allow", "workload must not be empty");
+            let named = rule.lever().strip_prefix("exec.");
+            if let Some(name) = named {
+                let sets = |exec: &Exec| exec.name == name && exec.resource == rule.resource;
+                let message = format!("there is no [[act.exec]] {name:?} that sets {}", rule.resource.as_str());
+                faults.require(self.exec.iter().any(sets), "allow", message);
+                continue;
+            }
             let known = levers(rule.resource);
             let word = rule.resource.as_str();
             if known.is_empty() {
@@ -99,6 +142,33 @@ impl Validate for Act {
                 let message = format!("{:?} sets no {word}; what does: {}", rule.lever(), known.join(", "));
                 faults.add("allow", message);
             }
+        }
+        for exec in &self.exec {
+            let name = &exec.name;
+            faults.check(shadow::check_name(name), "exec");
+            let absolute = |words: &[String]| words.first().is_some_and(|program| program.starts_with('/'));
+            let both = absolute(&exec.get) && absolute(&exec.set);
+            faults.require(
+                both,
+                "exec",
+                format!("{name:?}: get and set begin with the path of a program"),
+            );
+            let set = exec.set.iter().skip(1).any(|word| word.contains("{value}"));
+            faults.require(set, "exec", format!("{name:?}: set does not say {{value}}"));
+            let scale = exec.scale.is_finite() && exec.scale > 0.0;
+            faults.require(scale, "exec", format!("{name:?}: scale must be a number above 0"));
+            let most = Span::from_secs(60);
+            faults.require(
+                exec.deadline <= most,
+                "exec",
+                format!("{name:?}: deadline is longer than {most}"),
+            );
+            let reserve = !matches!(exec.resource, Quantity::Chassis);
+            faults.require(
+                reserve,
+                "exec",
+                format!("{name:?}: a host is switched on by its BMC alone"),
+            );
         }
     }
 }

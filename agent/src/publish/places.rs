@@ -42,7 +42,7 @@ pub struct Kept {
 
 impl Kept {
     /// Nothing outlives the process.
-    pub(super) fn in_memory(bytes: usize) -> Self {
+    pub fn in_memory(bytes: usize) -> Self {
         let bounds = Bounds {
             memory: bytes,
             disk: 0,

@@ -11,6 +11,7 @@
     reason = "a test that panics has failed; clippy knows tests by their functions only, not their helpers"
 )]
 
+mod acting;
 mod attacks;
 mod budget;
 mod harness;

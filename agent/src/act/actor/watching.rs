@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shadow::{Effect, OutcomeState, Severity};
 
-use super::{Actor, Ask, HURT_DWELLS, Knob, Told, find};
+use super::{Actor, Ask, HURT_DWELLS, Intent, Knob, Told, find};
 use crate::act::reflex::{Act, Signals, TICK_MS, raised};
 
 /// The longest time between two looks while anything holds: a clock may be set by hand.
@@ -112,15 +112,19 @@ impl Actor {
         let stands = lever.amount(&knob.subject, &turn.text).filter(|stands| *stands > stood);
         let Some(stands) = stands else { return Ok(None) };
         let now = lever.read(&knob.subject).map_err(|fault| fault.to_string())?;
-        let is_ours = self
-            .ledger
-            .get(knob)
-            .is_some_and(|entry| entry.ours.iter().any(|ours| lever.is_same(&now, ours)));
-        if !is_ours {
+        let ours = self.ledger.get(knob).map_or(&[][..], |entry| &entry.ours);
+        if !ours.iter().any(|ours| lever.is_same(&now, ours)) {
             return Err("somebody else has set it".to_owned());
         }
-        self.ledger
-            .begin(&command, &[(knob.clone(), now.clone(), turn.text.clone())])?;
+        // What was foreseen is in the ledger already.
+        if !ours.contains(&turn.text) {
+            let intent = Intent {
+                knob: knob.clone(),
+                now: now.clone(),
+                texts: vec![turn.text.clone()],
+            };
+            self.ledger.begin(&command, &[intent])?;
+        }
         self.write(knob, &now, &turn.text).map_err(|fault| fault.to_string())?;
         if let Some(hold) = self.holds.get_mut(knob) {
             hold.amount = Some(stands);

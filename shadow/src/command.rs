@@ -99,7 +99,7 @@ pub struct Explanation {
     pub horizon_s: u32,
     /// Which step of the ladder made it.
     pub rung: String,
-    /// The bound that held the target: `capacity`, `floor`, `ceiling`, `slew`, `pool`; empty when none did.
+    /// The bound that held the target: `capacity`, `floor`, `ceiling`, `slew`, `pool`, `hurt`; empty when none did.
     pub clamp: String,
     /// What was considered and not taken.
     pub rejected: String,

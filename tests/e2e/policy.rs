@@ -120,7 +120,9 @@ fn a_frozen_cell_gets_no_commands_and_a_command_explains_itself() {
     let plans = printed(&["query", "plans", "--data-dir", &data]);
     assert!(plans.contains("frozen") && plans.contains("recommend-only"), "{plans}");
 
-    // What was saved is stored every ten minutes, and at the end.
+    // What was saved is stored every ten minutes, and at the end; some rows of the grid have to be over before.
+    let more = "SELECT count(*) FROM plans WHERE mode = 'recommend-only'";
+    until("it is held for a while", PATIENCE, || number(&stack.data(), more) > 4);
     assert!(brain.stop().0.success());
     let saved = || printed(&["report", "savings", "--data-dir", &data, "--json"]);
     until("savings are stored", PATIENCE, || !saved().is_empty());

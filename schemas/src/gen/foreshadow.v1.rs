@@ -606,7 +606,7 @@ pub struct Explanation {
     pub horizon_s: u32,
     #[prost(string, tag = "7")]
     pub rung: ::prost::alloc::string::String,
-    /// The bound that held the target ("capacity", "floor", "ceiling", "slew", "pool"), or empty.
+    /// The bound that held the target ("capacity", "floor", "ceiling", "slew", "pool", "hurt"), or empty.
     #[prost(string, tag = "8")]
     pub clamp: ::prost::alloc::string::String,
     /// What was considered and not taken.

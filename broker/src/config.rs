@@ -126,7 +126,7 @@ pub struct Limits {
     /// QoS 1 and 2 messages under way to one client, 1 to 65,535; more wait. One of MQTT 5 may ask for fewer.
     pub max_in_flight: u16,
     /// Topic filters of one client, and of one packet; the next one is refused. A filter has at most 1 KiB, and those of one
-    /// client take at most 512 KiB, 64 bytes counted for each level; ten of them may be shared subscriptions, and none of an agent.
+    /// client take at most 4 MiB, 512 bytes counted for each level; ten of them may be shared subscriptions, and none of an agent.
     pub max_subscriptions: usize,
     /// Retained messages; the next new topic is delivered but not retained.
     pub max_retained: usize,
@@ -180,7 +180,7 @@ impl Default for Limits {
             max_queue_bytes: 32 * 1024 * 1024,
             max_waiting_bytes: 512 * 1024 * 1024,
             max_waiting_bytes_per_name: 128 * 1024 * 1024,
-            max_session_bytes: 128 * 1024 * 1024,
+            max_session_bytes: 256 * 1024 * 1024,
             max_session_bytes_per_name: 16 * 1024 * 1024,
             max_sessions: 10_000,
             max_sessions_per_name: 1_000,

@@ -15,7 +15,7 @@ const NS_PER_S: u64 = 1_000_000_000;
 
 /// The longest topic filter, in bytes; and what all those of one client may take.
 const MAX_FILTER: usize = 1_024;
-const MAX_FILTERS_COST: usize = 512 * 1024;
+const MAX_FILTERS_COST: usize = 4 * 1024 * 1024;
 
 /// Shared subscriptions of one client: a message comes by each of them.
 const MAX_GROUPS: usize = 10;

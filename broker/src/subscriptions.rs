@@ -80,9 +80,12 @@ pub(crate) fn matches(filter: &str, topic: &str) -> bool {
     topic.next().is_none()
 }
 
+/// What a level takes that no other filter has, in bytes: a table with room for a few nodes.
+const LEVEL: usize = 512;
+
 /// What a subscription takes: its bytes, and an estimate of the nodes that it may need.
 pub(crate) fn cost(filter: &str) -> usize {
-    filter.len() + 64 * levels(filter)
+    filter.len() + LEVEL * levels(filter)
 }
 
 fn levels(topic: &str) -> usize {

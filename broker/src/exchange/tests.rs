@@ -227,7 +227,7 @@ async fn filters_are_bounded_in_length_and_together() {
     let (seat, outbox) = join(&mut exchange, "c", None);
     exchange.subscribe(seat, 1, vec![filter(&"a".repeat(1_024)), filter(&"a".repeat(1_025))]);
     assert_eq!(inbox(&outbox).await, ["suback [Success(AtLeastOnce), Failure]"]);
-    // 128 levels: 8 KiB of nodes.
+    // 128 levels: 64 KiB of nodes.
     let deep = |n: usize| format!("{n}{}", "/+".repeat(127));
     for n in 0..200 {
         exchange.subscribe(seat, 1, vec![filter(&deep(n))]);
@@ -676,8 +676,8 @@ fn shared_subscriptions_of_one_client_are_few_for_a_message_comes_by_each() {
 fn what_sessions_of_one_name_hold_besides_messages_is_bounded_and_counted_to_the_byte() {
     let mut exchange = exchange();
     exchange.limits = Limits {
-        max_session_bytes: 5_000,
-        max_session_bytes_per_name: 2_200,
+        max_session_bytes: 20_000,
+        max_session_bytes_per_name: 8_700,
         ..Limits::default()
     };
     let scoped = |name: &str, n: usize| crate::access::scoped(Some(name), &n.to_string());
@@ -718,36 +718,36 @@ fn what_sessions_of_one_name_hold_besides_messages_is_bounded_and_counted_to_the
     let filters = |n: usize| (0..n).map(|n| filter(&n.to_string())).collect::<Vec<_>>();
     assert_eq!(exchange.subscribe(one, 1, filters(10)).len(), 0);
     let two = come(&mut exchange, &scoped("eve", 2), None).unwrap();
-    assert_eq!(exchange.subscribe(two, 1, filters(10)).len(), 6, "four of 65 bytes");
-    assert_eq!(held(&exchange), will + 14 * 65);
+    assert_eq!(exchange.subscribe(two, 1, filters(10)).len(), 6, "four of 513 bytes");
+    assert_eq!(held(&exchange), will + 14 * 513);
     assert_eq!(come(&mut exchange, &scoped("eve", 3), Some(100)), Err(SessionsFull));
     assert_eq!(come(&mut exchange, &scoped("eve", 2), Some(100)), Err(SessionsFull));
     // Who comes back with the will that it had takes no more than it had.
     let one = come(&mut exchange, &scoped("eve", 1), Some(1_000)).unwrap();
-    assert_eq!(held(&exchange), will + 14 * 65);
+    assert_eq!(held(&exchange), will + 14 * 513);
     let ann = come(&mut exchange, &scoped("ann", 1), Some(1_500)).unwrap();
     exchange.disconnect(ann, Farewell::Said);
-    assert_eq!(held(&exchange), will + 14 * 65, "its will is forgotten");
+    assert_eq!(held(&exchange), will + 14 * 513, "its will is forgotten");
     // A will that waits is held, one that was told is not.
     assert_eq!(exchange.disconnect(one, Farewell::Missing), None);
-    assert_eq!(held(&exchange), will + 14 * 65);
+    assert_eq!(held(&exchange), will + 14 * 513);
     exchange.clock.set(11_000);
     assert_eq!(exchange.tick().len(), 1);
-    assert_eq!(held(&exchange), 14 * 65);
+    assert_eq!(held(&exchange), 14 * 513);
     exchange.unsubscribe(two, 2, &["0".to_owned(), "9".to_owned()]);
-    assert_eq!(held(&exchange), 13 * 65, "it had one of them");
+    assert_eq!(held(&exchange), 13 * 513, "it had one of them");
     // All together have a bound, too.
     for n in 0..8 {
         let seat = come(&mut exchange, &scoped(&format!("host-{n}"), 1), None).unwrap();
         exchange.subscribe(seat, 1, filters(20));
     }
-    assert!((4_900..=5_000).contains(&held(&exchange)), "{}", held(&exchange));
+    assert!((19_400..=20_000).contains(&held(&exchange)), "{}", held(&exchange));
     exchange.clock.set(10_000_000_000);
     for session in exchange.sessions.keys().copied().collect::<Vec<_>>() {
         exchange.end(session);
     }
     assert_eq!(held(&exchange), 0);
-    assert_eq!(exchange.owners.room(&scoped("eve", 1), &exchange.limits), 2_200);
+    assert_eq!(exchange.owners.room(&scoped("eve", 1), &exchange.limits), 8_700);
 }
 
 /// May read `t/open` and nothing else.

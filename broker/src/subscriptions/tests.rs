@@ -131,3 +131,11 @@ proptest! {
         prop_assert_eq!(subscriptions.len(), kept.len());
     }
 }
+
+#[test]
+fn a_level_counts_for_what_it_takes() {
+    // The least table has four places, of which three may be taken.
+    let least = 3 * size_of::<(Box<str>, Node)>();
+    assert!((least..2 * least).contains(&LEVEL), "{least}");
+    assert_eq!(cost("a/+/#"), 5 + 3 * LEVEL);
+}

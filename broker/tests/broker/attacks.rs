@@ -71,7 +71,7 @@ fn without_certificate(folder: &TempDir) -> bus::Tls {
 }
 
 /// What is waited for beside the attacker's: cores that the attackers take themselves, who are in this process.
-const SLACK: Duration = Duration::from_millis(100);
+const SLACK: Duration = Duration::from_millis(300);
 const SLACK_OF_FLOODS: Duration = Duration::from_secs(1);
 
 /// What an honest client does, come in, publish, and have it back, while `attack` goes on; and the same without it before.

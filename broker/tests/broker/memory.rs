@@ -186,11 +186,11 @@ async fn what_waits_for_many_connections_of_one_name_is_bounded_and_others_miss_
 #[tokio::test]
 async fn filters_and_wills_of_one_name_leave_room_for_others() {
     let (broker, _folder) = guarded(Limits {
-        max_session_bytes_per_name: 100_000,
+        max_session_bytes_per_name: 740_000,
         ..Limits::default()
     })
     .await;
-    // 128 levels: 8 KiB.
+    // 128 levels: 64 KiB.
     let deep = |n: usize| format!("{n}{}", "/+".repeat(127));
     let mut hers = Vec::new();
     let mut granted = 0;
@@ -203,11 +203,11 @@ async fn filters_and_wills_of_one_name_leave_room_for_others() {
     }
     assert!(
         (10..13).contains(&granted),
-        "{granted} filters of 8 KiB in 100,000 bytes"
+        "{granted} filters of 64 KiB in 740,000 bytes"
     );
     let figures = broker.handle.figures();
     assert_eq!(figures.refused.of(Refusal::Subscribe), 20 - granted as u64);
-    assert!(figures.session_bytes <= 100_000);
+    assert!(figures.session_bytes <= 740_000);
     // Nor does a will find room.
     let mut willing = Raw::from(ATTACKER, broker.addr(), 5).await;
     let long = "w".repeat(20_000);

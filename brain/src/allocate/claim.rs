@@ -12,7 +12,7 @@ use super::{
     bounds::{Stand, Step, step},
     contention::NOTHING,
     draft::Draft,
-    need::{Question, needs},
+    need::{Question, needs_of_workload},
     pool::Pool,
     state::{Key, Reservation},
 };
@@ -217,13 +217,15 @@ fn ask_of(inputs: &Inputs<'_>, key: &Key, place: Place<'_>, class: &Class) -> Op
     let used = measured.filter(|used| used.is_finite() && *used >= 0.0)?;
     let own = key.workload != HOST_WORKLOAD;
     let oldest = i64::try_from(inputs.policy.safety.silent_after_ms).unwrap_or(i64::MAX);
-    let needs = needs(&Question {
+    let question = Question {
         host: place.host,
         resource: key.resource,
         capacity: place.capacity,
         used: own.then_some(used),
         not_before_ms: inputs.now_ms.saturating_sub(oldest),
-    });
+    };
+    let workload = place.host.workloads.get(&key.workload).filter(|_| own);
+    let needs = needs_of_workload(&question, workload.map_or(&[], |workload| &workload.forecasts));
     ask(
         &needs,
         &Ground {

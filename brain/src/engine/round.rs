@@ -183,12 +183,10 @@ impl Engine {
         let since = self.open.saturating_sub(asked).max(self.first_row);
         let (past, end) = (self.past.clone(), self.open);
         let histories = move |stop: &AtomicBool| past.histories(since.saturating_mul(step_ms), end, stop);
-        match self.learning.asked() {
-            Some(why) => {
-                self.figures.trainings_asked.inc();
-                tracing::info!(rows, why, "training begins: the model has drifted");
-            }
-            None => tracing::info!(rows, "training begins"),
+        let why = self.learning.asked().unwrap_or("it is time");
+        tracing::info!(rows, why, "training begins");
+        if self.learning.asked().is_some() {
+            self.figures.trainings_asked.inc();
         }
         self.learning.start(now_ms, histories);
     }

@@ -21,9 +21,9 @@
 )]
 
 mod bar;
-mod data;
+pub(crate) mod data;
 mod peaks;
-mod plots;
+pub(crate) mod plots;
 mod replay;
 mod report;
 mod tally;
@@ -32,36 +32,23 @@ mod walk;
 use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
-use brain::history::Moment;
-use clap::{ArgGroup, Args};
+use clap::Args;
 use forecast::{Config, Target};
 use runtime::{Span, output::print_line};
 
-use self::{data::Data, replay::Replay};
-use crate::lab::Rates;
+use self::{
+    data::{Data, Source},
+    replay::Replay,
+};
 
 /// What is replayed, and what is asked of it.
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("source").required(true).args(["traces", "from_store"])))]
 #[command(after_help = "\
 Exit status: 0 when there is a table; 1 when the past cannot be read, is too short, or a file cannot be written; 64 for bad
 usage. Hosts weigh the same in every mean; byte rates are shown over the host's own 99.9th percentile of the learnt part.")]
 pub(crate) struct BacktestArgs {
-    /// Folder of trace CSVs, one a host (docs/traces.md)
-    #[arg(long, value_name = "DIR")]
-    traces: Option<PathBuf>,
-    /// The rows that a brain has kept: its data folder, or postgres://USER@HOST:PORT/DATABASE
-    #[arg(long, value_name = "PLACE")]
-    from_store: Option<String>,
-    /// File whose first line is the password of the database
-    #[arg(long, value_name = "FILE", requires = "from_store")]
-    password_file: Option<PathBuf>,
-    /// From when on stored rows are read
-    #[arg(long, value_name = "TIME", default_value = "30d", requires = "from_store")]
-    since: Moment,
-    /// Grid that the past is put on [default: that of most rows]
-    #[arg(long, value_name = "SPAN")]
-    step: Option<Span>,
+    #[command(flatten)]
+    source: Source,
     /// How far ahead, rising, with commas between; each a whole number of steps [default: 5m,10m,15m]
     #[arg(long, value_name = "SPAN,...", value_delimiter = ',')]
     horizons: Vec<Span>,
@@ -74,9 +61,6 @@ pub(crate) struct BacktestArgs {
     /// Only each N-th row behind the learnt part is scored; one that does not divide an hour is best
     #[arg(long, value_name = "N", default_value_t = 1)]
     origin_stride: usize,
-    /// What byte rates are
-    #[arg(long, value_enum, default_value_t = Rates::Auto)]
-    rates: Rates,
     /// Seed of everything random in training
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -117,7 +101,9 @@ pub(crate) async fn main(arguments: BacktestArgs) -> anyhow::Result<()> {
         "--train-fraction {share}: must be 0.1 to 0.95"
     );
     ensure!(arguments.origin_stride > 0, "--origin-stride 0: must be at least 1");
-    let data = data::load(&arguments).await?;
+    let (traces, step_s) = data::load(&arguments.source).await?;
+    let data = data::gather(&traces, step_s, share, arguments.source.rates)?;
+    drop(traces);
     if let Some(left) = arguments.leave_hosts_out {
         let hosts = data.hosts.len();
         ensure!(

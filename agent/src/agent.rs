@@ -13,11 +13,11 @@ use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use trust::Trust;
 
 use crate::{
-    act::dry_run::DryRun,
+    act::{Lever, Levers, cgroup, dry_run::DryRun, ledger::Ledger, levers::Crew},
     bmc::{Watch, watch},
     config::Config,
     error::AgentError,
-    probe::{Place, ProbeSet},
+    probe::{Place, ProbeSet, disk, power::text},
     publish::{Kept, Publisher, Settings},
     sampler::Sampler,
 };
@@ -120,6 +120,7 @@ async fn open(config: Config, own: &str, trust: Option<Arc<Trust>>, clock: Clock
     let cursor = config.state_dir().map(|folder| folder.join("sel").join(&stream));
     let fence = config.state_dir().map(|folder| folder.join("commands").join(&stream));
     let place = place(&config, cursor);
+    let ledger = config.state_dir().map(|folder| folder.join("ledger").join(&stream));
     let places = config.spool.places(&config, &stream);
     // Opening everything takes some ten milliseconds, and longer where much could not be sent.
     let opened = spawn_blocking(move || (ProbeSet::open(place.clone()), place, Kept::open(&places))).await;
@@ -138,13 +139,44 @@ async fn open(config: Config, own: &str, trust: Option<Arc<Trust>>, clock: Clock
         codec: config.frame.codec,
         spool_bytes: config.spool.max_bytes,
         limits: config.limits.clone(),
+        act: config.act.clone(),
         trust,
         fence,
         ..Settings::new(topics, host, config.broker.clone())
     };
-    let lever = Box::new(DryRun::new(&place));
-    let publisher = Publisher::resume(settings, kept?, lever, clock.clone())?;
+    let levers = levers(&config, &place, ledger, clock.clone());
+    let publisher = Publisher::resume(settings, kept?, levers, clock.clone())?;
     Ok(Sampler::new(config, place, probes, publisher, clock))
+}
+
+/// What the host is changed with. Where acting is off but a ledger is there, what it holds is put back all the same.
+fn levers(config: &Config, place: &Place, ledger: Option<PathBuf>, clock: Clock) -> Levers {
+    let dry_run = DryRun::new(place);
+    let is_left = ledger.as_ref().is_some_and(|path| path.exists());
+    if !config.act.enabled && !is_left {
+        return Levers::dry(dry_run);
+    }
+    let boot = text(&place.path("proc/sys/kernel/random/boot_id"));
+    let none = || "it has no state_dir to keep in what stood there before".to_owned();
+    let crew = Crew {
+        levers: all_levers(config, place),
+        ledger: ledger.ok_or_else(none).and_then(|path| Ledger::open(path, &boot)),
+        dwell_ms: u64::try_from(config.act.dwell.as_millis()).unwrap_or(0),
+    };
+    Levers::acting(dry_run, crew, clock)
+}
+
+fn all_levers(config: &Config, place: &Place) -> Vec<Box<dyn Lever>> {
+    if !place.is_inband() {
+        return Vec::new();
+    }
+    let named = Some(config.act.disks.clone()).filter(|named| !named.is_empty());
+    let disks = named.unwrap_or_else(|| disk::disks(place));
+    let numbers = disks
+        .iter()
+        .map(|name| text(&place.path(format!("sys/class/block/{name}/dev"))));
+    let numbers = numbers.filter(|number| !number.is_empty()).collect();
+    cgroup::levers(place, &config.act.root, numbers)
 }
 
 /// A workload keeps some ten files open: on a host of many, the usual soft limit of 1,024 is too low.

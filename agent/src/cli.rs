@@ -47,6 +47,9 @@ pub struct RunArgs {
     /// Configuration; without it every key has its default
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Obey commands that change what [act] allows, as act.enabled = true
+    #[arg(long)]
+    pub act: bool,
 }
 
 /// What to record.
@@ -114,7 +117,8 @@ pub async fn main(arguments: AgentArgs) -> anyhow::Result<()> {
 }
 
 async fn run(arguments: &RunArgs, shutdown: &Shutdown) -> anyhow::Result<()> {
-    let config = load(arguments.config.as_deref())?;
+    let mut config = load(arguments.config.as_deref())?;
+    config.act.enabled |= arguments.act;
     let mut agent = crate::start(config, Clock::system(), shutdown.clone()).await?;
     Ok(agent.ended().await?)
 }

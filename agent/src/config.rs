@@ -9,10 +9,12 @@ use shadow::{Capacity, Vantage};
 pub use crate::publish::Fsync;
 use crate::{guard::Limit, publish::Places};
 
+mod act;
 mod bmc;
 mod bounds;
 mod check;
 
+pub use act::{Act, Allow};
 pub use bmc::Bmc;
 pub use bounds::BoundRule;
 pub(crate) use bounds::told_as;
@@ -60,6 +62,8 @@ pub struct Config {
     pub workloads: Vec<WorkloadRule>,
     /// Floors and ceilings that no command gets past.
     pub limits: Vec<Limit>,
+    /// What commands may change.
+    pub act: Act,
 }
 
 /// A host that is seen through its BMC, from another machine: a chassis manager, or a neighbour.
@@ -264,6 +268,7 @@ impl Default for Config {
             capacity: CapacityOverride::default(),
             workloads: Vec::new(),
             limits: Vec::new(),
+            act: Act::default(),
         }
     }
 }

@@ -103,6 +103,7 @@ mod tests {
             ttl_ms: 1,
             dry_run: true,
             changes: Vec::new(),
+            actions: Vec::new(),
         }
     }
 

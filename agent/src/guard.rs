@@ -6,9 +6,9 @@
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
-use shadow::{Birth, Capacity, Change, Command, HOST_WORKLOAD, Outcome, Resource, UnixMs};
+use shadow::{Action, Birth, Capacity, Change, Command, HOST_WORKLOAD, Outcome, Resource, UnixMs};
 
-use crate::pattern::matches;
+use crate::{act::Quantity, config::Act, pattern::matches};
 
 /// How far the brain's clock may be off before a fresh command looks old, or not good yet.
 const CLOCK_TOLERANCE_MS: i64 = 30_000;
@@ -49,14 +49,24 @@ pub enum Verdict {
     Doubt(String),
 }
 
-/// What is to be done with one change.
+/// What is to be done with one change, or with one action.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ruling {
-    /// What was asked, with the target that is allowed.
-    pub change: Change,
+    /// Whose share; `host` for the host as a whole.
+    pub workload: String,
+    /// Of what.
+    pub quantity: Quantity,
+    /// How much that is allowed, in its unit.
+    pub amount: f64,
+    /// Up to where the agent may raise it by itself.
+    pub ceiling: Option<f64>,
+    /// Whether throttling and pressure right after it mean that it hurts.
+    pub is_protected: bool,
+    /// The lever's name; empty where none is known.
+    pub lever: String,
     /// Why it must not be done; `None` when it may.
     pub refused: Option<String>,
-    /// The bound that moved the target, in words, or empty.
+    /// The bound that moved the amount, in words, or empty.
     pub note: String,
 }
 
@@ -74,6 +84,7 @@ pub(crate) fn left_ms(command: &Command, now_ms: UnixMs) -> u64 {
 pub struct Guard {
     host: String,
     limits: Vec<Limit>,
+    act: Act,
     capacity: Capacity,
     workloads: Vec<String>,
     issuer_epoch: u64,
@@ -82,11 +93,12 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// A guard of `host`.
-    pub fn new(host: &str, limits: Vec<Limit>) -> Self {
+    /// A guard of `host`, which lets happen what `act` allows.
+    pub fn new(host: &str, limits: Vec<Limit>, act: Act) -> Self {
         Self {
             host: host.to_owned(),
             limits,
+            act,
             capacity: Capacity::default(),
             workloads: Vec::new(),
             issuer_epoch: 0,
@@ -125,7 +137,15 @@ impl Guard {
         if let Some(reason) = objection(command, now_ms) {
             return Verdict::Refuse(reason);
         }
-        Verdict::Act(command.changes.iter().map(|change| self.rule(change)).collect())
+        if !command.dry_run && !self.act.enabled {
+            return Verdict::Refuse("acting is not switched on for this host".to_owned());
+        }
+        let changes = command.changes.iter().map(|change| self.rule(change));
+        let actions = command.actions.iter().map(|action| self.rule_action(action));
+        let rulings = changes
+            .chain(actions)
+            .map(|ruling| self.permitted(ruling, command.dry_run));
+        Verdict::Act(rulings.collect())
     }
 
     /// Remembers the answer to a command that was obeyed.
@@ -134,6 +154,14 @@ impl Guard {
             self.outcomes.pop_front();
         }
         self.outcomes.push_back(outcome);
+    }
+
+    /// What is said of a command behind its first answer is said again, too.
+    pub fn answered_since(&mut self, outcome: &Outcome) {
+        let mut known = self.outcomes.iter_mut();
+        if let Some(known) = known.find(|known| known.command_id == outcome.command_id) {
+            known.clone_from(outcome);
+        }
     }
 
     /// Why its number is none that may be obeyed.
@@ -160,35 +188,98 @@ impl Guard {
     }
 
     fn rule(&self, change: &Change) -> Ruling {
-        let (target, note) = self.bounded(change);
+        let (amount, note) = self.bounded(change);
         Ruling {
-            refused: self.fault(change),
-            change: Change {
-                target,
-                ..change.clone()
-            },
+            workload: change.workload.clone(),
+            quantity: change.resource.into(),
+            amount,
+            ceiling: change.ceiling.map(|ceiling| self.upper(change).fold(ceiling, f64::min)),
+            is_protected: change.ceiling.is_some(),
+            lever: String::new(),
+            refused: self.fault(&change.workload, change.target),
             note,
         }
     }
 
-    fn fault(&self, change: &Change) -> Option<String> {
-        let name = &change.workload;
-        if name != HOST_WORKLOAD && !self.workloads.contains(name) {
+    fn rule_action(&self, action: &Action) -> Ruling {
+        let quantity = Quantity::from(action.kind);
+        let of_host = quantity == Quantity::Chassis;
+        let workload = if of_host && action.workload.is_empty() {
+            HOST_WORKLOAD
+        } else {
+            &action.workload
+        };
+        let amount = if of_host { Some(1.0) } else { action.amount };
+        let refused = match amount {
+            None => Some("refused: it does not say how many".to_owned()),
+            Some(_) if of_host && workload != HOST_WORKLOAD => Some("refused: only a host has a chassis".to_owned()),
+            Some(amount) => self.fault(workload, amount),
+        };
+        Ruling {
+            workload: workload.to_owned(),
+            quantity,
+            amount: amount.unwrap_or_default(),
+            ceiling: None,
+            is_protected: false,
+            lever: String::new(),
+            refused,
+            note: String::new(),
+        }
+    }
+
+    /// The ruling with its lever, as far as this host lets it be moved.
+    fn permitted(&self, ruling: Ruling, is_dry: bool) -> Ruling {
+        let Ruling { workload, quantity, .. } = &ruling;
+        let Some(rule) = self.act.rule(workload, *quantity) else {
+            let why = || {
+                format!(
+                    "refused: [act] does not allow {} of {workload:?} to be changed",
+                    quantity.as_str()
+                )
+            };
+            let refused = ruling.refused.clone().or_else(|| (!is_dry).then(why));
+            return Ruling { refused, ..ruling };
+        };
+        let local = || {
+            let resource = quantity.resource()?;
+            let own = self.limits_of(workload, resource).filter_map(|limit| limit.ceiling);
+            own.reduce(f64::min)
+        };
+        Ruling {
+            ceiling: ruling.ceiling.or_else(|| local().filter(|_| rule.protect)),
+            is_protected: ruling.is_protected || rule.protect,
+            lever: rule.lever().to_owned(),
+            ..ruling
+        }
+    }
+
+    fn fault(&self, name: &str, amount: f64) -> Option<String> {
+        if name != HOST_WORKLOAD && !self.workloads.iter().any(|known| known == name) {
             return Some(format!("refused: no workload called {name:?} here"));
         }
-        if !change.target.is_finite() || change.target < 0.0 {
-            return Some(format!("refused: a target of {} is none", change.target));
+        if !amount.is_finite() || amount < 0.0 {
+            return Some(format!("refused: a target of {amount} is none"));
         }
         None
+    }
+
+    fn limits_of(&self, workload: &str, resource: Resource) -> impl Iterator<Item = &Limit> {
+        let all = self.limits.iter();
+        all.filter(move |limit| limit.resource == resource && matches(&limit.workload, workload))
+    }
+
+    /// What no reservation like `change` gets past.
+    fn upper(&self, change: &Change) -> impl Iterator<Item = f64> {
+        let own = self
+            .limits_of(&change.workload, change.resource)
+            .filter_map(|limit| limit.ceiling);
+        self.capacity.of(change.resource).into_iter().chain(own)
     }
 
     /// The target within capacity, ceiling and floor, and which of them moved it. The floor has the last word.
     fn bounded(&self, change: &Change) -> (f64, String) {
         let (mut target, mut note) = (change.target, String::new());
-        let limits = || {
-            let all = self.limits.iter();
-            all.filter(|l| l.resource == change.resource && matches(&l.workload, &change.workload))
-        };
+        let limits = || self.limits_of(&change.workload, change.resource);
         let ceilings = limits().filter_map(|l| l.ceiling).map(|c| ("the local ceiling", c));
         let capacity = self.capacity.of(change.resource).map(|c| ("the host's capacity", c));
         for (what, ceiling) in capacity.into_iter().chain(ceilings) {
@@ -227,9 +318,6 @@ fn objection(command: &Command, now_ms: UnixMs) -> Option<String> {
             ttl_ms / 1_000
         ));
     }
-    if !command.dry_run {
-        return Some("acting is not switched on for this host".to_owned());
-    }
     None
 }
 
@@ -242,7 +330,7 @@ mod tests {
     const NOW: UnixMs = 1_000_000;
 
     fn guard(limits: Vec<Limit>) -> Guard {
-        let mut guard = Guard::new("web-1", limits);
+        let mut guard = Guard::new("web-1", limits, Act::default());
         let workload = Workload {
             name: "app.slice".to_owned(),
             criticality: 50,
@@ -267,6 +355,7 @@ mod tests {
             before: None,
             target,
             explanation: Explanation::default(),
+            ceiling: None,
         }
     }
 
@@ -280,6 +369,7 @@ mod tests {
             ttl_ms: 60_000,
             dry_run: true,
             changes: vec![change("app.slice", Resource::Cpu, 2.0)],
+            actions: Vec::new(),
         }
     }
 
@@ -420,6 +510,7 @@ mod tests {
             reason: String::new(),
             time_ms: NOW,
             changes: Vec::new(),
+            actions: Vec::new(),
         };
         guard.answered(outcome.clone());
         assert_eq!(guard.check(&command(5, 1), NOW + 5), Verdict::Repeat(outcome));
@@ -431,6 +522,7 @@ mod tests {
                 reason: String::new(),
                 time_ms: NOW,
                 changes: Vec::new(),
+                actions: Vec::new(),
             });
         }
         assert_eq!(guard.outcomes.len(), KEPT_OUTCOMES);
@@ -448,7 +540,7 @@ mod tests {
         };
         let check = |limits: &[Limit], target: f64, expected: f64, note: &str| {
             let ruling = guard(limits.to_vec()).rule(&change("app.slice", Resource::Cpu, target));
-            assert_eq!((ruling.change.target, ruling.note.as_str()), (expected, note));
+            assert_eq!((ruling.amount, ruling.note.as_str()), (expected, note));
             assert_eq!(ruling.refused, None);
         };
         check(&[], 3.0, 3.0, "");

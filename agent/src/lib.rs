@@ -20,7 +20,6 @@
 //! | `receive` | watermarks and commands |
 //! | `fence` | which command was obeyed last, over a restart |
 //! | `refusals` | how much is made of commands that nobody vouches for |
-//! | `lease` | how long applied commands hold |
 //! | [`guard`] | whether a command may be carried out |
 //! | [`act`] | carries it out, or tells what it would do |
 //! | [`status`] | what the agent tells of itself |
@@ -47,7 +46,6 @@ mod agent;
 mod fence;
 mod flood;
 mod inventory;
-mod lease;
 mod pattern;
 mod receive;
 mod refusals;

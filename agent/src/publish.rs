@@ -27,7 +27,7 @@ use tokio::{
 };
 
 use crate::{
-    act::Lever,
+    act::{Levers, actor::Told, dry_run::DryRun, hands::Hands},
     error::PublishError,
     fence::{Fence, Start},
     guard::Guard,
@@ -66,6 +66,7 @@ pub struct Publisher {
     pump: JoinHandle<()>,
     receiver: JoinHandle<()>,
     keeper: Option<Keeper>,
+    hands: Option<Hands>,
     running: Option<Running>,
     /// Samples that were taken and refused and that the outbox has not counted yet: it is asked once a frame, for its lock
     /// is cold at each sample.
@@ -130,22 +131,23 @@ impl Shared {
 }
 
 impl Publisher {
-    /// Connects, and goes on connecting, in tasks of its own. `lever` carries out what the guard lets through.
+    /// Connects, and goes on connecting, in tasks of its own. `dry_run` tells what the guard lets through; nothing is
+    /// changed.
     ///
     /// Must be called within a tokio runtime.
     ///
     /// # Errors
     /// [`PublishError::Host`] when the host's name cannot be a topic level.
-    pub fn start(settings: Settings, lever: Box<dyn Lever>, clock: Clock) -> Result<Self, PublishError> {
+    pub fn start(settings: Settings, dry_run: DryRun, clock: Clock) -> Result<Self, PublishError> {
         let kept = Kept::in_memory(settings.spool_bytes);
-        Self::resume(settings, kept, lever, clock)
+        Self::resume(settings, kept, Levers::dry(dry_run), clock)
     }
 
-    /// As [`Publisher::start`], with what the process before has left.
+    /// As [`Publisher::start`], with what the process before has left, and with `levers` that may act.
     ///
     /// # Errors
     /// [`PublishError::Host`].
-    pub fn resume(settings: Settings, kept: Kept, lever: Box<dyn Lever>, clock: Clock) -> Result<Self, PublishError> {
+    pub fn resume(settings: Settings, kept: Kept, levers: Levers, clock: Clock) -> Result<Self, PublishError> {
         shadow::check_name(&settings.host)?;
         let (client, events) = bus::connect(bus_config(&settings));
         let last_epoch = kept
@@ -156,7 +158,7 @@ impl Publisher {
             .unwrap_or(0)
             .max(kept.newest_epoch);
         let fence = Fence::open(settings.fence.clone(), clock.now_ms());
-        let mut guard = Guard::new(&settings.host, settings.limits.clone());
+        let mut guard = Guard::new(&settings.host, settings.limits.clone(), settings.act.clone());
         if let Start::After(issuer_epoch, sequence) = *fence.start() {
             guard = guard.after(issuer_epoch, sequence);
         }
@@ -172,7 +174,8 @@ impl Publisher {
             .disk
             .map(|disk| Keeper::start(disk, Arc::clone(&shared), link_clock.clone()));
         let pump = pump::Pump::new(&settings, Arc::clone(&shared), client.clone(), link_clock.clone());
-        let receiver = Receiver::new(&settings, Arc::clone(&shared), lever, fence, clock.clone(), link_clock);
+        let hands = levers.hands();
+        let receiver = Receiver::new(&settings, Arc::clone(&shared), levers, fence, clock.clone(), link_clock);
         Ok(Self {
             sealer: Sealer::new(settings.trust.clone(), &settings.host, settings.vantage),
             shared,
@@ -182,6 +185,7 @@ impl Publisher {
             pump: tokio::spawn(pump.run()),
             receiver: tokio::spawn(receiver.run(events)),
             keeper,
+            hands,
             running: None,
             pushed: Pushed::default(),
             has_cut: false,
@@ -354,16 +358,29 @@ impl Publisher {
         )
     }
 
-    /// Cuts the running frame, sends what is unsent, says last of all that the agent is offline, and leaves when
+    /// Puts back what commands have changed, cuts the running frame, sends what is unsent, says last of all that the agent is offline, and leaves when
     /// everything is out or at the `deadline`. Returns whether the broker has taken everything.
     pub async fn stop(mut self, deadline: Duration) -> bool {
+        let begin = Instant::now();
+        if let Some(hands) = &self.hands {
+            let stopped = timeout(deadline / 2, hands.stop()).await;
+            if stopped.is_err() {
+                tracing::warn!("the levers take too long; what is ours is put back after the next start");
+            }
+            for told in stopped.unwrap_or_default() {
+                if let Told::Outcome(outcome) = told {
+                    self.shared.outbox().outcome(wire::encode_outcome(&outcome).into());
+                }
+            }
+        }
         self.cut();
         let offline = self.status(State::Offline, Cost::default());
         self.shared.outbox().farewell(offline);
         self.shared.closing.store(true, std::sync::atomic::Ordering::Release);
         self.shared.wake();
-        let begin = Instant::now();
-        let pumped = timeout(deadline, &mut self.pump).await.is_ok();
+        let pumped = timeout(deadline.saturating_sub(begin.elapsed()), &mut self.pump)
+            .await
+            .is_ok();
         self.pump.abort();
         let flushed = self.client.disconnect(deadline.saturating_sub(begin.elapsed())).await;
         self.receiver.abort();
@@ -379,6 +396,9 @@ impl Publisher {
 
     /// Ends at once and without a goodbye, as a crash would: the broker tells the last will.
     pub fn abort(self) {
+        if let Some(hands) = &self.hands {
+            hands.abandon();
+        }
         self.pump.abort();
         self.receiver.abort();
         if let Some(keeper) = &self.keeper {

@@ -8,19 +8,19 @@ use std::{
 use bus::{Event, Kind, Topics};
 use runtime::{Clock, LogLimit};
 use shadow::{Command, Finding, Outcome, OutcomeState, Severity, UnixMs, wire};
-use tokio::{sync::mpsc, time::sleep};
+use tokio::sync::mpsc;
 
 use crate::{
-    act::Lever,
+    act::{
+        Levers,
+        actor::Told,
+        answer::{Row, outcome},
+    },
     fence::Fence,
     guard::{Guard, Ruling, Verdict, left_ms},
-    lease::Leases,
     publish::{Settings, Shared, sealer::Sealer},
     refusals::Refusals,
 };
-
-/// How often is looked for leases that have run out, where any hold.
-const LEASE_CHECK: Duration = Duration::from_secs(1);
 
 static REFUSED: LogLimit = LogLimit::new(Duration::from_secs(10));
 
@@ -29,8 +29,7 @@ pub(crate) struct Receiver {
     host: String,
     topics: Topics,
     shared: Arc<Shared>,
-    lever: Box<dyn Lever>,
-    leases: Leases,
+    levers: Levers,
     fence: Fence,
     sealer: Sealer,
     /// What nobody vouches for, and what the brain has said but somebody hands on again.
@@ -44,7 +43,7 @@ impl Receiver {
     pub(crate) fn new(
         settings: &Settings,
         shared: Arc<Shared>,
-        lever: Box<dyn Lever>,
+        levers: Levers,
         fence: Fence,
         clock: Clock,
         link_clock: Clock,
@@ -53,8 +52,7 @@ impl Receiver {
             host: settings.host.clone(),
             topics: settings.topics.clone(),
             shared,
-            lever,
-            leases: Leases::default(),
+            levers,
             fence,
             sealer: Sealer::new(settings.trust.clone(), &settings.host, settings.vantage),
             refusals: Refusals::default(),
@@ -72,24 +70,20 @@ impl Receiver {
                     Some(event) => self.take(event).await,
                     None => return,
                 },
-                () = sleep(LEASE_CHECK), if !self.leases.is_empty() => {}
+                told = self.levers.news() => self.tell(told),
             }
-            self.expire();
             self.shared.wake();
         }
     }
 
-    /// Takes back what has run out, and says so.
-    fn expire(&mut self) {
-        while let Some(id) = self.leases.expired(self.clock.monotonic_ns()) {
-            let changes = self.lever.release(&id);
-            self.answer(&Outcome {
-                command_id: id,
-                state: OutcomeState::Expired,
-                reason: "its time to live is over".to_owned(),
-                time_ms: self.clock.now_ms(),
-                changes,
-            });
+    /// What the levers have done by themselves.
+    fn tell(&self, told: Told) {
+        match told {
+            Told::Outcome(outcome) => {
+                self.guard().answered_since(&outcome);
+                self.answer(&outcome);
+            }
+            Told::Finding(finding) => self.shared.outbox().found(finding),
         }
     }
 
@@ -168,15 +162,11 @@ impl Receiver {
                 refused(&command.id, reason, now_ms)
             }
             Verdict::Act(rulings) => {
-                let outcome = self.obey(&command, &rulings, now_ms).await;
+                let outcome = self.obey(&command, rulings, now_ms).await;
                 self.guard().answered(outcome.clone());
                 outcome
             }
         };
-        if outcome.state == OutcomeState::Applied {
-            let left_ms = left_ms(&command, self.clock.now_ms());
-            self.leases.grant(&command.id, left_ms, self.clock.monotonic_ns());
-        }
         self.answer(&outcome);
         Ok(())
     }
@@ -248,33 +238,30 @@ impl Receiver {
     }
 
     /// What might be obeyed again after a restart is not obeyed.
-    async fn obey(&mut self, command: &Command, rulings: &[Ruling], now_ms: UnixMs) -> Outcome {
+    async fn obey(&mut self, command: &Command, rulings: Vec<Ruling>, now_ms: UnixMs) -> Outcome {
         match self.fence.pass(command).await {
             Err(fault) => Outcome {
                 state: OutcomeState::Failed,
                 ..refused(&command.id, fault, now_ms)
             },
-            Ok(()) => self.act(command, rulings, now_ms),
+            Ok(()) => self.act(command, rulings, now_ms).await,
         }
     }
 
-    fn act(&mut self, command: &Command, rulings: &[Ruling], now_ms: UnixMs) -> Outcome {
-        let lever = self.lever.as_mut();
-        let changes = rulings.iter().map(|ruling| obey(lever, ruling)).collect();
-        if rulings.iter().all(|ruling| ruling.refused.is_some()) {
-            let reason = "no change was allowed".to_owned();
-            return Outcome {
-                changes,
-                ..refused(&command.id, reason, now_ms)
+    async fn act(&self, command: &Command, rulings: Vec<Ruling>, now_ms: UnixMs) -> Outcome {
+        let id = command.id.as_str();
+        if rulings.iter().all(|ruling| ruling.refused.is_some()) || command.dry_run {
+            let rows: Vec<Row> = rulings.iter().map(|ruling| self.levers.rehearse(ruling)).collect();
+            let (state, reason) = if rulings.iter().all(|ruling| ruling.refused.is_some()) {
+                (OutcomeState::Refused, "no change was allowed")
+            } else {
+                (OutcomeState::DryRun, "")
             };
+            return outcome(id, state, reason, now_ms, &rows);
         }
-        Outcome {
-            command_id: command.id.clone(),
-            state: OutcomeState::DryRun,
-            reason: String::new(),
-            time_ms: now_ms,
-            changes,
-        }
+        let left_ms = left_ms(command, now_ms);
+        let obeyed = self.levers.obey(id, left_ms, rulings).await;
+        obeyed.unwrap_or_else(|reason| refused(id, reason, now_ms))
     }
 }
 
@@ -285,19 +272,6 @@ fn refused(id: &str, reason: String, time_ms: UnixMs) -> Outcome {
         reason,
         time_ms,
         changes: Vec::new(),
-    }
-}
-
-fn obey(lever: &mut dyn Lever, ruling: &Ruling) -> shadow::ChangeOutcome {
-    let Some(reason) = &ruling.refused else {
-        return lever.pull(ruling);
-    };
-    shadow::ChangeOutcome {
-        workload: ruling.change.workload.clone(),
-        resource: ruling.change.resource,
-        before: None,
-        after: None,
-        lever: String::new(),
-        note: reason.clone(),
+        actions: Vec::new(),
     }
 }

@@ -49,7 +49,7 @@ pub fn start(host: Host, topics: Topics, broker: (&str, u16), clock: Clock) -> R
         link_clock: Some(Clock::system()),
         ..Settings::new(topics, host.name.clone(), bus::Broker::new(broker.0, broker.1))
     };
-    let mut publisher = Publisher::start(settings, Box::new(DryRun::detached()), clock)?;
+    let mut publisher = Publisher::start(settings, DryRun::detached(), clock)?;
     publisher.begin(birth(host));
     publisher.report(crate::status::Cost::default());
     Ok(Replay {

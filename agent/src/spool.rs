@@ -27,7 +27,7 @@ pub(crate) mod mirror;
 pub(crate) mod record;
 pub(crate) mod shelf;
 
-mod crc;
+pub(crate) mod crc;
 mod overflow;
 mod ranges;
 mod shelving;

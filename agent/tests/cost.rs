@@ -85,7 +85,7 @@ async fn a_sample_on_its_way_into_a_frame_allocates_nothing_either() {
     let broker = bus::Broker::new("127.0.0.1", 1);
     let topics = bus::Topics::new("foreshadow", "test").unwrap();
     let settings = Settings::new(topics, "web-1", broker);
-    let mut publisher = Publisher::start(settings, Box::new(DryRun::detached()), Clock::system()).unwrap();
+    let mut publisher = Publisher::start(settings, DryRun::detached(), Clock::system()).unwrap();
     publisher.begin(Birth {
         catalogue: probes.catalogue().clone(),
         ..Birth::default()

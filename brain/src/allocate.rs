@@ -27,7 +27,7 @@
 //! A plan is a proposal. Reservations in [`State`] are what was recommended; whether an agent writes them is
 //! decided by the command's `dry_run` and the agent's own guard, and comes back through [`State::settle`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use shadow::{Capacity, Change, Forecast, HOST_WORKLOAD, Peak, Resource, UnixMs};
@@ -36,8 +36,10 @@ use self::round::Round;
 use crate::{feedback::Feedback, policy::Policy};
 
 pub use self::{
+    explain::amount,
     pool::Account,
-    state::{Key, Reservation, State},
+    spare::Wake,
+    state::{Key, Reservation, State, Waking},
 };
 
 mod ask;
@@ -55,6 +57,7 @@ mod preemptive;
 mod priority;
 mod report;
 mod round;
+mod spare;
 mod state;
 
 /// All that a plan rests on.
@@ -142,6 +145,12 @@ pub struct Plan {
     pub time_ms: UnixMs,
     /// The changes by host, each host's in the order of workload and resource. Hosts without one are left out.
     pub changes: BTreeMap<String, Vec<Change>>,
+    /// Those that must only be told, even where the policy acts: what is not limited is not limited in doubt.
+    pub only_told: BTreeSet<Key>,
+    /// Changes that the cell could still have made in this minute.
+    pub changes_left: u32,
+    /// Spare hosts to wake, in this order.
+    pub wakes: Vec<Wake>,
     /// Requests that wait for the pool, first in line first.
     pub queue: Vec<Request>,
     /// Workloads that hold less than they ask for, because others are more critical.
@@ -163,6 +172,8 @@ pub struct Request {
     pub criticality: u8,
     /// Since when it waits.
     pub since_ms: UnixMs,
+    /// When it is overdue.
+    pub deadline_ms: UnixMs,
     /// What is asked for in all, in cores, bytes, bytes/s or watts.
     pub wanted: f64,
     /// What of it is reserved.
@@ -203,6 +214,8 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     round.correct();
     round.raise();
     round.lower();
+    round.adopt();
+    round.wake();
     round.close()
 }
 

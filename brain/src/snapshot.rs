@@ -9,7 +9,7 @@ use anomaly::{Incident, Signal};
 use serde::{Serialize, Serializer};
 use shadow::{Command, Forecast, Outcome, Peak, Resource, UnixMs, Vantage};
 
-use crate::store::memory::columns::Columns;
+use crate::{dispatch::Freeze, store::memory::columns::Columns};
 
 /// Everything a person may want to see at once.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -18,13 +18,15 @@ pub struct Snapshot {
     pub time_ms: UnixMs,
     /// The cell that this brain rules.
     pub cell: String,
-    /// `recommend-only`, or `acting` where commands are carried out.
+    /// `recommend-only`, `acting` where commands are carried out, or `frozen`.
     pub mode: String,
+    /// Who has frozen the cell, and why.
+    pub freeze: Option<Freeze>,
     /// All hosts ever seen, by name.
     pub hosts: Vec<HostView>,
     /// The LSTM in service, or in training.
     pub model: ModelView,
-    /// What can be given, by host and resource.
+    /// What can be given, by host and resource, then of the cell as a whole where it has limits.
     pub pool: Vec<PoolView>,
     /// Newest first, at most some hundred.
     #[serde(serialize_with = "shared")]
@@ -286,18 +288,22 @@ pub struct ProgressView {
     pub loss: Option<f32>,
 }
 
-/// What one host has of one resource, in cores, bytes, bytes/s or watts.
+/// What one host, or the cell, has of one resource, in cores, bytes, bytes/s or watts.
 #[derive(Debug, Clone, Serialize)]
 pub struct PoolView {
-    /// The host.
-    pub host: String,
+    /// The host; `None` is the cell, whose limits bound all hosts together.
+    pub host: Option<String>,
     /// Of what.
     pub resource: Resource,
     /// What can be given at most.
     pub capacity: f64,
     /// What is reserved by workloads.
     pub reserved: f64,
-    /// What is not.
+    /// What of that may be taken back: held, and not asked for.
+    pub reclaimable: f64,
+    /// What was taken back, and may still be held until its agents have answered.
+    pub coming: f64,
+    /// What is not reserved.
     pub free: f64,
     /// Requests that wait.
     pub queued: u32,

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Resource, UnixMs};
 
+/// The strategy of a change that changes nothing: what is held is told again before it runs out.
+pub const LEASE: &str = "lease";
+
 /// One change of allocations on one host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Command {
@@ -23,6 +26,9 @@ pub struct Command {
     pub dry_run: bool,
     /// What to change.
     pub changes: Vec<Change>,
+    /// What is asked beyond reservations.
+    #[serde(default)]
+    pub actions: Vec<Action>,
 }
 
 /// One workload's new reservation of one resource, in cores, bytes, bytes/s or watts.
@@ -36,8 +42,44 @@ pub struct Change {
     pub before: Option<f64>,
     /// What it is to be.
     pub target: f64,
+    /// Under pressure the agent may raise it by itself up to here; `None`: not at all.
+    #[serde(default)]
+    pub ceiling: Option<f64>,
     /// Why.
     pub explanation: Explanation,
+}
+
+/// What is asked of a host that is no reservation of a resource.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Action {
+    /// What to do.
+    pub kind: ActionKind,
+    /// With which workload; empty for the host as a whole.
+    pub workload: String,
+    /// How much of it, in the unit of `kind`.
+    pub amount: Option<f64>,
+    /// Why.
+    pub explanation: Explanation,
+}
+
+/// What an action does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionKind {
+    /// Switches the host on, through its BMC. There is none that switches it off.
+    ChassisOn,
+    /// Lets a workload have so many tasks (processes and threads).
+    LimitTasks,
+}
+
+impl ActionKind {
+    /// The word in configuration, tables and views.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ChassisOn => "chassis_on",
+            Self::LimitTasks => "limit_tasks",
+        }
+    }
 }
 
 /// Why a change was asked for.
@@ -61,6 +103,21 @@ pub struct Explanation {
     pub clamp: String,
     /// What was considered and not taken.
     pub rejected: String,
+    /// Share of the values that the forecast's p95 held lately, 0 to 1; `None` where it is not known.
+    #[serde(default)]
+    pub coverage: Option<f64>,
+    /// What was used at the time of the plan, in the change's unit; `None` where it was not measured.
+    #[serde(default)]
+    pub used: Option<f64>,
+    /// What was asked for in all, in the change's unit; `None` where nothing was.
+    #[serde(default)]
+    pub wanted: Option<f64>,
+    /// What of `margin` was learnt from what came of earlier changes.
+    #[serde(default)]
+    pub learnt: f64,
+    /// Falls after a rise that counted at the time.
+    #[serde(default)]
+    pub turns: u32,
 }
 
 /// What an agent did with a command.
@@ -76,6 +133,9 @@ pub struct Outcome {
     pub time_ms: UnixMs,
     /// One entry a change, in the command's order; empty when refused as a whole.
     pub changes: Vec<ChangeOutcome>,
+    /// One entry an action, likewise.
+    #[serde(default)]
+    pub actions: Vec<ActionOutcome>,
 }
 
 /// What became of a command.
@@ -94,6 +154,10 @@ pub enum OutcomeState {
     Failed,
     /// Nobody vouches for what came under this id, or it came again and nobody remembers the answer. It says nothing of the command of this id that the brain has sent.
     Distrusted,
+    /// It holds, and under pressure the agent has raised what [`ChangeOutcome::effect`] says.
+    Raised,
+    /// It holds, but for what [`ChangeOutcome::effect`] says: that has hurt and was taken back.
+    Hurt,
 }
 
 impl OutcomeState {
@@ -106,6 +170,8 @@ impl OutcomeState {
             Self::Expired => "expired",
             Self::Failed => "failed",
             Self::Distrusted => "distrusted",
+            Self::Raised => "raised",
+            Self::Hurt => "hurt",
         }
     }
 }
@@ -124,5 +190,40 @@ pub struct ChangeOutcome {
     /// What was, or would be, written: `cpu.max`, `memory.high`, ...
     pub lever: String,
     /// A clamp or a fault, in words; empty when all went as asked.
+    pub note: String,
+    /// What the agent has done with it by itself since.
+    #[serde(default)]
+    pub effect: Effect,
+}
+
+/// What the agent has done by itself with what it had written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Nothing.
+    #[default]
+    None,
+    /// Raised it under pressure.
+    Raised,
+    /// Taken it back, for it hurt: a kill for want of memory, throttling or pressure right after it.
+    Hurt,
+    /// Nothing, for it was not done in the first place: refused or failed, as the note says.
+    NotDone,
+}
+
+/// What became of one action.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ActionOutcome {
+    /// What was asked.
+    pub kind: ActionKind,
+    /// With which workload; empty for the host as a whole.
+    pub workload: String,
+    /// The value found.
+    pub before: Option<f64>,
+    /// The value now (in a dry run: what it would be).
+    pub after: Option<f64>,
+    /// What was, or would be, done: `pids.max = 100`, `chassis power on`.
+    pub lever: String,
+    /// A refusal, a clamp or a fault, in words; empty when all went as asked.
     pub note: String,
 }

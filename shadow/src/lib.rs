@@ -36,7 +36,10 @@ pub mod watermark;
 pub mod wire;
 
 pub use birth::{Birth, Bmc, Capacity, HOST_WORKLOAD, Inventory, PciDevice, Processor, Source, SourceState, Workload};
-pub use command::{Change, ChangeOutcome, Command, Explanation, Outcome, OutcomeState};
+pub use command::{
+    Action, ActionKind, ActionOutcome, Change, ChangeOutcome, Command, Effect, Explanation, LEASE, Outcome,
+    OutcomeState,
+};
 pub use event::{Event, Finding, Severity};
 pub use forecast::{Forecast, PEAK_QUANTILES, Peak, QUANTILES, Quantiles, Rung, Shares};
 pub use frame::{Block, Frame};

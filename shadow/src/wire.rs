@@ -17,6 +17,7 @@
 //!
 //! Behind each a seal or a signature may stand (`wire/seal.rs`): the length above is with it.
 
+mod action;
 mod birth;
 mod check;
 mod command;
@@ -34,8 +35,8 @@ use thiserror::Error;
 pub use birth::{MAX_BIRTH_BYTES, decode_birth, encode_birth};
 pub use check::{MAX_NAME_BYTES, MAX_TEXT_BYTES, MAX_TIME_MS};
 pub use command::{
-    MAX_CHANGES, MAX_COMMAND_BYTES, MAX_OUTCOME_BYTES, MAX_TTL_MS, command_id, decode_command, decode_outcome,
-    encode_command, encode_outcome,
+    MAX_ACTIONS, MAX_CHANGES, MAX_COMMAND_BYTES, MAX_OUTCOME_BYTES, MAX_TTL_MS, command_id, decode_command,
+    decode_outcome, encode_command, encode_outcome,
 };
 pub use event::{MAX_EVENT_BYTES, decode_event, encode_event};
 pub use frame::{MAX_FRAME_BYTES, decode_frame, encode_frame};

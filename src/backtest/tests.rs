@@ -9,6 +9,7 @@ use crate::{
         data::{Host, Row},
         tally::{METHODS, Tally},
     },
+    lab::Rates,
     trace::Trace,
 };
 

@@ -46,6 +46,7 @@ impl Validate for Config {
         faults.within("capacity", |f| self.capacity.validate(f));
         validate_rules(&self.workloads, faults);
         validate_limits(&self.limits, faults);
+        faults.within("act", |f| self.act.validate(f));
     }
 }
 
@@ -209,6 +210,10 @@ mod tests {
         assert_eq!(config.capacity.disk_bytes_per_s, Some(500e6));
         assert!(config.workloads.len() >= 2 && config.limits.len() == 2);
         assert_eq!(config.limits.first().and_then(|limit| limit.floor), Some(0.5));
+        assert_eq!(
+            config.act.allow.first().map(|rule| (rule.lever(), rule.protect)),
+            Some(("cpu.max", true))
+        );
     }
 
     #[test]
@@ -240,6 +245,18 @@ mod tests {
                 "workloads: name",
                 "workloads: criticality 101",
                 "limits: floor of cpu for \"web\" is above its ceiling",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_allowed_is_told() {
+        check(
+            "[act]\nroot = '../x'\n[[act.allow]]\nworkload = ''\nresource = 'cpu'\nlever = 'memory.max'",
+            &[
+                "act.root: ",
+                "act.allow: workload must not be empty",
+                "act.allow: \"memory.max\" sets no cpu; what does: cpu.max, cpu.weight, cpuset.cpus",
             ],
         );
     }

@@ -8,7 +8,10 @@ use runtime::Clock;
 use shadow::Vantage;
 use trust::Trust;
 
-use crate::{config::Codec, guard::Limit};
+use crate::{
+    config::{Act, Codec},
+    guard::Limit,
+};
 
 /// Who speaks, for whom, and to which broker.
 #[derive(Debug, Clone)]
@@ -29,6 +32,8 @@ pub struct Settings {
     pub spool_bytes: usize,
     /// Floors and ceilings that no command gets past.
     pub limits: Vec<Limit>,
+    /// What commands may change.
+    pub act: Act,
     /// Who this agent is and whom it believes; `None` seals nothing and believes every command.
     pub trust: Option<Arc<Trust>>,
     /// The file with the number of the newest command that was obeyed.
@@ -50,6 +55,7 @@ impl Settings {
             codec: Codec::default(),
             spool_bytes: 16 << 20,
             limits: Vec::new(),
+            act: Act::default(),
             trust: None,
             fence: None,
             link_clock: None,

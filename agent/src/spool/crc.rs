@@ -26,7 +26,7 @@ const fn table() -> [u32; 256] {
 }
 
 /// The checksum of `bytes`.
-pub(super) fn crc32c(bytes: &[u8]) -> u32 {
+pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
     let step = |crc: u32, byte: &u8| {
         let [low, ..] = crc.to_le_bytes();
         let entry = TABLE.get(usize::from(low ^ byte)).copied().unwrap_or(0);

@@ -116,7 +116,7 @@ fn start(broker: &Mosquitto, cell: &Authority, clock: &Clock) -> Publisher {
         fence: Some(cell.file("fence")),
         ..Settings::new(harness::topics(), HOST, bus::Broker::new("127.0.0.1", broker.port()))
     };
-    Publisher::start(settings, Box::new(DryRun::detached()), clock.clone()).unwrap()
+    Publisher::start(settings, DryRun::detached(), clock.clone()).unwrap()
 }
 
 async fn until(what: &str, mut holds: impl FnMut() -> bool) {

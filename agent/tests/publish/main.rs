@@ -36,7 +36,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 fn start(broker: &Mosquitto, clock: &Clock) -> Publisher {
     let settings = Settings::new(harness::topics(), HOST, bus::Broker::new("127.0.0.1", broker.port()));
-    Publisher::start(settings, Box::new(DryRun::detached()), clock.clone()).unwrap()
+    Publisher::start(settings, DryRun::detached(), clock.clone()).unwrap()
 }
 
 fn birth() -> Birth {
@@ -86,7 +86,9 @@ fn command(sequence: u64, workload: &str, dry_run: bool) -> Command {
             before: None,
             target: 1.5,
             explanation: Explanation::default(),
+            ceiling: None,
         }],
+        actions: Vec::new(),
     }
 }
 

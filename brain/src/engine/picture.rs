@@ -29,7 +29,7 @@ impl Engine {
         let offsets = hosts.iter().filter_map(|host| host.clock_offset_ms);
         let farthest_ms = offsets.max_by_key(|offset| offset.unsigned_abs()).unwrap_or(0);
         figures.clock_offset_seconds.set(farthest_ms as f64 / 1_000.0);
-        figures.buffered_bytes.set(self.buffered as f64);
+        figures.buffered_bytes.set(self.buffered_bytes() as f64);
         figures
             .model_drift
             .set(self.foresight.drift().map_or(0.0, |drift| drift.score));
@@ -41,7 +41,8 @@ impl Engine {
         Snapshot {
             time_ms: self.now_ms,
             cell: self.config.cell.clone(),
-            mode: "recommend-only".into(),
+            mode: self.dispatch.mode().into(),
+            freeze: self.dispatch.freeze().cloned(),
             hosts,
             model: ModelView {
                 served: self.foresight.served(),

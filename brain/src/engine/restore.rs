@@ -31,6 +31,8 @@ impl Engine {
         let state = json(&recovered.meta, meta::ALLOCATION).unwrap_or_default();
         let feedback = json(&recovered.meta, meta::FEEDBACK).unwrap_or_default();
         self.dispatch.restore(state, feedback, recovered.commands);
+        let freeze = json::<Option<_>>(&recovered.meta, meta::FREEZE).flatten();
+        self.restore_freeze(freeze);
         for (host, resource, since_ms, told) in recovered.anomalies {
             self.foresight.restore(host, resource, since_ms, told);
         }
@@ -71,8 +73,19 @@ impl Engine {
             let birth = of_epoch.remove(&(stream.clone(), *epoch));
             self.ingest.restore(stream, birth, *epoch, durable.clone());
         }
-        for ((stream, epoch), birth) in of_epoch {
-            self.ingest.restore(&stream, Some(birth), epoch, RangeSet::default());
+        // Of older ones without a watermark nothing is expected any more: they are the history of the inventory.
+        let newest: BTreeMap<_, _> = of_epoch
+            .into_iter()
+            .map(|((stream, epoch), birth)| (stream, (epoch, birth)))
+            .collect();
+        for (stream, (epoch, birth)) in newest {
+            if watermarks
+                .range((stream.clone(), epoch)..=(stream.clone(), u64::MAX))
+                .next()
+                .is_none()
+            {
+                self.ingest.restore(&stream, Some(birth), epoch, RangeSet::default());
+            }
         }
     }
 

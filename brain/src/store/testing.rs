@@ -8,7 +8,7 @@ use shadow::{
     Shares, Vantage,
 };
 
-use super::{AnomalyRow, Batch, ModelRow, Rollup, Since, Stream, meta};
+use super::{AnomalyRow, Batch, ModelRow, PlanRow, Rollup, SavingRow, Since, Stream, meta};
 use crate::{ingest::RangeSet, testing};
 
 pub(super) const SINCE: Since = Since {
@@ -56,31 +56,14 @@ pub(super) fn full_batch() -> Batch {
             },
         )
     };
-    let command = Command {
-        id: "1-web-1-1".into(),
-        host: "web-1".into(),
-        issuer_epoch: 1,
-        sequence: 1,
-        issued_ms: 60_000,
-        ttl_ms: 300_000,
-        dry_run: true,
-        changes: vec![Change {
-            workload: "web".into(),
-            resource: Resource::Cpu,
-            before: None,
-            target: 1.5,
-            explanation: Explanation {
-                text: "because".into(),
-                ..Explanation::default()
-            },
-        }],
-    };
+    let command = command();
     let outcome = Outcome {
         command_id: command.id.clone(),
         state: OutcomeState::DryRun,
         reason: String::new(),
         time_ms: 61_000,
         changes: Vec::new(),
+        actions: Vec::new(),
     };
     let forecast = Forecast {
         resource: Resource::Cpu,
@@ -125,6 +108,16 @@ pub(super) fn full_batch() -> Batch {
         detectors: [(host, (60_000, vec![1, 2, 3]))].into(),
         commands: vec![command],
         outcomes: vec![outcome],
+        plans: vec![PlanRow {
+            time_ms: 60_000,
+            mode: "acting".into(),
+            raised: 2,
+            pool: "[]".into(),
+            queue: "[]".into(),
+            words: "cpu of web on web-1 asks for more".into(),
+            ..PlanRow::default()
+        }],
+        savings: [(("web-1".to_owned(), 0, Resource::Cpu), saving())].into(),
         models: vec![ModelRow {
             version: "1-a".into(),
             trained_ms: 5,
@@ -137,6 +130,45 @@ pub(super) fn full_batch() -> Batch {
             (meta::STEP_MS, "10000".to_owned()),
         ]
         .into(),
+    }
+}
+
+/// A minute of a reservation of two cores, of which half was used.
+pub(super) fn saving() -> SavingRow {
+    SavingRow {
+        issuer_epoch: 1,
+        held: 120.0,
+        used: 60.0,
+        given_back: 30.0,
+        watched_s: 60.0,
+        over_s: 0.0,
+        acted_s: 60.0,
+        changes: 3,
+        hurts: 0,
+    }
+}
+
+fn command() -> Command {
+    Command {
+        id: "1-web-1-1".into(),
+        host: "web-1".into(),
+        issuer_epoch: 1,
+        sequence: 1,
+        issued_ms: 60_000,
+        ttl_ms: 300_000,
+        dry_run: true,
+        changes: vec![Change {
+            workload: "web".into(),
+            resource: Resource::Cpu,
+            before: None,
+            target: 1.5,
+            explanation: Explanation {
+                text: "because".into(),
+                ..Explanation::default()
+            },
+            ceiling: None,
+        }],
+        actions: Vec::new(),
     }
 }
 

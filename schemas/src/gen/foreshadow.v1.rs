@@ -508,6 +508,9 @@ pub struct Command {
     pub dry_run: bool,
     #[prost(message, repeated, tag = "8")]
     pub changes: ::prost::alloc::vec::Vec<Change>,
+    /// What is asked beyond reservations.
+    #[prost(message, repeated, tag = "64")]
+    pub actions: ::prost::alloc::vec::Vec<Action>,
 }
 /// One workload's new reservation of one resource.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -523,6 +526,66 @@ pub struct Change {
     pub target: f64,
     #[prost(message, optional, tag = "5")]
     pub explanation: ::core::option::Option<Explanation>,
+    /// Under pressure the agent may raise it by itself up to here, in the resource's unit; without it, not at all.
+    #[prost(double, optional, tag = "6")]
+    pub ceiling: ::core::option::Option<f64>,
+}
+/// What is asked of a host that is no reservation of a resource.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Action {
+    #[prost(enumeration = "action::Kind", tag = "1")]
+    pub kind: i32,
+    /// Empty where it is for the host as a whole.
+    #[prost(string, tag = "2")]
+    pub workload: ::prost::alloc::string::String,
+    #[prost(double, optional, tag = "3")]
+    pub amount: ::core::option::Option<f64>,
+    #[prost(message, optional, tag = "4")]
+    pub explanation: ::core::option::Option<Explanation>,
+}
+/// Nested message and enum types in `Action`.
+pub mod action {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Kind {
+        Unspecified = 0,
+        /// Switch the host on, through its BMC. There is none that switches it off.
+        ChassisOn = 1,
+        /// `workload` may have `amount` tasks (processes and threads).
+        LimitTasks = 2,
+    }
+    impl Kind {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "KIND_UNSPECIFIED",
+                Self::ChassisOn => "KIND_CHASSIS_ON",
+                Self::LimitTasks => "KIND_LIMIT_TASKS",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "KIND_UNSPECIFIED" => Some(Self::Unspecified),
+                "KIND_CHASSIS_ON" => Some(Self::ChassisOn),
+                "KIND_LIMIT_TASKS" => Some(Self::LimitTasks),
+                _ => None,
+            }
+        }
+    }
 }
 /// Why a change was asked for.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -549,6 +612,20 @@ pub struct Explanation {
     /// What was considered and not taken.
     #[prost(string, tag = "9")]
     pub rejected: ::prost::alloc::string::String,
+    /// Share of the values that the forecast's p95 held lately.
+    #[prost(double, optional, tag = "10")]
+    pub coverage: ::core::option::Option<f64>,
+    /// What was used at the time, and what was asked for in all, in the resource's unit.
+    #[prost(double, optional, tag = "11")]
+    pub used: ::core::option::Option<f64>,
+    #[prost(double, optional, tag = "12")]
+    pub wanted: ::core::option::Option<f64>,
+    /// What of the margin was learnt.
+    #[prost(double, tag = "13")]
+    pub learnt: f64,
+    /// Falls after a rise that counted at the time.
+    #[prost(uint32, tag = "14")]
+    pub turns: u32,
 }
 /// What an agent did with a command.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -563,6 +640,8 @@ pub struct Outcome {
     pub time_ms: i64,
     #[prost(message, repeated, tag = "5")]
     pub changes: ::prost::alloc::vec::Vec<ChangeOutcome>,
+    #[prost(message, repeated, tag = "6")]
+    pub actions: ::prost::alloc::vec::Vec<ActionOutcome>,
 }
 /// Nested message and enum types in `Outcome`.
 pub mod outcome {
@@ -587,6 +666,10 @@ pub mod outcome {
         Failed = 5,
         /// Nobody vouches for the command: it says nothing about the one of this id that the brain has sent.
         Distrusted = 6,
+        /// It holds, and under pressure the agent has raised what `effect` says.
+        Raised = 7,
+        /// It holds, but for what `effect` says: that has hurt and was taken back.
+        Hurt = 8,
     }
     impl State {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -602,6 +685,8 @@ pub mod outcome {
                 Self::Expired => "STATE_EXPIRED",
                 Self::Failed => "STATE_FAILED",
                 Self::Distrusted => "STATE_DISTRUSTED",
+                Self::Raised => "STATE_RAISED",
+                Self::Hurt => "STATE_HURT",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -614,6 +699,8 @@ pub mod outcome {
                 "STATE_EXPIRED" => Some(Self::Expired),
                 "STATE_FAILED" => Some(Self::Failed),
                 "STATE_DISTRUSTED" => Some(Self::Distrusted),
+                "STATE_RAISED" => Some(Self::Raised),
+                "STATE_HURT" => Some(Self::Hurt),
                 _ => None,
             }
         }
@@ -625,6 +712,23 @@ pub struct ChangeOutcome {
     pub workload: ::prost::alloc::string::String,
     #[prost(enumeration = "Resource", tag = "2")]
     pub resource: i32,
+    #[prost(double, optional, tag = "3")]
+    pub before: ::core::option::Option<f64>,
+    #[prost(double, optional, tag = "4")]
+    pub after: ::core::option::Option<f64>,
+    #[prost(string, tag = "5")]
+    pub lever: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub note: ::prost::alloc::string::String,
+    #[prost(enumeration = "Effect", tag = "7")]
+    pub effect: i32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ActionOutcome {
+    #[prost(enumeration = "action::Kind", tag = "1")]
+    pub kind: i32,
+    #[prost(string, tag = "2")]
+    pub workload: ::prost::alloc::string::String,
     #[prost(double, optional, tag = "3")]
     pub before: ::core::option::Option<f64>,
     #[prost(double, optional, tag = "4")]
@@ -668,6 +772,42 @@ impl Resource {
             "RESOURCE_NETWORK" => Some(Self::Network),
             "RESOURCE_DISK" => Some(Self::Disk),
             "RESOURCE_POWER" => Some(Self::Power),
+            _ => None,
+        }
+    }
+}
+/// What the agent has done by itself with what it had written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Effect {
+    None = 0,
+    /// Raised under pressure.
+    Raised = 1,
+    /// It hurt: a kill for want of memory, throttling or pressure right after it. What stood before stands again.
+    Hurt = 2,
+    /// Nothing, for it was not done in the first place: refused or failed, as `note` says.
+    NotDone = 3,
+}
+impl Effect {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::None => "EFFECT_NONE",
+            Self::Raised => "EFFECT_RAISED",
+            Self::Hurt => "EFFECT_HURT",
+            Self::NotDone => "EFFECT_NOT_DONE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "EFFECT_NONE" => Some(Self::None),
+            "EFFECT_RAISED" => Some(Self::Raised),
+            "EFFECT_HURT" => Some(Self::Hurt),
+            "EFFECT_NOT_DONE" => Some(Self::NotDone),
             _ => None,
         }
     }

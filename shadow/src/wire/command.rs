@@ -1,16 +1,17 @@
 //! [`Command`]s and [`Outcome`]s on the wire.
 
-use std::ops::RangeInclusive;
+use std::{fmt::Arguments, ops::RangeInclusive};
 
 use prost::Message;
 use schemas::v1;
 
 use super::{
     WireError,
+    action::{action_from_wire, action_outcome_from_wire, action_outcome_to_wire, action_to_wire},
     check::Check,
     scan::{self, List},
 };
-use crate::{Change, ChangeOutcome, Command, Explanation, Outcome, OutcomeState, Resource, check_name};
+use crate::{Change, ChangeOutcome, Command, Effect, Explanation, Outcome, OutcomeState, Resource, check_name};
 
 /// The longest command.
 pub const MAX_COMMAND_BYTES: usize = 256 << 10;
@@ -21,35 +22,58 @@ pub const MAX_OUTCOME_BYTES: usize = 256 << 10;
 /// The most changes in a command, and so in an outcome.
 pub const MAX_CHANGES: usize = 1_024;
 
+/// The most actions in a command, and so in an outcome.
+pub const MAX_ACTIONS: usize = 1_024;
+
 /// The longest life of a command, in milliseconds: a week. A lease that outlives its brain by more
 /// would be no lease.
 pub const MAX_TTL_MS: u64 = 7 * 24 * 3_600_000;
 
-const COMMAND: Check = Check {
+pub(super) const COMMAND: Check = Check {
     message: "command",
     max_bytes: MAX_COMMAND_BYTES,
-    lists: &[List {
-        name: "changes",
-        path: &[8],
-        most: MAX_CHANGES,
-    }],
+    lists: &[
+        List {
+            name: "changes",
+            path: &[8],
+            most: MAX_CHANGES,
+        },
+        List {
+            name: "actions",
+            path: &[ACTIONS],
+            most: MAX_ACTIONS,
+        },
+    ],
 };
 
-const OUTCOME: Check = Check {
+pub(super) const OUTCOME: Check = Check {
     message: "outcome",
     max_bytes: MAX_OUTCOME_BYTES,
-    lists: &[List {
-        name: "changes",
-        path: &[5],
-        most: MAX_CHANGES,
-    }],
+    lists: &[
+        List {
+            name: "changes",
+            path: &[5],
+            most: MAX_CHANGES,
+        },
+        List {
+            name: "actions",
+            path: &[6],
+            most: MAX_ACTIONS,
+        },
+    ],
 };
+
+/// The field of a command's actions.
+const ACTIONS: u64 = 64;
 
 /// Fields that change what a command means: a reader that does not know one does not guess.
 const CRITICAL: RangeInclusive<u64> = 64..=99;
 
-/// What inside a command may have such fields: its changes and their explanations.
-const CRITICAL_WITHIN: &[&[u64]] = &[&[8, 5]];
+/// Those that are known.
+const KNOWN: &[u64] = &[ACTIONS];
+
+/// What inside a command may have such fields: its changes, its actions and their explanations.
+const CRITICAL_WITHIN: &[&[u64]] = &[&[8, 5], &[ACTIONS, 4]];
 
 /// The bytes of `command`.
 pub fn encode_command(command: &Command) -> Vec<u8> {
@@ -62,6 +86,7 @@ pub fn encode_command(command: &Command) -> Vec<u8> {
         ttl_ms: command.ttl_ms,
         dry_run: command.dry_run,
         changes: command.changes.iter().map(change_to_wire).collect(),
+        actions: command.actions.iter().map(action_to_wire).collect(),
     };
     message.encode_to_vec()
 }
@@ -74,7 +99,7 @@ pub fn encode_command(command: &Command) -> Vec<u8> {
 /// known here.
 pub fn decode_command(bytes: &[u8]) -> Result<Command, WireError> {
     let message: v1::Command = COMMAND.decode(bytes)?;
-    if let Some(number) = scan::find(bytes, &CRITICAL, CRITICAL_WITHIN) {
+    if let Some(number) = scan::find(bytes, &CRITICAL, KNOWN, CRITICAL_WITHIN) {
         let fault = "it changes what is meant and is not known here; a newer agent may know it";
         return Err(COMMAND.bad(format_args!("field {number}"), fault));
     }
@@ -87,6 +112,7 @@ pub fn decode_command(bytes: &[u8]) -> Result<Command, WireError> {
         return Err(COMMAND.bad(format_args!("ttl_ms"), fault));
     }
     let changes = message.changes.into_iter().enumerate();
+    let actions = message.actions.into_iter().enumerate();
     Ok(Command {
         id: COMMAND.name(format_args!("id"), message.id)?,
         host: message.host,
@@ -97,6 +123,9 @@ pub fn decode_command(bytes: &[u8]) -> Result<Command, WireError> {
         dry_run: message.dry_run,
         changes: changes
             .map(|(i, change)| change_from_wire(i, change))
+            .collect::<Result<_, _>>()?,
+        actions: actions
+            .map(|(i, action)| action_from_wire(i, action))
             .collect::<Result<_, _>>()?,
     })
 }
@@ -117,6 +146,7 @@ pub fn encode_outcome(outcome: &Outcome) -> Vec<u8> {
         reason: outcome.reason.clone(),
         time_ms: outcome.time_ms,
         changes: outcome.changes.iter().map(change_outcome_to_wire).collect(),
+        actions: outcome.actions.iter().map(action_outcome_to_wire).collect(),
     };
     message.encode_to_vec()
 }
@@ -128,6 +158,7 @@ pub fn encode_outcome(outcome: &Outcome) -> Vec<u8> {
 pub fn decode_outcome(bytes: &[u8]) -> Result<Outcome, WireError> {
     let message: v1::Outcome = OUTCOME.decode(bytes)?;
     let changes = message.changes.into_iter().enumerate();
+    let actions = message.actions.into_iter().enumerate();
     Ok(Outcome {
         command_id: OUTCOME.name(format_args!("command_id"), message.command_id)?,
         state: state_from_wire(message.state)?,
@@ -135,6 +166,9 @@ pub fn decode_outcome(bytes: &[u8]) -> Result<Outcome, WireError> {
         time_ms: OUTCOME.time(format_args!("time_ms"), message.time_ms)?,
         changes: changes
             .map(|(i, change)| change_outcome_from_wire(i, change))
+            .collect::<Result<_, _>>()?,
+        actions: actions
+            .map(|(i, action)| action_outcome_from_wire(i, action))
             .collect::<Result<_, _>>()?,
     })
 }
@@ -145,6 +179,7 @@ fn change_to_wire(change: &Change) -> v1::Change {
         resource: resource_to_wire(change.resource).into(),
         before: change.before,
         target: change.target,
+        ceiling: change.ceiling,
         explanation: Some(explanation_to_wire(&change.explanation)),
     }
 }
@@ -155,11 +190,12 @@ fn change_from_wire(i: usize, change: v1::Change) -> Result<Change, WireError> {
         resource: resource_from_wire(COMMAND, i, change.resource)?,
         before: COMMAND.maybe_amount(format_args!("changes[{i}].before"), change.before)?,
         target: COMMAND.amount(format_args!("changes[{i}].target"), change.target)?,
-        explanation: explanation_from_wire(i, change.explanation.unwrap_or_default())?,
+        ceiling: COMMAND.maybe_amount(format_args!("changes[{i}].ceiling"), change.ceiling)?,
+        explanation: explanation_from_wire(format_args!("changes[{i}]"), change.explanation.unwrap_or_default())?,
     })
 }
 
-fn explanation_to_wire(explanation: &Explanation) -> v1::Explanation {
+pub(super) fn explanation_to_wire(explanation: &Explanation) -> v1::Explanation {
     v1::Explanation {
         strategy: explanation.strategy.clone(),
         text: explanation.text.clone(),
@@ -170,12 +206,19 @@ fn explanation_to_wire(explanation: &Explanation) -> v1::Explanation {
         rung: explanation.rung.clone(),
         clamp: explanation.clamp.clone(),
         rejected: explanation.rejected.clone(),
+        coverage: explanation.coverage,
+        used: explanation.used,
+        wanted: explanation.wanted,
+        learnt: explanation.learnt,
+        turns: explanation.turns,
     }
 }
 
-fn explanation_from_wire(i: usize, explanation: v1::Explanation) -> Result<Explanation, WireError> {
-    let text = |name: &str, text| COMMAND.text(format_args!("changes[{i}].explanation.{name}"), text);
-    let finite = |name: &str, value| COMMAND.finite(format_args!("changes[{i}].explanation.{name}"), value);
+/// `of`: what it explains.
+pub(super) fn explanation_from_wire(of: Arguments<'_>, explanation: v1::Explanation) -> Result<Explanation, WireError> {
+    let text = |name: &str, text| COMMAND.text(format_args!("{of}.explanation.{name}"), text);
+    let finite = |name: &str, value| COMMAND.finite(format_args!("{of}.explanation.{name}"), value);
+    let maybe = |name: &str, value: Option<f64>| value.map(|value| finite(name, value)).transpose();
     Ok(Explanation {
         strategy: text("strategy", explanation.strategy)?,
         text: text("text", explanation.text)?,
@@ -186,6 +229,11 @@ fn explanation_from_wire(i: usize, explanation: v1::Explanation) -> Result<Expla
         rung: text("rung", explanation.rung)?,
         clamp: text("clamp", explanation.clamp)?,
         rejected: text("rejected", explanation.rejected)?,
+        coverage: maybe("coverage", explanation.coverage)?,
+        used: maybe("used", explanation.used)?,
+        wanted: maybe("wanted", explanation.wanted)?,
+        learnt: finite("learnt", explanation.learnt)?,
+        turns: explanation.turns,
     })
 }
 
@@ -197,6 +245,13 @@ fn change_outcome_to_wire(change: &ChangeOutcome) -> v1::ChangeOutcome {
         after: change.after,
         lever: change.lever.clone(),
         note: change.note.clone(),
+        effect: match change.effect {
+            Effect::None => v1::Effect::None,
+            Effect::Raised => v1::Effect::Raised,
+            Effect::Hurt => v1::Effect::Hurt,
+            Effect::NotDone => v1::Effect::NotDone,
+        }
+        .into(),
     }
 }
 
@@ -208,6 +263,16 @@ fn change_outcome_from_wire(i: usize, change: v1::ChangeOutcome) -> Result<Chang
         after: OUTCOME.maybe_amount(format_args!("changes[{i}].after"), change.after)?,
         lever: OUTCOME.text(format_args!("changes[{i}].lever"), change.lever)?,
         note: OUTCOME.text(format_args!("changes[{i}].note"), change.note)?,
+        effect: match v1::Effect::try_from(change.effect) {
+            Ok(v1::Effect::None) => Effect::None,
+            Ok(v1::Effect::Raised) => Effect::Raised,
+            Ok(v1::Effect::Hurt) => Effect::Hurt,
+            Ok(v1::Effect::NotDone) => Effect::NotDone,
+            Err(_) => {
+                let fault = format!("{} is not known", change.effect);
+                return Err(OUTCOME.bad(format_args!("changes[{i}].effect"), fault));
+            }
+        },
     })
 }
 
@@ -242,6 +307,8 @@ const fn state_to_wire(state: OutcomeState) -> v1::outcome::State {
         OutcomeState::Expired => v1::outcome::State::Expired,
         OutcomeState::Failed => v1::outcome::State::Failed,
         OutcomeState::Distrusted => v1::outcome::State::Distrusted,
+        OutcomeState::Raised => v1::outcome::State::Raised,
+        OutcomeState::Hurt => v1::outcome::State::Hurt,
     }
 }
 
@@ -253,6 +320,8 @@ fn state_from_wire(number: i32) -> Result<OutcomeState, WireError> {
         Ok(v1::outcome::State::Expired) => Ok(OutcomeState::Expired),
         Ok(v1::outcome::State::Failed) => Ok(OutcomeState::Failed),
         Ok(v1::outcome::State::Distrusted) => Ok(OutcomeState::Distrusted),
+        Ok(v1::outcome::State::Raised) => Ok(OutcomeState::Raised),
+        Ok(v1::outcome::State::Hurt) => Ok(OutcomeState::Hurt),
         Ok(v1::outcome::State::Unspecified) | Err(_) => {
             Err(OUTCOME.bad(format_args!("state"), format!("{number} is not known")))
         }

@@ -82,16 +82,21 @@ pub(super) fn fields(mut bytes: &[u8]) -> impl Iterator<Item = Field<'_>> {
     })
 }
 
-/// The first field in `numbers` of the message, and of what is inside at `paths`.
-pub(super) fn find(bytes: &[u8], numbers: &std::ops::RangeInclusive<u64>, paths: &[&[u64]]) -> Option<u64> {
+/// The first field in `numbers` that is not `known`, of the message, and of what is inside at `paths`, where none is known.
+pub(super) fn find(
+    bytes: &[u8],
+    numbers: &std::ops::RangeInclusive<u64>,
+    known: &[u64],
+    paths: &[&[u64]],
+) -> Option<u64> {
     let here = fields(bytes)
         .map(|field| field.number)
-        .find(|number| numbers.contains(number));
+        .find(|number| numbers.contains(number) && !known.contains(number));
     here.or_else(|| {
         paths.iter().find_map(|path| {
             let (first, inner) = path.split_first()?;
             let inner: &[&[u64]] = if inner.is_empty() { &[] } else { &[inner] };
-            entries(bytes, *first).find_map(|entry| find(entry, numbers, inner))
+            entries(bytes, *first).find_map(|entry| find(entry, numbers, &[], inner))
         })
     })
 }

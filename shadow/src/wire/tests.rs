@@ -10,9 +10,9 @@ use schemas::{Bytes, v1};
 
 use super::*;
 use crate::{
-    Birth, Bmc, Bound, Capacity, Catalogue, Change, ChangeOutcome, Command, EpochMark, Event, Explanation, Finding,
-    Frame, Hole, Inventory, Metric, Outcome, OutcomeState, PciDevice, Processor, Resource, Severity, Source,
-    SourceState, Watermark, Workload,
+    Action, ActionKind, ActionOutcome, Birth, Bmc, Bound, Capacity, Catalogue, Change, ChangeOutcome, Command, Effect,
+    EpochMark, Event, Explanation, Finding, Frame, Hole, Inventory, Metric, Outcome, OutcomeState, PciDevice,
+    Processor, Resource, Severity, Source, SourceState, Watermark, Workload,
     birth::{Aer, Dpc, MAX_PCI_REGISTERS, Register, SrIov},
     event::MAX_DETAILS,
     metric::MAX_METRICS,
@@ -159,23 +159,39 @@ fn mark(durable_below: u64, missing: &[(u64, u64)]) -> Watermark {
     }
 }
 
+fn explanation() -> Explanation {
+    Explanation {
+        strategy: "preemptive".into(),
+        text: "p95 in 10 min".into(),
+        quantile: 0.95,
+        forecast: 1.9,
+        margin: -0.05,
+        horizon_s: 600,
+        rung: "lstm".into(),
+        clamp: "slew".into(),
+        rejected: "nothing".into(),
+        coverage: Some(0.94),
+        used: Some(1.0),
+        wanted: Some(2.5),
+        learnt: 0.05,
+        turns: 2,
+    }
+}
+
 fn command() -> Command {
     let change = |resource| Change {
         workload: "web".into(),
         resource,
         before: Some(1.5),
         target: 2.0,
-        explanation: Explanation {
-            strategy: "preemptive".into(),
-            text: "p95 in 10 min".into(),
-            quantile: 0.95,
-            forecast: 1.9,
-            margin: -0.05,
-            horizon_s: 600,
-            rung: "lstm".into(),
-            clamp: "slew".into(),
-            rejected: "nothing".into(),
-        },
+        ceiling: Some(4.0),
+        explanation: explanation(),
+    };
+    let action = |kind, workload: &str, amount| Action {
+        kind,
+        workload: workload.into(),
+        amount,
+        explanation: explanation(),
     };
     Command {
         id: "7-web1-3".into(),
@@ -186,6 +202,10 @@ fn command() -> Command {
         ttl_ms: 60_000,
         dry_run: true,
         changes: Resource::ALL.map(change).into(),
+        actions: vec![
+            action(ActionKind::ChassisOn, "", None),
+            action(ActionKind::LimitTasks, "web", Some(100.0)),
+        ],
     }
 }
 
@@ -201,6 +221,15 @@ fn outcome(state: OutcomeState) -> Outcome {
             before: None,
             after: Some(0.0),
             lever: "cpu.max".into(),
+            note: String::new(),
+            effect: Effect::Hurt,
+        }],
+        actions: vec![ActionOutcome {
+            kind: ActionKind::LimitTasks,
+            workload: "web".into(),
+            before: Some(50.0),
+            after: None,
+            lever: "pids.max = 100".into(),
             note: String::new(),
         }],
     }
@@ -231,6 +260,8 @@ fn messages_come_back_as_they_were() {
         OutcomeState::Expired,
         OutcomeState::Failed,
         OutcomeState::Distrusted,
+        OutcomeState::Raised,
+        OutcomeState::Hurt,
     ] {
         assert_eq!(decode_outcome(&encode_outcome(&outcome(state))), Ok(outcome(state)));
     }
@@ -551,6 +582,26 @@ fn commands_that_cannot_be_believed_are_refused() {
             "command with bad changes[0].explanation.margin",
         ),
         (
+            |c| c.changes[0].ceiling = Some(-1.0),
+            "command with bad changes[0].ceiling",
+        ),
+        (
+            |c| c.actions[1].amount = Some(f64::NAN),
+            "command with bad actions[1].amount",
+        ),
+        (
+            |c| c.actions[1].workload = "a\n".into(),
+            "command with bad actions[1].workload",
+        ),
+        (
+            |c| c.actions[0].explanation.margin = f64::NAN,
+            "command with bad actions[0].explanation.margin",
+        ),
+        (
+            |c| c.actions = vec![c.actions[0].clone(); MAX_ACTIONS + 1],
+            "command has more than 1024 actions",
+        ),
+        (
             |c| c.changes = vec![c.changes[0].clone(); 1_025],
             "command has more than 1024 changes",
         ),
@@ -565,6 +616,10 @@ fn commands_that_cannot_be_believed_are_refused() {
     message.changes = vec![change];
     let error = decode_command(&message.encode_to_vec()).unwrap_err().to_string();
     assert_eq!(error, "command with bad changes[0].resource: 6 is not known");
+    message.changes.clear();
+    message.actions = vec![v1::Action::default()];
+    let error = decode_command(&message.encode_to_vec()).unwrap_err().to_string();
+    assert_eq!(error, "command with bad actions[0].kind: 0 is not known");
 }
 
 #[test]
@@ -575,6 +630,10 @@ fn outcomes_that_cannot_be_believed_are_refused() {
         (
             |o| o.changes[0].after = Some(f64::NAN),
             "outcome with bad changes[0].after",
+        ),
+        (
+            |o| o.actions[0].before = Some(-1.0),
+            "outcome with bad actions[0].before",
         ),
         (|o| o.reason = "x".repeat(5_000), "outcome with bad reason"),
     ];

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use agent::{
-    act::dry_run::DryRun,
+    act::{Levers, dry_run::DryRun},
     publish::{Fsync, Kept, Places, Publisher, Settings},
 };
 use anyhow::{Context, ensure};
@@ -132,8 +132,8 @@ impl Agent {
                 bus::Broker::new("127.0.0.1", arguments.port),
             )
         };
-        let lever = Box::new(DryRun::detached());
-        let publisher = Publisher::resume(settings, kept?, lever, clock.clone());
+        let levers = Levers::dry(DryRun::detached());
+        let publisher = Publisher::resume(settings, kept?, levers, clock.clone());
         let mut publisher = publisher.with_context(|| name(host))?;
         let epoch = publisher.begin(Birth {
             agent_version: "chaos".to_owned(),

@@ -13,6 +13,7 @@ fn state(amount: f64) -> State {
         reservations: BTreeMap::from([(key(), Reservation { amount, since_ms: 5 })]),
         waiting: BTreeMap::from([(key(), 3)]),
         changed: BTreeMap::from([("a".to_owned(), vec![5])]),
+        ..State::default()
     }
 }
 
@@ -23,6 +24,7 @@ fn settle(held: f64, before: Option<f64>, outcome: OutcomeState, after: Option<f
         before,
         target: 2.0,
         explanation: Explanation::default(),
+        ceiling: None,
     };
     let command = Command {
         id: "1-a-1".to_owned(),
@@ -33,6 +35,7 @@ fn settle(held: f64, before: Option<f64>, outcome: OutcomeState, after: Option<f
         ttl_ms: 1,
         dry_run: false,
         changes: vec![change],
+        actions: Vec::new(),
     };
     let told = ChangeOutcome {
         workload: "web".to_owned(),
@@ -41,6 +44,7 @@ fn settle(held: f64, before: Option<f64>, outcome: OutcomeState, after: Option<f
         after,
         lever: "cpu.max".to_owned(),
         note: String::new(),
+        effect: shadow::Effect::None,
     };
     let outcome = Outcome {
         command_id: command.id.clone(),
@@ -48,6 +52,7 @@ fn settle(held: f64, before: Option<f64>, outcome: OutcomeState, after: Option<f
         reason: String::new(),
         time_ms: 9,
         changes: after.map_or(Vec::new(), |_| vec![told]),
+        actions: Vec::new(),
     };
     let mut state = state(held);
     state.settle(&command, &outcome);
@@ -61,7 +66,8 @@ fn what_was_not_done_is_undone() {
     assert_eq!(settle(2.0, Some(1.0), DryRun, Some(1.5)), Some(1.5));
     assert_eq!(settle(2.0, Some(1.0), DryRun, None), Some(2.0));
     assert_eq!(settle(2.0, Some(1.0), Applied, Some(f64::NAN)), Some(2.0));
-    for state in [Refused, Failed, Expired] {
+    assert_eq!(settle(2.0, Some(1.0), Expired, None), Some(2.0), "it is promised on");
+    for state in [Refused, Failed] {
         assert_eq!(settle(2.0, Some(1.0), state, None), Some(1.0));
         assert_eq!(settle(2.0, None, state, None), None);
     }

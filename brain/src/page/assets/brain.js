@@ -9,7 +9,8 @@ export function drawTop(fleet) {
   const {hosts, totals} = fleet;
   setText(byId("cell"), fleet.cell);
   setText(byId("mode"), fleet.mode);
-  byId("mode").className = fleet.mode === "acting" ? "chip warn" : "chip";
+  byId("mode").className = fleet.mode === "recommend-only" ? "chip" : "chip warn";
+  byId("mode").title = fleet.freeze ? `by ${fleet.freeze.by}, ${ago(fleet.freeze.since_ms)}: ${fleet.freeze.reason}` : "";
   const online = hosts.filter((host) => host.state === "online").length;
   const anomalies = hosts.reduce((sum, host) => sum + host.anomalies, 0);
   const figures = [

@@ -165,10 +165,11 @@ function grid(head, rows) {
     el("tbody", {}, rows.map((cells) => el("tr", {}, cells.map((cell) => el("td", {}, cell))))));
 }
 
-function poolPart({part, resource, capacity, reserved, queued}) {
+function poolPart({part, resource, capacity, reserved, reclaimable, queued}) {
   if (part === "name") return el("span", {}, format.NAMES[resource]);
   const share = capacity > 0 ? Math.min(1, reserved / capacity) : 0;
   if (part === "bar") return el("span.bar", {role: "img", "aria-label": format.share(share)}, el("i", {style: {width: `${(100 * share).toFixed(1)}%`}}));
   return el("span.soft", {}, `${format.amount(resource, reserved)} of ${format.amount(resource, capacity)}`,
+    reclaimable > 0 ? ` · ${format.amount(resource, reclaimable)} not needed` : null,
     queued > 0 ? el("span.warn", {}, ` · ${queued} waiting`) : null);
 }

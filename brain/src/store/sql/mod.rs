@@ -7,6 +7,7 @@ pub(in crate::store) mod archive;
 pub(in crate::store) mod forecasts;
 pub(in crate::store) mod history;
 pub(in crate::store) mod incidents;
+pub(in crate::store) mod plans;
 pub(in crate::store) mod prune;
 pub(in crate::store) mod read;
 pub(in crate::store) mod recover;

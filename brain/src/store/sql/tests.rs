@@ -3,6 +3,7 @@ use std::{
     sync::Arc,
 };
 
+use shadow::{Forecast, Resource};
 use sqlx::{Row as _, query};
 
 use super::super::{
@@ -11,6 +12,7 @@ use super::super::{
     testing::{COLUMNS, COMMENTS, Place, SLACK_DAYS, connection},
 };
 use crate::{
+    ingest::RangeSet,
     store::{
         Batch, Cutoffs, Rollup, Store as _, StoredRow, comments,
         history::History as _,
@@ -49,6 +51,8 @@ async fn what_was_written_comes_back_and_twice_is_once() {
         ("detectors", 1),
         ("commands", 1),
         ("outcomes", 1),
+        ("plans", 1),
+        ("savings", 1),
         ("models", 1),
     ] {
         assert_eq!(count(connection(&mut store), table).await, rows, "{table}");
@@ -304,6 +308,22 @@ async fn views_tell_what_was_written() {
         (command.get::<f64, _>(3), command.get::<Option<f64>, _>(4)),
         (1.5, None)
     );
+    let more = one("SELECT ceiling, after, clamp, learnt FROM v_commands").await;
+    assert_eq!(
+        (
+            more.get::<Option<f64>, _>(0),
+            more.get::<Option<f64>, _>(1),
+            more.get::<&str, _>(2)
+        ),
+        (None, None, "")
+    );
+    let saved = one("SELECT host, held, used, given_back, over_s, acted_s, changes FROM v_savings").await;
+    assert_eq!(
+        [1, 2, 3].map(|column| saved.get::<f64, _>(column)),
+        [2.0, 1.0, 0.5],
+        "means of a reservation"
+    );
+    assert_eq!((saved.get::<f64, _>(5), saved.get::<i64, _>(6)), (60.0, 3));
     assert_eq!(one("SELECT duration_s FROM v_anomalies").await.get::<f64, _>(0), 10.0);
     let hours: i64 = one("SELECT count(*) FROM v_utilisation_1h").await.get(0);
     assert_eq!(hours, 0, "the hour is not over");
@@ -329,6 +349,89 @@ async fn a_forecast_is_compared_with_the_row_that_it_was_made_for() {
         (told.get::<&str, _>(0), told.get::<Option<f32>, _>(1)),
         ("cpu", Some(0.25))
     );
+}
+
+/// Each resource is made of other channels.
+#[tokio::test]
+async fn what_came_is_told_of_every_resource() {
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    let mut batch = full_batch();
+    let (host, forecast) = batch.forecasts[0].clone();
+    batch.forecasts = Resource::ALL
+        .map(|resource| {
+            (
+                host.clone(),
+                Forecast {
+                    resource,
+                    ..forecast.clone()
+                },
+            )
+        })
+        .into();
+    let (key, mut told) = row("web-1", 350_000, 1.0, [0.0; 2]);
+    told.mean = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
+    batch.rollups = [(key, told)].into();
+    store.write(&batch).await.unwrap();
+    for (resource, expected) in [
+        ("cpu", 1.0),
+        ("memory", 2.0),
+        ("network", 12.0),
+        ("disk", 48.0),
+        ("power", 64.0),
+    ] {
+        let sql = "SELECT actual FROM v_forecast_vs_actual WHERE resource = $1";
+        let told = query(sql)
+            .bind(resource)
+            .fetch_one(connection(&mut store))
+            .await
+            .unwrap();
+        assert_eq!(told.get::<Option<f32>, _>(0), Some(expected), "{resource}");
+    }
+}
+
+/// The first that told an inventory stays as long as events do, and the newest always.
+#[tokio::test]
+async fn births_that_tell_of_another_inventory_are_history() {
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    let mut batch = Batch {
+        hosts: [("web-1".into(), 90_000)].into(),
+        ..Batch::default()
+    };
+    for (second, kernel) in [(10, "6.1"), (20, "6.1"), (30, "6.12"), (40, "6.12"), (50, "6.12")] {
+        let mut birth = testing::birth(second * 1_000_000);
+        birth.inventory.kernel = kernel.into();
+        let ranges = RangeSet::from_ranges([0..4, 5..9]);
+        batch.watermarks.insert((stream(), birth.epoch), ranges);
+        batch.births.push((stream(), birth.into()));
+    }
+    store.write(&batch).await.unwrap();
+    let mut left = async |events: i64| {
+        let cutoffs = Cutoffs {
+            now: 90_000,
+            frames: 80_000,
+            events,
+            ..Cutoffs::default()
+        };
+        store.prune(&cutoffs).await.unwrap();
+        let mut seconds = Vec::new();
+        for table in ["births", "watermarks"] {
+            let sql = sqlx::AssertSqlSafe(format!("SELECT epoch / 1000000 FROM {table} ORDER BY epoch"));
+            let rows = query(sql).fetch_all(connection(&mut store)).await.unwrap();
+            seconds.push(rows.iter().map(|row| row.get::<i64, _>(0)).collect::<Vec<_>>());
+        }
+        seconds
+    };
+    for _ in 0..2 {
+        assert_eq!(
+            left(0).await,
+            [vec![10, 30, 50], vec![50]],
+            "watermarks go with their frames"
+        );
+    }
+    assert_eq!(left(25_000).await, [vec![30, 50], vec![50]]);
+    assert_eq!(left(80_000).await, [vec![50], vec![50]]);
 }
 
 /// What an agent tells may be any number: no figure of it keeps a batch out, and no view from being read.

@@ -8,17 +8,19 @@ use sqlx::{Connection as _, QueryBuilder, query};
 
 use super::{
     super::dialect::{Connection, Db, GREATEST, at},
-    forecasts, incidents, rollups, workloads,
+    forecasts, incidents, plans, rollups, workloads,
 };
-use crate::store::{Batch, Hours, ModelRow, Stream};
+use crate::store::{Batch, Hours, ModelRow, Stream, meta};
 
 /// Databases take 32,766 variables a statement or more; this many rows of at most 13 columns stay below.
 pub(super) const ROWS_A_STATEMENT: usize = 1_024;
 
+/// `mark`, where there is one, says that this batch was the last.
 pub(in crate::store) async fn batch(
     connection: &mut Connection,
     batch: &Batch,
     hours: Hours,
+    mark: Option<&str>,
 ) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin().await?;
     let ended = rollups::ended(&mut transaction, batch, hours).await?;
@@ -41,10 +43,11 @@ pub(in crate::store) async fn batch(
     for answer in &batch.outcomes {
         outcome(&mut transaction, answer).await?;
     }
+    plans::write(&mut transaction, batch).await?;
     for trained in &batch.models {
         model(&mut transaction, trained).await?;
     }
-    meta(&mut transaction, batch).await?;
+    meta(&mut transaction, batch, mark).await?;
     watermarks(&mut transaction, batch).await?;
     transaction.commit().await
 }
@@ -183,8 +186,8 @@ async fn anomalies(to: &mut Connection, batch: &Batch) -> Result<(), sqlx::Error
 
 async fn command(to: &mut Connection, command: &Command) -> Result<(), sqlx::Error> {
     query(
-        "INSERT INTO commands (id, host, issuer_epoch, sequence, issued, ttl_ms, dry_run, changes) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+        "INSERT INTO commands (id, host, issuer_epoch, sequence, issued, ttl_ms, dry_run, changes, actions) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
     )
     .bind(&command.id)
     .bind(&command.host)
@@ -194,6 +197,7 @@ async fn command(to: &mut Connection, command: &Command) -> Result<(), sqlx::Err
     .bind(signed(command.ttl_ms))
     .bind(command.dry_run)
     .bind(json!(command.changes).to_string())
+    .bind(json!(command.actions).to_string())
     .execute(to)
     .await?;
     Ok(())
@@ -201,15 +205,16 @@ async fn command(to: &mut Connection, command: &Command) -> Result<(), sqlx::Err
 
 async fn outcome(to: &mut Connection, outcome: &Outcome) -> Result<(), sqlx::Error> {
     query(
-        "INSERT INTO outcomes (command_id, state, time, reason, changes) VALUES ($1, $2, $3, $4, $5) \
-         ON CONFLICT (command_id, state) \
-         DO UPDATE SET time = excluded.time, reason = excluded.reason, changes = excluded.changes",
+        "INSERT INTO outcomes (command_id, state, time, reason, changes, actions) VALUES ($1, $2, $3, $4, $5, $6) \
+         ON CONFLICT (command_id, state) DO UPDATE SET time = excluded.time, reason = excluded.reason, \
+         changes = excluded.changes, actions = excluded.actions",
     )
     .bind(text(&outcome.command_id))
     .bind(outcome.state.as_str())
     .bind(at(outcome.time_ms))
     .bind(text(&outcome.reason))
     .bind(json!(outcome.changes).to_string())
+    .bind(json!(outcome.actions).to_string())
     .execute(to)
     .await?;
     Ok(())
@@ -231,10 +236,11 @@ async fn model(to: &mut Connection, model: &ModelRow) -> Result<(), sqlx::Error>
     Ok(())
 }
 
-async fn meta(to: &mut Connection, batch: &Batch) -> Result<(), sqlx::Error> {
-    for (key, value) in &batch.meta {
+async fn meta(to: &mut Connection, batch: &Batch, mark: Option<&str>) -> Result<(), sqlx::Error> {
+    let told = batch.meta.iter().map(|(key, value)| (*key, value.as_str()));
+    for (key, value) in told.chain(mark.map(|mark| (meta::LAST_BATCH, mark))) {
         query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value")
-            .bind(*key)
+            .bind(key)
             .bind(value)
             .execute(&mut *to)
             .await?;
@@ -260,7 +266,7 @@ async fn watermarks(to: &mut Connection, batch: &Batch) -> Result<(), sqlx::Erro
 }
 
 /// A number that is known to be small enough, or else the largest that a column holds.
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 

@@ -75,8 +75,8 @@ fn a_command_with_a_critical_field_that_is_not_known_is_refused() {
             _ => [encode_command(&command()), change()].concat(),
         }
     };
-    for level in 0..3 {
-        for number in [64, 80, 99] {
+    for level in 0..5 {
+        for number in [if level == 0 { 65 } else { 64 }, 80, 99] {
             let error = decode_command(&within(number, level)).unwrap_err().to_string();
             assert!(
                 error.contains(&format!("field {number}: it changes what is meant")),
@@ -89,8 +89,12 @@ fn a_command_with_a_critical_field_that_is_not_known_is_refused() {
     }
 }
 
-/// A change with `inner` in it, or in its explanation.
+/// A change or an action with `inner` in it, or in its explanation.
 fn encode_changes(inner: &[u8], level: usize) -> Vec<u8> {
+    if level > 2 {
+        let action = if level == 3 { inner.to_vec() } else { field(4, inner) };
+        return field(64, &[&[0x08, 1], &*action].concat());
+    }
     let mut change = field(1, b"web");
     change.extend([0x10, 1]);
     change.extend(if level == 1 { inner.to_vec() } else { field(5, inner) });

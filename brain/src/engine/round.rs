@@ -8,7 +8,6 @@ use shadow::{Command, Resource, UnixMs, Vantage};
 use super::{Engine, Publication, intake::At, watch::MINUTE_MS};
 use crate::{
     allocate::{HostInput, WorkloadInput},
-    learning::Trained,
     present::FOLLOWED_MS,
     store::{memory::Changed, meta},
     watch::Attention,

@@ -3,8 +3,8 @@
 //!
 //! The loop, as the specification tells it, for each host, each workload on it and each resource:
 //!
-//! 1. **Required against available.** The need is what the workload uses now, grown as the host's forecast grows
-//!    ([`need`]). The strategies of its class say for which forecast to reserve ([`preemptive`], [`dynamic`],
+//! 1. **Required against available.** The need is what the workload's own forecast says, or, where it has none, what it uses
+//!    now, grown as the host's forecast grows ([`need`]). The strategies of its class say for which forecast to reserve ([`preemptive`], [`dynamic`],
 //!    [`priority`]), and the bounds of its class say what may be reserved ([`bounds`]).
 //! 2. **Where it lacks, acquire from the [`pool`]**: what is unreserved first, then what others hold and do not
 //!    need, the least critical first ([`contention`]).

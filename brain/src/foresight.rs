@@ -32,7 +32,7 @@ pub(crate) struct Foresight {
     latest: BTreeMap<Arc<str>, Vec<Forecast>>,
     peaks: BTreeMap<Arc<str>, Vec<Peak>>,
     made_ms: Option<UnixMs>,
-    workloads: Workloads,
+    workloads: Box<Workloads>,
     drift: Drift,
     detectors: BTreeMap<(Arc<str>, Resource), Detector>,
     /// Oldest first.
@@ -64,7 +64,7 @@ impl Foresight {
     pub(crate) fn new(config: forecast::Config, anomaly: residual::Config) -> Result<Self, forecast::ConfigError> {
         Ok(Self {
             judged_s: config.horizons_s.first().copied().unwrap_or(0),
-            workloads: Workloads::new(config.clone())?,
+            workloads: Box::new(Workloads::new(config.clone())?),
             drift: Drift::new(&config),
             forecaster: Forecaster::new(config)?,
             anomaly,

@@ -228,6 +228,9 @@ pub(crate) type StoredAnomaly = (Arc<str>, Resource, UnixMs, AnomalyRow);
 /// An incident with its host, and whether it goes on.
 pub(crate) type StoredIncident = (Arc<str>, Incident, bool);
 
+/// Cores and bytes of minutes by host and workload, each with its begin, oldest first; NaN where not read.
+pub(crate) type WorkloadMinutes = BTreeMap<(Arc<str>, String), Vec<(UnixMs, [f32; 2])>>;
+
 /// A row of the grid as far as it is read back.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct StoredRow {
@@ -253,7 +256,7 @@ pub(crate) struct Recovered {
     /// Rows of the grid since then, oldest first.
     pub(crate) rollups: BTreeMap<Arc<str>, Vec<StoredRow>>,
     /// Cores and bytes of workloads by host, workload and begin of the minute, since then, oldest first.
-    pub(crate) workloads: BTreeMap<(Arc<str>, String), Vec<(UnixMs, [f32; 2])>>,
+    pub(crate) workloads: WorkloadMinutes,
     /// What frames of `tail` are read against and is not among them, each after its own reference.
     pub(crate) references: Vec<(Stream, Frame)>,
     /// Frames that may hold samples past the rows of the grid.

@@ -71,27 +71,31 @@ pub(super) fn beside(lines: &[Line], other: &[Line], title: &str) -> String {
         let Some(other) = other.iter().find(same) else {
             continue;
         };
-        let [(mae, other_mae), (p95, other_p95)] = [
-            (line.figures.mae, other.figures.mae),
-            (line.figures.pinball[2], other.figures.pinball[2]),
-        ];
-        let more = |own: f64, other: f64| format!("{:+.1} %", 100.0 * (other / own - 1.0));
-        text.push_str(&format!(
-            "{:<10} {:>7}  {:<10} {:>8.1} {:>14.1} {:>7} {:>8.1} {:>14.1} {:>7} {:>7.1} {:>7.1}\n",
-            line.target,
-            horizon(line),
-            if line.method == "lstm" { "network" } else { line.method },
-            mae * 1e4,
-            other_mae * 1e4,
-            more(mae, other_mae),
-            p95 * 1e4,
-            other_p95 * 1e4,
-            more(p95, other_p95),
-            other.figures.coverage[2] * 100.0,
-            other.lowest_p95 * 100.0,
-        ));
+        text.push_str(&beside_row(line, other));
     }
     text
+}
+
+fn beside_row(line: &Line, other: &Line) -> String {
+    let [(mae, other_mae), (p95, other_p95)] = [
+        (line.figures.mae, other.figures.mae),
+        (line.figures.pinball[2], other.figures.pinball[2]),
+    ];
+    let more = |own: f64, other: f64| format!("{:+.1} %", 100.0 * (other / own - 1.0));
+    format!(
+        "{:<10} {:>7}  {:<10} {:>8.1} {:>14.1} {:>7} {:>8.1} {:>14.1} {:>7} {:>7.1} {:>7.1}\n",
+        line.target,
+        horizon(line),
+        if line.method == "lstm" { "network" } else { line.method },
+        mae * 1e4,
+        other_mae * 1e4,
+        more(mae, other_mae),
+        p95 * 1e4,
+        other_p95 * 1e4,
+        more(p95, other_p95),
+        other.figures.coverage[2] * 100.0,
+        other.lowest_p95 * 100.0,
+    )
 }
 
 /// Writes all tables as JSON; `others` are of other replays, each with its name.

@@ -105,9 +105,8 @@ impl Case {
     pub(super) fn passes(self) -> usize {
         match self {
             Self::InferB1024T2 => 1,
-            Self::TrainH64L2T1 | Self::TrainH64L2T2 | Self::TrainH128L1T2 => 2,
+            Self::TrainH64L2T1 | Self::TrainH64L2T2 | Self::TrainH128L1T2 | Self::TrainServed => 2,
             Self::InferB64T2 => 10,
-            Self::TrainServed => 2,
             Self::InferServed => 20,
             Self::InferB1T1 => 100,
         }

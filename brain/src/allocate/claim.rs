@@ -12,7 +12,7 @@ use super::{
     bounds::{Stand, Step, clamp, step},
     contention::NOTHING,
     draft::Draft,
-    need::{self, Question, needs},
+    need::{self, Question, needs_of_workload},
     pool::Pool,
     state::{Damping, Key, Reservation},
 };
@@ -268,7 +268,8 @@ fn ask_of(inputs: &Inputs<'_>, key: &Key, place: Place<'_>, class: &Class) -> Op
         used: own.then_some(used),
         not_before_ms: inputs.now_ms.saturating_sub(oldest),
     };
-    let needs = needs(&question);
+    let workload = place.host.workloads.get(&key.workload).filter(|_| own);
+    let needs = needs_of_workload(&question, workload.map_or(&[], |workload| &workload.forecasts));
     let decided = place.host.limits.get(key.resource.index()).copied().flatten();
     ask(
         &needs,

@@ -1,6 +1,7 @@
 //! What a workload, or a host as a whole, will need at each horizon.
 //!
-//! Forecasts are of hosts. A workload's need is its present use times the growth of its host:
+//! A workload is sized by its own forecasts, where it has any ([`needs_of_workload`]). Else by those of its host: its need is
+//! its present use times the growth of its host:
 //! `use x forecast quantile / present value of the host`. The growth is bounded to [`GROWTH`], is taken against at
 //! least [`QUIET`] of the host (a host that idles would else make any growth infinite), and a workload never needs
 //! more than the forecast says of its whole host.
@@ -58,9 +59,40 @@ pub(super) struct Question<'a> {
 /// The needs at each horizon that is forecast, nearest first. Forecasts with a value that is not a number are left
 /// out; of several for one horizon the newest counts.
 pub(super) fn needs(question: &Question<'_>) -> Vec<Need> {
-    let mut forecasts: Vec<&Forecast> = question
-        .host
-        .forecasts
+    let forecasts = sound(question, &question.host.forecasts);
+    let needs = forecasts.into_iter().map(|forecast| need(question, forecast));
+    // A share that is finite may be too much to be counted in bytes.
+    needs.filter(|need| need.amounts.p99.is_finite()).collect()
+}
+
+/// The same of a workload with forecasts of its own, in cores or bytes: they say it better than the growth of its host. What
+/// has none grows as its host does.
+pub(super) fn needs_of_workload(question: &Question<'_>, own: &[Forecast]) -> Vec<Need> {
+    let own = sound(question, own);
+    if own.is_empty() {
+        return needs(question);
+    }
+    let need = |forecast: &Forecast| {
+        let amounts = forecast
+            .quantiles
+            .to_array()
+            .map(|amount| amount.min(question.capacity));
+        let [median, _, p95, _] = amounts;
+        Need {
+            horizon_s: forecast.horizon_s,
+            rung: forecast.rung,
+            skill: forecast.skill,
+            coverage: forecast.coverage,
+            width: (p95 - median) / question.capacity,
+            amounts: Quantiles::from_array(amounts),
+        }
+    };
+    own.into_iter().map(need).collect()
+}
+
+/// Forecasts of the resource that are numbers and not too old, one a horizon, nearest first.
+fn sound<'a>(question: &Question<'_>, forecasts: &'a [Forecast]) -> Vec<&'a Forecast> {
+    let mut forecasts: Vec<&Forecast> = forecasts
         .iter()
         .filter(|forecast| forecast.resource == question.resource && forecast.made_ms >= question.not_before_ms)
         .filter(|forecast| forecast.quantiles.to_array().iter().all(|q| q.is_finite() && *q >= 0.0))
@@ -70,9 +102,7 @@ pub(super) fn needs(question: &Question<'_>) -> Vec<Need> {
         order.then_with(|| rank(b).cmp(&rank(a)))
     });
     forecasts.dedup_by_key(|forecast| forecast.horizon_s);
-    let needs = forecasts.into_iter().map(|forecast| need(question, forecast));
-    // A share that is finite may be too much to be counted in bytes.
-    needs.filter(|need| need.amounts.p99.is_finite()).collect()
+    forecasts
 }
 
 /// Makes the choice between two forecasts of one moment independent of their order.
@@ -182,6 +212,35 @@ mod tests {
         // An idle host: growth is taken against a fiftieth of it, and is at most tenfold.
         check(Some(0.0), 0.02, Some(0.01), 0.02);
         check(Some(0.0), 1.0, Some(0.01), 0.1);
+    }
+
+    #[test]
+    fn a_workload_with_forecasts_of_its_own_does_not_grow_as_its_host_does() {
+        let host = HostInput {
+            present: [Some(0.5), None, None, None, None],
+            forecasts: vec![forecast(300, 0.5, 0.5)],
+            ..HostInput::default()
+        };
+        let question = Question {
+            host: &host,
+            resource: Resource::Cpu,
+            capacity: 4.0,
+            used: Some(0.5),
+            not_before_ms: 0,
+        };
+        let at = |own: &[Forecast]| needs_of_workload(&question, own).remove(0).at(0.95);
+        assert_eq!(at(&[forecast(300, 1.0, 3.0)]), 3.0, "in cores");
+        assert_eq!(at(&[forecast(300, 1.0, 9.0)]), 4.0, "no more than there is");
+        assert_eq!(at(&[]), 0.5, "its host stands still");
+        let old = Forecast {
+            made_ms: -1,
+            ..forecast(300, 1.0, 3.0)
+        };
+        let of_memory = Forecast {
+            resource: Resource::Memory,
+            ..forecast(300, 1e9, 2e9)
+        };
+        assert_eq!(at(&[old, of_memory]), 0.5);
     }
 
     #[test]

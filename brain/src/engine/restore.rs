@@ -8,7 +8,7 @@ use shadow::{Birth, Frame, UnixMs};
 use super::Engine;
 use crate::{
     ingest::RangeSet,
-    store::{Recovered, StoredRow, Stream, meta},
+    store::{Recovered, StoredRow, Stream, WorkloadMinutes, meta},
     watch::Attention,
 };
 
@@ -110,7 +110,7 @@ impl Engine {
         self.first_row = first_ms.map_or(i64::MAX, |ms| ms.div_euclid(step_ms));
     }
 
-    fn restore_workloads(&self, minutes: &BTreeMap<(Arc<str>, String), Vec<(UnixMs, [f32; 2])>>) {
+    fn restore_workloads(&self, minutes: &WorkloadMinutes) {
         let open_ms = self.open.saturating_mul(self.config.grid.step_ms());
         for ((host, workload), minutes) in minutes {
             let until = minutes.partition_point(|(begin_ms, _)| *begin_ms < open_ms);

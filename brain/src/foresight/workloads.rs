@@ -158,6 +158,7 @@ struct Waiting<'a> {
 }
 
 impl<'a> Waiting<'a> {
+    #[expect(clippy::cast_possible_truncation, reason = "rows are of single precision")]
     fn new(tenants: &Tenants<'a>, name: &'a str, mut rows: Vec<[f32; Channel::COUNT]>) -> Self {
         for resource in RESOURCES {
             let by = 1.0 / amount(tenants.capacity, resource);

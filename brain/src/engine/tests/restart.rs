@@ -24,6 +24,11 @@ async fn a_killed_brain_goes_on_where_it_stood() {
     let host = &again.engine.snapshot().hosts[0];
     assert_eq!((host.name.as_str(), host.agent_version.as_str()), ("a", "0.1.0"));
     assert!(host.resources[0].forecasts.len() == 3, "forecasts are there at once");
+    let web = &host.workloads[0].forecasts;
+    assert!(
+        web.len() == 3 && web[0].quantiles.p95 > 2.5,
+        "of what is stored in minutes: {web:?}"
+    );
     assert_eq!(
         again.engine.snapshot().commands.len(),
         bench.engine.snapshot().commands.len()

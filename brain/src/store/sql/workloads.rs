@@ -1,7 +1,5 @@
 //! What workloads used, a minute each.
 
-use std::{collections::BTreeMap, sync::Arc};
-
 use shadow::UnixMs;
 use sqlx::{QueryBuilder, Row as _, query};
 
@@ -11,7 +9,7 @@ use super::{
     rollups::real,
     write::{ROWS_A_STATEMENT, text},
 };
-use crate::store::Batch;
+use crate::store::{Batch, WorkloadMinutes};
 
 /// The most minutes that are read back: six hours of 2,000 workloads.
 const MAX_MINUTES: i64 = 720_000;
@@ -37,10 +35,8 @@ pub(super) async fn write(to: &mut Connection, batch: &Batch) -> Result<(), sqlx
     Ok(())
 }
 
-type Minutes = BTreeMap<(Arc<str>, String), Vec<(UnixMs, [f32; 2])>>;
-
 /// The newest minutes since `since_ms`, by host and workload, oldest first.
-pub(super) async fn recover(from: &mut Connection, since_ms: UnixMs) -> Result<Minutes, sqlx::Error> {
+pub(super) async fn recover(from: &mut Connection, since_ms: UnixMs) -> Result<WorkloadMinutes, sqlx::Error> {
     let rows = query(
         "SELECT host, workload, bucket, cpu_cores, memory_bytes FROM workload_1m WHERE bucket >= $1 \
          ORDER BY bucket DESC LIMIT $2",
@@ -49,7 +45,7 @@ pub(super) async fn recover(from: &mut Connection, since_ms: UnixMs) -> Result<M
     .bind(MAX_MINUTES)
     .fetch_all(from)
     .await?;
-    let mut found = Minutes::new();
+    let mut found = WorkloadMinutes::new();
     for row in rows.iter().rev() {
         let used = |column: usize| Ok::<_, sqlx::Error>(row.try_get::<Option<f32>, _>(column)?.unwrap_or(f32::NAN));
         let minutes = found.entry((host(row, 0)?, row.try_get(1)?)).or_default();

@@ -1,7 +1,7 @@
 //! Limits of hosts: books and prices of every resource, fed each five minutes of the brain's time.
 //!
 //! What an interval used are its minutes' means; what the next one needs are the network's peaks. Hosts of which no network
-//! tells, or whose capacity is not known, have no limit here, and allocation reserves for their forecasts' quantile.
+//! tells, whose capacity is not known, or whose books are younger than a day have no limit here, and allocation reserves for their forecasts' quantile.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,9 @@ use crate::{
 
 const MINUTE_MS: i64 = 60_000;
 const INTERVAL_MS: i64 = 300_000;
+
+/// Intervals in a host's books from which on it is limited by them: a day, of which they have forgotten a little.
+const ENOUGH: f64 = 240.0;
 
 /// The criticality at which a violation costs what it costs the fleet; by so much more it costs twice as much.
 const USUAL: f64 = 50.0;
@@ -51,7 +54,7 @@ impl Limits {
     pub(crate) fn standing(&self, host: &str) -> [Option<Decision>; 5] {
         self.fleets.each_ref().map(|fleet| {
             let standing = fleet.standing(host).copied();
-            standing.filter(|decision| Some(decision.at) == self.interval)
+            standing.filter(|decision| Some(decision.at) == self.interval && fleet.booked(host) >= ENOUGH)
         })
     }
 
@@ -186,24 +189,30 @@ mod tests {
     fn each_interval_is_booked_and_the_next_decided() {
         let policy = Policy::built_in();
         let mut limits = Limits::new();
-        for row in 0..6 * 60 * 4 {
-            let end_ms = 10_000 * row;
-            let busy = 0.3 + 0.1 * f64::from(u8::from(row / 90 % 2 == 0));
+        for row in 0..60 * 30 {
+            let end_ms = 60_000 * row;
+            let busy = 0.3 + 0.1 * f64::from(u8::from(row / 15 % 2 == 0));
             let hosts = BTreeMap::from([("a".to_owned(), host(busy, end_ms, None))]);
             limits.row(end_ms, &policy, &hosts);
             let [cpu, _, network, ..] = limits.standing("a");
             assert_eq!(cpu, None, "no peak of it is told");
-            let network = network.unwrap();
+            let Some(network) = network else {
+                assert!(row < 60 * 25, "no decision after {row} minutes");
+                continue;
+            };
+            assert!(row >= 60 * 20, "a decision after {row} minutes");
             assert_eq!(network.at, end_ms / 300_000);
             assert!((0.3..0.8).contains(&network.limit), "{network}");
         }
         let [.., network, _, _] = limits.standing("a");
         let book = network.unwrap().chosen.book;
         assert!(book.slack > 0.0 && book.violations < 0.05, "{book:?}");
+        assert!(limits.fleets[2].booked("a") > 285.0, "an interval was left out");
         limits.rewind();
         assert_eq!(limits.standing("a"), [None; 5]);
         limits.row(0, &policy, &BTreeMap::from([("b".to_owned(), host(0.2, 0, None))]));
-        assert!(limits.standing("a") == [None; 5] && limits.standing("b")[2].is_some());
+        let kept: Vec<&str> = limits.fleets[2].hosts().collect();
+        assert_eq!(kept, ["b"], "a host that is gone has no book");
     }
 
     #[test]

@@ -132,6 +132,11 @@ impl Fleet {
         self.series.retain(|host, _| keeps(host));
     }
 
+    /// How many intervals are in a host's books; older ones count less.
+    pub fn booked(&self, host: &str) -> f64 {
+        self.series.get(host).map_or(0.0, |series| series.books.weight)
+    }
+
     /// What was decided last for a host.
     pub fn standing(&self, host: &str) -> Option<&Decision> {
         self.series.get(host)?.standing.as_ref()

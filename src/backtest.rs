@@ -8,6 +8,8 @@
 //! |---|---|
 //! | `backtest/data.rs` | traces and stored rows onto one grid |
 //! | `backtest/walk.rs` | training, then row by row |
+//! | `backtest/replay.rs` | all of it, of the network as it is served, without its LSTM, and of hosts that it never saw |
+//! | `backtest/bar.rs` | how far it is |
 //! | `backtest/tally.rs` | losses by host, target, horizon and expert |
 //! | `backtest/peaks.rs` | the same of peaks |
 //! | `backtest/report.rs` | table, JSON, predictions |
@@ -18,55 +20,35 @@
     reason = "places are not negative and below MAX_ROWS, and values become the forecaster's f32 by design"
 )]
 
-mod data;
+mod bar;
+pub(crate) mod data;
 mod peaks;
-mod plots;
+pub(crate) mod plots;
+mod replay;
 mod report;
 mod tally;
 mod walk;
 
-use std::{
-    io::{IsTerminal, Write},
-    ops::ControlFlow,
-    path::PathBuf,
-    time::Instant,
-};
+use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
-use brain::history::Moment;
-use clap::{ArgGroup, Args};
-use forecast::{Config, Forecaster, Progress, Target};
+use clap::Args;
+use forecast::{Config, Target};
 use runtime::{Span, output::print_line};
 
 use self::{
-    data::{Data, Host},
-    peaks::PeakTally,
-    tally::Tally,
+    data::{Data, Source},
+    replay::Replay,
 };
-use crate::lab::Rates;
 
 /// What is replayed, and what is asked of it.
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("source").required(true).args(["traces", "from_store"])))]
 #[command(after_help = "\
 Exit status: 0 when there is a table; 1 when the past cannot be read, is too short, or a file cannot be written; 64 for bad
 usage. Hosts weigh the same in every mean; byte rates are shown over the host's own 99.9th percentile of the learnt part.")]
 pub(crate) struct BacktestArgs {
-    /// Folder of trace CSVs, one a host (docs/traces.md)
-    #[arg(long, value_name = "DIR")]
-    traces: Option<PathBuf>,
-    /// The rows that a brain has kept: its data folder, or postgres://USER@HOST:PORT/DATABASE
-    #[arg(long, value_name = "PLACE")]
-    from_store: Option<String>,
-    /// File whose first line is the password of the database
-    #[arg(long, value_name = "FILE", requires = "from_store")]
-    password_file: Option<PathBuf>,
-    /// From when on stored rows are read
-    #[arg(long, value_name = "TIME", default_value = "30d", requires = "from_store")]
-    since: Moment,
-    /// Grid that the past is put on [default: that of most rows]
-    #[arg(long, value_name = "SPAN")]
-    step: Option<Span>,
+    #[command(flatten)]
+    source: Source,
     /// How far ahead, rising, with commas between; each a whole number of steps [default: 5m,10m,15m]
     #[arg(long, value_name = "SPAN,...", value_delimiter = ',')]
     horizons: Vec<Span>,
@@ -79,18 +61,21 @@ pub(crate) struct BacktestArgs {
     /// Only each N-th row behind the learnt part is scored; one that does not divide an hour is best
     #[arg(long, value_name = "N", default_value_t = 1)]
     origin_stride: usize,
-    /// What byte rates are
-    #[arg(long, value_enum, default_value_t = Rates::Auto)]
-    rates: Rates,
     /// Seed of everything random in training
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Steps of training, at most [default: seven passes over all rows]
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
-    /// Blend without the network
-    #[arg(long)]
+    /// Also replay with a network that has no LSTM, its window statistics alone, trained alike: what the LSTM is worth
+    #[arg(long, conflicts_with = "without_network")]
     without_lstm: bool,
+    /// Blend without any network
+    #[arg(long)]
+    without_network: bool,
+    /// Also forecast every host by a network that never saw it: so many hosts are left out at a time
+    #[arg(long, value_name = "K", conflicts_with = "without_network")]
+    leave_hosts_out: Option<usize>,
     /// Write the table as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -116,7 +101,16 @@ pub(crate) async fn main(arguments: BacktestArgs) -> anyhow::Result<()> {
         "--train-fraction {share}: must be 0.1 to 0.95"
     );
     ensure!(arguments.origin_stride > 0, "--origin-stride 0: must be at least 1");
-    let data = data::load(&arguments).await?;
+    let (traces, step_s) = data::load(&arguments.source).await?;
+    let data = data::gather(&traces, step_s, share, arguments.source.rates)?;
+    drop(traces);
+    if let Some(left) = arguments.leave_hosts_out {
+        let hosts = data.hosts.len();
+        ensure!(
+            left > 0 && left < hosts,
+            "--leave-hosts-out {left}: must be at least 1, and fewer than the {hosts} hosts that there are"
+        );
+    }
     // It keeps cores busy for minutes; the other tasks of this process are signals.
     tokio::task::spawn_blocking(move || run(&arguments, &data)).await?
 }
@@ -124,34 +118,31 @@ pub(crate) async fn main(arguments: BacktestArgs) -> anyhow::Result<()> {
 fn run(arguments: &BacktestArgs, data: &Data) -> anyhow::Result<()> {
     let config = config(arguments, data)?;
     introduce(data, &config)?;
-    let mut forecaster = Forecaster::new(config.clone())?;
-    if !arguments.without_lstm {
-        let begun = Instant::now();
-        let artifact = walk::learn(data, &config, &|progress| bar(progress))?;
-        forecaster.adopt(&artifact)?;
-        let (steps, took) = (artifact.steps(), begun.elapsed().as_secs_f64());
-        print_line(&format!(
-            "network  {} of {steps} steps from {} moments in {took:.1} s",
-            artifact.version(),
-            artifact.data().samples
-        ))?;
-    }
-    let mut tally = Tally::new(data, &config, arguments.origin_stride);
-    let mut peaks = PeakTally::new(data, &config, arguments.origin_stride);
-    let begun = Instant::now();
-    let rows = walk::walk(data, &mut forecaster, Host::until, &mut |host, made| {
-        tally.add(host, made);
-        if let (Some(of), Some(highs)) = (data.hosts.get(host), tally.highs.get(host)) {
-            peaks.add(host, of, highs, made);
-        }
-    });
-    let each = begun.elapsed().as_secs_f64() * 1e6 / rows.max(1) as f64;
-    print_line(&format!("replay   {rows} rows, {each:.0} us each"))?;
-    let table = tally.table();
-    let of_peaks = peaks.table();
+    let replay = Replay {
+        data,
+        config: &config,
+        stride: arguments.origin_stride,
+    };
+    let (tally, peaks) = if arguments.without_network {
+        replay.without_network()?
+    } else {
+        replay.ordinary()?
+    };
+    let (table, of_peaks) = (tally.table(), peaks.table());
     print_line(&format!("\n{}{}", report::render(&table), peaks::render(&of_peaks)))?;
+    let mut others = Vec::new();
+    if arguments.without_lstm {
+        others.push(("without_lstm", "without LSTM", replay.without_lstm()?.table()));
+    }
+    if let Some(left) = arguments.leave_hosts_out {
+        others.push(("never_seen", "never seen", replay.left_out(left)?.table()));
+    }
+    for (_, title, other) in &others {
+        print_line(&format!("\n{}", report::beside(&table, other, title)))?;
+    }
     if let Some(file) = &arguments.json {
-        report::json(file, &table, &of_peaks).with_context(|| file.display().to_string())?;
+        let others = others.iter().map(|(name, _, other)| (*name, other.as_slice()));
+        report::json(file, &table, &of_peaks, others).with_context(|| file.display().to_string())?;
     }
     if let Some(file) = &arguments.predictions {
         report::predictions(file, data, &config, &tally).with_context(|| file.display().to_string())?;
@@ -196,28 +187,6 @@ fn introduce(data: &Data, config: &Config) -> anyhow::Result<()> {
         targets.join(", ")
     ))?;
     Ok(())
-}
-
-/// How wide the bar is.
-const WIDTH: usize = 30;
-
-/// A bar on a terminal, to standard error; nothing elsewhere.
-fn bar(progress: Progress) -> ControlFlow<()> {
-    let mut out = std::io::stderr();
-    let Progress { part, done, of, loss } = progress;
-    let last = done >= of;
-    if out.is_terminal() && (last || done.is_multiple_of(10) || loss.is_none()) {
-        let filled = WIDTH * done.min(of) / of;
-        let bar = "=".repeat(filled) + &" ".repeat(WIDTH - filled);
-        let loss = loss.map_or(String::new(), |loss| format!(", loss {loss:.4}"));
-        // Nobody watching is no reason to stop.
-        drop(write!(out, "\r\x1b[2K[{bar}] {done} of {of} {}{loss}", part.as_str()));
-        if last {
-            drop(write!(out, "\r\x1b[2K"));
-        }
-        drop(out.flush());
-    }
-    ControlFlow::Continue(())
 }
 
 #[cfg(test)]

@@ -4,12 +4,16 @@ mod audit;
 mod backtest;
 mod backup;
 mod detect;
+mod explain;
 mod export;
 mod inspect;
 mod lab;
 mod live;
 mod pki;
+mod policy;
 mod query;
+mod report;
+mod simulate;
 mod stop;
 mod table;
 mod trace;
@@ -38,12 +42,20 @@ enum Command {
     Inspect(Box<inspect::InspectArgs>),
     /// What a brain has kept: hosts, series, forecasts, anomalies, commands, events
     Query(Box<query::QueryArgs>),
+    /// One command in words: what it rests on, what bound it, and what came of it
+    Explain(Box<explain::ExplainArgs>),
+    /// What allocation has saved, and whom it hurt
+    Report(Box<report::ReportArgs>),
     /// Series of hosts as trace CSVs or Parquet, a file a host
     Export(Box<export::ExportArgs>),
     /// How unusual each row of a series is: a CSV with scores
     Detect(detect::DetectArgs),
     /// What the forecaster would have said of a recorded past, and how right it would have been
     Backtest(Box<backtest::BacktestArgs>),
+    /// What limits would have been over a recorded past, and what they would have cost, beside other policies
+    Simulate(Box<simulate::SimulateArgs>),
+    /// Whether a policy of allocation is good, and what it says
+    Policy(policy::PolicyArgs),
     /// A copy of a brain's data folder, while the brain runs
     Backup(backup::BackupArgs),
     /// Who is who in a cell: certificates, tokens, revocation
@@ -80,9 +92,13 @@ impl Command {
             | Self::Processes(_)
             | Self::Inspect(_)
             | Self::Query(_)
+            | Self::Explain(_)
+            | Self::Report(_)
             | Self::Export(_)
             | Self::Detect(_)
             | Self::Backtest(_)
+            | Self::Simulate(_)
+            | Self::Policy(_)
             | Self::Backup(_)
             | Self::Pki(_)
             | Self::Audit(_) => "warn",
@@ -97,9 +113,13 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Lab(arguments) => Box::pin(lab::main(arguments)).await,
         Command::Inspect(arguments) => inspect::main(*arguments).await,
         Command::Query(arguments) => Box::pin(query::main(*arguments)).await,
+        Command::Explain(arguments) => Box::pin(explain::main(&arguments)).await,
+        Command::Report(arguments) => Box::pin(report::main(&arguments)).await,
         Command::Export(arguments) => Box::pin(export::main(*arguments)).await,
         Command::Detect(arguments) => detect::main(&arguments),
         Command::Backtest(arguments) => Box::pin(backtest::main(*arguments)).await,
+        Command::Simulate(arguments) => Box::pin(simulate::main(*arguments)).await,
+        Command::Policy(arguments) => policy::main(&arguments),
         Command::Backup(arguments) => backup::main(arguments).await,
         Command::Pki(arguments) => Box::pin(pki::main(*arguments)).await,
         Command::Audit(arguments) => audit::main(&arguments),

@@ -19,8 +19,8 @@ use self::{
 };
 
 pub(crate) mod place;
-mod rows;
-mod sheet;
+pub(crate) mod rows;
+pub(crate) mod sheet;
 
 const EXIT_STATUS: &str = "\
 Exit status: 0 when all was read that was asked for (also when that is nothing, which is said on standard error), or
@@ -55,6 +55,9 @@ enum Question {
     /// Commands by when they were issued, with their newest outcome; in tables and CSV a row a change
     #[command(after_help = EXIT_STATUS)]
     Commands(RecordsArgs),
+    /// Plans by when they were made: what each round came to
+    #[command(after_help = EXIT_STATUS)]
+    Plans(EventsArgs),
     /// Events by when they happened
     #[command(after_help = EXIT_STATUS)]
     Events(EventsArgs),
@@ -131,8 +134,7 @@ pub(crate) async fn main(arguments: QueryArgs) -> anyhow::Result<()> {
     match arguments.question {
         Question::Hosts(asked) => {
             let mut history = History::open(&asked.place.database()?).await?;
-            let rows = history.hosts().await?;
-            tell(&Told { rows, more: false }, asked.format)?;
+            tell(&history.hosts().await?, asked.format)?;
             Ok(history.close().await?)
         }
         Question::Series(asked) => series(&asked, now_ms).await,
@@ -151,6 +153,10 @@ pub(crate) async fn main(arguments: QueryArgs) -> anyhow::Result<()> {
         Question::Commands(asked) => {
             let (mut history, filter) = asked.open(now_ms).await?;
             tell(&history.commands(&filter).await?, asked.events.format)
+        }
+        Question::Plans(asked) => {
+            let (mut history, filter) = asked.open(None, now_ms).await?;
+            tell(&history.plans(&filter.within, filter.limit).await?, asked.format)
         }
         Question::Events(asked) => {
             let (mut history, filter) = asked.open(None, now_ms).await?;
@@ -177,47 +183,70 @@ impl EventsArgs {
     }
 }
 
-/// Host by host, each at the resolution that fits it.
+/// Host by host, each at the resolution that fits it. A table is told when all of it is known, anything else as it is read:
+/// a host at a time is in memory.
 async fn series(asked: &SeriesArgs, now_ms: UnixMs) -> anyhow::Result<()> {
     let (mut history, filter) = asked.records.open(now_ms).await?;
     let columns = Column::of(filter.resource);
     let hosts = asked.records.events.scope.all_hosts(&mut history).await?;
-    let mut told = Told {
-        rows: Vec::new(),
-        more: false,
-    };
+    let (mut table, mut any, mut more) = (Vec::new(), false, false);
     for host in &hosts {
         let wanted = (asked.resolution.0, filter.limit);
         let series = history.series(host, &columns, &filter.within, wanted).await?;
-        told.more |= series.more;
-        told.rows.extend(SeriesRow::all(host, &series));
+        let rows = SeriesRow::all(host, &series);
+        more |= series.more;
+        match asked.records.events.format {
+            Format::Table => table.extend(rows),
+            Format::Json => print(&lines(&rows)?)?,
+            Format::Csv if any => print(&Sheet::of(&rows).csv_rows()?)?,
+            Format::Csv if rows.is_empty() => {}
+            Format::Csv => print(&Sheet::of(&rows).csv()?)?,
+        }
+        any |= !series.rows.is_empty();
     }
     history.close().await?;
-    if asked.records.events.format == Format::Table {
-        SeriesRow::drop_unknown(&mut told.rows);
+    if !any && asked.records.events.format == Format::Csv {
+        print(&Sheet::of::<SeriesRow>(&[]).csv()?)?;
     }
-    tell(&told, asked.records.events.format)
+    SeriesRow::drop_unknown(&mut table);
+    print_table(&table)?;
+    warn((any, more));
+    Ok(())
 }
 
 fn tell<T: Row + Serialize>(told: &Told<T>, format: Format) -> anyhow::Result<()> {
-    if told.rows.is_empty() {
+    warn((!told.rows.is_empty(), told.more));
+    match format {
+        Format::Json => print(&lines(&told.rows)?)?,
+        Format::Csv => print(&Sheet::of(&told.rows).csv()?)?,
+        Format::Table => print_table(&told.rows)?,
+    }
+    Ok(())
+}
+
+/// What is said of an answer on standard error: whether there is `any`, and whether there was `more`.
+fn warn((any, more): (bool, bool)) {
+    if !any {
         tracing::warn!("nothing is kept of what was asked for");
     }
-    if told.more {
+    if more {
         tracing::warn!("older rows were left out: name a shorter time, or more by --limit");
     }
-    match format {
-        Format::Json => {
-            let mut lines = String::new();
-            for row in &told.rows {
-                lines += &serde_json::to_string(row)?;
-                lines.push('\n');
-            }
-            print(&lines)?;
-        }
-        Format::Csv => print(&Sheet::of(&told.rows).csv()?)?,
-        Format::Table if told.rows.is_empty() => {}
-        Format::Table => print(&Sheet::of(&told.rows).table())?,
+}
+
+/// One object a line.
+fn lines(rows: &[impl Serialize]) -> anyhow::Result<String> {
+    let mut lines = String::new();
+    for row in rows {
+        lines += &serde_json::to_string(row)?;
+        lines.push('\n');
+    }
+    Ok(lines)
+}
+
+fn print_table<T: Row>(rows: &[T]) -> anyhow::Result<()> {
+    if !rows.is_empty() {
+        print(&Sheet::of(rows).table())?;
     }
     Ok(())
 }

@@ -3,7 +3,8 @@
 //! Everyone is a process of its own for each case, ours too: so each has its own memory and its own threads. In a round
 //! they take turns, and each does the same number of passes; told are medians over the rounds, by the clock, since work of
 //! several threads is what counts here. A training is way there, pinball loss, way back and Adam on the same batch; a
-//! forecast is a batch through LSTM and linear layer.
+//! forecast is a batch through LSTM and linear layer. `served` is the network as it is served, with all of its training step:
+//! dropout, weighed losses, clipping, `AdamW` and the average of the weights.
 
 mod case;
 mod contender;
@@ -18,7 +19,7 @@ use std::{
 };
 
 use anyhow::Context;
-use forecast::lstm::trial;
+use forecast::{lstm::trial, trial::Served};
 
 use crate::report::{Quantity, Report, Rival};
 use case::{Case, Work};
@@ -84,7 +85,7 @@ fn measure(case: Case, rounds: u32, python: &Path, report: &mut Report) -> anyho
             contender.turn()?;
         }
     }
-    let windows = (case.workload().batch * case.passes()) as f64;
+    let windows = (case.batch() * case.passes()) as f64;
     let ours_mb = ours.peak_mb()?;
     let (ours_per_s, ours_best) = (windows / ours.median_s(), windows / ours.least_s());
     for rival in rivals {
@@ -104,6 +105,18 @@ fn measure(case: Case, rounds: u32, python: &Path, report: &mut Report) -> anyho
 pub(crate) fn work(case: Case) -> anyhow::Result<()> {
     let workload = case.workload();
     let mut pass: Box<dyn FnMut() + Send> = match case.work() {
+        Work::Training if case.is_served() => {
+            let mut training = trial::with_threads(1, || Served::default().training())?;
+            Box::new(move || {
+                black_box(training());
+            })
+        }
+        Work::Inference if case.is_served() => {
+            let inference = Served::default().inference(case.batch());
+            Box::new(move || {
+                black_box(inference());
+            })
+        }
         Work::Training => {
             let mut training = trial::with_threads(1, || trial::training(workload))?;
             Box::new(move || {

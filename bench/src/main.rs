@@ -12,6 +12,8 @@ mod hot;
 mod ingest;
 #[cfg(feature = "forecast")]
 mod lstm;
+#[cfg(feature = "brain")]
+mod plan;
 mod priors;
 mod process;
 mod recording;
@@ -61,6 +63,9 @@ enum Bench {
     /// How fast the LSTM of the forecaster trains and forecasts, against `PyTorch` and ONNX Runtime.
     #[cfg(feature = "forecast")]
     Lstm(lstm::Arguments),
+    /// How long a plan of a large cell takes on one core.
+    #[cfg(feature = "brain")]
+    Plan(plan::Arguments),
     /// How long the forecaster takes for a step of a large fleet.
     #[cfg(feature = "forecast")]
     Serve(serve::Arguments),
@@ -91,6 +96,8 @@ fn main() -> anyhow::Result<ExitCode> {
             Some(case) => return lstm::work(case).map(|()| ExitCode::SUCCESS),
             None => lstm::run(lstm)?,
         },
+        #[cfg(feature = "brain")]
+        Bench::Plan(plan) => plan::run(plan)?,
         #[cfg(feature = "forecast")]
         Bench::Serve(serve) => serve::run(serve)?,
         #[cfg(feature = "brain")]

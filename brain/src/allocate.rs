@@ -27,17 +27,19 @@
 //! A plan is a proposal. Reservations in [`State`] are what was recommended; whether an agent writes them is
 //! decided by the command's `dry_run` and the agent's own guard, and comes back through [`State::settle`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use shadow::{Capacity, Change, Forecast, HOST_WORKLOAD, Resource, UnixMs};
+use shadow::{Capacity, Change, Forecast, HOST_WORKLOAD, Peak, Resource, UnixMs};
 
 use self::round::Round;
 use crate::{feedback::Feedback, policy::Policy};
 
 pub use self::{
+    explain::amount,
     pool::Account,
-    state::{Key, Reservation, State},
+    spare::Wake,
+    state::{Key, Reservation, State, Waking},
 };
 
 mod ask;
@@ -55,6 +57,7 @@ mod preemptive;
 mod priority;
 mod report;
 mod round;
+mod spare;
 mod state;
 
 /// All that a plan rests on.
@@ -129,6 +132,10 @@ pub struct WorkloadInput {
     pub cpu_cores: Option<f64>,
     /// Bytes in use lately; `None` when it is not measured.
     pub memory_bytes: Option<f64>,
+    /// Its own forecasts of cpu and memory, in any order, in cores and bytes; none of what is not forecast.
+    pub forecasts: Vec<Forecast>,
+    /// The highest use within a time, likewise.
+    pub peaks: Vec<Peak>,
 }
 
 /// What is to be done, and why.
@@ -138,6 +145,12 @@ pub struct Plan {
     pub time_ms: UnixMs,
     /// The changes by host, each host's in the order of workload and resource. Hosts without one are left out.
     pub changes: BTreeMap<String, Vec<Change>>,
+    /// Those that must only be told, even where the policy acts: what is not limited is not limited in doubt.
+    pub only_told: BTreeSet<Key>,
+    /// Changes that the cell could still have made in this minute.
+    pub changes_left: u32,
+    /// Spare hosts to wake, in this order.
+    pub wakes: Vec<Wake>,
     /// Requests that wait for the pool, first in line first.
     pub queue: Vec<Request>,
     /// Workloads that hold less than they ask for, because others are more critical.
@@ -159,6 +172,8 @@ pub struct Request {
     pub criticality: u8,
     /// Since when it waits.
     pub since_ms: UnixMs,
+    /// When it is overdue.
+    pub deadline_ms: UnixMs,
     /// What is asked for in all, in cores, bytes, bytes/s or watts.
     pub wanted: f64,
     /// What of it is reserved.
@@ -199,6 +214,8 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     round.correct();
     round.raise();
     round.lower();
+    round.adopt();
+    round.wake();
     round.close()
 }
 

@@ -141,6 +141,8 @@ pub struct Allocate {
     pub ttl: Span,
     /// The policy file; without one the built-in policy rules.
     pub policy: Option<PathBuf>,
+    /// The brain starts frozen: nothing is changed until somebody lets it.
+    pub frozen: bool,
 }
 
 impl Default for Config {
@@ -243,6 +245,7 @@ impl Default for Allocate {
             every: Span::from_secs(60),
             ttl: Span::from_secs(300),
             policy: None,
+            frozen: false,
         }
     }
 }

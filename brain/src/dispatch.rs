@@ -4,21 +4,34 @@
 //! sequence rises by host. Answers are matched by id; one of another host, or the same one twice, is left out.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
-use shadow::{Change, Command, Outcome, OutcomeState, Resource, UnixMs, wire::MAX_CHANGES};
+use shadow::{
+    Action, ActionKind, Change, Command, Explanation, Outcome, OutcomeState, Resource, UnixMs, wire::MAX_CHANGES,
+};
+
+mod freeze;
+mod ledger;
+mod record;
+mod renew;
+
+pub use self::freeze::{Freeze, FreezeSwitch};
+use self::ledger::{Ledger, Use};
 
 use crate::{
-    allocate::{self, HostInput, Inputs, State},
-    feedback::Feedback,
+    allocate::{self, HostInput, Inputs, Key, Plan, State, Wake},
+    feedback::{Feedback, Look, Strain},
     policy::Policy,
     snapshot::{CommandView, PoolView},
+    store::PlanRow,
 };
 
 /// The most commands that are remembered so that answers find them: those of some minutes of a large cell.
 pub(crate) const MAX_SENT: usize = 5_000;
+/// From this share of a limit on it is reached.
+const NEARLY: f64 = 0.98;
 /// The most that are shown.
 const MAX_SHOWN: usize = 100;
 
@@ -48,6 +61,14 @@ pub(crate) struct Dispatch {
     shown: Option<Arc<Vec<CommandView>>>,
     pool: Vec<PoolView>,
     unmet: Vec<String>,
+    freeze: Option<Freeze>,
+    /// When agents last said that our commands are none: another brain may rule.
+    doubted_ms: Option<UnixMs>,
+    renewals: renew::Renewals,
+    renewed_ms: UnixMs,
+    ledger: Ledger,
+    /// Plans that are not stored yet.
+    plans: Vec<PlanRow>,
 }
 
 /// What an answer was.
@@ -55,6 +76,8 @@ pub(crate) struct Dispatch {
 pub(crate) enum Answer {
     /// Of a command that is remembered, and new.
     Taken,
+    /// Of a command that told again what stays.
+    Renewed,
     /// It came before.
     Repeated,
     /// Of no command of this host that is remembered.
@@ -77,6 +100,12 @@ impl Dispatch {
             shown: None,
             pool: Vec::new(),
             unmet: Vec::new(),
+            freeze: None,
+            doubted_ms: None,
+            renewals: renew::Renewals::new(),
+            renewed_ms: UnixMs::MIN,
+            ledger: Ledger::new(issuer_epoch),
+            plans: Vec::new(),
         }
     }
 
@@ -96,6 +125,8 @@ impl Dispatch {
     /// told by another clock.
     pub(crate) fn rewind(&mut self, now_ms: UnixMs) {
         self.last_ms = None;
+        self.renewed_ms = UnixMs::MIN;
+        self.doubted_ms = None;
         self.started_ms = now_ms;
         self.state.rewind(now_ms);
         self.feedback.rewind();
@@ -107,29 +138,45 @@ impl Dispatch {
             .is_none_or(|last_ms| now_ms.saturating_sub(last_ms) >= self.timing.every_ms)
     }
 
-    /// Makes a plan and the commands that carry it out.
+    /// Makes a plan and the commands that carry it out. Of a frozen cell the plan is shown, and nothing comes of it.
     pub(crate) fn round(&mut self, now_ms: UnixMs, hosts: &BTreeMap<String, HostInput>) -> Vec<Command> {
         self.last_ms = Some(now_ms);
         let plan = allocate::plan(&Inputs {
             now_ms,
-            started_ms: self.started_ms,
+            // Where another brain may rule the wait after a start begins anew.
+            started_ms: self.doubted_ms.map_or(self.started_ms, |ms| ms.max(self.started_ms)),
             policy: &self.policy,
             feedback: &self.feedback,
             state: &self.state,
             hosts,
         });
-        self.state = plan.state;
-        self.pool = plan.pool.iter().filter_map(pool_view).collect();
-        self.unmet = plan.unmet.into_iter().map(|unmet| unmet.text).collect();
+        self.show(&plan);
+        if self.freeze.is_some() {
+            self.record(&plan, hosts.len(), 0);
+            return Vec::new();
+        }
+        self.state = plan.state.clone();
         let mut commands = Vec::new();
-        for (host, changes) in plan.changes {
-            // Power is limited by the BMC, where one is spoken for, and all else on the host.
-            let (power, others): (Vec<_>, Vec<_>) = changes.into_iter().partition(|c| c.resource == Resource::Power);
-            for changes in others.chunks(MAX_CHANGES).chain(power.chunks(MAX_CHANGES)) {
-                commands.push(self.command(now_ms, &host, changes.to_vec()));
+        for (host, changes) in &plan.changes {
+            for part in self.parts(host, changes, &plan.only_told) {
+                for changes in part.changes.chunks(MAX_CHANGES) {
+                    commands.push(self.command(now_ms, host, changes.to_vec(), part.dry_run));
+                }
             }
         }
+        for wake in &plan.wakes {
+            commands.push(self.wake(now_ms, wake));
+        }
+        let told = commands
+            .iter()
+            .filter(|command| command.dry_run)
+            .map(|command| command.changes.len());
+        let told = told.sum();
+        self.record(&plan, hosts.len(), told);
         for command in &commands {
+            if !command.dry_run {
+                self.state.sent(command);
+            }
             self.sent.push_back(CommandView {
                 command: command.clone(),
                 outcome: None,
@@ -139,7 +186,55 @@ impl Dispatch {
         commands
     }
 
-    fn command(&mut self, now_ms: UnixMs, host: &str, changes: Vec<Change>) -> Command {
+    /// The changes of one host by who obeys them and whether they are obeyed. Power is limited by the BMC, where one is
+    /// spoken for, and all else on the host.
+    fn parts(&self, host: &str, changes: &[Change], only_told: &BTreeSet<Key>) -> [Part; 4] {
+        let mut parts = [(false, false), (false, true), (true, false), (true, true)].map(|(is_power, dry_run)| Part {
+            is_power,
+            dry_run,
+            changes: Vec::new(),
+        });
+        for change in changes {
+            let is_power = change.resource == Resource::Power;
+            let acts = self.policy.act.is_on(host, change.resource)
+                && !only_told.contains(&Key::new(host, &change.workload, change.resource));
+            let part = parts
+                .iter_mut()
+                .find(|part| (part.is_power, part.dry_run) == (is_power, !acts));
+            if let Some(part) = part {
+                part.changes.push(change.clone());
+            }
+        }
+        parts
+    }
+
+    /// A spare host is switched on by the agent beside its BMC, where the policy acts on its power.
+    fn wake(&mut self, now_ms: UnixMs, wake: &Wake) -> Command {
+        let dry_run = !self.policy.act.is_on(&wake.host, Resource::Power);
+        let action = Action {
+            kind: ActionKind::ChassisOn,
+            workload: String::new(),
+            amount: None,
+            explanation: Explanation {
+                strategy: "preemptive".to_owned(),
+                text: wake.text.clone(),
+                quantile: self.policy.wake.quantile,
+                forecast: wake.needed,
+                ..Explanation::default()
+            },
+        };
+        Command {
+            actions: vec![action],
+            ..self.command(now_ms, &wake.host, Vec::new(), dry_run)
+        }
+    }
+
+    fn show(&mut self, plan: &Plan) {
+        self.pool = plan.pool.iter().map(pool_view).collect();
+        self.unmet = plan.unmet.iter().map(|unmet| unmet.text.clone()).collect();
+    }
+
+    fn command(&mut self, now_ms: UnixMs, host: &str, changes: Vec<Change>, dry_run: bool) -> Command {
         let sequence = self.sequences.entry(host.to_owned()).or_insert(0);
         *sequence += 1;
         Command {
@@ -149,9 +244,30 @@ impl Dispatch {
             sequence: *sequence,
             issued_ms: now_ms,
             ttl_ms: self.timing.ttl_ms,
-            dry_run: true,
+            dry_run,
             changes,
             actions: Vec::new(),
+        }
+    }
+
+    /// Freezes the cell, or lets it move again.
+    pub(crate) fn set_freeze(&mut self, freeze: Option<Freeze>) {
+        self.freeze = freeze;
+    }
+
+    /// Who has frozen the cell.
+    pub(crate) const fn freeze(&self) -> Option<&Freeze> {
+        self.freeze.as_ref()
+    }
+
+    /// An agent of `host` says at `now_ms` that `outcome` is of no command that it may obey. Where that is all it has ever
+    /// said of a command of ours, another brain may rule: nothing is lowered for as long as after a start.
+    pub(crate) fn distrusted(&mut self, host: &str, outcome: &Outcome, now_ms: UnixMs) {
+        let sent = self.sent.iter().rev();
+        let mut ours = sent.filter(|view| view.command.id == outcome.command_id && view.command.host == host);
+        let unanswered = ours.next().is_some_and(|view| view.outcome.is_none());
+        if unanswered || self.renewal(host, &outcome.command_id).is_some() {
+            self.doubted_ms = Some(now_ms);
         }
     }
 
@@ -163,9 +279,14 @@ impl Dispatch {
 
     /// Takes in what an agent of `host` answered.
     pub(crate) fn outcome(&mut self, host: &str, outcome: &Outcome) -> Answer {
+        if let Some(answer) = self.renewal_answered(host, outcome) {
+            return answer;
+        }
         let mut sent = self.sent.iter_mut().rev();
         let Some(view) = sent.find(|view| view.command.id == outcome.command_id && view.command.host == host) else {
-            return Answer::Unknown;
+            // By the word of a brain before this one, or of a renewal that is long past.
+            let ended = outcome.state == OutcomeState::Expired && self.state.lease_ended(host, &outcome.command_id);
+            return if ended { Answer::Renewed } else { Answer::Unknown };
         };
         // A later state, such as expired after applied, is news; the same one again is not, nor one from before the end:
         // whatever order a broker hands them on in.
@@ -187,9 +308,39 @@ impl Dispatch {
                 .get(&key.host)
                 .and_then(|host| host.used(&key.workload, key.resource))
             {
+                // Beyond a limit that is in force nothing can be used: one that is reached is too small.
+                let reached = self.state.is_leased(key) && used >= NEARLY * reservation.amount;
+                let used = if reached {
+                    used.max(1.001 * reservation.amount)
+                } else {
+                    used
+                };
                 self.feedback.usage(time_ms, key, used, reservation.amount);
             }
         }
+        let uses = self.state.reservations().filter_map(|(key, reservation)| {
+            let used = hosts.get(&key.host)?.used(&key.workload, key.resource)?;
+            let is_acted = self.state.is_leased(key);
+            let held = reservation.amount;
+            Some((key, Use { held, used, is_acted }))
+        });
+        self.ledger.row(time_ms, uses);
+    }
+
+    /// Lowerings to look at at `now_ms`, at most `most`.
+    pub(crate) fn looks(&mut self, now_ms: UnixMs, most: usize) -> Vec<Look> {
+        self.feedback.looks(now_ms, most)
+    }
+
+    /// What somebody went through before its lowering, where that was asked for, and lately. What hurt is told, and
+    /// planned anew at once.
+    pub(crate) fn strained(&mut self, key: &Key, now_ms: UnixMs, strain: (Option<Strain>, Strain)) -> Option<String> {
+        let hurt = self.feedback.strained(key, now_ms, strain);
+        if hurt.is_some() {
+            self.last_ms = None;
+            self.ledger.hurt(key, now_ms);
+        }
+        hurt
     }
 
     /// What is reserved, in cores, bytes, bytes/s or watts.
@@ -239,15 +390,24 @@ const fn since(state: OutcomeState) -> bool {
     matches!(state, OutcomeState::Raised | OutcomeState::Hurt)
 }
 
-fn pool_view(account: &allocate::Account) -> Option<PoolView> {
-    Some(PoolView {
-        host: account.host.clone()?,
+/// Changes of one host that go together.
+struct Part {
+    is_power: bool,
+    dry_run: bool,
+    changes: Vec<Change>,
+}
+
+fn pool_view(account: &allocate::Account) -> PoolView {
+    PoolView {
+        host: account.host.clone(),
         resource: account.resource,
         capacity: account.capacity,
         reserved: account.reserved,
+        reclaimable: account.reclaimable,
+        coming: account.coming,
         free: account.free(),
         queued: account.queued,
-    })
+    }
 }
 
 /// An issuer epoch that is larger than the last one: the unix clock in microseconds where it can be.
@@ -257,125 +417,4 @@ pub(crate) fn next_issuer_epoch(now_ms: UnixMs, last: Option<u64>) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use shadow::{Capacity, Forecast, Quantiles, Rung, Shares};
-
-    use super::*;
-    use crate::allocate::WorkloadInput;
-
-    fn dispatch() -> Dispatch {
-        let timing = Timing {
-            every_ms: 60_000,
-            ttl_ms: 300_000,
-        };
-        Dispatch::new(Policy::built_in(), timing, 7, 0)
-    }
-
-    fn hosts() -> BTreeMap<String, HostInput> {
-        let forecast = |horizon_s| Forecast {
-            resource: Resource::Cpu,
-            made_ms: 3_600_000,
-            horizon_s,
-            quantiles: Quantiles::from_array([0.5, 0.55, 0.6, 0.65]),
-            rung: Rung::Ewma,
-            shares: Shares::default(),
-            skill: Some(0.2),
-            coverage: Some(0.95),
-        };
-        let web = WorkloadInput {
-            criticality: 50,
-            class: "default".into(),
-            cpu_cores: Some(1.0),
-            memory_bytes: None,
-        };
-        let host = HostInput {
-            capacity: Capacity {
-                cpu_cores: Some(4.0),
-                ..Capacity::default()
-            },
-            present: [Some(0.5), None, None, None, None],
-            age_ms: Some(500),
-            history_ms: 3_600_000,
-            forecasts: [300, 600, 900].map(forecast).to_vec(),
-            workloads: BTreeMap::from([("web".to_owned(), web)]),
-        };
-        BTreeMap::from([("a".to_owned(), host)])
-    }
-
-    #[test]
-    fn a_plan_becomes_fenced_commands_and_answers_settle_it() {
-        let mut dispatch = dispatch();
-        assert!(dispatch.is_due(3_600_000));
-        let commands = dispatch.round(3_600_000, &hosts());
-        let [command] = commands.as_slice() else {
-            panic!("{commands:?}")
-        };
-        assert_eq!(
-            (command.id.as_str(), command.sequence, command.dry_run),
-            ("7-a-1", 1, true)
-        );
-        let asked = dispatch.reserved("a", "web", Resource::Cpu);
-        assert!(asked.is_some_and(|cores| cores > 1.0), "{asked:?}");
-        assert!(!dispatch.is_due(3_659_999) && dispatch.is_due(3_660_000));
-
-        let mut answer = Outcome {
-            command_id: command.id.clone(),
-            state: OutcomeState::Refused,
-            reason: "floor".into(),
-            time_ms: 3_600_100,
-            changes: Vec::new(),
-            actions: Vec::new(),
-        };
-        assert_eq!(dispatch.outcome("b", &answer), Answer::Unknown, "another host's answer");
-        assert_eq!(dispatch.outcome("a", &answer), Answer::Taken);
-        assert_eq!(dispatch.outcome("a", &answer), Answer::Repeated);
-        assert_eq!(
-            dispatch.reserved("a", "web", Resource::Cpu),
-            None,
-            "what was refused is not held"
-        );
-        answer.state = OutcomeState::DryRun;
-        assert_eq!(
-            dispatch.outcome("a", &answer),
-            Answer::Repeated,
-            "what was refused stays refused"
-        );
-        answer.command_id = "7-a-99".into();
-        assert_eq!(dispatch.outcome("a", &answer), Answer::Unknown);
-    }
-
-    #[test]
-    fn answers_mean_the_same_in_whatever_order_a_broker_hands_them_on() {
-        let mut dispatch = dispatch();
-        let command = dispatch.round(3_600_000, &hosts()).remove(0);
-        let mut answer = |state| {
-            let outcome = Outcome {
-                command_id: command.id.clone(),
-                state,
-                reason: String::new(),
-                time_ms: 3_600_100,
-                changes: Vec::new(),
-                actions: Vec::new(),
-            };
-            dispatch.outcome("a", &outcome)
-        };
-        for (state, expected) in [
-            (OutcomeState::DryRun, Answer::Taken),
-            (OutcomeState::Refused, Answer::Repeated),
-            (OutcomeState::Applied, Answer::Repeated),
-            (OutcomeState::Expired, Answer::Taken),
-            (OutcomeState::DryRun, Answer::Repeated),
-            (OutcomeState::Failed, Answer::Repeated),
-        ] {
-            assert_eq!(answer(state), expected, "{state:?}");
-        }
-    }
-
-    #[test]
-    fn issuer_epochs_rise_even_when_the_clock_does_not() {
-        assert_eq!(next_issuer_epoch(5, None), 5_000);
-        assert_eq!(next_issuer_epoch(5, Some(4_000)), 5_000);
-        assert_eq!(next_issuer_epoch(5, Some(9_000)), 9_001);
-        assert_eq!(next_issuer_epoch(-5, Some(0)), 1);
-    }
-}
+mod tests;

@@ -22,7 +22,7 @@ use trust::{Trust, audit::Audit};
 
 use crate::{
     Config, Error,
-    dispatch::Dispatch,
+    dispatch::{Dispatch, FreezeSwitch},
     fleet::Fleet,
     foresight::Foresight,
     ingest::{Ingest, Limits},
@@ -34,22 +34,24 @@ use crate::{
     snapshot::Snapshot,
     store::{Batch, FrameId, flush::Flushed, history::Open, memory::HotStore, meta},
     view::Views,
-    watch::{Acknowledgement, Watch},
+    watch::{Notice, Watch},
 };
 
 mod audit;
+mod buffer;
+mod freeze;
 mod intake;
 mod picture;
 mod restore;
 mod round;
 mod seal;
 mod signers;
+mod strain;
 #[cfg(test)]
 mod tests;
 mod watch;
 
 pub(crate) use intake::At;
-use intake::{EVENT_WEIGHT, weight};
 use signers::Signers;
 
 /// Everything that can happen to the brain.
@@ -69,7 +71,9 @@ pub(crate) enum Event {
     /// A training has ended.
     Trained(Box<Trained>),
     /// Somebody takes notice of an incident.
-    Acknowledged(Acknowledgement),
+    Notice(Notice),
+    /// Somebody freezes the cell, or lets it move.
+    Freeze(FreezeSwitch),
     /// Somebody asks for the scores.
     Scores(oneshot::Sender<forecast::ScoreTable>),
 }
@@ -102,12 +106,15 @@ pub(crate) struct Engine {
     dispatch: Dispatch,
     trust: Option<Arc<Trust>>,
     signers: Signers,
-    audit: Option<Audit>,
+    audit: audit::Book,
     journal: Journal,
     watch: Watch,
     batch: Batch,
-    /// Bytes of frames in the batch and in the one under way.
+    /// About how many bytes what agents told has, in the batch and in the one under way.
     buffered: usize,
+    old_chunks: buffer::OldChunks,
+    /// About how many bytes the rows of the batch under way have.
+    rows_under_way: usize,
     /// Watermarks and commands, oldest first.
     outbox: Vec<Publication>,
     views: Views,
@@ -175,7 +182,7 @@ impl Engine {
             dispatch: Dispatch::new(parts.policy, config.allocate.timing(), parts.issuer_epoch, now_ms),
             trust: parts.trust,
             signers: Signers::default(),
-            audit: parts.audit,
+            audit: parts.audit.into(),
             figures: Figures::new(&parts.metrics),
             past: Past::new(Arc::clone(&hot), parts.durable),
             hot,
@@ -184,6 +191,8 @@ impl Engine {
             journal: Journal::default(),
             watch: Watch::new(config.anomaly.budget()),
             buffered: 0,
+            old_chunks: buffer::OldChunks::default(),
+            rows_under_way: 0,
             outbox: Vec::new(),
             views: Views::default(),
             connected: false,
@@ -218,7 +227,8 @@ impl Engine {
             }
             Event::Flushed(flushed) => self.flushed(flushed, At { now_ms, monotonic_ns }),
             Event::Trained(trained) => self.trained(*trained),
-            Event::Acknowledged(told) => self.acknowledged(told, now_ms),
+            Event::Notice(told) => self.noticed(told, At { now_ms, monotonic_ns }),
+            Event::Freeze(switch) => self.switched(switch, now_ms),
             // Nobody waits any more when this fails.
             Event::Scores(ask) => drop(ask.send(self.foresight.scores())),
         }
@@ -254,6 +264,7 @@ impl Engine {
     }
 
     fn trained(&mut self, trained: Trained) {
+        self.answer_drift();
         let Some((artifact, row)) = self.learning.finish(trained) else {
             return self.figures.trainings_failed.inc();
         };
@@ -269,40 +280,6 @@ impl Engine {
         }
         self.batch.models.push(row);
         self.remember_model();
-    }
-
-    fn flushed(&mut self, flushed: Flushed, at: At) {
-        match flushed {
-            Flushed::Written(batch) => {
-                self.figures.flushes.inc();
-                self.committed(&batch);
-            }
-            Flushed::Found { wanted, frames } => self.found(wanted, frames, at),
-            Flushed::Retrying(reason) => {
-                self.figures.flush_retries.inc();
-                tracing::warn!(
-                    reason,
-                    "the store is busy; nothing is lost, agents hold what is not durable"
-                );
-            }
-        }
-    }
-
-    /// A batch is durable: only now do watermarks cover its frames.
-    pub(crate) fn committed(&mut self, batch: &Batch) {
-        let frames: usize = batch.frames.iter().map(|(_, frame)| frame.body.len()).sum();
-        let births: usize = batch.births.iter().map(|(_, birth)| weight(birth)).sum();
-        let events = EVENT_WEIGHT * batch.events.len();
-        self.buffered = self.buffered.saturating_sub(frames + births + events);
-        self.ingest.committed(&batch.watermarks);
-        self.tell_watermarks();
-    }
-
-    /// Everything that came since the last batch, to be made durable.
-    pub(crate) fn seal(&mut self) -> Batch {
-        self.close_rows();
-        self.batch.watermarks = self.ingest.seal();
-        std::mem::take(&mut self.batch)
     }
 
     /// While the bus is away nothing is told: a watermark is told anew at the next connection.

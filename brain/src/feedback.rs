@@ -1,6 +1,6 @@
 //! Feedback: what came of earlier plans corrects the next one. Pure, and it can be stored.
 //!
-//! Two things are learnt of each reservation:
+//! Three things are learnt of each reservation:
 //!
 //! * **Margin.** While more is used than is reserved, a margin grows; while the reservation suffices it shrinks, a
 //!   hundredth as fast. So in the long run about one minute in a hundred is over, whatever the forecast's faults
@@ -9,13 +9,23 @@
 //! * **Rest.** What an agent refused, could not write or cut down would be refused again in the next round. After
 //!   each such answer the reservation is left alone, for one minute first and then twice as long each time, up to
 //!   an hour. The first answer that it went as asked ends it.
+//! * **Scar.** A lowering that hurt is undone, and nothing is lowered below what was held before for a time that grows
+//!   ([`scar`]).
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use shadow::{ChangeOutcome, Command, Effect, Outcome, OutcomeState, UnixMs};
+use shadow::{Change, ChangeOutcome, Command, Effect, Outcome, OutcomeState, UnixMs};
 
 use crate::allocate::{Key, pairs};
+
+mod moments;
+mod scar;
+
+pub(crate) use self::moments::Moments;
+pub use self::scar::Strain;
+pub(crate) use self::scar::{Look, metrics};
+use self::scar::{Scar, Watch};
 
 /// The most that is learnt, as a share of the forecast.
 pub const MOST_MARGIN: f64 = 0.5;
@@ -43,6 +53,15 @@ const LONGEST_REST_MS: i64 = 3_600_000;
 pub struct Feedback {
     #[serde(with = "pairs")]
     lessons: BTreeMap<Key, Lesson>,
+    /// Lowerings that are watched.
+    #[serde(default, with = "pairs")]
+    watched: BTreeMap<Key, Watch>,
+    /// When something was too small, by host.
+    #[serde(default)]
+    moments: Moments,
+    /// When it was last looked for what is long past.
+    #[serde(default)]
+    forgot_ms: UnixMs,
 }
 
 /// What was learnt of one reservation.
@@ -57,6 +76,9 @@ struct Lesson {
     rest_until_ms: Option<UnixMs>,
     /// What the agent said last.
     said: String,
+    /// A lowering that hurt.
+    #[serde(default)]
+    scar: Option<Scar>,
 }
 
 impl Feedback {
@@ -73,6 +95,9 @@ impl Feedback {
         let last_ms = lesson.last_ms.replace(time_ms).unwrap_or(time_ms);
         let span_ms = time_ms.saturating_sub(last_ms).clamp(0, LONGEST_MS);
         lesson.watch(span_ms, used > reserved);
+        if used > reserved && span_ms > 0 {
+            self.moments.note(&key.host, time_ms);
+        }
     }
 
     /// The clock was set back: times that were noted are from nowhere, what was learnt is not.
@@ -81,6 +106,8 @@ impl Feedback {
             lesson.last_ms = None;
             lesson.rest_until_ms = None;
         }
+        self.watched.clear();
+        self.forgot_ms = 0;
     }
 
     /// Takes in what an agent did with `command`.
@@ -88,11 +115,19 @@ impl Feedback {
         for (at, change) in command.changes.iter().enumerate() {
             let key = Key::new(&command.host, &change.workload, change.resource);
             let told = outcome.changes.get(at);
+            if let Some(told) = told.filter(|told| told.effect == Effect::Hurt) {
+                let before = told.after.or(change.before).unwrap_or(change.target);
+                self.hurt(&key, outcome.time_ms, (before, &told.note));
+                continue;
+            }
+            if outcome.state == OutcomeState::Applied && !command.dry_run {
+                self.written(&key, change, outcome.time_ms);
+            }
             let refused = match outcome.state {
                 // Every lease ends some day; and what was forged teaches nothing.
                 OutcomeState::Expired | OutcomeState::Distrusted => continue,
                 OutcomeState::Refused | OutcomeState::Failed => true,
-                _ if told.is_some_and(|told| matches!(told.effect, Effect::Hurt | Effect::NotDone)) => true,
+                _ if told.is_some_and(|told| told.effect == Effect::NotDone) => true,
                 OutcomeState::Applied | OutcomeState::DryRun => told.is_some_and(|told| is_cut(told, change.target)),
                 OutcomeState::Raised | OutcomeState::Hurt => false,
             };
@@ -104,12 +139,38 @@ impl Feedback {
                 lesson.accept();
             }
         }
-        let newest_ms = outcome.time_ms;
+        self.forget_old(outcome.time_ms);
+    }
+
+    /// An agent has really written `change`.
+    fn written(&mut self, key: &Key, change: &Change, time_ms: UnixMs) {
+        // A first limit takes something away too: it was well with as much more as it may have at once.
+        let unlimited = change.ceiling.unwrap_or(1.25 * change.target);
+        let before = change
+            .before
+            .filter(|before| before.to_bits() != change.target.to_bits());
+        let lowered = before.is_none_or(|before| before > change.target);
+        if change.explanation.strategy != shadow::LEASE {
+            self.lowered(key, time_ms, lowered.then(|| before.unwrap_or(unlimited)));
+        }
+    }
+
+    /// What is long past is forgotten, looked for once an hour.
+    fn forget_old(&mut self, newest_ms: UnixMs) {
+        if (0..3_600_000).contains(&newest_ms.saturating_sub(self.forgot_ms)) {
+            return;
+        }
+        self.forgot_ms = newest_ms;
+        self.moments.forget_old(newest_ms);
         self.lessons.retain(|_, lesson| {
-            lesson
-                .last_ms
-                .is_none_or(|last_ms| newest_ms.saturating_sub(last_ms) < FORGOTTEN_MS)
+            let is_new = |last_ms: UnixMs| newest_ms.saturating_sub(last_ms) < FORGOTTEN_MS;
+            lesson.last_ms.is_none_or(is_new) || lesson.remembers(newest_ms)
         });
+    }
+
+    /// When something was too small: what led up to it counts more in a training.
+    pub(crate) const fn moments(&self) -> &Moments {
+        &self.moments
     }
 
     /// What goes on top of the class's margin, as a share of the forecast: 0 to [`MOST_MARGIN`].
@@ -146,6 +207,11 @@ impl Feedback {
 }
 
 impl Lesson {
+    /// Adds to the margin.
+    fn more(&mut self, share: f64) {
+        self.margin = (self.margin + share).clamp(0.0, MOST_MARGIN);
+    }
+
     fn watch(&mut self, span_ms: i64, is_over: bool) {
         let minutes = span_ms as f64 / 60_000.0;
         let share = if is_over { 1.0 - TARGET } else { -TARGET };

@@ -6,11 +6,16 @@ use std::{
 };
 
 use anomaly::residual::{self, Detector, Observation, Phase};
-use forecast::{Forecaster, HostWindow, Matured, ScoreTable};
+use forecast::{Drift, Forecaster, HostWindow, Matured, ScoreTable};
 use shadow::{Forecast, Resource, UnixMs};
 
+mod workloads;
+
+pub(crate) use workloads::{Expected, Tenants};
+
+use self::workloads::Workloads;
 use crate::{
-    snapshot::AnomalyView,
+    snapshot::{AnomalyView, DriftView},
     store::{AnomalyRow, memory::HotStore},
 };
 
@@ -26,6 +31,8 @@ pub(crate) struct Foresight {
     judged_s: u32,
     latest: BTreeMap<Arc<str>, Vec<Forecast>>,
     made_ms: Option<UnixMs>,
+    workloads: Workloads,
+    drift: Drift,
     detectors: BTreeMap<(Arc<str>, Resource), Detector>,
     /// Oldest first.
     incidents: VecDeque<Incident>,
@@ -56,6 +63,8 @@ impl Foresight {
     pub(crate) fn new(config: forecast::Config, anomaly: residual::Config) -> Result<Self, forecast::ConfigError> {
         Ok(Self {
             judged_s: config.horizons_s.first().copied().unwrap_or(0),
+            workloads: Workloads::new(config.clone())?,
+            drift: Drift::new(&config),
             forecaster: Forecaster::new(config)?,
             anomaly,
             latest: BTreeMap::new(),
@@ -83,12 +92,15 @@ impl Foresight {
     /// # Errors
     /// When it was trained for another grid or other horizons.
     pub(crate) fn adopt(&mut self, artifact: &forecast::Artifact) -> Result<(), forecast::ArtifactError> {
+        self.workloads.adopt(artifact)?;
         self.forecaster.adopt(artifact)
     }
 
     /// The clock was set back: forecasts of times that have not been are worth nothing.
     pub(crate) fn rewind(&mut self) {
         self.forecaster.rewind();
+        self.workloads.rewind();
+        self.drift.restart();
         self.latest.clear();
         self.made_ms = None;
     }
@@ -96,6 +108,7 @@ impl Foresight {
     /// Forgets a host.
     pub(crate) fn forget(&mut self, host: &Arc<str>) {
         self.forecaster.forget(host);
+        self.workloads.forget(host);
         self.latest.remove(host);
         self.detectors.retain(|(of, _), _| of != host);
     }
@@ -121,6 +134,7 @@ impl Foresight {
         self.latest.clear();
         for of_host in made {
             let host: Arc<str> = of_host.host.into();
+            self.drift.add(&of_host.matured);
             let judged_s = self.judged_s;
             for matured in of_host.matured.iter().filter(|matured| matured.horizon_s == judged_s) {
                 changed.extend(self.judge(&host, matured));
@@ -128,6 +142,38 @@ impl Foresight {
             self.latest.insert(host, of_host.forecasts);
         }
         changed
+    }
+
+    /// How far the network loses more than its own record; `None` where it has none yet.
+    pub(crate) fn drift(&self) -> Option<DriftView> {
+        let drifted = self.drift.farthest()?;
+        let target = self.forecaster.config().targets.get(drifted.target)?;
+        Some(DriftView {
+            resource: target.resource,
+            why: drifted.sign.as_str(),
+            score: drifted.score,
+            asks: drifted.asks,
+        })
+    }
+
+    /// A retraining that was asked for has ended: what follows makes a record of its own.
+    pub(crate) fn answered(&mut self) {
+        self.drift.restart();
+    }
+
+    /// Takes in the rows before `end`, which ended at `time_ms`, and forecasts the workloads of all hosts; once a minute.
+    pub(crate) fn step_workloads(&mut self, time_ms: UnixMs, end: i64, hot: &HotStore, all: &[Tenants<'_>]) {
+        self.workloads.step(time_ms, end, hot, all);
+    }
+
+    /// What is expected of a workload, in cores and bytes; `None` where nothing is.
+    pub(crate) fn expected(&self, host: &str, workload: &str) -> Option<&Expected> {
+        self.workloads.expected(host, workload)
+    }
+
+    /// What is expected of all workloads, by host and name.
+    pub(crate) fn of_workloads(&self) -> impl Iterator<Item = (&Arc<str>, &String, &Expected)> {
+        self.workloads.all()
     }
 
     fn judge(&mut self, host: &Arc<str>, matured: &Matured) -> Option<Incident> {

@@ -1,6 +1,6 @@
 //! Starting the brain, and what whoever started it holds of it.
 
-use std::{fs, net::SocketAddr, ops::Range, sync::Arc, time::Duration};
+use std::{fs, net::SocketAddr, ops::Range, path::Path, sync::Arc};
 
 use runtime::{Clock, ConfigError, Metrics, Shutdown};
 use shadow::UnixMs;
@@ -8,7 +8,6 @@ use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
-    time::{Instant, sleep},
 };
 use trust::{
     Trust,
@@ -26,11 +25,7 @@ use crate::{
     run::{Edges, Request, Time, run},
     snapshot::Snapshot,
     store::{
-        Since, Sqlite, Store, Timescale,
-        flush::Flusher,
-        history::Open,
-        meta, sqlite,
-        timescale::{self, Options},
+        Recovered, Since, Sqlite, Store, Timescale, flush::Flusher, history::Open, meta, sqlite, start, timescale,
     },
 };
 
@@ -39,10 +34,6 @@ const REQUESTS: usize = 64;
 
 /// Rows of the grid that a start reads back before it takes anything in: a second's work. Older ones follow beside.
 const ROWS_AT_START: i64 = 200_000;
-
-/// How long a start waits for a database server, and how often it tries.
-const DATABASE_PATIENCE: Duration = Duration::from_mins(5);
-const DATABASE_PAUSE: Duration = Duration::from_secs(2);
 
 /// A running brain.
 #[derive(Debug)]
@@ -65,32 +56,18 @@ pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<H
     runtime::config::check(&config, "brain")?;
     // Faults that a person has to mend are told before anything is made.
     let rules = (policy(&config)?, believed(&config)?);
+    let since = since(&config, clock.now_ms());
     match config.store.timescale() {
         None => {
-            let store = Sqlite::open(&config.data_dir).await?;
-            Box::pin(start_on(store, rules, config, clock, shutdown)).await
+            let open = || Sqlite::open(&config.data_dir);
+            let opened = Box::pin(start::ready(open, since, start::PATIENCE, &shutdown)).await?;
+            Box::pin(start_on(opened, since, rules, config, clock, shutdown)).await
         }
         Some(options) => {
-            let store = connect(&options, &config, &shutdown).await?;
-            Box::pin(start_on(store, rules, config, clock, shutdown)).await
-        }
-    }
-}
-
-/// Opens a database that may be starting itself, as after a loss of power.
-async fn connect(options: &Options, config: &Config, shutdown: &Shutdown) -> Result<Timescale, Error> {
-    let end = Instant::now() + DATABASE_PATIENCE;
-    loop {
-        let opened = Timescale::open(options, &config.store.retention(), &config.data_dir).await;
-        match &opened {
-            Err(error) if error.is_transient() && Instant::now() < end && !shutdown.is_triggered() => {
-                tracing::warn!(%error, "the brain starts when its database is there");
-            }
-            _ => return Ok(opened?),
-        }
-        tokio::select! {
-            () = sleep(DATABASE_PAUSE) => {}
-            () = shutdown.wait() => {}
+            let retention = config.store.retention();
+            let open = || Timescale::open(&options, &retention, &config.data_dir);
+            let opened = Box::pin(start::ready(open, since, start::PATIENCE, &shutdown)).await?;
+            Box::pin(start_on(opened, since, rules, config, clock, shutdown)).await
         }
     }
 }
@@ -107,7 +84,8 @@ fn fill(engine: &Engine, older: Range<UnixMs>, shutdown: &Shutdown) {
 }
 
 async fn start_on(
-    mut store: impl Store,
+    (store, recovered): (impl Store, Recovered),
+    since: Since,
     rules: (Policy, Option<Arc<Trust>>),
     config: Config,
     clock: Clock,
@@ -116,8 +94,6 @@ async fn start_on(
     let (policy, trust) = rules;
     let now_ms = clock.now_ms();
     let audit = Audit::start(&config.data_dir.join("audit.jsonl"), Keep::default())?;
-    let since = since(&config, now_ms);
-    let recovered = store.recover(since).await?;
     let older = since.rollups_ms..recovered.rollups_since_ms;
     let last_epoch = recovered
         .meta
@@ -141,13 +117,16 @@ async fn start_on(
         config: config.clone(),
     })?;
     engine.restore(recovered, clock.monotonic_ns());
+    engine.tell_identity("in use");
     fill(&engine, older, &shutdown);
     let (snapshot_in, snapshot) = watch::channel(Arc::clone(engine.snapshot()));
     let (ingested_in, ingested) = watch::channel(0);
     let (connected_in, connected) = watch::channel(false);
-    let (acknowledge, acknowledgements) = mpsc::channel(REQUESTS);
+    let (acknowledge, notices) = mpsc::channel(REQUESTS);
+    let (freeze, switches) = mpsc::channel(REQUESTS);
     let page = PageState {
         acknowledge,
+        freeze,
         snapshot: snapshot.clone(),
         series: Arc::new(engine.past().clone()) as _,
         history: Database::of(&config),
@@ -165,7 +144,8 @@ async fn start_on(
         bus_events,
         requests: requests_in,
         trained,
-        acknowledgements,
+        notices,
+        switches,
         flusher: Flusher::start(store),
         page,
         page_stop,
@@ -265,6 +245,14 @@ fn policy(config: &Config) -> Result<Policy, ConfigError> {
     let Some(path) = &config.allocate.policy else {
         return Ok(Policy::built_in());
     };
+    policy_of(path)
+}
+
+/// Reads the policy file at `path`.
+///
+/// # Errors
+/// [`ConfigError`] when it cannot be read, or with all its faults.
+pub fn policy_of(path: &Path) -> Result<Policy, ConfigError> {
     let file = path.display().to_string();
     let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
         file: file.clone(),

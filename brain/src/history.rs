@@ -14,7 +14,10 @@ pub use self::{
 };
 pub use crate::{
     snapshot::{AnomalyView, CommandView, EventView, IncidentView},
-    store::reader::{Database, History},
+    store::{
+        PlanRow as PlanView, SavingRow,
+        reader::{Database, History},
+    },
 };
 
 mod moment;
@@ -221,6 +224,44 @@ pub struct HostRow {
     pub cpu_cores: Option<f64>,
     /// How much memory it has.
     pub memory_bytes: Option<f64>,
+}
+
+/// What was held and used on a host in a day, as one brain has seen it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SavingView {
+    /// Of which host.
+    pub host: String,
+    /// Begin of the day, in UTC.
+    pub day_ms: UnixMs,
+    /// Of what.
+    pub resource: Resource,
+    /// How much.
+    #[serde(flatten)]
+    pub saved: SavingRow,
+}
+
+/// What a workload used in a minute.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Uses {
+    /// Begin of the minute.
+    pub begin_ms: UnixMs,
+    /// Cores busy; `None` where not measured.
+    pub cpu_cores: Option<f64>,
+    /// Bytes in use; `None` where not measured.
+    pub memory_bytes: Option<f64>,
+}
+
+/// A command with every answer to it, and what came after.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CommandStory {
+    /// What was asked.
+    pub command: shadow::Command,
+    /// Every answer, oldest first.
+    pub outcomes: Vec<shadow::Outcome>,
+    /// Later commands for the same host, oldest first.
+    pub later: Vec<shadow::Command>,
+    /// What each of its changes' workloads used afterwards, minute by minute, in the order of the changes.
+    pub uses: Vec<Vec<Uses>>,
 }
 
 /// A forecast with its host.

@@ -22,7 +22,10 @@ use serde::{Deserialize, Serialize};
 use shadow::UnixMs;
 use tokio::sync::mpsc;
 
-use crate::{snapshot::ModelView, store::ModelRow};
+use crate::{
+    snapshot::{DriftView, ModelView, ProgressView},
+    store::ModelRow,
+};
 
 /// Artifacts that are kept in the data folder.
 const KEPT: usize = 5;
@@ -54,6 +57,8 @@ pub(crate) struct Learning {
     previous: Option<Arc<Artifact>>,
     /// Rows that there were at the last try, successful or not.
     rows_at_last: Option<usize>,
+    /// What the newest training was asked for, before its time.
+    asked: Option<String>,
     rows: usize,
     state: State,
     note: String,
@@ -76,13 +81,15 @@ impl Running {
         }
     }
 
-    /// How far it is, in words.
-    fn told(&self) -> String {
+    /// How far it is; `None` while it reads the past.
+    fn told(&self) -> Option<ProgressView> {
         let progress = *self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        progress.map_or_else(
-            || "reading the past".to_owned(),
-            |Progress { part, done, of, .. }| format!("training: {done} of {of} {}", part.as_str()),
-        )
+        progress.map(|Progress { part, done, of, loss }| ProgressView {
+            part: part.as_str(),
+            done: done as u64,
+            of: of as u64,
+            loss,
+        })
     }
 }
 
@@ -123,6 +130,7 @@ impl Learning {
             served: Served::default(),
             previous: None,
             rows_at_last: None,
+            asked: None,
             rows: 0,
             state: State::Waiting,
             note: String::new(),
@@ -163,10 +171,23 @@ impl Learning {
         self.note = reason;
     }
 
-    /// Whether a training should begin, with `rows` rows since the first one ever.
-    pub(crate) fn is_due(&mut self, rows: usize) -> bool {
+    /// Whether a training should begin, with `rows` rows since the first one ever: when its time has come, or when the
+    /// network has drifted and there is an hour more than at the last.
+    pub(crate) fn is_due(&mut self, rows: usize, drift: Option<&DriftView>) -> bool {
         self.rows = rows;
-        self.enabled && self.running.is_none() && rows >= self.config.next_training(self.rows_at_last)
+        if !self.enabled || self.running.is_some() {
+            return false;
+        }
+        let hour = (3_600 / self.config.step_s.max(1)) as usize;
+        let soon = self.rows_at_last.is_some_and(|last| rows >= last.saturating_add(hour));
+        let drift = drift.filter(|drift| drift.asks && soon && self.previous.is_some());
+        self.asked = drift.map(|drift| format!("of {} {}", drift.resource, drift.why));
+        self.asked.is_some() || rows >= self.config.next_training(self.rows_at_last)
+    }
+
+    /// What the newest training was asked for, when it came before its time.
+    pub(crate) fn asked(&self) -> Option<&str> {
+        self.asked.as_deref()
     }
 
     /// Whether one is under way.
@@ -275,6 +296,12 @@ impl Learning {
             State::Serving => "serving",
             State::Failed => "failed",
         };
+        let progress = self.running.as_ref().and_then(|running| running.told());
+        let note = match (&self.running, &progress) {
+            (None, _) => self.note.clone(),
+            (Some(_), None) => "reading the past".to_owned(),
+            (Some(_), Some(ProgressView { part, done, of, .. })) => format!("training: {done} of {of} {part}"),
+        };
         ModelView {
             state: state.to_owned(),
             version: self.served.version.clone(),
@@ -282,10 +309,9 @@ impl Learning {
             rows: self.rows as u64,
             rows_needed: self.config.rows_needed() as u64,
             served: [0.0; 3],
-            note: self
-                .running
-                .as_ref()
-                .map_or_else(|| self.note.clone(), |running| running.told()),
+            note,
+            progress,
+            drift: None,
         }
     }
 }

@@ -22,12 +22,14 @@ enum Metric {
     Births,
     Outcomes,
     Commands,
+    Hurts,
     Anomalies,
     Incidents,
     Events,
     Forecasts,
     Trainings,
     TrainingsFailed,
+    TrainingsAsked,
     Flushes,
     FlushRetries,
     Disconnects,
@@ -43,6 +45,7 @@ enum Metric {
     BufferedBytes,
     TickSeconds,
     ForecastAgeSeconds,
+    ModelDrift,
     CertificateSeconds,
 }
 
@@ -63,12 +66,14 @@ impl Name for Metric {
             Self::Births => "brain_births",
             Self::Outcomes => "brain_outcomes",
             Self::Commands => "brain_commands",
+            Self::Hurts => "brain_hurts",
             Self::Anomalies => "brain_anomalies",
             Self::Incidents => "brain_incidents",
             Self::Events => "brain_events",
             Self::Forecasts => "brain_forecasts",
             Self::Trainings => "brain_trainings",
             Self::TrainingsFailed => "brain_trainings_failed",
+            Self::TrainingsAsked => "brain_trainings_asked",
             Self::Flushes => "brain_flushes",
             Self::FlushRetries => "brain_flush_retries",
             Self::Disconnects => "brain_disconnects",
@@ -84,6 +89,7 @@ impl Name for Metric {
             Self::BufferedBytes => "brain_buffered_bytes",
             Self::TickSeconds => "brain_tick_seconds",
             Self::ForecastAgeSeconds => "brain_forecast_age_seconds",
+            Self::ModelDrift => "brain_model_drift",
             Self::CertificateSeconds => "brain_certificate_seconds",
         }
     }
@@ -104,12 +110,14 @@ impl Name for Metric {
             Self::Births => "Births that said something new",
             Self::Outcomes => "Answers of agents, by state",
             Self::Commands => "Commands sent",
+            Self::Hurts => "Lowerings that hurt and were undone",
             Self::Anomalies => "Readings that left their forecast, from when to when counted once",
             Self::Incidents => "Alarms: incidents of hosts that began or became graver",
             Self::Events => "Events taken in, by severity",
             Self::Forecasts => "Forecasts made",
             Self::Trainings => "Trainings that gave a model",
             Self::TrainingsFailed => "Trainings that did not",
+            Self::TrainingsAsked => "Trainings that drift asked for",
             Self::Flushes => "Batches made durable",
             Self::FlushRetries => "Batches that had to be tried again",
             Self::Disconnects => "Losses of the broker",
@@ -125,6 +133,9 @@ impl Name for Metric {
             Self::BufferedBytes => "Bytes of frames that are not durable yet",
             Self::TickSeconds => "How long the newest tick took",
             Self::ForecastAgeSeconds => "Age of the newest forecasts",
+            Self::ModelDrift => {
+                "How far the network loses more than its own record; from 1 on a retraining is asked for"
+            }
             Self::CertificateSeconds => "How long the brain's certificate is still good; 0 without any",
         }
     }
@@ -148,12 +159,14 @@ pub(crate) struct Figures {
     pub(crate) births: Counter,
     pub(crate) outcomes: Counters,
     pub(crate) commands: Counter,
+    pub(crate) hurts: Counter,
     pub(crate) anomalies: Counter,
     pub(crate) incidents: Counter,
     pub(crate) events: Counters,
     pub(crate) forecasts: Counter,
     pub(crate) trainings: Counter,
     pub(crate) trainings_failed: Counter,
+    pub(crate) trainings_asked: Counter,
     pub(crate) flushes: Counter,
     pub(crate) flush_retries: Counter,
     pub(crate) disconnects: Counter,
@@ -169,6 +182,7 @@ pub(crate) struct Figures {
     pub(crate) buffered_bytes: Gauge,
     pub(crate) tick_seconds: Gauge,
     pub(crate) forecast_age_seconds: Gauge,
+    pub(crate) model_drift: Gauge,
     pub(crate) certificate_seconds: Gauge,
 }
 
@@ -190,12 +204,14 @@ impl Figures {
             births: metrics.counter(Metric::Births),
             outcomes: metrics.counters(Metric::Outcomes, "state"),
             commands: metrics.counter(Metric::Commands),
+            hurts: metrics.counter(Metric::Hurts),
             anomalies: metrics.counter(Metric::Anomalies),
             incidents: metrics.counter(Metric::Incidents),
             events: metrics.counters(Metric::Events, "severity"),
             forecasts: metrics.counter(Metric::Forecasts),
             trainings: metrics.counter(Metric::Trainings),
             trainings_failed: metrics.counter(Metric::TrainingsFailed),
+            trainings_asked: metrics.counter(Metric::TrainingsAsked),
             flushes: metrics.counter(Metric::Flushes),
             flush_retries: metrics.counter(Metric::FlushRetries),
             disconnects: metrics.counter(Metric::Disconnects),
@@ -211,6 +227,7 @@ impl Figures {
             buffered_bytes: metrics.gauge(Metric::BufferedBytes),
             tick_seconds: metrics.gauge(Metric::TickSeconds),
             forecast_age_seconds: metrics.gauge(Metric::ForecastAgeSeconds),
+            model_drift: metrics.gauge(Metric::ModelDrift),
             certificate_seconds: metrics.gauge(Metric::CertificateSeconds),
         }
     }

@@ -1,6 +1,6 @@
 //! The page: what the brain sees, for people and for machines, over HTTP/1.1.
 //!
-//! Everything is read-only, but that incidents are acknowledged ([`incidents`]). What is shown now comes from the newest [`Snapshot`], series through [`SeriesSource`] in
+//! Everything is read-only, but that incidents are acknowledged ([`incidents`]) and the cell is frozen ([`freeze`]). What is shown now comes from the newest [`Snapshot`], series through [`SeriesSource`] in
 //! threads that may wait, and what the store holds over connections that only read ([`history`]); nothing here can slow the
 //! engine down.
 //!
@@ -13,6 +13,7 @@
 //! | `/api/v1/hosts/{host}/series?resource=cpu&minutes=60` | recent values of one resource |
 //! | `/api/v1/hosts/{host}/recent?metrics=host.cpu,host.memory&seconds=60` | metrics at full rate ([`recent`]) |
 //! | `/api/v1/hosts/{host}/incidents/{since_ms}/acknowledge` | POST: somebody takes notice of an incident |
+//! | `/api/v1/freeze`, `/api/v1/thaw` | POST: nothing is changed any more, or again ([`freeze`]) |
 //! | `/api/v1/history/hosts`, `series`, `forecasts`, `anomalies`, `incidents`, `commands`, `events` | what the store holds |
 //! | `/api/v1/stream` | server-sent events: when to ask again ([`stream`]) |
 //! | `/metrics` | the brain's own metrics as Prometheus text |
@@ -25,6 +26,7 @@ mod assets;
 #[cfg(test)]
 mod fixture;
 mod fleet;
+mod freeze;
 mod guard;
 mod health;
 mod history;
@@ -55,9 +57,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::{guard::Guard, health::Pulse, problem::Problem};
 use crate::{
+    dispatch::FreezeSwitch,
     history::Database,
     snapshot::{SeriesSource, Snapshot},
-    watch::Acknowledgement,
+    watch::Notice,
 };
 
 /// How long open requests may take to finish after the shutdown began.
@@ -75,8 +78,10 @@ pub struct PageState {
     pub series: Arc<dyn SeriesSource>,
     /// Where what is older is read.
     pub history: Database,
-    /// Takes acknowledgements of incidents.
-    pub acknowledge: mpsc::Sender<Acknowledgement>,
+    /// Takes acknowledgements of incidents, and is told of those that were refused.
+    pub acknowledge: mpsc::Sender<Notice>,
+    /// Takes turns of the freeze switch.
+    pub freeze: mpsc::Sender<FreezeSwitch>,
     /// Renders the brain's own metrics, in either text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Names besides `localhost` and addresses that a browser or scraper may reach the page by
@@ -93,6 +98,7 @@ struct Shared {
     streams: Arc<Semaphore>,
     /// A permit for each answer that is read from the database at a time.
     reads: Semaphore,
+    strangers: incidents::Strangers,
 }
 
 impl Shared {
@@ -120,6 +126,7 @@ pub async fn serve(
         closing: closing.clone(),
         streams: Arc::new(Semaphore::new(MAX_STREAMS)),
         reads: Semaphore::new(history::MAX_READS),
+        strangers: incidents::Strangers::default(),
     });
 
     let stop = closing.clone();
@@ -152,6 +159,8 @@ fn router(shared: Arc<Shared>, guard: Guard) -> Router {
             "/api/v1/hosts/{host}/incidents/{since_ms}/acknowledge",
             post(incidents::acknowledge),
         )
+        .route("/api/v1/freeze", get(freeze::stands).post(freeze::freeze))
+        .route("/api/v1/thaw", post(freeze::thaw))
         .route("/api/v1/history/hosts", get(history::hosts))
         .route("/api/v1/history/series", get(history::series))
         .route("/api/v1/history/forecasts", get(history::forecasts))
@@ -189,6 +198,6 @@ async fn unknown_path(uri: Uri) -> Problem {
 
 async fn wrong_method(method: Method) -> Problem {
     Problem::method_not_allowed(format!(
-        "{method} is not answered here: everything is read with GET, and incidents are acknowledged with POST"
+        "{method} is not answered here: everything is read with GET, and POST acknowledges incidents, freezes and thaws"
     ))
 }

@@ -6,10 +6,21 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use shadow::Resource;
+use shadow::{Resource, UnixMs};
 use thiserror::Error;
 
+pub(crate) mod act;
 mod read;
+mod section;
+mod spare;
+mod window;
+mod words;
+
+pub use self::{
+    act::Acting,
+    spare::{Spare, Wake},
+    window::{Effect, When, Window},
+};
 
 /// The text of the built-in policy, commented.
 pub const BUILT_IN: &str = include_str!("../../config/policy.toml");
@@ -23,12 +34,22 @@ pub const HOST_CLASS: &str = "host";
 /// What rules allocation in a cell.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
+    /// What is really changed; all else is recommended only.
+    pub act: Acting,
     /// How many changes may be made.
     pub budget: BudgetPolicy,
     /// When nothing may be lowered.
     pub safety: Safety,
     /// What all hosts together may hold.
     pub cell: CellLimits,
+    /// How requests wait.
+    pub queue: Queue,
+    /// When less is changed.
+    pub windows: Vec<Window>,
+    /// Hosts that can be woken, in the order in which they are.
+    pub spares: Vec<Spare>,
+    /// When they are woken.
+    pub wake: Wake,
     classes: BTreeMap<String, Class>,
     fallback: Class,
 }
@@ -40,6 +61,30 @@ pub struct BudgetPolicy {
     pub host_per_minute: u32,
     /// In the whole cell, 1 or more.
     pub cell_per_minute: u32,
+}
+
+/// How requests wait for what the pool lacks.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Queue {
+    /// Points of criticality that a request gains in an hour of waiting, 0 to 100. They move it forward in the line and
+    /// let it take nothing from others.
+    pub ageing_per_hour: f64,
+    /// The most that it gains, 0 to 100.
+    pub ageing_most: f64,
+}
+
+/// How often a reservation may go to and fro.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flap {
+    /// Falls after a rise within `within_ms`; each doubles the dwell, and after so many nothing is lowered. 1 to 16.
+    pub most: u32,
+    /// How long a fall counts, in milliseconds.
+    pub within_ms: u64,
+}
+
+impl Flap {
+    /// What is remembered at most.
+    pub const MOST: u32 = 16;
 }
 
 /// When nothing may be lowered, and when nothing may be changed at all.
@@ -155,6 +200,10 @@ pub struct Class {
     pub lower: Lower,
     /// When a forecast is trusted.
     pub confident: Confident,
+    /// How often they may go to and fro.
+    pub flap: Flap,
+    /// How long a request may wait for the pool before it is told as overdue, in milliseconds.
+    pub deadline_ms: u64,
 }
 
 /// How reservations rise.
@@ -215,6 +264,11 @@ impl Default for Class {
                 width: 0.25,
                 skill: 0.0,
             },
+            flap: Flap {
+                most: 6,
+                within_ms: 21_600_000,
+            },
+            deadline_ms: 900_000,
         }
     }
 }
@@ -223,6 +277,7 @@ impl Default for Policy {
     /// The built-in policy without its further classes.
     fn default() -> Self {
         Self {
+            act: Acting::default(),
             budget: BudgetPolicy {
                 host_per_minute: 12,
                 cell_per_minute: 600,
@@ -235,6 +290,13 @@ impl Default for Policy {
                 min_coverage: 0.85,
             },
             cell: CellLimits::default(),
+            queue: Queue {
+                ageing_per_hour: 10.0,
+                ageing_most: 20.0,
+            },
+            windows: Vec::new(),
+            spares: Vec::new(),
+            wake: Wake::default(),
             classes: BTreeMap::new(),
             fallback: Class::default(),
         }
@@ -262,6 +324,18 @@ impl Policy {
             Some((name, class)) => (name, class),
             None => (DEFAULT_CLASS, &self.fallback),
         }
+    }
+
+    /// What holds back changes of workloads of `class` on `host` at `now_ms`, the strictest; `None` outside all windows.
+    pub fn window(&self, now_ms: UnixMs, host: &str, class: &str) -> Option<&Window> {
+        let now = self.windows.iter().filter(|window| window.when.holds(now_ms));
+        now.filter(|window| window.covers(host, class))
+            .max_by_key(|window| window.effect)
+    }
+
+    /// What the policy says, in words: a line a rule and a class.
+    pub fn words(&self) -> String {
+        words::of(self)
     }
 
     /// The names of all classes, the default one included.
@@ -304,140 +378,4 @@ fn lines(faults: &[Fault]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn faults(text: &str) -> Vec<String> {
-        match Policy::parse(text) {
-            Ok(_) => Vec::new(),
-            Err(error) => error.faults.iter().map(ToString::to_string).collect(),
-        }
-    }
-
-    #[test]
-    fn the_built_in_file_says_what_is_built_in() {
-        let policy = Policy::parse(BUILT_IN).unwrap();
-        let base = Policy::default();
-        assert_eq!(policy.class(DEFAULT_CLASS).1, &Class::default());
-        assert_eq!(
-            (policy.budget, policy.safety, policy.cell),
-            (base.budget, base.safety, base.cell)
-        );
-        assert_eq!(Policy::parse("").unwrap(), base);
-        let names: Vec<&str> = policy.class_names().collect();
-        assert_eq!(names, ["default", "batch", "critical", HOST_CLASS]);
-    }
-
-    #[test]
-    fn classes_inherit_key_by_key() {
-        let policy = Policy::parse(
-            r#"
-            [class.default]
-            margin = { memory = 0.3 }
-            lower = { dwell = "1h" }
-            [class.web]
-            quantile = 0.99
-            margin = { cpu = 0.5 }
-            lower = { slew = { disk = 1 } }
-            "#,
-        )
-        .unwrap();
-        let (name, web) = policy.class("web");
-        assert_eq!((name, web.quantile, web.lower.dwell_ms), ("web", 0.99, 3_600_000));
-        assert_eq!(
-            web.margin,
-            PerResource::all(0.1)
-                .with(Resource::Memory, 0.3)
-                .with(Resource::Cpu, 0.5)
-        );
-        assert_eq!(web.lower.slew, PerResource::all(0.25).with(Resource::Disk, 1.0));
-        let (name, other) = policy.class("nowhere named");
-        assert_eq!((name, other.margin.of(Resource::Memory)), (DEFAULT_CLASS, 0.3));
-    }
-
-    #[test]
-    fn all_faults_are_told_at_once_with_their_paths() {
-        let found = faults(
-            r#"
-            bugdet = 1
-            [budget]
-            host_per_minute = 0
-            [safety]
-            stale_after = "5m"
-            silent_after = "1m"
-            settle = 5
-            [cell]
-            power_w = -1
-            [class.web]
-            quantile = 0.97
-            margin = nan
-            floor = { cpu = 0.9, gpu = 1 }
-            ceiling = 0.5
-            strategies = ["dynamic", "psychic"]
-            horizon = "0s"
-            [class.web.lower]
-            dwell = "soon"
-            "#,
-        );
-        let paths: Vec<&str> = found.iter().filter_map(|fault| fault.split(':').next()).collect();
-        let expected = [
-            "budget.host_per_minute",
-            "safety.settle",
-            "safety.silent_after",
-            "cell.power_w",
-            "class.web.strategies",
-            "class.web.quantile",
-            "class.web.horizon",
-            "class.web.margin",
-            "class.web.floor.gpu",
-            "class.web.lower.dwell",
-            "class.web.floor",
-            "bugdet",
-        ];
-        assert_eq!(paths, expected, "{found:#?}");
-    }
-
-    #[test]
-    fn each_fault_names_its_key() {
-        let check = |text: &str, path: &str| {
-            let found = faults(text);
-            assert_eq!(found.len(), 1, "{text}: {found:?}");
-            assert!(found[0].starts_with(path), "{found:?} should start with {path}");
-        };
-        check("bugdet = 1", "bugdet: is not known");
-        check("budget = 1", "budget: is a number; a table");
-        check("[budget]\nhost_per_minute = 0", "budget.host_per_minute:");
-        check("[budget]\nhost_per_minute = 1.5", "budget.host_per_minute:");
-        check("[safety]\nsettle = 5", "safety.settle:");
-        check("[safety]\nsettle = \"99 years\"", "safety.settle:");
-        check("[safety]\nsilent_after = \"1s\"", "safety.silent_after: is shorter");
-        check("[cell]\npower_w = -1", "cell.power_w:");
-        check("[class.web]\nquantile = 0.97", "class.web.quantile:");
-        check("[class.web]\nmargin = nan", "class.web.margin:");
-        check("[class.web]\nmargin = { cpu = true }", "class.web.margin.cpu:");
-        check(
-            "[class.web]\nfloor = { gpu = 0.1 }",
-            "class.web.floor.gpu: is not known",
-        );
-        check(
-            "[class.web]\nfloor = { disk = 0.9 }\nceiling = 0.5",
-            "class.web.floor: 0.9 of disk",
-        );
-        check("[class.web]\nstrategies = [\"psychic\"]", "class.web.strategies:");
-        check("[class.web]\nstrategies = \"dynamic\"", "class.web.strategies:");
-        check("[class.web]\nhorizon = \"0s\"", "class.web.horizon:");
-        check("[class.web.lower]\nslew = 0", "class.web.lower.slew:");
-        check("[class]\nbatch = 3", "class.batch: is a number");
-        check("[class", "TOML parse error");
-        assert_eq!(
-            faults("a = 1\n[budget]\nb = 2\n[class.web]\nmargin = -1\nquantile = 2").len(),
-            4
-        );
-    }
-
-    #[test]
-    fn a_file_that_is_too_large_is_not_parsed() {
-        let text = "#".repeat((1 << 20) + 1);
-        assert!(faults(&text)[0].contains("at most 1048576"));
-    }
-}
+mod tests;

@@ -18,12 +18,13 @@ use tokio::{
 use crate::{
     Config, Error,
     config::Ticks,
+    dispatch::FreezeSwitch,
     engine::{Engine, Event, Publication},
     learning::Trained,
     present::Present,
     snapshot::Snapshot,
     store::{Cutoffs, flush::Flusher},
-    watch::Acknowledgement,
+    watch::Notice,
 };
 
 /// How often the clock is looked at, and views are published at most.
@@ -57,7 +58,8 @@ pub(crate) struct Edges {
     pub(crate) bus_events: mpsc::Receiver<bus::Event>,
     pub(crate) requests: mpsc::Receiver<Request>,
     pub(crate) trained: mpsc::Receiver<Trained>,
-    pub(crate) acknowledgements: mpsc::Receiver<Acknowledgement>,
+    pub(crate) notices: mpsc::Receiver<Notice>,
+    pub(crate) switches: mpsc::Receiver<FreezeSwitch>,
     pub(crate) flusher: Flusher,
     pub(crate) page: JoinHandle<std::io::Result<()>>,
     pub(crate) page_stop: Shutdown,
@@ -140,7 +142,7 @@ pub(crate) async fn run(mut engine: Engine, mut edges: Edges, config: Config) ->
                 engine.renew();
                 edges.publish_views(&mut engine);
             }
-            Ok(Turn::Prune) => edges.prune(&config, engine.now_ms()),
+            Ok(Turn::Prune) => edges.prune(&mut engine, &config),
             Ok(Turn::End) => break Ok(()),
             Err(error) => break Err(error),
         }
@@ -188,7 +190,8 @@ impl Edges {
                 // Why it has ended is told when it is finished.
                 None => return Ok(Turn::End),
             },
-            Some(told) = self.acknowledgements.recv() => Event::Acknowledged(told),
+            Some(told) = self.notices.recv() => Event::Notice(told),
+            Some(switch) = self.switches.recv() => Event::Freeze(switch),
             Some(trained) = self.trained.recv() => Event::Trained(Box::new(trained)),
             _ = timers.flush.tick() => return Ok(Turn::Flush),
             _ = timers.publish.tick() => return Ok(Turn::Views),
@@ -228,9 +231,10 @@ impl Edges {
     }
 
     /// Has what is old deleted, if the clock can be trusted with it.
-    fn prune(&self, config: &Config, now_ms: UnixMs) {
+    fn prune(&self, engine: &mut Engine, config: &Config) {
         if self.time.is_trusted() {
-            self.flusher.prune(cutoffs(config, now_ms));
+            self.flusher.prune(cutoffs(config, engine.now_ms()));
+            engine.pruned();
         }
     }
 
@@ -348,6 +352,7 @@ async fn last_flush(mut flusher: Flusher, engine: &mut Engine) -> Result<(), Err
             None => break,
         }
     }
+    engine.last_savings();
     let batch = engine.seal();
     if !batch.is_empty() {
         flusher.write(batch);

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use anomaly::{Incident, Signal};
 use serde::{Serialize, Serializer};
-use shadow::{Command, Forecast, Outcome, Resource, UnixMs, Vantage};
+use shadow::{Command, Forecast, Outcome, Peak, Resource, UnixMs, Vantage};
 
-use crate::store::memory::columns::Columns;
+use crate::{dispatch::Freeze, store::memory::columns::Columns};
 
 /// Everything a person may want to see at once.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -18,13 +18,15 @@ pub struct Snapshot {
     pub time_ms: UnixMs,
     /// The cell that this brain rules.
     pub cell: String,
-    /// `recommend-only`, or `acting` where commands are carried out.
+    /// `recommend-only`, `acting` where commands are carried out, or `frozen`.
     pub mode: String,
+    /// Who has frozen the cell, and why.
+    pub freeze: Option<Freeze>,
     /// All hosts ever seen, by name.
     pub hosts: Vec<HostView>,
     /// The LSTM in service, or in training.
     pub model: ModelView,
-    /// What can be given, by host and resource.
+    /// What can be given, by host and resource, then of the cell as a whole where it has limits.
     pub pool: Vec<PoolView>,
     /// Newest first, at most some hundred.
     #[serde(serialize_with = "shared")]
@@ -138,6 +140,10 @@ pub struct WorkloadView {
     pub cpu_reserved: Option<f64>,
     /// What is reserved for it: bytes.
     pub memory_reserved: Option<f64>,
+    /// Its own, of cpu in cores and of memory in bytes, by resource and horizon; empty while there are none.
+    pub forecasts: Vec<Forecast>,
+    /// The highest use within a time, likewise; empty where no network knows.
+    pub peaks: Vec<Peak>,
 }
 
 /// One command with what came of it.
@@ -250,20 +256,54 @@ pub struct ModelView {
     pub served: [f64; 3],
     /// What failed, or the scores on held-out rows, in a line.
     pub note: String,
+    /// How far a training under way is; `None` while there is none, or while it reads the past.
+    pub progress: Option<ProgressView>,
+    /// How far it loses more than its own record; `None` without any.
+    pub drift: Option<DriftView>,
 }
 
-/// What one host has of one resource, in cores, bytes, bytes/s or watts.
+/// How far the network has drifted, by the resource that has farthest.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DriftView {
+    /// Of what.
+    pub resource: Resource,
+    /// By what it is told, in words.
+    pub why: &'static str,
+    /// From 1 on a retraining is asked for.
+    pub score: f64,
+    /// Whether it is asked for: until it has come, or the score has fallen to a half.
+    pub asks: bool,
+}
+
+/// How far a training is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ProgressView {
+    /// What it counts: `moments`, `steps` or `held-out rows`, in this order.
+    pub part: &'static str,
+    /// How many of them are done.
+    pub done: u64,
+    /// Of how many, above 0.
+    pub of: u64,
+    /// The loss of the newest batch, while it fits.
+    pub loss: Option<f32>,
+}
+
+/// What one host, or the cell, has of one resource, in cores, bytes, bytes/s or watts.
 #[derive(Debug, Clone, Serialize)]
 pub struct PoolView {
-    /// The host.
-    pub host: String,
+    /// The host; `None` is the cell, whose limits bound all hosts together.
+    pub host: Option<String>,
     /// Of what.
     pub resource: Resource,
     /// What can be given at most.
     pub capacity: f64,
     /// What is reserved by workloads.
     pub reserved: f64,
-    /// What is not.
+    /// What of that may be taken back: held, and not asked for.
+    pub reclaimable: f64,
+    /// What was taken back, and may still be held until its agents have answered.
+    pub coming: f64,
+    /// What is not reserved.
     pub free: f64,
     /// Requests that wait.
     pub queued: u32,

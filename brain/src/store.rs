@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, future::Future, io, path::PathBuf, sync::Arc};
 
 use anomaly::Incident;
+use serde::Serialize;
 use shadow::{Birth, Command, Event, Forecast, Frame, Hole, Outcome, Resource, UnixMs, Vantage};
 use thiserror::Error;
 
@@ -20,6 +21,7 @@ pub(crate) mod memory;
 mod migrations;
 pub(crate) mod reader;
 pub(crate) mod sqlite;
+pub(crate) mod start;
 #[cfg(test)]
 mod testing;
 pub(crate) mod timescale;
@@ -92,6 +94,8 @@ pub(crate) struct Batch {
     pub(crate) workloads: BTreeMap<(Arc<str>, String, UnixMs), [f32; 2]>,
     /// Forecasts by host.
     pub(crate) forecasts: Vec<(Arc<str>, Forecast)>,
+    /// Forecasts of workloads by host and workload, in cores and bytes.
+    pub(crate) workload_forecasts: Vec<(Arc<str>, String, Forecast)>,
     /// Anomalies by host, resource and begin.
     pub(crate) anomalies: BTreeMap<(Arc<str>, Resource, UnixMs), AnomalyRow>,
     /// Incidents by host and begin, and whether they go on.
@@ -102,6 +106,10 @@ pub(crate) struct Batch {
     pub(crate) commands: Vec<Command>,
     /// Outcomes.
     pub(crate) outcomes: Vec<Outcome>,
+    /// Plans.
+    pub(crate) plans: Vec<PlanRow>,
+    /// What was held and used, by host, begin of the day and resource.
+    pub(crate) savings: BTreeMap<(String, UnixMs, Resource), SavingRow>,
     /// Models.
     pub(crate) models: Vec<ModelRow>,
     /// Single values.
@@ -117,6 +125,62 @@ pub(crate) struct AnomalyRow {
     pub(crate) score: f64,
     /// In words.
     pub(crate) evidence: String,
+}
+
+/// One round of planning.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct PlanRow {
+    /// When.
+    pub time_ms: UnixMs,
+    /// `recommend-only`, `acting` or `frozen`.
+    pub mode: String,
+    /// Hosts that were planned for.
+    pub hosts: u64,
+    /// Reservations that were raised, or made for the first time.
+    pub raised: u64,
+    /// Reservations that were lowered.
+    pub lowered: u64,
+    /// Changes that were only recommended.
+    pub told: u64,
+    /// Changes that the cell could still have made in this minute.
+    pub changes_left: u64,
+    /// Requests that wait for the pool.
+    pub queued: u64,
+    /// Reservations that were pushed below what they ask for.
+    pub throttled: u64,
+    /// Needs that could not be met.
+    pub unmet: u64,
+    /// Spare hosts that were asked to wake.
+    pub wakes: u64,
+    /// Accounts of the cell, and sums of those of its hosts, as JSON.
+    pub pool: String,
+    /// The first requests in line, as JSON.
+    pub queue: String,
+    /// What lacks and why, a line each.
+    pub words: String,
+}
+
+/// What was held and used on a host in a day, as one brain has seen it: sums over time.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct SavingRow {
+    /// The brain's issuer epoch.
+    pub issuer_epoch: u64,
+    /// What was reserved, in unit seconds.
+    pub held: f64,
+    /// What was used, in unit seconds.
+    pub used: f64,
+    /// What the highest reservations of seven days would have held more, in unit seconds.
+    pub given_back: f64,
+    /// How long both were known, in seconds of all reservations together.
+    pub watched_s: f64,
+    /// How long of that more was used than was reserved.
+    pub over_s: f64,
+    /// How long of that an agent really held it.
+    pub acted_s: f64,
+    /// Changes of reservations.
+    pub changes: u64,
+    /// Lowerings that hurt.
+    pub hurts: u64,
 }
 
 /// One trained artifact.
@@ -145,11 +209,14 @@ impl Batch {
             && self.minutes.is_empty()
             && self.workloads.is_empty()
             && self.forecasts.is_empty()
+            && self.workload_forecasts.is_empty()
             && self.anomalies.is_empty()
             && self.incidents.is_empty()
             && self.detectors.is_empty()
             && self.commands.is_empty()
             && self.outcomes.is_empty()
+            && self.plans.is_empty()
+            && self.savings.is_empty()
             && self.models.is_empty()
             && self.meta.is_empty()
     }
@@ -185,6 +252,8 @@ pub(crate) struct Recovered {
     pub(crate) rollups_since_ms: UnixMs,
     /// Rows of the grid since then, oldest first.
     pub(crate) rollups: BTreeMap<Arc<str>, Vec<StoredRow>>,
+    /// Cores and bytes of workloads by host, workload and begin of the minute, since then, oldest first.
+    pub(crate) workloads: BTreeMap<(Arc<str>, String), Vec<(UnixMs, [f32; 2])>>,
     /// What frames of `tail` are read against and is not among them, each after its own reference.
     pub(crate) references: Vec<(Stream, Frame)>,
     /// Frames that may hold samples past the rows of the grid.
@@ -221,7 +290,7 @@ pub(crate) struct Since {
 pub(crate) struct Cutoffs {
     /// The time of the call: hours before it are over.
     pub(crate) now: UnixMs,
-    /// Frames, and births that no frame needs.
+    /// Frames, watermarks, and births that no frame needs and that tell nothing new.
     pub(crate) frames: UnixMs,
     /// Rows of the grid.
     pub(crate) rollup_10s: UnixMs,
@@ -231,7 +300,7 @@ pub(crate) struct Cutoffs {
     pub(crate) rollup_1h: UnixMs,
     /// Forecasts.
     pub(crate) forecasts: UnixMs,
-    /// Events, anomalies, commands, outcomes, models.
+    /// Events, anomalies, commands, outcomes, models, births.
     pub(crate) events: UnixMs,
 }
 
@@ -258,8 +327,14 @@ pub(crate) mod meta {
     pub(crate) const ALLOCATION: &str = "allocation";
     /// The model in service, as JSON.
     pub(crate) const MODEL: &str = "model";
+    /// Who has frozen the cell, as JSON.
+    pub(crate) const FREEZE: &str = "freeze";
     /// What outcomes taught, as JSON.
     pub(crate) const FEEDBACK: &str = "feedback";
+    /// The mark of the last batch, where a database is on a server.
+    pub(crate) const LAST_BATCH: &str = "last_batch";
+    /// What tells the words and views of a server's database from those of another version.
+    pub(crate) const DESCRIBED: &str = "described";
 }
 
 /// A durable store. One task owns it.
@@ -314,8 +389,15 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
+    /// After a connection was lost, the database is not as this brain has left it.
+    #[error(
+        "{0}: the last batch that this brain has made durable is not the last one there: a standby took over that lacked \
+         it, an older copy was restored, or another brain wrote meanwhile; start the brain again, and it goes on from \
+         what is there"
+    )]
+    Changed(String),
     /// Busy, locked, full, or away: later it may work.
-    #[error("{database}: {reason}; trying again")]
+    #[error("{database}: {reason}")]
     Busy {
         /// Its file, or where it is reached.
         database: String,

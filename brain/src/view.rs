@@ -72,10 +72,11 @@ pub(crate) fn of_host(snapshot: &Snapshot, host: &HostView) -> Vec<(String, Stri
 }
 
 /// The views of the cell: path below `_brain/view/`, and JSON.
-pub(crate) fn of_cell(snapshot: &Snapshot) -> [(&'static str, String); 3] {
+pub(crate) fn of_cell(snapshot: &Snapshot) -> [(&'static str, String); 4] {
     [
         ("fleet", fleet(snapshot)),
         ("pool", pool(&snapshot.pool)),
+        ("plan", plan(snapshot)),
         ("models", models(snapshot)),
     ]
 }
@@ -185,7 +186,9 @@ fn allocation(snapshot: &Snapshot, host: &str) -> String {
         (Resource::Memory, "memory_reserved", "memory_free"),
     ] {
         let mut pool = snapshot.pool.iter();
-        if let Some(account) = pool.find(|account| account.host == host && account.resource == resource) {
+        if let Some(account) =
+            pool.find(|account| account.host.as_deref() == Some(host) && account.resource == resource)
+        {
             flat = flat.number(reserved, account.reserved).number(free, account.free);
         }
     }
@@ -227,15 +230,43 @@ fn pool(accounts: &[PoolView]) -> String {
         (Resource::Memory, "memory_capacity", "memory_reserved"),
         (Resource::Power, "power_capacity", "power_reserved"),
     ] {
-        let of = || accounts.iter().filter(|account| account.resource == resource);
+        let hosts = || accounts.iter().filter(|account| account.host.is_some());
+        let of = || hosts().filter(|account| account.resource == resource);
         // A resource of which nobody knows the capacity is left out: that is not a pool of 0.
         if of().next().is_some() {
             flat = flat.number(capacity, of().map(|account| account.capacity).sum());
             flat = flat.number(reserved, of().map(|account| account.reserved).sum());
         }
     }
-    let queued: u32 = accounts.iter().map(|account| account.queued).sum();
+    let hosts = accounts.iter().filter(|account| account.host.is_some());
+    let queued: u32 = hosts.map(|account| account.queued).sum();
     flat.number("queued", f64::from(queued)).finish()
+}
+
+/// What the plan may do, and what it could take back.
+fn plan(snapshot: &Snapshot) -> String {
+    let mut flat = Flat::new()
+        .text("mode", &snapshot.mode)
+        .number("unmet", snapshot.unmet.len() as f64);
+    for (resource, reclaimable) in [
+        (Resource::Cpu, "cpu_reclaimable"),
+        (Resource::Memory, "memory_reclaimable"),
+    ] {
+        let hosts = snapshot.pool.iter().filter(|account| account.host.is_some());
+        let of = hosts.filter(|account| account.resource == resource);
+        flat = flat.number(reclaimable, of.map(|account| account.reclaimable).sum());
+    }
+    let mut cell = snapshot.pool.iter().filter(|account| account.host.is_none());
+    let power = cell.find(|account| account.resource == Resource::Power);
+    flat = flat.maybe("cell_power_free", power.map(|account| account.free));
+    match &snapshot.freeze {
+        Some(freeze) => flat
+            .number("frozen", seconds(freeze.since_ms).floor())
+            .text("by", &freeze.by)
+            .text("reason", &freeze.reason)
+            .finish(),
+        None => flat.finish(),
+    }
 }
 
 fn models(snapshot: &Snapshot) -> String {

@@ -103,6 +103,22 @@ pub struct Acknowledgement {
     pub done: oneshot::Sender<bool>,
 }
 
+/// What the page tells of incidents that somebody would take notice of.
+#[derive(Debug)]
+pub enum Notice {
+    /// Somebody takes notice of one.
+    Taken(Acknowledgement),
+    /// Somebody may not: the request came from this address, and why it was refused.
+    Refused {
+        /// The caller's address; empty where that is not known.
+        from: String,
+        /// In words.
+        why: String,
+        /// Others that were refused since one was told last.
+        suppressed: u64,
+    },
+}
+
 #[derive(Debug)]
 struct Host {
     states: States,

@@ -9,6 +9,7 @@
 //! | `seats`, `rate` | how many are there, and how fast they may be |
 //! | `files` | what is read anew while the broker runs |
 //! | `refusals` | what was refused, counted |
+//! | `trail` | what the audit trail is told |
 
 pub(crate) mod acl;
 pub mod config;
@@ -20,6 +21,7 @@ mod rate;
 mod refusals;
 pub(crate) mod rules;
 mod seats;
+mod trail;
 
 use std::{
     collections::HashMap,
@@ -36,6 +38,7 @@ use self::{
     files::{Current, Source},
     rate::Paces,
     seats::{Seat, Seats, household},
+    trail::Logins,
 };
 pub use self::{
     error::AccessError,
@@ -72,6 +75,7 @@ pub(crate) struct Gate {
     waiting: Seats<IpAddr>,
     line: Seats<()>,
     paces: Paces,
+    logins: Logins,
     /// Checking a password is dear: few at once.
     turns: Arc<Semaphore>,
     guests: Mutex<HashMap<Serial, Guest>>,
@@ -89,9 +93,7 @@ struct Guest {
 
 impl Guest {
     fn send_away(&self, serial: Serial, why: &str) {
-        let Known { name, client_id, .. } = &*self.badge.known;
-        let (name, client) = (name.as_deref(), &**client_id);
-        tracing::info!(target: "audit", event = "ended", serial, name, client, why);
+        self.note_end(serial, why);
         self.outbox.close(Close::Unwelcome);
     }
 }
@@ -140,6 +142,7 @@ impl Gate {
             waiting: Seats::default(),
             line: Seats::default(),
             paces: Paces::default(),
+            logins: Logins::default(),
             turns: Arc::new(Semaphore::new(cores.div_ceil(4))),
             guests: Mutex::default(),
             everything: Arc::new(Permit::Everything),

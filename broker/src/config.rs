@@ -96,11 +96,23 @@ pub struct Limits {
     pub max_unfinished_per_address: usize,
     /// Clients of one name; of this machine's that have none any number.
     pub max_connections_per_name: usize,
+    /// Of those, clients of one name that has the role of an agent.
+    pub max_connections_per_agent: usize,
     /// Bytes of a packet, without its fixed header; a larger one ends the connection.
     pub max_packet_bytes: usize,
     /// Bytes that wait for one client, connected or not. Past it a QoS 0 message is dropped for that client; one of QoS
     /// 1 or 2 ends its connection and its session, for it would otherwise miss one without a sign.
     pub max_queue_bytes: usize,
+    /// Bytes that wait for all connected clients together, or of which a packet is not complete yet. Past it the same happens as
+    /// past `max_queue_bytes`, to the one that would need more, and who sends half packets is sent away.
+    pub max_waiting_bytes: usize,
+    /// Those of the clients of one name.
+    pub max_waiting_bytes_per_name: usize,
+    /// Bytes that sessions hold besides messages, all together: filters, wills, and the certificates of the clients of those that
+    /// last. A filter more is refused, and so is a client.
+    pub max_session_bytes: usize,
+    /// Those of the sessions of one name.
+    pub max_session_bytes_per_name: usize,
     /// Sessions that outlast their connections; a client that asks for one more is refused.
     pub max_sessions: usize,
     /// Of those, of one name. Neither this nor the other bounds of names count for this machine's clients that have none.
@@ -114,7 +126,7 @@ pub struct Limits {
     /// QoS 1 and 2 messages under way to one client, 1 to 65,535; more wait. One of MQTT 5 may ask for fewer.
     pub max_in_flight: u16,
     /// Topic filters of one client, and of one packet; the next one is refused. A filter has at most 1 KiB, and those of one
-    /// client take at most 512 KiB, 64 bytes counted for each level.
+    /// client take at most 512 KiB, 64 bytes counted for each level; ten of them may be shared subscriptions, and none of an agent.
     pub max_subscriptions: usize,
     /// Retained messages; the next new topic is delivered but not retained.
     pub max_retained: usize,
@@ -163,8 +175,13 @@ impl Default for Limits {
             max_unfinished: 250,
             max_unfinished_per_address: 50,
             max_connections_per_name: 100,
+            max_connections_per_agent: 10,
             max_packet_bytes: 5 * 1024 * 1024,
             max_queue_bytes: 32 * 1024 * 1024,
+            max_waiting_bytes: 512 * 1024 * 1024,
+            max_waiting_bytes_per_name: 128 * 1024 * 1024,
+            max_session_bytes: 128 * 1024 * 1024,
+            max_session_bytes_per_name: 16 * 1024 * 1024,
             max_sessions: 10_000,
             max_sessions_per_name: 1_000,
             max_session_age: Span::from_secs(7 * 24 * 3_600),
@@ -232,6 +249,7 @@ impl Validate for Limits {
             ("max_unfinished", self.max_unfinished),
             ("max_unfinished_per_address", self.max_unfinished_per_address),
             ("max_connections_per_name", self.max_connections_per_name),
+            ("max_connections_per_agent", self.max_connections_per_agent),
         ] {
             faults.require(value > 0, key, "must be at least 1");
         }
@@ -246,6 +264,18 @@ impl Validate for Limits {
             "max_queue_bytes",
             format!("{} is less than max_packet_bytes, {packet}", self.max_queue_bytes),
         );
+        // A buffer that grows has up to twice what is in it.
+        for (key, value) in [
+            ("max_waiting_bytes", self.max_waiting_bytes),
+            ("max_waiting_bytes_per_name", self.max_waiting_bytes_per_name),
+        ] {
+            let least = packet.saturating_mul(2);
+            faults.require(
+                value >= least,
+                key,
+                format!("{value} is less than twice max_packet_bytes, {packet}"),
+            );
+        }
         faults.require(
             !self.connect_timeout.is_zero(),
             "connect_timeout",

@@ -4,6 +4,7 @@
 //! sends, and the other way round: its answers wait in its outbox.
 
 mod end;
+mod patience;
 mod presence;
 mod reader;
 
@@ -116,7 +117,7 @@ async fn receive(
     let opened = transport::open(arrival, peer, shared).await;
     let mut stream = opened.map_err(Refused::Transport)?;
     let hello = handshake::receive(&mut stream, serial, peer, shared).await?;
-    stream.admit();
+    stream.admit(|| shared.waiting.of(hello.badge.name()));
     Ok((stream, hello))
 }
 

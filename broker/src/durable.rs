@@ -321,3 +321,59 @@ fn cost(change: &Change) -> usize {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use rumqttd::protocol::PingResp;
+    use runtime::Clock;
+
+    use super::*;
+    use crate::{access::Permit, outbox::Capacity, packet::Version, waiting::Account};
+
+    /// Until all that holds has been written nothing is acknowledged, as on a disk that fails.
+    #[tokio::test]
+    async fn so_many_answers_wait_for_a_disk_that_fails_and_then_nobody_is_read_who_asks_for_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, _) = Journal::open(folder.path(), Fsync::Always).unwrap();
+        let capacity = Capacity {
+            version: Version::V4,
+            max_bytes: 1 << 30,
+            window: 1,
+            max_packet: 1 << 20,
+        };
+        let everything = Arc::new(Permit::Everything);
+        let outbox = Arc::new(Outbox::new(capacity, everything, Clock::manual(0), Account::default()));
+        let answer = || outbox.answer(&journal, Packet::PingResp(PingResp), true);
+        let has_room = || *journal.0.as_ref().unwrap().room.borrow();
+        for _ in 0..MAX_OWED {
+            answer();
+        }
+        // All of them have gone over to the thread, which may still say so.
+        while !lock(&journal.0.as_ref().unwrap().waiting).answers.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert!(has_room());
+        while has_room() {
+            answer();
+            tokio::task::yield_now().await;
+        }
+        let waiting = outbox.waiting();
+        assert!(waiting > 400 * MAX_OWED, "none has gone out: {waiting}");
+        let waits = tokio::time::timeout(Duration::from_millis(50), journal.room()).await;
+        assert!(waits.is_err(), "who asks for more is not read");
+
+        // The disk works again.
+        journal.append(Change::Begin);
+        journal.append(Change::Complete);
+        journal.room().await;
+        journal.close();
+        assert_eq!(
+            outbox.waiting(),
+            waiting,
+            "all of them are to be written to the client now"
+        );
+        let mut buffer = bytes::BytesMut::new();
+        outbox.next(&mut buffer).await;
+        assert!(!buffer.is_empty());
+    }
+}

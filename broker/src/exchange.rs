@@ -6,10 +6,12 @@
 //! | module | what it does |
 //! |---|---|
 //! | `deliver` | a message to everyone who wants it |
+//! | `room` | how many sessions there may be, and what they may hold |
 //! | `subscribe` | subscriptions, and what is retained for them |
 //! | `survive` | what time ends, and what survives a restart |
 
 mod deliver;
+mod room;
 mod subscribe;
 mod survive;
 
@@ -29,7 +31,7 @@ use crate::{
     message::{Message, Serial},
     outbox::{Close, Outbox},
     owners::Owners,
-    pending::{Keep, Pending, Stored},
+    pending::{Pending, Stored},
     retained::Retained,
     session::{Place, Seat, Session, Will, after},
     shares::{Shares, shared},
@@ -57,7 +59,7 @@ pub(crate) struct Exchange {
     lasting: usize,
     expired: u64,
     discarded: u64,
-    /// Messages that clients did not take when they came back.
+    /// Messages that clients did not take when they came back, and those that members of a group have left and nobody can take.
     dropped: u64,
     /// Wills of sessions that have ended.
     due: Vec<Message>,
@@ -91,9 +93,9 @@ pub(crate) struct Arrival {
     pub(crate) connack: Packet,
 }
 
-/// There are as many lasting sessions as there may be, all together or of the client's name.
+/// There are as many lasting sessions as there may be, or sessions hold as much as they may, all together or of the client's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooManySessions;
+pub(crate) struct SessionsFull;
 
 /// Figures of the exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -104,10 +106,12 @@ pub(crate) struct Census {
     /// Sessions that were over before their clients came back: by age, and because they kept too much.
     pub(crate) expired: u64,
     pub(crate) discarded: u64,
-    /// Messages that clients did not take when they came back.
+    /// Messages that clients did not take when they came back, or that nobody of a group can take any more.
     pub(crate) dropped: u64,
     pub(crate) subscriptions: u64,
     pub(crate) shared: u64,
+    /// What sessions hold besides messages.
+    pub(crate) session_bytes: u64,
     pub(crate) retained: u64,
     pub(crate) retained_bytes: u64,
     /// What lasting sessions keep.
@@ -151,12 +155,12 @@ impl Exchange {
 
     /// Brings a client in, to the session that it has or to a new one. A connection with the same id is ended (3.1.4);
     /// its will is not published, for whoever is back is not gone.
-    pub(crate) fn connect(&mut self, arrival: Arrival) -> Result<Seat, TooManySessions> {
+    pub(crate) fn connect(&mut self, arrival: Arrival) -> Result<Seat, SessionsFull> {
         let connection = arrival.connection;
         let former = self.by_id.get(&arrival.id).copied();
         let kept = former.filter(|number| !arrival.clean && self.sessions.get(number).is_some_and(|s| s.expiry_s > 0));
-        if kept.is_none() && arrival.expiry_s > 0 && !self.has_room(&arrival.id) {
-            return Err(TooManySessions);
+        if !self.may_come(&arrival, former, kept.is_some()) {
+            return Err(SessionsFull);
         }
         let mut connack = arrival.connack;
         if let Packet::ConnAck(answer, _) = &mut connack {
@@ -170,7 +174,9 @@ impl Exchange {
             }
             (None, None) => connection,
         };
-        let (pending, (filters, filters_cost), lasts) = match self.sessions.remove(&number) {
+        let former = self.sessions.remove(&number);
+        let held = former.as_ref().map_or(0, Session::cost);
+        let (pending, (filters, filters_cost, groups), lasts) = match former {
             Some(session) => {
                 let mut pending = match session.place {
                     Place::Away { pending, .. } => *pending,
@@ -183,7 +189,8 @@ impl Exchange {
                     }
                 };
                 pending.prolong_replays(|replay| self.retained.prolong(replay));
-                (pending, (session.filters, session.filters_cost), session.lasts)
+                let filters = (session.filters, session.filters_cost, session.groups);
+                (pending, filters, session.lasts)
             }
             None if arrival.expiry_s > 0 => (
                 Pending::lasting(self.keep(number, &arrival.id)),
@@ -216,13 +223,15 @@ impl Exchange {
             id: arrival.id,
             filters,
             filters_cost,
+            groups,
             known: arrival.known.filter(|_| lasts),
             lasts,
             expiry_s: arrival.expiry_s,
             place,
         };
+        self.owners.hold(&session.id, held, session.cost());
         self.sessions.insert(number, session);
-        self.hand_on();
+        self.hand_on_alone();
         Ok(Seat {
             session: number,
             connection,
@@ -234,14 +243,18 @@ impl Exchange {
         let (now_ns, now_ms) = (self.clock.monotonic_ns(), self.clock.now_ms());
         let session = self.sessions.get_mut(&seat.session)?;
         let outbox = session.outbox_of(seat.connection)?.clone();
+        let held = session.cost();
         let Place::Here { will, .. } = &mut session.place else {
             return None;
         };
-        let will = will.take().filter(|_| farewell == Farewell::Missing);
+        let will = will.take();
+        let without = session.cost();
+        self.owners.hold(&session.id, held, without);
+        let will = will.filter(|_| farewell == Farewell::Missing);
         let id = session.id.clone();
         if session.expiry_s == 0 {
             self.end(seat.session);
-            self.hand_on();
+            self.hand_on_alone();
             return will.map(|will| will.publish(id, now_ms));
         }
         let mut pending = outbox.leave();
@@ -255,6 +268,7 @@ impl Exchange {
             ends_ns: after(now_ns, session.expiry_s),
             will: later,
         };
+        self.owners.hold(&id, without, session.cost());
         self.connected -= 1;
         self.journal.append(Change::Left {
             session: seat.session,
@@ -302,6 +316,7 @@ impl Exchange {
             dropped: self.dropped,
             subscriptions: (self.subscriptions.len() + self.shares.len()) as u64,
             shared: self.shares.len() as u64,
+            session_bytes: self.owners.held() as u64,
             retained: self.retained.len() as u64,
             retained_bytes: self.retained.bytes() as u64,
             stored: self.stored.messages.load(Relaxed),
@@ -333,24 +348,6 @@ impl Exchange {
         waiting
     }
 
-    /// Whether one more session may last, of the name in its id.
-    fn has_room(&self, id: &str) -> bool {
-        self.lasting < self.limits.max_sessions && self.owners.sessions(id) < self.limits.max_sessions_per_name
-    }
-
-    /// Begins a session that lasts.
-    fn keep(&mut self, session: Serial, id: &str) -> Keep {
-        self.lasting += 1;
-        let own = self.owners.begin(id);
-        let own = own.map(|own| (own, self.limits.max_stored_bytes_per_name));
-        let all = (self.stored.clone(), self.limits.max_stored_bytes);
-        Keep {
-            session,
-            journal: self.journal.clone(),
-            stored: [all].into_iter().chain(own).collect(),
-        }
-    }
-
     /// Ends a session whose client wants it forgotten, and so its will.
     fn forget(&mut self, number: Serial) {
         if let Some(outbox) = self.sessions.get(&number).and_then(Session::outbox) {
@@ -362,6 +359,7 @@ impl Exchange {
     /// Ends a session. Its will, if one waited for that, is returned. What it shared and has not done is to be handed on.
     fn end(&mut self, number: Serial) -> Option<Message> {
         let session = self.sessions.remove(&number)?;
+        self.owners.hold(&session.id, session.cost(), 0);
         if self.by_id.get(&session.id) == Some(&number) {
             self.by_id.remove(&session.id);
         }
@@ -396,6 +394,11 @@ impl Exchange {
             Some(_) => self.shares.remove(path, number),
             None => self.subscriptions.remove(path, number),
         }
+    }
+
+    /// The same where nothing is dispatched: what nobody can take is counted here.
+    fn hand_on_alone(&mut self) {
+        self.dropped += self.hand_on().dropped;
     }
 
     /// Hands what members of shared subscriptions have left undone to others.

@@ -64,7 +64,9 @@ pub(crate) enum Refused {
     ClientId,
     #[error("will with a topic that cannot be published to")]
     Will,
-    #[error("there are as many lasting sessions as there may be (limits.max_sessions)")]
+    #[error(
+        "there are as many lasting sessions as there may be, or they hold as much as they may (limits.max_sessions, limits.max_session_bytes, and those of a name)"
+    )]
     Sessions,
     #[error("will that it may not publish")]
     WillDenied,

@@ -55,6 +55,7 @@ mod sys;
 mod tls;
 mod transport;
 mod upkeep;
+mod waiting;
 mod websocket;
 
 pub use access::{

@@ -70,14 +70,30 @@ pub(crate) struct Ack {
     pub(crate) denied: bool,
 }
 
+/// What surrounds a message in a queue, in bytes: itself with its counts, its place there, and what an allocator adds to each of three
+/// parts.
+const AROUND: usize = 256;
+
 impl Message {
     /// Bytes that it takes in a queue: content and an estimate of what surrounds it.
     pub(crate) fn cost(&self) -> usize {
-        self.topic.len() + self.payload.len() + self.properties.len() + 64
+        self.topic.len() + self.payload.len() + self.properties.len() + AROUND
     }
 
     /// Whether nobody is to get it any more.
     pub(crate) fn is_expired(&self, now_ms: i64) -> bool {
         self.expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_message_counts_for_what_it_takes() {
+        // Itself behind two counts, and the least blocks for its topic and its payload.
+        let least = size_of::<Message>() + 16 + 2 * 32;
+        assert!((least..2 * least).contains(&Message::default().cost()), "{least}");
     }
 }

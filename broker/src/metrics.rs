@@ -67,6 +67,8 @@ pub(crate) enum Metric {
     ClientSlowed,
     ClientRefused,
     ClientWaiting,
+    WaitingBytes,
+    SessionBytes,
     CpuSeconds,
     ResidentBytes,
 }
@@ -107,6 +109,8 @@ impl Name for Metric {
             Self::ClientSlowed => "broker_client_publishers_slowed",
             Self::ClientRefused => "broker_client_refused",
             Self::ClientWaiting => "broker_client_waiting_bytes",
+            Self::WaitingBytes => "broker_waiting_bytes",
+            Self::SessionBytes => "broker_session_bytes",
             Self::CpuSeconds => "broker_cpu_seconds",
             Self::ResidentBytes => "broker_resident_bytes",
         }
@@ -142,6 +146,8 @@ impl Name for Metric {
             }
             Self::ClientRefused => "Messages and filters that these clients were not allowed",
             Self::ClientWaiting => "Bytes that wait for a client, of the ten clients for which most wait",
+            Self::WaitingBytes => "Bytes that wait for connected clients, or of which a packet is not complete yet",
+            Self::SessionBytes => "Bytes that sessions hold besides messages: filters, wills, certificates",
             Self::CpuSeconds => "Processor time of the process, in user mode and in the kernel",
             Self::ResidentBytes => "Memory of the process",
         }
@@ -172,6 +178,8 @@ fn tell(to: &mut Reading<'_>, shared: &Shared) {
     to.gauge(Metric::SessionsAway, figures.sessions_away as f64);
     to.gauge(Metric::StoredMessages, figures.stored as f64);
     to.gauge(Metric::StoredBytes, figures.stored_bytes as f64);
+    to.gauge(Metric::WaitingBytes, figures.waiting_bytes as f64);
+    to.gauge(Metric::SessionBytes, figures.session_bytes as f64);
     to.gauge(Metric::JournalBytes, figures.journal_bytes as f64);
     to.counter(Metric::JournalFaults, figures.journal_faults);
     to.counter(Metric::RouterRestarts, figures.router_restarts);

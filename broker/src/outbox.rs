@@ -5,20 +5,24 @@
 //! bound a QoS 0 message is dropped for this client, and one of QoS 1 or 2 is told to the exchange, which ends the
 //! session: the client comes back and knows that it missed something.
 
+mod close;
+mod state;
+
 use std::{
-    collections::VecDeque,
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::BytesMut;
-use rumqttd::protocol::{DisconnectReasonCode, Packet, PubComp, PubCompReason, PubRel, PubRelReason};
+use rumqttd::protocol::{Packet, PubComp, PubCompReason, PubRel, PubRelReason};
 use runtime::Clock;
 use tokio::{
     sync::{Notify, watch},
     task::yield_now,
 };
 
+pub(crate) use self::close::Close;
+use self::state::State;
 use crate::{
     access::Permit,
     durable::Journal,
@@ -26,6 +30,7 @@ use crate::{
     packet::{self, Head, Version},
     pending::{How, NoRoom, Pending, Taken, Withheld},
     retained::Replay,
+    waiting::Account,
 };
 
 /// How much is encoded before it is written.
@@ -44,31 +49,6 @@ pub(crate) struct Capacity {
     pub(crate) window: usize,
     /// Largest packet that the client takes (MQTT 5).
     pub(crate) max_packet: usize,
-}
-
-/// Why the broker ends a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Close {
-    /// A newer connection has the same client id.
-    TakenOver,
-    /// It does not read fast enough.
-    TooSlow,
-    /// The broker stops.
-    Stopping,
-    /// It may no longer do what it could.
-    Unwelcome,
-}
-
-impl Close {
-    /// For a client that speaks MQTT 5.
-    pub(crate) const fn code(self) -> DisconnectReasonCode {
-        match self {
-            Self::TakenOver => DisconnectReasonCode::SessionTakenOver,
-            Self::TooSlow => DisconnectReasonCode::QuotaExceeded,
-            Self::Stopping => DisconnectReasonCode::ServerShuttingDown,
-            Self::Unwelcome => DisconnectReasonCode::NotAuthorized,
-        }
-    }
 }
 
 /// What became of a message.
@@ -109,23 +89,17 @@ pub(crate) struct Outbox {
     wake: Notify,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    packets: VecDeque<Packet>,
-    pending: Pending,
-    /// Answers that wait for the journal.
-    answers: usize,
-    /// The session goes on elsewhere, or is over.
-    gone: bool,
-}
-
 impl Outbox {
-    pub(crate) fn new(capacity: Capacity, permit: Arc<Permit>, clock: Clock) -> Self {
+    pub(crate) fn new(capacity: Capacity, permit: Arc<Permit>, clock: Clock, account: Account) -> Self {
+        let state = State {
+            account,
+            ..State::default()
+        };
         Self {
             capacity,
             permit,
             clock,
-            state: Mutex::default(),
+            state: Mutex::new(state),
             closed: watch::Sender::new(None),
             wake: Notify::new(),
         }
@@ -153,6 +127,7 @@ impl Outbox {
         let releases = pending.resume().into_iter().map(release);
         state.packets.extend(releases);
         state.pending = pending;
+        state.note();
         self.wake.notify_one();
         withheld
     }
@@ -172,7 +147,9 @@ impl Outbox {
     pub(crate) fn leave(&self) -> Pending {
         let mut state = self.lock();
         state.gone = true;
-        mem::take(&mut state.pending)
+        let pending = mem::take(&mut state.pending);
+        state.note();
+        pending
     }
 
     /// Adds a message.
@@ -188,8 +165,12 @@ impl Outbox {
         if state.gone {
             return Pushed::Dropped;
         }
-        let room = self.capacity.max_bytes.saturating_sub(state.packet_bytes());
         let live = !how.replayed;
+        let room = if live && !state.has_room(message.cost()) {
+            0
+        } else {
+            self.capacity.max_bytes.saturating_sub(state.packet_bytes())
+        };
         let pushed = match state.pending.offer(message, how, room) {
             Ok(()) if live && qos > Qos::AtMostOnce && state.bytes() > self.capacity.max_bytes / 2 => Pushed::Behind,
             Ok(()) => Pushed::Queued,
@@ -211,7 +192,7 @@ impl Outbox {
     /// Adds any other packet.
     pub(crate) fn push_packet(&self, packet: Packet) {
         let mut state = self.lock();
-        if state.bytes() + PACKET_COST > self.capacity.max_bytes {
+        if state.bytes() + PACKET_COST > self.capacity.max_bytes || !state.has_room(PACKET_COST) {
             drop(state);
             self.close(Close::TooSlow);
             return;
@@ -224,7 +205,7 @@ impl Outbox {
     pub(crate) fn answer(self: &Arc<Self>, journal: &Journal, packet: Packet, wait: bool) {
         let mut state = self.lock();
         if journal.is_on() && (wait || state.answers > 0) {
-            if state.bytes() + PACKET_COST > self.capacity.max_bytes {
+            if state.bytes() + PACKET_COST > self.capacity.max_bytes || !state.has_room(PACKET_COST) {
                 drop(state);
                 self.close(Close::TooSlow);
                 return;
@@ -363,6 +344,13 @@ impl Outbox {
             return Some(Next::End(reason));
         }
         let mut state = self.lock();
+        let next = self.fill(&mut state, closed, buffer);
+        state.writing = buffer.capacity();
+        state.note();
+        next
+    }
+
+    fn fill(&self, state: &mut State, closed: Option<Close>, buffer: &mut BytesMut) -> Option<Next> {
         if state.pending.wants_replay() && closed.is_none() {
             return Some(Next::Replay);
         }
@@ -398,16 +386,6 @@ impl Outbox {
     }
 }
 
-impl State {
-    fn packet_bytes(&self) -> usize {
-        (self.packets.len() + self.answers) * PACKET_COST
-    }
-
-    fn bytes(&self) -> usize {
-        self.packet_bytes() + self.pending.bytes()
-    }
-}
-
 fn release(packet_id: u16) -> Packet {
     Packet::PubRel(
         PubRel {
@@ -426,11 +404,12 @@ mod tests {
     use crate::{
         durable::Change,
         packet::{Received, read_any},
+        waiting::Waiting,
     };
 
     const CAPACITY: Capacity = Capacity {
         version: Version::V4,
-        max_bytes: 1_000,
+        max_bytes: 1_400,
         window: 2,
         max_packet: 500,
     };
@@ -442,7 +421,11 @@ mod tests {
     };
 
     fn outbox() -> Outbox {
-        Outbox::new(CAPACITY, Arc::new(Permit::Everything), Clock::manual(0))
+        with(Account::default())
+    }
+
+    fn with(account: Account) -> Outbox {
+        Outbox::new(CAPACITY, Arc::new(Permit::Everything), Clock::manual(0), account)
     }
 
     fn message(size: usize, qos: Qos) -> Arc<Message> {
@@ -468,7 +451,12 @@ mod tests {
 
     #[test]
     fn order_is_kept_and_the_window_holds_back_messages_alone() {
-        let outbox = outbox();
+        let capacity = Capacity {
+            max_bytes: 10_000,
+            ..CAPACITY
+        };
+        let everything = Arc::new(Permit::Everything);
+        let outbox = Outbox::new(capacity, everything, Clock::manual(0), Account::default());
         let (unsure, sure) = (message(1, Qos::AtMostOnce), message(1, Qos::AtLeastOnce));
         for message in [&sure, &unsure, &sure, &sure, &unsure] {
             assert_eq!(outbox.push(message, SURELY), Pushed::Queued);
@@ -525,6 +513,50 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_for_all_of_one_name_is_bounded() {
+        let limits = crate::Limits {
+            max_waiting_bytes_per_name: 400_000,
+            ..crate::Limits::default()
+        };
+        let waiting = Waiting::new(&limits);
+        let capacity = Capacity {
+            max_bytes: 1_000_000,
+            max_packet: 1_000_000,
+            ..CAPACITY
+        };
+        let of = |name| {
+            Outbox::new(
+                capacity,
+                Arc::new(Permit::Everything),
+                Clock::manual(0),
+                waiting.of(Some(name)),
+            )
+        };
+        let (one, two, other) = (of("a"), of("a"), of("b"));
+        let (unsure, sure) = (message(100_000, Qos::AtMostOnce), message(100_000, Qos::AtLeastOnce));
+        for outbox in [&one, &two] {
+            assert_eq!(outbox.push(&sure, SURELY), Pushed::Queued);
+            assert_eq!(outbox.push(&unsure, SURELY), Pushed::Queued);
+        }
+        assert_eq!(one.push(&unsure, SURELY), Pushed::Dropped);
+        assert_eq!(two.push(&sure, SURELY), Pushed::Overflow);
+        assert_eq!(other.push(&sure, SURELY), Pushed::Queued, "of another name");
+        // What is written has not left yet: it waits in the writer's buffer.
+        let mut buffer = BytesMut::new();
+        assert!(matches!(one.take(&mut buffer), Some(Next::Write { .. })));
+        assert!(buffer.len() > 100_000);
+        assert_eq!(one.push(&unsure, SURELY), Pushed::Dropped);
+        // Once it has, and all of it, there is room.
+        for _ in 0..2 {
+            buffer = BytesMut::new();
+            one.take(&mut buffer);
+        }
+        assert_eq!(two.push(&sure, SURELY), Pushed::Queued);
+        drop((one, two, other));
+        assert_eq!(waiting.bytes(), 0);
+    }
+
+    #[test]
     fn unread_answers_end_the_connection() {
         let outbox = outbox();
         for _ in 0..=CAPACITY.max_bytes / PACKET_COST {
@@ -561,6 +593,7 @@ mod tests {
                 Capacity { version, ..CAPACITY },
                 Arc::new(Permit::Everything),
                 Clock::manual(0),
+                Account::default(),
             );
             let fits = message(size + 1 + 1, Qos::AtLeastOnce);
             assert_eq!(

@@ -300,7 +300,8 @@ mod tests {
         }
         let mut replay = retained.replay("t/+");
         assert_eq!(retained.next(&mut replay, (10, 1 << 20), 0).0.len(), 10);
-        assert_eq!(retained.next(&mut replay, (100, 200), 0).0.len(), 3);
+        let three = 2 * message("t/0000", "x").cost() + 1;
+        assert_eq!(retained.next(&mut replay, (100, three), 0).0.len(), 3);
         let mut rare = retained.replay("+/2500");
         assert_eq!(retained.next(&mut rare, (10, 1 << 20), 0), (vec![], false));
         assert_eq!(replayed(&retained, "+/2500", 10).len(), 1);

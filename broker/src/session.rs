@@ -7,6 +7,7 @@ use crate::{
     message::{Message, Qos, Serial},
     outbox::{Outbox, Pushed},
     pending::{How, NoRoom, Pending},
+    shares::shared,
     subscriptions::{Wants, cost},
 };
 
@@ -15,6 +16,9 @@ const NS_PER_S: u64 = 1_000_000_000;
 /// The longest topic filter, in bytes; and what all those of one client may take.
 const MAX_FILTER: usize = 1_024;
 const MAX_FILTERS_COST: usize = 512 * 1024;
+
+/// Shared subscriptions of one client: a message comes by each of them.
+const MAX_GROUPS: usize = 10;
 
 /// What is to be published when a client is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -51,6 +55,8 @@ pub(crate) struct Session {
     pub(crate) filters: HashMap<String, Wants>,
     /// What these take.
     pub(crate) filters_cost: usize,
+    /// How many of them are shared.
+    pub(crate) groups: usize,
     /// Who its client is, where it lasts and has come in since the start.
     pub(crate) known: Option<Arc<Known>>,
     /// Whether it was begun to outlast its connection.
@@ -82,25 +88,51 @@ pub(crate) fn after(now_ns: u64, seconds: u32) -> u64 {
     now_ns.saturating_add(u64::from(seconds) * NS_PER_S)
 }
 
+/// What a session holds besides messages and filters, in bytes.
+pub(crate) fn own_cost(will: Option<&Will>, known: Option<&Known>) -> usize {
+    will.map_or(0, |will| will.message.cost()) + known.map_or(0, Known::cost)
+}
+
 impl Session {
-    /// Whether the client may subscribe to `path`, of at most `most` filters.
-    pub(crate) fn has_room(&self, path: &str, most: usize) -> bool {
-        path.len() <= MAX_FILTER
-            && (self.filters.contains_key(path)
-                || self.filters.len() < most && self.filters_cost + cost(path) <= MAX_FILTERS_COST)
+    /// Whether the client may subscribe to `path`, of at most `most` filters, while the sessions of its name may hold `room` bytes
+    /// more.
+    pub(crate) fn has_room(&self, path: &str, most: usize, room: usize) -> bool {
+        let cost = cost(path);
+        let fits = || {
+            self.filters.len() < most
+                && cost <= room
+                && self.filters_cost + cost <= MAX_FILTERS_COST
+                && (self.groups < MAX_GROUPS || shared(path).is_none())
+        };
+        path.len() <= MAX_FILTER && (self.filters.contains_key(path) || fits())
+    }
+
+    /// What it holds besides messages, in bytes: filters, its will, and who its client is.
+    pub(crate) fn cost(&self) -> usize {
+        let will = match &self.place {
+            Place::Here { will, .. } => will.as_ref(),
+            Place::Away { will, .. } => will.as_ref().map(|will| &will.1),
+        };
+        self.filters_cost + own_cost(will, self.known.as_deref())
     }
 
     /// Adds a filter. Returns whether the client had it before.
     pub(crate) fn add_filter(&mut self, path: &str, wants: Wants) -> bool {
         let known = self.filters.insert(path.to_owned(), wants).is_some();
-        self.filters_cost += if known { 0 } else { cost(path) };
+        if !known {
+            self.filters_cost += cost(path);
+            self.groups += usize::from(shared(path).is_some());
+        }
         known
     }
 
     /// Removes a filter. Returns whether the client had it.
     pub(crate) fn remove_filter(&mut self, path: &str) -> bool {
         let known = self.filters.remove(path).is_some();
-        self.filters_cost -= if known { cost(path) } else { 0 };
+        if known {
+            self.filters_cost -= cost(path);
+            self.groups -= usize::from(shared(path).is_some());
+        }
         known
     }
 

@@ -12,6 +12,7 @@ use crate::{
     metrics::Metric,
     router::Router,
     sys::{Counters, figures},
+    waiting::Waiting,
 };
 
 /// What all connections share.
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) stop: Shutdown,
     /// Who gets in, and what they may do.
     pub(crate) gate: Gate,
+    /// What waits for connected clients, and of which packets are not complete.
+    pub(crate) waiting: Waiting,
     exchange: Mutex<Exchange>,
 }
 
@@ -54,8 +57,10 @@ impl Shared {
             );
             exchange.restore(restored);
         }
+        gate.note_files("files read", &Reload::default());
         Ok(Self {
             exchange: Mutex::new(exchange),
+            waiting: Waiting::new(&config.limits),
             limits: config.limits.clone(),
             origins: origins.unwrap_or_default(),
             gate,
@@ -85,6 +90,8 @@ impl Shared {
         for (number, known) in known {
             reload.sessions += usize::from(exchange.banish(number, &known));
         }
+        drop(exchange);
+        self.gate.note_files("files read anew", &reload);
         reload
     }
 
@@ -94,6 +101,7 @@ impl Shared {
         Figures {
             router_restarts: self.router.restarts(),
             refused: self.gate.refused.now(),
+            waiting_bytes: self.waiting.bytes() as u64,
             ..figures(&self.counters, census)
         }
     }

@@ -64,6 +64,10 @@ pub struct Figures {
     pub router_restarts: u64,
     /// Messages whose client had to wait, for it publishes faster than it may.
     pub delayed: u64,
+    /// Bytes that wait for connected clients, or of which a packet is not complete yet.
+    pub waiting_bytes: u64,
+    /// Bytes that sessions hold besides messages: filters, wills, certificates.
+    pub session_bytes: u64,
     /// What was refused, by reason.
     pub refused: Refusals,
 }
@@ -133,6 +137,7 @@ pub(crate) fn figures(counters: &Counters, census: Census) -> Figures {
         stored_bytes: census.stored_bytes,
         journal_bytes: census.journal_bytes,
         journal_faults: census.journal_faults,
+        session_bytes: census.session_bytes,
         retained: census.retained,
         retained_bytes: census.retained_bytes,
         subscriptions: census.subscriptions,

@@ -53,13 +53,23 @@ pub(crate) struct Port {
     pub(crate) config: Arc<ServerConfig>,
     /// Tells whether a certificate of a client still counts.
     pub(crate) verifier: Arc<dyn ClientCertVerifier>,
+    /// The digest of the broker's certificate (SHA-256, in hexadecimal digits), and that of the list of revoked ones.
+    pub(crate) certificate: String,
+    pub(crate) crl: Option<String>,
 }
 
 /// What the port needs, from the files as they are now.
 pub(crate) fn load(tls: &Tls) -> Result<Port, TlsError> {
     let provider = Arc::new(ring::default_provider());
-    let verifier = verifier(tls, &provider)?;
-    let chain = all(&tls.certificate)?;
+    let crl = tls
+        .crl
+        .as_deref()
+        .map(all::<CertificateRevocationListDer<'_>>)
+        .transpose()?;
+    let crl_digest = crl.as_ref().map(|lists| digest(lists.iter().map(AsRef::as_ref)));
+    let verifier = verifier(tls, crl, &provider)?;
+    let chain = all::<CertificateDer<'_>>(&tls.certificate)?;
+    let certificate = digest(chain.first().map(AsRef::as_ref));
     let key = PrivateKeyDer::from_pem_slice(&read(&tls.key)?).map_err(|error| content(&tls.key, &error))?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -74,11 +84,19 @@ pub(crate) fn load(tls: &Tls) -> Result<Port, TlsError> {
     Ok(Port {
         config: Arc::new(config),
         verifier,
+        certificate,
+        crl: crl_digest,
     })
+}
+
+fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let bytes: Vec<u8> = parts.into_iter().flatten().copied().collect();
+    trust::secret::hex(&trust::secret::digest(&bytes))
 }
 
 fn verifier(
     tls: &Tls,
+    crl: Option<Vec<CertificateRevocationListDer<'static>>>,
     provider: &Arc<rustls::crypto::CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let Some(ca) = &tls.client_ca else {
@@ -89,10 +107,8 @@ fn verifier(
         roots.add(authority).map_err(|error| content(ca, &error))?;
     }
     let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-    if let Some(revoked) = &tls.crl {
-        builder = builder
-            .with_crls(all::<CertificateRevocationListDer<'_>>(revoked)?)
-            .only_check_end_entity_revocation();
+    if let Some(revoked) = crl {
+        builder = builder.with_crls(revoked).only_check_end_entity_revocation();
     }
     if !tls.require_client_certificate {
         builder = builder.allow_unauthenticated();

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::{ports::Arrival, shared::Shared, websocket};
+use crate::{ports::Arrival, shared::Shared, waiting::Account, websocket};
 
 /// The first byte of a TLS record that carries a handshake (RFC 8446, section 5.1). A CONNECT begins with 0x10, a
 /// request for a WebSocket with a letter.
@@ -63,10 +63,10 @@ async fn secure(stream: TcpStream, peer: SocketAddr, tls: Option<Arc<ServerConfi
 }
 
 impl Transport {
-    /// The client is in.
-    pub(crate) fn admit(&mut self) {
+    /// The client is in; `account` makes one for what is put together here.
+    pub(crate) fn admit(&mut self, account: impl FnOnce() -> Account) {
         if let Self::WebSocket(stream, _) = self {
-            stream.admit();
+            stream.admit(account());
         }
     }
 

@@ -22,7 +22,7 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::{packet::MAX_CONNECT, transport::Transport};
+use crate::{packet::MAX_CONNECT, transport::Transport, waiting::Account};
 
 /// What a client must offer, and is answered (6.0-4).
 const SUBPROTOCOL: &str = "mqtt";
@@ -49,6 +49,18 @@ struct Below {
     stream: Transport,
     /// Bytes that may still come; `None` for any number.
     left: Option<usize>,
+    /// Bytes that have come of frames that were not handed on.
+    held: usize,
+    /// What these are among what waits for all.
+    account: Account,
+}
+
+impl Below {
+    /// A frame is complete: so many bytes of it are still there.
+    fn hold(&mut self, bytes: usize) {
+        self.held = bytes;
+        self.account.note(bytes);
+    }
 }
 
 impl AsyncRead for Below {
@@ -61,7 +73,15 @@ impl AsyncRead for Below {
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         let read = buffer.filled().len() - before;
         self.left = self.left.map(|left| left.saturating_sub(read));
-        Poll::Ready(Ok(()))
+        self.held += read;
+        // A message in parts is there twice, as it came and put together.
+        let taken = 2 * self.held;
+        if self.account.cover(taken) {
+            Poll::Ready(Ok(()))
+        } else {
+            let why = "frames that are not complete take as much as they may, of all or of its name";
+            Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, why)))
+        }
     }
 }
 
@@ -80,9 +100,10 @@ impl AsyncWrite for Below {
 }
 
 impl Stream {
-    /// The client is in: it may send as much as any.
-    pub(crate) fn admit(&mut self) {
-        self.frames.get_mut().left = None;
+    /// The client is in: it may send as much as any, and what it sends counts.
+    pub(crate) fn admit(&mut self, account: Account) {
+        let below = self.frames.get_mut();
+        (below.left, below.account) = (None, account);
     }
 }
 
@@ -100,6 +121,8 @@ pub(crate) async fn accept(below: Transport, max_message: usize, origins: &[Stri
     let below = Below {
         stream: below,
         left: Some(BEFORE_LOGIN),
+        held: 0,
+        account: Account::default(),
     };
     let frames = accept_hdr_async_with_config(below, answer, Some(config)).await;
     Ok(Stream {
@@ -169,10 +192,16 @@ impl AsyncRead for Stream {
                 }
                 Some(Err(error)) => return Poll::Ready(Err(io_error(error))),
             }
+            let rest = self.rest.len();
+            self.frames.get_mut().hold(rest);
         }
         let n = self.rest.len().min(buffer.remaining());
         buffer.put_slice(self.rest.get(..n).unwrap_or_default());
         self.rest.advance(n);
+        if self.rest.is_empty() {
+            self.rest = Bytes::new();
+            self.frames.get_mut().hold(0);
+        }
         Poll::Ready(Ok(()))
     }
 }

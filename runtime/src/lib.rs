@@ -26,7 +26,7 @@ pub mod usage;
 
 pub use clock::Clock;
 pub use config::{ConfigError, Faults, Validate};
-pub use logging::LogLimit;
+pub use logging::{LogBudget, LogLimit};
 pub use metrics::Metrics;
 pub use output::OutputError;
 pub use shutdown::Shutdown;

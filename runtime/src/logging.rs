@@ -100,9 +100,66 @@ impl LogLimit {
     }
 }
 
+/// Lets what is rare through, each of it, and holds back a flood: some at once, and from then on one each interval. For what
+/// is kept, so that nobody drives out what was kept before.
+#[derive(Debug, Clone)]
+pub struct LogBudget {
+    at_once: u64,
+    every_ns: u64,
+    /// When all of the budget is there again.
+    whole_ns: u64,
+    suppressed: u64,
+}
+
+impl LogBudget {
+    /// `at_once` lines, at least one, and another one each `every`.
+    pub const fn new(at_once: u32, every: Duration) -> Self {
+        let whole = every.as_secs().saturating_mul(1_000_000_000);
+        Self {
+            at_once: if at_once == 0 { 1 } else { at_once as u64 },
+            every_ns: whole.saturating_add(every.subsec_nanos() as u64),
+            whole_ns: 0,
+            suppressed: 0,
+        }
+    }
+
+    /// `Some(lines held back since the last one)` when a line may be written at `now_ns`, the monotonic time.
+    pub fn pass(&mut self, now_ns: u64) -> Option<u64> {
+        let used_ns = self.whole_ns.saturating_sub(now_ns);
+        if used_ns > self.every_ns.saturating_mul(self.at_once - 1) {
+            self.suppressed += 1;
+            return None;
+        }
+        self.whole_ns = self.whole_ns.max(now_ns).saturating_add(self.every_ns);
+        Some(std::mem::take(&mut self.suppressed))
+    }
+
+    /// Whether it is as a new one: all of it is there, and nothing was held back.
+    pub const fn is_whole(&self, now_ns: u64) -> bool {
+        self.suppressed == 0 && self.whole_ns <= now_ns
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flood_is_held_back_and_what_is_rare_is_not() {
+        let mut budget = LogBudget::new(3, Duration::from_nanos(10));
+        let mut pass = |now: u64| budget.pass(now);
+        assert_eq!(
+            [1, 1, 1, 1, 5, 10].map(&mut pass),
+            [Some(0), Some(0), Some(0), None, None, None]
+        );
+        assert_eq!([11, 12, 21].map(&mut pass), [Some(3), None, Some(1)]);
+        // Seldom enough: each of it, for ever.
+        assert!((10..100).all(|n| pass(n * 10) == Some(0)));
+        assert!(!budget.is_whole(999) && budget.is_whole(1_030));
+        budget.pass(1_030);
+        assert!((0..5).any(|_| budget.pass(1_031).is_none()));
+        assert!(!budget.is_whole(u64::MAX), "it has something to tell");
+    }
 
     #[test]
     fn one_line_passes_each_interval() {

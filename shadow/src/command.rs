@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Resource, UnixMs};
 
+/// The strategy of a change that changes nothing: what is held is told again before it runs out.
+pub const LEASE: &str = "lease";
+
 /// One change of allocations on one host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Command {
@@ -100,6 +103,21 @@ pub struct Explanation {
     pub clamp: String,
     /// What was considered and not taken.
     pub rejected: String,
+    /// Share of the values that the forecast's p95 held lately, 0 to 1; `None` where it is not known.
+    #[serde(default)]
+    pub coverage: Option<f64>,
+    /// What was used at the time of the plan, in the change's unit; `None` where it was not measured.
+    #[serde(default)]
+    pub used: Option<f64>,
+    /// What was asked for in all, in the change's unit; `None` where nothing was.
+    #[serde(default)]
+    pub wanted: Option<f64>,
+    /// What of `margin` was learnt from what came of earlier changes.
+    #[serde(default)]
+    pub learnt: f64,
+    /// Falls after a rise that counted at the time.
+    #[serde(default)]
+    pub turns: u32,
 }
 
 /// What an agent did with a command.

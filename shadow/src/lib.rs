@@ -37,7 +37,8 @@ pub mod wire;
 
 pub use birth::{Birth, Bmc, Capacity, HOST_WORKLOAD, Inventory, PciDevice, Processor, Source, SourceState, Workload};
 pub use command::{
-    Action, ActionKind, ActionOutcome, Change, ChangeOutcome, Command, Effect, Explanation, Outcome, OutcomeState,
+    Action, ActionKind, ActionOutcome, Change, ChangeOutcome, Command, Effect, Explanation, LEASE, Outcome,
+    OutcomeState,
 };
 pub use event::{Event, Finding, Severity};
 pub use forecast::{Forecast, PEAK_QUANTILES, Peak, QUANTILES, Quantiles, Rung, Shares};

@@ -3,16 +3,40 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure};
-use brain::history::{Column, Database, History, Resolution};
-use runtime::Clock;
+use brain::history::{Column, Database, History, Moment, Resolution};
+use clap::{ArgGroup, Args};
+use runtime::{Clock, Span};
 use shadow::{Channel, UnixMs};
 
-use super::BacktestArgs;
 use crate::{
-    lab,
+    lab::{self, Rates},
     query::place,
     trace::{self, Trace},
 };
+
+/// Where a past is read from, and what it is put on.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("source").required(true).args(["traces", "from_store"])))]
+pub(crate) struct Source {
+    /// Folder of trace CSVs, one a host (docs/traces.md)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) traces: Option<PathBuf>,
+    /// The rows that a brain has kept: its data folder, or postgres://USER@HOST:PORT/DATABASE
+    #[arg(long, value_name = "PLACE")]
+    from_store: Option<String>,
+    /// File whose first line is the password of the database
+    #[arg(long, value_name = "FILE", requires = "from_store")]
+    password_file: Option<PathBuf>,
+    /// From when on stored rows are read
+    #[arg(long, value_name = "TIME", default_value = "30d", requires = "from_store")]
+    since: Moment,
+    /// Grid that the past is put on [default: that of most rows]
+    #[arg(long, value_name = "SPAN")]
+    step: Option<Span>,
+    /// What byte rates are
+    #[arg(long, value_enum, default_value_t = Rates::Auto)]
+    pub(crate) rates: Rates,
+}
 
 /// Rows that are read from a database at a time.
 const PAGE: usize = 50_000;
@@ -24,58 +48,59 @@ const STEPS: [u32; 8] = [1, 2, 5, 10, 30, 60, 300, 600];
 const MAX_ROWS: usize = 32_000_000;
 
 /// One moment, in the order of [`Channel::ALL`]; NaN where a channel is not told at all.
-pub(super) type Row = [f32; Channel::COUNT];
+pub(crate) type Row = [f32; Channel::COUNT];
 
 /// The past of all hosts.
-pub(super) struct Data {
-    pub(super) step_s: u32,
+pub(crate) struct Data {
+    pub(crate) step_s: u32,
     /// By name.
-    pub(super) hosts: Vec<Host>,
+    pub(crate) hosts: Vec<Host>,
     /// Those that any host tells.
-    pub(super) channels: Vec<Channel>,
+    pub(crate) channels: Vec<Channel>,
     /// Whether rates are shares.
-    pub(super) normalised: bool,
+    pub(crate) normalised: bool,
 }
 
 /// The past of one host.
-pub(super) struct Host {
-    pub(super) name: String,
+pub(crate) struct Host {
+    pub(crate) name: String,
     /// When its first row was.
-    pub(super) start_ms: UnixMs,
+    pub(crate) start_ms: UnixMs,
     /// Without gaps: a missing value is the one before it.
-    pub(super) rows: Vec<Row>,
+    pub(crate) rows: Vec<Row>,
     /// The first row that is not learnt from.
-    pub(super) split: usize,
+    pub(crate) split: usize,
 }
 
 impl Host {
     /// What is known at `row`: it and all before it.
-    pub(super) fn until(&self, row: usize) -> &[Row] {
+    pub(crate) fn until(&self, row: usize) -> &[Row] {
         self.rows.get(..=row).unwrap_or(&self.rows)
     }
 }
 
-/// Reads what the arguments name.
-pub(super) async fn load(arguments: &BacktestArgs) -> anyhow::Result<Data> {
-    let traces = match (&arguments.traces, &arguments.from_store) {
+/// Reads what is named, and tells the step of its grid in seconds.
+pub(crate) async fn load(source: &Source) -> anyhow::Result<(Vec<Trace>, u32)> {
+    let traces = match (&source.traces, &source.from_store) {
         (Some(folder), _) => trace::read_folder(folder)?,
-        (None, Some(store)) => stored(store, arguments).await?,
+        (None, Some(store)) => stored(store, source).await?,
         (None, None) => bail!("no past is named"),
     };
-    let step_s = match arguments.step {
+    let step_s = match source.step {
         Some(step) => u32::try_from(step.as_secs()).unwrap_or(0),
         None => usual_step(&traces),
     };
     ensure!((1..=3_600).contains(&step_s), "--step: must be 1s to 1h");
-    gather(&traces, step_s, arguments.train_fraction, arguments.rates)
+    Ok((traces, step_s))
 }
 
 /// Puts traces on a grid.
-pub(super) fn gather(traces: &[Trace], step_s: u32, learnt: f64, rates: lab::Rates) -> anyhow::Result<Data> {
+pub(crate) fn gather(traces: &[Trace], step_s: u32, learnt: f64, rates: Rates) -> anyhow::Result<Data> {
     let normalised = lab::is_normalised(rates, traces);
     let mut hosts = Vec::new();
     for trace in traces {
-        let rows = grid(trace, step_s)?;
+        let rows = grid(trace, step_s)?.into_iter();
+        let rows: Vec<Row> = rows.map(|row| row.map(|value| value as f32)).collect();
         hosts.push(Host {
             name: trace.host.clone(),
             start_ms: trace.times_ms.first().copied().unwrap_or(0),
@@ -102,7 +127,7 @@ fn usual_step(traces: &[Trace]) -> u32 {
 }
 
 /// The last known value of each step; what is missing is the value before it, and 0 before the first.
-fn grid(trace: &Trace, step_s: u32) -> anyhow::Result<Vec<Row>> {
+pub(crate) fn grid(trace: &Trace, step_s: u32) -> anyhow::Result<Vec<[f64; Channel::COUNT]>> {
     let first_ms = trace.times_ms.first().copied().unwrap_or(0);
     let place = |time_ms: UnixMs| ((time_ms - first_ms) as f64 / (1e3 * f64::from(step_s))).round_ties_even() as usize;
     let count = trace.times_ms.last().map_or(0, |last_ms| place(*last_ms) + 1);
@@ -111,16 +136,16 @@ fn grid(trace: &Trace, step_s: u32) -> anyhow::Result<Vec<Row>> {
         "{}: {count} rows of {step_s} s are too many",
         trace.host
     );
-    let mut rows = vec![[f32::NAN; Channel::COUNT]; count];
+    let mut rows = vec![[f64::NAN; Channel::COUNT]; count];
     for (time_ms, values) in trace.times_ms.iter().zip(&trace.rows) {
         let Some(row) = rows.get_mut(place(*time_ms)) else {
             continue;
         };
         for (slot, value) in row.iter_mut().zip(values).filter(|(_, value)| value.is_finite()) {
-            *slot = *value as f32;
+            *slot = *value;
         }
     }
-    let mut before = [f32::NAN; Channel::COUNT];
+    let mut before = [f64::NAN; Channel::COUNT];
     for (channel, before) in Channel::ALL.iter().zip(&mut before) {
         if trace.channels.contains(channel) {
             *before = 0.0;
@@ -139,25 +164,25 @@ fn grid(trace: &Trace, step_s: u32) -> anyhow::Result<Vec<Row>> {
 }
 
 /// The means that a brain has kept, as if they were traces.
-async fn stored(store: &str, arguments: &BacktestArgs) -> anyhow::Result<Vec<Trace>> {
+async fn stored(store: &str, source: &Source) -> anyhow::Result<Vec<Trace>> {
     let database = if store.contains("://") {
-        place::server(store.to_owned(), arguments.password_file.clone(), None)?
+        place::server(store.to_owned(), source.password_file.clone(), None)?
     } else {
         Database::of(&brain::Config {
             data_dir: PathBuf::from(store),
             ..brain::Config::default()
         })
     };
-    let resolution = match arguments.step {
+    let resolution = match source.step {
         Some(step) if step.as_secs() < 60 => Resolution::TenSeconds,
         _ => Resolution::Minute,
     };
     let mut history = History::open(&database).await?;
     let now_ms = Clock::system().now_ms();
-    let within = arguments.since.at(now_ms)..now_ms;
+    let within = source.since.at(now_ms)..now_ms;
     let columns = Column::means(None);
     let mut traces = Vec::new();
-    for host in history.hosts().await? {
+    for host in history.hosts().await?.rows {
         let mut trace = Trace {
             host: host.host,
             channels: Vec::new(),
@@ -229,13 +254,13 @@ mod tests {
         let trace = trace(vec![5_000, 64_000, 66_000, 245_000], &[0.1, 0.2, 0.3, 0.4]);
         assert_eq!(usual_step(std::slice::from_ref(&trace)), 60);
         let rows = grid(&trace, 60).unwrap();
-        let cpu: Vec<f32> = rows.iter().map(|row| row[0]).collect();
+        let cpu: Vec<f64> = rows.iter().map(|row| row[0]).collect();
         assert_eq!(cpu, [0.1, 0.3, 0.3, 0.3, 0.4]);
         assert!(
             rows[3][1] == 0.0 && rows[3][6].is_nan(),
             "memory is told but never known, power is not told"
         );
-        let data = gather(&[trace], 60, 0.7, lab::Rates::Auto).unwrap();
+        let data = gather(&[trace], 60, 0.7, Rates::Auto).unwrap();
         assert_eq!((data.hosts[0].split, data.hosts[0].until(2).len()), (3, 3));
         assert_eq!(data.channels, [Channel::Cpu, Channel::Memory]);
     }

@@ -17,7 +17,7 @@ const MARGIN: f64 = 50.0;
 /// Most moments of a fan.
 const MOMENTS: usize = 300;
 
-const COLOURS: [&str; 8] = [
+pub(crate) const COLOURS: [&str; 8] = [
     "#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#17becf", "#7f7f7f",
 ];
 
@@ -71,14 +71,14 @@ fn host_skill(tally: &Tally, host: usize, target: usize, horizon: usize) -> Opti
 }
 
 /// From values to places of a chart.
-struct Frame {
+pub(crate) struct Frame {
     x: (f64, f64),
     y: (f64, f64),
     svg: String,
 }
 
 impl Frame {
-    fn new(title: &str, x: (f64, f64), y: (f64, f64)) -> Self {
+    pub(crate) fn new(title: &str, x: (f64, f64), y: (f64, f64)) -> Self {
         let (width, height) = SIZE;
         let svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" \
@@ -102,7 +102,7 @@ impl Frame {
         frame
     }
 
-    fn place(&self, (x, y): (f64, f64)) -> (f64, f64) {
+    pub(crate) fn place(&self, (x, y): (f64, f64)) -> (f64, f64) {
         let share = |value: f64, (low, high): (f64, f64)| (value - low) / (high - low);
         let (width, height) = SIZE;
         (
@@ -134,7 +134,7 @@ impl Frame {
         }
     }
 
-    fn add(&mut self, part: &str) {
+    pub(crate) fn add(&mut self, part: &str) {
         self.svg.push_str(part);
     }
 
@@ -147,7 +147,7 @@ impl Frame {
         steps.concat()
     }
 
-    fn line(&mut self, points: &[(f64, f64)], colour: &str, dashed: bool) {
+    pub(crate) fn line(&mut self, points: &[(f64, f64)], colour: &str, dashed: bool) {
         let path = self.path(points);
         let dash = if dashed { " stroke-dasharray=\"4 3\"" } else { "" };
         self.add(&format!(
@@ -163,8 +163,15 @@ impl Frame {
         ));
     }
 
+    pub(crate) fn dot(&mut self, point: (f64, f64), colour: &str) {
+        let (x, y) = self.place(point);
+        self.add(&format!(
+            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.5\" fill=\"{colour}\"/>\n"
+        ));
+    }
+
     /// A word in the right margin.
-    fn legend(&mut self, place: usize, colour: &str, word: &str) {
+    pub(crate) fn legend(&mut self, place: usize, colour: &str, word: &str) {
         let (x, y) = (SIZE.0 - 1.9 * MARGIN, MARGIN + 18.0 * place as f64);
         self.add(&format!(
             "<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"{colour}\">{}</text>\n",
@@ -172,7 +179,7 @@ impl Frame {
         ));
     }
 
-    fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         self.add("</svg>\n");
         self.svg
     }

@@ -39,11 +39,7 @@ fn row(line: &Line) -> String {
     let share = line
         .share
         .map_or("-".to_owned(), |share| format!("{:.1}", share * 100.0));
-    let horizon = if line.horizon_s.is_multiple_of(60) {
-        format!("{} min", line.horizon_s / 60)
-    } else {
-        format!("{} s", line.horizon_s)
-    };
+    let horizon = horizon(line);
     format!(
         "{:<10} {horizon:>7}  {:<10} {:>6} {:>8.1} {p90:>8.1} {p95:>8.1} {p99:>8.1} {coverage:>7.1} {:>7.1} {:>7.3} {share:>7}\n",
         line.target,
@@ -55,10 +51,63 @@ fn row(line: &Line) -> String {
     )
 }
 
-/// Writes both tables as JSON.
-pub(super) fn json(file: &Path, lines: &[Line], peaks: &[PeakLine]) -> anyhow::Result<()> {
+fn horizon(line: &Line) -> String {
+    if line.horizon_s.is_multiple_of(60) {
+        format!("{} min", line.horizon_s / 60)
+    } else {
+        format!("{} s", line.horizon_s)
+    }
+}
+
+/// What the network says and what is published beside the same of another replay, and what `other` loses more, in percent:
+/// a line a target, horizon and method.
+pub(super) fn beside(lines: &[Line], other: &[Line], title: &str) -> String {
+    let mut text = format!(
+        "{:<10} {:>7}  {:<10} {:>8} {title:>14} {:>7} {:>8} {title:>14} {:>7} {:>7} {:>7}\n",
+        "1e-4", "horizon", "method", "MAE", "more", "pb95", "more", "cov95", "lowest"
+    );
+    for line in lines.iter().filter(|line| ["lstm", "published"].contains(&line.method)) {
+        let same = |of: &&Line| (&of.target, of.horizon_s, of.method) == (&line.target, line.horizon_s, line.method);
+        let Some(other) = other.iter().find(same) else {
+            continue;
+        };
+        let [(mae, other_mae), (p95, other_p95)] = [
+            (line.figures.mae, other.figures.mae),
+            (line.figures.pinball[2], other.figures.pinball[2]),
+        ];
+        let more = |own: f64, other: f64| format!("{:+.1} %", 100.0 * (other / own - 1.0));
+        text.push_str(&format!(
+            "{:<10} {:>7}  {:<10} {:>8.1} {:>14.1} {:>7} {:>8.1} {:>14.1} {:>7} {:>7.1} {:>7.1}\n",
+            line.target,
+            horizon(line),
+            if line.method == "lstm" { "network" } else { line.method },
+            mae * 1e4,
+            other_mae * 1e4,
+            more(mae, other_mae),
+            p95 * 1e4,
+            other_p95 * 1e4,
+            more(p95, other_p95),
+            other.figures.coverage[2] * 100.0,
+            other.lowest_p95 * 100.0,
+        ));
+    }
+    text
+}
+
+/// Writes all tables as JSON; `others` are of other replays, each with its name.
+pub(super) fn json<'a>(
+    file: &Path,
+    lines: &[Line],
+    peaks: &[PeakLine],
+    others: impl Iterator<Item = (&'static str, &'a [Line])>,
+) -> anyhow::Result<()> {
     let mut out = BufWriter::new(File::create(file)?);
-    let all = serde_json::json!({ "forecasts": lines, "peaks": peaks });
+    let mut all = serde_json::json!({ "forecasts": lines, "peaks": peaks });
+    for (name, other) in others {
+        if let Some(all) = all.as_object_mut() {
+            all.insert(name.to_owned(), serde_json::to_value(other)?);
+        }
+    }
     serde_json::to_writer_pretty(&mut out, &all)?;
     out.write_all(b"\n")?;
     out.flush()?;

@@ -1,10 +1,15 @@
-use std::io::Read as _;
+use std::{io::Read as _, ops::ControlFlow};
 
+use forecast::Forecaster;
 use shadow::Channel;
 
 use super::*;
 use crate::{
-    backtest::{data::Row, tally::METHODS},
+    backtest::{
+        data::{Host, Row},
+        tally::{METHODS, Tally},
+    },
+    lab::Rates,
     trace::Trace,
 };
 
@@ -52,12 +57,12 @@ fn replay<'a>(
     forecaster.adopt(artifact).unwrap();
     let mut said = Vec::new();
     let mut take = |host: usize, made: &forecast::HostForecasts| said.push((host, made.forecasts.clone()));
-    walk::walk(data, &mut forecaster, window, &mut take);
+    walk::walk(data, 0..2, &mut forecaster, window, &mut take);
     said
 }
 
 fn learnt(data: &Data) -> forecast::Artifact {
-    walk::learn(data, &small(data), &|_| ControlFlow::Continue(())).unwrap()
+    walk::learn(data, &small(data), 0..0, &|_| ControlFlow::Continue(())).unwrap()
 }
 
 /// The first of what is published that hangs on rows after `known`, though it was said at it or before.
@@ -106,7 +111,10 @@ fn the_table_has_everybody_and_predictions_are_in_the_units_of_the_trace() {
     forecaster.adopt(&artifact).unwrap();
     let mut tally = Tally::new(&data, config, 7);
     let mut take = |host: usize, made: &forecast::HostForecasts| tally.add(host, made);
-    assert_eq!(walk::walk(&data, &mut forecaster, Host::until, &mut take), 2 * 180);
+    assert_eq!(
+        walk::walk(&data, 0..2, &mut forecaster, Host::until, &mut take),
+        2 * 180
+    );
     let table = tally.table();
     assert_eq!(table.len(), 2 * 2 * METHODS.len());
     let scored = (180 - 10_u64).div_ceil(7) * 2;
@@ -139,4 +147,36 @@ fn the_table_has_everybody_and_predictions_are_in_the_units_of_the_trace() {
         let chart = std::fs::read_to_string(folder.path().join(name)).unwrap();
         assert!(chart.ends_with("</svg>\n") && !chart.contains("NaN"), "{name}");
     }
+}
+
+#[test]
+fn hosts_that_were_left_out_are_not_learnt_from_and_a_network_may_lack_its_lstm() {
+    let data = data();
+    let config = small(&data);
+    let replay = Replay {
+        data: &data,
+        config: &config,
+        stride: 7,
+    };
+    let (table, never_seen) = (
+        replay.ordinary().unwrap().0.table(),
+        replay.left_out(1).unwrap().table(),
+    );
+    let cells = |table: &[tally::Line]| table.iter().map(|line| (line.hosts, line.moments)).collect::<Vec<_>>();
+    assert_eq!(cells(&table), cells(&never_seen), "the same moments of the same hosts");
+    let learn = |without| walk::learn(&data, &config, without, &|_| ControlFlow::Continue(())).unwrap();
+    assert_eq!((learn(0..0).data().hosts, learn(1..2).data().hosts), (2, 1));
+    let without = replay.without_lstm().unwrap().table();
+    let text = report::beside(&table, &without, "without LSTM");
+    assert_eq!(text.lines().count(), 1 + 2 * 2 * 2, "{text}");
+    let of = |table: &[tally::Line], method: &str| {
+        let lines = table.iter().filter(|line| line.method == method);
+        lines.map(|line| line.figures.mae).collect::<Vec<_>>()
+    };
+    assert_ne!(of(&table, "lstm"), of(&without, "lstm"));
+    assert_eq!(
+        of(&table, "day"),
+        of(&without, "day"),
+        "what has no network is the same"
+    );
 }

@@ -110,7 +110,7 @@ impl Scope {
         if !self.hosts.is_empty() {
             return Ok(self.hosts.clone());
         }
-        Ok(history.hosts().await?.into_iter().map(|row| row.host).collect())
+        Ok(history.hosts().await?.rows.into_iter().map(|row| row.host).collect())
     }
 }
 

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use brain::history::{AnomalyView, CommandView, EventView, ForecastRow, HostRow, IncidentView, Series, rfc3339};
+use brain::history::{
+    AnomalyView, CommandView, EventView, ForecastRow, HostRow, IncidentView, PlanView, Series, rfc3339,
+};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use shadow::{Resource, UnixMs};
 
 use super::sheet::Cell;
 
 /// What a table or CSV is made of.
-pub(super) trait Row: Sized {
+pub(crate) trait Row: Sized {
     /// Names of the columns, with units where all rows have the same.
     fn headers(rows: &[Self]) -> Vec<String>;
 
@@ -87,6 +89,43 @@ impl Row for ForecastRow {
         cells.extend(forecast.quantiles.to_array().map(Cell::number));
         cells.push(Cell::text(forecast.rung.as_str()));
         cells.extend([forecast.skill, forecast.coverage].map(Cell::maybe));
+        vec![cells]
+    }
+}
+
+impl Row for PlanView {
+    fn headers(_: &[Self]) -> Vec<String> {
+        names(&[
+            "time",
+            "mode",
+            "hosts",
+            "raised",
+            "lowered",
+            "told",
+            "changes_left",
+            "queued",
+            "throttled",
+            "unmet",
+            "wakes",
+            "words",
+        ])
+    }
+
+    fn cells(&self) -> Vec<Vec<Cell>> {
+        let counts = [
+            self.hosts,
+            self.raised,
+            self.lowered,
+            self.told,
+            self.changes_left,
+            self.queued,
+            self.throttled,
+            self.unmet,
+            self.wakes,
+        ];
+        let mut cells = vec![time(self.time_ms), Cell::text(&self.mode)];
+        cells.extend(counts.iter().map(Cell::text));
+        cells.push(Cell::text(&self.words.replace('\n', "; ")));
         vec![cells]
     }
 }

@@ -4,7 +4,7 @@ use super::rows::Row;
 
 /// What stands in a place of a table.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Cell {
+pub(crate) enum Cell {
     /// As it is.
     Text(String),
     /// A number as it is, and its value.
@@ -14,12 +14,12 @@ pub(super) enum Cell {
 }
 
 impl Cell {
-    pub(super) fn text(text: &(impl ToString + ?Sized)) -> Self {
+    pub(crate) fn text(text: &(impl ToString + ?Sized)) -> Self {
         Self::Text(text.to_string())
     }
 
     /// NaN is unknown.
-    pub(super) fn number<N: Into<f64> + ToString + Copy>(number: N) -> Self {
+    pub(crate) fn number<N: Into<f64> + ToString + Copy>(number: N) -> Self {
         if number.into().is_finite() {
             Self::Number(number.to_string(), number.into())
         } else {
@@ -27,7 +27,7 @@ impl Cell {
         }
     }
 
-    pub(super) fn maybe(number: Option<f64>) -> Self {
+    pub(crate) fn maybe(number: Option<f64>) -> Self {
         number.map_or(Self::Unknown, Self::number)
     }
 
@@ -64,13 +64,13 @@ fn short(value: f64) -> String {
 
 /// Headers, and rows of as many cells.
 #[derive(Debug)]
-pub(super) struct Sheet {
+pub(crate) struct Sheet {
     headers: Vec<String>,
     rows: Vec<Vec<Cell>>,
 }
 
 impl Sheet {
-    pub(super) fn of<T: Row>(rows: &[T]) -> Self {
+    pub(crate) fn of<T: Row>(rows: &[T]) -> Self {
         Self {
             headers: T::headers(rows),
             rows: rows.iter().flat_map(Row::cells).collect(),
@@ -78,9 +78,15 @@ impl Sheet {
     }
 
     /// With a header, each number as exact as it is kept.
-    pub(super) fn csv(&self) -> anyhow::Result<String> {
+    pub(crate) fn csv(&self) -> anyhow::Result<String> {
         let mut out = csv::Writer::from_writer(Vec::new());
         out.write_record(&self.headers)?;
+        Ok(String::from_utf8(out.into_inner()?)? + &self.csv_rows()?)
+    }
+
+    /// The same without the header, for rows that follow others.
+    pub(super) fn csv_rows(&self) -> anyhow::Result<String> {
+        let mut out = csv::Writer::from_writer(Vec::new());
         for row in &self.rows {
             out.write_record(row.iter().map(Cell::exact))?;
         }
@@ -88,7 +94,7 @@ impl Sheet {
     }
 
     /// In columns; numbers are rounded and stand at the right.
-    pub(super) fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         let texts: Vec<Vec<String>> = self
             .rows
             .iter()
@@ -158,10 +164,9 @@ mod tests {
             sheet.table(),
             "host       power_w\na             1235\nweb, \"1\"         -\nc           0.1235\n"
         );
-        assert_eq!(
-            sheet.csv().unwrap(),
-            "host,power_w\na,1234.567\n\"web, \"\"1\"\"\n\",\nc,0.123456\n"
-        );
+        let rows = "a,1234.567\n\"web, \"\"1\"\"\n\",\nc,0.123456\n";
+        assert_eq!(sheet.csv().unwrap(), format!("host,power_w\n{rows}"));
+        assert_eq!(sheet.csv_rows().unwrap(), rows);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     database::{missing_frames, number},
-    harness::{PATIENCE, until},
+    harness::{PATIENCE, step_aside, until},
     stack::Stack,
 };
 
@@ -28,7 +28,7 @@ impl Small {
         if mount.is_ok_and(|status| status.success()) {
             return Some(Self(at.to_owned()));
         }
-        eprintln!("SKIPPED: this user may not mount a small file system");
+        step_aside("this user may not mount a small file system");
         None
     }
 
@@ -66,6 +66,11 @@ fn a_full_disk_costs_no_frame() {
     brain.expect_text("database or disk is full");
     let held = count();
     assert!(brain.runs(), "it waits for room");
+    // One that starts now does so, too.
+    brain.kill();
+    let mut brain = stack.brain();
+    brain.expect_text("database or disk is full");
+    assert!(brain.runs() && count() == held);
     fs::remove_file(other).unwrap();
 
     until("what waited is durable, and more", PATIENCE, || count() > held + 20);

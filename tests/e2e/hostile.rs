@@ -2,7 +2,7 @@
 //! back whatever it likes. Nothing is carried out that the brain has not said to that host for now, nothing forged is
 //! kept, and all of it is told.
 
-mod broker;
+pub(crate) mod broker;
 mod commands;
 mod told;
 

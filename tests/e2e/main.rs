@@ -36,7 +36,12 @@ mod observer;
 mod older;
 mod out_of_band;
 mod outages;
+mod policy;
 mod rotation;
 mod secure_a_fleet;
 mod stack;
+mod timescale;
+#[path = "../../brain/src/store/timescale/tests/outages/server.rs"]
+#[allow(dead_code, reason = "the brain's own tests ask it for more")]
+mod timescale_server;
 mod views;

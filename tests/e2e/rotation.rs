@@ -100,6 +100,7 @@ fn keys_rotate_and_an_agent_is_revoked_while_the_loop_goes_on() {
         "\"kind\":\"outcome\"",
         "\"kind\":\"refusal\"",
         "it has been revoked",
+        "\"kind\":\"key\",\"what\":\"renewed\",\"who\":\"brain\"",
     ] {
         assert!(text.contains(part), "{part} is not in the brain's audit log");
     }

@@ -43,12 +43,19 @@ impl Stack {
 
     /// A brain that makes everything durable at once, forecasts each second and plans every two.
     pub(crate) fn brain(&self) -> Process {
+        self.brain_on(None)
+    }
+
+    /// The same on the database of a server, where one is named.
+    pub(crate) fn brain_on(&self, database: Option<&str>) -> Process {
+        let database = database.map_or_else(String::new, |url| format!("database = {url:?}\n"));
         let text = format!(
             "data_dir = {:?}\n[broker]\nport = {}\n[page]\nlisten = \"127.0.0.1:{}\"\n\
-             [grid]\nstep = \"1s\"\ngrace = \"0s\"\nlength = \"1h\"\n[store]\nflush_every = \"200ms\"\n[allocate]\nevery = \"2s\"\n",
+             [grid]\nstep = \"1s\"\ngrace = \"0s\"\nlength = \"1h\"\n[store]\nflush_every = \"200ms\"\n{}[allocate]\nevery = \"2s\"\n",
             self.data(),
             self.port,
-            self.page
+            self.page,
+            database
         );
         let config = write(self.path(), "brain.toml", &text);
         let brain = Process::foreshadow(&["brain", "--config", &config]);

@@ -92,6 +92,38 @@ fn a_watermark_is_no_command_and_no_agent_says_one() {
     assert!(matches!(refused(&authorities, &watermark, &sealed), SealError::Name(_)));
 }
 
+/// Neither a viewer's certificate nor the broker's own counts for anything that is sealed or signed.
+#[test]
+fn who_looks_on_and_who_hands_on_say_nothing_that_counts() {
+    let cell = Authority::new();
+    let authorities = cell.authorities();
+    let agent = cell.agent("web-1");
+    let birth = scope(Kind::Birth, "web-1");
+    let born = authorities.signer(&birth, &agent.seal(&birth, BODY.to_vec()), NOW_MS);
+    let born = born.unwrap();
+    for role in ["foreshadow:role/viewer", "foreshadow:role/broker"] {
+        let stranger = cell.certificate(&[role], GOOD);
+        for kind in [Kind::Command, Kind::Watermark, Kind::Birth, Kind::Outcome] {
+            let scope = scope(kind, "web-1");
+            let sealed = stranger.seal(&scope, BODY.to_vec());
+            let error = refused(&authorities, &scope, &sealed);
+            assert!(matches!(error, SealError::Name(_)), "{role} {kind:?}: {error:?}");
+        }
+        // Signed without a certificate it would have to be by who was born; and nobody else is.
+        for kind in [Kind::Delta, Kind::Event, Kind::Hole] {
+            let scope = scope(kind, "web-1");
+            let signed = stranger.sign(&scope, BODY.to_vec());
+            assert_eq!(
+                born.check(&scope, &signed, NOW_MS),
+                Err(SealError::Signature),
+                "{role} {kind:?}"
+            );
+        }
+        let sealed = stranger.seal(&birth, BODY.to_vec());
+        assert!(authorities.signer(&birth, &sealed, NOW_MS).is_err(), "{role}");
+    }
+}
+
 #[test]
 fn a_birth_is_no_outcome_of_the_same_agent() {
     let cell = Authority::new();
@@ -243,11 +275,34 @@ fn files_that_are_renewed_hold_without_a_restart() {
     assert!(
         Identity::load(&Pair {
             key: cell.pair(&names, GOOD).key,
-            ..mine
+            ..mine.clone()
         })
         .is_err(),
         "another's key"
     );
+
+    // The brain's key was stolen: an agent that runs believes it no more as soon as the list has come.
+    cell.revoke(&[99]);
+    let trust = cell.trust(vec![mine]);
+    let stolen = trust.seal(&command, BODY.to_vec(), NOW_MS).unwrap();
+    let signer = trust.signer(&command, &stolen, NOW_MS).unwrap();
+    assert!(matches!(trust.refresh(), Refreshed::Same));
+    assert_eq!(trust.check(&command, &stolen, NOW_MS), Ok(()));
+    cell.revoke(&[99, 2]);
+    assert_eq!(
+        trust.check(&command, &stolen, NOW_MS),
+        Ok(()),
+        "it was not looked at yet"
+    );
+    assert!(matches!(trust.refresh(), Refreshed::Renewed));
+    let error = trust.check(&command, &stolen, NOW_MS).unwrap_err();
+    assert!(certificate_fault(&error).contains("revoked"), "{error}");
+    assert!(
+        !trust.vouches(&signer, NOW_MS),
+        "nor what it has signed without its certificate"
+    );
+    let kept = cell.brain().seal(&command, BODY.to_vec());
+    assert_eq!(trust.check(&command, &kept, NOW_MS), Ok(()));
 }
 
 proptest! {

@@ -1,7 +1,10 @@
 //! What is measured.
 
 use clap::ValueEnum;
-use forecast::lstm::trial::Workload;
+use forecast::{lstm::trial::Workload, trial::Served};
+
+/// Hosts that are forecast in one pass.
+const SERVED_AT_ONCE: usize = 64;
 
 /// Work, sizes and threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -56,8 +59,21 @@ impl Case {
         }
     }
 
-    /// Two layers of 64 units over 120 steps of 12 numbers, but where the name says otherwise; what is served reads 15
-    /// inputs of 24 numbers (four rows of six channels).
+    /// Whether it is the whole network that is served, not an LSTM with a linear layer.
+    pub(super) fn is_served(self) -> bool {
+        matches!(self, Self::TrainServed | Self::InferServed)
+    }
+
+    /// Windows a pass.
+    pub(super) fn batch(self) -> usize {
+        match self {
+            Self::TrainServed => Served::default().shape().batch,
+            Self::InferServed => SERVED_AT_ONCE,
+            _ => self.workload().batch,
+        }
+    }
+
+    /// Two layers of 64 units over 120 steps of 12 numbers, but where the name says otherwise.
     pub(super) fn workload(self) -> Workload {
         let usual = Workload {
             batch: 64,
@@ -67,7 +83,7 @@ impl Case {
             layers: 2,
         };
         match self {
-            Self::TrainH64L2T1 | Self::TrainH64L2T2 | Self::InferB64T2 => usual,
+            Self::TrainH64L2T1 | Self::TrainH64L2T2 | Self::InferB64T2 | Self::TrainServed | Self::InferServed => usual,
             Self::TrainH128L1T2 => Workload {
                 hidden: 128,
                 layers: 1,
@@ -75,12 +91,6 @@ impl Case {
             },
             Self::InferB1T1 => Workload { batch: 1, ..usual },
             Self::InferB1024T2 => Workload { batch: 1024, ..usual },
-            Self::TrainServed | Self::InferServed => Workload {
-                steps: 15,
-                input: 24,
-                layers: 1,
-                ..usual
-            },
         }
     }
 
@@ -97,8 +107,9 @@ impl Case {
             Self::InferB1024T2 => 1,
             Self::TrainH64L2T1 | Self::TrainH64L2T2 | Self::TrainH128L1T2 => 2,
             Self::InferB64T2 => 10,
-            Self::TrainServed => 20,
-            Self::InferB1T1 | Self::InferServed => 100,
+            Self::TrainServed => 2,
+            Self::InferServed => 20,
+            Self::InferB1T1 => 100,
         }
     }
 

@@ -9,6 +9,11 @@ use std::{
 
 use anyhow::{Context, ensure};
 
+use forecast::{
+    lstm::trial::Workload,
+    trial::{Served, Shape},
+};
+
 use super::{
     case::{Case, Work},
     python,
@@ -34,22 +39,33 @@ impl Contender {
 
     /// The rival of this name, in Python.
     pub(super) fn rival(python: &Path, case: Case, name: &'static str) -> anyhow::Result<Self> {
-        let workload = case.workload();
         let work = match case.work() {
             Work::Training => "train",
             Work::Inference => "infer",
         };
         let mut command = Command::new(python);
         command.args(["-c", python::SCRIPT, name, work]);
-        let numbers = [
-            workload.batch,
-            workload.steps,
-            workload.input,
-            workload.hidden,
-            workload.layers,
-            case.threads(),
-            case.passes(),
-        ];
+        let sizes = if case.is_served() {
+            command.arg("served");
+            let shape = Served::default().shape();
+            let Shape {
+                inputs, width, hidden, ..
+            } = shape;
+            let above = [shape.dense, shape.targets, shape.features, shape.horizons, shape.holds];
+            [&[case.batch(), inputs, width, hidden][..], &above].concat()
+        } else {
+            command.arg("lstm");
+            let workload = case.workload();
+            let Workload {
+                steps,
+                input,
+                hidden,
+                layers,
+                ..
+            } = workload;
+            vec![case.batch(), steps, input, hidden, layers]
+        };
+        let numbers = sizes.into_iter().chain([case.threads(), case.passes()]);
         command.args(numbers.map(|number| number.to_string()));
         command.env("OMP_NUM_THREADS", case.threads().to_string());
         Self::start(name, &mut command)

@@ -9,7 +9,65 @@ import warnings
 
 warnings.filterwarnings("ignore")
 TAUS = [0.5, 0.9, 0.95, 0.99]
+PEAK_TAUS = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99]
 OUTPUTS = 60
+
+
+def served(batch, inputs, width, hidden, dense, targets, features, horizons, holds):
+    """The forecaster's network: an LSTM joined with statistics, quantiles of values and of peaks that cannot cross."""
+    import torch
+    from torch import nn
+
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm = nn.LSTM(width, hidden, batch_first=True)
+            self.from_state = nn.Linear(hidden, dense)
+            self.from_statistics = nn.Linear(features, dense, bias=False)
+            self.of_target = nn.Parameter(torch.zeros(targets, dense))
+            self.middle = nn.Linear(dense, dense)
+            self.out, self.straight = nn.Linear(dense, horizons * 4), nn.Linear(features, horizons * 4, bias=False)
+            self.peaks, self.peaks_straight = nn.Linear(dense, holds * 6), nn.Linear(features, holds * 6, bias=False)
+            self.drop = nn.Dropout(0.1)
+
+        def forward(self, sequence, statistics):
+            state = self.from_state(self.drop(self.lstm(sequence)[0][:, -1]))[:, None]
+            z = torch.relu(state + self.from_statistics(self.drop(statistics)) + self.of_target)
+            z = self.drop(z + torch.relu(self.middle(z)))
+            values = self.out(z) + self.straight(statistics)
+            peaks = self.peaks(z.detach()) + self.peaks_straight(statistics)
+            return rise(values.unflatten(-1, (-1, 4))), rise(peaks.unflatten(-1, (-1, 6)))
+
+    def rise(steps):
+        return torch.cumsum(torch.cat([steps[..., :1], nn.functional.softplus(steps[..., 1:])], -1), -1)
+
+    torch.manual_seed(1)
+    inputs = torch.randn(batch, inputs, width), torch.randn(batch, targets, features)
+    return torch, Network(), inputs
+
+
+def served_training(sizes, threads):
+    torch, network, inputs = served(*sizes)
+    torch.set_num_threads(threads)
+    optimiser = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=0.1)
+    batch, *_, targets, _, horizons, holds = sizes
+    both = [(torch.randn(batch, targets, count, 1), torch.ones(batch, targets, count, 1), torch.tensor(taus))
+            for count, taus in ((horizons, TAUS), (holds, PEAK_TAUS))]
+    averages = [weights.detach().clone() for weights in network.parameters()]
+
+    def step():
+        optimiser.zero_grad(set_to_none=True)
+        loss = 0
+        for said, (truths, weights, taus), share in zip(network(*inputs), both, (1, 0.01)):
+            error = truths - said
+            loss = loss + share * (torch.maximum(taus * error, (taus - 1) * error) * weights).mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        torch._foreach_lerp_(averages, [weights.detach() for weights in network.parameters()], 0.002)
+        loss.item()
+
+    return step
 
 
 def prepared(batch, steps, input, hidden, layers):
@@ -44,27 +102,30 @@ def training(sizes, threads):
     return step
 
 
-def inference(sizes, threads):
-    torch, network, sequence = prepared(*sizes)
+def inference(sizes, threads, make=None):
+    torch, network, inputs = (make or prepared)(*sizes)
+    inputs = inputs if isinstance(inputs, tuple) else (inputs,)
     torch.set_num_threads(threads)
     network.eval()
 
     def go():
         with torch.inference_mode():
-            network(sequence)
+            network(*inputs)
 
     return go
 
 
-def exported(sizes, threads):
+def exported(sizes, threads, make=None):
     """In ONNX Runtime. The model is written by a process of its own, so that this one never holds PyTorch."""
     folder = tempfile.mkdtemp()
     path = os.path.join(folder, "model.onnx")
     child = os.fork()
     if child == 0:
         os.dup2(2, 1)
-        torch, network, sequence = prepared(*sizes)
-        torch.onnx.export(network.eval(), (sequence,), path, dynamo=False, input_names=["sequence"])
+        torch, network, inputs = (make or prepared)(*sizes)
+        inputs = inputs if isinstance(inputs, tuple) else (inputs,)
+        names = ["sequence", "statistics"][: len(inputs)]
+        torch.onnx.export(network.eval(), inputs, path, dynamo=False, input_names=names)
         os._exit(0)
     os.waitpid(child, 0)
     import numpy
@@ -75,14 +136,20 @@ def exported(sizes, threads):
     options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     shutil.rmtree(folder)
-    inputs = {"sequence": numpy.random.default_rng(1).standard_normal(sizes[:3], dtype=numpy.float32)}
+    random = numpy.random.default_rng(1)
+    inputs = {of.name: random.standard_normal(of.shape, dtype=numpy.float32) for of in session.get_inputs()}
     return lambda: session.run(None, inputs)
 
 
-name, work = sys.argv[1:3]
-*sizes, threads, passes = map(int, sys.argv[3:])
-ways = {("pytorch", "train"): training, ("pytorch", "infer"): inference, ("onnxruntime", "infer"): exported}
-go = ways[name, work](sizes, threads)
+name, work, what = sys.argv[1:4]
+*sizes, threads, passes = map(int, sys.argv[4:])
+of_lstm = {("pytorch", "train"): training, ("pytorch", "infer"): inference, ("onnxruntime", "infer"): exported}
+of_served = {
+    ("pytorch", "train"): served_training,
+    ("pytorch", "infer"): lambda sizes, threads: inference(sizes, threads, served),
+    ("onnxruntime", "infer"): lambda sizes, threads: exported(sizes, threads, served),
+}
+go = {"lstm": of_lstm, "served": of_served}[what][name, work](sizes, threads)
 go()
 print("ready", flush=True)
 for _ in sys.stdin:

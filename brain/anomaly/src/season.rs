@@ -24,13 +24,33 @@ const WEEK: usize = 7;
 /// A level beyond this is taken as this.
 const LARGEST: f64 = 1e30;
 
+/// How far ahead both forecasts look, as a share of a day: an hour.
+const AHEAD: f64 = 1.0 / 24.0;
+
+/// Days that their errors are remembered for.
+const MEMORY_DAYS: f64 = 7.0;
+
+/// The share of the error of the level that stays which the days must save to be believed in full; of less, in part.
+const BELIEVED: f64 = 0.5;
+
 /// The levels of the last days by the hour; 4 bytes a row of eight days.
+///
+/// It is a forecast: what is expected an hour ahead is what was at that hour in the days before, and it is believed as far as
+/// it errs less than the level that stays. So a series that has no hours is judged by none, however far it goes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Season {
     clock: Clock,
+    errors: Errors,
     /// Levels of the newest rows by time, NaN where there was none; the last is the newest.
     levels: VecDeque<f32>,
     tail: Tail,
+}
+
+/// Fading sums of absolute errors over the spread, an hour ahead.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Errors {
+    days: f64,
+    level: f64,
 }
 
 /// How far rows lie apart in time.
@@ -69,8 +89,34 @@ impl Season {
         let Some(far) = self.distance(level, day) else {
             return (0.0, 0.0);
         };
-        let far = far / spread;
+        let far = far / spread * self.errors.believed();
+        self.learn(level, day, spread);
         (far, self.tail.update(far))
+    }
+
+    /// Takes in how far both forecasts of this row were off.
+    fn learn(&mut self, level: f64, day: usize, spread: f64) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a share of a day in rows, at most 20,000"
+        )]
+        let ahead = ((AHEAD * day as f64) as usize).max(1);
+        let ago = |rows: usize| {
+            let row = self.levels.len().checked_sub(rows + 1)?;
+            self.levels
+                .get(row)
+                .map(|level| f64::from(*level))
+                .filter(|level| level.is_finite())
+        };
+        let mut days: Vec<f64> = (1..=DAYS).filter_map(|days| ago(days * day)).collect();
+        days.sort_by(f64::total_cmp);
+        let (Some(usual), Some(stays)) = (days.get(days.len() / 2), ago(ahead)) else {
+            return;
+        };
+        let keep = 1.0 - 1.0 / (MEMORY_DAYS * day as f64);
+        for (sum, expected) in [(&mut self.errors.days, *usual), (&mut self.errors.level, stays)] {
+            *sum = keep * *sum + (level - expected).abs() / spread;
+        }
     }
 
     fn push(&mut self, level: f32, day: usize) {
@@ -108,6 +154,17 @@ impl Season {
         days.sort_by(f64::total_cmp);
         let second = days.get(1).copied()?;
         Some(of_day(WEEK).map_or(second, |a_week_ago| second.min(a_week_ago)))
+    }
+}
+
+impl Errors {
+    /// How far what was at this hour is believed, 0 to 1; not at all before anything is known.
+    fn believed(self) -> f64 {
+        if self.level > 0.0 {
+            ((1.0 - self.days / self.level) / BELIEVED).clamp(0.0, 1.0)
+        } else {
+            0.0
+        }
     }
 }
 

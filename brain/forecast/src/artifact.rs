@@ -278,5 +278,6 @@ pub(crate) fn sizes(config: &Config) -> Sizes {
         input_width: layout.input_width(),
         hidden: config.training.hidden,
         dense: config.training.dense,
+        sequence: config.training.sequence,
     }
 }

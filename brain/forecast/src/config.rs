@@ -58,6 +58,8 @@ pub struct Training {
     pub learning_rate: f64,
     /// Decoupled weight decay.
     pub weight_decay: f64,
+    /// Whether the network has an LSTM over the window beside the statistics; without it one sees what it is worth.
+    pub sequence: bool,
     /// Share of activations that is dropped in training, 0 to 0.9.
     pub dropout: f64,
     /// Share of each history, at its end, that is kept from training and scored, 0.05 to 0.5; 0 scores nothing.
@@ -84,6 +86,7 @@ impl Default for Training {
             dense: 256,
             learning_rate: 3e-3,
             weight_decay: 0.1,
+            sequence: true,
             dropout: 0.1,
             held_out: 0.1,
             seed: 1,

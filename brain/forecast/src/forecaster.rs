@@ -101,8 +101,17 @@ impl Forecaster {
     /// # Errors
     /// [`ConfigError`] when a setting is out of its range.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
+        Self::of_some(config, &Resource::ALL)
+    }
+
+    /// Like [`Forecaster::new`], for hosts of which only targets of these resources are forecast. Their other channels are
+    /// read all the same: what runs on a host has its own use of few resources, and the host's of the others beside it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when a setting is out of its range.
+    pub fn of_some(config: Config, resources: &[Resource]) -> Result<Self, ConfigError> {
         config.validate()?;
-        let fleet = Fleet::new(&config);
+        let fleet = Fleet::new(&config, resources);
         Ok(Self {
             config,
             predictor: None,

@@ -44,6 +44,7 @@
 //! | `calibrate` | quantile tracking |
 //! | `ladder` | one series: experts, blend, calibration, what it is worth |
 //! | `forecaster` | all hosts, step by step |
+//! | [`drift`] | whether a network still knows its series |
 //! | [`score`] | losses and the table of them |
 //! | [`artifact`] | weights, scaler, configuration and scores in one versioned folder |
 
@@ -58,6 +59,7 @@ mod blend;
 mod calibrate;
 pub mod config;
 mod dataset;
+pub mod drift;
 pub mod error;
 mod features;
 mod forecaster;
@@ -78,9 +80,12 @@ mod window;
 
 pub use artifact::Artifact;
 pub use config::{Config, Training};
+pub use drift::Drift;
 pub use error::{ArtifactError, ConfigError, TrainError};
 pub use forecaster::{Forecaster, HostForecasts, HostWindow, Matured, MaturedPeak};
 pub use score::{Compared, Experts, Loss, ScoreRow, ScoreTable};
 pub use target::Target;
+#[cfg(feature = "trial")]
+pub use training::trial;
 pub use training::{History, Part, Progress, Watch, excess, train};
 pub use window::resources;

@@ -31,6 +31,8 @@ pub(crate) struct Sizes {
     pub(crate) input_width: usize,
     pub(crate) hidden: usize,
     pub(crate) dense: usize,
+    /// Without it the LSTM's state is 0.
+    pub(crate) sequence: bool,
 }
 
 /// The network's weights.
@@ -137,8 +139,12 @@ impl Network {
             Some(mask) => x * mask.clone(),
             None => x,
         };
-        let state = drop(self.lstm.last_state(&inputs.sequence), masks.map(|masks| &masks.state));
-        let [moments, _] = state.dims();
+        let [moments, _, _] = inputs.sequence.dims();
+        let state = if self.sizes.sequence {
+            drop(self.lstm.last_state(&inputs.sequence), masks.map(|masks| &masks.state))
+        } else {
+            Tensor::zeros([moments, self.sizes.hidden], &inputs.sequence.device())
+        };
         let shared = self.from_state.forward(state).reshape([moments, 1, dense]);
         let statistics = drop(inputs.statistics.clone(), masks.map(|masks| &masks.statistics));
         let own = self

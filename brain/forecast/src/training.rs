@@ -1,35 +1,33 @@
 //! Fit the network to history: sample, train, average, score on what was held out.
 
-mod clip;
+mod adam;
+mod fit;
 mod held_out;
 mod plan;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "trial")]
+pub mod trial;
 
 use std::ops::ControlFlow;
 
-use burn::{
-    module::Module,
-    optim::{AdamWConfig, GradientsParams},
-    tensor::{Device, Tensor, TensorData},
-};
-use rand::{Rng, SeedableRng, rngs::StdRng};
-use shadow::{Channel, PEAK_QUANTILES, QUANTILES, UnixMs};
+use rand::{SeedableRng, rngs::StdRng};
+use shadow::{Channel, UnixMs};
 use tracing::info;
 
 use crate::{
-    artifact::{Artifact, DataRange, Meta, sizes},
+    artifact::{Artifact, DataRange, Meta},
     config::Config,
-    dataset::{Batch, Came, Dataset, Shuffle, Stretch},
+    dataset::{Dataset, Stretch},
     error::TrainError,
     features::{self, Columns},
     marks::Marks,
-    model::{Masks, Network, Sizes},
+    model::Network,
     scaler::Scaler,
     score::ScoreTable,
     window::Layout,
 };
-use clip::clipped;
+use fit::fit;
 use held_out::{held_out, score};
 use plan::Plan;
 
@@ -38,9 +36,6 @@ const THREADS: usize = 2;
 
 /// Moments below which nothing is learnt.
 const MIN_SAMPLES: usize = 100;
-
-/// Slowest moving average of the weights.
-const AVERAGE: f32 = 0.998;
 
 /// The stored past of one host.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -207,102 +202,6 @@ fn data_range(histories: &[History], config: &Config, samples: usize) -> DataRan
         samples,
         first_ms: histories.iter().map(|history| history.first_ms).min().unwrap_or(0),
         last_ms: histories.iter().map(last).max().unwrap_or(0),
-    }
-}
-
-fn fit(
-    dataset: &Dataset,
-    config: &Config,
-    plan: &Plan,
-    start: Option<Vec<f32>>,
-    random: &mut StdRng,
-    watch: Watch<'_>,
-) -> Result<Network, TrainError> {
-    let device = Device::flex().autodiff();
-    let sizes = sizes(config);
-    let mut network = Network::new(sizes, random, &device);
-    if let Some(weights) = start {
-        network = network.with_weights(&weights);
-    }
-    let optimiser = AdamWConfig::new()
-        .with_weight_decay(config.training.weight_decay as f32)
-        .with_epsilon(1e-8);
-    let mut optimiser = optimiser.init();
-    let mut average = network.weights();
-    let mut order = Shuffle::new(dataset.len());
-    for step in 1..=plan.steps {
-        let batch = dataset.batch(order.next(plan.batch, random));
-        let masks = Masks::draw(&sizes, batch.moments, config.training.dropout, random, &device);
-        let loss = batch_loss(&network, batch, &sizes, masks.as_ref(), &device);
-        let gradients = clipped(&network, GradientsParams::from_grads(loss.backward(), &network));
-        network = optimiser.step(plan.rate_at(step), network, gradients);
-        let keep = AVERAGE.min(step as f32 / (step as f32 + 10.0));
-        for (average, weight) in average.iter_mut().zip(network.weights()) {
-            *average += (1.0 - keep) * (weight - *average);
-        }
-        let loss = loss.into_scalar::<f32>();
-        if !loss.is_finite() {
-            return Err(TrainError::Diverged { step, loss });
-        }
-        let now = Progress {
-            loss: Some(loss),
-            ..progress(Part::Steps, step, plan.steps)
-        };
-        if watch(now).is_break() {
-            return Err(TrainError::Stopped { steps: step });
-        }
-    }
-    if average.iter().any(|weight| !weight.is_finite()) {
-        return Err(TrainError::Diverged {
-            step: plan.steps,
-            loss: f32::NAN,
-        });
-    }
-    Ok(network.with_weights(&average).valid())
-}
-
-/// What the loss of the peaks counts beside that of the values. It is small so that it has no part in the length of all
-/// gradients together; the optimiser's steps do not depend on it.
-const PEAKS: f32 = 0.01;
-
-fn batch_loss(network: &Network, batch: Batch, sizes: &Sizes, masks: Option<&Masks>, device: &Device) -> Tensor<1> {
-    let inputs = sizes.inputs(batch.moments, batch.sequences, batch.statistics, device);
-    let outputs = network.forward(&inputs, masks);
-    let values = loss(outputs.values, QUANTILES, batch.values, device);
-    values + loss(outputs.peaks, PEAK_QUANTILES, batch.peaks, device).mul_scalar(PEAKS)
-}
-
-fn loss<const Q: usize>(quantiles: Tensor<2>, taus: [f64; Q], came: Came, device: &Device) -> Tensor<1> {
-    let known = came.weights.iter().filter(|weight| **weight > 0.0).count().max(1);
-    let outputs = came.truths.len();
-    let column = |values: Vec<f32>| -> Tensor<2> { Tensor::from_data(TensorData::new(values, [outputs, 1]), device) };
-    let (truths, weights) = (column(came.truths), column(came.weights));
-    Network::loss(quantiles, taus, truths, weights, known as f32)
-}
-
-impl Masks {
-    /// Draws what is dropped; the share is rounded to 1/256. `None` when nothing is.
-    fn draw(sizes: &Sizes, moments: usize, share: f64, random: &mut StdRng, device: &Device) -> Option<Self> {
-        let cut = (share * 256.0).round().clamp(0.0, 255.0);
-        if cut < 1.0 {
-            return None;
-        }
-        let kept = (256.0 / (256.0 - cut)) as f32;
-        let mut mask = |rows: usize, width: usize| -> Tensor<2> {
-            let mut bytes = vec![0_u8; rows * width];
-            random.fill_bytes(&mut bytes);
-            let values: Vec<f32> = bytes
-                .iter()
-                .map(|&byte| if f64::from(byte) < cut { 0.0 } else { kept })
-                .collect();
-            Tensor::from_data(TensorData::new(values, [rows, width]), device)
-        };
-        let rows = moments * sizes.targets;
-        Some(Self {
-            state: mask(moments, sizes.hidden),
-            statistics: mask(rows, sizes.features),
-            dense: mask(rows, sizes.dense),
-        })
     }
 }
 

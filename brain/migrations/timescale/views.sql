@@ -36,11 +36,31 @@ LEFT JOIN rollup_10s r ON r.host = f.host
 CREATE OR REPLACE VIEW v_commands AS
 SELECT c.id, c.host, c.issued, c.ttl_ms, c.dry_run, change ->> 'workload' AS workload, change ->> 'resource' AS resource,
        (change ->> 'before')::double precision AS before, (change ->> 'target')::double precision AS target,
-       change -> 'explanation' ->> 'text' AS explanation, o.state, o.time AS answered, o.reason
+       change -> 'explanation' ->> 'text' AS explanation, o.state, o.time AS answered, o.reason,
+       (change ->> 'ceiling')::double precision AS ceiling, change -> 'explanation' ->> 'strategy' AS strategy,
+       (change -> 'explanation' ->> 'quantile')::double precision AS quantile,
+       (change -> 'explanation' ->> 'forecast')::double precision AS forecast,
+       (change -> 'explanation' ->> 'margin')::double precision AS margin,
+       (change -> 'explanation' ->> 'learnt')::double precision AS learnt,
+       (change -> 'explanation' ->> 'coverage')::double precision AS coverage,
+       (change -> 'explanation' ->> 'used')::double precision AS used,
+       (change -> 'explanation' ->> 'wanted')::double precision AS wanted,
+       change -> 'explanation' ->> 'clamp' AS clamp, change -> 'explanation' ->> 'rung' AS rung,
+       (SELECT (told ->> 'after')::double precision FROM jsonb_array_elements(o.changes::jsonb) AS told
+        WHERE told ->> 'workload' = change ->> 'workload' AND told ->> 'resource' = change ->> 'resource'
+        LIMIT 1) AS after
 FROM commands c
 CROSS JOIN LATERAL jsonb_array_elements(c.changes::jsonb) AS change
 LEFT JOIN LATERAL
     (SELECT * FROM outcomes WHERE command_id = c.id ORDER BY time DESC, state LIMIT 1) o ON true;
+
+CREATE OR REPLACE VIEW v_savings AS
+SELECT host, day, resource, sum(held) / sum(watched_s) AS held, sum(used) / sum(watched_s) AS used,
+       sum(given_back) / sum(watched_s) AS given_back, sum(watched_s) AS watched_s, sum(over_s) AS over_s,
+       sum(acted_s) AS acted_s, sum(changes)::bigint AS changes, sum(hurts)::bigint AS hurts
+FROM savings
+GROUP BY host, day, resource
+HAVING sum(watched_s) > 0;
 
 CREATE OR REPLACE VIEW v_anomalies AS
 SELECT host, resource, since, until, extract(epoch FROM until - since)::double precision AS duration_s, score, evidence

@@ -35,6 +35,11 @@ impl Budget {
         host_left.min(self.policy.cell_per_minute.saturating_sub(self.cell))
     }
 
+    /// How many changes may still be made in the cell.
+    pub(super) const fn left_in_cell(&self) -> u32 {
+        self.policy.cell_per_minute.saturating_sub(self.cell)
+    }
+
     /// Counts a change on `host`.
     pub(super) fn spend(&mut self, host: &str) {
         let spent = self.hosts.entry(host.to_owned()).or_default();

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use shadow::{HOST_WORKLOAD, Resource, UnixMs};
 
-use crate::policy::{Class, HOST_CLASS};
+use crate::policy::{Class, Effect, HOST_CLASS, Window};
 
 use super::{
     HostInput, Inputs, WorkloadInput,
     ask::{Ask, Ground, ask},
-    bounds::{Stand, Step, step},
+    bounds::{Stand, Step, clamp, step},
     contention::NOTHING,
     draft::Draft,
     need::{Question, needs},
     pool::Pool,
-    state::{Key, Reservation},
+    state::{Damping, Key, Reservation},
 };
 
 /// One workload's claim on one resource of its host.
@@ -31,9 +31,11 @@ pub(super) struct Claim<'a> {
     pub(super) ask: Option<Ask>,
     /// What it would do alone.
     pub(super) step: Step,
+    /// How far it is held back from going to and fro.
+    pub(super) damping: Damping,
     /// Why nothing of it may be taken; `None` when it may give.
     pub(super) held_by: Option<String>,
-    /// Why it is left alone altogether: its agent did not do as asked lately.
+    /// Why it is left alone altogether: its agent did not do as asked lately, or a window says so.
     pub(super) rests: Option<String>,
     /// What feedback has put on top, in words.
     pub(super) learnt: Option<String>,
@@ -174,28 +176,45 @@ struct Place<'p> {
 
 fn claim<'a>(inputs: &Inputs<'a>, key: Key, details: &WorkloadInput, place: Place<'_>) -> Claim<'a> {
     let Place { capacity, hold, .. } = place;
-    let (_, class) = inputs.policy.class(&details.class);
+    let (name, class) = inputs.policy.class(&details.class);
+    let window = inputs.policy.window(inputs.now_ms, &key.host, name);
     let before = inputs.state.reservations.get(&key).copied().filter(is_amount);
-    let ask = ask_of(inputs, &key, place, class);
+    let mut ask = ask_of(inputs, &key, place, class);
+    let scar = inputs.feedback.least(&key, inputs.now_ms);
+    if let (Some(ask), Some((least, _))) = (&mut ask, &scar) {
+        spare(ask, clamp(*least, class, key.resource, capacity).0);
+    }
+    let damping = inputs
+        .state
+        .damping(&key, inputs.now_ms, (class.flap, class.lower.dwell_ms));
     let step = ask.as_ref().map_or(Step::Keep, |ask| {
-        step(&Stand {
+        let stand = Stand {
             before,
             wanted: ask.wanted,
             class,
             resource: key.resource,
             capacity,
             now_ms: inputs.now_ms,
-        })
+        };
+        calmed(step(&stand), &stand, damping)
     });
-    let rests = inputs.feedback.rest(&key, inputs.now_ms);
+    let still = window.filter(|window| window.effect == Effect::NoChange).map(told);
+    let rests = still.or_else(|| inputs.feedback.rest(&key, inputs.now_ms));
     let held_by = match &ask {
         None => Some("its need is not known".to_owned()),
         Some(ask) => rests
             .clone()
+            .or_else(|| window.map(told))
             .or_else(|| hold.map(str::to_owned))
             .or_else(|| ask.doubt.clone()),
     };
-    let learnt = inputs.feedback.explain(&key);
+    let learnt = inputs
+        .feedback
+        .explain(&key)
+        .into_iter()
+        .chain(scar.map(|(_, said)| said));
+    let learnt: Vec<String> = learnt.collect();
+    let learnt = (!learnt.is_empty()).then(|| learnt.join("; "));
     Claim {
         key,
         criticality: details.criticality.min(100),
@@ -204,12 +223,37 @@ fn claim<'a>(inputs: &Inputs<'a>, key: Key, details: &WorkloadInput, place: Plac
         before,
         ask,
         step,
+        damping,
         held_by,
         rests,
         learnt,
         draft: None,
         is_counted: false,
     }
+}
+
+/// What hurt is not done again: no less than `least` is asked for.
+fn spare(ask: &mut Ask, least: f64) {
+    if ask.wanted < least {
+        ask.wanted = least;
+        ask.clamp = "hurt";
+    }
+}
+
+/// Who goes to and fro waits longer before it falls, and at last does not.
+fn calmed(step: Step, stand: &Stand<'_>, damping: Damping) -> Step {
+    let stood_ms = stand
+        .before
+        .map_or(0, |held| stand.now_ms.saturating_sub(held.since_ms));
+    let stood_ms = u64::try_from(stood_ms).unwrap_or(0);
+    match step {
+        Step::Lower { .. } if damping.is_used_up || stood_ms < damping.dwell_ms => Step::Keep,
+        step => step,
+    }
+}
+
+fn told(window: &Window) -> String {
+    format!("the window {} allows {}", window.name, window.effect.as_str())
 }
 
 fn ask_of(inputs: &Inputs<'_>, key: &Key, place: Place<'_>, class: &Class) -> Option<Ask> {

@@ -20,7 +20,8 @@ enum Taking {
 }
 
 /// Gives `key` what it lacks to hold `goal`: from what is free, then from what others hold and do not need, then, if
-/// its class has `priority`, from what less critical ones need, down to their floors. What it gets may be less.
+/// its class has `priority`, from what less critical ones need, down to their floors. What it gets may be less; what other
+/// hosts of the cell give is got in a later round, once they have answered that it is theirs no more.
 pub(super) fn acquire(round: &mut Round<'_>, key: &Key, goal: f64) {
     let Some(claim) = round.claims.get(key) else {
         return;
@@ -33,9 +34,23 @@ pub(super) fn acquire(round: &mut Round<'_>, key: &Key, goal: f64) {
     round.count(key);
     let free = round.pool.free(key).min(goal - round.held(key));
     let mut from = Vec::new();
+    // What hosts of the cell have given back already is on its way: it is waited for, and not asked for again.
+    let mut on_its_way = lacks(round, key, goal).max(0.0).min(round.unclaimed(key.resource));
+    round.wait_for(key, ("others", on_its_way));
     for taking in [Taking::Unused, Taking::Throttle] {
-        if lacks(round, key, goal) > nothing {
-            from.extend(take_from_all(round, key, goal, taking));
+        for donor in donors(round, key, taking) {
+            let lacks = lacks(round, key, goal) - on_its_way;
+            if lacks <= nothing {
+                break;
+            }
+            match take(round, key, &donor, taking, lacks) {
+                // It comes when that host has answered, and until then this claim waits for it.
+                Some((name, amount)) if donor.host != key.host => {
+                    round.wait_for(key, (&name, amount));
+                    on_its_way += amount;
+                }
+                gave => from.extend(gave),
+            }
         }
     }
     let got = round.pool.free(key).min(goal - round.held(key));
@@ -50,19 +65,6 @@ pub(super) fn acquire(round: &mut Round<'_>, key: &Key, goal: f64) {
 /// What `key` lacks to hold `goal` after all that is free.
 fn lacks(round: &Round<'_>, key: &Key, goal: f64) -> f64 {
     goal - round.held(key) - round.pool.free(key)
-}
-
-/// Asks one after the other until nothing is lacking; tells from whom how much came.
-fn take_from_all(round: &mut Round<'_>, key: &Key, goal: f64, taking: Taking) -> Vec<(String, f64)> {
-    let mut from = Vec::new();
-    for donor in donors(round, key, taking) {
-        let lacks = lacks(round, key, goal);
-        if lacks <= 0.0 {
-            break;
-        }
-        from.extend(take(round, key, &donor, taking, lacks));
-    }
-    from
 }
 
 /// Who could give to `key`, in the order in which they are asked: on its host, or in the cell where that is short.
@@ -91,7 +93,7 @@ fn spare(taker: &Claim<'_>, donor: &Claim<'_>, taking: Taking) -> f64 {
     match (taking, donor.step) {
         (Taking::Throttle, _) if priority::may_throttle(taker, donor) => held - donor.floor(),
         // Dwell and slew are there to calm what nobody waits for; someone more critical waits.
-        (Taking::Unused, _) if less_critical => held - ask.wanted.max(donor.floor()),
+        (Taking::Unused, _) if less_critical && !donor.damping.is_used_up => held - ask.wanted.max(donor.floor()),
         (Taking::Unused, Step::Lower { to, .. }) => held - to,
         (Taking::Throttle, _) | (Taking::Unused, Step::Keep | Step::Raise { .. }) => 0.0,
     }

@@ -24,6 +24,8 @@ pub(super) enum Cause {
     },
     /// More was promised than there is.
     Corrected,
+    /// It stays as it is, and is put into force.
+    Adopted,
 }
 
 impl Cause {
@@ -36,7 +38,7 @@ impl Cause {
     pub(super) fn takers(&self) -> &[String] {
         match self {
             Self::Reclaimed { by } | Self::Throttled { by } => by,
-            Self::Raised { .. } | Self::Lowered | Self::Corrected => &[],
+            Self::Raised { .. } | Self::Lowered | Self::Corrected | Self::Adopted => &[],
         }
     }
 }

@@ -7,12 +7,13 @@ use super::{
     bounds::Step,
     claim::Claim,
     draft::{Cause, Draft},
+    priority,
     round::Round,
     state::Key,
 };
 
 /// The amount of `resource` as people write it: `1.8 cores`, `1.2 GiB`, `3.4 MB/s`, `45 W`.
-pub(super) fn amount(resource: Resource, value: f64) -> String {
+pub fn amount(resource: Resource, value: f64) -> String {
     match resource {
         Resource::Cpu => format!("{} cores", short(value)),
         Resource::Memory => scaled(value, 1024.0, ["B", "KiB", "MiB", "GiB", "TiB"]),
@@ -70,7 +71,7 @@ pub(super) fn change(claim: &Claim<'_>, draft: &Draft) -> Explanation {
         };
     };
     let strategy = match draft.cause {
-        Cause::Raised { .. } | Cause::Lowered => ask.pick.strategy.as_str(),
+        Cause::Raised { .. } | Cause::Lowered | Cause::Adopted => ask.pick.strategy.as_str(),
         Cause::Reclaimed { .. } | Cause::Throttled { .. } | Cause::Corrected => "priority",
     };
     Explanation {
@@ -83,6 +84,11 @@ pub(super) fn change(claim: &Claim<'_>, draft: &Draft) -> Explanation {
         rung: ask.pick.rung.map_or("present", shadow::Rung::as_str).to_owned(),
         clamp: clamp.to_owned(),
         rejected,
+        coverage: ask.pick.coverage.filter(|coverage| coverage.is_finite()),
+        used: ask.used,
+        wanted: Some(ask.wanted),
+        learnt: ask.margin - claim.class.margin.of(claim.key.resource),
+        turns: claim.damping.falls,
     }
 }
 
@@ -98,9 +104,26 @@ pub(super) fn queued(claim: &Claim<'_>, ask: &Ask, held: f64, round: &Round<'_>)
     if round.budget.left(&claim.key.host) == 0 {
         return format!("{head}; the changes of this minute are used up, it waits for the next");
     }
+    if let Some(from) = round.awaited.get(&claim.key) {
+        let each = from
+            .iter()
+            .map(|(name, awaited)| format!("{} from {name}", amount(resource, *awaited)));
+        let each: Vec<String> = each.collect();
+        return format!(
+            "{head}; on the way, until their agents have answered: {}",
+            each.join(", ")
+        );
+    }
     let free = amount(resource, round.pool.free(&claim.key));
+    let since_ms = priority::waits_since(&claim.key, round.inputs.state, round.inputs.now_ms);
+    let over_ms = round.inputs.now_ms.saturating_sub(priority::deadline(claim, since_ms));
+    let overdue = if over_ms > 0 {
+        format!(", {} min past its deadline", short(over_ms as f64 / 60_000.0))
+    } else {
+        String::new()
+    };
     format!(
-        "{head}; {free} are free and nothing more may be taken from others: it waits at criticality {}. \
+        "{head}; {free} are free and nothing more may be taken from others: it waits at criticality {}{overdue}. \
          Move a workload away, or add capacity",
         claim.criticality
     )
@@ -170,6 +193,7 @@ fn because(claim: &Claim<'_>, draft: &Draft, clamp: &str) -> String {
             amount(resource, claim.floor())
         ),
         Cause::Corrected => format!("more was promised than there is; {asked}"),
+        Cause::Adopted => format!("what was promised is put into force; {asked}"),
     }
 }
 
@@ -205,6 +229,7 @@ fn bound(clamp: &str) -> String {
     match clamp {
         "" => String::new(),
         "slew" => ", in one step of those allowed".to_owned(),
+        "hurt" => ", held where it was before a lowering hurt".to_owned(),
         "pool" => ", as far as the pool reaches".to_owned(),
         bound => format!(", held by the {bound}"),
     }

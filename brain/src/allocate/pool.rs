@@ -20,14 +20,18 @@ pub struct Account {
     pub capacity: f64,
     /// What is reserved of it.
     pub reserved: f64,
+    /// What of that its holders do not ask for and may be taken back from them.
+    pub reclaimable: f64,
+    /// What was taken back and may still be held until its agents have answered: of accounts of the cell.
+    pub coming: f64,
     /// Requests that wait for it.
     pub queued: u32,
 }
 
 impl Account {
-    /// What is not reserved, 0 or more: `reserved + free() = capacity`, unless more is reserved than there is.
+    /// What can be given, 0 or more: `reserved + coming + free() = capacity`, unless more is reserved than there is.
     pub fn free(&self) -> f64 {
-        (self.capacity - self.reserved).max(0.0)
+        (self.capacity - self.reserved - self.coming).max(0.0)
     }
 
     /// What is reserved beyond the capacity, 0 or more (a host lost cores, or a limit was tightened).
@@ -51,6 +55,8 @@ impl Pool {
             resource,
             capacity,
             reserved: 0.0,
+            reclaimable: 0.0,
+            coming: 0.0,
             queued: 0,
         };
         let mut pool = Self::default();
@@ -89,7 +95,39 @@ impl Pool {
     pub(super) fn clear(&mut self) {
         for account in self.hosts.values_mut().chain(self.cell.values_mut()) {
             account.reserved = 0.0;
+            account.coming = 0.0;
         }
+    }
+
+    /// Whether the cell shares `resource` among its hosts.
+    pub(super) fn is_shared(&self, resource: Resource) -> bool {
+        self.cell.contains_key(&resource)
+    }
+
+    /// What is on its way back of the cell's `resource`.
+    pub(super) fn coming(&self, resource: Resource) -> f64 {
+        self.cell.get(&resource).map_or(0.0, |account| account.coming)
+    }
+
+    /// Changes what is on its way back of the cell's `resource` by `amount`.
+    pub(super) fn shift_coming(&mut self, resource: Resource, amount: f64) {
+        if let Some(account) = self.cell.get_mut(&resource) {
+            account.coming = (account.coming + amount).max(0.0);
+        }
+    }
+
+    /// Notes that `amount` may be taken back from `key`.
+    pub(super) fn reclaimable(&mut self, key: &Key, amount: f64) {
+        let host = self.hosts.get_mut(&(key.host.clone(), key.resource));
+        let cell = self.cell.get_mut(&key.resource);
+        for account in host.into_iter().chain(cell) {
+            account.reclaimable += amount;
+        }
+    }
+
+    /// What of `resource` is free in the cell; infinite where it has no limit.
+    pub(super) fn free_in_cell(&self, resource: Resource) -> f64 {
+        self.cell.get(&resource).map_or(f64::INFINITY, Account::free)
     }
 
     /// Changes what is reserved for `key` by `amount`, on its host and in the cell.

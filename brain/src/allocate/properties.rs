@@ -80,6 +80,7 @@ fn workload() -> impl Strategy<Value = WorkloadInput> {
         class: class.to_owned(),
         cpu_cores,
         memory_bytes,
+        ..WorkloadInput::default()
     })
 }
 
@@ -199,7 +200,18 @@ fn accounts_add_up(world: &World, plan: &Plan, hosts: &BTreeMap<String, HostInpu
         let rounding = ROUNDING * account.capacity.max(held);
         prop_assert!((account.reserved - held).abs() <= rounding, "{account:?} but {held}");
         let whole = account.reserved + account.free() - account.excess();
-        prop_assert!((whole - account.capacity).abs() <= rounding, "{account:?}");
+        prop_assert!(whole - account.capacity <= rounding, "{account:?}");
+        // What is on its way back can be given to nobody yet.
+        let left = (account.capacity - account.reserved - account.coming).max(0.0);
+        prop_assert!(
+            (account.free() - left).abs() <= rounding && account.coming >= 0.0,
+            "{account:?}"
+        );
+        prop_assert!(account.host.is_none() || account.coming == 0.0, "{account:?}");
+        prop_assert!(
+            (-rounding..=held + rounding).contains(&account.reclaimable),
+            "{account:?}"
+        );
         // What has no account of its own (a silent host, a capacity that is not known) is counted, not corrected.
         let resource = account.resource;
         let planned = |name: &String| {
@@ -325,5 +337,199 @@ proptest! {
             }
         }
         prop_assert!(moving.is_empty(), "still moving after 60 hours: {moving:#?}");
+    }
+
+    #[test]
+    fn nobody_goes_to_and_fro_beyond_its_budget(needs in vec(vec(0.0..4.0_f64, 3), 20..80)) {
+        let world = World { policy: Policy::parse(FLAPPY).unwrap(), ..World::new() };
+        let mut hosts = BTreeMap::from([("h".to_owned(), calm_host(3))]);
+        let mut state = State::default();
+        let mut rose: BTreeMap<String, bool> = BTreeMap::new();
+        let mut falls: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+        for (round, needs) in needs.iter().enumerate() {
+            let now_ms = 3_600_000 + 240_000 * i64::try_from(round).unwrap();
+            let host = hosts.get_mut("h").unwrap();
+            for (workload, cores) in host.workloads.values_mut().zip(needs) {
+                workload.cpu_cores = Some(*cores);
+            }
+            host.forecasts.iter_mut().for_each(|forecast| forecast.made_ms = now_ms);
+            let plan = world.plan(now_ms, &state, &hosts);
+            for change in plan.changes.values().flatten() {
+                let Some(before) = change.before else { continue };
+                let rises = change.target > before;
+                let turned = !rises && rose.insert(change.workload.clone(), rises) == Some(true);
+                if rises {
+                    rose.insert(change.workload.clone(), true);
+                }
+                // Whoever is more critical and lacks may take all the same.
+                if turned && !change.explanation.text.contains("is more critical than") {
+                    falls.entry(change.workload.clone()).or_default().push(now_ms);
+                }
+            }
+            state = plan.state;
+        }
+        for (workload, falls) in falls {
+            for pair in falls.windows(3) {
+                prop_assert!(pair[2] - pair[0] >= 3_600_000, "{workload} fell after a rise at {falls:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_hosts_really_may_draw_is_never_more_than_the_cell_has(rounds in vec(vec(draw(), 3), 1..30)) {
+        let policy = Policy::parse("[cell]\npower_w = 500\n[class.host]\nmargin = 0\n[class.host.lower]\ndwell = \"0s\"\nslew = 1").unwrap();
+        let world = World { policy, ..World::new() };
+        let mut state = State::default();
+        let mut limits = [0.0; 3];
+        for (round, draws) in rounds.iter().enumerate() {
+            let now_ms = 3_600_000 + 60_000 * i64::try_from(round).unwrap();
+            let hosts = draws.iter().enumerate().map(|(at, draw)| (format!("h{at}"), draw.host(now_ms)));
+            let hosts: BTreeMap<String, HostInput> = hosts.collect();
+            let plan = world.plan(now_ms, &state, &hosts);
+            state = plan.state;
+            for (at, draw) in draws.iter().enumerate() {
+                let Some(changes) = plan.changes.get(&format!("h{at}")) else { continue };
+                let command = command(&format!("h{at}"), now_ms, changes);
+                state.sent(&command);
+                if draw.obeys {
+                    limits[at] = changes[0].target;
+                }
+                let sum: f64 = limits.iter().sum();
+                prop_assert!(sum <= 500.0 * (1.0 + ROUNDING), "{limits:?} after {command:?}");
+                if draw.answers {
+                    state.settle(&command, &outcome(&command, draw.obeys));
+                }
+            }
+        }
+    }
+}
+
+/// Nothing but the budget of turns holds anything back.
+const FLAPPY: &str = r#"
+[class.default]
+floor = 0.01
+[class.default.lower]
+hysteresis = 0
+slew = 1
+dwell = "0s"
+[class.default.flap]
+most = 2
+within = "1h"
+"#;
+
+/// What one host draws in a round, and what its agent does with its command.
+#[derive(Debug, Clone)]
+struct Draw {
+    watts: f64,
+    criticality: u8,
+    is_silent: bool,
+    obeys: bool,
+    answers: bool,
+}
+
+fn draw() -> impl Strategy<Value = Draw> {
+    let parts = (
+        0.0..300.0_f64,
+        any::<u8>(),
+        option::weighted(0.1, Just(())),
+        any::<bool>(),
+        any::<bool>(),
+    );
+    parts.prop_map(|(watts, criticality, silent, obeys, answers)| Draw {
+        watts,
+        criticality,
+        is_silent: silent.is_some(),
+        obeys,
+        answers,
+    })
+}
+
+impl Draw {
+    fn host(&self, now_ms: i64) -> HostInput {
+        let forecast = Forecast {
+            resource: Resource::Power,
+            made_ms: now_ms,
+            horizon_s: 300,
+            quantiles: Quantiles::from_array([self.watts; 4]),
+            rung: Rung::Ewma,
+            shares: Shares::default(),
+            skill: Some(0.5),
+            coverage: Some(0.95),
+        };
+        let web = WorkloadInput {
+            criticality: self.criticality,
+            class: "default".to_owned(),
+            ..WorkloadInput::default()
+        };
+        HostInput {
+            capacity: Capacity {
+                power_w: Some(300.0),
+                ..Capacity::default()
+            },
+            present: [None, None, None, None, Some(self.watts)],
+            age_ms: (!self.is_silent).then_some(1_000),
+            history_ms: 20_000_000,
+            forecasts: vec![forecast],
+            workloads: BTreeMap::from([("web".to_owned(), web)]),
+        }
+    }
+}
+
+fn command(host: &str, now_ms: i64, changes: &[shadow::Change]) -> shadow::Command {
+    shadow::Command {
+        id: format!("1-{host}-{now_ms}"),
+        host: host.to_owned(),
+        issuer_epoch: 1,
+        sequence: now_ms.unsigned_abs(),
+        issued_ms: now_ms,
+        ttl_ms: 300_000,
+        dry_run: false,
+        changes: changes.to_vec(),
+        actions: Vec::new(),
+    }
+}
+
+fn outcome(command: &shadow::Command, obeyed: bool) -> shadow::Outcome {
+    shadow::Outcome {
+        command_id: command.id.clone(),
+        state: if obeyed {
+            shadow::OutcomeState::Applied
+        } else {
+            shadow::OutcomeState::Refused
+        },
+        reason: String::new(),
+        time_ms: command.issued_ms,
+        changes: Vec::new(),
+        actions: Vec::new(),
+    }
+}
+
+/// A host of four cores with workloads of different criticality, whose forecast says that all stays.
+fn calm_host(workloads: usize) -> HostInput {
+    let workload = |at: usize| WorkloadInput {
+        criticality: u8::try_from(at * 40).unwrap(),
+        class: "default".to_owned(),
+        ..WorkloadInput::default()
+    };
+    let forecast = Forecast {
+        resource: Resource::Cpu,
+        made_ms: 0,
+        horizon_s: 300,
+        quantiles: Quantiles::from_array([0.5; 4]),
+        rung: Rung::Ewma,
+        shares: Shares::default(),
+        skill: Some(0.5),
+        coverage: Some(0.95),
+    };
+    HostInput {
+        capacity: Capacity {
+            cpu_cores: Some(4.0),
+            ..Capacity::default()
+        },
+        present: [Some(0.5), None, None, None, None],
+        age_ms: Some(1_000),
+        history_ms: 20_000_000,
+        forecasts: vec![forecast],
+        workloads: (0..workloads).map(|at| (format!("w{at}"), workload(at))).collect(),
     }
 }

@@ -1,6 +1,6 @@
 //! What a round comes to: the plan, with every change explained and every need that is not met.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shadow::{Change, UnixMs};
 
@@ -10,7 +10,7 @@ use super::{
     draft::{Cause, Draft},
     explain, priority,
     round::Round,
-    state::{Key, State},
+    state::{Key, Reservation, State, Turn},
 };
 
 impl Round<'_> {
@@ -21,9 +21,16 @@ impl Round<'_> {
         for request in &queue {
             self.pool.enqueue(&request.key);
         }
+        let reclaimable: Vec<(Key, f64)> = self.claims.values().filter_map(reclaimable).collect();
+        for (key, amount) in &reclaimable {
+            self.pool.reclaimable(key, *amount);
+        }
         Plan {
             time_ms: self.inputs.now_ms,
             changes: self.changes(),
+            only_told: self.only_told(),
+            changes_left: self.budget.left_in_cell(),
+            wakes: self.waking.wakes.clone(),
             throttled: self.throttled(),
             unmet: self.unmet(),
             pool: self.pool.accounts().cloned().collect(),
@@ -43,26 +50,48 @@ impl Round<'_> {
                     before: claim.before.map(|held| held.amount),
                     target: draft.amount,
                     explanation: explain::change(claim, draft),
-                    ceiling: None,
+                    ceiling: self.ceiling(claim, draft.amount),
                 });
             }
         }
         changes
     }
 
+    /// Up to where the agent of `claim` may raise by itself what it holds: its part of what is free on the host. What the
+    /// cell shares is raised by the brain alone.
+    fn ceiling(&self, claim: &Claim<'_>, held: f64) -> Option<f64> {
+        let (host, resource) = (claim.key.host.as_str(), claim.key.resource);
+        if self.pool.is_shared(resource) {
+            return None;
+        }
+        let holders = self.holders(Some(host), resource).count().max(1);
+        let most = claim.class.ceiling.of(resource) * claim.capacity;
+        let ceiling = (held + self.pool.free_on_host(&claim.key) / holders as f64).min(most);
+        (ceiling > held).then_some(ceiling)
+    }
+
+    /// What must not be put into force: an agent that holds nothing yet would take away what was not limited before, and
+    /// something says that nothing may be taken.
+    fn only_told(&self) -> BTreeSet<Key> {
+        let doubted = self.claims.values().filter(|claim| claim.held_by.is_some());
+        let doubted = doubted.filter(|claim| !self.inputs.state.is_leased(&claim.key));
+        doubted.map(|claim| claim.key.clone()).collect()
+    }
+
     fn queue(&self) -> Vec<Request> {
-        let (state, now_ms) = (self.inputs.state, self.inputs.now_ms);
+        let inputs = self.inputs;
         let mut waiting: Vec<&Claim<'_>> = self.claims.values().filter(|claim| claim.lacks()).collect();
-        waiting.sort_by_cached_key(|claim| priority::rank(claim, state, now_ms));
-        let request = |claim: &Claim<'_>| Request {
-            key: claim.key.clone(),
-            criticality: claim.criticality,
-            since_ms: state
-                .waiting
-                .get(&claim.key)
-                .map_or(now_ms, |since| *since.min(&now_ms)),
-            wanted: claim.ask.as_ref().map_or(0.0, |ask| ask.wanted),
-            held: claim.held(),
+        waiting.sort_by_cached_key(|claim| priority::rank(claim, &inputs));
+        let request = |claim: &Claim<'_>| {
+            let since_ms = priority::waits_since(&claim.key, inputs.state, inputs.now_ms);
+            Request {
+                key: claim.key.clone(),
+                criticality: claim.criticality,
+                since_ms,
+                deadline_ms: priority::deadline(claim, since_ms),
+                wanted: claim.ask.as_ref().map_or(0.0, |ask| ask.wanted),
+                held: claim.held(),
+            }
         };
         waiting.into_iter().map(request).collect()
     }
@@ -107,7 +136,7 @@ impl Round<'_> {
                 text,
             })
         });
-        unmet.collect()
+        unmet.chain(self.waking.unmet.iter().cloned()).collect()
     }
 
     fn state(&self, queue: &[Request]) -> State {
@@ -122,10 +151,80 @@ impl Round<'_> {
             reservations.extend(draft.or(claim.before).map(|held| (claim.key.clone(), held)));
         }
         let waiting: BTreeMap<Key, UnixMs> = queue.iter().map(|r| (r.key.clone(), r.since_ms)).collect();
+        let leases = self.inputs.state.leases.clone();
         State {
+            turns: self.turns(&reservations),
+            pending: self.pending(&reservations),
+            leases: leases
+                .into_iter()
+                .filter(|(key, _)| reservations.contains_key(key))
+                .collect(),
+            waking: self.waking.under_way.clone(),
             reservations,
             waiting,
             changed,
         }
     }
+
+    /// Which way reservations have gone. What there is too little of is no to and fro.
+    fn turns(&self, reservations: &BTreeMap<Key, Reservation>) -> BTreeMap<Key, Turn> {
+        let mut turns = self.inputs.state.turns.clone();
+        turns.retain(|key, _| reservations.contains_key(key));
+        for claim in self.claims.values() {
+            let (Some(draft), Some(before)) = (&claim.draft, claim.before) else {
+                continue;
+            };
+            if draft.cause == Cause::Corrected {
+                continue;
+            }
+            if draft.amount > before.amount {
+                turns.entry(claim.key.clone()).or_default().rise();
+            } else if draft.amount < before.amount {
+                turns.entry(claim.key.clone()).or_default().fall(self.inputs.now_ms);
+            }
+        }
+        turns
+    }
+
+    /// What agents may still hold of what the cell shares, until they answer. An agent that holds nothing is not waited
+    /// for for ever.
+    fn pending(&self, reservations: &BTreeMap<Key, Reservation>) -> BTreeMap<Key, Reservation> {
+        let now_ms = self.inputs.now_ms;
+        let mut pending = BTreeMap::new();
+        for (key, held) in reservations.iter().filter(|(key, _)| self.pool.is_shared(key.resource)) {
+            let known = self.inputs.state.pending.get(key);
+            let is_old = known.is_some_and(|known| now_ms.saturating_sub(known.since_ms) > PENDING_MS);
+            let may_hold = self.may_hold(key);
+            // What is known stays though more is promised now: that may be refused.
+            let is_news = known.is_some() || may_hold > held.amount;
+            if !is_news || (is_old && !self.inputs.state.is_leased(key)) {
+                continue;
+            }
+            let before = self
+                .claims
+                .get(key)
+                .and_then(|claim| claim.before)
+                .map_or(0.0, |held| held.amount);
+            let may_hold = known.map_or(0.0, |known| known.amount).max(before);
+            let since_ms = known.map_or(now_ms, |known| known.since_ms);
+            pending.insert(
+                key.clone(),
+                Reservation {
+                    amount: may_hold,
+                    since_ms,
+                },
+            );
+        }
+        pending
+    }
+}
+
+/// How long an agent that holds nothing is waited for.
+const PENDING_MS: i64 = 600_000;
+
+/// What `claim` holds, does not ask for, and may be taken back from it.
+fn reclaimable(claim: &Claim<'_>) -> Option<(Key, f64)> {
+    let ask = claim.ask.as_ref().filter(|_| claim.held_by.is_none())?;
+    let spare = claim.held() - ask.wanted.max(claim.floor());
+    (spare > 0.0).then(|| (claim.key.clone(), spare))
 }

@@ -13,6 +13,7 @@ use super::{
     draft::{Cause, Draft},
     pool::Pool,
     priority,
+    spare::Waking,
     state::{Key, Reservation},
 };
 
@@ -24,6 +25,12 @@ pub(super) struct Round<'a> {
     pub(super) budget: Budget,
     /// What is reserved without a claim in this round: silent hosts, hosts that are not among the inputs.
     pub(super) others: BTreeMap<Key, Reservation>,
+    /// What of the cell's resources is on its way back and is waited for by somebody in line.
+    pub(super) spoken_for: [f64; 5],
+    /// Who waits for what of it, and from whom.
+    pub(super) awaited: BTreeMap<Key, Vec<(String, f64)>>,
+    /// Spare hosts that are to wake, and why others are not.
+    pub(super) waking: Waking,
 }
 
 impl<'a> Round<'a> {
@@ -37,6 +44,9 @@ impl<'a> Round<'a> {
             claims,
             pool,
             budget: Budget::new(inputs.policy.budget, &inputs.state.changed, inputs.now_ms),
+            spoken_for: [0.0; 5],
+            awaited: BTreeMap::new(),
+            waking: Waking::default(),
         };
         round.recount();
         round
@@ -49,6 +59,65 @@ impl<'a> Round<'a> {
         let others = self.others.iter().map(|(key, held)| (key, held.amount));
         for (key, held) in own.chain(others) {
             self.pool.shift(key, held);
+        }
+        let shared = |key: &&Key| self.pool.is_shared(key.resource);
+        let keys = self.claims.keys().chain(self.others.keys()).filter(shared);
+        let coming: Vec<(Resource, f64)> = keys
+            .map(|key| (key.resource, self.may_hold(key) - self.held(key)))
+            .collect();
+        for (resource, amount) in coming {
+            self.pool.shift_coming(resource, amount);
+        }
+    }
+
+    /// What the agent behind `key` may hold until it has answered to this round and those before: of what the cell shares,
+    /// nothing is given a second time on the word of a command alone.
+    pub(super) fn may_hold(&self, key: &Key) -> f64 {
+        let pending = self.inputs.state.pending.get(key).map_or(0.0, |held| held.amount);
+        let before = self
+            .claims
+            .get(key)
+            .and_then(|claim| claim.before)
+            .map_or(0.0, |held| held.amount);
+        self.held(key).max(pending).max(before)
+    }
+
+    /// What is on its way back of the cell's `resource` and is waited for by nobody before in line.
+    pub(super) fn unclaimed(&self, resource: Resource) -> f64 {
+        let spoken_for = self.spoken_for.get(resource.index()).copied().unwrap_or(0.0);
+        (self.pool.coming(resource) - spoken_for).max(0.0)
+    }
+
+    /// `key` waits for an amount of what is on its way back from somebody.
+    pub(super) fn wait_for(&mut self, key: &Key, (from, amount): (&str, f64)) {
+        if amount <= 0.0 {
+            return;
+        }
+        if let Some(spoken_for) = self.spoken_for.get_mut(key.resource.index()) {
+            *spoken_for += amount;
+        }
+        self.awaited
+            .entry(key.clone())
+            .or_default()
+            .push((from.to_owned(), amount));
+    }
+
+    /// Where acting was switched on, or a lease has ended, what is promised is put into force, unless something holds it
+    /// back: to limit what was not limited takes something away.
+    pub(super) fn adopt(&mut self) {
+        let (state, act) = (self.inputs.state, &self.inputs.policy.act);
+        let is_idle = |claim: &&Claim<'_>| claim.draft.is_none() && claim.held_by.is_none();
+        let not_in_force =
+            |claim: &&Claim<'_>| act.is_on(&claim.key.host, claim.key.resource) && !state.is_leased(&claim.key);
+        let claims = self.claims.values().filter(is_idle).filter(not_in_force);
+        let promised: Vec<(Key, f64)> = claims
+            .filter_map(|claim| Some((claim.key.clone(), claim.before?.amount)))
+            .collect();
+        for (key, amount) in promised {
+            if self.budget.left(&key.host) > 0 {
+                self.count(&key);
+                self.set(&key, amount, Cause::Adopted);
+            }
         }
     }
 
@@ -66,9 +135,9 @@ impl<'a> Round<'a> {
 
     /// Gives what is lacking, the most critical first, then who waits longest.
     pub(super) fn raise(&mut self) {
-        let (state, now_ms) = (self.inputs.state, self.inputs.now_ms);
+        let inputs = self.inputs;
         let mut lacking: Vec<&Claim<'_>> = self.claims.values().filter(|claim| claim.lacks()).collect();
-        lacking.sort_by_cached_key(|claim| priority::rank(claim, state, now_ms));
+        lacking.sort_by_cached_key(|claim| priority::rank(claim, &inputs));
         let goals: Vec<(Key, f64)> = lacking
             .into_iter()
             .filter_map(|claim| Some((claim.key.clone(), claim.goal()?)))
@@ -116,7 +185,8 @@ impl<'a> Round<'a> {
 
     /// What `key` holds as things stand in this round.
     pub(super) fn held(&self, key: &Key) -> f64 {
-        self.claims.get(key).map_or(0.0, Claim::held)
+        let elsewhere = || self.others.get(key).map_or(0.0, |held| held.amount);
+        self.claims.get(key).map_or_else(elsewhere, Claim::held)
     }
 
     /// Whether a change of `key` would be one more, and there is none left.
@@ -144,17 +214,21 @@ impl<'a> Round<'a> {
     /// Sets what `key` holds; the accounts follow. Who has given more in this round than it now gets keeps the
     /// reason for that.
     pub(super) fn set(&mut self, key: &Key, amount: f64, cause: Cause) {
+        let may_hold = self.may_hold(key);
         let Some(claim) = self.claims.get_mut(key) else {
             return;
         };
         let amount = amount.max(0.0);
-        self.pool.shift(key, amount - claim.held());
+        let shift = amount - claim.held();
+        self.pool.shift(key, shift);
         let still_less = claim.before.is_some_and(|held| amount < held.amount);
         let cause = match claim.draft.take() {
             Some(draft) if still_less && cause.is_gain() => draft.cause,
             _ => cause,
         };
         claim.draft = Some(Draft { amount, cause });
+        let more = self.may_hold(key) - may_hold;
+        self.pool.shift_coming(key.resource, more - shift);
     }
 }
 

@@ -7,6 +7,8 @@ use shadow::{Capacity, Command, Explanation, Forecast, Outcome, OutcomeState, Qu
 use super::{Account, HostInput, Inputs, Key, Plan, Reservation, State, WorkloadInput, plan};
 use crate::{feedback::Feedback, policy::Policy};
 
+mod supply;
+
 const HOUR_MS: i64 = 3_600_000;
 
 /// One host of four cores at half load, whose brain and history are old enough for anything.
@@ -70,6 +72,7 @@ impl Scene {
             class: name.to_owned(),
             cpu_cores: Some(used),
             memory_bytes: None,
+            ..WorkloadInput::default()
         };
         self.host().workloads.insert(name.to_owned(), workload);
         if let Some(amount) = held {
@@ -293,47 +296,6 @@ fn the_budget_bounds_changes_and_the_critical_come_first() {
     assert_eq!(targets(&scene.plan()), []);
     scene.now_ms += 1;
     assert_eq!(targets(&scene.plan()), [("one", 0.55)]);
-}
-
-#[test]
-fn hosts_share_the_power_of_their_cell() {
-    let mut scene = Scene::new("[cell]\npower_w = 250\n[class.host]\nmargin = 0\nfloor = 0.25");
-    scene.host().present[4] = Some(150.0);
-    scene.host().forecasts = vec![forecast(Resource::Power, 300, 140.0, 150.0)];
-    let critical = scene.host().clone();
-    scene = scene.workload("web", 90, 0.0, None);
-    scene.hosts.insert("b".to_owned(), critical);
-    let plan = scene.plan();
-    let told: Vec<(Option<&str>, f64, f64, u32)> = plan
-        .pool
-        .iter()
-        .filter(|account| account.resource == Resource::Power)
-        .map(|account| {
-            (
-                account.host.as_deref(),
-                account.reserved,
-                account.free(),
-                account.queued,
-            )
-        })
-        .collect();
-    assert_eq!(
-        told,
-        [
-            (Some("a"), 150.0, 50.0, 0),
-            (Some("b"), 100.0, 100.0, 1),
-            (None, 250.0, 0.0, 1)
-        ]
-    );
-    // The critical host grows: the other gives down to its floor.
-    scene.state = plan.state;
-    scene.now_ms += 60_000;
-    scene.host().forecasts = vec![forecast(Resource::Power, 300, 190.0, 195.0)];
-    let plan = scene.plan();
-    assert_eq!(plan.changes["a"][0].target, 195.0);
-    assert_eq!(plan.changes["b"][0].target, 55.0);
-    let text = &plan.changes["a"][0].explanation.text;
-    assert!(text.ends_with("0 W were free, 45 W from b"), "{text}");
 }
 
 #[test]

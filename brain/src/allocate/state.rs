@@ -7,6 +7,14 @@ use shadow::{Change, ChangeOutcome, Command, Effect, Outcome, OutcomeState, Reso
 
 use super::pairs;
 
+mod lease;
+mod turn;
+
+pub(super) use self::{
+    lease::Lease,
+    turn::{Damping, Turn},
+};
+
 /// Whose reservation of what.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Key {
@@ -48,6 +56,28 @@ pub struct State {
     pub(super) waiting: BTreeMap<Key, UnixMs>,
     /// When changes were made lately, by host.
     pub(super) changed: BTreeMap<String, Vec<UnixMs>>,
+    /// Which way reservations go, and when they turned.
+    #[serde(default, with = "pairs")]
+    pub(super) turns: BTreeMap<Key, Turn>,
+    /// What was lowered and is not known to be: until its agent has answered, so much may still be held of what the cell
+    /// shares.
+    #[serde(default, with = "pairs")]
+    pub(super) pending: BTreeMap<Key, Reservation>,
+    /// What agents really hold.
+    #[serde(default, with = "pairs")]
+    pub(super) leases: BTreeMap<Key, Lease>,
+    /// Spare hosts that are on their way.
+    #[serde(default)]
+    pub(super) waking: BTreeMap<String, Waking>,
+}
+
+/// A spare host that was asked to wake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waking {
+    /// When it was asked last.
+    pub asked_ms: UnixMs,
+    /// How often, 1 or more.
+    pub times: u32,
 }
 
 impl State {
@@ -63,9 +93,13 @@ impl State {
 
     /// Takes in what an agent did with `command`.
     ///
-    /// What was not done is undone here: the reservation goes back to what it was before. A change that was bounded by the agent's own guard leaves what the agent wrote. A reservation that
-    /// a later plan has moved on is left alone.
+    /// What was not done is undone here: the reservation goes back to what it was before. A change that was bounded by the
+    /// agent's own guard leaves what the agent wrote. What has run out leaves the promise, without its lease. A reservation
+    /// that a later plan has moved on is left alone.
     pub fn settle(&mut self, command: &Command, outcome: &Outcome) {
+        if !command.dry_run {
+            self.lease_answered(command, outcome);
+        }
         for (at, change) in command.changes.iter().enumerate() {
             let key = Key::new(&command.host, &change.workload, change.resource);
             let Some(held) = self
@@ -76,6 +110,11 @@ impl State {
                 continue;
             };
             let told = outcome.changes.get(at).filter(|told| told.workload == change.workload);
+            // Who refuses holds what it held, and that may be more than what a command before this one asked for.
+            let done = told.is_none_or(|told| matches!(told.effect, Effect::None | Effect::Raised));
+            if done && matches!(outcome.state, OutcomeState::Applied | OutcomeState::DryRun) {
+                self.pending.remove(&key);
+            }
             match settled(outcome.state, change, told) {
                 Some(amount) => held.amount = amount,
                 None => {
@@ -88,8 +127,13 @@ impl State {
     /// The clock was set back to `now_ms`: nothing was decided later than that.
     pub fn rewind(&mut self, now_ms: UnixMs) {
         let times = self.reservations.values_mut().map(|held| &mut held.since_ms);
-        for time_ms in times.chain(self.waiting.values_mut()) {
+        let pending = self.pending.values_mut().map(|held| &mut held.since_ms);
+        let waking = self.waking.values_mut().map(|waking| &mut waking.asked_ms);
+        for time_ms in times.chain(self.waiting.values_mut()).chain(pending).chain(waking) {
             *time_ms = (*time_ms).min(now_ms);
+        }
+        for turn in self.turns.values_mut() {
+            turn.rewind(now_ms);
         }
     }
 
@@ -110,10 +154,8 @@ fn settled(state: OutcomeState, change: &Change, told: Option<&ChangeOutcome>) -
             Effect::None | Effect::Raised => after.or(Some(change.target)),
             Effect::Hurt | Effect::NotDone => after.or(change.before),
         },
-        // Of another command: it is not asked for.
-        OutcomeState::Distrusted => Some(change.target),
-        // What a newer command holds stays when an older one ends.
-        OutcomeState::Expired => after.or(change.before),
+        // Of another command: it is not asked for. What has run out was done, and is promised on: its lease has ended.
+        OutcomeState::Distrusted | OutcomeState::Expired => Some(change.target),
         OutcomeState::Refused | OutcomeState::Failed => change.before,
     }
 }

@@ -23,7 +23,7 @@ pub struct Store {
     /// How often what has come is made durable, 5 s at most: what comes while a batch is being written waits for the
     /// next one, and so for 10 s at most on a disk that keeps up.
     pub flush_every: Span,
-    /// Frames kept in memory while the database cannot take them. Further ones are left to the agents' spools.
+    /// What is kept in memory while the database cannot take it, in bytes. The rest is left to the agents' spools.
     pub buffer_bytes: usize,
     /// Frames as they came, at full rate.
     pub keep_frames: Span,
@@ -78,8 +78,8 @@ impl Store {
         let flush = self.flush_every.as_millis();
         let sound = (10..=5_000).contains(&flush);
         faults.require(sound, "flush_every", "must be 10ms to 5s");
-        let buffer = self.buffer_bytes >= 1 << 20;
-        faults.require(buffer, "buffer_bytes", "must be at least 1048576");
+        let buffer = (1 << 20..=16 << 30).contains(&(self.buffer_bytes as u64));
+        faults.require(buffer, "buffer_bytes", "must be 1048576 to 17179869184");
         for (key, span) in [
             ("keep_frames", self.keep_frames),
             ("keep_rollup_10s", self.keep_rollup_10s),

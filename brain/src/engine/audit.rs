@@ -1,14 +1,46 @@
-//! What the brain tells in its audit log: commands, what became of them, and what it refused.
+//! What the brain tells in its audit log: commands, what became of them, what it refused, which incidents somebody took
+//! notice of, and that its certificates or the list of revoked ones are others.
 
-use shadow::{Command, Outcome, Vantage};
-use trust::audit::{Entry, What};
+use std::time::Duration;
+
+use runtime::LogBudget;
+use shadow::{Command, Outcome, UnixMs, Vantage};
+use trust::audit::{Audit, Entry, What};
 
 use super::{Engine, intake::At};
+
+/// Acknowledgements that are told at once, and how soon another one is. Each is a person's; a program that asks again and
+/// again shall not drive out what was told before.
+const APPROVALS: (u32, Duration) = (100, Duration::from_mins(1));
+
+/// The audit log, if one is kept.
+#[derive(Debug)]
+pub(super) struct Book {
+    audit: Option<Audit>,
+    approvals: LogBudget,
+}
+
+impl From<Option<Audit>> for Book {
+    fn from(audit: Option<Audit>) -> Self {
+        let (at_once, every) = APPROVALS;
+        Self {
+            audit,
+            approvals: LogBudget::new(at_once, every),
+        }
+    }
+}
+
+impl Book {
+    /// The log, if one is kept.
+    pub(super) const fn log(&self) -> Option<&Audit> {
+        self.audit.as_ref()
+    }
+}
 
 impl Engine {
     /// A command is on its way.
     pub(super) fn tell_command(&self, command: &Command, vantage: Vantage, at: At) {
-        let Some(audit) = &self.audit else { return };
+        let Some(audit) = &self.audit.audit else { return };
         let change = |change: &shadow::Change| format!("{} {} {}", change.workload, change.resource, change.target);
         let changes: Vec<String> = command.changes.iter().map(change).collect();
         let entry = Entry::new(at.now_ms, What::Command, "issued", &command.host)
@@ -23,7 +55,7 @@ impl Engine {
 
     /// An agent has told what it did.
     pub(super) fn tell_outcome(&self, host: &str, outcome: &Outcome, at: At) {
-        let Some(audit) = &self.audit else { return };
+        let Some(audit) = &self.audit.audit else { return };
         let entry = Entry::new(at.now_ms, What::Outcome, outcome.state.as_str(), host).with("id", &outcome.command_id);
         audit.record(match outcome.reason.as_str() {
             "" => entry,
@@ -31,10 +63,40 @@ impl Engine {
         });
     }
 
-    /// A message was refused; `suppressed` before it were not told, so that nobody can fill the log.
-    pub(super) fn tell_refusal(&self, label: &str, reason: &str, (topic, suppressed): (&str, u64), at: At) {
-        let Some(audit) = &self.audit else { return };
-        let entry = Entry::new(at.now_ms, What::Refusal, label, topic).with("reason", reason);
+    /// A message of a topic, or a request of somebody, was refused; `suppressed` before it were not told, so that nobody can
+    /// fill the log.
+    pub(super) fn tell_refusal(&self, label: &str, reason: &str, (who, suppressed): (&str, u64), at: At) {
+        let Some(audit) = &self.audit.audit else { return };
+        let entry = Entry::new(at.now_ms, What::Refusal, label, who).with("reason", reason);
         audit.record(entry.with("suppressed", suppressed));
+    }
+
+    /// Somebody, by their own word, takes notice of the incident of a host that began then, if there is one.
+    pub(super) fn tell_acknowledgement(&mut self, by: &str, (host, since_ms): (&str, UnixMs), known: bool, at: At) {
+        let Some(audit) = &self.audit.audit else { return };
+        let Some(suppressed) = self.audit.approvals.pass(at.monotonic_ns) else {
+            return;
+        };
+        let entry = Entry::new(at.now_ms, What::Approval, "acknowledged", by)
+            .with("host", host)
+            .with("since_ms", since_ms)
+            .with("known", known);
+        audit.record(match suppressed {
+            0 => entry,
+            suppressed => entry.with("suppressed", suppressed),
+        });
+    }
+
+    /// Certificates and the list of revoked ones were read: up to when the brain can seal.
+    pub(crate) fn tell_identity(&self, what: &str) {
+        let Some(trust) = &self.trust else { return };
+        let until_ms = trust.good_until_ms(self.now_ms).unwrap_or_default();
+        self.tell_key(what, ("until_ms", &until_ms.to_string()));
+    }
+
+    /// Something became of the brain's certificate or of the list of revoked ones.
+    pub(super) fn tell_key(&self, what: &str, (name, value): (&str, &str)) {
+        let Some(audit) = &self.audit.audit else { return };
+        audit.record(Entry::new(self.now_ms, What::Key, what, "brain").with(name, value));
     }
 }

@@ -5,17 +5,17 @@ use std::{sync::Arc, time::Duration};
 use bus::Kind;
 use bytes::Bytes;
 use runtime::LogLimit;
-use shadow::{Birth, Event, Frame, Hole, UnixMs, Vantage};
+use shadow::{Event, Frame, Hole, UnixMs, Vantage};
 
-use super::Engine;
+use super::{
+    Engine,
+    buffer::{EVENT_WEIGHT, HOLE_WEIGHT, birth_weight, frame_weight},
+};
 use crate::{
     dispatch::Answer,
     ingest::{Refusal, Taken, Verdict},
     store::{FrameId, Stream},
 };
-
-/// About how many bytes an event has.
-pub(super) const EVENT_WEIGHT: usize = 1_024;
 
 /// When something came.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +25,12 @@ pub(crate) struct At {
     /// For what must not hang on how the clock is set.
     pub(crate) monotonic_ns: u64,
 }
+
+/// Refusals that are told: one each 10 s of each kind of message, so that a flood of frames hides no birth.
+const TOLD: Duration = Duration::from_secs(10);
+const KINDS: [&str; 5] = ["/birth", "/delta", "/event", "/hole", "/outcome"];
+static OF_KIND: [LogLimit; KINDS.len()] = [const { LogLimit::new(TOLD) }; KINDS.len()];
+static OTHERS: LogLimit = LogLimit::new(TOLD);
 
 impl Engine {
     pub(super) fn message(&mut self, topic: &str, payload: &Bytes, at: At) {
@@ -52,10 +58,11 @@ impl Engine {
     }
 
     pub(super) fn refuse(&mut self, label: &'static str, reason: &dyn std::fmt::Display, topic: &str, at: At) {
-        static LIMIT: LogLimit = LogLimit::new(Duration::from_secs(10));
         self.refused += 1;
         self.figures.refused.with(label).inc();
-        if let Some(suppressed) = LIMIT.pass(at.monotonic_ns) {
+        let kind = KINDS.iter().position(|kind| topic.ends_with(kind));
+        let limit = kind.and_then(|kind| OF_KIND.get(kind)).unwrap_or(&OTHERS);
+        if let Some(suppressed) = limit.pass(at.monotonic_ns) {
             let topic: String = topic.chars().take(200).collect();
             tracing::warn!(topic, %reason, suppressed, "message refused");
             self.tell_refusal(label, &reason.to_string(), (&topic, suppressed), at);
@@ -63,15 +70,14 @@ impl Engine {
     }
 
     fn birth(&mut self, stream: &Stream, payload: &[u8], at: At) -> Result<(), Refusal> {
-        if self.buffered >= self.config.store.buffer_bytes {
-            self.figures.overflow.inc();
+        if self.is_full() {
             return Ok(());
         }
         self.check_birth(stream, payload, at.now_ms)?;
         let Some(born) = self.ingest.birth(at.now_ms, stream, payload)? else {
             return Ok(());
         };
-        self.buffered += weight(&born.birth);
+        self.buffered += birth_weight(&born.birth);
         self.figures.births.inc();
         tracing::info!(host = &*stream.host, vantage = %stream.vantage, epoch = born.birth.epoch, "birth");
         if born.newest {
@@ -90,9 +96,7 @@ impl Engine {
     }
 
     fn frame(&mut self, stream: &Stream, frame: Frame, at: At) -> Result<(), Refusal> {
-        // What the store cannot keep up with is left to the agents, who hold it until a watermark covers it.
-        if self.buffered >= self.config.store.buffer_bytes {
-            self.figures.overflow.inc();
+        if self.is_full() || self.is_too_old(frame.start_ms, at.now_ms) {
             return Ok(());
         }
         let (epoch, sequence) = (frame.epoch, frame.sequence);
@@ -106,7 +110,7 @@ impl Engine {
                 first: sequence,
                 end: sequence + 1,
             };
-            self.batch.holes.push((stream.clone(), hole, at.now_ms));
+            self.lost(stream.clone(), hole, at);
         }
         match verdict? {
             Verdict::Taken(taken, next) => {
@@ -146,7 +150,7 @@ impl Engine {
             let found = self.ingest.found(id, primed);
             for (stream, hole) in found.lost {
                 self.figures.lost.inc();
-                self.batch.holes.push((stream, hole, at.now_ms));
+                self.lost(stream, hole, at);
             }
             self.frames(found.readable, at);
         }
@@ -191,15 +195,14 @@ impl Engine {
             let known = self.batch.hosts.entry(Arc::clone(&stream.host)).or_insert(newest_ms);
             *known = newest_ms.max(*known);
         }
-        self.buffered += frame.body.len();
+        self.buffered += frame_weight(&frame);
         self.batch.frames.push((stream, frame));
     }
 
     fn event(&mut self, stream: &Stream, payload: &[u8], at: At) -> Result<(), Refusal> {
         let event = shadow::wire::decode_event(payload)?;
         self.check_signature(trust::Kind::Event, (stream, event.epoch), payload, at.now_ms)?;
-        if self.buffered >= self.config.store.buffer_bytes {
-            self.figures.overflow.inc();
+        if self.is_full() {
             return Ok(());
         }
         if self.ingest.event(at.now_ms, stream, &event)? {
@@ -216,15 +219,23 @@ impl Engine {
     fn hole(&mut self, stream: &Stream, payload: &[u8], at: At) -> Result<(), Refusal> {
         let hole = shadow::wire::decode_hole(payload)?;
         self.check_signature(trust::Kind::Hole, (stream, hole.epoch), payload, at.now_ms)?;
+        if self.is_full() {
+            return Ok(());
+        }
         for part in self.ingest.hole(stream, &hole)? {
             let (host, vantage) = (&*stream.host, stream.vantage);
             let (epoch, first, end) = (part.epoch, part.first, part.end);
             tracing::warn!(host, %vantage, epoch, first, end, "lost by the agent for good");
             self.figures.lost.add(end - first);
-            self.batch.holes.push((stream.clone(), part, at.now_ms));
+            self.lost(stream.clone(), part, at);
         }
         self.tell_watermarks();
         Ok(())
+    }
+
+    fn lost(&mut self, stream: Stream, hole: Hole, at: At) {
+        self.buffered += HOLE_WEIGHT;
+        self.batch.holes.push((stream, hole, at.now_ms));
     }
 
     /// A frame has come: what it says of its agent's clock. A skew is told as an event of the host, with an epoch of its
@@ -262,6 +273,7 @@ impl Engine {
                 "its agent was told a command that this brain has not sent, or not now: {}",
                 outcome.reason
             );
+            self.dispatch.distrusted(host, &outcome, at.now_ms);
             return self.refuse("distrusted", &reason, topic, at);
         }
         match self.dispatch.outcome(host, &outcome) {
@@ -269,6 +281,10 @@ impl Engine {
                 self.figures.outcomes.with(outcome.state.as_str()).inc();
                 self.tell_outcome(host, &outcome, at);
                 self.batch.outcomes.push(outcome);
+            }
+            Answer::Renewed => {
+                self.figures.outcomes.with(outcome.state.as_str()).inc();
+                self.tell_outcome(host, &outcome, at);
             }
             Answer::Repeated => {}
             Answer::Unknown => self.refuse("outcome", &"no command of this host has this id", topic, at),
@@ -280,9 +296,4 @@ impl Engine {
             self.refuse("status", &"no JSON with a field `state`", topic, at);
         }
     }
-}
-
-/// About how many bytes a birth has.
-pub(super) fn weight(birth: &Birth) -> usize {
-    1_024 + 64 * (birth.catalogue.len() + birth.inventory.pci.len())
 }

@@ -29,7 +29,10 @@ impl Engine {
         let offsets = hosts.iter().filter_map(|host| host.clock_offset_ms);
         let farthest_ms = offsets.max_by_key(|offset| offset.unsigned_abs()).unwrap_or(0);
         figures.clock_offset_seconds.set(farthest_ms as f64 / 1_000.0);
-        figures.buffered_bytes.set(self.buffered as f64);
+        figures.buffered_bytes.set(self.buffered_bytes() as f64);
+        figures
+            .model_drift
+            .set(self.foresight.drift().map_or(0.0, |drift| drift.score));
         if let Some(made_ms) = self.foresight.made_ms() {
             figures
                 .forecast_age_seconds
@@ -38,10 +41,12 @@ impl Engine {
         Snapshot {
             time_ms: self.now_ms,
             cell: self.config.cell.clone(),
-            mode: "recommend-only".into(),
+            mode: self.dispatch.mode().into(),
+            freeze: self.dispatch.freeze().cloned(),
             hosts,
             model: ModelView {
                 served: self.foresight.served(),
+                drift: self.foresight.drift(),
                 ..self.learning.view()
             },
             pool: self.dispatch.pool().to_vec(),
@@ -113,6 +118,11 @@ impl Engine {
         let view = |workload: &shadow::Workload| {
             let [cpu, memory] = uses.get(&workload.name).copied().unwrap_or([f32::NAN; 2]);
             let reserved = |resource| self.dispatch.reserved(name, &workload.name, resource);
+            let expected = self
+                .foresight
+                .expected(name, &workload.name)
+                .cloned()
+                .unwrap_or_default();
             WorkloadView {
                 name: workload.name.clone(),
                 criticality: workload.criticality,
@@ -121,6 +131,8 @@ impl Engine {
                 memory_bytes: memory.is_finite().then_some(f64::from(memory)),
                 cpu_reserved: reserved(Resource::Cpu),
                 memory_reserved: reserved(Resource::Memory),
+                forecasts: expected.forecasts,
+                peaks: expected.peaks,
             }
         };
         host.workloads().iter().map(view).collect()

@@ -22,6 +22,7 @@ impl Engine {
         self.restore_streams(recovered.births, &recovered.watermarks, monotonic_ns);
         let closed_ms = json(&recovered.meta, meta::CLOSED_MS).unwrap_or(0);
         self.restore_rows(&recovered.rollups, &recovered.meta, closed_ms);
+        self.restore_workloads(&recovered.workloads);
         self.ingest.prime(&mut recovered.references);
         self.keep_references(&recovered.references);
         self.restore_tail(recovered.tail, closed_ms, monotonic_ns);
@@ -30,6 +31,8 @@ impl Engine {
         let state = json(&recovered.meta, meta::ALLOCATION).unwrap_or_default();
         let feedback = json(&recovered.meta, meta::FEEDBACK).unwrap_or_default();
         self.dispatch.restore(state, feedback, recovered.commands);
+        let freeze = json::<Option<_>>(&recovered.meta, meta::FREEZE).flatten();
+        self.restore_freeze(freeze);
         for (host, resource, since_ms, told) in recovered.anomalies {
             self.foresight.restore(host, resource, since_ms, told);
         }
@@ -70,8 +73,19 @@ impl Engine {
             let birth = of_epoch.remove(&(stream.clone(), *epoch));
             self.ingest.restore(stream, birth, *epoch, durable.clone());
         }
-        for ((stream, epoch), birth) in of_epoch {
-            self.ingest.restore(&stream, Some(birth), epoch, RangeSet::default());
+        // Of older ones without a watermark nothing is expected any more: they are the history of the inventory.
+        let newest: BTreeMap<_, _> = of_epoch
+            .into_iter()
+            .map(|((stream, epoch), birth)| (stream, (epoch, birth)))
+            .collect();
+        for (stream, (epoch, birth)) in newest {
+            if watermarks
+                .range((stream.clone(), epoch)..=(stream.clone(), u64::MAX))
+                .next()
+                .is_none()
+            {
+                self.ingest.restore(&stream, Some(birth), epoch, RangeSet::default());
+            }
         }
     }
 
@@ -94,6 +108,15 @@ impl Engine {
             .min();
         let first_ms = json::<i64>(known, meta::FIRST_ROW_MS).or(oldest);
         self.first_row = first_ms.map_or(i64::MAX, |ms| ms.div_euclid(step_ms));
+    }
+
+    fn restore_workloads(&self, minutes: &BTreeMap<(Arc<str>, String), Vec<(UnixMs, [f32; 2])>>) {
+        let open_ms = self.open.saturating_mul(self.config.grid.step_ms());
+        for ((host, workload), minutes) in minutes {
+            let until = minutes.partition_point(|(begin_ms, _)| *begin_ms < open_ms);
+            let minutes = minutes.get(..until).unwrap_or_default();
+            self.hot.restore_workload(host, workload, minutes);
+        }
     }
 
     /// Frames are durable before the rows that they fill: what is later than `closed_ms` is in no row yet. Those from a
@@ -139,6 +162,7 @@ impl Engine {
         for end in self.open - rows + 1..=self.open {
             // What was unusual is known from the store.
             drop(self.foresight.step(end * step_ms, end, &self.hot));
+            self.workloads(end * step_ms);
             self.minute(end * step_ms, Attention::Learn);
         }
         if rows > 0 {

@@ -8,10 +8,13 @@ use shadow::{Command, Resource, UnixMs, Vantage};
 use super::{Engine, Publication, intake::At, watch::MINUTE_MS};
 use crate::{
     allocate::{HostInput, WorkloadInput},
+    learning::Trained,
     present::FOLLOWED_MS,
     store::{memory::Changed, meta},
     watch::Attention,
 };
+
+mod tenants;
 
 /// Rows that one tick makes up for, when ticks come late: an hour at 10 s. Of a longer pause only the end is
 /// forecast.
@@ -37,6 +40,7 @@ impl Engine {
         self.learn(now_ms);
         self.tell_expiry(now_ms);
         self.allocate(At { now_ms, monotonic_ns });
+        self.renew_leases(At { now_ms, monotonic_ns });
         self.tell_watermarks();
         self.snapshot = self.picture().into();
         self.figures.tick_seconds.set(start.elapsed().as_secs_f64());
@@ -127,6 +131,7 @@ impl Engine {
             }
         }
         self.minute(end_ms, Attention::Tell);
+        self.workloads(end_ms);
         let made = self.foresight.all().count();
         self.figures.forecasts.add(made as u64);
         if end_ms.rem_euclid(STORED_EVERY_MS.max(self.config.grid.step_ms())) == 0 {
@@ -135,6 +140,7 @@ impl Engine {
                 .all()
                 .map(|(host, forecast)| (host.clone(), forecast.clone()));
             self.batch.forecasts.extend(all);
+            self.store_of_workloads();
             let over = self.batch.forecasts.len().saturating_sub(MAX_FORECASTS);
             if over > 0 {
                 tracing::warn!(forecasts = over, "the store is away: the oldest forecasts are left out");
@@ -143,6 +149,7 @@ impl Engine {
         }
         let hosts = self.host_inputs(end_ms);
         self.dispatch.usage(end_ms, &hosts);
+        self.look_at_strain(end_ms);
     }
 
     /// Closes rows up to the open one, and hands over what changed in closed ones.
@@ -170,16 +177,37 @@ impl Engine {
 
     fn learn(&mut self, now_ms: UnixMs) {
         let rows = usize::try_from(self.open.saturating_sub(self.first_row)).unwrap_or(0);
-        if !self.learning.is_due(rows) {
+        let asks = self.foresight.drift().filter(|drift| drift.asks);
+        if !self.learning.is_due(rows, asks.as_ref()) {
             return;
         }
         let step_ms = self.config.grid.step_ms();
         let asked = self.config.forecast.history.as_millis() / step_ms;
         let since = self.open.saturating_sub(asked).max(self.first_row);
         let (past, end) = (self.past.clone(), self.open);
-        let histories = move |stop: &AtomicBool| past.histories(since.saturating_mul(step_ms), end, stop);
-        tracing::info!(rows, "training begins");
+        let moments = self.dispatch.memory().1.moments().clone();
+        let histories = move |stop: &AtomicBool| {
+            let mut histories = past.histories(since.saturating_mul(step_ms), end, stop);
+            for history in &mut histories {
+                let rows = (history.first_ms, step_ms, history.rows.len());
+                history.weights = moments.weights(&history.host, rows);
+            }
+            histories
+        };
+        if let Some(why) = self.learning.asked() {
+            self.figures.trainings_asked.inc();
+            tracing::info!(rows, why, "training begins: the model has drifted");
+        } else {
+            tracing::info!(rows, "training begins");
+        }
         self.learning.start(now_ms, histories);
+    }
+
+    /// A training has ended, and with it what drift had asked for.
+    pub(super) fn answer_drift(&mut self) {
+        if self.learning.asked().is_some() {
+            self.foresight.answered();
+        }
     }
 
     fn allocate(&mut self, at: At) {
@@ -192,6 +220,14 @@ impl Engine {
         for command in self.dispatch.round(now_ms, &hosts) {
             self.send(command, at);
         }
+        self.remember_allocation();
+    }
+
+    fn remember_allocation(&mut self) {
+        self.batch.plans.extend(self.dispatch.take_plans());
+        self.batch
+            .savings
+            .extend(self.dispatch.take_savings(self.now_ms, false));
         let (state, feedback) = self.dispatch.memory();
         for (key, json) in [
             (meta::ALLOCATION, serde_json::to_string(state)),
@@ -204,30 +240,66 @@ impl Engine {
         }
     }
 
+    /// What is to stay is told again before it runs out. Renewals are not stored: they are many, and change nothing.
+    fn renew_leases(&mut self, at: At) {
+        if !self.connected {
+            return;
+        }
+        let (fleet, now_ms) = (&self.fleet, at.now_ms);
+        let age_ms = |host: &str| {
+            let newest_ms = fleet.get(host)?.newest_ms();
+            let age_ms = now_ms.saturating_sub(newest_ms);
+            (newest_ms > 0).then(|| u64::try_from(age_ms).unwrap_or(0))
+        };
+        let renewals = self.dispatch.renew(now_ms, age_ms);
+        if renewals.is_empty() {
+            return;
+        }
+        for command in renewals {
+            self.publish_command(&command, at);
+        }
+        self.remember_allocation();
+    }
+
     fn send(&mut self, command: Command, at: At) {
-        let vantage = self.who_obeys(&command);
+        if self.publish_command(&command, at) {
+            self.batch.commands.push(command);
+        }
+    }
+
+    /// Whether it is on its way.
+    fn publish_command(&mut self, command: &Command, at: At) -> bool {
+        let vantage = self.who_obeys(command);
         let topic = self.topics.command(&command.host, vantage);
-        let payload = match self.sealed(&command, vantage, at.now_ms) {
+        let payload = match self.sealed(command, vantage, at.now_ms) {
             Ok(payload) => payload,
-            Err(fault) => return self.refuse("seal", &fault, &topic, at),
+            Err(fault) => {
+                self.refuse("seal", &fault, &topic, at);
+                return false;
+            }
         };
         if payload.len() > shadow::wire::MAX_COMMAND_BYTES {
             let reason = "the plan for this host is too long for one command";
-            return self.refuse("command", &reason, &topic, at);
+            self.refuse("command", &reason, &topic, at);
+            return false;
         }
         self.figures.commands.inc();
-        self.tell_command(&command, vantage, at);
+        self.tell_command(command, vantage, at);
         self.outbox.push(Publication {
             topic,
             payload: payload.into(),
             qos: Qos::AtLeastOnce,
             retain: false,
         });
-        self.batch.commands.push(command);
+        true
     }
 
     /// Power is limited out of band where an agent speaks for the BMC, which works whatever the host does.
     pub(super) fn who_obeys(&self, command: &Command) -> Vantage {
+        let switches = |action: &shadow::Action| action.kind == shadow::ActionKind::ChassisOn;
+        if command.actions.iter().any(switches) {
+            return Vantage::Oob;
+        }
         let power = command.changes.iter().all(|change| change.resource == Resource::Power);
         let has_bmc = self.fleet.get(&command.host).is_some_and(crate::fleet::Host::has_bmc);
         if power && has_bmc {
@@ -244,11 +316,18 @@ impl Engine {
             let present = self.hot.present(name);
             let workload = |workload: &shadow::Workload| {
                 let [cpu, memory] = uses.get(&workload.name).copied().unwrap_or([f32::NAN; 2]);
+                let expected = self
+                    .foresight
+                    .expected(name, &workload.name)
+                    .cloned()
+                    .unwrap_or_default();
                 let input = WorkloadInput {
                     criticality: workload.criticality,
                     class: workload.class.clone(),
                     cpu_cores: known(cpu),
                     memory_bytes: known(memory),
+                    forecasts: expected.forecasts,
+                    peaks: expected.peaks,
                 };
                 (workload.name.clone(), input)
             };

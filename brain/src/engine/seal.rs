@@ -95,11 +95,13 @@ impl Engine {
             Refreshed::Failed(fault) => {
                 self.figures.trust_failures.inc();
                 tracing::error!(%fault, "certificates: those before hold on");
+                self.tell_key("not renewed", ("reason", &fault.to_string()));
             }
             Refreshed::Renewed => {
                 let now_ms = self.now_ms;
                 self.signers.retain(|signer| trust.vouches(signer, now_ms));
                 tracing::info!("certificates renewed");
+                self.tell_identity("renewed");
             }
         }
     }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use anomaly::Acknowledged;
 use shadow::{Channel, UnixMs};
 
-use super::Engine;
+use super::{Engine, intake::At};
 use crate::{
     store::memory::Window,
-    watch::{Acknowledgement, Attention},
+    watch::{Acknowledgement, Attention, Notice},
 };
 
 /// What the states of hosts are taken of.
@@ -49,17 +49,31 @@ impl Engine {
         self.batch.incidents.extend(self.watch.take_changed());
     }
 
-    /// Somebody takes notice of an incident.
-    pub(super) fn acknowledged(&mut self, told: Acknowledgement, now_ms: UnixMs) {
+    /// Somebody takes notice of an incident, or may not.
+    pub(super) fn noticed(&mut self, told: Notice, at: At) {
+        match told {
+            Notice::Taken(told) => self.acknowledged(told, at),
+            Notice::Refused { from, why, suppressed } => {
+                tracing::warn!(from, why, suppressed, "incident not acknowledged");
+                self.tell_refusal("acknowledgement", &why, (&from, suppressed), at);
+            }
+        }
+    }
+
+    fn acknowledged(&mut self, told: Acknowledgement, at: At) {
         let Acknowledgement {
             host,
             since_ms,
             by,
             done,
         } = told;
-        let acknowledged = Acknowledged { time_ms: now_ms, by };
+        let acknowledged = Acknowledged {
+            time_ms: at.now_ms,
+            by: by.clone(),
+        };
         let known = self.watch.acknowledge(&host, since_ms, acknowledged);
-        tracing::info!(host, since_ms, known, "incident acknowledged");
+        tracing::info!(host, since_ms, by, known, "incident acknowledged");
+        self.tell_acknowledgement(&by, (&host, since_ms), known, at);
         self.watch_changed();
         // Nobody waits any more when this fails.
         done.send(known).unwrap_or_default();

@@ -1,6 +1,6 @@
-use shadow::{Change, ChangeOutcome, Command, Explanation, Outcome, OutcomeState, Resource, UnixMs};
+use shadow::{Change, ChangeOutcome, Command, Effect, Explanation, Outcome, OutcomeState, Resource, UnixMs};
 
-use super::{Feedback, LONGEST_REST_MS, MOST_MARGIN};
+use super::{Feedback, LONGEST_REST_MS, MOST_MARGIN, Strain};
 use crate::allocate::Key;
 
 const MINUTE_MS: i64 = 60_000;
@@ -173,4 +173,125 @@ fn it_can_be_stored_and_what_was_tampered_with_is_bounded() {
         serde_json::from_str::<Feedback>(&text).unwrap().margin(&key()),
         MOST_MARGIN
     );
+}
+
+/// The answer of an agent that has really lowered from 3 to `target`.
+fn lowered(feedback: &mut Feedback, target: f64) {
+    let mut sent = command(target);
+    sent.dry_run = false;
+    sent.changes[0].before = Some(3.0);
+    feedback.outcome(&sent, &outcome(OutcomeState::Applied, 0, Some(target)));
+}
+
+const fn strain(pressure: f64, throttled: f64, kills: f64) -> Strain {
+    Strain {
+        pressure: Some(pressure),
+        throttled: Some(throttled),
+        kills: Some(kills),
+    }
+}
+
+#[test]
+fn what_became_worse_is_said() {
+    let calm = strain(0.2, 0.01, 0.0);
+    let check = |now: Strain, before: Strain, expected: Option<&str>| {
+        assert_eq!(now.worse(&before).as_deref(), expected);
+    };
+    check(strain(0.29, 0.05, 0.4), calm, None);
+    check(
+        strain(0.31, 0.0, 0.0),
+        calm,
+        Some("pressure 31 % of the time, 20 % before"),
+    );
+    check(
+        strain(0.31, 0.07, 0.0),
+        calm,
+        Some("throttled 7 % of the time, 1 % before"),
+    );
+    check(
+        strain(0.0, 0.0, 2.0),
+        calm,
+        Some("2 process(es) were killed for want of memory"),
+    );
+    check(strain(0.9, 0.0, 0.0), strain(0.85, 0.0, 0.0), None);
+    check(Strain::default(), calm, None);
+    check(
+        strain(0.2, 0.0, 0.0),
+        Strain::default(),
+        Some("pressure 20 % of the time, 0 % before"),
+    );
+}
+
+#[test]
+fn a_lowering_that_hurt_is_undone_and_remembered_for_longer_each_time() {
+    let mut feedback = Feedback::default();
+    let mut minutes = Vec::new();
+    for _ in 0..10 {
+        lowered(&mut feedback, 2.0);
+        let look = feedback.looks(MINUTE_MS, 5).remove(0);
+        assert_eq!((look.key.clone(), look.since_ms, look.needs_base), (key(), 0, true));
+        let now = strain(0.5, 0.0, 0.0);
+        assert!(
+            feedback
+                .strained(&key(), MINUTE_MS, (Some(Strain::default()), now))
+                .is_some()
+        );
+        assert_eq!(feedback.looks(MINUTE_MS, 5), [], "it is not looked at on");
+        assert_eq!(feedback.least(&key(), MINUTE_MS).unwrap().0, 3.0);
+        let mut all = 1..;
+        minutes.push(
+            all.find(|m| feedback.least(&key(), MINUTE_MS + m * MINUTE_MS).is_none())
+                .unwrap(),
+        );
+    }
+    assert_eq!(minutes, [60, 120, 240, 480, 960, 1_920, 3_840, 7_680, 10_080, 10_080]);
+    assert!((feedback.margin(&key()) - MOST_MARGIN).abs() < 1e-9);
+    let (_, said) = feedback.least(&key(), MINUTE_MS).unwrap();
+    assert!(
+        said.starts_with("a lowering hurt 10 time(s), last: pressure 50 %"),
+        "{said}"
+    );
+    let text = serde_json::to_string(&feedback).unwrap();
+    assert_eq!(serde_json::from_str::<Feedback>(&text).unwrap(), feedback);
+}
+
+#[test]
+fn what_an_agent_took_back_itself_has_hurt() {
+    let mut feedback = Feedback::default();
+    lowered(&mut feedback, 2.0);
+    let mut sent = command(2.0);
+    sent.dry_run = false;
+    sent.changes[0].before = Some(3.0);
+    let mut hurt = outcome(OutcomeState::Hurt, MINUTE_MS, Some(2.5));
+    hurt.changes[0].effect = Effect::Hurt;
+    hurt.changes[0].note = "oom_kill".to_owned();
+    feedback.outcome(&sent, &hurt);
+    let (least, said) = feedback.least(&key(), 2 * MINUTE_MS).unwrap();
+    assert_eq!(least, 2.5, "what stands now");
+    assert!(said.contains("oom_kill"), "{said}");
+    assert_eq!(
+        feedback.rest(&key(), 2 * MINUTE_MS),
+        None,
+        "and it may be raised at once"
+    );
+}
+
+#[test]
+fn only_what_was_really_lowered_is_watched_and_not_for_ever() {
+    let mut feedback = Feedback::default();
+    feedback.outcome(&command(2.0), &outcome(OutcomeState::DryRun, 0, Some(2.0)));
+    assert_eq!(feedback.looks(1, 5), []);
+    lowered(&mut feedback, 4.0);
+    assert_eq!(feedback.looks(1, 5), [], "a raise takes nothing");
+    lowered(&mut feedback, 2.0);
+    assert_eq!(feedback.looks(600_000, 5).len(), 1);
+    assert_eq!(
+        feedback.strained(&key(), 1, (Some(strain(0.5, 0.0, 0.0)), strain(0.55, 0.0, 0.0))),
+        None
+    );
+    assert!(!feedback.looks(600_000, 5)[0].needs_base);
+    assert_eq!(feedback.looks(600_001, 5), []);
+    lowered(&mut feedback, 2.0);
+    lowered(&mut feedback, 4.0);
+    assert_eq!(feedback.looks(1, 5), [], "it was raised since");
 }

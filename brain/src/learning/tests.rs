@@ -76,3 +76,33 @@ fn a_model_that_is_worse_does_not_take_the_place_of_the_one_in_service() {
     assert!(view.note.contains("the one in service stays"), "{}", view.note);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is saved");
 }
+
+#[test]
+fn drift_brings_a_training_forward_but_not_within_an_hour_of_the_last() {
+    let config = forecast::Config::for_step(60);
+    let (tell, _trained) = mpsc::channel(1);
+    let mut learning = Learning::new(config.clone(), true, PathBuf::new(), tell);
+    let drift = |asks| DriftView {
+        resource: shadow::Resource::Cpu,
+        why: "it loses more",
+        score: 1.0,
+        asks,
+    };
+    assert!(
+        !learning.is_due(100, Some(&drift(true))),
+        "there is no network that could drift"
+    );
+    let mut quick = config;
+    (quick.training.hidden, quick.training.dense, quick.training.max_steps) = (4, 8, 5);
+    learning.previous = Some(Arc::new(
+        forecast::train(&[cycle()], &quick, None, &|_| ControlFlow::Continue(())).unwrap(),
+    ));
+    learning.rows_at_last = Some(10_000);
+    assert!(!learning.is_due(10_059, Some(&drift(true))));
+    assert!(!learning.is_due(10_060, Some(&drift(false))) && learning.asked().is_none());
+    assert!(!learning.is_due(10_060, None));
+    assert!(learning.is_due(10_060, Some(&drift(true))));
+    assert_eq!(learning.asked(), Some("of cpu it loses more"));
+    assert!(learning.is_due(11_440, None), "daily as ever");
+    assert_eq!(learning.asked(), None);
+}

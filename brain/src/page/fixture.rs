@@ -17,22 +17,24 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::{MAX_STREAMS, PageState, Shared, guard::Guard, health::Pulse, history, router};
+use super::{MAX_STREAMS, PageState, Shared, guard::Guard, health::Pulse, history, incidents::Strangers, router};
 use crate::{
     Columns,
+    dispatch::{Freeze, FreezeSwitch},
     history::Database,
     snapshot::{AnomalyView, HostView, ResourceView, SeriesSource, Snapshot},
-    watch::Acknowledgement,
+    watch::Notice,
 };
 
 /// A name that no check lets in; the page has to bear it all the same.
 pub(super) const HOSTILE: &str = "<img src=x onerror=alert(1)>";
 pub(super) const NOW_MS: UnixMs = 1_700_000_000_000;
 
-/// Knows `web-1` only, and what it was last asked for.
+/// Knows `web-1` only, what it was last asked for, and from where somebody was refused.
 #[derive(Default)]
 pub(super) struct OneHost {
     pub(super) asked: Mutex<Option<(Resource, UnixMs)>>,
+    pub(super) refused: Mutex<Vec<String>>,
 }
 
 impl SeriesSource for OneHost {
@@ -115,18 +117,36 @@ pub(super) struct Page {
 
 /// The page's state, and the engine's end of it.
 pub(super) fn state() -> (watch::Sender<Arc<Snapshot>>, Arc<OneHost>, PageState) {
-    let (acknowledge, mut asked) = mpsc::channel::<Acknowledgement>(1);
-    // A brain that knows one incident.
+    let (acknowledge, mut notices) = mpsc::channel::<Notice>(8);
+    let (freeze, mut turned) = mpsc::channel::<FreezeSwitch>(1);
     tokio::spawn(async move {
-        while let Some(asked) = asked.recv().await {
-            let known = (&*asked.host, asked.since_ms, &*asked.by) == ("web-1", 7, "ann");
-            asked.done.send(known).unwrap();
+        while let Some(turned) = turned.recv().await {
+            let freeze = turned.is_on.then(|| Freeze {
+                by: turned.by.clone(),
+                reason: turned.reason.clone(),
+                since_ms: NOW_MS,
+            });
+            turned.done.send(freeze).unwrap();
         }
     });
     let (engine, snapshot) = watch::channel(Arc::new(snapshot()));
     let series = Arc::new(OneHost::default());
+    let host = Arc::clone(&series);
+    // A brain that knows one incident.
+    tokio::spawn(async move {
+        while let Some(notice) = notices.recv().await {
+            match notice {
+                Notice::Taken(asked) => {
+                    let known = (&*asked.host, asked.since_ms, &*asked.by) == ("web-1", 7, "ann");
+                    asked.done.send(known).unwrap();
+                }
+                Notice::Refused { from, .. } => host.refused.lock().unwrap().push(from),
+            }
+        }
+    });
     let state = PageState {
         acknowledge,
+        freeze,
         snapshot,
         series: Arc::clone(&series) as Arc<dyn SeriesSource>,
         history: Database::file(Path::new("/nowhere/brain.db")),
@@ -146,6 +166,7 @@ pub(super) fn page() -> Page {
         closing,
         streams: Arc::new(Semaphore::new(MAX_STREAMS)),
         reads: Semaphore::new(history::MAX_READS),
+        strangers: Strangers::default(),
     });
     let router = router(Arc::clone(&shared), guard);
     Page {

@@ -5,8 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use shadow::{Resource, UnixMs};
 
-use crate::snapshot::{
-    AnomalyView, CommandView, EventView, HostView, IncidentView, ModelView, PoolView, ResourceView, Snapshot, Totals,
+use crate::{
+    dispatch::Freeze,
+    snapshot::{
+        AnomalyView, CommandView, EventView, HostView, IncidentView, ModelView, PoolView, ResourceView, Snapshot,
+        Totals,
+    },
 };
 
 /// How many of the newest commands, events and anomalies of the whole cell go along.
@@ -18,6 +22,9 @@ pub(super) struct Fleet<'a> {
     time_ms: UnixMs,
     cell: &'a str,
     mode: &'a str,
+    freeze: Option<&'a Freeze>,
+    /// What the cell as a whole has, where it has limits.
+    pool: Vec<&'a PoolView>,
     hosts: Vec<HostLine<'a>>,
     model: &'a ModelView,
     totals: &'a Totals,
@@ -69,6 +76,8 @@ impl<'a> Fleet<'a> {
             time_ms: snapshot.time_ms,
             cell: &snapshot.cell,
             mode: &snapshot.mode,
+            freeze: snapshot.freeze.as_ref(),
+            pool: snapshot.pool.iter().filter(|pool| pool.host.is_none()).collect(),
             hosts: snapshot.hosts.iter().map(line).collect(),
             model: &snapshot.model,
             totals: &snapshot.totals,
@@ -118,7 +127,11 @@ impl<'a> HostDetail<'a> {
         Some(Self {
             time_ms: snapshot.time_ms,
             host,
-            pool: snapshot.pool.iter().filter(|pool| pool.host == name).collect(),
+            pool: snapshot
+                .pool
+                .iter()
+                .filter(|pool| pool.host.as_deref() == Some(name))
+                .collect(),
             commands: snapshot
                 .commands
                 .iter()

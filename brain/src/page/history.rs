@@ -16,7 +16,7 @@ use tokio::{sync::SemaphorePermit, time::timeout};
 
 use super::{Shared, problem::Problem};
 use crate::{
-    history::{Column, Filter, HostRow, Moment, Resolution, Series, Told},
+    history::{Column, Filter, Moment, Resolution, Series, Told},
     store::{StoreError, reader::History},
 };
 
@@ -56,12 +56,6 @@ pub(super) struct Points {
     limit: Option<String>,
 }
 
-/// All hosts that anything is stored of.
-#[derive(Debug, Serialize)]
-struct Hosts {
-    rows: Vec<HostRow>,
-}
-
 /// Rows of one host in columns.
 #[derive(Debug, Serialize)]
 struct SeriesAnswer<'a> {
@@ -82,8 +76,8 @@ struct SeriesAnswer<'a> {
 
 /// All hosts.
 pub(super) async fn hosts(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
-    let rows = read(&shared, async |history| history.hosts().await).await?;
-    Ok(Json(Hosts { rows }).into_response())
+    let told = read(&shared, async |history| history.hosts().await).await?;
+    Ok(Json(told).into_response())
 }
 
 /// Rows of one host.

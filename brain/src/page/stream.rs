@@ -2,6 +2,7 @@
 //!
 //! `tick`: there is a new snapshot, at most once a second. `quiet`: there was none for five seconds; the
 //! engine hangs or is gone. Both carry `{"time_ms", "age_ms"}`: the snapshot's own time, and how long ago it came.
+//! `progress`, behind a tick: a training is under way, and how far; it carries `{"part", "done", "of", "loss"}`.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -57,14 +58,15 @@ fn ticks(shared: Arc<Shared>, permit: OwnedSemaphorePermit) -> impl Stream<Item 
         _permit: permit,
     };
     stream::unfold(reader, |mut reader| async {
-        let event = reader.next_event().await;
-        Some((Ok(event), reader))
+        let events = reader.next_events().await;
+        Some((stream::iter(events.into_iter().map(Ok)), reader))
     })
+    .flatten()
 }
 
 impl Reader {
     /// Waits for the next snapshot, but neither less than a second nor more than five.
-    async fn next_event(&mut self) -> Event {
+    async fn next_events(&mut self) -> Vec<Event> {
         time::sleep_until(self.next).await;
         let name = match time::timeout(LONGEST, self.snapshot.changed()).await {
             Ok(Ok(())) => "tick",
@@ -76,11 +78,15 @@ impl Reader {
             Err(_) => "quiet",
         };
         self.next = Instant::now() + SHORTEST;
-        let time_ms = self.snapshot.borrow_and_update().time_ms;
-        let age_ms = self.shared.pulse.age().as_millis();
-        Event::default()
+        let snapshot = Arc::clone(&self.snapshot.borrow_and_update());
+        let (time_ms, age_ms) = (snapshot.time_ms, self.shared.pulse.age().as_millis());
+        let tick = Event::default()
             .event(name)
-            .data(format!(r#"{{"time_ms":{time_ms},"age_ms":{age_ms}}}"#))
+            .data(format!(r#"{{"time_ms":{time_ms},"age_ms":{age_ms}}}"#));
+        let progress = snapshot.model.progress.as_ref().filter(|_| name == "tick");
+        // Numbers and words always have a JSON.
+        let progress = progress.and_then(|progress| Event::default().event("progress").json_data(progress).ok());
+        [Some(tick), progress].into_iter().flatten().collect()
     }
 }
 
@@ -89,7 +95,10 @@ mod tests {
     use axum::{body::BodyDataStream, http::StatusCode};
 
     use super::*;
-    use crate::page::fixture::{page, snapshot};
+    use crate::{
+        page::fixture::{page, snapshot},
+        snapshot::ProgressView,
+    };
 
     /// The next event of a stream that is not a comment.
     async fn next_event(stream: &mut BodyDataStream) -> Option<String> {
@@ -118,6 +127,27 @@ mod tests {
         assert_eq!(began.elapsed().as_secs(), 7);
         page.shared.closing.cancel();
         assert_eq!(next_event(&mut stream).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_a_training_is_under_way_its_progress_follows_a_tick() {
+        let page = page();
+        let mut snapshot = snapshot();
+        snapshot.model.progress = Some(ProgressView {
+            part: "steps",
+            done: 30,
+            of: 200,
+            loss: Some(0.25),
+        });
+        page.engine.send_replace(Arc::new(snapshot));
+        let mut stream = page.get("/api/v1/stream").await.into_body().into_data_stream();
+        assert_eq!(next_event(&mut stream).await.as_deref(), Some("event: tick"));
+        let progress = stream.next().await.unwrap().unwrap();
+        assert_eq!(
+            String::from_utf8(progress.to_vec()).unwrap(),
+            "event: progress\ndata: {\"part\":\"steps\",\"done\":30,\"of\":200,\"loss\":0.25}\n\n"
+        );
+        page.shared.closing.cancel();
     }
 
     #[tokio::test]

@@ -1,19 +1,19 @@
 //! From TOML to a [`Policy`]: every key is looked at, and every fault is told.
 
-use runtime::Span;
-use shadow::{QUANTILES, Resource};
-use toml::{Table, Value};
+use std::collections::BTreeMap;
+
+use shadow::Resource;
+use toml::Table;
 
 use super::{
-    BudgetPolicy, CellLimits, Class, Confident, DEFAULT_CLASS, Fault, Lower, PerResource, Policy, PolicyError, Raise,
-    Safety, Strategy,
+    BudgetPolicy, CellLimits, Class, Confident, DEFAULT_CLASS, Flap, Lower, Policy, PolicyError, Queue, Raise, Safety,
+    act,
+    section::{Faults, MARGIN, Range, SHARE, SKILL, STEP, Section},
+    spare, window,
 };
 
 /// The largest file that is read, in bytes.
 const MAX_FILE: usize = 1 << 20;
-
-/// The longest duration, in milliseconds: thirty days.
-const MAX_DURATION_MS: u64 = 30 * 24 * 3_600_000;
 
 pub(super) fn policy(text: &str) -> Result<Policy, PolicyError> {
     let mut faults = Faults(Vec::new());
@@ -43,18 +43,36 @@ fn whole(mut root: Section, faults: &mut Faults) -> Policy {
     let mut classes = root.section("class", faults);
     let fallback = class(classes.section(DEFAULT_CLASS, faults), &base.fallback, faults);
     let names: Vec<String> = classes.table.keys().cloned().collect();
-    let classes = names
+    let classes: BTreeMap<String, Class> = names
         .into_iter()
         .map(|name| {
             let read = class(classes.section(&name, faults), &fallback, faults);
             (name, read)
         })
         .collect();
+    let known: Vec<String> = classes.keys().cloned().chain([DEFAULT_CLASS.to_owned()]).collect();
+    let windows = root.list("window", faults).into_iter();
+    let windows = windows.map(|section| window::read(section, &known, faults)).collect();
+    let spares = root.list("spare", faults).into_iter();
+    let spares: Vec<_> = spares.map(|section| spare::read(section, faults)).collect();
+    for (at, spare) in spares.iter().enumerate() {
+        if spares.iter().take(at).any(|earlier| earlier.host == spare.host) {
+            faults.add(format!("spare[{at}].host"), format!("{} is named twice", spare.host));
+        }
+    }
+    let act = act::read(root.section("act", faults), faults);
+    let queue = queue(root.section("queue", faults), base.queue, faults);
+    let wake = spare::wake(root.section("wake", faults), faults);
     root.end(faults);
     Policy {
+        act,
         budget,
         safety,
         cell,
+        queue,
+        windows,
+        spares,
+        wake,
         classes,
         fallback,
     }
@@ -84,6 +102,16 @@ fn safety(mut section: Section, base: Safety, faults: &mut Faults) -> Safety {
     read
 }
 
+fn queue(mut section: Section, base: Queue, faults: &mut Faults) -> Queue {
+    let points = Range { low: 0.0, high: 100.0 };
+    let read = Queue {
+        ageing_per_hour: section.number("ageing_per_hour", base.ageing_per_hour, points, faults),
+        ageing_most: section.number("ageing_most", base.ageing_most, points, faults),
+    };
+    section.end(faults);
+    read
+}
+
 fn cell(mut section: Section, faults: &mut Faults) -> CellLimits {
     let read = CellLimits {
         network_bytes_per_s: section.limit("network_bytes_per_s", faults),
@@ -104,6 +132,8 @@ fn class(mut section: Section, base: &Class, faults: &mut Faults) -> Class {
         raise: raise(section.section("raise", faults), base.raise, faults),
         lower: lower(section.section("lower", faults), base.lower, faults),
         confident: confident(section.section("confident", faults), base.confident, faults),
+        flap: flap(section.section("flap", faults), base.flap, faults),
+        deadline_ms: section.duration("deadline", base.deadline_ms, faults),
     };
     for resource in Resource::ALL {
         let (floor, ceiling) = (read.floor.of(resource), read.ceiling.of(resource));
@@ -137,6 +167,15 @@ fn lower(mut section: Section, base: Lower, faults: &mut Faults) -> Lower {
     read
 }
 
+fn flap(mut section: Section, base: Flap, faults: &mut Faults) -> Flap {
+    let read = Flap {
+        most: section.count("most", base.most, faults).min(Flap::MOST),
+        within_ms: section.duration("within", base.within_ms, faults),
+    };
+    section.end(faults);
+    read
+}
+
 fn confident(mut section: Section, base: Confident, faults: &mut Faults) -> Confident {
     let read = Confident {
         width: section.number("width", base.width, SHARE, faults),
@@ -144,201 +183,4 @@ fn confident(mut section: Section, base: Confident, faults: &mut Faults) -> Conf
     };
     section.end(faults);
     read
-}
-
-/// Which numbers a key may have.
-#[derive(Clone, Copy)]
-struct Range {
-    low: f64,
-    high: f64,
-}
-
-const SHARE: Range = Range { low: 0.0, high: 1.0 };
-/// A step of nothing would never arrive.
-const STEP: Range = Range { low: 0.001, high: 1.0 };
-const MARGIN: Range = Range { low: 0.0, high: 10.0 };
-const SKILL: Range = Range { low: -1.0, high: 1.0 };
-
-pub(super) struct Faults(Vec<Fault>);
-
-impl Faults {
-    fn add(&mut self, path: String, what: impl Into<String>) {
-        self.0.push(Fault {
-            path,
-            what: what.into(),
-        });
-    }
-}
-
-/// One table of the file; what has been read is taken out, so that the rest is unknown.
-pub(super) struct Section {
-    path: String,
-    table: Table,
-    known: Vec<String>,
-}
-
-impl Section {
-    fn new(path: String, table: Table) -> Self {
-        let known = Vec::new();
-        Self { path, table, known }
-    }
-
-    fn at(&self, key: &str) -> String {
-        match self.path.as_str() {
-            "" => key.to_owned(),
-            path => format!("{path}.{key}"),
-        }
-    }
-
-    fn take(&mut self, key: &str) -> Option<Value> {
-        self.known.push(key.to_owned());
-        self.table.remove(key)
-    }
-
-    fn end(self, faults: &mut Faults) {
-        for key in self.table.keys() {
-            let known = self.known.join(", ");
-            faults.add(self.at(key), format!("is not known; known here: {known}"));
-        }
-    }
-
-    /// What `convert` makes of the value of `key`, or `base` where the file does not say or says it wrongly.
-    fn read<T>(
-        &mut self,
-        key: &str,
-        base: T,
-        faults: &mut Faults,
-        convert: impl FnOnce(&Value) -> Result<T, String>,
-    ) -> T {
-        let Some(value) = self.take(key) else {
-            return base;
-        };
-        convert(&value).unwrap_or_else(|what| {
-            faults.add(self.at(key), what);
-            base
-        })
-    }
-
-    fn section(&mut self, key: &str, faults: &mut Faults) -> Self {
-        let table = self.read(key, Table::new(), faults, |value| {
-            value
-                .as_table()
-                .cloned()
-                .ok_or_else(|| format!("is {}; a table is expected", kind(value)))
-        });
-        Self::new(self.at(key), table)
-    }
-
-    fn number(&mut self, key: &str, base: f64, range: Range, faults: &mut Faults) -> f64 {
-        self.read(key, base, faults, |value| number(value, range))
-    }
-
-    fn limit(&mut self, key: &str, faults: &mut Faults) -> Option<f64> {
-        let range = Range { low: 0.0, high: 1e18 };
-        self.read(key, None, faults, |value| number(value, range).map(Some))
-    }
-
-    fn each(&mut self, key: &str, base: PerResource, range: Range, faults: &mut Faults) -> PerResource {
-        let Some(value) = self.take(key) else {
-            return base;
-        };
-        match value {
-            Value::Table(table) => {
-                let mut inner = Self::new(self.at(key), table);
-                let read = Resource::ALL.into_iter().fold(base, |all, resource| {
-                    all.with(
-                        resource,
-                        inner.number(resource.as_str(), base.of(resource), range, faults),
-                    )
-                });
-                inner.end(faults);
-                read
-            }
-            value => number(&value, range).map_or_else(
-                |what| {
-                    faults.add(self.at(key), what);
-                    base
-                },
-                PerResource::all,
-            ),
-        }
-    }
-
-    fn count(&mut self, key: &str, base: u32, faults: &mut Faults) -> u32 {
-        self.read(key, base, faults, |value| {
-            let whole = value.as_integer().and_then(|n| u32::try_from(n).ok());
-            whole
-                .filter(|&n| n > 0)
-                .ok_or_else(|| format!("is {value}; a whole number from 1 on is expected"))
-        })
-    }
-
-    fn duration(&mut self, key: &str, base_ms: u64, faults: &mut Faults) -> u64 {
-        self.read(key, base_ms, faults, duration_ms)
-    }
-
-    fn seconds(&mut self, key: &str, base_s: u32, faults: &mut Faults) -> u32 {
-        self.read(key, base_s, faults, |value| match duration_ms(value)? {
-            0..1000 => Err(format!("is {value}; at least \"1s\" is expected")),
-            ms => u32::try_from(ms / 1000).map_err(|_| "is too long".to_owned()),
-        })
-    }
-
-    fn quantile(&mut self, key: &str, base: f64, faults: &mut Faults) -> f64 {
-        self.read(key, base, faults, |value| {
-            let read = number(value, SHARE)?;
-            let known = QUANTILES.into_iter().find(|q| (q - read).abs() < 1e-9);
-            known.ok_or_else(|| format!("is {read}; one of {QUANTILES:?} is expected"))
-        })
-    }
-
-    fn strategies(&mut self, key: &str, base: &[Strategy], faults: &mut Faults) -> Vec<Strategy> {
-        self.read(key, base.to_vec(), faults, |value| {
-            let list = value
-                .as_array()
-                .ok_or_else(|| format!("is {}; a list is expected", kind(value)))?;
-            let mut read = list.iter().map(strategy).collect::<Result<Vec<_>, _>>()?;
-            read.sort_unstable();
-            read.dedup();
-            Ok(read)
-        })
-    }
-}
-
-fn strategy(value: &Value) -> Result<Strategy, String> {
-    let found = Strategy::ALL
-        .into_iter()
-        .find(|strategy| value.as_str() == Some(strategy.as_str()));
-    found.ok_or_else(|| format!("has {value}; preemptive, dynamic or priority is expected"))
-}
-
-fn number(value: &Value, range: Range) -> Result<f64, String> {
-    let Range { low, high } = range;
-    let read = match value {
-        Value::Float(number) => Some(*number),
-        Value::Integer(number) => Some(*number as f64),
-        _ => None,
-    };
-    // A NaN lies in no range.
-    read.filter(|number| (low..=high).contains(number))
-        .ok_or_else(|| format!("is {value}; a number from {low} to {high} is expected"))
-}
-
-fn duration_ms(value: &Value) -> Result<u64, String> {
-    let expected = || format!("is {value}; a duration of at most 30 days such as \"90s\" or \"10m\" is expected");
-    let text = value.as_str().ok_or_else(expected)?;
-    let read: Span = text.parse().map_err(|_| expected())?;
-    let ms = u64::try_from(read.as_millis()).map_err(|_| expected())?;
-    (ms <= MAX_DURATION_MS).then_some(ms).ok_or_else(expected)
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::String(_) => "a text",
-        Value::Integer(_) | Value::Float(_) => "a number",
-        Value::Boolean(_) => "true or false",
-        Value::Datetime(_) => "a time",
-        Value::Array(_) => "a list",
-        Value::Table(_) => "a table",
-    }
 }

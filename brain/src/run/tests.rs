@@ -34,7 +34,8 @@ fn edges(store: Sqlite, page: JoinHandle<std::io::Result<()>>) -> (Engine, Edges
         bus_events,
         requests: mpsc::channel(1).1,
         trained,
-        acknowledgements: mpsc::channel(1).1,
+        notices: mpsc::channel(1).1,
+        switches: mpsc::channel(1).1,
         flusher: Flusher::start(store),
         page,
         page_stop: Shutdown::new(),
@@ -117,9 +118,9 @@ async fn old_rows_are_deleted_only_by_a_clock_that_is_trusted() {
             ..crate::store::Batch::default()
         };
         store.write(&batch).await.unwrap();
-        let (engine, mut edges, _events) = edges(store, tokio::spawn(std::future::pending()));
+        let (mut engine, mut edges, _events) = edges(store, tokio::spawn(std::future::pending()));
         edges.time = Time::new(Clock::manual(engine.now_ms()), ticks);
-        edges.prune(&Config::default(), engine.now_ms());
+        edges.prune(&mut engine, &Config::default());
         edges.flusher.finish().await.unwrap();
         let mut store = Sqlite::open(folder.path()).await.unwrap();
         let since = Since {

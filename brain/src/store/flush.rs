@@ -3,14 +3,14 @@
 //! The engine goes on collecting while a batch is written. Of a batch that cannot be written nothing is
 //! acknowledged, so the agents still hold its frames.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use rand::RngExt as _;
 use shadow::Frame;
 use tokio::{
     sync::mpsc::{self, error::TryRecvError},
     task::JoinHandle,
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 use super::{Batch, Cutoffs, FrameId, Store, StoreError, Stream};
@@ -18,6 +18,8 @@ use crate::Error;
 
 /// First and longest pause before a busy store is asked again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// How often is told that a batch is still under way.
+const SLOW: Duration = Duration::from_secs(5);
 
 /// What the flusher is asked.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub(crate) enum Flushed {
     Written(Arc<Batch>),
     /// The store is busy or full; the batch is tried again.
     Retrying(String),
+    /// The store has had the batch for this long and has not answered.
+    Slow(Duration),
     /// Frames were looked for: what was wanted, and those that are there with what they are read against.
     Found {
         /// All that was looked for.
@@ -157,7 +161,7 @@ async fn run(
 async fn write(store: &mut impl Store, batch: &Batch, tell: &mpsc::Sender<Flushed>) -> Result<(), StoreError> {
     let mut pause = BACKOFF.0;
     loop {
-        match store.write(batch).await {
+        match patiently(store.write(batch), tell).await {
             Ok(()) => return Ok(()),
             Err(error) if error.is_transient() => {
                 // A full channel has told it before.
@@ -168,6 +172,18 @@ async fn write(store: &mut impl Store, batch: &Batch, tell: &mpsc::Sender<Flushe
         let jitter = rand::rng().random_range(0.5..1.0);
         sleep(pause.mul_f64(jitter)).await;
         pause = (pause * 2).min(BACKOFF.1);
+    }
+}
+
+/// Waits for an answer, and tells now and then that it does.
+async fn patiently<T>(answer: impl Future<Output = T>, tell: &mpsc::Sender<Flushed>) -> T {
+    let (mut answer, begun) = (pin!(answer), Instant::now());
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut answer => return answer,
+            () = sleep(SLOW) => drop(tell.try_send(Flushed::Slow(begun.elapsed()))),
+        }
     }
 }
 
@@ -209,6 +225,7 @@ mod tests {
     struct Fake {
         busy: Arc<AtomicU32>,
         broken: bool,
+        takes: Duration,
         written: Arc<Mutex<Vec<usize>>>,
         pruned: Arc<AtomicU32>,
     }
@@ -219,6 +236,7 @@ mod tests {
                 .busy
                 .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
             let (database, reason) = ("fake".into(), "no".into());
+            sleep(self.takes).await;
             match busy {
                 Ok(_) => Err(StoreError::Busy { database, reason }),
                 Err(_) if self.broken => Err(StoreError::Database { database, reason }),
@@ -276,6 +294,26 @@ mod tests {
             "the last batch is tried as long"
         );
         assert_eq!(*fake.written.lock().unwrap(), [2, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn that_a_batch_takes_long_is_told_while_it_does() {
+        let fake = Fake {
+            takes: Duration::from_secs(12),
+            ..Fake::default()
+        };
+        let mut flusher = Flusher::start(fake.clone());
+        flusher.write(batch(1));
+        for seconds in [5, 10] {
+            let told = flusher.next().await;
+            assert!(
+                matches!(told, Some(Flushed::Slow(span)) if span.as_secs() == seconds),
+                "{told:?}"
+            );
+            assert!(flusher.is_writing());
+        }
+        assert!(matches!(flusher.next().await, Some(Flushed::Written(_))));
+        assert_eq!(*fake.written.lock().unwrap(), [1], "once");
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 //! | file | what it keeps of a host |
 //! |---|---|
 //! | `memory/series.rs` | rows of the grid and minutes: mean, extremes, last value, p95 |
+//! | `memory/workload.rs` | what each of its workloads used: rows of the last hour, minutes |
 //! | `memory/recent.rs` | frames of the recent window, as they came |
 //! | `memory/columns.rs` | nothing: it reads these frames, on the reader's side |
 //!
@@ -23,6 +24,7 @@ use crate::grid::{Added, Ring};
 pub(crate) mod columns;
 pub(crate) mod recent;
 mod series;
+mod workload;
 
 use recent::{Bounds, Chain, Recent};
 use series::{MINUTE_MS, Series, mean};
@@ -260,6 +262,30 @@ impl HotStore {
         let series = read(&host.series);
         let uses = series.uses(self.minute_rows());
         uses.map(|(name, uses)| (name.clone(), uses)).collect()
+    }
+
+    /// Puts back the minutes of a workload of before a restart, oldest first: cores busy and bytes in use.
+    pub(crate) fn restore_workload(&self, host: &Arc<str>, name: &str, minutes: &[(UnixMs, [f32; 2])]) {
+        let host = self.host(host);
+        write(&host.series).restore_workload(name, minutes, &self.shape);
+    }
+
+    /// The newest `rows` rows before `end` of each workload of `host` that is named, from the first that may be known on;
+    /// nothing of one that is not known. In the order of [`Channel::ALL`]: what the workload uses of cpu and memory, in
+    /// cores and bytes, and the host's other channels beside them. Rows older than an hour are means of their minute.
+    pub(crate) fn workload_rows<'n>(
+        &self,
+        host: &str,
+        names: &[&'n str],
+        end: i64,
+        rows: i64,
+    ) -> Vec<(&'n str, Vec<[f32; Channel::COUNT]>)> {
+        let Some(host) = self.find(host) else {
+            return Vec::new();
+        };
+        let series = read(&host.series);
+        let of = |name: &&'n str| (*name, series.workload_rows(name, end.saturating_sub(rows), end));
+        names.iter().map(of).filter(|(_, rows)| !rows.is_empty()).collect()
     }
 
     /// What memory knows of one resource of `host` since `since_ms`; `None` of a host of which nothing is left.

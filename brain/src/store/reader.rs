@@ -13,8 +13,8 @@ use super::{StoreError, timescale::Options};
 use crate::{
     Config,
     history::{
-        AnomalyView, Column, CommandView, EventView, Filter, ForecastRow, HostRow, IncidentView, MAX_ROWS, Resolution,
-        Rows, Series, Told,
+        AnomalyView, Column, CommandStory, CommandView, EventView, Filter, ForecastRow, HostRow, IncidentView,
+        MAX_ROWS, PlanView, Resolution, Rows, SavingView, Series, Told,
     },
 };
 
@@ -158,8 +158,8 @@ impl History {
     pub async fn open(database: &Database) -> Result<Self, StoreError> {
         let mut reader = Reader::open(database, Some(PATIENCE)).await?;
         let first = match reader.session {
-            Session::Sqlite(_) => 5,
-            Session::Timescale(_) => 1,
+            Session::Sqlite(_) => 7,
+            Session::Timescale(_) => 3,
         };
         ask!(reader, archive::tables())?.ok_or_else(|| reader.foreign())?;
         match ask!(reader, read::version())? {
@@ -174,15 +174,17 @@ impl History {
         }
     }
 
-    /// All hosts by name, at most [`MAX_ROWS`].
+    /// The first hosts by name, at most [`MAX_ROWS`], and whether there are others.
     ///
     /// # Errors
     /// As every question: when the database is gone, or does not answer in time.
-    pub async fn hosts(&mut self) -> Result<Vec<HostRow>, StoreError> {
-        let mut hosts = ask!(self.reader, read::hosts(MAX_ROWS))?;
+    pub async fn hosts(&mut self) -> Result<Told<HostRow>, StoreError> {
+        let mut rows = ask!(self.reader, read::hosts(MAX_ROWS + 1))?;
+        let more = rows.len() > MAX_ROWS;
+        rows.truncate(MAX_ROWS);
         // Databases do not agree on the order of texts.
-        hosts.sort_by(|a, b| a.host.cmp(&b.host));
-        Ok(hosts)
+        rows.sort_by(|a, b| a.host.cmp(&b.host));
+        Ok(Told { rows, more })
     }
 
     /// The newest rows of `host` that begin within a time, at most `points`; where no resolution is named, the finest that
@@ -282,6 +284,51 @@ impl History {
     pub async fn events(&mut self, filter: &Filter) -> Result<Told<EventView>, StoreError> {
         let rows = ask!(self.reader, read::events(filter))?;
         Ok(Told::newest(rows, filter.limit()))
+    }
+
+    /// Plans of a time.
+    ///
+    /// # Errors
+    /// As [`hosts`](Self::hosts).
+    pub async fn plans(&mut self, within: &Range<UnixMs>, limit: usize) -> Result<Told<PlanView>, StoreError> {
+        let limit = limit.min(MAX_ROWS);
+        let most = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+        let rows = ask!(self.reader, plans::plans((within.start, within.end), most))?;
+        Ok(Told::newest(rows, limit))
+    }
+
+    /// What was held and used on days that begin within a time.
+    ///
+    /// # Errors
+    /// As [`hosts`](Self::hosts).
+    pub async fn savings(&mut self, within: &Range<UnixMs>) -> Result<Told<SavingView>, StoreError> {
+        let most = i64::try_from(MAX_ROWS).unwrap_or(i64::MAX).saturating_add(1);
+        let rows = ask!(self.reader, plans::saved((within.start, within.end), most))?;
+        Ok(Told::newest(rows, MAX_ROWS))
+    }
+
+    /// The command of this id and what came of it within `after_ms`; `None` when nothing is kept of it.
+    ///
+    /// # Errors
+    /// As [`hosts`](Self::hosts).
+    pub async fn story(&mut self, id: &str, after_ms: i64) -> Result<Option<CommandStory>, StoreError> {
+        let Some((command, outcomes)) = ask!(self.reader, plans::command(id))? else {
+            return Ok(None);
+        };
+        let after = (command.issued_ms, command.issued_ms.saturating_add(after_ms));
+        let host = command.host.clone();
+        let later = ask!(self.reader, plans::later(&host, after, 1_000))?;
+        let mut uses = Vec::new();
+        for change in &command.changes {
+            let of = (host.as_str(), change.workload.as_str());
+            uses.push(ask!(self.reader, plans::uses(of, after))?);
+        }
+        Ok(Some(CommandStory {
+            command,
+            outcomes,
+            later,
+            uses,
+        }))
     }
 
     /// Ends the connection.

@@ -4,6 +4,7 @@
 //! power: agents forget the frames that a watermark covers, so each commit is synced.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     path::{Path, PathBuf},
 };
@@ -12,7 +13,7 @@ use shadow::Frame;
 use sqlx::{
     Connection as _, SqliteConnection,
     migrate::MigrateError,
-    query,
+    query, query_as,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
@@ -47,6 +48,12 @@ const MIGRATIONS: &[migrations::Step] = &[
         6,
         "incidents",
         include_str!("../../migrations/sqlite/0006_incidents.sql"),
+    ),
+    (7, "plans", include_str!("../../migrations/sqlite/0007_plans.sql")),
+    (
+        8,
+        "workload forecasts",
+        include_str!("../../migrations/sqlite/0008_workload_forecasts.sql"),
     ),
 ];
 
@@ -92,7 +99,7 @@ impl Sqlite {
 
 impl Store for Sqlite {
     async fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        let written = write::batch(&mut self.connection, batch, Hours::Ours).await;
+        let written = write::batch(&mut self.connection, batch, Hours::Ours, None).await;
         written.map_err(|error| fault(&self.file, &error))
     }
 
@@ -130,18 +137,31 @@ async fn refuse_newer(file: &Path) -> Result<(), StoreError> {
         .fetch_one(&mut connection)
         .await;
     connection.close().await.map_err(|error| fault(file, &error))?;
-    // A file without that table is new or not ours: what follows finds out.
-    migrations::refuse_newer(MIGRATIONS, &name(file), newest.unwrap_or(None))
+    match newest.map_err(|error| fault(file, &error)) {
+        Err(error) if error.is_transient() => Err(error),
+        // A file without that table is new or not ours: what follows finds out.
+        newest => migrations::refuse_newer(MIGRATIONS, &name(file), newest.unwrap_or(None)),
+    }
 }
 
-/// Says in words what everything holds, where people look who have nothing but the file.
+/// Says in words what everything holds, where people look who have nothing but the file. What is said already is not
+/// written again: a start needs no room on the disk, and waits for nobody who writes.
 async fn describe(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let said = query_as("SELECT relation, name, text FROM comments")
+        .fetch_all(&mut *connection)
+        .await?;
+    let said: BTreeSet<(String, String, String)> = said.into_iter().collect();
+    let of = |Comment { relation, column, text }: Comment| (relation, column.unwrap_or_default(), text);
+    let all: BTreeSet<_> = comments::all().into_iter().map(of).collect();
+    if said == all {
+        return Ok(());
+    }
     let mut transaction = connection.begin().await?;
     query("DELETE FROM comments").execute(&mut *transaction).await?;
-    for Comment { relation, column, text } in comments::all() {
+    for (relation, column, text) in all {
         query("INSERT INTO comments (relation, name, text) VALUES (?, ?, ?)")
             .bind(relation)
-            .bind(column.unwrap_or_default())
+            .bind(column)
             .bind(text)
             .execute(&mut *transaction)
             .await?;

@@ -8,7 +8,7 @@ use shadow::{
     Shares, Vantage,
 };
 
-use super::{AnomalyRow, Batch, ModelRow, Rollup, Since, Stream, meta};
+use super::{AnomalyRow, Batch, ModelRow, PlanRow, Rollup, SavingRow, Since, Stream, meta};
 use crate::{ingest::RangeSet, testing};
 
 pub(super) const SINCE: Since = Since {
@@ -101,12 +101,23 @@ pub(super) fn full_batch() -> Batch {
         rollups: (0..7).map(|i| rollup(i * 10_000)).collect(),
         minutes: [rollup(0), rollup(60_000)].into(),
         workloads: [((host.clone(), "web".into(), 0), [1.5, f32::NAN])].into(),
+        workload_forecasts: vec![(host.clone(), "web".into(), forecast.clone())],
         forecasts: vec![(host.clone(), forecast)],
         anomalies: [((host.clone(), Resource::Cpu, 60_000), anomaly)].into(),
         incidents: [((host.clone(), 60_000), (incident(), true))].into(),
         detectors: [(host, (60_000, vec![1, 2, 3]))].into(),
         commands: vec![command],
         outcomes: vec![outcome],
+        plans: vec![PlanRow {
+            time_ms: 60_000,
+            mode: "acting".into(),
+            raised: 2,
+            pool: "[]".into(),
+            queue: "[]".into(),
+            words: "cpu of web on web-1 asks for more".into(),
+            ..PlanRow::default()
+        }],
+        savings: [(("web-1".to_owned(), 0, Resource::Cpu), saving())].into(),
         models: vec![ModelRow {
             version: "1-a".into(),
             trained_ms: 5,
@@ -119,6 +130,21 @@ pub(super) fn full_batch() -> Batch {
             (meta::STEP_MS, "10000".to_owned()),
         ]
         .into(),
+    }
+}
+
+/// A minute of a reservation of two cores, of which half was used.
+pub(super) fn saving() -> SavingRow {
+    SavingRow {
+        issuer_epoch: 1,
+        held: 120.0,
+        used: 60.0,
+        given_back: 30.0,
+        watched_s: 60.0,
+        over_s: 0.0,
+        acted_s: 60.0,
+        changes: 3,
+        hurts: 0,
     }
 }
 

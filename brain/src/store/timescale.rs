@@ -3,7 +3,7 @@
 //! One brain has it at a time: an advisory lock of its session says so, and is taken anew with each new session. A
 //! connection that is lost, a server that restarts or fails over, and an answer that does not come are all told as busy:
 //! the next call connects again. Whether a commit that was cut off has happened does not matter, for writing twice is
-//! writing once.
+//! writing once. What was committed before has to be there, though: see [`last`].
 
 use std::{fs::File, path::Path, time::Duration};
 
@@ -11,12 +11,18 @@ use shadow::Frame;
 use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use tokio::time::{error::Elapsed, timeout};
 
-use self::sql::{history::Reader, prune, recover, references, write};
+use self::{
+    last::Last,
+    patience::Patience,
+    sql::{history::Reader, prune, recover, references, write},
+};
 use super::{Batch, Cutoffs, FrameId, History, Hours, Recovered, Since, Store, StoreError, Stream, folder};
 
 mod dialect;
 mod fault;
+mod last;
 mod options;
+mod patience;
 mod policies;
 mod schema;
 #[path = "sql/mod.rs"]
@@ -25,8 +31,10 @@ pub(super) mod sql;
 pub(crate) use options::{LOCK_PATIENCE, Options};
 pub(crate) use policies::Retention;
 
-/// How long an answer may take: longer than any batch, shorter than a person waits.
+/// How long an answer may take that nothing hangs on, and that of a batch at first.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How long the answer of a batch may take at last: a database that slow is of no use, but loses nothing.
+const LONGEST: Duration = Duration::from_mins(15);
 /// How long reading back may take at a start.
 const START_PATIENCE: Duration = Duration::from_mins(10);
 
@@ -40,6 +48,9 @@ pub(crate) struct Timescale {
     hours: Hours,
     /// `None` after it was lost.
     connection: Option<PgConnection>,
+    /// With batches.
+    patience: Patience,
+    last: Last,
     /// Held, not read: the lock ends with the file.
     _lock: File,
 }
@@ -61,12 +72,15 @@ impl Timescale {
         schema::migrate(&mut connection, &name).await?;
         let hours = policies::set(&mut connection, retention).await.map_err(told)?;
         schema::describe(&mut connection, hours).await.map_err(told)?;
+        let last = Last::read(&mut connection).await.map_err(told)?;
         Ok(Self {
             connect,
             name,
             schema: options.schema.clone(),
             hours,
             connection: Some(connection),
+            patience: Patience::new(PATIENCE, LONGEST),
+            last,
             _lock: lock,
         })
     }
@@ -86,14 +100,31 @@ impl Timescale {
             reason,
         };
         match timeout(PATIENCE, again).await {
-            Ok(Ok((connection, true))) => {
-                tracing::info!(database = self.name, "connected to the database again");
-                Ok(connection)
-            }
+            Ok(Ok((connection, true))) => self.same(connection).await,
             // Our own session of before may live on for a while; another brain's lives longer than that.
             Ok(Ok((_, false))) => Err(busy("another session of a brain holds it".to_owned())),
             Ok(Err(error)) => Err(busy(error.to_string())),
             Err(_) => Err(busy(format!("no connection within {PATIENCE:?}"))),
+        }
+    }
+
+    /// A new session, if what this brain has made durable is there.
+    async fn same(&self, mut connection: PgConnection) -> Result<PgConnection, StoreError> {
+        match timeout(PATIENCE, self.last.is_there(&mut connection)).await {
+            Ok(Ok(true)) => {
+                tracing::info!(database = self.name, "connected to the database again");
+                Ok(connection)
+            }
+            Ok(Ok(false)) => Err(StoreError::Changed(self.name.clone())),
+            Ok(Err(error)) => Err(fault::told(&self.name, &error)),
+            Err(_) => Err(self.late()),
+        }
+    }
+
+    fn late(&self) -> StoreError {
+        StoreError::Busy {
+            database: self.name.clone(),
+            reason: "no answer in time".to_owned(),
         }
     }
 
@@ -103,10 +134,7 @@ impl Timescale {
         connection: PgConnection,
         answer: Result<Result<T, sqlx::Error>, Elapsed>,
     ) -> Result<T, StoreError> {
-        let answer = answer.map_err(|_| StoreError::Busy {
-            database: self.name.clone(),
-            reason: "no answer in time".to_owned(),
-        })?;
+        let answer = answer.map_err(|_| self.late())?;
         if !answer.as_ref().is_err_and(fault::ends_connection) {
             self.connection = Some(connection);
         }
@@ -131,8 +159,15 @@ fn reader(options: &Options) -> Result<Reader, StoreError> {
 impl Store for Timescale {
     async fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let mut connection = self.connection().await?;
-        let written = timeout(PATIENCE, write::batch(&mut connection, batch, self.hours)).await;
-        self.done(connection, written)
+        let writing = write::batch(&mut connection, batch, self.hours, Some(self.last.next()));
+        let written = timeout(self.patience.span(), writing).await;
+        if written.is_err() {
+            self.patience.grow();
+        }
+        self.done(connection, written)?;
+        self.patience.reset();
+        self.last.written();
+        Ok(())
     }
 
     async fn prune(&mut self, cutoffs: &Cutoffs) -> Result<bool, StoreError> {

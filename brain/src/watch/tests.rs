@@ -4,6 +4,8 @@ use shadow::{Finding, Quantiles, Rung};
 
 use super::*;
 
+mod smd;
+
 const MINUTE_MS: i64 = 60_000;
 const BUDGET: Budget = Budget {
     a_week: 1.0,

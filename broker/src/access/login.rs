@@ -1,22 +1,19 @@
 //! Certificate, password or neither: the name of a client, and its rules.
 
 use std::{
-    io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::Duration,
 };
 
 use argon2::password_hash::phc::PasswordHash;
 use rumqttd::protocol::{ConnectReturnCode, Login};
-use runtime::LogLimit;
 use rustls::{
     CertificateError,
     pki_types::{CertificateDer, UnixTime},
 };
 use thiserror::Error;
 use trust::{
-    Bearer, Name,
+    Bearer, Name, Role,
     access::{rules_of, viewer},
 };
 
@@ -33,8 +30,6 @@ use crate::packet::Version;
 
 /// Ends the name in the id of a session. No name and no client id has it.
 const END_OF_NAME: char = '\u{1f}';
-
-static REFUSED: LogLimit = LogLimit::new(Duration::from_secs(1));
 
 /// What somebody shows who wants to come in.
 #[derive(Debug)]
@@ -53,6 +48,26 @@ pub(crate) struct Known {
     pub(crate) name: Option<Arc<str>>,
     pub(super) client_id: Box<str>,
     pub(super) proof: Proof,
+}
+
+impl Known {
+    /// Somebody of this machine without a name.
+    #[cfg(test)]
+    pub(crate) fn nobody() -> Self {
+        Self {
+            name: None,
+            client_id: "".into(),
+            proof: Proof::Nothing { local: true },
+        }
+    }
+
+    /// What it takes, in bytes.
+    pub(crate) fn cost(&self) -> usize {
+        let Proof::Certificate(chain) = &self.proof else {
+            return 0;
+        };
+        chain.iter().map(|certificate| certificate.len()).sum()
+    }
 }
 
 /// Who a client is, and what it may do.
@@ -144,35 +159,13 @@ impl Gate {
         let user = credentials.login.as_ref().map(|login| shortened(&login.username));
         let entered = self.login(credentials).await;
         match &entered {
-            Ok(badge) => match badge.name() {
-                Some(name) => {
-                    tracing::info!(target: "audit", event = "login", accepted = true, name, by = badge.known.proof.as_str(), %peer, client = client_id);
-                }
-                // Nobody is nobody: not worth a line each time.
-                None => {
-                    tracing::debug!(target: "audit", event = "login", accepted = true, by = "nothing", %peer, client = client_id);
-                }
-            },
+            Ok(badge) => self.note_login(badge, peer, &client_id),
             Err(why) => {
                 self.refused.count(why.refusal());
-                if let Some(suppressed) = REFUSED.pass(self.now_ns()) {
-                    tracing::warn!(target: "audit", event = "login", accepted = false, %why, user, %peer, client = client_id, suppressed);
-                }
+                self.note_denied(why, user.as_deref(), peer, &client_id);
             }
         }
         entered
-    }
-
-    /// Notes in the audit trail who was turned away for its certificate, before it could say anything.
-    pub(crate) fn note_certificate(&self, peer: SocketAddr, why: &io::Error) {
-        let refused = why.get_ref().and_then(|inner| inner.downcast_ref());
-        let Some(why @ (rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)) = refused
-        else {
-            return;
-        };
-        if let Some(suppressed) = REFUSED.pass(self.now_ns()) {
-            tracing::warn!(target: "audit", event = "login", accepted = false, %why, by = "certificate", %peer, suppressed);
-        }
     }
 
     async fn login(&self, credentials: Credentials) -> Result<Badge, Denied> {
@@ -207,7 +200,12 @@ impl Gate {
         };
         let permit = self.judge(&current, &known)?;
         let seat = known.name.clone().map(|name| {
-            let seat = self.names.take(name, self.limits.max_connections_per_name);
+            let most = if permit.is_of_agent() {
+                self.limits.max_connections_per_agent
+            } else {
+                self.limits.max_connections_per_name
+            };
+            let seat = self.names.take(name, most);
             seat.ok_or(Denied::Crowded)
         });
         Ok(Badge {
@@ -271,7 +269,7 @@ impl Gate {
             },
         };
         let prefix = &self.access().prefix;
-        let mut rules = Rules::default();
+        let mut rules = Rules::of(names.contains(&Name::Role(Role::Agent)));
         let as_viewer = name.is_none() && self.access().anonymous == Anonymous::Viewer;
         let looks_on = if as_viewer { viewer(prefix, "+") } else { Vec::new() };
         for rule in rules_of(&names, prefix).into_iter().chain(looks_on) {
@@ -305,7 +303,7 @@ fn vouched(current: &Current, certificates: &[CertificateDer<'static>]) -> Resul
 }
 
 impl Proof {
-    const fn as_str(&self) -> &'static str {
+    pub(super) const fn as_str(&self) -> &'static str {
         match self {
             Self::Certificate(_) => "certificate",
             Self::Password(_) => "password",

@@ -26,6 +26,9 @@ pub(crate) enum Permit {
 /// Filters by what they do.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rules {
+    /// They are those of an agent: it has no use for shared subscriptions, by which one message would come as often as it has
+    /// groups, nor for many connections.
+    of_agent: bool,
     read: Filters,
     write: Filters,
     deny: Filters,
@@ -61,10 +64,16 @@ impl Permit {
         }
     }
 
+    /// Whether it is that of an agent.
+    pub(crate) const fn is_of_agent(&self) -> bool {
+        matches!(self, Self::Rules(Rules { of_agent: true, .. }))
+    }
+
     /// Whether there may be anything to deliver for `filter`. What else it matches is left out at delivery.
     pub(crate) fn may_subscribe(&self, filter: &str) -> bool {
         match self {
             Self::Everything => true,
+            Self::Rules(rules) if rules.of_agent && of_group(filter) != filter => false,
             Self::Rules(rules) => {
                 let filter = of_group(filter);
                 rules.read.overlap(Some(filter), true) && !rules.deny.cover(Some(filter), true)
@@ -82,6 +91,14 @@ fn of_group(filter: &str) -> &str {
 }
 
 impl Rules {
+    /// None yet, of an agent or not.
+    pub(crate) fn of(of_agent: bool) -> Self {
+        Self {
+            of_agent,
+            ..Self::default()
+        }
+    }
+
     /// Adds a rule. `filter` is valid.
     pub(crate) fn add(&mut self, effect: Effect, filter: &str) {
         match effect {

@@ -62,6 +62,7 @@ impl End {
             Self::Broken(DisconnectReasonCode::KeepAliveTimeout, _) => "silent",
             Self::Broken(DisconnectReasonCode::PacketTooLarge, _) => "too_large",
             Self::Broken(DisconnectReasonCode::MalformedPacket, _) => "malformed",
+            Self::Broken(DisconnectReasonCode::QuotaExceeded, _) => "quota",
             Self::Broken(..) => "broke_rule",
             Self::Router => "router",
         }

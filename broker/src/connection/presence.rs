@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use super::reader::Reader;
 use crate::{
-    exchange::{Arrival, Farewell, TooManySessions},
+    exchange::{Arrival, Farewell, SessionsFull},
     handshake::Hello,
     message::{Message, Serial},
     outbox::{Close, Outbox},
@@ -23,9 +23,10 @@ pub(super) struct Presence {
 
 impl Presence {
     /// Brings a client in. Its answer waits before anything else can.
-    pub(super) fn enter(shared: Arc<Shared>, serial: Serial, hello: Hello) -> Result<(Self, Reader), TooManySessions> {
+    pub(super) fn enter(shared: Arc<Shared>, serial: Serial, hello: Hello) -> Result<(Self, Reader), SessionsFull> {
         let permit = hello.badge.permit.clone();
-        let outbox = Arc::new(Outbox::new(hello.capacity, permit, shared.clock.clone()));
+        let account = || shared.waiting.of(hello.badge.name());
+        let outbox = Arc::new(Outbox::new(hello.capacity, permit, shared.clock.clone(), account()));
         let arrival = Arrival {
             connection: serial,
             id: hello.id.into(),
@@ -47,6 +48,7 @@ impl Presence {
         shared.gate.register(serial, hello.badge.clone(), outbox.clone());
         shared.counters.clients_max.fetch_max(clients, Ordering::Relaxed);
         let reader = Reader {
+            account: account(),
             shared: shared.clone(),
             outbox: outbox.clone(),
             seat,
@@ -54,6 +56,7 @@ impl Presence {
             silence: hello.silence,
             pace: shared.gate.pace(hello.badge.name()),
             badge: hello.badge,
+            held: hello.rest.capacity(),
             buffer: hello.rest,
         };
         let presence = Self {

@@ -7,10 +7,10 @@ use rumqttd::protocol::{DisconnectReasonCode, Packet, PingResp, PubRecReason, Su
 use runtime::LogLimit;
 use tokio::{
     io::{AsyncReadExt, ReadHalf},
-    time::{error::Elapsed, sleep, timeout},
+    time::sleep,
 };
 
-use super::end::End;
+use super::{end::End, patience::Patience};
 use crate::{
     Refusal,
     access::{Badge, Pace},
@@ -24,6 +24,7 @@ use crate::{
     subscriptions::valid_topic,
     sys::add,
     transport::Transport,
+    waiting::Account,
 };
 
 static REFUSED: LogLimit = LogLimit::new(Duration::from_secs(1));
@@ -50,6 +51,10 @@ pub(super) struct Reader {
     pub(super) pace: Pace,
     /// What has come and is not handled.
     pub(super) buffer: BytesMut,
+    /// The most room that the buffer has had: as much of it may still be there.
+    pub(super) held: usize,
+    /// What that is among what waits for all.
+    pub(super) account: Account,
 }
 
 /// What has come together.
@@ -64,35 +69,47 @@ impl Reader {
     /// Reads until the connection is to end.
     pub(super) async fn receive(mut self, stream: &mut ReadHalf<Transport>) -> End {
         let mut room = LEAST_ROOM;
+        let mut patience = Patience::new(self.silence);
         loop {
             match self.handle_all().await {
-                Ok(()) => (),
+                Ok(packets) => patience.packets(packets),
                 Err(end) => return end,
             }
-            self.make(room);
-            match within(self.silence, stream.read_buf(&mut self.buffer)).await {
+            if !self.make(room) {
+                let why = "packets that are not complete take as much as they may, of all or of its name".to_owned();
+                return End::Broken(DisconnectReasonCode::QuotaExceeded, why);
+            }
+            match patience.hold(stream.read_buf(&mut self.buffer)).await {
                 Ok(Ok(0)) => return End::Lost("closed by the client".to_owned()),
                 Ok(Ok(n)) => {
                     add(&self.shared.counters.bytes_received, n as u64);
+                    patience.bytes(n);
                     room = next_room(room, n);
                 }
                 Ok(Err(error)) => return End::Lost(error.to_string()),
                 Err(_) => {
-                    return End::Broken(DisconnectReasonCode::KeepAliveTimeout, "silent for too long".to_owned());
+                    let why = "silent for too long, or too slow with a packet".to_owned();
+                    return End::Broken(DisconnectReasonCode::KeepAliveTimeout, why);
                 }
             }
         }
     }
 
-    /// Makes room for a read. A buffer that has become large is given back once nothing lies in it.
-    fn make(&mut self, room: usize) {
-        if self.buffer.is_empty() && self.buffer.capacity() > 2 * room {
-            self.buffer = BytesMut::new();
+    /// Makes room for a read, if there is any among what waits for all. A buffer that has become large is given back once
+    /// little lies in it.
+    fn make(&mut self, room: usize) -> bool {
+        if self.held > 2 * room && self.buffer.len() <= self.held / 4 {
+            let mut small = BytesMut::with_capacity(self.buffer.len() + room);
+            small.extend_from_slice(&self.buffer);
+            (self.buffer, self.held) = (small, 0);
         }
         self.buffer.reserve(room);
+        self.held = self.held.max(self.buffer.capacity());
+        self.account.cover(self.held)
     }
 
-    async fn handle_all(&mut self) -> Result<(), End> {
+    /// Returns how many packets there were.
+    async fn handle_all(&mut self) -> Result<usize, End> {
         let mut batch = Batch::default();
         let handled = self.handle_packets(&mut batch).await;
         // What came before a fault counts.
@@ -100,26 +117,18 @@ impl Reader {
         handled
     }
 
-    async fn handle_packets(&mut self, batch: &mut Batch) -> Result<(), End> {
+    async fn handle_packets(&mut self, batch: &mut Batch) -> Result<usize, End> {
+        let mut packets = 0;
         while let Some(received) = packet::read(self.version, &mut self.buffer, self.shared.limits.max_packet_bytes)? {
             add(&self.shared.counters.packets_received, 1);
+            packets += 1;
             match received {
                 Received::Publish(publish) => self.publish(publish, batch).await?,
                 Received::Other(packet) => match *packet {
                     Packet::PubAck(ack, _) => batch.acknowledged.push(ack.pkid),
                     packet => {
                         self.pass_on(batch).await?;
-                        if !matches!(packet, Packet::PingReq(_) | Packet::Disconnect(..)) {
-                            // What is answered when the journal has it waits while that lags, as messages do.
-                            self.shared.journal.room().await;
-                        }
-                        match packet {
-                            Packet::Subscribe(subscribe, _) => self.subscribe(subscribe).await?,
-                            Packet::Unsubscribe(unsubscribe, _) if !unsubscribe.filters.is_empty() => {
-                                self.unsubscribe(unsubscribe).await?;
-                            }
-                            packet => self.handle(packet)?,
-                        }
+                        self.control(packet).await?;
                     }
                 },
             }
@@ -127,7 +136,21 @@ impl Reader {
                 self.pass_on(batch).await?;
             }
         }
-        Ok(())
+        Ok(packets)
+    }
+
+    async fn control(&mut self, packet: Packet) -> Result<(), End> {
+        if !matches!(packet, Packet::PingReq(_) | Packet::Disconnect(..)) {
+            // What is answered when the journal has it waits while that lags, as messages do.
+            self.shared.journal.room().await;
+        }
+        match packet {
+            Packet::Subscribe(subscribe, _) => self.subscribe(subscribe).await,
+            Packet::Unsubscribe(unsubscribe, _) if !unsubscribe.filters.is_empty() => {
+                self.unsubscribe(unsubscribe).await
+            }
+            packet => self.handle(packet),
+        }
     }
 
     async fn pass_on(&mut self, batch: &mut Batch) -> Result<(), Gone> {
@@ -150,13 +173,10 @@ impl Reader {
     async fn subscribe(&mut self, Subscribe { pkid, filters }: Subscribe) -> Result<(), End> {
         self.wait_for(filters.iter().map(|filter| &*filter.path)).await?;
         self.shared.router.settled().await?;
-        let denied = filters
-            .iter()
-            .filter(|filter| !self.badge.permit.may_subscribe(&filter.path));
-        for filter in denied {
-            self.note_refusal(Refusal::Subscribe, &filter.path);
+        let refused = self.shared.exchange().subscribe(self.seat, pkid, filters);
+        for filter in refused {
+            self.note_refusal(Refusal::Subscribe, &filter);
         }
-        self.shared.exchange().subscribe(self.seat, pkid, filters);
         Ok(())
     }
 
@@ -310,14 +330,6 @@ fn next_room(room: usize, n: usize) -> usize {
         n if n >= room => (room * 2).min(MOST_ROOM),
         n if n < room / 4 => (room / 2).max(LEAST_ROOM),
         _ => room,
-    }
-}
-
-/// `future`, or an error once `limit` has passed.
-async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Result<T, Elapsed> {
-    match limit {
-        Some(limit) => timeout(limit, future).await,
-        None => Ok(future.await),
     }
 }
 

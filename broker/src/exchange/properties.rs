@@ -10,6 +10,7 @@ use crate::{
     message::Qos,
     outbox::{Capacity, Next},
     packet::{Received, Version, read_any},
+    waiting::Account,
 };
 
 const CAPACITY: Capacity = Capacity {
@@ -71,6 +72,7 @@ impl Client {
             CAPACITY,
             Arc::new(Permit::Everything),
             exchange.clock.clone(),
+            Account::default(),
         ));
         let connack = ConnAck {
             session_present: false,

@@ -20,19 +20,22 @@ use crate::{
 const REPLAY: (usize, usize) = (100, 64 * 1024);
 
 impl Exchange {
-    /// Subscribes, answers, and begins to send what is retained.
-    pub(crate) fn subscribe(&mut self, seat: Seat, packet_id: u16, filters: Vec<Filter>) {
+    /// Subscribes, answers, and begins to send what is retained. Returns the filters that are refused.
+    pub(crate) fn subscribe(&mut self, seat: Seat, packet_id: u16, filters: Vec<Filter>) -> Vec<String> {
         let Some(session) = self.sessions.get_mut(&seat.session) else {
-            return;
+            return Vec::new();
         };
         let Some(outbox) = session.outbox_of(seat.connection).cloned() else {
-            return;
+            return Vec::new();
         };
         let lasts = session.lasts;
-        let mut granted = Vec::new();
+        let (mut granted, mut refused) = (Vec::new(), Vec::new());
         let mut return_codes = Vec::with_capacity(filters.len());
+        let before = session.cost();
+        let most = self.owners.room(&session.id, &self.limits);
         for filter in filters {
-            let room = session.has_room(&filter.path, self.limits.max_subscriptions);
+            let room = most.saturating_sub(session.cost() - before);
+            let room = session.has_room(&filter.path, self.limits.max_subscriptions, room);
             let code = grant(&filter, room, outbox.permit());
             return_codes.push(code);
             if matches!(
@@ -41,8 +44,11 @@ impl Exchange {
             ) {
                 let known = session.add_filter(&filter.path, wants(&filter));
                 granted.push((filter, known));
+            } else {
+                refused.push(filter.path);
             }
         }
+        self.owners.hold(&session.id, before, session.cost());
         let ack = SubAck {
             pkid: packet_id,
             return_codes,
@@ -75,6 +81,7 @@ impl Exchange {
         drop(together);
         // One step; its writer asks for more.
         self.replay(seat);
+        refused
     }
 
     /// Sends more of what is retained to a client that has subscribed to it.
@@ -119,7 +126,9 @@ impl Exchange {
         let (Some(outbox), lasts) = (session.outbox_of(seat.connection).cloned(), session.lasts) else {
             return;
         };
+        let before = session.cost();
         let known: Vec<bool> = filters.iter().map(|filter| session.remove_filter(filter)).collect();
+        self.owners.hold(&session.id, before, session.cost());
         let mut reasons = Vec::with_capacity(filters.len());
         for (path, known) in filters.iter().zip(known) {
             if known {

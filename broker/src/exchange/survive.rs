@@ -9,7 +9,8 @@ use crate::{
     message::{Message, Serial},
     outbox::Close,
     pending::Pending,
-    session::{Place, Session, after},
+    session::{Place, Session, after, own_cost},
+    shares::shared,
     subscriptions::cost,
 };
 
@@ -23,18 +24,20 @@ impl Exchange {
             let Place::Away { ends_ns, will, .. } = &mut session.place else {
                 continue;
             };
-            if let Some(will) = will.take_if(|will| will.0 <= now_ns) {
-                due.push(will.1.publish(session.id.clone(), now_ms));
-            }
             if *ends_ns <= now_ns {
                 over.push(number);
+            }
+            if let Some(will) = will.take_if(|will| will.0 <= now_ns) {
+                let held = own_cost(Some(&will.1), None);
+                self.owners.hold(&session.id, held, 0);
+                due.push(will.1.publish(session.id.clone(), now_ms));
             }
         }
         for number in over {
             self.expired += 1;
             due.extend(self.end(number));
         }
-        self.hand_on();
+        self.hand_on_alone();
         due
     }
 
@@ -60,7 +63,7 @@ impl Exchange {
             self.journal.append(Change::Ended { session: number });
         } else {
             self.end(number);
-            self.hand_on();
+            self.hand_on_alone();
         }
         true
     }
@@ -92,6 +95,7 @@ impl Exchange {
             let session = Session {
                 id: saved.id.clone(),
                 filters_cost: saved.filters.keys().map(|path| cost(path)).sum(),
+                groups: saved.filters.keys().filter(|path| shared(path).is_some()).count(),
                 filters: saved
                     .filters
                     .into_iter()
@@ -107,6 +111,7 @@ impl Exchange {
                     will: None,
                 },
             };
+            self.owners.hold(&session.id, 0, session.cost());
             self.by_id.insert(saved.id, number);
             self.sessions.insert(number, session);
         }

@@ -4,12 +4,13 @@ use rumqttd::protocol::{ConnAck, ConnectReturnCode, Filter, QoS, RetainForwardRu
 use super::*;
 use crate::{
     access::{
-        Permit,
+        Known, Permit,
         rules::{Effect, Rules},
     },
     message::{Ack, Qos},
     outbox::{Capacity, Next},
     packet::{Received, Version, read_any},
+    waiting::Account,
 };
 
 const CAPACITY: Capacity = Capacity {
@@ -64,7 +65,12 @@ fn arrive_with(
     permit: Permit,
     capacity: Capacity,
 ) -> Option<(Seat, Arc<Outbox>)> {
-    let outbox = Arc::new(Outbox::new(capacity, Arc::new(permit), exchange.clock.clone()));
+    let outbox = Arc::new(Outbox::new(
+        capacity,
+        Arc::new(permit),
+        exchange.clock.clone(),
+        Account::default(),
+    ));
     let connack = ConnAck {
         session_present: false,
         code: ConnectReturnCode::Success,
@@ -203,7 +209,8 @@ async fn subscriptions_that_cannot_be_are_refused_one_by_one() {
     let mut exchange = exchange();
     let (serial, outbox) = join(&mut exchange, "c", None);
     let filters = ["a", "a/#/b", "$share/g", "$SYS/#", "b", "c", "a"].map(filter);
-    exchange.subscribe(serial, 1, filters.to_vec());
+    let refused = exchange.subscribe(serial, 1, filters.to_vec());
+    assert_eq!(refused, ["a/#/b", "$share/g", "c"]);
     let words = inbox(&outbox).await;
     let (yes, no) = ("Success(AtLeastOnce)", "Failure");
     assert_eq!(
@@ -496,7 +503,7 @@ fn one_name_takes_neither_all_sessions_nor_all_that_they_keep() {
     exchange.limits = Limits {
         max_sessions: 10,
         max_sessions_per_name: 3,
-        max_stored_bytes_per_name: 1_000,
+        max_stored_bytes_per_name: 6 * message("t", &"x".repeat(100)).cost(),
         ..Limits::default()
     };
     let scoped = |name: &str, n: usize| crate::access::scoped(Some(name), &n.to_string());
@@ -586,6 +593,161 @@ fn what_a_member_leaves_undone_goes_to_another() {
     assert_eq!(all.len(), 3, "{all:?}");
     exchange.disconnect(two, Farewell::Missing);
     assert_eq!(exchange.census().shared, 0);
+    assert_eq!(exchange.census().dropped, 3, "nobody is left to take them");
+}
+
+#[test]
+fn what_nobody_of_a_group_can_take_is_counted_however_its_last_member_ends() {
+    for end in ["leaves", "begins anew", "times out", "is banished"] {
+        let mut exchange = exchange();
+        let expiry_s = if end == "leaves" { 0 } else { LASTS };
+        let known = Arc::new(Known::nobody());
+        let (one, _outbox) = arrive(&mut exchange, "1", expiry_s, None).unwrap();
+        exchange.sessions.get_mut(&one.session).unwrap().known = Some(known.clone());
+        exchange.subscribe(one, 1, vec![filter("$share/g/t")]);
+        exchange.dispatch(message("t", "x"));
+        if end != "leaves" {
+            exchange.disconnect(one, Farewell::Missing);
+        }
+        match end {
+            "leaves" => drop(exchange.disconnect(one, Farewell::Missing)),
+            "begins anew" => drop(arrive(&mut exchange, "1", 0, None)),
+            "times out" => {
+                exchange.clock.set(i64::from(LASTS) * 1_000);
+                exchange.tick();
+            }
+            _ => assert!(exchange.banish(one.session, &known)),
+        }
+        assert_eq!(exchange.census().dropped, 1, "{end}");
+    }
+}
+
+#[test]
+fn what_all_sessions_keep_together_is_bounded() {
+    let mut exchange = exchange();
+    let cost = message("t", &"x".repeat(100)).cost();
+    exchange.limits = Limits {
+        max_stored_bytes: 10 * cost,
+        max_stored_bytes_per_name: 7 * cost,
+        ..Limits::default()
+    };
+    let scoped = |name: &str| crate::access::scoped(Some(name), "1");
+    let mut seats = Vec::new();
+    for name in ["a", "b"] {
+        let (seat, _) = arrive(&mut exchange, &scoped(name), LASTS, None).unwrap();
+        exchange.subscribe(seat, 1, vec![filter("t")]);
+        exchange.disconnect(seat, Farewell::Missing);
+        seats.push(seat);
+    }
+    let (_, nobody) = arrive(&mut exchange, "nobody", LASTS, None).unwrap();
+    for n in 1..=5 {
+        exchange.dispatch(message("t", &"x".repeat(100)));
+        assert_eq!(exchange.census().stored_bytes, 2 * n * cost as u64);
+    }
+    assert_eq!(exchange.census().discarded, 0);
+    // Neither name has as much as it may, but together they have.
+    exchange.dispatch(message("t", &"x".repeat(100)));
+    let census = exchange.census();
+    assert!(
+        census.discarded >= 1 && census.stored_bytes <= 10 * cost as u64,
+        "{census:?}"
+    );
+    assert!(!nobody.is_ending());
+}
+
+#[test]
+fn shared_subscriptions_of_one_client_are_few_for_a_message_comes_by_each() {
+    let mut exchange = exchange();
+    exchange.limits = Limits::default();
+    let (seat, outbox) = join(&mut exchange, "c", None);
+    let group = |n: usize| filter(&format!("$share/g{n}/t"));
+    let refused = exchange.subscribe(seat, 1, (0..30).map(group).collect());
+    assert_eq!(refused.len(), 20);
+    assert_eq!(exchange.dispatch(message("t", "x")).queued, 10);
+    exchange.unsubscribe(seat, 2, &["$share/g0/t".to_owned()]);
+    assert_eq!(
+        exchange.subscribe(seat, 3, vec![group(10), group(11), group(5)]).len(),
+        1
+    );
+    assert!(!outbox.is_ending());
+}
+
+#[test]
+fn what_sessions_of_one_name_hold_besides_messages_is_bounded_and_counted_to_the_byte() {
+    let mut exchange = exchange();
+    exchange.limits = Limits {
+        max_session_bytes: 5_000,
+        max_session_bytes_per_name: 2_200,
+        ..Limits::default()
+    };
+    let scoped = |name: &str, n: usize| crate::access::scoped(Some(name), &n.to_string());
+    let held = |exchange: &Exchange| exchange.census().session_bytes;
+    let come = |exchange: &mut Exchange, id: &str, will: Option<usize>| {
+        let will = will.map(|bytes| Will {
+            message: message("w", &"x".repeat(bytes)),
+            delay_s: 10,
+            expiry_s: None,
+        });
+        let permit = Arc::new(Permit::Everything);
+        let outbox = Arc::new(Outbox::new(
+            CAPACITY,
+            permit,
+            exchange.clock.clone(),
+            Account::default(),
+        ));
+        let connack = ConnAck {
+            session_present: false,
+            code: ConnectReturnCode::Success,
+        };
+        let connection = exchange.next_serial();
+        exchange.connect(Arrival {
+            connection,
+            id: id.into(),
+            clean: false,
+            expiry_s: LASTS,
+            will,
+            outbox,
+            known: None,
+            connack: Packet::ConnAck(connack, None),
+        })
+    };
+    let one = come(&mut exchange, &scoped("eve", 1), Some(1_000)).unwrap();
+    let will = message("w", &"x".repeat(1_000)).cost() as u64;
+    assert_eq!(held(&exchange), will);
+    // Its filters and those of another of its sessions have what is left.
+    let filters = |n: usize| (0..n).map(|n| filter(&n.to_string())).collect::<Vec<_>>();
+    assert_eq!(exchange.subscribe(one, 1, filters(10)).len(), 0);
+    let two = come(&mut exchange, &scoped("eve", 2), None).unwrap();
+    assert_eq!(exchange.subscribe(two, 1, filters(10)).len(), 6, "four of 65 bytes");
+    assert_eq!(held(&exchange), will + 14 * 65);
+    assert_eq!(come(&mut exchange, &scoped("eve", 3), Some(100)), Err(SessionsFull));
+    assert_eq!(come(&mut exchange, &scoped("eve", 2), Some(100)), Err(SessionsFull));
+    // Who comes back with the will that it had takes no more than it had.
+    let one = come(&mut exchange, &scoped("eve", 1), Some(1_000)).unwrap();
+    assert_eq!(held(&exchange), will + 14 * 65);
+    let ann = come(&mut exchange, &scoped("ann", 1), Some(1_500)).unwrap();
+    exchange.disconnect(ann, Farewell::Said);
+    assert_eq!(held(&exchange), will + 14 * 65, "its will is forgotten");
+    // A will that waits is held, one that was told is not.
+    assert_eq!(exchange.disconnect(one, Farewell::Missing), None);
+    assert_eq!(held(&exchange), will + 14 * 65);
+    exchange.clock.set(11_000);
+    assert_eq!(exchange.tick().len(), 1);
+    assert_eq!(held(&exchange), 14 * 65);
+    exchange.unsubscribe(two, 2, &["0".to_owned(), "9".to_owned()]);
+    assert_eq!(held(&exchange), 13 * 65, "it had one of them");
+    // All together have a bound, too.
+    for n in 0..8 {
+        let seat = come(&mut exchange, &scoped(&format!("host-{n}"), 1), None).unwrap();
+        exchange.subscribe(seat, 1, filters(20));
+    }
+    assert!((4_900..=5_000).contains(&held(&exchange)), "{}", held(&exchange));
+    exchange.clock.set(10_000_000_000);
+    for session in exchange.sessions.keys().copied().collect::<Vec<_>>() {
+        exchange.end(session);
+    }
+    assert_eq!(held(&exchange), 0);
+    assert_eq!(exchange.owners.room(&scoped("eve", 1), &exchange.limits), 2_200);
 }
 
 /// May read `t/open` and nothing else.

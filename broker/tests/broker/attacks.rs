@@ -2,6 +2,10 @@
 
 use std::{
     fs,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -14,6 +18,7 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
+use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 
 use crate::{
     harness::{Broker, PATIENCE, connect_packet},
@@ -29,10 +34,11 @@ pub(crate) const ATTACKER: u8 = 2;
 pub(crate) async fn guarded(limits: Limits) -> (Broker, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let (acl, passwords) = (folder.path().join("acl"), folder.path().join("passwords"));
-    fs::write(&acl, "topic readwrite #\n").unwrap();
+    fs::write(&acl, "topic readwrite #\nuser ann\ntopic readwrite #\n").unwrap();
     set_password(&passwords, "ann", "right").await;
     let authority = Authority::new();
     authority.issue("broker", 1, &[]);
+    fs::copy(authority.file("ca.pem"), folder.path().join("ca.pem")).unwrap();
     let tls = broker::Tls {
         require_client_certificate: false,
         ..authority.broker()
@@ -53,16 +59,35 @@ pub(crate) async fn guarded(limits: Limits) -> (Broker, TempDir) {
     (broker, folder)
 }
 
+/// The side of a client that shows no certificate.
+fn without_certificate(folder: &TempDir) -> bus::Tls {
+    bus::Tls {
+        ca: folder.path().join("ca.pem"),
+        crl: None,
+        certificate: None,
+        key: None,
+        server_name: None,
+    }
+}
+
+/// What is waited for beside the attacker's: cores that the attackers take themselves, who are in this process.
+const SLACK: Duration = Duration::from_millis(100);
+const SLACK_OF_FLOODS: Duration = Duration::from_secs(1);
+
 /// What an honest client does, come in, publish, and have it back, while `attack` goes on; and the same without it before.
-async fn serve_others_during(broker: &Broker, name: &str, attack: impl Future<Output = ()> + Send + 'static) {
-    let calm = serve_others(broker, "nothing").await;
+async fn serve_others_during(
+    broker: &Broker,
+    (name, slack, tls): (&str, Duration, Option<&bus::Tls>),
+    attack: impl Future<Output = ()> + Send + 'static,
+) {
+    let calm = serve_others_by(broker, "nothing", tls).await;
     let attack = tokio::spawn(attack);
     sleep(Duration::from_millis(200)).await;
-    let attacked = serve_others(broker, &format!("while {name} go on")).await;
+    let attacked = serve_others_by(broker, &format!("while {name} go on"), tls).await;
     assert!(!attack.is_finished(), "{name}: they have ended");
     attack.abort();
     // Both share two busy cores with the attackers.
-    let most = 50 * calm + Duration::from_millis(100);
+    let most = 50 * calm + slack;
     assert!(attacked < most, "{name}: {attacked:?}, {calm:?} without");
 }
 
@@ -82,11 +107,20 @@ async fn again_and_again<F: Future<Output = ()> + Send + 'static>(n: usize, atta
 
 /// Times of what an honest client does: come in, publish, and have it back. Returns the median.
 pub(crate) async fn serve_others(broker: &Broker, attack: &str) -> Duration {
+    serve_others_by(broker, attack, None).await
+}
+
+/// The same, over TLS where that is given.
+async fn serve_others_by(broker: &Broker, attack: &str, tls: Option<&bus::Tls>) -> Duration {
     const TIMES: usize = 50;
     let mut times = Vec::new();
     for n in 0..TIMES {
         let before = Instant::now();
-        let mut honest = Raw::plain(broker.addr(), 4).await.enter(&format!("honest-{n}")).await;
+        let honest = match tls {
+            Some(tls) => Raw::tls(broker.addr(), tls, 4).await.unwrap(),
+            None => Raw::plain(broker.addr(), 4).await,
+        };
+        let mut honest = honest.enter(&format!("honest-{n}")).await;
         assert_eq!(honest.subscribe("honest", 1).await, 1);
         honest.publish("honest", b"x", 1, false).await;
         honest.topics_until("honest").await;
@@ -94,7 +128,8 @@ pub(crate) async fn serve_others(broker: &Broker, attack: &str) -> Duration {
     }
     times.sort_unstable();
     let (median, worst) = (times[TIMES / 2], times[TIMES - 1]);
-    println!("{attack}: others come in, publish and get in {median:.1?} (median of {TIMES}), {worst:.1?} (worst)");
+    let by = if tls.is_some() { " over TLS" } else { "" };
+    println!("{attack}: others come in, publish and get{by} in {median:.1?} (median of {TIMES}), {worst:.1?} (worst)");
     assert!(worst < Duration::from_secs(5), "{attack}: {worst:?}");
     median
 }
@@ -267,7 +302,7 @@ async fn huge_packets_are_refused_by_their_header() {
 }
 
 /// Memory of this process, broker and clients together.
-fn resident_kib() -> usize {
+pub(crate) fn resident_kib() -> usize {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
@@ -313,7 +348,7 @@ async fn others_are_served_while_an_attack_goes_on() {
                 .await;
         }
     });
-    serve_others_during(&broker, "bombs of retained messages", bomb).await;
+    serve_others_during(&broker, ("bombs of retained messages", SLACK, None), bomb).await;
     assert!(broker.handle.figures().refused.of(Refusal::Retain) > 0);
 
     let huge = again_and_again(10, move |_| async move {
@@ -321,7 +356,7 @@ async fn others_are_served_while_an_attack_goes_on() {
         huge.bytes(&[0x10, 0xff, 0xff, 0xff, 0x7f]).await;
         assert_eq!(huge.ended().await, None);
     });
-    serve_others_during(&broker, "packets of 256 MiB", huge).await;
+    serve_others_during(&broker, ("packets of 256 MiB", SLACK, None), huge).await;
     assert!(broker.handle.figures().refused.of(Refusal::Packet) > 0);
 
     let guesses = again_and_again(20, move |n| async move {
@@ -334,7 +369,7 @@ async fn others_are_served_while_an_attack_goes_on() {
         };
         assert_ne!(Raw::from(ATTACKER, addr, 5).await.hello(hello).await, Some(0));
     });
-    serve_others_during(&broker, "wrong passwords", guesses).await;
+    serve_others_during(&broker, ("wrong passwords", SLACK, None), guesses).await;
     assert!(broker.handle.figures().refused.of(Refusal::Login) > 0);
 
     // A letter now and then, of a CONNECT that does not end in time.
@@ -347,57 +382,40 @@ async fn others_are_served_while_an_attack_goes_on() {
             sleep(Duration::from_millis(40)).await;
         }
     });
-    serve_others_during(&broker, "slow CONNECTs", loris).await;
+    serve_others_during(&broker, ("slow CONNECTs", SLACK, None), loris).await;
     broker.stop().await;
 }
 
-#[tokio::test]
-async fn no_more_is_under_way_to_a_client_than_may_be() {
-    const MAX: u16 = 3;
-    let (broker, _folder) = guarded(Limits {
-        max_in_flight: MAX,
-        ..Limits::default()
-    })
-    .await;
-    let mut slow = Raw::plain(broker.addr(), 4).await.enter("slow").await;
-    slow.subscribe("t", 1).await;
-    let mut other = Raw::plain(broker.addr(), 4).await.enter("other").await;
-    for _ in 0..10 {
-        other.publish("t", b"x", 1, false).await;
-    }
-    let mut ids = Vec::new();
-    for n in 0..10 {
-        let (kind, body) = slow.receive().await.unwrap();
-        assert_eq!(kind & 0xf0, 0x30, "a message");
-        // Behind the topic, whose length is two bytes before it.
-        ids.push(body[3..5].to_vec());
-        if n + 1 >= usize::from(MAX) {
-            // What comes next is the answer to a ping, for all that may be under way is.
-            slow.send(0xc0, &[]).await;
-            assert_eq!(slow.receive().await.unwrap().0, 0xd0, "after {} messages", n + 1);
-            slow.send(0x40, &ids.remove(0)).await;
+/// Connections and handshakes without end, from one address.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn others_are_served_while_connections_and_handshakes_flood() {
+    let (broker, folder) = guarded(Limits::default()).await;
+    let addr = broker.addr();
+    // Held for a moment, so that as many are there as its address may have, and the others are turned away.
+    let connections = again_and_again(100, move |_| async move {
+        let mut stream = connect_from(ATTACKER, addr).await;
+        let closed = timeout(Duration::from_millis(100), stream.read_u8()).await;
+        drop(closed);
+    });
+    serve_others_during(&broker, ("connections", SLACK_OF_FLOODS, None), connections).await;
+    assert!(broker.handle.figures().refused.of(Refusal::Address) > 0);
+
+    // Each of them complete: the broker signs, and then nothing is said.
+    let tls = without_certificate(&folder);
+    let connector = TlsConnector::from(tls.client("127.0.0.1").unwrap());
+    let made = Arc::new(AtomicUsize::new(0));
+    let counted = made.clone();
+    let handshakes = again_and_again(10, move |_| {
+        let (connector, counted) = (connector.clone(), counted.clone());
+        async move {
+            let name = ServerName::try_from("127.0.0.1").unwrap();
+            let stream = connector.connect(name, connect_from(ATTACKER, addr).await).await;
+            counted.fetch_add(usize::from(stream.is_ok()), Relaxed);
         }
-    }
-    broker.stop().await;
-}
-
-#[tokio::test]
-async fn who_asks_for_no_end_of_silence_is_given_one() {
-    let (broker, _folder) = guarded(Limits {
-        max_keep_alive: Span::from_secs(1),
-        ..Limits::default()
-    })
-    .await;
-    let mut silent = Raw::plain(broker.addr(), 4).await.enter("silent").await;
-    assert_eq!(silent.ended().await, None);
-    let mut told = Raw::plain(broker.addr(), 5).await;
-    told.send(0x10, &[0, 4, b'M', b'Q', b'T', b'T', 5, 2, 0, 0, 0, 0, 1, b't'])
-        .await;
-    let (_, connack) = told.receive().await.unwrap();
-    assert!(
-        connack.windows(3).any(|w| w == [0x13, 0, 1]),
-        "server keep alive, 1 s: {connack:?}"
-    );
-    assert_eq!(told.ended().await, Some(0x8d), "KeepAliveTimeout");
+    });
+    serve_others_during(&broker, ("handshakes", SLACK_OF_FLOODS, Some(&tls)), handshakes).await;
+    let made = made.load(Relaxed);
+    println!("{made} handshakes meanwhile");
+    assert!(made > 100, "{made} handshakes");
     broker.stop().await;
 }

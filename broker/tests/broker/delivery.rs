@@ -1,5 +1,6 @@
 //! Who gets what.
 
+use broker::Refusal;
 use rumqttc::{Event, Incoming, QoS, SubscribeReasonCode};
 
 use crate::harness::{Broker, Client};
@@ -191,6 +192,10 @@ async fn a_filter_that_cannot_be_is_refused_and_the_connection_goes_on() {
         };
         assert_eq!(ack.return_codes, [SubscribeReasonCode::Failure], "{filter}");
     }
+    assert!(
+        broker.handle.figures().refused.of(Refusal::Subscribe) >= 1,
+        "and counted"
+    );
     client.subscribe("t", QoS::AtMostOnce).await;
     client.publish_surely("t", "x", false).await;
     broker.stop().await;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use broker::Limits;
+use broker::{Limits, Refusal};
 
 use crate::{
     attacks::{ATTACKER, guarded, serve_others},
@@ -104,5 +104,29 @@ async fn who_unsubscribes_faster_than_it_may_publish_waits_alone() {
         took >= Duration::from_millis(1_400),
         "250 filters at 100 a second, 100 at once: {took:?}"
     );
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn who_joins_many_groups_gets_a_message_no_more_than_ten_times() {
+    let (broker, _folder) = guarded(Limits::default()).await;
+    let mut many = Raw::from(ATTACKER, broker.addr(), 5).await.enter("many").await;
+    let mut granted = 0;
+    for n in 0..500 {
+        match many.subscribe(&format!("$share/g{n}/honest"), 1).await {
+            1 => granted += 1,
+            refused => assert_eq!(refused, 0x97, "QuotaExceeded"),
+        }
+    }
+    assert_eq!(granted, 10);
+    assert_eq!(broker.handle.figures().refused.of(Refusal::Subscribe), 490);
+    let before = broker.handle.figures().delivered;
+    serve_others(&broker, "500 groups").await;
+    // Each of 50 honest messages comes to its sender, and at most ten times to the other.
+    broker
+        .until("all is delivered", |figures| figures.delivered >= before + 50)
+        .await;
+    let delivered = broker.handle.figures().delivered - before;
+    assert!(delivered <= 50 * 11, "{delivered}");
     broker.stop().await;
 }

@@ -5,7 +5,7 @@ use std::{path::Path, process::Command, time::Duration};
 use broker::{Config, Fsync};
 use rumqttc::{Event, Incoming, QoS};
 
-use crate::harness::{Broker, PATIENCE};
+use crate::harness::{Broker, PATIENCE, step_aside};
 
 /// A file system of some KiB at a folder, until this goes.
 struct Tiny<'a>(&'a Path);
@@ -19,7 +19,7 @@ impl<'a> Tiny<'a> {
         if status.is_ok_and(|status| status.success()) {
             return Some(Self(folder));
         }
-        println!("SKIPPED: no tmpfs can be mounted here; it takes root");
+        step_aside("no tmpfs can be mounted; it takes root");
         None
     }
 

@@ -6,7 +6,7 @@ use std::{path::PathBuf, process::Stdio};
 use broker::{Config, WebSocket};
 use tokio::{process::Command, time::timeout};
 
-use crate::harness::{Broker, PATIENCE};
+use crate::harness::{Broker, PATIENCE, step_aside};
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/interop")
@@ -22,11 +22,8 @@ fn scenario(name: &str) -> PathBuf {
 /// whether it comes over TCP or WebSocket.
 async fn check(needs: PathBuf, scheme: &str, command: impl Fn() -> Command) {
     if !needs.exists() {
-        println!(
-            "skipped: {} is not there: run broker/tests/interop/install",
-            needs.display()
-        );
-        return;
+        let needs = needs.display();
+        return step_aside(&format!("{needs} is not there: run broker/tests/interop/install"));
     }
     for version in ["4", "5"] {
         let local = "127.0.0.1:0".parse().unwrap();

@@ -48,3 +48,42 @@ async fn it_stops_within_a_second_and_starts_again_on_the_same_port() {
     client.publish_surely("t", "x", false).await;
     broker.stop().await;
 }
+
+/// What one topic retains is one message, however often it changes: the journal is written anew before it is much longer than that.
+#[tokio::test]
+async fn a_journal_that_has_grown_is_written_anew_and_says_the_same() {
+    const MIB: usize = 1024 * 1024;
+    let folder = tempfile::tempdir().unwrap();
+    let config = || Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        data: Some(folder.path().to_owned()),
+        ..Config::default()
+    };
+    let broker = Broker::listen(config()).await;
+    let mut client = broker.client("publisher").await;
+    let mut most = 0;
+    for n in 0..60 {
+        let mut payload = vec![b'x'; MIB];
+        payload[0] = n;
+        client.publish_surely("one", payload, true).await;
+        most = most.max(broker.handle.figures().journal_bytes);
+    }
+    broker
+        .until("it is written anew", |figures| figures.journal_bytes < 40 * MIB as u64)
+        .await;
+    println!("60 MiB onto one topic: the journal has at most {most} bytes while they come");
+    let files: u64 = folder
+        .path()
+        .read_dir()
+        .unwrap()
+        .map(|file| file.unwrap().metadata().unwrap().len())
+        .sum();
+    assert!(files < 40 * MIB as u64, "{files} bytes on disk");
+    broker.stop().await;
+    let broker = Broker::listen(config()).await;
+    let mut client = broker.client("reader").await;
+    client.subscribe("one", QoS::AtMostOnce).await;
+    let (_, payload, retained, _) = client.message().await;
+    assert_eq!((payload.len(), payload.as_bytes()[0], retained), (MIB, 59, true));
+    broker.stop().await;
+}

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
 
 use crate::{
-    harness::{Broker, PATIENCE},
+    harness::{Broker, PATIENCE, step_aside},
     raw::{Hello, Raw},
 };
 
@@ -200,7 +200,9 @@ async fn mosquitto(broker: &Broker, program: &str, arguments: &[&str]) -> Option
             Some((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            println!("skipped: {program} is not installed (Debian package mosquitto-clients)");
+            step_aside(&format!(
+                "{program} is not installed (Debian package mosquitto-clients)"
+            ));
             None
         }
         Err(error) => panic!("{program}: {error}"),

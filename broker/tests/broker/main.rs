@@ -11,14 +11,17 @@
 )]
 
 mod attacks;
+mod bounds;
 mod bus_client;
 mod delivery;
 mod floods;
 mod full_disk;
+mod goodbyes;
 mod harness;
 mod interop;
 mod lifecycle;
 mod login;
+mod memory;
 mod metrics;
 mod mosquitto;
 mod pki;

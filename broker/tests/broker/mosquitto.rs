@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::harness::{Broker, PATIENCE};
+use crate::harness::{Broker, PATIENCE, step_aside};
 
 /// Runs a client of mosquitto; `None`, with a printed reason, where it is not installed.
 async fn run(broker: &Broker, program: &str, arguments: &[&str]) -> Option<Output> {
@@ -25,7 +25,9 @@ async fn run(broker: &Broker, program: &str, arguments: &[&str]) -> Option<Outpu
     {
         Ok(output) => Some(output),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            println!("skipped: {program} is not installed (Debian package mosquitto-clients)");
+            step_aside(&format!(
+                "{program} is not installed (Debian package mosquitto-clients)"
+            ));
             None
         }
         Err(error) => panic!("{program}: {error}"),
@@ -103,31 +105,49 @@ async fn it_gets_retained_messages_and_the_sys_tree() {
 
 #[tokio::test]
 async fn its_will_is_published_when_it_is_killed() {
-    let broker = Broker::start().await;
-    let mut watcher = broker.client("watcher").await;
-    watcher.subscribe("w", QoS::AtMostOnce).await;
-    let port = broker.addr().port().to_string();
-    let mut command = Command::new("mosquitto_sub");
-    command.args([
-        "-h",
-        "127.0.0.1",
-        "-p",
-        &port,
-        "-t",
-        "x",
-        "--will-topic",
-        "w",
-        "--will-payload",
-        "gone",
-    ]);
-    let Ok(mut child) = command.kill_on_drop(true).spawn() else {
-        println!("skipped: mosquitto_sub is not installed (Debian package mosquitto-clients)");
-        return;
-    };
-    broker.until("subscribed", |figures| figures.subscriptions >= 2).await;
-    child.kill().await.unwrap();
-    assert_eq!(watcher.message().await.1, "gone");
-    broker.stop().await;
+    for version in ["mqttv311", "mqttv5"] {
+        let broker = Broker::start().await;
+        let mut watcher = broker.client("watcher").await;
+        watcher.subscribe("w", QoS::AtMostOnce).await;
+        let arguments = ["-V", version, "-t", "x", "--will-topic", "w", "--will-payload", version];
+        let Some(mut child) = subscribed(&broker, &arguments, 2).await else {
+            return;
+        };
+        child.kill().await.unwrap();
+        assert_eq!(watcher.message().await.1, version);
+        broker.stop().await;
+    }
+}
+
+/// Of two with one id the older one is sent away: with 5 it is told why and ends, with 3.1.1 it comes back by itself.
+#[tokio::test]
+async fn a_newer_one_of_its_id_takes_over_and_leaves_no_will() {
+    for version in ["mqttv311", "mqttv5"] {
+        let broker = Broker::start().await;
+        let mut watcher = broker.client("watcher").await;
+        watcher.subscribe("w", QoS::AtMostOnce).await;
+        let will = ["--will-topic", "w", "--will-payload", "gone"];
+        let first = [&["-V", version, "-i", "same", "-t", "x"][..], &will].concat();
+        let Some(mut older) = subscribed(&broker, &first, 2).await else {
+            return;
+        };
+        let newer = ["-V", version, "-i", "same", "-q", "1", "-t", "w", "-m", "newer"];
+        let output = run(&broker, "mosquitto_pub", &newer).await.unwrap();
+        assert!(output.status.success(), "{version}: {output:?}");
+        assert_eq!(watcher.message().await.1, "newer", "{version}: and no will before");
+        if version == "mqttv5" {
+            timeout(PATIENCE, older.wait()).await.expect("it goes on").unwrap();
+            watcher.publish_surely("w", "last", false).await;
+            assert_eq!(watcher.message().await.1, "last", "nor a will after");
+        } else {
+            broker
+                .until("the older one is back", |figures| figures.subscriptions >= 2)
+                .await;
+            older.kill().await.unwrap();
+            assert_eq!(watcher.message().await.1, "gone", "its will of now");
+        }
+        broker.stop().await;
+    }
 }
 
 /// A subscriber of mosquitto that has subscribed to `filters`; `None`, with a printed reason, where it is not installed.
@@ -139,7 +159,7 @@ async fn subscribed(broker: &Broker, arguments: &[&str], filters: usize) -> Opti
         .args(arguments);
     command.stdout(Stdio::piped()).kill_on_drop(true);
     let Ok(child) = command.spawn() else {
-        println!("skipped: mosquitto_sub is not installed (Debian package mosquitto-clients)");
+        step_aside("mosquitto_sub is not installed (Debian package mosquitto-clients)");
         return None;
     };
     broker

@@ -8,7 +8,7 @@ use rcgen::{
     Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use tempfile::TempDir;
-use tokio_rustls::rustls::pki_types::UnixTime;
+use tokio_rustls::rustls::pki_types::{CertificateDer, UnixTime, pem::PemObject};
 
 pub(crate) struct Authority {
     folder: TempDir,
@@ -54,6 +54,12 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         fs::write(self.file(&format!("{name}.pem")), certificate.pem()).unwrap();
         fs::write(self.file(&format!("{name}.key")), key.serialize_pem()).unwrap();
+    }
+
+    /// The certificate of `name` as it was issued last, in DER.
+    pub(crate) fn certificate(&self, name: &str) -> Vec<u8> {
+        let text = fs::read(self.file(&format!("{name}.pem"))).unwrap();
+        CertificateDer::from_pem_slice(&text).unwrap().to_vec()
     }
 
     /// Writes the list of those that are no longer good.

@@ -52,6 +52,7 @@ impl Raw {
     pub(crate) async fn tls(addr: SocketAddr, tls: &bus::Tls, level: u8) -> std::io::Result<Self> {
         let connector = TlsConnector::from(tls.client("127.0.0.1").unwrap());
         let stream = TcpStream::connect(addr).await?;
+        stream.set_nodelay(true)?;
         let name = ServerName::try_from("127.0.0.1").unwrap();
         Ok(Self::over(connector.connect(name, stream).await?, level))
     }
@@ -224,6 +225,7 @@ impl Raw {
 pub(crate) async fn connect_from(last: u8, addr: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::from(([127, 0, 0, last], 0))).unwrap();
+    socket.set_nodelay(true).unwrap();
     socket.connect(addr).await.unwrap()
 }
 

@@ -5,9 +5,11 @@ use std::{fs, net::SocketAddr, process::Stdio};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
+    net::TcpStream,
     process::{Child, ChildStderr, Command},
     time::timeout,
 };
+use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 
 use crate::{
     harness::PATIENCE,
@@ -55,10 +57,20 @@ impl Process {
 
     /// Sends SIGHUP and waits until it is done; returns the line that says so.
     async fn reload(&mut self) -> String {
-        let pid = self.child.id().unwrap().to_string();
-        let sent = Command::new("kill").args(["-HUP", &pid]).status().await.unwrap();
-        assert!(sent.success());
+        self.signal("-HUP").await;
         self.line("SIGHUP: files are read anew").await
+    }
+
+    /// Stops it, and waits until it has kept what it has to say.
+    async fn stop(mut self) {
+        self.signal("-TERM").await;
+        assert!(timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap().success());
+    }
+
+    async fn signal(&self, signal: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().await.unwrap();
+        assert!(sent.success());
     }
 }
 
@@ -155,17 +167,30 @@ async fn revoked_certificates_lost_users_and_changed_rules_end_connections_and_o
     bob.ping().await;
     assert_eq!(bob.publish("b", b"", 1, false).await, 0);
 
-    // The broker's own certificate is renewed the same way.
+    // The broker's own certificate is renewed the same way: it is shown at the next connection, and the others stay.
+    authority.issue("watcher", 8, &["foreshadow:role/viewer"]);
+    let before = shown(addr, &authority, "watcher").await;
     authority.issue("broker", 7, &[]);
+    assert_eq!(shown(addr, &authority, "watcher").await, before, "not read yet");
+    assert_ne!(before, authority.certificate("broker"));
     fs::write(&acl, "user bob\ntopic b\ntopic read a\n").unwrap();
     assert!(process.reload().await.contains("faults=0 ended=1"));
     a.ended().await;
     bob.ping().await;
-    let mut child = process.child;
-    child.start_kill().unwrap();
-    child.wait().await.unwrap();
+    let after = shown(addr, &authority, "watcher").await;
+    assert_eq!(after, authority.certificate("broker"));
+    process.stop().await;
 
-    is_kept(&audit);
+    is_kept(&audit, &authority);
+}
+
+/// The certificate that the broker shows, in DER.
+async fn shown(addr: SocketAddr, authority: &Authority, client: &str) -> Vec<u8> {
+    let tls = authority.client(client).client("127.0.0.1").unwrap();
+    let stream = TcpStream::connect(addr).await.unwrap();
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let stream = TlsConnector::from(tls).connect(name, stream).await.unwrap();
+    stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
 }
 
 /// Who has the revoked certificate does not come in again.
@@ -206,8 +231,8 @@ async fn lasting_sessions(addr: SocketAddr, authority: &Authority) -> Raw {
     stays
 }
 
-/// Who came in and who was sent away has been kept, and nothing of a password.
-fn is_kept(audit: &std::path::Path) {
+/// Who came in, who was sent away and which certificate was shown has been kept, and nothing of a password.
+fn is_kept(audit: &std::path::Path, authority: &Authority) {
     let kept = trust::audit::verify(audit).unwrap();
     let text = fs::read_to_string(audit).unwrap();
     assert!(kept.lines >= 8, "{text}");
@@ -215,4 +240,11 @@ fn is_kept(audit: &std::path::Path) {
         assert!(text.contains(told), "{told}: {text}");
     }
     assert!(!text.contains("secret"), "{text}");
+    let of_keys: Vec<&str> = text.lines().filter(|line| line.contains(r#""kind":"key""#)).collect();
+    assert_eq!(of_keys.len(), 6, "the start and five reloads: {text}");
+    let last = of_keys[5];
+    assert!(last.contains(r#""what":"files read anew","who":"broker""#), "{last}");
+    let shown = trust::secret::hex(&trust::secret::digest(&authority.certificate("broker")));
+    let named: Vec<bool> = of_keys.iter().map(|line| line.contains(&shown)).collect();
+    assert_eq!(named, [false, false, false, false, false, true], "{of_keys:?}");
 }

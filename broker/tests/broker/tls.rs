@@ -222,7 +222,7 @@ async fn a_broker_whose_certificate_was_revoked_is_not_believed() {
 }
 
 #[tokio::test]
-async fn a_renewed_certificate_is_shown_at_the_next_connection() {
+async fn a_client_whose_certificate_is_not_there_yet_comes_in_once_it_is() {
     let authority = Authority::new();
     let broker = secured(&authority).await;
     // Not there yet: told, tried again, and found.

@@ -12,20 +12,21 @@ use tokio::{
     process::Command,
     time::timeout,
 };
+use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{Error, Message, client::IntoClientRequest, http::HeaderValue},
 };
 
 use crate::{
-    harness::{Broker, PATIENCE, connect_packet},
+    harness::{Broker, PATIENCE, connect_packet, step_aside},
     pki::Authority,
 };
 
 const PAGE: &str = "http://127.0.0.1:8420";
 
 /// Asks for a WebSocket.
-const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n";
+pub(crate) const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n";
 
 async fn with_websocket() -> Broker {
     Broker::listen(Config {
@@ -102,6 +103,63 @@ async fn packets_travel_over_frames_however_they_are_cut() {
     );
     broker.stop().await;
     ended(socket).await;
+}
+
+#[tokio::test]
+async fn a_page_comes_over_tls_with_its_certificate() {
+    let authority = Authority::new();
+    authority.issue("broker", 1, &[]);
+    authority.issue("viewer", 2, &["foreshadow:role/viewer"]);
+    let broker = Broker::listen(Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        tls: Some(authority.broker()),
+        websocket: Some(WebSocket {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            origins: Vec::new(),
+        }),
+        ..Config::default()
+    })
+    .await;
+    let addr = broker.handle.websocket().unwrap();
+    let open = async |tls: &bus::Tls| {
+        let connector = TlsConnector::from(tls.client("127.0.0.1").unwrap());
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let stream = connector.connect(name, TcpStream::connect(addr).await.unwrap()).await?;
+        let mut request = format!("wss://{addr}/mqtt").into_client_request().unwrap();
+        let mqtt = HeaderValue::from_static("mqtt");
+        request.headers_mut().insert("sec-websocket-protocol", mqtt);
+        let opened = client_async(request, stream).await;
+        opened.map(|(socket, _)| socket).map_err(io::Error::other)
+    };
+    let mut socket = open(&authority.client("viewer")).await.unwrap();
+    // A viewer by its certificate: it may look at the broker's figures, and at no frames.
+    let subscribe = [&[0x82, 11, 0, 1, 0, 6][..], b"$SYS/#\x00"].concat();
+    let frames = [&[0x82, 17, 0, 2, 0, 12][..], b"foreshadow/x\x01"].concat();
+    let said = [&connect_packet(4, "page", 10)[..], &subscribe, &frames].concat();
+    socket.send(Message::binary(said)).await.unwrap();
+    let mut bytes = Vec::new();
+    while bytes.len() < 14 {
+        match timeout(PATIENCE, socket.next()).await.unwrap() {
+            Some(Ok(Message::Binary(more))) => bytes.extend(more),
+            other => panic!("{other:?} after {bytes:?}"),
+        }
+    }
+    assert_eq!(bytes[..9], [0x20, 2, 0, 0, 0x90, 3, 0, 1, 0]);
+    let refused = [0x90, 3, 0, 2, 0x80];
+    while !bytes.windows(5).any(|window| window == refused) {
+        match timeout(PATIENCE, socket.next()).await.unwrap() {
+            Some(Ok(Message::Binary(more))) => bytes.extend(more),
+            other => panic!("{other:?} after {bytes:?}"),
+        }
+    }
+    // Without a certificate nobody gets as far as a frame.
+    let none = bus::Tls {
+        certificate: None,
+        key: None,
+        ..authority.client("viewer")
+    };
+    open(&none).await.unwrap_err();
+    broker.stop().await;
 }
 
 #[tokio::test]
@@ -275,7 +333,7 @@ async fn mosquitto_comes_over_the_socket_file() {
     match command.stdin(Stdio::null()).kill_on_drop(true).output().await {
         Ok(output) => assert_eq!(String::from_utf8_lossy(&output.stdout), "kept\n"),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            println!("skipped: mosquitto_sub is not installed (Debian package mosquitto-clients)");
+            step_aside("mosquitto_sub is not installed (Debian package mosquitto-clients)");
         }
         Err(error) => panic!("{error}"),
     }

@@ -2,18 +2,20 @@
 //!
 //! | fault | test |
 //! |---|---|
-//! | 1 a client id with `/ + # $` that connects twice poisons a lock | `robustness::odd_client_ids_are_harmless_also_twice` |
-//! | 2 so does a client that retries past `max_connections` | `robustness`, connections past the limit |
-//! | 3 a lasting `$share` client with an unacknowledged message stops the router | `fault_3_...` |
-//! | 4 properties of MQTT 5 stop the router at a subscriber of 3.1.1 | `mosquitto::what_it_publishes_...` |
-//! | 5 topic aliases mix up topics | `fault_5_...` |
-//! | 6 one silent client blocks a TLS port | `tls` |
-//! | 7 `$SYS/#` ends the connection | `delivery::the_sys_tree_...` |
-//! | 8 no access control a topic, no answer to a refused login | with access control |
-//! | 9 retained messages are replayed to 200 topics, nothing survives a restart | `fault_9_...` |
-//! | 10 a slow subscriber loses messages without a sign | `fault_10_...` |
-//! | 11 memory that is never freed | `fault_11_...` |
-//! | 12 no way to stop | `lifecycle::it_stops_within_a_second_...` |
+//! | 1 a client id with `/ + # $` that connects twice poisons a lock | `robustness.rs` `odd_client_ids_are_harmless_also_twice` |
+//! | 2 so does a client that retries past `max_connections` | `robustness.rs` `more_connections_than_allowed_are_closed` |
+//! | 3 a lasting `$share` client with an unacknowledged message stops the router | `twelve.rs` `fault_3_a_lasting_member_that_drops_with_a_message_unacknowledged_harms_nobody` |
+//! | 4 properties of MQTT 5 stop the router at a subscriber of 3.1.1 | `twelve.rs` `fault_4_properties_of_version_5_pass_to_5_and_are_left_out_for_3` |
+//! | 5 topic aliases mix up topics | `twelve.rs` `fault_5_no_topic_alias_is_offered_none_is_taken_and_none_is_used` |
+//! | 6 one silent client blocks a TLS port | `tls.rs` `silence_instead_of_a_handshake_blocks_nobody_and_ends` |
+//! | 7 `$SYS/#` ends the connection | `delivery.rs` `the_sys_tree_is_answered_and_not_part_of_everything` |
+//! | 8 no access control a topic, no answer to a refused login | `roles.rs` `an_agent_speaks_for_its_own_hosts_alone`, `login.rs` `a_password_lets_in_and_a_wrong_one_does_not` |
+//! | 9 retained messages are replayed to 200 topics, nothing survives a restart | `twelve.rs` `fault_9_retained_messages_are_replayed_however_many_there_are`, `fault_9_retained_messages_and_sessions_survive_a_restart`, `fault_9_what_was_acknowledged_survives_a_kill` |
+//! | 10 a slow subscriber loses messages without a sign | `twelve.rs` `fault_10_a_client_that_misses_messages_finds_no_session` |
+//! | 11 memory that is never freed, a router log for each filter | `twelve.rs` `fault_11_filters_and_sessions_that_are_over_leave_nothing`, `fault_11_the_filters_of_twenty_thousand_hosts_take_little` |
+//! | 12 no way to stop | `lifecycle.rs` `it_stops_within_a_second_and_starts_again_on_the_same_port` |
+//!
+//! `tests/tidy.rs` checks that they are there.
 
 use broker::{Config, Limits};
 use rumqttc::{Event, Incoming, MqttOptions, QoS};
@@ -23,7 +25,11 @@ use tokio::{
     time::timeout,
 };
 
-use crate::harness::{Broker, Client, PATIENCE};
+use crate::{
+    attacks::resident_kib,
+    harness::{Broker, Client, PATIENCE},
+    raw::Raw,
+};
 
 fn lasting(broker: &Broker, id: &str) -> MqttOptions {
     let mut options = broker.options(id);
@@ -68,6 +74,45 @@ async fn fault_3_a_lasting_member_that_drops_with_a_message_unacknowledged_harms
     assert!(present);
     assert_eq!(member.message().await.1, "1");
     assert_eq!(member.message().await.1, "2");
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn fault_4_properties_of_version_5_pass_to_5_and_are_left_out_for_3() {
+    let broker = Broker::start().await;
+    let mut old = Raw::plain(broker.addr(), 4).await.enter("old").await;
+    let mut new = Raw::plain(broker.addr(), 5).await.enter("new").await;
+    for raw in [&mut old, &mut new] {
+        assert_eq!(raw.subscribe("p", 1).await, 1);
+    }
+    let mut publisher = Raw::plain(broker.addr(), 5).await.enter("publisher").await;
+    // Payload format, content type, response topic, correlation data, a user property; and an expiry, which counts down.
+    let properties = b"\x01\x01\x03\x00\x01c\x08\x00\x01r\x09\x00\x02xy\x26\x00\x01k\x00\x01v";
+    let expiry = b"\x02\x00\x00\x0e\x10";
+    let length = u8::try_from(properties.len() + expiry.len()).unwrap();
+    let body = [&b"\x00\x01p\x00\x07"[..], &[length], properties, expiry, b"payload"].concat();
+    publisher.send(0x32, &body).await;
+    assert_eq!(publisher.receive().await.unwrap().0, 0x40, "a PUBACK");
+
+    let (kind, body) = old.receive().await.unwrap();
+    assert_eq!(
+        (kind, &body[..3], &body[5..]),
+        (0x32, &b"\x00\x01p"[..], &b"payload"[..])
+    );
+    let (kind, body) = new.receive().await.unwrap();
+    assert_eq!(
+        (kind, &body[..3], usize::from(body[5])),
+        (0x32, &b"\x00\x01p"[..], usize::from(length))
+    );
+    assert!(
+        body.windows(properties.len()).any(|part| part == properties),
+        "{body:?}"
+    );
+    assert!(body.ends_with(b"payload"));
+    // Both go on.
+    for raw in [&mut old, &mut new] {
+        raw.ping().await;
+    }
     broker.stop().await;
 }
 
@@ -250,5 +295,56 @@ async fn fault_11_filters_and_sessions_that_are_over_leave_nothing() {
         (figures.subscriptions, figures.sessions_away, figures.stored),
         (0, 0, 0)
     );
+    broker.stop().await;
+}
+
+/// rumqttd as shipped has a log and a set of waiting clients for each filter, for ever.
+#[tokio::test]
+async fn fault_11_the_filters_of_twenty_thousand_hosts_take_little() {
+    const HOSTS: usize = 20_000;
+    const EACH: usize = 500;
+    let broker = Broker::start().await;
+    let mut agents = Vec::new();
+    let before = resident_kib();
+    for first in (0..HOSTS).step_by(EACH) {
+        let mut agent = Raw::plain(broker.addr(), 4)
+            .await
+            .enter(&format!("agent-{first}"))
+            .await;
+        let mut filters = vec![0, 1];
+        for host in first..first + EACH {
+            for kind in ["command", "watermark"] {
+                let filter = format!("foreshadow/main/web-{host:05}/bin/inband/{kind}");
+                filters.extend(u16::try_from(filter.len()).unwrap().to_be_bytes());
+                filters.extend(filter.bytes());
+                filters.push(1);
+            }
+        }
+        agent.send(0x82, &filters).await;
+        let (kind, codes) = agent.receive().await.unwrap();
+        assert_eq!((kind, codes.len()), (0x90, 2 + 2 * EACH));
+        assert!(codes[2..].iter().all(|code| *code == 1), "all are granted");
+        agents.push(agent);
+    }
+    let grown = resident_kib().saturating_sub(before);
+    let a_filter = grown * 1024 / (2 * HOSTS);
+    println!(
+        "{} filters of {HOSTS} hosts: {grown} KiB more resident, {a_filter} bytes a filter",
+        2 * HOSTS
+    );
+    assert_eq!(broker.handle.figures().subscriptions, 2 * HOSTS as u64);
+    // As many logs of a router would take some gigabytes.
+    assert!(grown < 100_000, "{grown} KiB");
+    // Each finds its own, and at once.
+    let mut brain = Raw::plain(broker.addr(), 4).await.enter("brain").await;
+    for host in [0, 499, 500, 19_999] {
+        let topic = format!("foreshadow/main/web-{host:05}/bin/inband/watermark");
+        brain.publish(&topic, b"x", 1, false).await;
+        assert_eq!(agents[host / EACH].topics_until(&topic).await, [topic]);
+    }
+    drop(agents);
+    broker
+        .until("they have left", |figures| figures.subscriptions == 0)
+        .await;
     broker.stop().await;
 }

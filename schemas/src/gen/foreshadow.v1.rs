@@ -612,6 +612,20 @@ pub struct Explanation {
     /// What was considered and not taken.
     #[prost(string, tag = "9")]
     pub rejected: ::prost::alloc::string::String,
+    /// Share of the values that the forecast's p95 held lately.
+    #[prost(double, optional, tag = "10")]
+    pub coverage: ::core::option::Option<f64>,
+    /// What was used at the time, and what was asked for in all, in the resource's unit.
+    #[prost(double, optional, tag = "11")]
+    pub used: ::core::option::Option<f64>,
+    #[prost(double, optional, tag = "12")]
+    pub wanted: ::core::option::Option<f64>,
+    /// What of the margin was learnt.
+    #[prost(double, tag = "13")]
+    pub learnt: f64,
+    /// Falls after a rise that counted at the time.
+    #[prost(uint32, tag = "14")]
+    pub turns: u32,
 }
 /// What an agent did with a command.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -206,6 +206,11 @@ pub(super) fn explanation_to_wire(explanation: &Explanation) -> v1::Explanation 
         rung: explanation.rung.clone(),
         clamp: explanation.clamp.clone(),
         rejected: explanation.rejected.clone(),
+        coverage: explanation.coverage,
+        used: explanation.used,
+        wanted: explanation.wanted,
+        learnt: explanation.learnt,
+        turns: explanation.turns,
     }
 }
 
@@ -213,6 +218,7 @@ pub(super) fn explanation_to_wire(explanation: &Explanation) -> v1::Explanation 
 pub(super) fn explanation_from_wire(of: Arguments<'_>, explanation: v1::Explanation) -> Result<Explanation, WireError> {
     let text = |name: &str, text| COMMAND.text(format_args!("{of}.explanation.{name}"), text);
     let finite = |name: &str, value| COMMAND.finite(format_args!("{of}.explanation.{name}"), value);
+    let maybe = |name: &str, value: Option<f64>| value.map(|value| finite(name, value)).transpose();
     Ok(Explanation {
         strategy: text("strategy", explanation.strategy)?,
         text: text("text", explanation.text)?,
@@ -223,6 +229,11 @@ pub(super) fn explanation_from_wire(of: Arguments<'_>, explanation: v1::Explanat
         rung: text("rung", explanation.rung)?,
         clamp: text("clamp", explanation.clamp)?,
         rejected: text("rejected", explanation.rejected)?,
+        coverage: maybe("coverage", explanation.coverage)?,
+        used: maybe("used", explanation.used)?,
+        wanted: maybe("wanted", explanation.wanted)?,
+        learnt: finite("learnt", explanation.learnt)?,
+        turns: explanation.turns,
     })
 }
 

@@ -170,6 +170,11 @@ fn explanation() -> Explanation {
         rung: "lstm".into(),
         clamp: "slew".into(),
         rejected: "nothing".into(),
+        coverage: Some(0.94),
+        used: Some(1.0),
+        wanted: Some(2.5),
+        learnt: 0.05,
+        turns: 2,
     }
 }
 

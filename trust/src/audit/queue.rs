@@ -97,16 +97,22 @@ pub fn keep_trail(audit: Arc<Audit>, clock: Clock) -> bool {
     trail::keep(move |told| audit.record(entry(told, clock.now_ms())))
 }
 
-/// An entry of the fields of an event: `event` says what has happened, `name` or else `user` or `client` to whom.
+/// An entry of the fields of an event: `event` says what has happened, `name` or else `user` or `client` to whom, and `kind` that
+/// it is about a key (`key`) where it is about no login.
 fn entry(told: Told, now_ms: UnixMs) -> Entry {
     let mut details: BTreeMap<String, String> =
         told.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let what = details.remove("event").unwrap_or_default();
     let who = ["name", "user", "client"].iter().find_map(|name| details.remove(*name));
     let refused = details.get("accepted").is_some_and(|accepted| accepted == "false");
+    let of_key = details.remove("kind").is_some_and(|kind| kind == "key");
     Entry {
         time_ms: now_ms,
-        kind: if refused { What::Refusal } else { What::Login },
+        kind: match (of_key, refused) {
+            (true, _) => What::Key,
+            (false, true) => What::Refusal,
+            (false, false) => What::Login,
+        },
         what,
         who: who.unwrap_or_default(),
         details,
@@ -200,5 +206,12 @@ mod tests {
             ("why", "a password"),
         ]);
         assert_eq!((bad.kind, bad.who.as_str()), (What::Refusal, "eve"));
+        let key = told(&[
+            ("event", "read anew"),
+            ("kind", "key"),
+            ("name", "broker"),
+            ("faults", "0"),
+        ]);
+        assert_eq!(key, Entry::new(7, What::Key, "read anew", "broker").with("faults", 0));
     }
 }

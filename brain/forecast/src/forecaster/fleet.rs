@@ -1,6 +1,6 @@
 //! Series of one host after another, and what the hosts share.
 
-use shadow::{Forecast, Peak, UnixMs};
+use shadow::{Forecast, Peak, Resource, UnixMs};
 
 use super::{
     HostForecasts, Matured, MaturedPeak,
@@ -23,6 +23,8 @@ pub(super) struct Fleet {
     horizons_s: Vec<u32>,
     holds_s: Vec<u32>,
     targets: Vec<Target>,
+    /// By target: whether it is forecast.
+    wanted: Vec<bool>,
     /// Errors by target, then by horizon.
     spreads: Vec<Vec<FleetSpread>>,
     /// Typical scale over the mark by target, for hosts of which little is known.
@@ -37,12 +39,18 @@ const TYPICAL_SCALE: f32 = 0.05;
 const OWN_SCALE_ROWS: f32 = 60.0;
 
 impl Fleet {
-    pub(super) fn new(config: &Config) -> Self {
+    /// Targets of `resources` are forecast, others only read.
+    pub(super) fn new(config: &Config, resources: &[Resource]) -> Self {
         let spreads = |_: &Target| config.horizons_s.iter().map(|_| FleetSpread::new()).collect();
         Self {
             layout: Layout::new(config),
             horizons_s: config.horizons_s.clone(),
             holds_s: config.holds_s.clone(),
+            wanted: config
+                .targets
+                .iter()
+                .map(|target| resources.contains(&target.resource))
+                .collect(),
             targets: config.targets.clone(),
             spreads: config.targets.iter().map(spreads).collect(),
             typical: vec![TYPICAL_SCALE; config.targets.len()],
@@ -54,6 +62,9 @@ impl Fleet {
     pub(super) fn step(&mut self, host: &mut Host, seen: &Seen<'_>, predicted: Option<&Predicted>) -> HostForecasts {
         let mut made = HostForecasts::default();
         for (target, slot) in host.series.iter_mut().enumerate() {
+            if self.wanted.get(target) != Some(&true) {
+                continue;
+            }
             if slot.is_none() {
                 *slot = self.begin(target, seen);
             } else if let (Some(series), Some(since_ms)) = (slot.as_mut(), seen.since_ms) {

@@ -43,6 +43,23 @@ fn the_first_row_has_an_answer_and_absent_resources_have_none() {
 }
 
 #[test]
+fn of_some_resources_the_others_are_read_alone() {
+    let mut all = Forecaster::new(quick()).unwrap();
+    let mut some = Forecaster::of_some(quick(), &[Resource::Cpu]).unwrap();
+    let artifact = artifact();
+    all.adopt(&artifact).unwrap();
+    some.adopt(&artifact).unwrap();
+    let rows = cycle("a", 60, 1).rows;
+    let (of_all, of_cpu) = (run(&mut all, &rows, 40), run(&mut some, &rows, 40));
+    for (of_all, of_cpu) in of_all.iter().zip(of_cpu) {
+        let is_cpu = |forecast: &&Forecast| forecast.resource == Resource::Cpu;
+        let cpu: Vec<Forecast> = of_all.forecasts.iter().filter(is_cpu).cloned().collect();
+        assert_eq!(of_cpu.forecasts, cpu, "with the other channels beside them");
+        assert!(!of_cpu.peaks.is_empty() && of_cpu.peaks.iter().all(|peak| peak.resource == Resource::Cpu));
+    }
+}
+
+#[test]
 fn truths_mature_after_their_horizon_with_what_was_published() {
     let mut forecaster = Forecaster::new(quick()).unwrap();
     let rows = cycle("a", 30, 1).rows;

@@ -17,6 +17,7 @@ const SIZES: Sizes = Sizes {
     input_width: 20,
     hidden: 8,
     dense: 16,
+    sequence: true,
 };
 
 fn uniform<const D: usize>(shape: [usize; D], size: f32, device: &Device) -> Tensor<D> {

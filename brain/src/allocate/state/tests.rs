@@ -13,6 +13,7 @@ fn state(amount: f64) -> State {
         reservations: BTreeMap::from([(key(), Reservation { amount, since_ms: 5 })]),
         waiting: BTreeMap::from([(key(), 3)]),
         changed: BTreeMap::from([("a".to_owned(), vec![5])]),
+        ..State::default()
     }
 }
 
@@ -65,7 +66,8 @@ fn what_was_not_done_is_undone() {
     assert_eq!(settle(2.0, Some(1.0), DryRun, Some(1.5)), Some(1.5));
     assert_eq!(settle(2.0, Some(1.0), DryRun, None), Some(2.0));
     assert_eq!(settle(2.0, Some(1.0), Applied, Some(f64::NAN)), Some(2.0));
-    for state in [Refused, Failed, Expired] {
+    assert_eq!(settle(2.0, Some(1.0), Expired, None), Some(2.0), "it is promised on");
+    for state in [Refused, Failed] {
         assert_eq!(settle(2.0, Some(1.0), state, None), Some(1.0));
         assert_eq!(settle(2.0, None, state, None), None);
     }

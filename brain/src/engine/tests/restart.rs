@@ -1,6 +1,7 @@
 //! Restarts, and trainings that are waited for.
 
 use super::*;
+use crate::watch::Acknowledgement;
 
 #[tokio::test]
 async fn a_killed_brain_goes_on_where_it_stood() {
@@ -52,11 +53,42 @@ async fn a_killed_brain_goes_on_where_it_stood() {
     );
 }
 
+#[test]
+fn of_births_that_are_history_nothing_is_expected() {
+    let mut bench = Bench::new();
+    let stream = crate::store::Stream {
+        host: "a".into(),
+        vantage: Vantage::Inband,
+    };
+    let durable = crate::ingest::RangeSet::from_ranges([0..4, 5..9]);
+    let recovered = crate::store::Recovered {
+        births: [0, 1, 2].map(|back| (stream.clone(), birth(EPOCH - 2 + back))).into(),
+        watermarks: [((stream.clone(), EPOCH - 1), durable)].into(),
+        ..Default::default()
+    };
+    bench.engine.restore(recovered, 0);
+    bench.handle(Event::Bus(bus::Event::Connected));
+    let told = bench
+        .published
+        .iter()
+        .rfind(|told| told.topic.ends_with("/watermark"))
+        .unwrap();
+    let told = wire::decode_watermark(&told.payload).unwrap();
+    let epochs: Vec<_> = told
+        .epochs
+        .iter()
+        .map(|mark| (mark.epoch, mark.durable_below))
+        .collect();
+    assert_eq!(epochs, [(EPOCH - 1, 9), (EPOCH, 0)]);
+}
+
 #[tokio::test]
 async fn an_incident_outlives_a_restart_with_who_took_notice() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = Sqlite::open(folder.path()).await.unwrap();
-    let mut bench = Bench::new();
+    let log = folder.path().join("audit.jsonl");
+    let audit = Audit::start(&log, trust::audit::Keep::default()).unwrap();
+    let mut bench = Bench::told(Config::default(), START_MS, Some(audit));
     bench.born(EPOCH);
     bench.live(3, |_| 0.25);
     let mut event = crate::testing::event(EPOCH, 3, bench.now_ms);
@@ -72,16 +104,21 @@ async fn an_incident_outlives_a_restart_with_who_took_notice() {
     assert!(incident.cause.contains(&event.finding.text), "{incident:?}");
     let mut acknowledge = |since_ms| {
         let (done, mut told) = oneshot::channel();
-        bench.handle(Event::Acknowledged(Acknowledgement {
+        bench.handle(Event::Notice(Notice::Taken(Acknowledgement {
             host: "a".into(),
             since_ms,
             by: "ann".into(),
             done,
-        }));
+        })));
         told.try_recv()
     };
     assert_eq!(acknowledge(incident.since_ms + 1), Ok(false));
     assert_eq!(acknowledge(incident.since_ms), Ok(true));
+    bench.handle(Event::Notice(Notice::Refused {
+        from: "10.0.0.7:5".into(),
+        why: "from elsewhere".into(),
+        suppressed: 3,
+    }));
     store.write(&bench.commit()).await.unwrap();
 
     let mut again = Bench::with(Config::default(), bench.now_ms + 2_000);
@@ -95,6 +132,100 @@ async fn an_incident_outlives_a_restart_with_who_took_notice() {
     assert!(!again.engine.snapshot().incidents[0].goes_on);
     let batch = again.commit();
     assert!(batch.incidents.values().all(|(_, goes_on)| !goes_on) && batch.incidents.len() == 1);
+
+    // Who it was, of what, and who was not allowed to is kept for good.
+    drop(bench);
+    trust::audit::verify(&log).unwrap();
+    let told = std::fs::read_to_string(&log).unwrap();
+    let since = incident.since_ms;
+    for (known, since_ms) in [(false, since + 1), (true, since)] {
+        let approval = format!(
+            r#""kind":"approval","what":"acknowledged","who":"ann","details":{{"host":"a","known":"{known}","since_ms":"{since_ms}"}}"#
+        );
+        assert_eq!(told.matches(&approval).count(), 1, "{approval}: {told}");
+    }
+    let refused = r#""kind":"refusal","what":"acknowledgement","who":"10.0.0.7:5","details":{"reason":"from elsewhere","suppressed":"3"}"#;
+    assert!(told.contains(refused), "{told}");
+}
+
+#[test]
+fn a_flood_of_acknowledgements_does_not_fill_the_audit_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("audit.jsonl");
+    let audit = Audit::start(&log, trust::audit::Keep::default()).unwrap();
+    let mut bench = Bench::told(Config::default(), START_MS, Some(audit));
+    for _ in 0..10_000 {
+        let (done, _told) = oneshot::channel();
+        bench.handle(Event::Notice(Notice::Taken(Acknowledgement {
+            host: "a".into(),
+            since_ms: 7,
+            by: "eve".into(),
+            done,
+        })));
+    }
+    drop(bench);
+    let lines = trust::audit::verify(&log).unwrap().lines;
+    assert!((100..110).contains(&lines), "{lines}");
+}
+
+/// Turns the switch; tells who has frozen the cell then.
+fn turn(bench: &mut Bench, is_on: bool, by: &str) -> Option<crate::Freeze> {
+    let (done, mut told) = oneshot::channel();
+    bench.handle(Event::Freeze(FreezeSwitch {
+        is_on,
+        by: by.into(),
+        reason: "release".into(),
+        done,
+    }));
+    told.try_recv().unwrap()
+}
+
+#[tokio::test]
+async fn a_frozen_cell_stays_frozen_over_a_restart_and_gets_no_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Sqlite::open(folder.path()).await.unwrap();
+    let mut bench = Bench::new();
+    assert_eq!(turn(&mut bench, true, "ann").unwrap().by, "ann");
+    assert_eq!(turn(&mut bench, true, "bob").unwrap().by, "ann", "the first stands");
+    assert_eq!(bench.engine.snapshot().mode, "frozen");
+    bench.born(EPOCH);
+    bench.live(120, |_| 0.5);
+    let commands = |bench: &Bench| bench.published.iter().filter(|p| p.topic.ends_with("/command")).count();
+    assert_eq!(commands(&bench), 0);
+    assert!(!bench.engine.snapshot().pool.is_empty(), "what would be is shown");
+    let batch = bench.commit();
+    assert!(
+        batch.plans.iter().all(|plan| plan.mode == "frozen" && plan.raised == 0),
+        "{:?}",
+        batch.plans
+    );
+    assert!(!batch.plans.is_empty());
+    store.write(&batch).await.unwrap();
+
+    let mut again = Bench::with(Config::default(), bench.now_ms + 2_000);
+    again.engine.restore(store.recover(EVERYTHING).await.unwrap(), 0);
+    again.handle(Event::Bus(bus::Event::Connected));
+    assert_eq!(
+        again.engine.snapshot().freeze.as_ref().map(|freeze| freeze.by.as_str()),
+        Some("ann")
+    );
+    again.sequence = bench.sequence;
+    again.live(120, |_| 0.5);
+    assert_eq!(commands(&again), 0);
+    assert_eq!(turn(&mut again, false, "bob"), None);
+    again.live(120, |_| 0.5);
+    assert!(commands(&again) > 0);
+    assert_eq!(again.engine.snapshot().mode, "recommend-only");
+    // Thawed is stored too; the configuration may start a brain frozen.
+    store.write(&again.commit()).await.unwrap();
+    let mut config = Config::default();
+    let mut last = Bench::with(config.clone(), again.now_ms + 2_000);
+    last.engine.restore(store.recover(EVERYTHING).await.unwrap(), 0);
+    assert_eq!(last.engine.snapshot().freeze, None);
+    config.allocate.frozen = true;
+    let mut last = Bench::with(config, again.now_ms + 2_000);
+    last.engine.restore(store.recover(EVERYTHING).await.unwrap(), 0);
+    assert_eq!(last.engine.snapshot().freeze.as_ref().unwrap().by, "configuration");
 }
 
 #[tokio::test]

@@ -9,7 +9,8 @@ export function drawTop(fleet) {
   const {hosts, totals} = fleet;
   setText(byId("cell"), fleet.cell);
   setText(byId("mode"), fleet.mode);
-  byId("mode").className = fleet.mode === "acting" ? "chip warn" : "chip";
+  byId("mode").className = fleet.mode === "recommend-only" ? "chip" : "chip warn";
+  byId("mode").title = fleet.freeze ? `by ${fleet.freeze.by}, ${ago(fleet.freeze.since_ms)}: ${fleet.freeze.reason}` : "";
   const online = hosts.filter((host) => host.state === "online").length;
   const anomalies = hosts.reduce((sum, host) => sum + host.anomalies, 0);
   const figures = [
@@ -57,8 +58,24 @@ function drawModel(model) {
       ["version", model.version],
       ["trained", model.trained_ms ? ago(model.trained_ms) : ""],
       ["history", history(model)],
+      ["drift", model.drift ? drift(model.drift) : ""],
     ]),
+    model.progress ? progress(model.progress) : null,
     model.note ? el("p.note", {}, model.note) : null);
+}
+
+// How far the network loses more than its own record: at all of it a retraining is asked for.
+function drift({resource, why, score, asks}) {
+  const title = `of ${format.NAMES[resource]} ${why}`;
+  return el(asks ? "span.warn" : "span", {title}, asks ? "retraining asked for" : format.share(Math.min(1, score)));
+}
+
+// How far a training is, as a bar.
+function progress({part, done, of, loss}) {
+  const share = Math.min(1, done / of);
+  const told = loss === null ? part : `${part}, loss ${loss.toFixed(4)}`;
+  return el("div.rungs", {role: "img", "aria-label": `Training: ${format.share(share)} of ${told}`, title: told},
+    el("i", {style: {width: `${(100 * share).toFixed(1)}%`, background: "var(--fan)"}}));
 }
 
 function history({rows, rows_needed: needed}) {

@@ -130,10 +130,19 @@ function drawTables({host, pool}) {
 function workloads(list) {
   if (list.length === 0) return el("p.note", {}, "None is configured or found on this host.");
   const sorted = [...list].sort((a, b) => b.criticality - a.criticality || a.name.localeCompare(b.name));
-  return grid(["workload", "class", "criticality", "CPU", "memory"], sorted.map((item) => [
+  return grid(["workload", "class", "criticality", "CPU", "expected", "memory", "expected"], sorted.map((item) => [
     item.name, item.class, el("span.number", {}, item.criticality),
-    pair(item.cpu_cores, item.cpu_reserved, format.digits),
-    pair(item.memory_bytes, item.memory_reserved, format.bytes)]));
+    pair(item.cpu_cores, item.cpu_reserved, format.digits), expected(item, "cpu", format.digits),
+    pair(item.memory_bytes, item.memory_reserved, format.bytes), expected(item, "memory", format.bytes)]));
+}
+
+// What a workload is expected to use at the farthest horizon, by its own forecast: median to p95.
+function expected({forecasts}, resource, write) {
+  const own = forecasts.filter((forecast) => forecast.resource === resource);
+  if (own.length === 0) return el("span.soft", {}, "–");
+  const {horizon_s: horizon, quantiles, rung} = own.reduce((far, next) => next.horizon_s > far.horizon_s ? next : far);
+  return el("span", {title: `in ${Math.round(horizon / 60)} min, by ${rung}`}, write(quantiles.p50),
+    el("span.soft", {}, ` – ${write(quantiles.p95)}`));
 }
 
 function pair(used, reserved, write) {
@@ -156,10 +165,11 @@ function grid(head, rows) {
     el("tbody", {}, rows.map((cells) => el("tr", {}, cells.map((cell) => el("td", {}, cell))))));
 }
 
-function poolPart({part, resource, capacity, reserved, queued}) {
+function poolPart({part, resource, capacity, reserved, reclaimable, queued}) {
   if (part === "name") return el("span", {}, format.NAMES[resource]);
   const share = capacity > 0 ? Math.min(1, reserved / capacity) : 0;
   if (part === "bar") return el("span.bar", {role: "img", "aria-label": format.share(share)}, el("i", {style: {width: `${(100 * share).toFixed(1)}%`}}));
   return el("span.soft", {}, `${format.amount(resource, reserved)} of ${format.amount(resource, capacity)}`,
+    reclaimable > 0 ? ` · ${format.amount(resource, reclaimable)} not needed` : null,
     queued > 0 ? el("span.warn", {}, ` · ${queued} waiting`) : null);
 }

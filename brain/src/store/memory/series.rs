@@ -1,10 +1,10 @@
 //! The rows of one host: of the grid, of minutes, and of its workloads.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use shadow::{Channel, UnixMs};
 
-use super::{Readings, Shape};
+use super::{Readings, Shape, workload::Workload};
 use crate::{
     grid::{Added, Detail, Grid, Lengths, Ring, Row},
     store::{Rollup, StoredRow},
@@ -12,8 +12,6 @@ use crate::{
 
 /// Rollups are told of rows of the grid, and of minutes.
 pub(super) const MINUTE_MS: i64 = 60_000;
-/// How long the uses of workloads are kept in memory.
-const WORKLOADS_MS: i64 = 3_600_000;
 /// The most workloads of a host that are kept: as many as a birth may tell, twice.
 const MAX_WORKLOADS: usize = 4_096;
 /// The newest sixth of the rows and the newest quarter of the minutes are kept with all that is known of them: as much as
@@ -30,7 +28,7 @@ const CHANNELS: usize = Channel::COUNT;
 pub(super) struct Series {
     rows: Grid<CHANNELS, { TAILS.0 }>,
     minutes: Grid<CHANNELS, { TAILS.1 }>,
-    workloads: BTreeMap<String, Grid<2, 0>>,
+    workloads: BTreeMap<String, Workload>,
     /// Minutes that began before are durable and not known here any more: what comes late of them is left out of them.
     minutes_since_ms: UnixMs,
 }
@@ -71,14 +69,14 @@ impl Series {
         }
         for (workload, uses) in &readings.workloads {
             if !self.workloads.contains_key(workload) && self.workloads.len() < MAX_WORKLOADS {
-                self.workloads.insert(workload.clone(), of_a_workload(shape));
+                self.workloads.insert(workload.clone(), Workload::new(shape));
             }
-            let Some(grid) = self.workloads.get_mut(workload) else {
+            let Some(workload) = self.workloads.get_mut(workload) else {
                 continue;
             };
             for (&sample, values) in readings.times.iter().zip(uses) {
                 if let Some((time_ms, span_ms)) = later(sample, since_ms) {
-                    grid.add(time_ms, span_ms, values, open);
+                    workload.add(time_ms, span_ms, values, open);
                 }
             }
         }
@@ -105,10 +103,10 @@ impl Series {
 
     fn close_workloads(&mut self, open: i64) -> Vec<(String, UnixMs, [f32; 2])> {
         let mut changed = Vec::new();
-        self.workloads.retain(|name, grid| {
-            let minutes = close_minutes(grid, open).into_iter();
+        self.workloads.retain(|name, workload| {
+            let minutes = workload.close(open).into_iter();
             changed.extend(minutes.map(|(minute_ms, uses)| (name.clone(), minute_ms, uses)));
-            !grid.is_forgotten()
+            !workload.is_forgotten(open)
         });
         changed
     }
@@ -129,7 +127,7 @@ impl Series {
         self.rows.rewind(open);
         self.minutes.rewind(open_minute);
         self.minutes_since_ms = self.minutes_since_ms.min(open_minute * self.minutes.step_ms());
-        self.workloads.values_mut().for_each(|grid| grid.rewind(open));
+        self.workloads.values_mut().for_each(|workload| workload.rewind(open));
     }
 
     /// Puts back rows that were closed before a restart at `closed_ms`, oldest first. The minute that was open then is
@@ -164,12 +162,36 @@ impl Series {
         (self.minutes.means(), self.minutes.step_ms())
     }
 
-    /// Each workload with the newest `rows` of its uses.
+    /// Each workload with what it used in the newest `rows` rows.
     pub(super) fn uses(&self, rows: i64) -> impl Iterator<Item = (&String, [f32; 2])> {
-        self.workloads.iter().map(move |(name, grid)| {
-            let means = grid.means();
-            (name, mean(means.range(means.end() - rows, means.end())))
-        })
+        self.workloads
+            .iter()
+            .map(move |(name, workload)| (name, workload.used(rows)))
+    }
+
+    /// Puts back the minutes of a workload of before a restart, oldest first.
+    pub(super) fn restore_workload(&mut self, name: &str, minutes: &[(UnixMs, [f32; 2])], shape: &Shape) {
+        if self.workloads.len() < MAX_WORKLOADS {
+            let workload = self.workloads.entry(name.to_owned());
+            workload.or_insert_with(|| Workload::new(shape)).restore(minutes);
+        }
+    }
+
+    /// The rows of a workload from number `from` to `end`, the latter not included, from the first that may be known on:
+    /// its cores and bytes in the place of the host's cpu and memory, and the host's other channels beside them.
+    pub(super) fn workload_rows(&self, name: &str, from: i64, end: i64) -> Vec<[f32; CHANNELS]> {
+        let Some(workload) = self.workloads.get(name) else {
+            return Vec::new();
+        };
+        let host = self.rows.means();
+        let row = |row: i64| {
+            let [cores, bytes] = workload.at(row);
+            let [_, _, others @ ..] = host.get(row).unwrap_or([f32::NAN; CHANNELS]);
+            let mut whole = [cores, bytes, 0.0, 0.0, 0.0, 0.0, 0.0];
+            whole.iter_mut().skip(2).zip(others).for_each(|(to, from)| *to = from);
+            whole
+        };
+        (from.max(workload.first_row())..end).map(row).collect()
     }
 }
 
@@ -187,11 +209,6 @@ fn minutes<const K: usize>(shape: &Shape) -> Grid<CHANNELS, K> {
         details: shape.minutes / DETAILED.1,
     };
     Grid::new(shape.step_ms.max(MINUTE_MS), lengths)
-}
-
-fn of_a_workload(shape: &Shape) -> Grid<2, 0> {
-    let means = usize::try_from(WORKLOADS_MS / shape.step_ms).unwrap_or(1);
-    Grid::new(shape.step_ms, Lengths { means, details: 0 })
 }
 
 /// What a sample, taken at a time and telling of so many milliseconds before it, tells of the time after `since_ms`.
@@ -221,19 +238,6 @@ fn told(rows: Vec<Row<CHANNELS>>, step_ms: i64) -> Vec<(UnixMs, Rollup)> {
         (row.begin_ms, rollup)
     };
     rows.into_iter().map(rollup).collect()
-}
-
-/// Closes the rows of a workload and tells the minutes that changed.
-fn close_minutes(grid: &mut Grid<2, 0>, open: i64) -> Vec<(UnixMs, [f32; 2])> {
-    let step_ms = grid.step_ms();
-    let changed = grid.close(open);
-    let minutes: BTreeSet<i64> = changed.iter().map(|row| row.begin_ms.div_euclid(MINUTE_MS)).collect();
-    let uses = |minute: i64| {
-        let first = (minute * MINUTE_MS).div_euclid(step_ms);
-        let end = ((minute + 1) * MINUTE_MS).div_euclid(step_ms).max(first + 1);
-        (minute * MINUTE_MS, mean(grid.means().range(first, end)))
-    };
-    minutes.into_iter().map(uses).collect()
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the grid holds single precision")]

@@ -68,6 +68,50 @@ fn what_is_told_comes_back_as_points_windows_and_uses() {
 }
 
 #[test]
+fn a_workload_has_rows_of_an_hour_and_minutes_before_with_its_host_beside_it() {
+    let store = HotStore::new(Shape {
+        rows: 2_160,
+        ..*store().shape()
+    });
+    let open = 1_000;
+    for i in 1..=open {
+        add(&store, i * 10_000, if i % 6 == 0 { 0.9 } else { 0.3 }, i - 1);
+        store.close(i);
+    }
+    let rows = |from_end: i64| store.workload_rows("a", &["web", "unknown"], open, from_end);
+    let told = rows(2_000);
+    assert_eq!((told.len(), told[0].0), (1, "web"));
+    let web = &told[0].1;
+    assert_eq!(web.len(), 1_000);
+    let near = |row: usize, cores: f32| assert!((web[row][0] - cores).abs() < 1e-5, "{row}: {:?}", web[row]);
+    // Each sixth is high; an hour before, rows are means of their minutes.
+    near(999, 1.2);
+    near(995, 3.6);
+    (0..1_000 - 360).for_each(|row| near(row, 1.6));
+    assert!(web[999][1].is_nan() && web[999][2] == 100.0, "{:?}", web[999]);
+    assert_eq!(rows(4)[0].1.len(), 4);
+    // It comes back from its minutes, and is forgotten when nothing comes of it.
+    let other = HotStore::new(*store.shape());
+    other.add(&"a".into(), &Readings::default(), UnixMs::MIN, open);
+    other.restore_workload(&"a".into(), "web", &[(9_840_000, [2.0, 5e8]), (9_900_000, [3.0, 5e8])]);
+    other.close(open);
+    let back = other.workload_rows("a", &["web"], open, 100);
+    assert_eq!(
+        back[0]
+            .1
+            .iter()
+            .map(|row| row[0])
+            .filter(|cores| cores.is_finite())
+            .count(),
+        12
+    );
+    other.close(open + 340);
+    assert!(!other.workload_rows("a", &["web"], open + 340, 400).is_empty());
+    other.close(open + 370);
+    assert!(other.workload_rows("a", &["web"], open + 370, 400).is_empty());
+}
+
+#[test]
 fn minutes_are_handed_over_with_their_own_p95_once_they_are_over() {
     let store = store();
     // One row in twelve is high: a tenth of the first minute is not, a sixth of it is.

@@ -38,12 +38,18 @@ const fn whole(name: &'static str, key: &'static str, time: &'static str, kept: 
     }
 }
 
-const TABLES: [Table; 13] = [
+const TABLES: [Table; 16] = [
     chunked("frames", "host, vantage, epoch, sequence", "start", |c| c.frames),
     chunked("rollup_10s", "host, bucket", "bucket", |c| c.rollup_10s),
     chunked("rollup_1m", "host, bucket", "bucket", |c| c.rollup_1m),
     chunked("workload_1m", "host, workload, bucket", "bucket", |c| c.rollup_1m),
     chunked("forecasts", "host, resource, made, horizon_s", "made", |c| c.forecasts),
+    chunked(
+        "workload_forecasts",
+        "host, workload, resource, made, horizon_s",
+        "made",
+        |c| c.forecasts,
+    ),
     whole("commands", "id", "issued", |c| c.events),
     whole("outcomes", "command_id, state", "time", |c| c.events),
     whole("events", "host, vantage, epoch, sequence", "time", |c| c.events),
@@ -51,26 +57,29 @@ const TABLES: [Table; 13] = [
     whole("anomalies", "host, resource, since", "until", |c| c.events),
     whole("incidents", "host, since", "until", |c| c.events),
     whole("detectors", "host", "saved", |c| c.events),
+    whole("plans", "time", "time", |c| c.events),
+    whole("savings", "host, day, resource, issuer_epoch", "day", |c| c.rollup_1h),
     whole("models", "version", "trained", |c| c.events),
 ];
 
 const HOURS: Table = whole("rollup_1h", "host, bucket", "bucket", |c| c.rollup_1h);
 
-/// Deletes what is older than `cutoffs`, in one transaction; tells whether more is left.
+/// Deletes what is older than `cutoffs`; tells whether more is left. What is deleted of one table stays deleted if the
+/// next one takes too long: no two need each other.
 pub(in crate::store) async fn older(
     connection: &mut Connection,
     cutoffs: &Cutoffs,
     hours: Hours,
 ) -> Result<bool, sqlx::Error> {
-    let mut transaction = connection.begin().await?;
-    let more = tables(&mut transaction, cutoffs, hours).await?;
+    let more = tables(connection, cutoffs, hours).await?;
     if !more {
+        let mut transaction = connection.begin().await?;
         if hours == Hours::Ours {
             rollups::end(&mut transaction, cutoffs.now).await?;
         }
         hosts(&mut transaction, cutoffs).await?;
+        transaction.commit().await?;
     }
-    transaction.commit().await?;
     Ok(more)
 }
 
@@ -102,32 +111,70 @@ async fn delete(connection: &mut Connection, table: &Table, cutoffs: &Cutoffs) -
     Ok(deleted >= ROWS_A_CALL.unsigned_abs())
 }
 
-/// Hosts that are gone, and births and watermarks that nothing is read with any more.
+/// What a person may ask of a host's past: a birth that tells the same as the one before it says nothing new.
+const INVENTORY: [&str; 9] = [
+    "agent_version",
+    "kernel",
+    "os",
+    "cpu_model",
+    "cpu_cores",
+    "memory_bytes",
+    "network_bytes_per_s",
+    "disk_bytes_per_s",
+    "power_w",
+];
+
+/// Hosts that are gone, births that tell nothing new or are old, and watermarks that nothing is read with any more.
 async fn hosts(connection: &mut Connection, cutoffs: &Cutoffs) -> Result<(), sqlx::Error> {
-    const UNUSED_BIRTHS: &str = "DELETE FROM births WHERE epoch < $1 \
-        AND NOT EXISTS (SELECT 1 FROM frames f WHERE f.host = births.host AND f.vantage = births.vantage \
-                        AND f.epoch = births.epoch) \
-        AND EXISTS (SELECT 1 FROM births b WHERE b.host = births.host AND b.vantage = births.vantage \
-                    AND b.epoch > births.epoch)";
     const OF_SILENT_HOSTS: &str = "DELETE FROM births WHERE epoch < $1 \
         AND NOT EXISTS (SELECT 1 FROM hosts h WHERE h.host = births.host AND h.last_sample >= $2)";
-    const OF_NO_BIRTH: &str = "DELETE FROM watermarks WHERE epoch < $1 \
-        AND NOT EXISTS (SELECT 1 FROM births b WHERE b.host = watermarks.host AND b.vantage = watermarks.vantage \
-                        AND b.epoch = watermarks.epoch)";
     // An epoch is a time in microseconds.
     let epoch = |time_ms: i64| time_ms.saturating_mul(1_000);
-    let frames = epoch(cutoffs.frames);
-    query(UNUSED_BIRTHS).bind(frames).execute(&mut *connection).await?;
-    // As long as its hours are there.
+    let (frames, events) = (epoch(cutoffs.frames), epoch(cutoffs.events));
     query("DELETE FROM hosts WHERE last_sample < $1")
+        // As long as its hours are there.
         .bind(at(cutoffs.rollup_1h))
         .execute(&mut *connection)
         .await?;
+    let old_watermarks = format!(
+        "DELETE FROM watermarks WHERE epoch < $1 AND (NOT EXISTS ({}) OR {})",
+        "SELECT 1 FROM births b WHERE b.host = watermarks.host AND b.vantage = watermarks.vantage \
+         AND b.epoch = watermarks.epoch",
+        unused("watermarks"),
+    );
+    let same: Vec<_> = INVENTORY
+        .map(|column| format!("b.{column} IS NOT DISTINCT FROM births.{column}"))
+        .into();
+    let old_births = format!(
+        "DELETE FROM births WHERE epoch < $1 AND {} AND (epoch < $2 OR EXISTS (SELECT 1 FROM births b \
+         WHERE b.host = births.host AND b.vantage = births.vantage AND b.epoch = (SELECT max(o.epoch) FROM births o \
+         WHERE o.host = births.host AND o.vantage = births.vantage AND o.epoch < births.epoch) AND {}))",
+        unused("births"),
+        same.join(" AND "),
+    );
     query(OF_SILENT_HOSTS)
         .bind(epoch(cutoffs.rollup_1m))
         .bind(at(cutoffs.rollup_1m))
         .execute(&mut *connection)
         .await?;
-    query(OF_NO_BIRTH).bind(frames).execute(&mut *connection).await?;
+    query(AssertSqlSafe(old_watermarks))
+        .bind(frames)
+        .execute(&mut *connection)
+        .await?;
+    query(AssertSqlSafe(old_births))
+        .bind(frames)
+        .bind(events)
+        .execute(&mut *connection)
+        .await?;
     Ok(())
+}
+
+/// Whether an epoch is not the newest of its stream, and no frame of it is left.
+fn unused(table: &str) -> String {
+    format!(
+        "NOT EXISTS (SELECT 1 FROM frames f WHERE f.host = {table}.host AND f.vantage = {table}.vantage \
+         AND f.epoch = {table}.epoch) \
+         AND EXISTS (SELECT 1 FROM births n WHERE n.host = {table}.host AND n.vantage = {table}.vantage \
+         AND n.epoch > {table}.epoch)"
+    )
 }

@@ -217,7 +217,7 @@ pub(in crate::store) async fn commands(
 ) -> Result<Vec<CommandView>, sqlx::Error> {
     let mut sql = QueryBuilder::<Db>::new(
         "SELECT c.id, c.host, c.issuer_epoch, c.sequence, c.issued, c.ttl_ms, c.dry_run, c.changes, \
-                o.state, o.time, o.reason, o.changes \
+                o.state, o.time, o.reason, o.changes, c.actions, o.actions \
          FROM commands c LEFT JOIN outcomes o ON o.command_id = c.id \
              AND o.state = (SELECT state FROM outcomes WHERE command_id = c.id ORDER BY time DESC, state LIMIT 1) \
          WHERE TRUE",

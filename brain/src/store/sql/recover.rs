@@ -9,6 +9,7 @@ use super::{
     super::dialect::{Connection, Row, at, instant},
     incidents, references,
     rows::{self, decode},
+    workloads,
 };
 use crate::{
     dispatch::MAX_SENT,
@@ -49,6 +50,7 @@ pub(in crate::store) async fn all(from: &mut Connection, since: Since) -> Result
         births: births(from).await?,
         watermarks: watermarks(from).await?,
         rollups: rollups(from, rollups_since_ms).await?,
+        workloads: workloads::recover(from, rollups_since_ms).await?,
         tail,
         commands: commands(from, since.events_ms).await?,
         anomalies: anomalies(from, since.events_ms).await?,
@@ -159,7 +161,7 @@ async fn tail(from: &mut Connection, closed_ms: UnixMs) -> Result<Vec<(Stream, F
 async fn commands(from: &mut Connection, since_ms: UnixMs) -> Result<Vec<(Command, Option<Outcome>)>, sqlx::Error> {
     let rows = query(
         "SELECT c.id, c.host, c.issuer_epoch, c.sequence, c.issued, c.ttl_ms, c.dry_run, c.changes, \
-                o.state, o.time, o.reason, o.changes \
+                o.state, o.time, o.reason, o.changes, c.actions, o.actions \
          FROM (SELECT * FROM commands WHERE issued >= $1 ORDER BY issued DESC, id LIMIT $2) c \
          LEFT JOIN outcomes o ON o.command_id = c.id ORDER BY c.issued DESC, c.id, o.time DESC",
     )
@@ -190,7 +192,7 @@ pub(super) fn command(row: &Row) -> Result<Command, sqlx::Error> {
         ttl_ms: unsigned(row, 5)?,
         dry_run: row.try_get(6)?,
         changes: json(row, 7)?,
-        actions: Vec::new(),
+        actions: json(row, 12)?,
     })
 }
 
@@ -205,7 +207,7 @@ pub(super) fn outcome(command_id: &str, row: &Row) -> Result<Option<Outcome>, sq
         time_ms: instant(row, 9)?,
         reason: row.try_get(10)?,
         changes: json(row, 11)?,
-        actions: Vec::new(),
+        actions: json(row, 13)?,
     }))
 }
 

@@ -82,7 +82,7 @@ pub(in crate::store) fn command(row: &Row) -> Result<Command, sqlx::Error> {
         ttl_ms: unsigned(row, "ttl_ms")?,
         dry_run: row.try_get("dry_run")?,
         changes: json(row, "changes")?,
-        actions: Vec::new(),
+        actions: actions(row)?,
     })
 }
 
@@ -94,7 +94,7 @@ pub(in crate::store) fn outcome(row: &Row) -> Result<Outcome, sqlx::Error> {
         time_ms: time(row, "time")?,
         reason: row.try_get("reason")?,
         changes: json(row, "changes")?,
-        actions: Vec::new(),
+        actions: actions(row)?,
     })
 }
 
@@ -112,6 +112,14 @@ fn small(row: &Row, column: &str) -> Result<u32, sqlx::Error> {
 
 fn unsigned(row: &Row, column: &str) -> Result<u64, sqlx::Error> {
     u64::try_from(row.try_get::<i64, _>(column)?).map_err(decode)
+}
+
+/// Commands and answers of the first versions had no actions.
+fn actions<T: serde::de::DeserializeOwned>(row: &Row) -> Result<Vec<T>, sqlx::Error> {
+    match json(row, "actions") {
+        Err(sqlx::Error::ColumnNotFound(_)) => Ok(Vec::new()),
+        told => told,
+    }
 }
 
 fn json<T: serde::de::DeserializeOwned>(row: &Row, column: &str) -> Result<T, sqlx::Error> {

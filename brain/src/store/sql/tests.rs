@@ -3,6 +3,7 @@ use std::{
     sync::Arc,
 };
 
+use shadow::{Forecast, Resource};
 use sqlx::{Row as _, query};
 
 use super::super::{
@@ -11,6 +12,7 @@ use super::super::{
     testing::{COLUMNS, COMMENTS, Place, SLACK_DAYS, connection},
 };
 use crate::{
+    ingest::RangeSet,
     store::{
         Batch, Cutoffs, Rollup, Store as _, StoredRow, comments,
         history::History as _,
@@ -43,11 +45,14 @@ async fn what_was_written_comes_back_and_twice_is_once() {
         ("rollup_1m", 2),
         ("workload_1m", 1),
         ("forecasts", 1),
+        ("workload_forecasts", 1),
         ("anomalies", 1),
         ("incidents", 1),
         ("detectors", 1),
         ("commands", 1),
         ("outcomes", 1),
+        ("plans", 1),
+        ("savings", 1),
         ("models", 1),
     ] {
         assert_eq!(count(connection(&mut store), table).await, rows, "{table}");
@@ -69,6 +74,11 @@ async fn what_was_written_comes_back_and_twice_is_once() {
     assert_eq!(
         back.commands,
         [(batch.commands[0].clone(), Some(batch.outcomes[0].clone()))]
+    );
+    let web = &back.workloads[&("web-1".into(), "web".to_owned())];
+    assert!(
+        web.len() == 1 && web[0].0 == 0 && web[0].1[0] == 1.5 && web[0].1[1].is_nan(),
+        "{web:?}"
     );
     assert_eq!(back.anomalies.len(), 1);
     assert_eq!(back.incidents, [("web-1".into(), incident(), true)]);
@@ -298,6 +308,22 @@ async fn views_tell_what_was_written() {
         (command.get::<f64, _>(3), command.get::<Option<f64>, _>(4)),
         (1.5, None)
     );
+    let more = one("SELECT ceiling, after, clamp, learnt FROM v_commands").await;
+    assert_eq!(
+        (
+            more.get::<Option<f64>, _>(0),
+            more.get::<Option<f64>, _>(1),
+            more.get::<&str, _>(2)
+        ),
+        (None, None, "")
+    );
+    let saved = one("SELECT host, held, used, given_back, over_s, acted_s, changes FROM v_savings").await;
+    assert_eq!(
+        [1, 2, 3].map(|column| saved.get::<f64, _>(column)),
+        [2.0, 1.0, 0.5],
+        "means of a reservation"
+    );
+    assert_eq!((saved.get::<f64, _>(5), saved.get::<i64, _>(6)), (60.0, 3));
     assert_eq!(one("SELECT duration_s FROM v_anomalies").await.get::<f64, _>(0), 10.0);
     let hours: i64 = one("SELECT count(*) FROM v_utilisation_1h").await.get(0);
     assert_eq!(hours, 0, "the hour is not over");
@@ -323,6 +349,89 @@ async fn a_forecast_is_compared_with_the_row_that_it_was_made_for() {
         (told.get::<&str, _>(0), told.get::<Option<f32>, _>(1)),
         ("cpu", Some(0.25))
     );
+}
+
+/// Each resource is made of other channels.
+#[tokio::test]
+async fn what_came_is_told_of_every_resource() {
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    let mut batch = full_batch();
+    let (host, forecast) = batch.forecasts[0].clone();
+    batch.forecasts = Resource::ALL
+        .map(|resource| {
+            (
+                host.clone(),
+                Forecast {
+                    resource,
+                    ..forecast.clone()
+                },
+            )
+        })
+        .into();
+    let (key, mut told) = row("web-1", 350_000, 1.0, [0.0; 2]);
+    told.mean = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
+    batch.rollups = [(key, told)].into();
+    store.write(&batch).await.unwrap();
+    for (resource, expected) in [
+        ("cpu", 1.0),
+        ("memory", 2.0),
+        ("network", 12.0),
+        ("disk", 48.0),
+        ("power", 64.0),
+    ] {
+        let sql = "SELECT actual FROM v_forecast_vs_actual WHERE resource = $1";
+        let told = query(sql)
+            .bind(resource)
+            .fetch_one(connection(&mut store))
+            .await
+            .unwrap();
+        assert_eq!(told.get::<Option<f32>, _>(0), Some(expected), "{resource}");
+    }
+}
+
+/// The first that told an inventory stays as long as events do, and the newest always.
+#[tokio::test]
+async fn births_that_tell_of_another_inventory_are_history() {
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    let mut batch = Batch {
+        hosts: [("web-1".into(), 90_000)].into(),
+        ..Batch::default()
+    };
+    for (second, kernel) in [(10, "6.1"), (20, "6.1"), (30, "6.12"), (40, "6.12"), (50, "6.12")] {
+        let mut birth = testing::birth(second * 1_000_000);
+        birth.inventory.kernel = kernel.into();
+        let ranges = RangeSet::from_ranges([0..4, 5..9]);
+        batch.watermarks.insert((stream(), birth.epoch), ranges);
+        batch.births.push((stream(), birth.into()));
+    }
+    store.write(&batch).await.unwrap();
+    let mut left = async |events: i64| {
+        let cutoffs = Cutoffs {
+            now: 90_000,
+            frames: 80_000,
+            events,
+            ..Cutoffs::default()
+        };
+        store.prune(&cutoffs).await.unwrap();
+        let mut seconds = Vec::new();
+        for table in ["births", "watermarks"] {
+            let sql = sqlx::AssertSqlSafe(format!("SELECT epoch / 1000000 FROM {table} ORDER BY epoch"));
+            let rows = query(sql).fetch_all(connection(&mut store)).await.unwrap();
+            seconds.push(rows.iter().map(|row| row.get::<i64, _>(0)).collect::<Vec<_>>());
+        }
+        seconds
+    };
+    for _ in 0..2 {
+        assert_eq!(
+            left(0).await,
+            [vec![10, 30, 50], vec![50]],
+            "watermarks go with their frames"
+        );
+    }
+    assert_eq!(left(25_000).await, [vec![30, 50], vec![50]]);
+    assert_eq!(left(80_000).await, [vec![50], vec![50]]);
 }
 
 /// What an agent tells may be any number: no figure of it keeps a batch out, and no view from being read.
@@ -441,6 +550,7 @@ async fn years_of_retention_leave_what_is_to_be_kept_and_nothing_else() {
             events: template.events.clone(),
             frames: template.frames.clone(),
             forecasts: template.forecasts.clone(),
+            workload_forecasts: template.workload_forecasts.clone(),
             minutes: template
                 .rollups
                 .values()
@@ -464,6 +574,9 @@ async fn years_of_retention_leave_what_is_to_be_kept_and_nothing_else() {
         for (_, forecast) in &mut batch.forecasts {
             forecast.made_ms = now_ms;
         }
+        for (_, _, forecast) in &mut batch.workload_forecasts {
+            forecast.made_ms = now_ms;
+        }
         store.write(&batch).await.unwrap();
         store.prune(&cutoffs(now_ms)).await.unwrap();
     }
@@ -473,6 +586,7 @@ async fn years_of_retention_leave_what_is_to_be_kept_and_nothing_else() {
         ("rollup_1m", 90, 30),
         ("rollup_1h", 1_826, 608),
         ("forecasts", 3, 1),
+        ("workload_forecasts", 3, 1),
         ("events", 90, 60),
     ] {
         let rows = count(connection(&mut store), table).await;

@@ -1,6 +1,6 @@
 //! A batch into the tables, in one transaction.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
 
 use serde_json::json;
 use shadow::{Birth, Command, Outcome};
@@ -8,18 +8,19 @@ use sqlx::{Connection as _, QueryBuilder, query};
 
 use super::{
     super::dialect::{Connection, Db, GREATEST, at},
-    incidents,
-    rollups::{self, real},
+    forecasts, incidents, plans, rollups, workloads,
 };
-use crate::store::{Batch, Hours, ModelRow, Stream};
+use crate::store::{Batch, Hours, ModelRow, Stream, meta};
 
 /// Databases take 32,766 variables a statement or more; this many rows of at most 13 columns stay below.
-const ROWS_A_STATEMENT: usize = 1_024;
+pub(super) const ROWS_A_STATEMENT: usize = 1_024;
 
+/// `mark`, where there is one, says that this batch was the last.
 pub(in crate::store) async fn batch(
     connection: &mut Connection,
     batch: &Batch,
     hours: Hours,
+    mark: Option<&str>,
 ) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin().await?;
     let ended = rollups::ended(&mut transaction, batch, hours).await?;
@@ -31,8 +32,8 @@ pub(in crate::store) async fn batch(
     events(&mut transaction, batch).await?;
     holes(&mut transaction, batch).await?;
     rollups::write(&mut transaction, batch, hours, ended).await?;
-    workloads(&mut transaction, batch).await?;
-    forecasts(&mut transaction, batch).await?;
+    workloads::write(&mut transaction, batch).await?;
+    forecasts::write(&mut transaction, batch).await?;
     anomalies(&mut transaction, batch).await?;
     incidents::write(&mut transaction, batch).await?;
     incidents::write_detectors(&mut transaction, batch).await?;
@@ -42,10 +43,11 @@ pub(in crate::store) async fn batch(
     for answer in &batch.outcomes {
         outcome(&mut transaction, answer).await?;
     }
+    plans::write(&mut transaction, batch).await?;
     for trained in &batch.models {
         model(&mut transaction, trained).await?;
     }
-    meta(&mut transaction, batch).await?;
+    meta(&mut transaction, batch, mark).await?;
     watermarks(&mut transaction, batch).await?;
     transaction.commit().await
 }
@@ -163,68 +165,6 @@ async fn holes(to: &mut Connection, batch: &Batch) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-async fn workloads(to: &mut Connection, batch: &Batch) -> Result<(), sqlx::Error> {
-    let rows: Vec<_> = batch.workloads.iter().collect();
-    for chunk in rows.chunks(ROWS_A_STATEMENT) {
-        let mut insert =
-            QueryBuilder::<Db>::new("INSERT INTO workload_1m (host, workload, bucket, cpu_cores, memory_bytes) ");
-        insert.push_values(chunk, |mut row, ((host, workload, bucket_ms), [cpu, memory])| {
-            row.push_bind(&**host)
-                .push_bind(text(workload))
-                .push_bind(at(*bucket_ms))
-                .push_bind(real(*cpu))
-                .push_bind(real(*memory));
-        });
-        insert.push(
-            " ON CONFLICT (host, workload, bucket) \
-             DO UPDATE SET cpu_cores = excluded.cpu_cores, memory_bytes = excluded.memory_bytes",
-        );
-        insert.build().execute(&mut *to).await?;
-    }
-    Ok(())
-}
-
-async fn forecasts(to: &mut Connection, batch: &Batch) -> Result<(), sqlx::Error> {
-    // The last one counts where two were made for the same: a statement may not change a row twice.
-    let newest: BTreeMap<_, _> = batch
-        .forecasts
-        .iter()
-        .map(|(host, forecast)| {
-            (
-                (host, forecast.resource, forecast.made_ms, forecast.horizon_s),
-                forecast,
-            )
-        })
-        .collect();
-    let rows: Vec<_> = newest.into_iter().collect();
-    for chunk in rows.chunks(ROWS_A_STATEMENT) {
-        let mut insert = QueryBuilder::<Db>::new(
-            "INSERT INTO forecasts (host, resource, made, horizon_s, due, p50, p90, p95, p99, rung, skill, coverage) ",
-        );
-        insert.push_values(chunk, |mut row, ((host, ..), forecast)| {
-            let horizon_s = i64::from(forecast.horizon_s);
-            row.push_bind(&***host)
-                .push_bind(forecast.resource.as_str())
-                .push_bind(at(forecast.made_ms))
-                .push_bind(horizon_s)
-                .push_bind(at(forecast.made_ms.saturating_add(1_000 * horizon_s)));
-            for value in forecast.quantiles.to_array() {
-                row.push_bind(value);
-            }
-            row.push_bind(forecast.rung.as_str())
-                .push_bind(forecast.skill)
-                .push_bind(forecast.coverage);
-        });
-        insert.push(
-            " ON CONFLICT (host, resource, made, horizon_s) DO UPDATE SET due = excluded.due, p50 = excluded.p50, \
-             p90 = excluded.p90, p95 = excluded.p95, p99 = excluded.p99, rung = excluded.rung, skill = excluded.skill, \
-             coverage = excluded.coverage",
-        );
-        insert.build().execute(&mut *to).await?;
-    }
-    Ok(())
-}
-
 async fn anomalies(to: &mut Connection, batch: &Batch) -> Result<(), sqlx::Error> {
     for ((host, resource, since_ms), row) in &batch.anomalies {
         query(
@@ -246,8 +186,8 @@ async fn anomalies(to: &mut Connection, batch: &Batch) -> Result<(), sqlx::Error
 
 async fn command(to: &mut Connection, command: &Command) -> Result<(), sqlx::Error> {
     query(
-        "INSERT INTO commands (id, host, issuer_epoch, sequence, issued, ttl_ms, dry_run, changes) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+        "INSERT INTO commands (id, host, issuer_epoch, sequence, issued, ttl_ms, dry_run, changes, actions) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
     )
     .bind(&command.id)
     .bind(&command.host)
@@ -257,6 +197,7 @@ async fn command(to: &mut Connection, command: &Command) -> Result<(), sqlx::Err
     .bind(signed(command.ttl_ms))
     .bind(command.dry_run)
     .bind(json!(command.changes).to_string())
+    .bind(json!(command.actions).to_string())
     .execute(to)
     .await?;
     Ok(())
@@ -264,15 +205,16 @@ async fn command(to: &mut Connection, command: &Command) -> Result<(), sqlx::Err
 
 async fn outcome(to: &mut Connection, outcome: &Outcome) -> Result<(), sqlx::Error> {
     query(
-        "INSERT INTO outcomes (command_id, state, time, reason, changes) VALUES ($1, $2, $3, $4, $5) \
-         ON CONFLICT (command_id, state) \
-         DO UPDATE SET time = excluded.time, reason = excluded.reason, changes = excluded.changes",
+        "INSERT INTO outcomes (command_id, state, time, reason, changes, actions) VALUES ($1, $2, $3, $4, $5, $6) \
+         ON CONFLICT (command_id, state) DO UPDATE SET time = excluded.time, reason = excluded.reason, \
+         changes = excluded.changes, actions = excluded.actions",
     )
     .bind(text(&outcome.command_id))
     .bind(outcome.state.as_str())
     .bind(at(outcome.time_ms))
     .bind(text(&outcome.reason))
     .bind(json!(outcome.changes).to_string())
+    .bind(json!(outcome.actions).to_string())
     .execute(to)
     .await?;
     Ok(())
@@ -294,10 +236,11 @@ async fn model(to: &mut Connection, model: &ModelRow) -> Result<(), sqlx::Error>
     Ok(())
 }
 
-async fn meta(to: &mut Connection, batch: &Batch) -> Result<(), sqlx::Error> {
-    for (key, value) in &batch.meta {
+async fn meta(to: &mut Connection, batch: &Batch, mark: Option<&str>) -> Result<(), sqlx::Error> {
+    let told = batch.meta.iter().map(|(key, value)| (*key, value.as_str()));
+    for (key, value) in told.chain(mark.map(|mark| (meta::LAST_BATCH, mark))) {
         query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value")
-            .bind(*key)
+            .bind(key)
             .bind(value)
             .execute(&mut *to)
             .await?;
@@ -323,12 +266,12 @@ async fn watermarks(to: &mut Connection, batch: &Batch) -> Result<(), sqlx::Erro
 }
 
 /// A number that is known to be small enough, or else the largest that a column holds.
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// What came from elsewhere, without the one character that a database may refuse, and the batch with it.
-fn text(told: &str) -> Cow<'_, str> {
+pub(super) fn text(told: &str) -> Cow<'_, str> {
     if told.contains('\0') {
         Cow::Owned(told.replace('\0', "\u{fffd}"))
     } else {

@@ -8,10 +8,11 @@ use crate::store::StoreError;
 /// no resources (disk full, too many connections), intervention (shutdown, restart, cancelled), system error.
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 const TRANSIENT: [&str; 5] = ["08", "40", "53", "57", "58"];
-/// Read-only (a server that has become a standby), lock not available.
-const TRANSIENT_CODES: [&str; 2] = ["25006", "55P03"];
+/// Read-only (a server that has become a standby); a session that was idle in a transaction, or a transaction, for longer
+/// than the server allows, as of a machine that was stopped for a while; lock not available.
+const TRANSIENT_CODES: [&str; 4] = ["25006", "25P03", "25P04", "55P03"];
 /// After these the session is over, or is on a server that is not the one to write to.
-const ENDING: [&str; 4] = ["08", "57P", "25006", "58"];
+const ENDING: [&str; 6] = ["08", "57P", "25006", "25P03", "25P04", "58"];
 
 /// Whether trying again later may help.
 fn is_transient(error: &Error) -> bool {

@@ -56,6 +56,8 @@ impl Options {
             ("tcp_keepalives_idle", "10".to_owned()),
             ("tcp_keepalives_interval", "5".to_owned()),
             ("tcp_keepalives_count", "4".to_owned()),
+            // So soon it notices, in the midst of a long statement, that the brain has given up waiting for that.
+            ("client_connection_check_interval", "5s".to_owned()),
             ("idle_in_transaction_session_timeout", "60s".to_owned()),
             ("lock_timeout", "20s".to_owned()),
         ]);

@@ -5,7 +5,7 @@
 //! hours.
 
 use runtime::Span;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, query, query_scalar};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, query, query_scalar, raw_sql};
 
 use crate::store::{
     Hours,
@@ -28,59 +28,89 @@ pub(crate) struct Retention {
 }
 
 /// Chunks are compressed after this: what agents keep in their spools comes sooner.
-const COMPRESS_AFTER: &str = "3 days";
+const COMPRESS_AFTER_DAYS: u32 = 3;
+/// The same of tables that keep no more than that.
+const COMPRESS_SHORT_AFTER_DAYS: u32 = 1;
+
+/// The table of the hours, where they are one.
+pub(super) const HOURS_TABLE: &str = include_str!("../../../migrations/timescale/hours.sql");
 
 /// Sets the policies if the edition has any; tells who makes the hours.
 pub(super) async fn set(connection: &mut PgConnection, retention: &Retention) -> Result<Hours, sqlx::Error> {
     let licence: String = query_scalar("SELECT current_setting('timescaledb.license')")
         .fetch_one(&mut *connection)
         .await?;
-    if licence == "timescale"
-        && let Err(error) = by_the_database(connection, retention).await
-    {
-        tracing::warn!(%error, "the database does not take policies; the brain drops old chunks itself");
+    if licence == "timescale" {
+        // A schema that was made with the Apache edition keeps its table of hours.
+        let hours = hours(connection).await?.unwrap_or(Hours::Theirs);
+        if let Err(error) = by_the_database(connection, retention, hours).await {
+            tracing::warn!(%error, "the database does not take policies; the brain drops old chunks itself");
+        }
     }
-    // Where the hours are an aggregate, this leaves them as they are.
-    let table = HOURS_TABLE.to_owned() + &columns() + ", PRIMARY KEY (host, bucket))";
-    query(AssertSqlSafe(table)).execute(&mut *connection).await?;
-    let is_view: bool = query_scalar("SELECT relkind = 'v' FROM pg_class WHERE oid = 'rollup_1h'::regclass")
-        .fetch_one(&mut *connection)
-        .await?;
-    let hours = if is_view { Hours::Theirs } else { Hours::Ours };
+    if hours(connection).await?.is_none() {
+        raw_sql(HOURS_TABLE).execute(&mut *connection).await?;
+    }
+    let hours = hours(connection).await?.unwrap_or(Hours::Ours);
     tracing::info!(licence, ?hours, "TimescaleDB's edition");
     Ok(hours)
 }
 
+/// Who makes the hours that are there: an aggregate is a view.
+async fn hours(connection: &mut PgConnection) -> Result<Option<Hours>, sqlx::Error> {
+    let is_view = "SELECT relkind = 'v' FROM pg_class \
+                   WHERE relname = 'rollup_1h' AND relnamespace = current_schema()::regnamespace";
+    let is_view: Option<bool> = query_scalar(is_view).fetch_optional(connection).await?;
+    Ok(is_view.map(|is_view| if is_view { Hours::Theirs } else { Hours::Ours }))
+}
+
 /// All policies, or none.
-async fn by_the_database(connection: &mut PgConnection, retention: &Retention) -> Result<(), sqlx::Error> {
+async fn by_the_database(
+    connection: &mut PgConnection,
+    retention: &Retention,
+    hours: Hours,
+) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin().await?;
-    for statement in statements(retention) {
+    for statement in statements(retention, hours) {
         query(AssertSqlSafe(statement)).execute(&mut *transaction).await?;
     }
     transaction.commit().await
 }
 
 /// What is said to a database with policies, in this order. All of it may be said again.
-fn statements(retention: &Retention) -> Vec<String> {
-    let mut all = vec![
-        aggregate(),
-        "SELECT add_continuous_aggregate_policy('rollup_1h', start_offset => INTERVAL '3 days', \
-         end_offset => INTERVAL '1 hour', schedule_interval => INTERVAL '30 minutes', if_not_exists => true)"
-            .to_owned(),
-    ];
-    for (table, segment, order) in [
-        ("rollup_10s", "host", "bucket"),
-        ("rollup_1m", "host", "bucket"),
-        ("workload_1m", "host, workload", "bucket"),
-        ("forecasts", "host, resource", "made, horizon_s"),
+fn statements(retention: &Retention, hours: Hours) -> Vec<String> {
+    let mut all = Vec::new();
+    if hours == Hours::Theirs {
+        all.push(aggregate());
+        all.push(
+            "SELECT add_continuous_aggregate_policy('rollup_1h', start_offset => INTERVAL '3 days', \
+             end_offset => INTERVAL '1 hour', schedule_interval => INTERVAL '30 minutes', if_not_exists => true)"
+                .to_owned(),
+        );
+        all.extend(retain("rollup_1h", retention.rollup_1h));
+    }
+    for (table, segment, order, days) in [
+        ("rollup_10s", "host", "bucket", COMPRESS_SHORT_AFTER_DAYS),
+        ("rollup_1m", "host", "bucket", COMPRESS_AFTER_DAYS),
+        ("workload_1m", "host, workload", "bucket", COMPRESS_AFTER_DAYS),
+        (
+            "forecasts",
+            "host, resource",
+            "made, horizon_s",
+            COMPRESS_SHORT_AFTER_DAYS,
+        ),
+        (
+            "workload_forecasts",
+            "host, workload, resource",
+            "made, horizon_s",
+            COMPRESS_SHORT_AFTER_DAYS,
+        ),
     ] {
         all.push(format!(
             "ALTER TABLE {table} SET (timescaledb.compress, timescaledb.compress_segmentby = '{segment}', \
              timescaledb.compress_orderby = '{order}')"
         ));
         all.push(format!(
-            "SELECT add_compression_policy('{table}', compress_after => INTERVAL '{COMPRESS_AFTER}', \
-             if_not_exists => true)"
+            "SELECT add_compression_policy('{table}', compress_after => INTERVAL '{days} days', if_not_exists => true)"
         ));
     }
     for (table, span) in [
@@ -88,24 +118,22 @@ fn statements(retention: &Retention) -> Vec<String> {
         ("rollup_10s", retention.rollup_10s),
         ("rollup_1m", retention.rollup_1m),
         ("workload_1m", retention.rollup_1m),
-        ("rollup_1h", retention.rollup_1h),
         ("forecasts", retention.forecasts),
+        ("workload_forecasts", retention.forecasts),
     ] {
-        all.push(format!("SELECT remove_retention_policy('{table}', if_exists => true)"));
-        all.push(format!(
-            "SELECT add_retention_policy('{table}', drop_after => INTERVAL '{} seconds')",
-            span.as_secs()
-        ));
+        all.extend(retain(table, span));
     }
     all
 }
 
-const HOURS_TABLE: &str = "CREATE TABLE IF NOT EXISTS rollup_1h (host text NOT NULL, bucket timestamptz NOT NULL, \
-                           coverage real NOT NULL";
-
-fn columns() -> String {
-    let column = |(_, column)| format!(", {column} real");
-    each_column(of_hours()).map(column).collect()
+fn retain(table: &str, span: Span) -> [String; 2] {
+    [
+        format!("SELECT remove_retention_policy('{table}', if_exists => true)"),
+        format!(
+            "SELECT add_retention_policy('{table}', drop_after => INTERVAL '{} seconds')",
+            span.as_secs()
+        ),
+    ]
 }
 
 fn aggregate() -> String {
@@ -116,4 +144,35 @@ fn aggregate() -> String {
          SELECT host, time_bucket(INTERVAL '1 hour', bucket) AS bucket, least(1, sum(coverage) / 60)::real AS coverage{columns} \
          FROM rollup_1m GROUP BY host, time_bucket(INTERVAL '1 hour', bucket) WITH NO DATA"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::testing::RETENTION, *};
+
+    #[test]
+    fn what_goes_after_three_days_is_compressed_after_one() {
+        let said = statements(&RETENTION, Hours::Theirs);
+        for (table, days) in [
+            ("rollup_10s", 1),
+            ("rollup_1m", 3),
+            ("workload_1m", 3),
+            ("forecasts", 1),
+        ] {
+            let policy = format!(
+                "SELECT add_compression_policy('{table}', compress_after => INTERVAL '{days} days', if_not_exists => true)"
+            );
+            assert!(said.contains(&policy), "{table}: {said:#?}");
+        }
+    }
+
+    #[test]
+    fn a_table_of_hours_is_left_as_it_is() {
+        let of_hours = |hours| {
+            let said = statements(&RETENTION, hours);
+            let all = said.len();
+            (all, said.iter().filter(|sql| sql.contains("rollup_1h")).count())
+        };
+        assert_eq!((of_hours(Hours::Theirs), of_hours(Hours::Ours)), ((22, 4), (18, 0)));
+    }
 }

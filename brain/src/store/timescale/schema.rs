@@ -1,9 +1,12 @@
 //! The schema: whether it can be had, whose it is, and which version it has.
 
-use std::time::Duration;
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    time::Duration,
+};
 
 use sqlx::{
-    AssertSqlSafe, PgConnection,
+    AssertSqlSafe, Connection as _, PgConnection,
     migrate::{MigrateError, Migrator},
     query, query_scalar, raw_sql,
 };
@@ -14,14 +17,14 @@ use super::{Options, fault};
 use crate::store::{
     Hours, StoreError,
     comments::{self, Comment},
-    migrations,
+    meta, migrations,
 };
 
 /// How often is asked whether a schema is free.
 const LOCK_PAUSE: Duration = Duration::from_millis(250);
 
 /// All migrations: version, name, SQL. A version that was released never changes.
-const MIGRATIONS: &[migrations::Step] = &[
+pub(super) const MIGRATIONS: &[migrations::Step] = &[
     (
         1,
         "initial",
@@ -31,6 +34,25 @@ const MIGRATIONS: &[migrations::Step] = &[
         2,
         "incidents",
         include_str!("../../../migrations/timescale/0002_incidents.sql"),
+    ),
+    (3, "plans", include_str!("../../../migrations/timescale/0003_plans.sql")),
+    (
+        4,
+        "workload forecasts",
+        include_str!("../../../migrations/timescale/0004_workload_forecasts.sql"),
+    ),
+    // Before, a start made the table, without an index. Where the hours are an aggregate, or are to be one, there is none.
+    (
+        5,
+        "hours",
+        concat!(
+            "DO $$ DECLARE kind \"char\" := (SELECT relkind FROM pg_class WHERE relname = 'rollup_1h' \
+             AND relnamespace = current_schema()::regnamespace); BEGIN \
+             IF kind = 'v' OR (kind IS NULL AND current_setting('timescaledb.license') = 'timescale') \
+             THEN RETURN; END IF; ",
+            include_str!("../../../migrations/timescale/hours.sql"),
+            " END $$",
+        ),
     ),
 ];
 
@@ -122,7 +144,8 @@ pub(super) async fn migrate(connection: &mut PgConnection, name: &str) -> Result
     })
 }
 
-/// Views for people, and in words what everything holds. The hours may be a view themselves.
+/// Views for people, and in words what everything holds, unless that is said already: a start needs no room on the disk,
+/// and waits for nobody who reads. The hours may be a view themselves.
 pub(super) async fn describe(connection: &mut PgConnection, hours: Hours) -> Result<(), sqlx::Error> {
     let mut sql = include_str!("../../../migrations/timescale/views.sql").to_owned();
     for Comment { relation, column, text } in comments::all() {
@@ -135,6 +158,22 @@ pub(super) async fn describe(connection: &mut PgConnection, hours: Hours) -> Res
         };
         sql.extend(["COMMENT ON ", &what, " IS '", &text, "';\n"]);
     }
-    raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
-    Ok(())
+    let mut hash = DefaultHasher::new();
+    sql.hash(&mut hash);
+    let mark = format!("{:016x}", hash.finish());
+    let said: Option<String> = query_scalar("SELECT value FROM meta WHERE key = $1")
+        .bind(meta::DESCRIBED)
+        .fetch_optional(&mut *connection)
+        .await?;
+    if said.as_ref() == Some(&mark) {
+        return Ok(());
+    }
+    let mut transaction = connection.begin().await?;
+    raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await?;
+    query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value")
+        .bind(meta::DESCRIBED)
+        .bind(mark)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await
 }

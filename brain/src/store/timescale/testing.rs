@@ -37,8 +37,13 @@ impl Place {
             eprintln!("SKIPPED: FORESHADOW_TEST_DATABASE_URL names no TimescaleDB");
             return None;
         };
+        Some(Self::at(url))
+    }
+
+    /// On the server at `url`.
+    pub(super) fn at(url: String) -> Self {
         let of_ours = PLACES.fetch_add(1, Ordering::Relaxed);
-        Some(Self {
+        Self {
             options: Options {
                 url,
                 password_file: None,
@@ -46,7 +51,7 @@ impl Place {
                 lock_patience: Duration::ZERO,
             },
             folder: tempfile::tempdir().unwrap(),
-        })
+        }
     }
 
     /// The store in it.

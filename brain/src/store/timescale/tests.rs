@@ -3,9 +3,11 @@
 use sqlx::{Connection as _, Row as _, query, query_scalar};
 
 use super::{testing::Place, *};
-use crate::store::testing::{SINCE, full_batch};
+use crate::store::testing::{SINCE, frame, full_batch, stream};
 
+mod outages;
 mod restore;
+mod upgrade;
 
 /// A second session, as another program has it.
 async fn other(place: &Place) -> PgConnection {
@@ -44,15 +46,9 @@ async fn a_newer_schema_is_refused() {
     let later = "INSERT INTO _sqlx_migrations VALUES (99, 'later', now(), true, '\\x00', 0)";
     query(later).execute(&mut other(&place).await).await.unwrap();
     let error = place.try_open().await.unwrap_err();
+    let newest = schema::MIGRATIONS.last().unwrap().0;
     assert!(
-        matches!(
-            error,
-            StoreError::Newer {
-                found: 99,
-                known: 2,
-                ..
-            }
-        ),
+        matches!(error, StoreError::Newer { found: 99, known, .. } if known == newest),
         "{error}"
     );
 }
@@ -160,6 +156,29 @@ async fn old_chunks_go_as_a_whole_and_the_rest_by_rows() {
     }
 }
 
+/// As many as the engine lets a batch have.
+#[tokio::test]
+async fn frames_of_two_hundred_chunks_are_written_and_deleted() {
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    let mut batch = full_batch();
+    batch.frames = (0..200)
+        .map(|day: i64| (stream(), frame(5 + day.unsigned_abs(), day * 86_400_000)))
+        .collect();
+    store.write(&batch).await.unwrap();
+    let cutoffs = Cutoffs {
+        now: 300 * 86_400_000,
+        frames: 300 * 86_400_000,
+        ..Cutoffs::default()
+    };
+    store.prune(&cutoffs).await.unwrap();
+    let left: i64 = query_scalar("SELECT count(*) FROM frames")
+        .fetch_one(testing::connection(&mut store))
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
+}
+
 #[tokio::test]
 async fn a_text_that_the_server_refuses_does_not_stop_the_batch() {
     let Some(place) = Place::new() else { return };
@@ -256,6 +275,47 @@ fn answers_after_which_another_try_may_help_are_told_from_the_others() {
     }
     let ours = sqlx::Error::RowNotFound;
     assert!(!fault::ends_connection(&ours) && !fault::told("db", &ours).is_transient());
+}
+
+/// docs/schema.md shows people two statements.
+#[tokio::test]
+async fn what_the_page_shows_is_answered() {
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    let mut batch = full_batch();
+    let due_ms = 60_000 + 300_000;
+    let (_, row) = batch.rollups.pop_first().unwrap();
+    batch.rollups = [(("web-1".into(), due_ms - 10_000), row)].into();
+    batch.forecasts[0].1.quantiles = shadow::Quantiles::from_array([0.1, 0.15, 0.2, 0.22]);
+    store.write(&batch).await.unwrap();
+    let session = testing::connection(&mut store);
+    query("INSERT INTO rollup_1m (host, bucket, coverage, cpu, cpu_max) VALUES ('web-1', now() - INTERVAL '10 min', 1, 0.25, 0.5)")
+        .execute(&mut *session)
+        .await
+        .unwrap();
+    let page = include_str!("../comments/head.md");
+    let (_, shown) = page.split_once("```sql\n").unwrap();
+    let shown = shown.split_once("```").unwrap().0.replace("foreshadow.", "");
+    let [busiest, above, ""] = shown.split(";\n").map(str::trim).collect::<Vec<_>>()[..] else {
+        panic!("{shown}")
+    };
+    let told = query(sqlx::AssertSqlSafe(busiest.to_owned()))
+        .fetch_one(&mut *session)
+        .await
+        .unwrap();
+    assert_eq!(told.get::<&str, _>("host"), "web-1");
+    assert!((told.get::<f64, _>("cpu") - 25.0).abs() < 1e-6 && (told.get::<f64, _>("peak") - 50.0).abs() < 1e-6);
+    let told = query(sqlx::AssertSqlSafe(format!(
+        "SELECT host, resource, above::float8 FROM ({above}) AS shown"
+    )))
+    .fetch_one(&mut *session)
+    .await
+    .unwrap();
+    assert_eq!(
+        (told.get::<&str, _>(1), told.get::<f64, _>(2)),
+        ("cpu", 1.0),
+        "0.25 is above 0.2"
+    );
 }
 
 /// Debian has the Apache edition alone: this needs a server with the Timescale licence.

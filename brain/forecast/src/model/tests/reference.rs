@@ -89,6 +89,7 @@ fn the_output_is_that_of_the_reference_with_its_weights() {
         input_width: 24,
         hidden,
         dense: 256,
+        sequence: true,
     };
     let device = Device::flex();
     let network = Network::new(sizes, &mut StdRng::seed_from_u64(1), &device).with_weights(&weights.concat());

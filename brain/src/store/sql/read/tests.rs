@@ -3,9 +3,12 @@ use std::{ops::ControlFlow, sync::Arc};
 use shadow::{Channel, Resource, Vantage};
 use sqlx::query;
 
-use super::super::super::testing::{Place, connection};
+use super::super::super::{
+    dialect::at,
+    testing::{Place, connection},
+};
 use crate::{
-    history::{Column, Filter, History, Resolution},
+    history::{Column, Filter, History, MAX_ROWS, Resolution},
     store::{
         Batch, Rollup, Store as _,
         archive::{self, Stored},
@@ -53,6 +56,46 @@ fn hours() -> Batch {
         minutes: (0..122).map(minute).collect(),
         ..Batch::default()
     }
+}
+
+#[tokio::test]
+async fn a_command_is_told_with_its_answers_and_what_was_used_after_it() {
+    let Some(place) = Place::new() else { return };
+    let mut batch = full_batch();
+    let mut failed = batch.outcomes[0].clone();
+    (failed.state, failed.time_ms) = (shadow::OutcomeState::Failed, 62_000);
+    batch.outcomes.push(failed);
+    let mut later = batch.commands[0].clone();
+    (later.id, later.issued_ms, later.sequence) = ("1-web-1-2".into(), 120_000, 2);
+    batch.commands.push(later);
+    let minute = |at: i64, cores: f32| (("web-1".into(), "web".to_owned(), at * 60_000), [cores, f32::NAN]);
+    batch.workloads = [minute(0, 0.5), minute(1, 1.0), minute(2, 2.0)].into();
+    let mut store = place.open().await;
+    store.write(&batch).await.unwrap();
+    store.write(&batch).await.unwrap();
+    let mut history = History::open(&place.database()).await.unwrap();
+    let story = history.story("1-web-1-1", 120_000).await.unwrap().unwrap();
+    assert_eq!(story.command, batch.commands[0]);
+    assert_eq!(story.outcomes, batch.outcomes);
+    let ids: Vec<&str> = story.later.iter().map(|command| command.id.as_str()).collect();
+    assert_eq!(ids, ["1-web-1-2"]);
+    let used: Vec<_> = story.uses[0]
+        .iter()
+        .map(|uses| (uses.begin_ms, uses.cpu_cores, uses.memory_bytes))
+        .collect();
+    assert_eq!(used, [(60_000, Some(1.0), None), (120_000, Some(2.0), None)]);
+    assert_eq!(history.story("1-web-1-9", 1).await.unwrap(), None);
+    let plans = history.plans(&(0..120_000), 5).await.unwrap();
+    assert_eq!((plans.rows, plans.more), (batch.plans.clone(), false));
+    let saved = history.savings(&(0..1)).await.unwrap().rows;
+    assert_eq!(
+        (saved.len(), saved[0].saved),
+        (1, crate::store::testing::saving()),
+        "twice is once"
+    );
+    assert_eq!(history.savings(&(1..2)).await.unwrap().rows, []);
+    history.close().await.unwrap();
+    store.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -132,7 +175,7 @@ async fn records_are_told_as_they_were_the_newest_where_not_all() {
     store.write(&batch).await.unwrap();
     let mut history = History::open(&place.database()).await.unwrap();
 
-    let hosts = history.hosts().await.unwrap();
+    let hosts = history.hosts().await.unwrap().rows;
     assert_eq!(
         (hosts.len(), &*hosts[0].host, hosts[0].last_sample_ms),
         (1, "web-1", 69_000)
@@ -260,7 +303,7 @@ async fn a_reader_can_change_nothing_and_the_brain_goes_on() {
     let mut store = place.open().await;
     store.write(&full_batch()).await.unwrap();
     let mut history = History::open(&place.database()).await.unwrap();
-    assert_eq!(history.hosts().await.unwrap().len(), 1);
+    assert_eq!(history.hosts().await.unwrap().rows.len(), 1);
     let mut reader = crate::store::reader::Reader::open(&place.database(), None)
         .await
         .unwrap();
@@ -269,7 +312,26 @@ async fn a_reader_can_change_nothing_and_the_brain_goes_on() {
     let mut batch = full_batch();
     batch.hosts.insert("web-2".into(), 5);
     store.write(&batch).await.unwrap();
-    assert_eq!(history.hosts().await.unwrap().len(), 2);
+    assert_eq!(history.hosts().await.unwrap().rows.len(), 2);
+}
+
+#[tokio::test]
+async fn that_there_are_more_hosts_than_are_told_is_said() {
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    let mut history = History::open(&place.database()).await.unwrap();
+    for (from, more) in [(1, false), (0, true)] {
+        let insert = "WITH RECURSIVE n(i) AS (SELECT $1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) \
+                      INSERT INTO hosts SELECT 'h' || i, $2, $2 FROM n WHERE true ON CONFLICT DO NOTHING";
+        query(insert)
+            .bind(from)
+            .bind(at(5))
+            .execute(connection(&mut store))
+            .await
+            .unwrap();
+        let told = history.hosts().await.unwrap();
+        assert_eq!((told.rows.len(), told.more), (MAX_ROWS, more));
+    }
 }
 
 /// What a reader must not be able to do.

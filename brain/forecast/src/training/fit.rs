@@ -1,0 +1,144 @@
+//! Steps of the optimiser: a batch way there, its loss, the way back, and the weights moved.
+
+use burn::{
+    module::Module,
+    optim::GradientsParams,
+    tensor::{Device, Tensor, TensorData},
+};
+use rand::{Rng, rngs::StdRng};
+use shadow::{PEAK_QUANTILES, QUANTILES};
+
+use super::{
+    Part, Progress, Watch,
+    adam::{Adam, flat},
+    plan::Plan,
+    progress,
+};
+use crate::{
+    artifact::sizes,
+    config::{Config, Training},
+    dataset::{Batch, Came, Dataset, Shuffle},
+    error::TrainError,
+    model::{Masks, Network, Sizes},
+};
+
+pub(super) fn fit(
+    dataset: &Dataset,
+    config: &Config,
+    plan: &Plan,
+    start: Option<Vec<f32>>,
+    random: &mut StdRng,
+    watch: Watch<'_>,
+) -> Result<Network, TrainError> {
+    let mut network = Network::new(sizes(config), random, &Device::flex().autodiff());
+    if let Some(weights) = start {
+        network = network.with_weights(&weights);
+    }
+    let mut fit = Fit::new(network, sizes(config), &config.training);
+    let mut order = Shuffle::new(dataset.len());
+    for step in 1..=plan.steps {
+        let batch = dataset.batch(order.next(plan.batch, random));
+        let loss = fit.step(batch, plan.rate_at(step), random);
+        if !loss.is_finite() {
+            return Err(TrainError::Diverged { step, loss });
+        }
+        let now = Progress {
+            loss: Some(loss),
+            ..progress(Part::Steps, step, plan.steps)
+        };
+        if watch(now).is_break() {
+            return Err(TrainError::Stopped { steps: step });
+        }
+    }
+    fit.averaged().ok_or(TrainError::Diverged {
+        step: plan.steps,
+        loss: f32::NAN,
+    })
+}
+
+/// A network that is being fitted.
+pub(super) struct Fit {
+    /// `None` only within a step.
+    network: Option<Network>,
+    adam: Adam,
+    sizes: Sizes,
+    dropout: f64,
+    device: Device,
+}
+
+impl Fit {
+    /// Before the first step.
+    pub(super) fn new(network: Network, sizes: Sizes, training: &Training) -> Self {
+        Self {
+            adam: Adam::new(&network.weights(), training.weight_decay),
+            network: Some(network),
+            sizes,
+            dropout: training.dropout,
+            device: Device::flex().autodiff(),
+        }
+    }
+
+    /// One step at a learning rate; returns the loss before it.
+    pub(super) fn step(&mut self, batch: Batch, rate: f64, random: &mut StdRng) -> f32 {
+        let Some(network) = self.network.take() else {
+            return f32::NAN;
+        };
+        let masks = Masks::draw(&self.sizes, batch.moments, self.dropout, random, &self.device);
+        let loss = batch_loss(&network, batch, &self.sizes, masks.as_ref(), &self.device);
+        let mut gradients = GradientsParams::from_grads(loss.backward(), &network);
+        let weights = self.adam.step(&flat(&network, &mut gradients), rate);
+        self.network = Some(network.with_weights(&weights));
+        loss.into_scalar::<f32>()
+    }
+
+    /// The network with its averaged weights; `None` when one of them is not finite.
+    pub(super) fn averaged(self) -> Option<Network> {
+        let averages = self.adam.averages()?;
+        Some(self.network?.with_weights(&averages).valid())
+    }
+}
+
+/// What the loss of the peaks counts beside that of the values. It is small so that it has no part in the length of all
+/// gradients together; the optimiser's steps do not depend on it.
+const PEAKS: f32 = 0.01;
+
+fn batch_loss(network: &Network, batch: Batch, sizes: &Sizes, masks: Option<&Masks>, device: &Device) -> Tensor<1> {
+    let inputs = sizes.inputs(batch.moments, batch.sequences, batch.statistics, device);
+    let outputs = network.forward(&inputs, masks);
+    let values = loss(outputs.values, QUANTILES, batch.values, device);
+    values + loss(outputs.peaks, PEAK_QUANTILES, batch.peaks, device).mul_scalar(PEAKS)
+}
+
+fn loss<const Q: usize>(quantiles: Tensor<2>, taus: [f64; Q], came: Came, device: &Device) -> Tensor<1> {
+    let known = came.weights.iter().filter(|weight| **weight > 0.0).count().max(1);
+    let outputs = came.truths.len();
+    let column = |values: Vec<f32>| -> Tensor<2> { Tensor::from_data(TensorData::new(values, [outputs, 1]), device) };
+    let (truths, weights) = (column(came.truths), column(came.weights));
+    Network::loss(quantiles, taus, truths, weights, known as f32)
+}
+
+impl Masks {
+    /// Draws what is dropped; the share is rounded to 1/256. `None` when nothing is.
+    fn draw(sizes: &Sizes, moments: usize, share: f64, random: &mut StdRng, device: &Device) -> Option<Self> {
+        let cut = (share * 256.0).round().clamp(0.0, 255.0);
+        if cut < 1.0 {
+            return None;
+        }
+        let kept = (256.0 / (256.0 - cut)) as f32;
+        let mut mask = |rows: usize, width: usize| -> Tensor<2> {
+            let mut bytes = vec![0_u8; rows * width];
+            random.fill_bytes(&mut bytes);
+            let values: Vec<f32> = bytes
+                .iter()
+                .map(|&byte| if f64::from(byte) < cut { 0.0 } else { kept })
+                .collect();
+            Tensor::from_data(TensorData::new(values, [rows, width]), device)
+        };
+        let rows = moments * sizes.targets;
+        Some(Self {
+            state: mask(moments, sizes.hidden),
+            statistics: mask(rows, sizes.features),
+            dense: mask(rows, sizes.dense),
+        })
+    }
+}

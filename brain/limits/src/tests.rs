@@ -1,0 +1,368 @@
+//! The whole of it: against figures of the reference, without a look ahead, over a restart.
+
+use super::*;
+
+/// Hosts of a made-up fleet.
+const HOSTS: [&str; 3] = ["a", "b", "c"];
+const INTERVALS: usize = 700;
+
+/// Numbers between 0 and 1 that every language makes alike.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> f64 {
+        self.0 = (self.0 * 1_103_515_245 + 12_345) % (1 << 31);
+        self.0 as f64 / (1_u64 << 31) as f64
+    }
+}
+
+/// Levels that wander, with forecasts that know them: by interval, then by host.
+fn fleet(samples: usize) -> Vec<[(Needs, Vec<f64>); 3]> {
+    let (mut numbers, mut levels) = (Numbers(12_345), [0.2_f64, 0.3, 0.4]);
+    let mut interval = || {
+        levels.each_mut().map(|level| {
+            *level = (*level + 0.1 * (numbers.next() - 0.5)).clamp(0.05, 0.8);
+            let level = *level;
+            let spread = 0.02 + 0.2 * numbers.next();
+            let peak = |hold: usize, rank: usize| level + spread * (rank as f64 + 1.0) * (hold as f64 + 1.0) / 12.0;
+            let needs = Needs {
+                peaks: std::array::from_fn(|hold| std::array::from_fn(|rank| peak(hold, rank))),
+                last: level * (0.8 + 0.4 * numbers.next()),
+            };
+            let used = (0..samples).map(|_| level + spread * (numbers.next() + numbers.next() - 1.0));
+            (needs, used.collect())
+        })
+    };
+    (0..INTERVALS).map(|_| interval()).collect()
+}
+
+/// Goes through `past` and gives the limits by interval and host.
+fn run(fleet: &mut Fleet, past: &[[(Needs, Vec<f64>); 3]], first: usize) -> Vec<[f64; 3]> {
+    let each = past.iter().enumerate().map(|(at, hosts)| {
+        let at = (first + at) as i64;
+        let asked = HOSTS.iter().zip(hosts).map(|(host, (needs, _))| Asked {
+            host,
+            needs: *needs,
+            lowest: 0.0,
+            highest: 1.0,
+            weight: 1.0,
+        });
+        let decided = fleet.decide(at, &asked.collect::<Vec<_>>());
+        let used = HOSTS
+            .iter()
+            .zip(hosts)
+            .map(|(host, (_, samples))| Used { host, samples });
+        fleet.observe(at, &used.collect::<Vec<_>>());
+        let mut limits = decided.into_iter().map(|decision| decision.unwrap().limit);
+        std::array::from_fn(|_| limits.next().unwrap())
+    });
+    each.collect()
+}
+
+fn near(found: f64, expected: f64) {
+    let off = (found - expected).abs() / expected.abs().max(1e-12);
+    assert!(off < 1e-9, "{found} is not {expected}");
+}
+
+/// What the reference of the recipe makes of the same needs and samples: prices of each host, price of a change, sums over
+/// all rules and hosts of slack, violations, excess and changes, sums of the limits by host, the rules in use at the end, and
+/// sums of all rules' limits by host.
+struct Expected {
+    prices: [f64; 3],
+    change: f64,
+    sums: [f64; 4],
+    limits: [f64; 3],
+    rules: [usize; 3],
+    ends: [f64; 3],
+}
+
+fn check(samples: usize, settings: Settings, expected: &Expected) {
+    let mut fleet = Fleet::new(settings).unwrap();
+    let limits = run(&mut fleet, &self::fleet(samples), 0);
+    near(fleet.prices().change.max(1e-300), expected.change.max(1e-300));
+    let (mut sums, mut ends) = ([0.0; 4], [0.0; 3]);
+    for (at, host) in HOSTS.into_iter().enumerate() {
+        let sum: f64 = limits.iter().map(|limits| limits[at]).sum();
+        near(sum, expected.limits[at]);
+        assert_eq!(
+            fleet.standing(host).unwrap().chosen.rule.place(),
+            expected.rules[at],
+            "{host}"
+        );
+        let series = fleet.of(host);
+        near(series.price, expected.prices[at]);
+        near(series.books.weight, 473.376_841_459_418_24);
+        for place in 0..RULES {
+            let book = series.books.of(place);
+            let of = [book.slack, book.violations, book.excess, book.changes];
+            for (sum, value) in sums.iter_mut().zip(of) {
+                *sum += value * series.books.weight;
+            }
+            ends[at] += series.books.limit(place);
+        }
+        near(ends[at], expected.ends[at]);
+    }
+    for (sum, expected) in sums.into_iter().zip(expected.sums) {
+        near(sum, expected);
+    }
+}
+
+#[test]
+fn books_prices_and_choices_are_those_of_the_reference() {
+    let settings = |violations, changes_a_day, own, excess, reacts| Settings {
+        violations,
+        changes_a_day,
+        own,
+        excess,
+        reacts,
+    };
+    check(
+        5,
+        settings(0.01, Some(40.0), 0.1, 8.0, true),
+        &Expected {
+            prices: [
+                1.172_855_697_042_785_7,
+                1.149_631_598_221_606_7,
+                1.270_539_408_855_350_8,
+            ],
+            change: 0.276_320_176_302_044_6,
+            sums: [
+                120_140.772_179_465_62,
+                5_553.327_029_324_161,
+                160.012_286_354_603_87,
+                144_761.247_510_625_86,
+            ],
+            limits: [564.032_885_381_009_5, 614.803_199_378_481_3, 371.319_564_492_758_16],
+            rules: [21, 21, 21],
+            ends: [314.229_823_373_632_37, 310.333_019_201_583_6, 261.129_533_625_158_1],
+        },
+    );
+    check(
+        1,
+        settings(0.05, None, 0.0, 0.0, false),
+        &Expected {
+            prices: [0.337_150_748_074_197_6; 3],
+            change: 0.0,
+            sums: [
+                113_808.437_210_967_52,
+                12_009.386_624_272_447,
+                395.831_686_640_921_13,
+                126_673.071_498_843_75,
+            ],
+            limits: [396.774_029_425_187_8, 387.840_682_169_876_9, 222.199_824_076_242_58],
+            rules: [252, 252, 252],
+            ends: [144.309_601_026_421_63, 332.820_454_779_389_65, 168.164_209_637_514_03],
+        },
+    );
+    check(
+        5,
+        settings(0.02, Some(150.0), 1.0, 0.0, false),
+        &Expected {
+            prices: [0.725_743_626_315_325_6, 1.082_682_265_892_938, 1.322_391_105_772_741_5],
+            change: 0.033_374_177_581_239_51,
+            sums: [
+                115_710.203_169_101_62,
+                9_719.511_402_191_347,
+                318.933_413_697_460_65,
+                111_179.738_701_374_01,
+            ],
+            limits: [525.174_907_339_107_6, 572.545_408_227_861_8, 324.664_272_600_795_8],
+            rules: [55, 91, 91],
+            ends: [308.702_003_022_387, 304.191_168_932_255_3, 250.788_052_700_263_56],
+        },
+    );
+}
+
+#[test]
+fn what_comes_later_changes_nothing_that_was_decided() {
+    let past = fleet(2);
+    let mut other = past.clone();
+    for (needs, samples) in other.iter_mut().skip(300).flatten() {
+        needs.last /= 2.0;
+        samples.fill(0.9);
+    }
+    let settings = Settings::default();
+    let [one, two] = [past, other].map(|past| run(&mut Fleet::new(settings).unwrap(), &past, 0));
+    assert_eq!(one[..300], two[..300]);
+    assert_ne!(one[301..], two[301..]);
+}
+
+#[test]
+fn a_restart_and_the_order_of_hosts_change_nothing() {
+    let past = fleet(5);
+    let settings = Settings {
+        reacts: true,
+        ..Settings::default()
+    };
+    let mut whole = Fleet::new(settings).unwrap();
+    let expected = run(&mut whole, &past, 0);
+    let mut fleet = Fleet::new(settings).unwrap();
+    run(&mut fleet, &past[..350], 0);
+    let (before, mut fleet) = (fleet, Fleet::new(settings).unwrap());
+    fleet.restore_prices(before.prices());
+    for host in before.hosts() {
+        let bytes = before.stored(host).unwrap();
+        assert!(bytes.len() < 21_000 && fleet.restore(host, &bytes));
+        assert!(!fleet.restore(host, &bytes[..bytes.len() - 1]) && !fleet.restore(host, &[&bytes[..], &[0]].concat()));
+        assert!(!fleet.restore(host, &[&[1], &bytes[1..]].concat()) && !fleet.restore(host, b""));
+    }
+    fleet.restore_prices(Prices {
+        violation: f64::NAN,
+        ..before.prices()
+    });
+    assert_eq!(fleet, before);
+    let later: Vec<[f64; 3]> = past[350..]
+        .iter()
+        .enumerate()
+        .map(|(at, hosts)| {
+            let at = 350 + at as i64;
+            let asked = HOSTS.iter().zip(hosts).map(|(host, (needs, _))| Asked {
+                host,
+                needs: *needs,
+                lowest: 0.0,
+                highest: 1.0,
+                weight: 1.0,
+            });
+            let decided = fleet.decide(at, &asked.rev().collect::<Vec<_>>());
+            let used = HOSTS
+                .iter()
+                .zip(hosts)
+                .map(|(host, (_, samples))| Used { host, samples });
+            fleet.observe(at, &used.rev().collect::<Vec<_>>());
+            [2, 1, 0].map(|at| decided[at].unwrap().limit)
+        })
+        .collect();
+    let off = later
+        .iter()
+        .zip(&expected[350..])
+        .position(|(found, expected)| found != expected);
+    assert_eq!(off, None);
+    assert!(fleet == whole);
+}
+
+#[test]
+fn holes_and_broken_numbers_cost_themselves_alone() {
+    let past = fleet(1);
+    let mut fleet = Fleet::new(Settings::default()).unwrap();
+    run(&mut fleet, &past[..100], 0);
+    let before = *fleet.standing("a").unwrap();
+    let broken = Asked {
+        host: "a",
+        needs: Needs {
+            last: f64::NAN,
+            ..past[0][0].0
+        },
+        lowest: 0.0,
+        highest: 1.0,
+        weight: 1.0,
+    };
+    assert_eq!(
+        fleet.decide(100, &[broken, Asked { host: "new", ..broken }]),
+        [Some(before), None]
+    );
+    let again = Asked {
+        needs: past[0][0].0,
+        ..broken
+    };
+    assert_eq!(fleet.decide(99, &[again]), [Some(before)], "an interval that has been");
+    let weight = fleet.of("a").books.weight;
+    fleet.observe(
+        99,
+        &[Used {
+            host: "a",
+            samples: &[0.1],
+        }],
+    );
+    fleet.decide(150, &[again]);
+    fleet.observe(
+        150,
+        &[
+            Used {
+                host: "a",
+                samples: &[f64::NAN],
+            },
+            Used {
+                host: "b",
+                samples: &[],
+            },
+        ],
+    );
+    assert_eq!(fleet.of("a").books.weight, weight, "booked twice, or what is no number");
+    fleet.observe(
+        150,
+        &[Used {
+            host: "a",
+            samples: &[0.1],
+        }],
+    );
+    assert!(fleet.of("a").books.weight > weight);
+    fleet.retain(|host| host != "a");
+    assert!(fleet.standing("a").is_none() && fleet.len() == 3 && !fleet.is_empty());
+    for settings in [
+        Settings {
+            violations: 0.0,
+            ..Settings::default()
+        },
+        Settings {
+            changes_a_day: Some(f64::NAN),
+            ..Settings::default()
+        },
+        Settings {
+            own: 1.1,
+            ..Settings::default()
+        },
+        Settings {
+            excess: -1.0,
+            ..Settings::default()
+        },
+    ] {
+        let fault = fleet.hold_to(settings).unwrap_err().to_string();
+        assert!(fault.contains("must be"), "{fault}");
+    }
+    fleet
+        .hold_to(Settings {
+            changes_a_day: None,
+            ..Settings::default()
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_dearer_violation_is_rarer_and_decisions_tell_why() {
+    let mean_of = |weight: f64| {
+        let mut fleet = Fleet::new(Settings {
+            violations: 0.05,
+            ..Settings::default()
+        })
+        .unwrap();
+        let mut over = 0;
+        for (at, hosts) in self::fleet(1).iter().enumerate() {
+            let asked = |(place, host): (usize, &&'static str)| Asked {
+                host,
+                needs: hosts[place].0,
+                lowest: 0.0,
+                highest: 1.0,
+                weight: if place == 0 { weight } else { 1.0 },
+            };
+            let decided = fleet.decide(at as i64, &HOSTS.iter().enumerate().map(asked).collect::<Vec<_>>());
+            over += usize::from(hosts[0].1[0] > decided[0].unwrap().limit);
+            let used = HOSTS
+                .iter()
+                .zip(hosts)
+                .map(|(host, (_, samples))| Used { host, samples });
+            fleet.observe(at as i64, &used.collect::<Vec<_>>());
+        }
+        (over, fleet.standing("a").unwrap().to_string())
+    };
+    let ((usual, words), (dear, _)) = (mean_of(1.0), mean_of(8.0));
+    assert!(usual >= 10 && 3 * dear < 2 * usual, "{usual} {dear}");
+    for part in [
+        "peak over",
+        "an interval",
+        "of slack",
+        "a violated interval is priced at",
+        "the next best",
+    ] {
+        assert!(words.contains(part), "{part:?} is not in {words:?}");
+    }
+}

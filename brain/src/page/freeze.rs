@@ -1,0 +1,90 @@
+//! The freeze switch, turned by the same people as incidents are acknowledged by ([`super::incidents`]).
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{State, rejection::JsonRejection},
+    http::{Extensions, HeaderMap},
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use super::{
+    Shared,
+    incidents::{admit, name},
+    problem::Problem,
+};
+use crate::dispatch::{Freeze, FreezeSwitch};
+
+/// The most characters of a reason.
+const MAX_REASON: usize = 256;
+
+/// Who turns it, and why.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Turn {
+    by: String,
+    #[serde(default)]
+    reason: String,
+}
+
+/// How it stands.
+#[derive(Debug, Serialize)]
+pub(super) struct Stands {
+    frozen: bool,
+    freeze: Option<Freeze>,
+}
+
+/// How the switch stands.
+pub(super) async fn stands(State(shared): State<Arc<Shared>>) -> Json<Stands> {
+    Json(of(shared.snapshot().freeze.clone()))
+}
+
+/// Nothing is changed from now on. It is durable with the next flush.
+pub(super) async fn freeze(
+    State(shared): State<Arc<Shared>>,
+    extensions: Extensions,
+    headers: HeaderMap,
+    body: Result<Json<Turn>, JsonRejection>,
+) -> Result<Json<Stands>, Problem> {
+    admit(&shared, &extensions, &headers)?;
+    turn(&shared, true, body).await
+}
+
+/// Changes are made again.
+pub(super) async fn thaw(
+    State(shared): State<Arc<Shared>>,
+    extensions: Extensions,
+    headers: HeaderMap,
+    body: Result<Json<Turn>, JsonRejection>,
+) -> Result<Json<Stands>, Problem> {
+    admit(&shared, &extensions, &headers)?;
+    turn(&shared, false, body).await
+}
+
+async fn turn(shared: &Shared, is_on: bool, body: Result<Json<Turn>, JsonRejection>) -> Result<Json<Stands>, Problem> {
+    let Json(Turn { by, reason }) = body?;
+    if reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
+        return Err(Problem::bad_request(format!(
+            "reason: at most {MAX_REASON} characters in a line"
+        )));
+    }
+    let (done, wait) = oneshot::channel();
+    let asked = FreezeSwitch {
+        is_on,
+        by: name(&by)?,
+        reason,
+        done,
+    };
+    let busy = || Problem::unavailable("the brain is busy or ending; ask again");
+    shared.page.freeze.try_send(asked).map_err(|_| busy())?;
+    Ok(Json(of(wait.await.map_err(|_| busy())?)))
+}
+
+fn of(freeze: Option<Freeze>) -> Stands {
+    Stands {
+        frozen: freeze.is_some(),
+        freeze,
+    }
+}

@@ -1,0 +1,162 @@
+//! Values, capacities and moments of decision of a recorded past.
+
+use anyhow::{Context, ensure};
+use forecast::Target;
+use shadow::{Channel, UnixMs};
+
+use super::SimulateArgs;
+use crate::{
+    backtest::data::{self, Data},
+    trace::Trace,
+};
+
+/// How long a limit holds, in seconds.
+const INTERVAL_S: u32 = 300;
+
+/// Shares of a byte rate are of this quantile of what is before the first limit.
+const HIGH: f64 = 0.999;
+
+/// A past on a grid, with all that limits are made of.
+pub(super) struct Past {
+    pub(super) step_s: u32,
+    /// Rows that one limit holds for.
+    pub(super) rows: usize,
+    pub(super) targets: Vec<Target>,
+    pub(super) hosts: Vec<Host>,
+    /// For the forecaster.
+    pub(super) data: Data,
+}
+
+/// The past of one host.
+pub(super) struct Host {
+    pub(super) name: String,
+    pub(super) start_ms: UnixMs,
+    /// By target: each row's value over its unit.
+    pub(super) values: Vec<Vec<f64>>,
+    /// By target: what 1 is in the trace's unit.
+    pub(super) units: Vec<f64>,
+    /// The first row of the scored part.
+    pub(super) scored: usize,
+    /// The row of the first decision; the others follow [`Past::rows`] apart.
+    pub(super) first: usize,
+    pub(super) len: usize,
+}
+
+impl Host {
+    /// The rows of decisions: each is the last that is known, and the limit is for those behind it.
+    pub(super) fn decisions(&self, rows: usize) -> impl Iterator<Item = usize> {
+        (self.first..self.len - 1).step_by(rows)
+    }
+}
+
+impl Past {
+    /// # Errors
+    /// When the grid does not fit into five minutes, a target is not told, or a trace is too short.
+    pub(super) fn new(traces: &[Trace], step_s: u32, arguments: &SimulateArgs) -> anyhow::Result<Self> {
+        ensure!(
+            INTERVAL_S.is_multiple_of(step_s),
+            "rows of {step_s} s: limits hold for five minutes, which is no whole number of them; see --step"
+        );
+        let data = data::gather(traces, step_s, arguments.from, arguments.source.rates)?;
+        let targets = targets(&data, &arguments.resources)?;
+        let rows = (INTERVAL_S / step_s) as usize;
+        let host = |trace: &Trace| host(trace, &data, rows, &targets, arguments);
+        let hosts = traces.iter().map(host).collect::<anyhow::Result<Vec<Host>>>()?;
+        Ok(Self {
+            step_s,
+            rows,
+            targets,
+            hosts,
+            data,
+        })
+    }
+}
+
+fn targets(data: &Data, asked: &[Target]) -> anyhow::Result<Vec<Target>> {
+    let there = |target: &Target| target.channels.iter().all(|channel| data.channels.contains(channel));
+    let targets: Vec<Target> = if asked.is_empty() {
+        let all = shadow::Resource::ALL.map(Target::whole).into_iter();
+        all.filter(there).collect()
+    } else {
+        asked.to_vec()
+    };
+    ensure!(!targets.is_empty(), "no host tells a whole resource");
+    for (place, target) in targets.iter().enumerate() {
+        ensure!(there(target), "--resources: no host tells {target}");
+        let doubled = targets
+            .iter()
+            .skip(place + 1)
+            .any(|other| other.resource == target.resource);
+        ensure!(!doubled, "--resources: {} is named twice", target.resource.as_str());
+    }
+    Ok(targets)
+}
+
+fn host(trace: &Trace, data: &Data, rows: usize, targets: &[Target], arguments: &SimulateArgs) -> anyhow::Result<Host> {
+    let grid = data::grid(trace, data.step_s)?;
+    let len = grid.len();
+    let scored = (arguments.scored_from * len as f64) as usize / rows * rows;
+    let begin = (arguments.from * len as f64) as usize;
+    // The last known row of an interval: (row + 1) is a multiple.
+    let first = (begin + 1).div_ceil(rows) * rows - 1;
+    ensure!(
+        first < scored && scored + rows < len,
+        "{}: {len} rows are too few",
+        trace.host
+    );
+    let (mut values, mut units) = (Vec::new(), Vec::new());
+    for target in targets {
+        let sum = |row: &[f64; Channel::COUNT]| {
+            let known = target.channels.iter().filter_map(|channel| row.get(channel.index()));
+            known.sum::<f64>()
+        };
+        let told: Vec<f64> = grid.iter().map(sum).collect();
+        ensure!(
+            told.iter().all(|value| value.is_finite()),
+            "{}: it does not tell {target}",
+            trace.host
+        );
+        let share = data.normalised || target.resource.unit() == "1";
+        let unit = if share {
+            1.0
+        } else {
+            high(told.get(..first).unwrap_or(&told))
+        };
+        values.push(told.iter().map(|value| value / unit).collect());
+        units.push(unit);
+    }
+    Ok(Host {
+        name: trace.host.clone(),
+        start_ms: trace.times_ms.first().copied().context("a trace without a row")?,
+        values,
+        units,
+        scored,
+        first,
+        len,
+    })
+}
+
+/// The value that most of `values` are below; 1 where that is 0.
+fn high(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let place = (HIGH * sorted.len().saturating_sub(1) as f64) as usize;
+    sorted.get(place).copied().filter(|high| *high > 0.0).unwrap_or(1.0)
+}
+
+/// The highest of `values` within the last `rows` up to each row.
+pub(super) fn running_max(values: &[f64], rows: usize) -> Vec<f64> {
+    let mut found = Vec::with_capacity(values.len());
+    let mut falling: std::collections::VecDeque<(usize, f64)> = std::collections::VecDeque::new();
+    for (row, value) in values.iter().enumerate() {
+        while falling.back().is_some_and(|(_, other)| other <= value) {
+            falling.pop_back();
+        }
+        falling.push_back((row, *value));
+        while falling.front().is_some_and(|(other, _)| other + rows <= row) {
+            falling.pop_front();
+        }
+        found.push(falling.front().map_or(*value, |(_, high)| *high));
+    }
+    found
+}

@@ -154,7 +154,7 @@ pub(crate) async fn run(mut engine: Engine, mut edges: Edges, config: Config) ->
             .into_iter()
             .for_each(|done| done.send(()).unwrap_or_default());
     };
-    let stopped = edges.stop(engine, waiting).await;
+    let stopped = Box::pin(edges.stop(engine, waiting)).await;
     ended.and(stopped)
 }
 

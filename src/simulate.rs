@@ -16,6 +16,11 @@
 //! | `simulate/report.rs` | table, JSON, limits |
 //! | `simulate/plots.rs` | charts |
 
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "places are not negative and below MAX_ROWS, and values are the forecaster's f32 by design"
+)]
+
 mod histogram;
 mod kept;
 mod ours;
@@ -95,7 +100,7 @@ pub(crate) struct SimulateArgs {
     /// Write our limits as compressed CSV: host,resource,time,limit,policy (docs/traces.md)
     #[arg(long, value_name = "FILE.csv.gz")]
     limits: Option<PathBuf>,
-    /// Write the forecasts of the peak that they rest on: host,resource,time,hold_s,p50,p80,p90,p95,p98,p99
+    /// Write the forecasts of the peak that they rest on (docs/limits.md)
     #[arg(long, value_name = "FILE.csv.gz")]
     peaks: Option<PathBuf>,
     /// Read the forecasts from such a file of the same past, instead of forecasting

@@ -16,6 +16,9 @@ pub(super) type Take<'a> = &'a mut dyn FnMut(&str, &str, &[Vec<f64>]);
 /// A setting's name and its limit at each decision.
 type Settings = Vec<(String, Vec<f64>)>;
 
+/// How a policy sets limits.
+type Policy = fn(&Ground<'_>) -> Settings;
+
 /// What every policy knows of one host.
 struct Ground<'a> {
     host: &'a Host,
@@ -46,7 +49,7 @@ pub(super) fn run(past: &Past, needs: &[Vec<Needs>], target: usize, take: Take<'
             at: host.decisions(past.rows).collect(),
         })
         .collect();
-    let policies: [(&str, fn(&Ground<'_>) -> Settings); 7] = [
+    let policies: [(&str, Policy); 7] = [
         ("static peak", static_peak),
         ("vpa", vpa),
         ("autopilot window", autopilot),

@@ -5,9 +5,10 @@
 use std::{
     fs,
     path::PathBuf,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
+use runtime::Clock;
 use shadow::{Action, ActionKind, Change, Command, Effect, Explanation, Outcome, OutcomeState, Resource, wire};
 
 use crate::{
@@ -250,7 +251,7 @@ fn change(workload: &str, resource: Resource, target: f64, ceiling: Option<f64>)
 }
 
 fn now_ms() -> i64 {
-    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+    Clock::system().now_ms()
 }
 
 fn number(text: &str, key: &str) -> f64 {

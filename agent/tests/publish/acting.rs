@@ -294,10 +294,7 @@ async fn ten_thousand_commands_in_a_minute_cost_little_and_leave_nothing_behind(
     }
     let took = start.elapsed();
     eprintln!("of {count} commands {applied} obeyed, {distrusted} answered otherwise; it listens again after {took:?}");
-    assert!(
-        took < Duration::from_secs(60) && applied <= 600,
-        "{applied} in {took:?}"
-    );
+    assert!(took < Duration::from_mins(1) && applied <= 200, "{applied} in {took:?}");
     assert_eq!(host.file("ours/app/cpu.max"), "250000 100000", "the last one");
     assert!(publisher.stop(Duration::from_secs(5)).await);
     assert_eq!(host.file("ours/app/cpu.max"), "max 100000");

@@ -12,13 +12,17 @@ use shadow::{
     Action, ActionKind, Change, Command, Explanation, Outcome, OutcomeState, Resource, UnixMs, wire::MAX_CHANGES,
 };
 
+mod answer;
 mod freeze;
 mod record;
 mod renew;
 mod savings;
 
 pub use self::freeze::{Freeze, FreezeSwitch};
-use self::savings::{Savings, Use};
+use self::{
+    answer::follows,
+    savings::{Savings, Use},
+};
 
 use crate::{
     allocate::{self, HostInput, Inputs, Key, Plan, State, Wake},
@@ -384,21 +388,6 @@ impl Dispatch {
     pub(crate) fn unmet(&self) -> &[String] {
         &self.unmet
     }
-}
-
-/// Whether `later` may come after `known`: what was obeyed ends, and what has ended stays so, whoever tells the past
-/// again. An agent that was told a command again after its restart refuses it; that was done what was done stays true.
-fn follows(known: &Outcome, later: &Outcome) -> bool {
-    let obeyed = matches!(known.state, OutcomeState::Applied | OutcomeState::DryRun) || since(known.state);
-    let ended = matches!(later.state, OutcomeState::Expired | OutcomeState::Failed);
-    // What holds may be raised, or hurt, more than once.
-    let moved = since(later.state) && (!since(known.state) || later.time_ms > known.time_ms);
-    obeyed && (ended || moved)
-}
-
-/// Whether a command holds, but for what the agent has done by itself since.
-const fn since(state: OutcomeState) -> bool {
-    matches!(state, OutcomeState::Raised | OutcomeState::Hurt)
 }
 
 /// Changes of one host that go together.

@@ -80,7 +80,7 @@ fn a_past_gives_the_same_table_again_and_files_for_others() {
     );
     assert!(fs::read_dir(&plots).unwrap().count() >= 2 + 2 * 3);
 
-    let (well, without, said) = backtest(&[&usual[..], &["--without-lstm"]].concat());
+    let (well, without, said) = backtest(&[&usual[..], &["--without-network"]].concat());
     assert!(well && !without.contains("lstm"), "{without}{said}");
 }
 

@@ -113,7 +113,7 @@ fn what_is_kept_is_told_and_exported_while_a_brain_writes() {
         "2s",
         "--resources",
         "cpu",
-        "--without-lstm",
+        "--without-network",
         "--train-fraction",
         "0.3",
     ];

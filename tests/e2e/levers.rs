@@ -4,262 +4,15 @@
 
 use std::{
     fs,
-    path::PathBuf,
     time::{Duration, Instant},
 };
 
-use runtime::Clock;
-use shadow::{Action, ActionKind, Change, Command, Effect, Explanation, Outcome, OutcomeState, Resource, wire};
+use shadow::{Effect, OutcomeState, Resource};
 
-use crate::{
-    bmc_lab::Lab,
-    guest::Parts,
-    harness::{Process, until, write},
-    observer::Observer,
-    stack::Stack,
-};
+use self::bench::{Bench, LIMITED, PATIENCE, STEP, change, number};
+use crate::{bmc_lab::Lab, guest::Parts, harness::Process, stack::Stack};
 
-/// An emulated guest boots in half a minute; on a busy machine in more.
-const PATIENCE: Duration = Duration::from_secs(240);
-/// What a step in a guest that is up may take.
-const STEP: Duration = Duration::from_secs(60);
-
-const CONFIG: &str = r#"
-[bmc]
-address = "local"
-[[act.allow]]
-workload = "host"
-resource = "power"
-[pace]
-min = "500ms"
-max = "1s"
-[probes]
-refresh = "1s"
-[act]
-dwell = "1s"
-[[act.allow]]
-workload = "web"
-resource = "cpu"
-lever = "cpu.weight"
-[[act.allow]]
-workload = "*"
-resource = "cpu"
-[[act.allow]]
-workload = "batch"
-resource = "memory"
-[[act.allow]]
-workload = "batch"
-resource = "disk"
-[[act.allow]]
-workload = "batch"
-resource = "tasks"
-"#;
-
-/// Three workloads, an agent that is started again whenever it dies, what is in the files, and a way to say more.
-const PREPARE: &str = r#"
-cd /sys/fs/cgroup
-mkdir -p batch web fast
-sh -c 'echo 0 > /sys/fs/cgroup/batch/cgroup.procs; while :; do :; done' &
-sh -c 'echo 0 > /sys/fs/cgroup/fast/cgroup.procs; kill -STOP $$; while :; do :; done' &
-echo $! > /tmp/fast
-cat /proc/sys/kernel/random/boot_id > /share/boot
-(while :; do FORESHADOW_LOG=info STATE_DIRECTORY=/share/state /edge/bin run --act --config /share/agent.toml >> /share/agent.log 2>&1 & echo $! > /tmp/agent; wait $!; sleep 1; done) &
-(while :; do
-  for f in batch/cpu.max web/cpu.weight fast/cpu.max batch/memory.high batch/io.max batch/pids.max; do
-    read -r line < $f || line=
-    echo "$f $line"
-  done > /share/values.new
-  mv /share/values.new /share/values
-  [ -e /share/say ] && mv /share/say /tmp/say && sh /tmp/say > /share/said.new 2>&1; [ -e /share/said.new ] && mv /share/said.new /share/said
-  usleep 100000
-done) &
-cd /
-"#;
-
-/// One guest, its files, and the brain's side of the bus.
-struct Bench {
-    share: PathBuf,
-    guest: Process,
-    observer: Observer,
-    epoch: u64,
-    sequence: u64,
-}
-
-impl Bench {
-    fn start(parts: &Parts, stack: &Stack, bmc: &str) -> Self {
-        let monitor = stack.path().join("monitor");
-        let guest = parts.boot_with(
-            stack,
-            bmc,
-            CONFIG,
-            PREPARE,
-            &monitor,
-            &["record", "--for", "1h", "--every", "30s", "--output", "/tmp/trace.csv"],
-        );
-        let epoch = u64::try_from(now_ms()).unwrap() * 1_000;
-        let mut bench = Self {
-            share: stack.path().join("share"),
-            guest,
-            observer: Observer::new(stack.port),
-            epoch,
-            sequence: 0,
-        };
-        bench.wait("its workloads are known", PATIENCE, |bench| {
-            let births = bench.observer.seen(|topic| topic.ends_with("/birth"));
-            births.into_values().flatten().any(|birth| {
-                let birth = wire::decode_birth(&birth).unwrap();
-                ["batch", "web", "fast"]
-                    .iter()
-                    .all(|name| birth.workloads.iter().any(|known| known.name == *name))
-            })
-        });
-        bench
-    }
-
-    fn wait(&mut self, what: &str, patience: Duration, mut condition: impl FnMut(&mut Self) -> bool) {
-        until(what, patience, || {
-            assert!(self.guest.runs(), "the guest has ended: {}", self.guest.printed());
-            condition(self)
-        });
-    }
-
-    /// A command that lives `ttl_ms`; its id.
-    fn say(&mut self, ttl_ms: u64, changes: &[Change], actions: &[Action]) -> String {
-        self.sequence += 1;
-        let id = format!("{}-edge-1-{}", self.epoch, self.sequence);
-        let command = Command {
-            id: id.clone(),
-            host: "edge-1".to_owned(),
-            issuer_epoch: self.epoch,
-            sequence: self.sequence,
-            issued_ms: now_ms(),
-            ttl_ms,
-            dry_run: false,
-            changes: changes.to_vec(),
-            actions: actions.to_vec(),
-        };
-        let topics = bus::Topics::new("foreshadow", "main").unwrap();
-        let topic = topics.command("edge-1", shadow::Vantage::Inband);
-        self.observer.publish(&topic, &wire::encode_command(&command));
-        id
-    }
-
-    fn outcomes(&self) -> Vec<Outcome> {
-        let all = self.observer.seen(|topic| topic.ends_with("/outcome"));
-        all.into_values()
-            .flatten()
-            .map(|outcome| wire::decode_outcome(&outcome).unwrap())
-            .collect()
-    }
-
-    fn outcome(&mut self, id: &str, state: OutcomeState) -> Outcome {
-        let mut found = None;
-        self.wait(&format!("{id} is {state:?}"), STEP, |bench| {
-            found = bench
-                .outcomes()
-                .into_iter()
-                .find(|outcome| outcome.command_id == id && outcome.state == state);
-            found.is_some()
-        });
-        found.unwrap()
-    }
-
-    /// What stands in a file of the cgroups.
-    fn value(&self, file: &str) -> String {
-        let values = fs::read_to_string(self.share.join("values")).unwrap_or_default();
-        let line = values
-            .lines()
-            .find_map(|line| line.strip_prefix(file)?.strip_prefix(' ').map(str::to_owned));
-        line.unwrap_or_default().trim().to_owned()
-    }
-
-    fn stands(&mut self, expected: &[(&str, &str)], patience: Duration) {
-        let what = format!("{expected:?}");
-        let mut seen = Vec::new();
-        let start = Instant::now();
-        while !expected.iter().all(|(file, text)| self.value(file) == *text) {
-            seen = expected.iter().map(|(file, _)| self.value(file)).collect();
-            assert!(
-                start.elapsed() < patience,
-                "{what} is {seen:?}: {}",
-                fs::read_to_string(self.share.join("agent.log")).unwrap_or_default()
-            );
-            assert!(self.guest.runs(), "the guest has ended: {}", self.guest.printed());
-            std::thread::sleep(Duration::from_millis(25));
-        }
-        drop(seen);
-    }
-
-    /// Runs a script in the guest, and gives what it prints.
-    fn run(&mut self, script: &str) -> String {
-        let said = self.share.join("said");
-        fs::remove_file(&said).ok();
-        write(&self.share, "say.new", script);
-        fs::rename(self.share.join("say.new"), self.share.join("say")).unwrap();
-        self.wait("the script has run", STEP, |_| said.exists());
-        fs::read_to_string(said).unwrap()
-    }
-
-    /// Until all that was limited stands as it did in the beginning.
-    fn is_as_before(&mut self, patience: Duration) -> Duration {
-        let start = Instant::now();
-        self.stands(BEFORE, patience);
-        start.elapsed()
-    }
-
-    fn limits(&mut self, ttl_ms: u64) -> String {
-        let changes = [
-            change("batch", Resource::Cpu, 0.2, None),
-            change("web", Resource::Cpu, 2.0, None),
-            change("batch", Resource::Memory, 8.0 * 1024.0 * 1024.0, None),
-            change("batch", Resource::Disk, 1024.0 * 1024.0, None),
-        ];
-        let action = Action {
-            kind: ActionKind::LimitTasks,
-            workload: "batch".to_owned(),
-            amount: Some(5.0),
-            explanation: Explanation::default(),
-        };
-        self.say(ttl_ms, &changes, &[action])
-    }
-}
-
-const BEFORE: &[(&str, &str)] = &[
-    ("batch/cpu.max", "max 100000"),
-    ("web/cpu.weight", "100"),
-    ("batch/memory.high", "max"),
-    ("batch/io.max", ""),
-    ("batch/pids.max", "max"),
-];
-
-const LIMITED: &[(&str, &str)] = &[
-    ("batch/cpu.max", "20000 100000"),
-    ("web/cpu.weight", "200"),
-    ("batch/memory.high", "8388608"),
-    ("batch/pids.max", "5"),
-];
-
-fn change(workload: &str, resource: Resource, target: f64, ceiling: Option<f64>) -> Change {
-    Change {
-        workload: workload.to_owned(),
-        resource,
-        before: None,
-        target,
-        ceiling,
-        explanation: Explanation::default(),
-    }
-}
-
-fn now_ms() -> i64 {
-    Clock::system().now_ms()
-}
-
-fn number(text: &str, key: &str) -> f64 {
-    let found = text
-        .lines()
-        .find_map(|line| line.strip_prefix(key)?.trim().parse().ok());
-    found.unwrap_or_else(|| panic!("no {key} in {text:?}"))
-}
+mod bench;
 
 /// Three seconds of the spinning workload, 16 MiB read from the disk through it, and more tasks than it may have.
 const MEASURE: &str = r#"
@@ -302,8 +55,23 @@ fn limits_take_effect_and_come_back_whoever_dies() {
     let broker = stack.broker();
     let mut bench = Bench::start(&parts, &stack, &bmc);
     bench.is_as_before(STEP);
-    let free = bench.run(MEASURE);
+    limits_take_effect(&mut bench);
+    a_sender_falls_silent(&mut bench);
+    let broker = a_broker_is_killed(&mut bench, &stack, broker);
+    an_agent_is_killed(&mut bench);
+    an_agent_is_stopped(&mut bench);
+    pressure_raises_a_limit(&mut bench);
+    // The BMC limits the host's power, and no more when the lease is over.
+    let id = power(&mut bench, &lab, 4_000);
+    bench.outcome(&id, OutcomeState::Expired);
+    let told = limit_of_power(&lab);
+    assert!(!is_enforced(&told), "{told}");
+    the_machine_crashes(bench, (&parts, &stack, &bmc), &lab);
+    broker.kill();
+}
 
+fn limits_take_effect(bench: &mut Bench) {
+    let free = bench.run(MEASURE);
     let id = bench.limits(60_000);
     let outcome = bench.outcome(&id, OutcomeState::Applied);
     assert!(
@@ -339,8 +107,10 @@ fn limits_take_effect_and_come_back_whoever_dies() {
         used.lines().next().unwrap().parse::<f64>().unwrap() < 10e6,
         "of 16 MB read, 8 stay: {used}"
     );
+}
 
-    // A sender that falls silent: a brain that was killed.
+/// As a brain that was killed.
+fn a_sender_falls_silent(bench: &mut Bench) {
     let start = Instant::now();
     let mut last = String::new();
     while start.elapsed() < Duration::from_secs(6) {
@@ -362,8 +132,10 @@ fn limits_take_effect_and_come_back_whoever_dies() {
         .filter(|outcome| outcome.state == OutcomeState::Expired)
         .count();
     assert_eq!(early, 1, "those that were taken over by the next say nothing");
+}
 
-    // The broker is killed: nothing comes any more, and what holds runs out.
+/// Nothing comes any more, and what holds runs out.
+fn a_broker_is_killed(bench: &mut Bench, stack: &Stack, broker: Process) -> Process {
     let id = bench.limits(6_000);
     bench.outcome(&id, OutcomeState::Applied);
     bench.stands(LIMITED, STEP);
@@ -374,8 +146,11 @@ fn limits_take_effect_and_come_back_whoever_dies() {
     );
     let broker = stack.broker();
     bench.outcome(&id, OutcomeState::Expired);
+    broker
+}
 
-    // The agent is killed, and comes back.
+/// And comes back.
+fn an_agent_is_killed(bench: &mut Bench) {
     let id = bench.limits(600_000);
     bench.outcome(&id, OutcomeState::Applied);
     bench.stands(LIMITED, STEP);
@@ -384,8 +159,9 @@ fn limits_take_effect_and_come_back_whoever_dies() {
         "agent killed: as before after {:?}, started again after 1 s",
         bench.is_as_before(STEP)
     );
+}
 
-    // The agent is stopped in order.
+fn an_agent_is_stopped(bench: &mut Bench) {
     let applied = bench
         .outcomes()
         .iter()
@@ -412,8 +188,9 @@ fn limits_take_effect_and_come_back_whoever_dies() {
             .any(|outcome| outcome.reason == "the agent ends")
     };
     bench.wait("it says so", STEP, |bench| told(bench));
+}
 
-    // Pressure raises a limit.
+fn pressure_raises_a_limit(bench: &mut Bench) {
     bench.wait("the reflex is armed", STEP, |bench| {
         let id = bench.say(120_000, &[change("fast", Resource::Cpu, 0.1, Some(1.0))], &[]);
         std::thread::sleep(Duration::from_secs(1));
@@ -437,23 +214,21 @@ fn limits_take_effect_and_come_back_whoever_dies() {
             .iter()
             .any(|outcome| outcome.state == OutcomeState::Raised && outcome.changes[0].effect == Effect::Raised)
     });
+}
 
-    // The BMC limits the host's power, and no more when the lease is over.
-    let power = |bench: &mut Bench, ttl_ms| {
-        let id = bench.say(ttl_ms, &[change("host", Resource::Power, 250.0, None)], &[]);
-        let outcome = bench.outcome(&id, OutcomeState::Applied);
-        assert_eq!(outcome.changes[0].after, Some(250.0), "{outcome:?}");
-        let told = limit_of_power(&lab);
-        assert!(told.contains("250") && is_enforced(&told), "{told}");
-        id
-    };
-    let id = power(&mut bench, 4_000);
-    bench.outcome(&id, OutcomeState::Expired);
-    let told = limit_of_power(&lab);
-    assert!(!is_enforced(&told), "{told}");
+/// The BMC is to limit the host's power, and does; the command's id.
+fn power(bench: &mut Bench, lab: &Lab, ttl_ms: u64) -> String {
+    let id = bench.say(ttl_ms, &[change("host", Resource::Power, 250.0, None)], &[]);
+    let outcome = bench.outcome(&id, OutcomeState::Applied);
+    assert_eq!(outcome.changes[0].after, Some(250.0), "{outcome:?}");
+    let told = limit_of_power(lab);
+    assert!(told.contains("250") && is_enforced(&told), "{told}");
+    id
+}
 
-    // The whole machine crashes, and is started anew.
-    power(&mut bench, 600_000);
+/// With limits that hold; and is started anew.
+fn the_machine_crashes(mut bench: Bench, (parts, stack, bmc): (&Parts, &Stack, &str), lab: &Lab) {
+    power(&mut bench, lab, 600_000);
     let id = bench.limits(600_000);
     bench.outcome(&id, OutcomeState::Applied);
     bench.stands(LIMITED, STEP);
@@ -465,10 +240,9 @@ fn limits_take_effect_and_come_back_whoever_dies() {
     guest.stop();
     drop(observer);
     fs::remove_file(share.join("values")).ok();
-    let told = limit_of_power(&lab);
+    let told = limit_of_power(lab);
     assert!(is_enforced(&told), "it outlives the crash: {told}");
-    crashed(&parts, &stack, &bmc, &boot, &lab);
-    broker.kill();
+    started_anew(parts, stack, bmc, &boot, lab);
 }
 
 fn limit_of_power(lab: &Lab) -> String {
@@ -479,9 +253,13 @@ fn is_enforced(told: &str) -> bool {
     told.contains("Power Limit Active")
 }
 
-fn crashed(parts: &Parts, stack: &Stack, bmc: &str, boot: &str, lab: &Lab) {
+fn started_anew(parts: &Parts, stack: &Stack, bmc: &str, boot: &str, lab: &Lab) {
     let mut bench = Bench::start(parts, stack, bmc);
-    assert_ne!(fs::read_to_string(bench.share.join("boot")).unwrap(), boot);
+    // The birth that the broker kept is that of the start before.
+    bench.wait("it has started", PATIENCE, |bench| {
+        let now = fs::read_to_string(bench.share.join("boot")).unwrap_or_default();
+        now.ends_with('\n') && now != boot
+    });
     bench.is_as_before(STEP);
     let log = bench.share.join("agent.log");
     bench.wait("what the start has reset is seen as such", STEP, |_| {

@@ -124,7 +124,7 @@ fn what_is_kept_on_a_server_is_told_and_exported_while_a_brain_writes() {
     let mut lab = Process::foreshadow(&["lab", "--traces", &out, "--speed", "100000"]);
     assert!(lab.wait().success(), "{}", lab.printed());
     assert!(lab.printed().contains("1 hosts"), "{}", lab.printed());
-    let few = "--step 1s --horizons 2s --resources cpu --without-lstm --train-fraction 0.3";
+    let few = "--step 1s --horizons 2s --resources cpu --without-network --train-fraction 0.3";
     let few: Vec<_> = few.split(' ').collect();
     let table = printed(&[&["backtest", "--from-store", url][..], &few].concat());
     assert!(table.contains("1 hosts") && table.contains("published"), "{table}");

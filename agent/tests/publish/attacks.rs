@@ -254,12 +254,12 @@ async fn a_true_command_that_is_not_understood_is_refused_with_an_answer_and_a_f
     publisher.begin(birth());
     brain.expect("birth").await;
     let sent = command(7, "app", true);
-    // Field 64, which changes what is meant; and one longer than any may be.
-    let critical = [wire::encode_command(&sent), vec![0x80, 4, 1]].concat();
+    // Field 99, which changes what is meant; and one longer than any may be.
+    let critical = [wire::encode_command(&sent), vec![0x98, 6, 1]].concat();
     let filler = [&[0xfa, 0x3e, 0x80, 0x80, 0x14][..], &vec![b'x'; 20 << 14]].concat();
     let oversize = [wire::encode_command(&sent), filler].concat();
     assert!(oversize.len() > wire::MAX_COMMAND_BYTES);
-    for (message, why) in [(critical, "field 64"), (oversize, "bytes")] {
+    for (message, why) in [(critical, "field 99"), (oversize, "bytes")] {
         for forged in forgeries(&cell, &truly, Kind::Command, &message) {
             brain.say("command", forged).await;
         }

@@ -115,6 +115,11 @@ impl Timescale {
                 tracing::info!(database = self.name, "connected to the database again");
                 Ok(connection)
             }
+            // What a standby has taken over but not replayed yet is there soon.
+            Ok(Ok(false)) if last::follows(&mut connection).await => Err(StoreError::Busy {
+                database: self.name.clone(),
+                reason: "it is a standby, and read-only".to_owned(),
+            }),
             Ok(Ok(false)) => Err(StoreError::Changed(self.name.clone())),
             Ok(Err(error)) => Err(fault::told(&self.name, &error)),
             Err(_) => Err(self.late()),

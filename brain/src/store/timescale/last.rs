@@ -44,6 +44,12 @@ impl Last {
     }
 }
 
+/// Whether the server replays what another one writes; false where it does not say.
+pub(super) async fn follows(connection: &mut PgConnection) -> bool {
+    let asked = query_scalar("SELECT pg_is_in_recovery()").fetch_one(connection).await;
+    asked.unwrap_or(false)
+}
+
 async fn found(connection: &mut PgConnection) -> Result<Option<String>, sqlx::Error> {
     query_scalar("SELECT value FROM meta WHERE key = $1")
         .bind(meta::LAST_BATCH)

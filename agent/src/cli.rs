@@ -47,7 +47,7 @@ pub struct RunArgs {
     /// Configuration; without it every key has its default
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Obey commands that change what [act] allows, as act.enabled = true
+    /// Obey commands that change what the table act of the configuration allows, as act.enabled = true
     #[arg(long)]
     pub act: bool,
 }

@@ -65,7 +65,7 @@ pub(super) fn write(file: &Path, past: &Past, said: &Said) -> anyhow::Result<()>
     finish(csv)
 }
 
-/// Reads what [`write`] has written of the same past.
+/// Reads what [`write()`] has written of the same past.
 ///
 /// # Errors
 /// When the file is none of these, or tells of a moment at which nothing is decided.

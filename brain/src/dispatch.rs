@@ -4,28 +4,28 @@
 //! sequence rises by host. Answers are matched by id; one of another host, or the same one twice, is left out.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
-use shadow::{
-    Action, ActionKind, Change, Command, Explanation, Outcome, OutcomeState, Resource, UnixMs, wire::MAX_CHANGES,
-};
+use shadow::{Command, Outcome, OutcomeState, Resource, UnixMs, wire::MAX_CHANGES};
 
 mod answer;
 mod freeze;
+mod issue;
 mod record;
 mod renew;
 mod savings;
 
 pub use self::freeze::{Freeze, FreezeSwitch};
+pub(crate) use self::issue::next_issuer_epoch;
 use self::{
     answer::follows,
     savings::{Savings, Use},
 };
 
 use crate::{
-    allocate::{self, HostInput, Inputs, Key, Plan, State, Wake},
+    allocate::{self, HostInput, Inputs, Key, Plan, State},
     feedback::{Feedback, Look, Strain},
     limits::Limits,
     policy::Policy,
@@ -195,68 +195,9 @@ impl Dispatch {
         commands
     }
 
-    /// The changes of one host by who obeys them and whether they are obeyed. Power is limited by the BMC, where one is
-    /// spoken for, and all else on the host.
-    fn parts(&self, host: &str, changes: &[Change], only_told: &BTreeSet<Key>) -> [Part; 4] {
-        let mut parts = [(false, false), (false, true), (true, false), (true, true)].map(|(is_power, dry_run)| Part {
-            is_power,
-            dry_run,
-            changes: Vec::new(),
-        });
-        for change in changes {
-            let is_power = change.resource == Resource::Power;
-            let acts = self.policy.act.is_on(host, change.resource)
-                && !only_told.contains(&Key::new(host, &change.workload, change.resource));
-            let part = parts
-                .iter_mut()
-                .find(|part| (part.is_power, part.dry_run) == (is_power, !acts));
-            if let Some(part) = part {
-                part.changes.push(change.clone());
-            }
-        }
-        parts
-    }
-
-    /// A spare host is switched on by the agent beside its BMC, where the policy acts on its power.
-    fn wake(&mut self, now_ms: UnixMs, wake: &Wake) -> Command {
-        let dry_run = !self.policy.act.is_on(&wake.host, Resource::Power);
-        let action = Action {
-            kind: ActionKind::ChassisOn,
-            workload: String::new(),
-            amount: None,
-            explanation: Explanation {
-                strategy: "preemptive".to_owned(),
-                text: wake.text.clone(),
-                quantile: self.policy.wake.quantile,
-                forecast: wake.needed,
-                ..Explanation::default()
-            },
-        };
-        Command {
-            actions: vec![action],
-            ..self.command(now_ms, &wake.host, Vec::new(), dry_run)
-        }
-    }
-
     fn show(&mut self, plan: &Plan) {
         self.pool = plan.pool.iter().map(pool_view).collect();
         self.unmet = plan.unmet.iter().map(|unmet| unmet.text.clone()).collect();
-    }
-
-    fn command(&mut self, now_ms: UnixMs, host: &str, changes: Vec<Change>, dry_run: bool) -> Command {
-        let sequence = self.sequences.entry(host.to_owned()).or_insert(0);
-        *sequence += 1;
-        Command {
-            id: format!("{}-{host}-{sequence}", self.issuer_epoch),
-            host: host.to_owned(),
-            issuer_epoch: self.issuer_epoch,
-            sequence: *sequence,
-            issued_ms: now_ms,
-            ttl_ms: self.timing.ttl_ms,
-            dry_run,
-            changes,
-            actions: Vec::new(),
-        }
     }
 
     /// Freezes the cell, or lets it move again.
@@ -390,13 +331,6 @@ impl Dispatch {
     }
 }
 
-/// Changes of one host that go together.
-struct Part {
-    is_power: bool,
-    dry_run: bool,
-    changes: Vec<Change>,
-}
-
 fn pool_view(account: &allocate::Account) -> PoolView {
     PoolView {
         host: account.host.clone(),
@@ -408,12 +342,6 @@ fn pool_view(account: &allocate::Account) -> PoolView {
         free: account.free(),
         queued: account.queued,
     }
-}
-
-/// An issuer epoch that is larger than the last one: the unix clock in microseconds where it can be.
-pub(crate) fn next_issuer_epoch(now_ms: UnixMs, last: Option<u64>) -> u64 {
-    let now = u64::try_from(now_ms).unwrap_or(0).saturating_mul(1_000);
-    last.map_or(now, |last| now.max(last.saturating_add(1)))
 }
 
 #[cfg(test)]

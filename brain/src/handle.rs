@@ -95,10 +95,7 @@ async fn start_on(
     let now_ms = clock.now_ms();
     let audit = Audit::start(&config.data_dir.join("audit.jsonl"), Keep::default())?;
     let older = since.rollups_ms..recovered.rollups_since_ms;
-    let last_epoch = recovered
-        .meta
-        .get(meta::ISSUER_EPOCH)
-        .and_then(|text| text.parse().ok());
+    let issuer_epoch = next_issuer_epoch(now_ms, last_epoch(&recovered));
     let listener = listen(config.page.listen).await?;
     let page_addr = listener.local_addr().map_err(Error::Page)?;
 
@@ -110,7 +107,7 @@ async fn start_on(
         now_ms,
         models: config.data_dir.join("models"),
         trained: trained_in,
-        issuer_epoch: next_issuer_epoch(now_ms, last_epoch),
+        issuer_epoch,
         durable: Some(durable(&config)),
         trust,
         audit: Some(audit),
@@ -164,6 +161,11 @@ async fn start_on(
         requests,
         task: Some(tokio::spawn(run(engine, edges, config))),
     })
+}
+
+/// The issuer epoch of the brain before, if there was one.
+fn last_epoch(recovered: &Recovered) -> Option<u64> {
+    recovered.meta.get(meta::ISSUER_EPOCH)?.parse().ok()
 }
 
 impl Handle {

@@ -159,8 +159,8 @@ fn router(shared: Arc<Shared>, guard: Guard) -> Router {
             "/api/v1/hosts/{host}/incidents/{since_ms}/acknowledge",
             post(incidents::acknowledge),
         )
-        .route("/api/v1/freeze", get(freeze::stands).post(freeze::freeze))
-        .route("/api/v1/thaw", post(freeze::thaw))
+        .route("/api/v1/freeze", get(freeze::stands).post(freeze::turn::<true>))
+        .route("/api/v1/thaw", post(freeze::turn::<false>))
         .route("/api/v1/history/hosts", get(history::hosts))
         .route("/api/v1/history/series", get(history::series))
         .route("/api/v1/history/forecasts", get(history::forecasts))

@@ -5,11 +5,13 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | `arrive` | a client comes in, to the session that it has or to a new one |
 //! | `deliver` | a message to everyone who wants it |
 //! | `room` | how many sessions there may be, and what they may hold |
 //! | `subscribe` | subscriptions, and what is retained for them |
 //! | `survive` | what time ends, and what survives a restart |
 
+mod arrive;
 mod deliver;
 mod room;
 mod subscribe;
@@ -31,7 +33,7 @@ use crate::{
     message::{Message, Serial},
     outbox::{Close, Outbox},
     owners::Owners,
-    pending::{Pending, Stored},
+    pending::Stored,
     retained::Retained,
     session::{Place, Seat, Session, Will, after},
     shares::{Shares, shared},
@@ -151,91 +153,6 @@ impl Exchange {
     pub(crate) fn next_serial(&mut self) -> Serial {
         self.last_serial += 1;
         self.last_serial
-    }
-
-    /// Brings a client in, to the session that it has or to a new one. A connection with the same id is ended (3.1.4);
-    /// its will is not published, for whoever is back is not gone.
-    pub(crate) fn connect(&mut self, arrival: Arrival) -> Result<Seat, SessionsFull> {
-        let connection = arrival.connection;
-        let former = self.by_id.get(&arrival.id).copied();
-        let kept = former.filter(|number| !arrival.clean && self.sessions.get(number).is_some_and(|s| s.expiry_s > 0));
-        if !self.may_come(&arrival, former, kept.is_some()) {
-            return Err(SessionsFull);
-        }
-        let mut connack = arrival.connack;
-        if let Packet::ConnAck(answer, _) = &mut connack {
-            answer.session_present = kept.is_some();
-        }
-        let number = match (kept, former) {
-            (Some(number), _) => number,
-            (None, Some(former)) => {
-                self.forget(former);
-                connection
-            }
-            (None, None) => connection,
-        };
-        let former = self.sessions.remove(&number);
-        let held = former.as_ref().map_or(0, Session::cost);
-        let (pending, (filters, filters_cost, groups), lasts) = match former {
-            Some(session) => {
-                let mut pending = match session.place {
-                    Place::Away { pending, .. } => *pending,
-                    Place::Here { outbox, .. } => {
-                        self.connected -= 1;
-                        outbox.close(Close::TakenOver);
-                        let mut pending = outbox.leave();
-                        pending.leave();
-                        pending
-                    }
-                };
-                pending.prolong_replays(|replay| self.retained.prolong(replay));
-                let filters = (session.filters, session.filters_cost, session.groups);
-                (pending, filters, session.lasts)
-            }
-            None if arrival.expiry_s > 0 => (
-                Pending::lasting(self.keep(number, &arrival.id)),
-                Default::default(),
-                true,
-            ),
-            None => (Pending::default(), Default::default(), false),
-        };
-        if lasts {
-            self.journal.append(Change::Session {
-                session: number,
-                id: arrival.id.clone(),
-                expiry_s: arrival.expiry_s,
-            });
-        }
-        let withheld = arrival.outbox.resume(connack, pending);
-        self.undone.extend(withheld.others);
-        if withheld.dropped > 0 {
-            self.slow.of(&arrival.id).dropped += withheld.dropped;
-            self.dropped += withheld.dropped;
-        }
-        self.by_id.insert(arrival.id.clone(), number);
-        self.connected += 1;
-        let place = Place::Here {
-            connection,
-            outbox: arrival.outbox,
-            will: arrival.will,
-        };
-        let session = Session {
-            id: arrival.id,
-            filters,
-            filters_cost,
-            groups,
-            known: arrival.known.filter(|_| lasts),
-            lasts,
-            expiry_s: arrival.expiry_s,
-            place,
-        };
-        self.owners.hold(&session.id, held, session.cost());
-        self.sessions.insert(number, session);
-        self.hand_on_alone();
-        Ok(Seat {
-            session: number,
-            connection,
-        })
     }
 
     /// Ends a connection, and its session unless that lasts. Returns the will that is now to be published.

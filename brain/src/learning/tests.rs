@@ -1,3 +1,5 @@
+use std::{fs, ops::ControlFlow};
+
 use super::*;
 
 /// What is left of `versions`, in order of their names.
@@ -6,7 +8,7 @@ fn left_of(versions: &[&str], needed: &[&str]) -> Vec<String> {
     for version in versions {
         fs::create_dir(folder.path().join(version)).unwrap();
     }
-    remove_old(folder.path(), needed).unwrap();
+    job::remove_old(folder.path(), needed).unwrap();
     let names = fs::read_dir(folder.path()).unwrap();
     let mut left: Vec<String> = names
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

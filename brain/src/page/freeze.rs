@@ -41,29 +41,14 @@ pub(super) async fn stands(State(shared): State<Arc<Shared>>) -> Json<Stands> {
     Json(of(shared.snapshot().freeze.clone()))
 }
 
-/// Nothing is changed from now on. It is durable with the next flush.
-pub(super) async fn freeze(
+/// Nothing is changed from now on, or changes are made again. It is durable with the next flush.
+pub(super) async fn turn<const FREEZES: bool>(
     State(shared): State<Arc<Shared>>,
     extensions: Extensions,
     headers: HeaderMap,
     body: Result<Json<Turn>, JsonRejection>,
 ) -> Result<Json<Stands>, Problem> {
     admit(&shared, &extensions, &headers)?;
-    turn(&shared, true, body).await
-}
-
-/// Changes are made again.
-pub(super) async fn thaw(
-    State(shared): State<Arc<Shared>>,
-    extensions: Extensions,
-    headers: HeaderMap,
-    body: Result<Json<Turn>, JsonRejection>,
-) -> Result<Json<Stands>, Problem> {
-    admit(&shared, &extensions, &headers)?;
-    turn(&shared, false, body).await
-}
-
-async fn turn(shared: &Shared, is_on: bool, body: Result<Json<Turn>, JsonRejection>) -> Result<Json<Stands>, Problem> {
     let Json(Turn { by, reason }) = body?;
     if reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
         return Err(Problem::bad_request(format!(
@@ -72,7 +57,7 @@ async fn turn(shared: &Shared, is_on: bool, body: Result<Json<Turn>, JsonRejecti
     }
     let (done, wait) = oneshot::channel();
     let asked = FreezeSwitch {
-        is_on,
+        is_on: FREEZES,
         by: name(&by)?,
         reason,
         done,

@@ -48,11 +48,11 @@ impl Contender {
         let sizes = if case.is_served() {
             command.arg("served");
             let shape = Served::default().shape();
-            let Shape {
-                inputs, width, hidden, ..
-            } = shape;
+            let Shape { hidden, looks, .. } = &shape;
             let above = [shape.dense, shape.targets, shape.features, shape.horizons, shape.holds];
-            [&[case.batch(), inputs, width, hidden][..], &above].concat()
+            let looks = looks.iter().flat_map(|&(inputs, width)| [inputs, width]);
+            let first = [case.batch(), *hidden].into_iter().chain(above);
+            first.chain([shape.looks.len()]).chain(looks).collect()
         } else {
             command.arg("lstm");
             let workload = case.workload();

@@ -13,16 +13,19 @@ PEAK_TAUS = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99]
 OUTPUTS = 60
 
 
-def served(batch, inputs, width, hidden, dense, targets, features, horizons, holds):
-    """The forecaster's network: an LSTM joined with statistics, quantiles of values and of peaks that cannot cross."""
+def served(batch, hidden, dense, targets, features, horizons, holds, count, *looks):
+    """The forecaster's network: an LSTM a look joined with statistics, quantiles of values and of peaks that cannot cross.
+
+    looks: inputs and width of each of them.
+    """
     import torch
     from torch import nn
 
     class Network(nn.Module):
         def __init__(self):
             super().__init__()
-            self.lstm = nn.LSTM(width, hidden, batch_first=True)
-            self.from_state = nn.Linear(hidden, dense)
+            self.lstms = nn.ModuleList(nn.LSTM(width, hidden, batch_first=True) for width in looks[1::2])
+            self.from_state = nn.Linear(count * hidden, targets * dense, bias=False)
             self.from_statistics = nn.Linear(features, dense, bias=False)
             self.of_target = nn.Parameter(torch.zeros(targets, dense))
             self.middle = nn.Linear(dense, dense)
@@ -30,8 +33,9 @@ def served(batch, inputs, width, hidden, dense, targets, features, horizons, hol
             self.peaks, self.peaks_straight = nn.Linear(dense, holds * 6), nn.Linear(features, holds * 6, bias=False)
             self.drop = nn.Dropout(0.1)
 
-        def forward(self, sequence, statistics):
-            state = self.from_state(self.drop(self.lstm(sequence)[0][:, -1]))[:, None]
+        def forward(self, statistics, *sequences):
+            states = [lstm(sequence)[0][:, -1] for lstm, sequence in zip(self.lstms, sequences)]
+            state = self.from_state(self.drop(torch.cat(states, -1))).unflatten(-1, (targets, dense))
             z = torch.relu(state + self.from_statistics(self.drop(statistics)) + self.of_target)
             z = self.drop(z + torch.relu(self.middle(z)))
             values = self.out(z) + self.straight(statistics)
@@ -42,15 +46,15 @@ def served(batch, inputs, width, hidden, dense, targets, features, horizons, hol
         return torch.cumsum(torch.cat([steps[..., :1], nn.functional.softplus(steps[..., 1:])], -1), -1)
 
     torch.manual_seed(1)
-    inputs = torch.randn(batch, inputs, width), torch.randn(batch, targets, features)
-    return torch, Network(), inputs
+    sequences = [torch.randn(batch, inputs, width) for inputs, width in zip(looks[::2], looks[1::2])]
+    return torch, Network(), (torch.randn(batch, targets, features), *sequences)
 
 
 def served_training(sizes, threads):
     torch, network, inputs = served(*sizes)
     torch.set_num_threads(threads)
     optimiser = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=0.1)
-    batch, *_, targets, _, horizons, holds = sizes
+    batch, _, _, targets, _, horizons, holds, *_ = sizes
     both = [(torch.randn(batch, targets, count, 1), torch.ones(batch, targets, count, 1), torch.tensor(taus))
             for count, taus in ((horizons, TAUS), (holds, PEAK_TAUS))]
     averages = [weights.detach().clone() for weights in network.parameters()]
@@ -124,7 +128,7 @@ def exported(sizes, threads, make=None):
         os.dup2(2, 1)
         torch, network, inputs = (make or prepared)(*sizes)
         inputs = inputs if isinstance(inputs, tuple) else (inputs,)
-        names = ["sequence", "statistics"][: len(inputs)]
+        names = [f"input{at}" for at in range(len(inputs))]
         torch.onnx.export(network.eval(), inputs, path, dynamo=False, input_names=names)
         os._exit(0)
     os.waitpid(child, 0)

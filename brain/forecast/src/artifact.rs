@@ -25,7 +25,7 @@ use crate::{
     error::ArtifactError,
     features,
     inference::Predictor,
-    model::{Network, Sizes},
+    model::{Network, Packed, Sizes},
     scaler::Scaler,
     score::ScoreTable,
     target::Target,
@@ -34,7 +34,7 @@ use crate::{
 use folder::{at, broken, checksum, read_bounded, write_whole};
 
 /// The format that this version writes and reads.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// Largest `model.json` that is read.
 const META_LIMIT: u64 = 4 << 20;
@@ -231,7 +231,10 @@ impl Artifact {
         }
         let sizes = self.meta.sizes(folder)?;
         Ok(Predictor {
-            network: self.network.clone(),
+            network: Packed::new(&self.network).ok_or_else(|| ArtifactError::Foreign {
+                path: folder.to_owned(),
+                reason: "a size of its network is 0".to_owned(),
+            })?,
             scaler: self.meta.scaler.clone(),
             sizes,
             trained: self.meta.trained.clone(),
@@ -274,8 +277,11 @@ pub(crate) fn sizes(config: &Config) -> Sizes {
         horizons: layout.horizons.len(),
         holds: layout.holds.len(),
         features: features::count(&layout),
-        inputs: layout.inputs,
-        input_width: layout.input_width(),
+        looks: layout
+            .looks
+            .iter()
+            .map(|look| (look.ends.len(), look.width(layout.channels)))
+            .collect(),
         hidden: config.training.hidden,
         dense: config.training.dense,
         sequence: config.training.sequence,

@@ -21,7 +21,7 @@ pub struct Config {
     pub horizons_s: Vec<u32>,
     /// Over how long peaks are forecast, in seconds, rising; each a multiple of `step_s`, one to eight of them.
     pub holds_s: Vec<u32>,
-    /// Seconds that the LSTM reads; `None` chooses by the grid: one hour below 300 s, three hours from there on.
+    /// Seconds that the first LSTM reads; `None` chooses by the grid: one hour below 300 s, three hours from there on.
     pub window_s: Option<u32>,
     /// Seconds that a forecast looks back; `None`: a week, or 10,081 rows of a grid finer than a minute. Training
     /// looks no further than this either.
@@ -50,7 +50,7 @@ pub struct Training {
     pub max_samples: usize,
     /// Moments a step, 8 to 4096.
     pub batch: usize,
-    /// Width of the LSTM's state, 4 to 512.
+    /// Width of each LSTM's state, 4 to 512.
     pub hidden: usize,
     /// Width of the layers above it, 4 to 1024.
     pub dense: usize,
@@ -58,9 +58,9 @@ pub struct Training {
     pub learning_rate: f64,
     /// Decoupled weight decay.
     pub weight_decay: f64,
-    /// Whether the network has an LSTM over the window beside the statistics; without it one sees what it is worth.
+    /// Whether the network has LSTMs beside the statistics; without them one sees what they are worth.
     pub sequence: bool,
-    /// Share of activations that is dropped in training, 0 to 0.9.
+    /// Share of activations that is dropped in training, 0 to 0.9; of states, and of what LSTMs read, it is more.
     pub dropout: f64,
     /// Share of each history, at its end, that is kept from training and scored, 0.05 to 0.5; 0 scores nothing.
     pub held_out: f64,

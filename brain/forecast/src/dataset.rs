@@ -9,7 +9,7 @@ use shadow::UnixMs;
 use crate::{
     features::{self, Columns, Levels, describe, sequence},
     scaler::Scaler,
-    window::Layout,
+    window::{Layout, Look},
 };
 
 /// Rows that a moment must have before it.
@@ -85,7 +85,8 @@ struct Widths {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Batch {
     pub(crate) moments: usize,
-    pub(crate) sequences: Vec<f32>,
+    /// By look.
+    pub(crate) sequences: Vec<Vec<f32>>,
     pub(crate) statistics: Vec<f32>,
     pub(crate) values: Came,
     pub(crate) peaks: Came,
@@ -159,29 +160,43 @@ impl Dataset {
 
     /// Gathers the moments with these indices.
     pub(crate) fn batch(&self, indices: &[usize]) -> Batch {
+        let looks = self.layout.iter().flat_map(|layout| &layout.looks);
         Batch {
             moments: indices.len(),
-            sequences: indices
-                .par_chunks(CHUNK)
-                .flat_map_iter(|indices| self.sequences(indices))
-                .collect(),
+            sequences: looks.map(|look| self.sequences(look, indices)).collect(),
             statistics: gather(&self.statistics, self.widths.statistics, indices),
             values: self.values.gather(indices),
             peaks: self.peaks.gather(indices),
         }
     }
 
-    fn sequences(&self, indices: &[usize]) -> Vec<f32> {
-        let (mut out, width) = (Vec::new(), self.widths.scales);
-        for &index in indices {
-            let place = self.places.get(index);
-            let stretch = place.and_then(|place| self.stretches.get(place.stretch));
-            let scales = self.scales.get(index * width..(index + 1) * width);
-            if let (Some(layout), Some(place), Some(stretch), Some(scales)) = (&self.layout, place, stretch, scales) {
-                sequence(layout, &stretch.columns, place.row, scales, &mut out);
+    /// What an LSTM reads of the moments with these indices.
+    fn sequences(&self, look: &Look, indices: &[usize]) -> Vec<f32> {
+        let Some(layout) = &self.layout else {
+            return Vec::new();
+        };
+        let width = look.ends.len() * look.width(layout.channels);
+        let mut all = vec![0.0; indices.len() * width];
+        let chunks = all.par_chunks_mut(CHUNK * width).zip(indices.par_chunks(CHUNK));
+        chunks.for_each(|(all, indices)| {
+            let mut one = Vec::with_capacity(width);
+            for (slot, index) in all.chunks_mut(width).zip(indices) {
+                one.clear();
+                self.sequence(look, *index, &mut one);
+                copy(&one, slot);
             }
+        });
+        all
+    }
+
+    fn sequence(&self, look: &Look, index: usize, out: &mut Vec<f32>) {
+        let width = self.widths.scales;
+        let place = self.places.get(index);
+        let stretch = place.and_then(|place| self.stretches.get(place.stretch));
+        let scales = self.scales.get(index * width..(index + 1) * width);
+        if let (Some(layout), Some(place), Some(stretch), Some(scales)) = (&self.layout, place, stretch, scales) {
+            sequence(layout, look, &stretch.columns, place.row, scales, out);
         }
-        out
     }
 
     /// Fills in the moments of a range.

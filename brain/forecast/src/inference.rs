@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use crate::{
     dataset::PAST_ROWS,
     forecaster::Seen,
-    model::{Inputs, Network, Sizes},
+    model::{Inputs, Packed, Said, Sizes},
     scaler::Scaler,
 };
 
@@ -17,7 +17,7 @@ const CHUNK: usize = 64;
 /// A network ready to forecast.
 #[derive(Debug, Clone)]
 pub(crate) struct Predictor {
-    pub(crate) network: Network,
+    pub(crate) network: Packed,
     pub(crate) scaler: Scaler,
     pub(crate) sizes: Sizes,
     /// Whether it was trained on each target.
@@ -58,7 +58,11 @@ impl Predictor {
     }
 
     fn pass(&self, seen: &[Seen<'_>]) -> Vec<Predicted> {
-        let sequences = seen.iter().flat_map(|seen| &seen.sequence).copied().collect();
+        let of = |look: usize| -> Vec<f32> {
+            let each = seen.iter().filter_map(|seen| seen.sequences.get(look));
+            each.flatten().copied().collect()
+        };
+        let sequences: Vec<Vec<f32>> = (0..self.sizes.looks.len()).map(of).collect();
         let width = self.sizes.targets * self.sizes.features;
         let mut statistics = Vec::with_capacity(seen.len() * width);
         for seen in seen {
@@ -67,10 +71,9 @@ impl Predictor {
         statistics
             .chunks_mut(width.max(1))
             .for_each(|row| self.scaler.apply(row));
-        let inputs = self.sizes.inputs(seen.len(), sequences, statistics, &Device::flex());
-        let outputs = self.network.forward(&inputs, None);
-        let flat = |tensor: Tensor<2>| tensor.into_data().iter::<f32>().collect::<Vec<f32>>();
-        let (values, peaks) = (flat(outputs.values), flat(outputs.peaks));
+        let Some(Said { values, peaks }) = self.network.infer(seen.len(), &sequences, &statistics) else {
+            return vec![Predicted::default(); seen.len()];
+        };
         let width = |outputs: usize| (self.sizes.targets * outputs).max(1);
         seen.iter()
             .zip(values.chunks(width(self.sizes.horizons * 4)))
@@ -101,12 +104,21 @@ impl Predictor {
 }
 
 impl Sizes {
-    /// Tensors of B moments from flat arrays `[B, T, I]` and `[B, R, F]`.
-    pub(crate) fn inputs(&self, moments: usize, sequences: Vec<f32>, statistics: Vec<f32>, device: &Device) -> Inputs {
-        let sequence = TensorData::new(sequences, [moments, self.inputs, self.input_width]);
+    /// Tensors of B moments from flat arrays, `[B, T, I]` of each look and `[B, R, F]`.
+    pub(crate) fn inputs(
+        &self,
+        moments: usize,
+        sequences: Vec<Vec<f32>>,
+        statistics: Vec<f32>,
+        device: &Device,
+    ) -> Inputs {
+        let each = sequences.into_iter().zip(&self.looks);
+        let sequences = each.map(|(numbers, &(inputs, width))| {
+            Tensor::from_data(TensorData::new(numbers, [moments, inputs, width]), device)
+        });
         let statistics = TensorData::new(statistics, [moments * self.targets, self.features]);
         Inputs {
-            sequence: Tensor::from_data(sequence, device),
+            sequences: sequences.collect(),
             statistics: Tensor::from_data(statistics, device),
         }
     }

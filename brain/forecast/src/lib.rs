@@ -1,7 +1,7 @@
 //! Forecasts of every host's resources, always with an answer and always with what it is worth.
 //!
 //! [`Forecaster::step`] takes each host's newest rows and gives four quantiles per target and horizon: a blend of
-//! experts, weighed online by their losses, and calibrated online. The experts are one LSTM for the whole fleet joined with
+//! experts, weighed online by their losses, and calibrated online. The experts are one network of LSTMs for the whole fleet joined with
 //! window statistics, an exponentially weighted average with its errors, and plain quantiles of the last hour, 4 hours and
 //! day. A series of which little is known stands lower on the ladder: its last value stays, with the fleet's errors around
 //! it. The network also says how high each target goes within a time ([`HostForecasts::peaks`]). What is published says on which rung it stands, what each expert counts, its skill and its coverage.
@@ -35,6 +35,7 @@
 //! | `dataset` | moments of history with what came after them |
 //! | `model` | the network: an LSTM joined with window statistics, quantiles that cannot cross |
 //! | [`lstm`] | the LSTM within it: a kernel of its own, with a way back |
+//! | `head` | the layers above it, likewise |
 //! | `training` | fit, average, hold out, score |
 //! | `inference` | all hosts in one forward pass |
 //! | `baseline` | exponentially weighted averages, and which one forecasts best |
@@ -63,6 +64,7 @@ pub mod drift;
 pub mod error;
 mod features;
 mod forecaster;
+mod head;
 mod inference;
 mod ladder;
 pub mod lstm;

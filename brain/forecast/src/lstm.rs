@@ -14,6 +14,8 @@ pub mod trial;
 
 use burn::tensor::Tensor;
 
+pub(crate) use op::runs_on;
+
 /// Weights of one layer of H units, gates in the order input, forget, candidate, output.
 #[derive(Debug, Clone)]
 pub(crate) struct Weights {

@@ -1,16 +1,19 @@
 //! The network: an LSTM over the window, joined with window statistics, quantiles that cannot cross.
 //!
-//! B moments, R targets, F features a resource, T inputs of I values, S state, D dense, H horizons:
-//! the LSTM reads `[B, T, I]` and leaves its last state `[B, S]`, the same for every target. State,
-//! statistics `[B, R, F]` and a bias of the target enter a layer of D; a second one is added to it; out come
-//! `[B, R, H, 4]` numbers, and the statistics reach them on a straight path too. The first of the four is the
-//! p50, the others are steps upwards (softplus), so the quantiles rise whatever the weights are.
+//! B moments, R targets, F features a resource, K looks of T inputs of I values each, H units, D dense, horizons Z: an LSTM a
+//! look reads `[B, T, I]` and leaves its last state; all states together, `[B, K H]`, are the same for every target, and each
+//! target reads them by weights of its own. What it reads there, statistics `[B, R, F]` and a bias of the target enter a layer
+//! of D; a second one is added to it; out come `[B, R, Z, 4]` numbers, and the statistics reach them on a straight path too.
+//! The first of the four is the p50, the others are steps upwards (softplus), so the quantiles rise whatever the weights are.
 //! In units: forecast = newest value + scale * output. Of P times the peaks come out in the same way, `[B, R, P, 6]`, from
 //! the same layers, which learn nothing from them.
 
 mod lstm;
+mod packed;
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
 
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
@@ -18,29 +21,54 @@ use burn::{
     tensor::{Device, Tensor, TensorData, activation},
 };
 use lstm::Lstm;
+pub(crate) use packed::{Packed, Said};
 use rand::{RngExt, rngs::StdRng};
 
+use crate::head::{self, Masks, Shape};
+
 /// Sizes of the network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sizes {
     pub(crate) targets: usize,
     pub(crate) horizons: usize,
     pub(crate) holds: usize,
     pub(crate) features: usize,
-    pub(crate) inputs: usize,
-    pub(crate) input_width: usize,
+    /// Inputs of each look, and their width.
+    pub(crate) looks: Vec<(usize, usize)>,
     pub(crate) hidden: usize,
     pub(crate) dense: usize,
-    /// Without it the LSTM's state is 0.
+    /// Without it the LSTMs' states are 0.
     pub(crate) sequence: bool,
+}
+
+impl Sizes {
+    /// Numbers of all states together.
+    pub(crate) fn states(&self) -> usize {
+        self.looks.len() * self.hidden
+    }
+
+    /// Sizes of the layers above the LSTMs.
+    pub(crate) fn head(&self) -> Shape {
+        Shape {
+            targets: self.targets,
+            states: self.states(),
+            features: self.features,
+            dense: self.dense,
+            values: 4 * self.horizons,
+            peaks: 6 * self.holds,
+        }
+    }
 }
 
 /// The network's weights.
 #[derive(Module, Debug)]
 pub(crate) struct Network {
-    lstm: Lstm,
-    from_state: Linear,
-    from_statistics: Linear,
+    /// One a look.
+    lstms: Vec<Lstm>,
+    /// `[states, target x dense]`
+    of_state: Param<Tensor<2>>,
+    /// `[feature, dense]`
+    of_statistics: Param<Tensor<2>>,
     /// `[target, dense]`
     of_target: Param<Tensor<2>>,
     middle: Linear,
@@ -64,65 +92,45 @@ pub(crate) struct Outputs {
 /// What the network reads of B moments.
 #[derive(Debug, Clone)]
 pub(crate) struct Inputs {
-    /// `[B, T, I]`
-    pub(crate) sequence: Tensor<3>,
+    /// By look: `[B, T, I]`
+    pub(crate) sequences: Vec<Tensor<3>>,
     /// `[B * R, F]`, standardised.
     pub(crate) statistics: Tensor<2>,
-}
-
-/// What is dropped in a training step: 0 or 1 / (1 - share), element by element.
-#[derive(Debug, Clone)]
-pub(crate) struct Masks {
-    /// `[B, S]`
-    pub(crate) state: Tensor<2>,
-    /// `[B * R, F]`
-    pub(crate) statistics: Tensor<2>,
-    /// `[B * R, D]`
-    pub(crate) dense: Tensor<2>,
 }
 
 impl Network {
     /// Fresh weights from `random`: uniform within 1 / sqrt(inputs), as `PyTorch` does, and a first output close to
     /// "no change" with narrow quantiles.
     pub(crate) fn new(sizes: Sizes, random: &mut StdRng, device: &Device) -> Self {
-        let Sizes {
+        let Shape {
             targets,
-            horizons,
-            holds,
+            states,
             features,
-            input_width,
-            hidden,
             dense,
-            ..
-        } = sizes;
+            values,
+            peaks: of_peaks,
+        } = sizes.head();
         let bound = |width: usize| 1.0 / (width.max(1) as f32).sqrt();
-        let of_state = bound(hidden);
         let mut fresh = Fresh { random, device };
-        let lstm = Lstm {
-            w_ih: Param::from_data(fresh.uniform([4 * hidden, input_width], of_state), device),
-            w_hh: Param::from_data(fresh.uniform([4 * hidden, hidden], of_state), device),
-            b_ih: Param::from_data(fresh.uniform([4 * hidden], of_state), device),
-            b_hh: Param::from_data(fresh.uniform([4 * hidden], of_state), device),
-        };
-        let enter = bound(hidden + features + targets);
-        let (from_state, from_statistics) = (
-            fresh.linear(hidden, dense, enter, true),
-            fresh.linear(features, dense, enter, false),
-        );
+        let looks = sizes.looks.iter();
+        let lstms = looks.map(|&(_, width)| fresh.lstm(width, sizes.hidden)).collect();
+        let enter = bound(states + features + targets);
+        let of_state = Param::from_data(fresh.uniform([states, targets * dense], enter), device);
+        let of_statistics = Param::from_data(fresh.uniform([features, dense], enter), device);
         let of_target = Param::from_data(fresh.uniform([targets, dense], enter), device);
         let middle = fresh.linear(dense, dense, bound(dense), true);
-        let mut out = fresh.linear(dense, horizons * 4, 0.3 * bound(dense), false);
-        let start = [0.0_f32, 0.0, -1.0, -0.5].repeat(horizons);
-        out.bias = Some(Param::from_data(TensorData::new(start, [horizons * 4]), device));
-        let straight = fresh.linear(features, horizons * 4, 0.1 * bound(features), false);
-        let mut peaks = fresh.linear(dense, holds * 6, 0.3 * bound(dense), false);
-        let start = [0.0_f32, 0.0, -0.5, -1.0, -1.0, -1.0].repeat(holds);
-        peaks.bias = Some(Param::from_data(TensorData::new(start, [holds * 6]), device));
-        let peaks_straight = fresh.linear(features, holds * 6, 0.1 * bound(features), false);
+        let mut out = fresh.linear(dense, values, 0.3 * bound(dense), false);
+        let start = [0.0_f32, 0.0, -1.0, -0.5].repeat(sizes.horizons);
+        out.bias = Some(Param::from_data(TensorData::new(start, [values]), device));
+        let straight = fresh.linear(features, values, 0.1 * bound(features), false);
+        let mut peaks = fresh.linear(dense, of_peaks, 0.3 * bound(dense), false);
+        let start = [0.0_f32, 0.0, -0.5, -1.0, -1.0, -1.0].repeat(sizes.holds);
+        peaks.bias = Some(Param::from_data(TensorData::new(start, [of_peaks]), device));
+        let peaks_straight = fresh.linear(features, of_peaks, 0.1 * bound(features), false);
         Self {
-            lstm,
-            from_state,
-            from_statistics,
+            lstms,
+            of_state,
+            of_statistics,
             of_target,
             middle,
             out,
@@ -133,33 +141,41 @@ impl Network {
         }
     }
 
-    pub(crate) fn forward(&self, inputs: &Inputs, masks: Option<&Masks>) -> Outputs {
-        let Sizes { targets, dense, .. } = self.sizes;
-        let drop = |x: Tensor<2>, mask: Option<&Tensor<2>>| match mask {
-            Some(mask) => x * mask.clone(),
-            None => x,
-        };
-        let [moments, _, _] = inputs.sequence.dims();
+    pub(crate) fn forward(&self, inputs: &Inputs, masks: Option<&Arc<Masks>>) -> Outputs {
+        let shape = self.sizes.head();
+        let statistics = inputs.statistics.clone();
+        let [rows, _] = statistics.dims();
         let state = if self.sizes.sequence {
-            drop(self.lstm.last_state(&inputs.sequence), masks.map(|masks| &masks.state))
+            let each = self.lstms.iter().zip(&inputs.sequences);
+            Tensor::cat(each.map(|(lstm, sequence)| lstm.last_state(sequence)).collect(), 1)
         } else {
-            Tensor::zeros([moments, self.sizes.hidden], &inputs.sequence.device())
+            Tensor::zeros([rows / shape.targets, shape.states], &statistics.device())
         };
-        let shared = self.from_state.forward(state).reshape([moments, 1, dense]);
-        let statistics = drop(inputs.statistics.clone(), masks.map(|masks| &masks.statistics));
-        let own = self
-            .from_statistics
-            .forward(statistics)
-            .reshape([moments, targets, dense]);
-        let bias = self.of_target.val().reshape([1, targets, dense]);
-        let entered = activation::relu(own + shared + bias).reshape([moments * targets, dense]);
-        let deep = entered.clone() + activation::relu(self.middle.forward(entered));
-        let deep = drop(deep, masks.map(|masks| &masks.dense));
-        let steps = self.out.forward(deep.clone()) + self.straight.forward(inputs.statistics.clone());
-        let to_peaks = self.peaks.forward(deep.detach()) + self.peaks_straight.forward(inputs.statistics.clone());
+        let steps = head::outputs(state, statistics, self.head(), shape, masks);
         Outputs {
-            values: rise::<4>(steps),
-            peaks: rise::<6>(to_peaks),
+            values: rise::<4>(steps.clone().narrow(1, 0, shape.values)),
+            peaks: rise::<6>(steps.narrow(1, shape.values, shape.peaks)),
+        }
+    }
+
+    fn head(&self) -> head::Weights {
+        let bias = |of: &Linear| {
+            let [_, width] = of.weight.dims();
+            let none = || Tensor::zeros([width], &of.weight.device());
+            of.bias.as_ref().map_or_else(none, Param::val)
+        };
+        head::Weights {
+            of_state: self.of_state.val(),
+            of_statistics: self.of_statistics.val(),
+            of_target: self.of_target.val(),
+            middle: self.middle.weight.val(),
+            middle_bias: bias(&self.middle),
+            out: self.out.weight.val(),
+            out_bias: bias(&self.out),
+            straight: self.straight.weight.val(),
+            peaks: self.peaks.weight.val(),
+            peaks_bias: bias(&self.peaks),
+            peaks_straight: self.peaks_straight.weight.val(),
         }
     }
 
@@ -179,6 +195,28 @@ impl Network {
         // max(tau e, (tau - 1) e) = tau e + max(-e, 0)
         let pinball = error.clone() * taus + activation::relu(error.neg());
         (pinball * weights).sum().div_scalar(Q as f32 * known)
+    }
+
+    /// Weights of the layers above the LSTMs, in the order in which these take them.
+    fn flat_head(&self) -> Vec<f32> {
+        fn flat<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+            tensor.into_data().iter::<f32>().collect()
+        }
+        let head = self.head();
+        [
+            flat(head.of_state),
+            flat(head.of_statistics),
+            flat(head.of_target),
+            flat(head.middle),
+            flat(head.middle_bias),
+            flat(head.out),
+            flat(head.out_bias),
+            flat(head.straight),
+            flat(head.peaks),
+            flat(head.peaks_bias),
+            flat(head.peaks_straight),
+        ]
+        .concat()
     }
 
     /// All weights in a fixed order.
@@ -220,6 +258,16 @@ impl Fresh<'_> {
             .map(|_| bound * (2.0 * self.random.random::<f32>() - 1.0))
             .collect();
         TensorData::new(values, shape)
+    }
+
+    fn lstm(&mut self, width: usize, hidden: usize) -> Lstm {
+        let (bound, device) = (1.0 / (hidden.max(1) as f32).sqrt(), self.device);
+        Lstm {
+            w_ih: Param::from_data(self.uniform([4 * hidden, width], bound), device),
+            w_hh: Param::from_data(self.uniform([4 * hidden, hidden], bound), device),
+            b_ih: Param::from_data(self.uniform([4 * hidden], bound), device),
+            b_hh: Param::from_data(self.uniform([4 * hidden], bound), device),
+        }
     }
 
     fn linear(&mut self, width: usize, out: usize, bound: f32, bias: bool) -> Linear {

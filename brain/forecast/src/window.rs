@@ -7,6 +7,11 @@ use crate::config::{Config, rows};
 /// Values of a host's channels at one moment, in the order of [`Channel::ALL`]; NaN = missing.
 pub(crate) type Row = [f32; Channel::COUNT];
 
+/// How much of an earlier day or hour is read: so long after the time of the day that it is now, and so long before. It is
+/// more than the farthest usual horizon, since what comes with the clock comes some minutes early or late.
+const CYCLE_AHEAD_S: u32 = 1_200;
+const CYCLE_BEFORE_S: u32 = 300;
+
 /// Most bins that the window is averaged into, whatever the grid.
 const BINS: usize = 60;
 
@@ -58,12 +63,8 @@ pub(crate) struct Layout {
     pub(crate) channels: usize,
     /// The targets in their order.
     pub(crate) targets: Vec<Place>,
-    /// Rows averaged into a bin of the LSTM's window.
-    pub(crate) bin: usize,
-    /// Consecutive bins that are folded into one LSTM input: fewer, wider steps are faster and were not worse.
-    pub(crate) fold: usize,
-    /// LSTM inputs in a window, oldest first; each is `fold` bins of all channels.
-    pub(crate) inputs: usize,
+    /// What is read as sequences, each by an LSTM of its own.
+    pub(crate) looks: Vec<Look>,
     /// Rows of the statistics windows: 5 min, 15 min, 1 h, 4 h, 1 day, within the lookback.
     pub(crate) windows: [usize; 5],
     /// Rows in an hour.
@@ -80,8 +81,6 @@ impl Layout {
     pub(crate) fn new(config: &Config) -> Self {
         let step_s = config.step_s;
         let lookback = config.lookback_rows();
-        let bin = config.window_rows().div_ceil(BINS);
-        let fold = if step_s < 300 { 4 } else { 3 };
         let within = |minutes: u32| rows(minutes * 60, step_s).max(2).min(lookback);
         let (tracks, targets) = tracks(config);
         Self {
@@ -92,9 +91,7 @@ impl Layout {
             channels: config.channels.len(),
             tracks,
             targets,
-            bin,
-            fold,
-            inputs: config.window_rows().div_ceil(bin * fold).max(1),
+            looks: looks(config),
             windows: [5, 15, 60, 240, 1_440].map(within),
             hour: rows(3_600, step_s),
             day: rows(86_400, step_s),
@@ -102,11 +99,80 @@ impl Layout {
             thin: rows(300, step_s),
         }
     }
+}
 
-    /// Values of one LSTM input.
-    pub(crate) const fn input_width(&self) -> usize {
-        self.fold * self.channels
+/// What one LSTM reads: some inputs, oldest first, each of `fold` bins that follow each other.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Look {
+    /// Rows averaged into a bin.
+    pub(crate) bin: usize,
+    /// Consecutive bins that are folded into one input: fewer, wider steps are faster and were not worse.
+    pub(crate) fold: usize,
+    /// How many rows before the newest each input ends, oldest first.
+    pub(crate) ends: Vec<usize>,
+    /// Whether bins are told by their highest values as well as by their means.
+    pub(crate) highs: bool,
+}
+
+impl Look {
+    /// Values of one input.
+    pub(crate) const fn width(&self, channels: usize) -> usize {
+        let of_bin = if self.highs { 2 } else { 1 };
+        self.fold * channels * of_bin
     }
+
+    /// The last hours as they were.
+    fn near(config: &Config) -> Self {
+        let bin = config.window_rows().div_ceil(BINS);
+        let fold = if config.step_s < 300 { 4 } else { 3 };
+        let inputs = config.window_rows().div_ceil(bin * fold).max(1);
+        Self::in_a_row(inputs, fold, bin, false)
+    }
+
+    /// Six hours in bins of 5 min, a day on a grid of 5 min.
+    fn far(config: &Config) -> Self {
+        Self::in_a_row(12, 6, rows(300, config.step_s).max(4), true)
+    }
+
+    /// The same time of earlier days, up to seven where the lookback reaches them, then of the last six hours: a few minutes
+    /// before it, and what came after.
+    fn cycles(config: &Config) -> Self {
+        let step_s = config.step_s;
+        let bin = rows(60, step_s);
+        let ahead = rows(CYCLE_AHEAD_S, step_s);
+        let fold = rows(CYCLE_AHEAD_S + CYCLE_BEFORE_S, step_s).div_ceil(bin);
+        let days = (1..=7).rev().map(|back| back * rows(86_400, step_s));
+        let hours = (1..=6).rev().map(|back| back * rows(3_600, step_s));
+        Self {
+            bin,
+            fold,
+            ends: days.chain(hours).filter_map(|back| back.checked_sub(ahead)).collect(),
+            highs: false,
+        }
+    }
+
+    fn in_a_row(inputs: usize, fold: usize, bin: usize, highs: bool) -> Self {
+        Self {
+            bin,
+            fold,
+            ends: (0..inputs).rev().map(|back| back * fold * bin).collect(),
+            highs,
+        }
+    }
+
+    /// Without inputs that begin before the last `rows`.
+    fn within(mut self, rows: usize) -> Self {
+        let own = self.fold * self.bin;
+        self.ends.retain(|end| end + own <= rows);
+        self
+    }
+}
+
+fn looks(config: &Config) -> Vec<Look> {
+    let most = config.lookback_rows();
+    let [cycles, far] = [Look::cycles(config), Look::far(config)].map(|look| look.within(most));
+    let looks = [Look::near(config), cycles, far].into_iter();
+    looks.filter(|look| !look.ends.is_empty()).collect()
 }
 
 fn tracks(config: &Config) -> (Vec<Track>, Vec<Place>) {
@@ -151,7 +217,8 @@ mod tests {
     fn every_grid_has_about_fifteen_inputs() {
         for (step_s, bin, inputs) in [(2, 30, 15), (10, 6, 15), (60, 1, 15), (300, 1, 12)] {
             let layout = Layout::new(&Config::for_step(step_s));
-            assert_eq!((layout.bin, layout.inputs), (bin, inputs), "step {step_s}");
+            let look = &layout.looks[0];
+            assert_eq!((look.bin, look.ends.len()), (bin, inputs), "step {step_s}");
         }
     }
 

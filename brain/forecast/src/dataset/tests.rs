@@ -88,9 +88,11 @@ fn truths_are_changes_over_the_scale_and_gaps_do_not_count() {
         .iter()
         .chain(&set.values.truths)
         .chain(&set.peaks.truths)
-        .chain(&batch.sequences);
+        .chain(batch.sequences.iter().flatten());
     assert!(all.into_iter().all(|value| value.is_finite()));
-    assert_eq!(batch.sequences.len(), 15 * 4 * 7);
+    let lengths: Vec<usize> = batch.sequences.iter().map(Vec::len).collect();
+    // The last hour, the same time of six days and six hours, and six hours.
+    assert_eq!(lengths, [15 * 4 * 7, 12 * 25 * 7, 12 * 6 * 2 * 7]);
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn agrees(config: &Config, rows: &[Row], reference: &Reference) {
         close(&scales, &reference.scale[index], "scale");
         if let Some(expected) = reference.window.get(index) {
             let mut window = Vec::new();
-            sequence(&layout, &columns, row, &moment.scales, &mut window);
+            sequence(&layout, &layout.looks[0], &columns, row, &moment.scales, &mut window);
             close(&window, &expected.concat(), "window");
         }
     }
@@ -183,7 +183,79 @@ fn the_scale_of_each_row_is_that_of_its_moment() {
     }
 }
 
+/// A look at the newest of `rows`, channel 0: by input, then by bin, then by mean and highest value where it tells both. Channels
+/// beside it are silent.
+fn look(look: &Look, rows: usize, value: impl Fn(usize) -> f32) -> Vec<Vec<f32>> {
+    let rows: Vec<Row> = (0..rows)
+        .map(|row| [value(row), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+        .collect();
+    let (layout, mut window) = (layout(), Vec::new());
+    let columns = columns(&layout, &rows);
+    sequence(&layout, look, &columns, rows.len() - 1, &[1.0; 7], &mut window);
+    let of_bin = if look.highs { 2 } else { 1 };
+    let inputs = window.chunks(look.width(7));
+    let mine = |input: &[f32]| input.chunks(of_bin).step_by(7).flatten().copied().collect();
+    inputs.map(mine).collect()
+}
+
+#[test]
+fn earlier_days_and_hours_are_read_from_before_the_time_that_it_is_to_what_came_after() {
+    let cycles = &layout().looks[1];
+    // A spike 7 min from now on each of three earlier days, and 12 min from now three hours ago.
+    let rows = 4 * 1_440;
+    let spikes = [1, 2, 3].map(|day| rows - 1 - day * 1_440 + 7);
+    let spiked = move |row: usize| spikes.contains(&row) || row == rows - 1 - 180 + 12;
+    let read = look(cycles, rows, |row| if spiked(row) { 0.5 } else { 0.0 });
+    assert_eq!((read.len(), read[0].len()), (12, 25));
+    for (input, bins) in read.iter().enumerate() {
+        // The last bin is 20 min from now; days 6 to 1, then hours 6 to 1.
+        let expected = match input {
+            3..6 => Some(24 - (20 - 7)),
+            9 => Some(24 - (20 - 12)),
+            _ => None,
+        };
+        for (bin, value) in bins.iter().enumerate() {
+            let spike = if expected == Some(bin) { 0.5_f32.asinh() } else { 0.0 };
+            assert!((value - spike).abs() < 1e-6, "input {input}, bin {bin}: {value}");
+        }
+    }
+}
+
+#[test]
+fn the_far_look_tells_means_and_highest_values() {
+    let far = &layout().looks[2];
+    // Five rows a bin: 1, 2, 3, 4 and 5, less the newest 5. Of the first hours there is nothing.
+    let read = look(far, 200, |row| (row % 5 + 1) as f32);
+    assert_eq!((read.len(), read[0].len()), (12, 6 * 2));
+    for (bin, pair) in read.concat().chunks(2).enumerate() {
+        let mean = if bin < 72 - 40 { 0.0 } else { (-2.0_f32).asinh() };
+        assert!((pair[0] - mean).abs() < 1e-6 && pair[1] == 0.0, "bin {bin}: {pair:?}");
+    }
+}
+
+#[test]
+fn what_lies_beyond_the_lookback_is_no_input() {
+    let of = |lookback_s: u32| {
+        let config = Config {
+            lookback_s: Some(lookback_s),
+            ..Config::for_step(60)
+        };
+        let looks = Layout::new(&config).looks.into_iter();
+        looks.map(|look| look.ends.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(of(7 * 86_400), [15, 6 + 6, 12]);
+    assert_eq!(of(2 * 86_400), [15, 1 + 6, 12]);
+    assert_eq!(of(2 * 3_600), [15, 1, 4]);
+    assert_eq!(of(3_600), [15, 2], "no hour before has all of its minutes");
+}
+
 proptest! {
+    #[test]
+    fn the_swift_sine_is_the_other_one(value in prop_oneof![-3.0_f32..3.0, -1e6_f32..1e6]) {
+        let (swift, exact) = (swift_asinh(value), asinh(f64::from(value)));
+        prop_assert!((swift - exact).abs() <= 3e-7 * exact.abs().max(1.0), "{} for {}", swift, exact);
+    }
+
     #[test]
     fn nothing_poisons_the_features(
         rows in prop::collection::vec(prop::array::uniform7(prop_oneof![
@@ -197,7 +269,9 @@ proptest! {
         let levels = Levels::new(&layout, &columns, rows.len() - 1);
         let moment = describe(&layout, &columns, rows.len() - 1, &levels);
         let mut window = Vec::new();
-        sequence(&layout, &columns, rows.len() - 1, &moment.scales, &mut window);
+        for look in &layout.looks {
+            sequence(&layout, look, &columns, rows.len() - 1, &moment.scales, &mut window);
+        }
         prop_assert!(moment.statistics.iter().chain(&window).chain(&moment.scales).all(|v| v.is_finite()));
         prop_assert!(moment.targets.iter().all(|standing| standing.scale > 0.0 && standing.mark > 0.0));
     }

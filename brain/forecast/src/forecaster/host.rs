@@ -8,7 +8,7 @@ use crate::{
     marks::Marks,
     recent::recent,
     target::Target,
-    window::{Layout, Place, Row, sum},
+    window::{Layout, Look, Place, Row, sum},
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -35,8 +35,8 @@ pub(crate) struct Seen<'a> {
     pub(super) news: bool,
     pub(super) rows: &'a [Row],
     pub(crate) moment: Moment,
-    /// `[input, fold, channel]`
-    pub(crate) sequence: Vec<f32>,
+    /// By look: `[input, fold, channel]`
+    pub(crate) sequences: Vec<Vec<f32>>,
     /// By target: quantiles of the last hour, 4 hours and day, in its unit.
     pub(super) recent: Vec<Option<[[f32; 4]; 3]>>,
 }
@@ -80,8 +80,11 @@ impl Host {
         let none = Levels::default();
         let levels = self.levels.as_ref().map_or(&none, |(_, levels)| levels);
         let moment = describe(layout, &columns, newest, levels);
-        let mut window = Vec::new();
-        sequence(layout, &columns, newest, &moment.scales, &mut window);
+        let read = |look: &Look| {
+            let mut window = Vec::new();
+            sequence(layout, look, &columns, newest, &moment.scales, &mut window);
+            window
+        };
         let of_place = |place: &Place| {
             let found = recent(layout, columns.past(layout, place.track, newest))?;
             let mark = columns.mark(place.track);
@@ -93,7 +96,7 @@ impl Host {
             news,
             rows,
             recent: layout.targets.iter().map(of_place).collect(),
-            sequence: window,
+            sequences: layout.looks.iter().map(read).collect(),
             moment,
         }
     }

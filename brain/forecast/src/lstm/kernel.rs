@@ -19,11 +19,11 @@ mod backward;
 mod cell;
 mod forward;
 mod infer;
-mod isa;
-mod lanes;
+pub(crate) mod isa;
+pub(crate) mod lanes;
 mod layer;
 mod products;
-mod spare;
+pub(crate) mod spare;
 
 use rayon::prelude::*;
 

@@ -22,7 +22,7 @@ use super::{
 };
 
 /// Whether the operation runs on tensors of this device.
-pub(super) fn runs_on(device: &Device) -> bool {
+pub(crate) fn runs_on(device: &Device) -> bool {
     match device.as_dispatch() {
         DispatchDevice::Flex(_) => true,
         DispatchDevice::Autodiff(device) => matches!(device.clone().inner(), DispatchDevice::Flex(_)),

@@ -1,11 +1,13 @@
 //! Steps of the optimiser: a batch way there, its loss, the way back, and the weights moved.
 
+use std::sync::Arc;
+
 use burn::{
     module::Module,
     optim::GradientsParams,
     tensor::{Device, Tensor, TensorData},
 };
-use rand::{Rng, rngs::StdRng};
+use rand::{Rng, RngExt, rngs::StdRng};
 use shadow::{PEAK_QUANTILES, QUANTILES};
 
 use super::{
@@ -19,7 +21,8 @@ use crate::{
     config::{Config, Training},
     dataset::{Batch, Came, Dataset, Shuffle},
     error::TrainError,
-    model::{Masks, Network, Sizes},
+    head::Masks,
+    model::{Network, Sizes},
 };
 
 pub(super) fn fit(
@@ -79,16 +82,29 @@ impl Fit {
     }
 
     /// One step at a learning rate; returns the loss before it.
-    pub(super) fn step(&mut self, batch: Batch, rate: f64, random: &mut StdRng) -> f32 {
+    pub(super) fn step(&mut self, mut batch: Batch, rate: f64, random: &mut StdRng) -> f32 {
         let Some(network) = self.network.take() else {
             return f32::NAN;
         };
-        let masks = Masks::draw(&self.sizes, batch.moments, self.dropout, random, &self.device);
+        self.skip(&mut batch, random);
+        let masks = masks(&self.sizes, batch.moments, self.dropout, random);
         let loss = batch_loss(&network, batch, &self.sizes, masks.as_ref(), &self.device);
         let mut gradients = GradientsParams::from_grads(loss.backward(), &network);
         let weights = self.adam.step(&flat(&network, &mut gradients), rate);
         self.network = Some(network.with_weights(&weights));
         loss.into_scalar::<f32>()
+    }
+
+    /// Takes whole inputs out of all looks but the first, as if there had been nothing then.
+    fn skip(&self, batch: &mut Batch, random: &mut StdRng) {
+        let share = SKIPPED * self.dropout;
+        for (numbers, &(_, width)) in batch.sequences.iter_mut().zip(&self.sizes.looks).skip(1) {
+            for input in numbers.chunks_mut(width.max(1)) {
+                if f64::from(random.random::<u8>()) < 256.0 * share {
+                    input.fill(0.0);
+                }
+            }
+        }
     }
 
     /// The network with its averaged weights; `None` when one of them is not finite.
@@ -102,7 +118,13 @@ impl Fit {
 /// gradients together; the optimiser's steps do not depend on it.
 const PEAKS: f32 = 0.01;
 
-fn batch_loss(network: &Network, batch: Batch, sizes: &Sizes, masks: Option<&Masks>, device: &Device) -> Tensor<1> {
+fn batch_loss(
+    network: &Network,
+    batch: Batch,
+    sizes: &Sizes,
+    masks: Option<&Arc<Masks>>,
+    device: &Device,
+) -> Tensor<1> {
     let inputs = sizes.inputs(batch.moments, batch.sequences, batch.statistics, device);
     let outputs = network.forward(&inputs, masks);
     let values = loss(outputs.values, QUANTILES, batch.values, device);
@@ -117,28 +139,33 @@ fn loss<const Q: usize>(quantiles: Tensor<2>, taus: [f64; Q], came: Came, device
     Network::loss(quantiles, taus, truths, weights, known as f32)
 }
 
-impl Masks {
-    /// Draws what is dropped; the share is rounded to 1/256. `None` when nothing is.
-    fn draw(sizes: &Sizes, moments: usize, share: f64, random: &mut StdRng, device: &Device) -> Option<Self> {
-        let cut = (share * 256.0).round().clamp(0.0, 255.0);
-        if cut < 1.0 {
-            return None;
-        }
-        let kept = (256.0 / (256.0 - cut)) as f32;
-        let mut mask = |rows: usize, width: usize| -> Tensor<2> {
-            let mut bytes = vec![0_u8; rows * width];
-            random.fill_bytes(&mut bytes);
-            let values: Vec<f32> = bytes
-                .iter()
-                .map(|&byte| if f64::from(byte) < cut { 0.0 } else { kept })
-                .collect();
-            Tensor::from_data(TensorData::new(values, [rows, width]), device)
-        };
-        let rows = moments * sizes.targets;
-        Some(Self {
-            state: mask(moments, sizes.hidden),
-            statistics: mask(rows, sizes.features),
-            dense: mask(rows, sizes.dense),
-        })
+/// How much more often than activations states are dropped, and inputs of LSTMs other than those of the last hour: moments
+/// beside each other read almost the same days, and would be learnt by heart.
+const STATES: f64 = 3.0;
+const SKIPPED: f64 = 2.0;
+
+/// A share in 1/256, at most 0.9.
+fn cut(share: f64) -> u8 {
+    (share.min(0.9) * 256.0).round() as u8
+}
+
+/// Draws what is dropped. `None` when nothing is.
+fn masks(sizes: &Sizes, moments: usize, share: f64, random: &mut StdRng) -> Option<Arc<Masks>> {
+    let (state_cut, cut) = (cut(STATES * share), cut(share));
+    if cut == 0 {
+        return None;
     }
+    let mut bytes = |count: usize| {
+        let mut bytes = vec![0_u8; count];
+        random.fill_bytes(&mut bytes);
+        bytes
+    };
+    let rows = moments * sizes.targets;
+    Some(Arc::new(Masks {
+        cut,
+        state_cut,
+        state: bytes(moments * sizes.states()),
+        statistics: bytes(rows * sizes.features),
+        dense: bytes(rows * sizes.dense),
+    }))
 }

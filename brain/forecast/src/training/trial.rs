@@ -1,9 +1,6 @@
 //! Steps of training and forecasts of the network as it is served, on made-up moments, for `bench lstm`.
 
-use burn::{
-    module::Module,
-    tensor::{Device, Tensor},
-};
+use burn::tensor::Device;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::fit::Fit;
@@ -11,7 +8,7 @@ use crate::{
     artifact::sizes,
     config::Config,
     dataset::{Batch, Came},
-    model::{Network, Sizes},
+    model::{Network, Packed, Sizes},
 };
 
 /// Learning rate of the trial.
@@ -26,14 +23,12 @@ pub struct Served {
 }
 
 /// Its sizes, for a rival that is to be of the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shape {
     /// Moments a training step.
     pub batch: usize,
-    /// Inputs of the LSTM's window.
-    pub inputs: usize,
-    /// Numbers of an input.
-    pub width: usize,
+    /// Inputs of each look of an LSTM, and how many numbers each has.
+    pub looks: Vec<(usize, usize)>,
     /// Units of the LSTM.
     pub hidden: usize,
     /// Width of the layers above.
@@ -64,11 +59,10 @@ impl Default for Served {
 impl Served {
     /// How large it is.
     pub fn shape(&mut self) -> Shape {
-        let network = Network::new(self.sizes, &mut self.random, &Device::flex());
+        let network = Network::new(self.sizes.clone(), &mut self.random, &Device::flex());
         Shape {
             batch: self.config.training.batch,
-            inputs: self.sizes.inputs,
-            width: self.sizes.input_width,
+            looks: self.sizes.looks.clone(),
             hidden: self.sizes.hidden,
             dense: self.sizes.dense,
             targets: self.sizes.targets,
@@ -83,8 +77,8 @@ impl Served {
     /// there, weighed pinball losses of values and peaks, way back, clipping, `AdamW` and the average of the weights.
     pub fn training(mut self) -> impl FnMut() -> f32 {
         let batch = self.batch(self.config.training.batch);
-        let network = Network::new(self.sizes, &mut self.random, &Device::flex().autodiff());
-        let mut fit = Fit::new(network, self.sizes, &self.config.training);
+        let network = Network::new(self.sizes.clone(), &mut self.random, &Device::flex().autodiff());
+        let mut fit = Fit::new(network, self.sizes.clone(), &self.config.training);
         move || fit.step(batch.clone(), RATE, &mut self.random)
     }
 
@@ -93,14 +87,13 @@ impl Served {
         let Batch {
             sequences, statistics, ..
         } = self.batch(moments);
-        let network = Network::new(self.sizes, &mut self.random, &Device::flex()).valid();
+        let network = Network::new(self.sizes.clone(), &mut self.random, &Device::flex());
+        let packed = Packed::new(&network);
         move || {
-            let inputs = self
-                .sizes
-                .inputs(moments, sequences.clone(), statistics.clone(), &Device::flex());
-            let outputs = network.forward(&inputs, None);
-            let flat = |tensor: Tensor<2>| tensor.into_data().iter::<f32>().collect::<Vec<f32>>();
-            [flat(outputs.values), flat(outputs.peaks)].concat()
+            let said = packed
+                .as_ref()
+                .and_then(|network| network.infer(moments, &sequences, &statistics));
+            said.map(|said| [said.values, said.peaks].concat()).unwrap_or_default()
         }
     }
 
@@ -110,8 +103,7 @@ impl Served {
             horizons,
             holds,
             features,
-            inputs,
-            input_width,
+            ref looks,
             ..
         } = self.sizes;
         let mut numbers =
@@ -123,7 +115,7 @@ impl Served {
         let (values, peaks) = (came(horizons), came(holds));
         Batch {
             moments,
-            sequences: numbers(moments * inputs * input_width),
+            sequences: looks.iter().map(|look| numbers(moments * look.0 * look.1)).collect(),
             statistics: numbers(moments * targets * features),
             values,
             peaks,

@@ -11,7 +11,7 @@
 )]
 
 /// Work over vectors; `run` has to be `#[inline(always)]`, with all that it calls.
-pub(super) trait Job {
+pub(crate) trait Job {
     /// L: numbers of a vector; R: rows of a tile; FMA: whether products are added without rounding in between.
     fn run<const L: usize, const R: usize, const FMA: bool>(self);
 }
@@ -49,7 +49,7 @@ impl Isa {
     }
 
     /// Numbers of a vector.
-    pub(super) fn lanes(self) -> usize {
+    pub(crate) fn lanes(self) -> usize {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => 16,
@@ -60,7 +60,7 @@ impl Isa {
     }
 
     /// Rows of a tile.
-    pub(super) fn rows(self) -> usize {
+    pub(crate) fn rows(self) -> usize {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => 4,
@@ -71,7 +71,7 @@ impl Isa {
     }
 
     /// Runs `job` with this machine's instructions.
-    pub(super) fn run(self, job: impl Job) {
+    pub(crate) fn run(self, job: impl Job) {
         match self.0 {
             // SAFETY: `Isa`s are made by `all` alone, which has found AVX-512, AVX2 and FMA on this processor.
             #[cfg(target_arch = "x86_64")]

@@ -6,61 +6,61 @@
 use std::array::from_fn;
 
 /// Four vectors side by side: the gates of L units, or 4 L columns of any kind.
-pub(super) type Quad<const L: usize> = [[f32; L]; 4];
+pub(crate) type Quad<const L: usize> = [[f32; L]; 4];
 
 /// `numbers` as vectors.
 #[inline(always)]
-pub(super) fn vectors<const L: usize>(numbers: &[f32]) -> &[[f32; L]] {
+pub(crate) fn vectors<const L: usize>(numbers: &[f32]) -> &[[f32; L]] {
     numbers.as_chunks().0
 }
 
 /// `numbers` as vectors.
 #[inline(always)]
-pub(super) fn vectors_mut<const L: usize>(numbers: &mut [f32]) -> &mut [[f32; L]] {
+pub(crate) fn vectors_mut<const L: usize>(numbers: &mut [f32]) -> &mut [[f32; L]] {
     numbers.as_chunks_mut().0
 }
 
 /// `numbers` as quads.
 #[inline(always)]
-pub(super) fn quads<const L: usize>(numbers: &[f32]) -> &[Quad<L>] {
+pub(crate) fn quads<const L: usize>(numbers: &[f32]) -> &[Quad<L>] {
     vectors(numbers).as_chunks().0
 }
 
 /// `numbers` as quads.
 #[inline(always)]
-pub(super) fn quads_mut<const L: usize>(numbers: &mut [f32]) -> &mut [Quad<L>] {
+pub(crate) fn quads_mut<const L: usize>(numbers: &mut [f32]) -> &mut [Quad<L>] {
     vectors_mut(numbers).as_chunks_mut().0
 }
 
 /// Rows that lie at equal distances; a row past the last one is the last one again, so that a tile is always whole.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rows<'a> {
-    pub(super) numbers: &'a [f32],
-    pub(super) stride: usize,
-    pub(super) count: usize,
+pub(crate) struct Rows<'a> {
+    pub(crate) numbers: &'a [f32],
+    pub(crate) stride: usize,
+    pub(crate) count: usize,
 }
 
 impl<'a> Rows<'a> {
     #[inline(always)]
-    pub(super) fn row(&self, at: usize) -> &'a [f32] {
+    pub(crate) fn row(&self, at: usize) -> &'a [f32] {
         &self.numbers[at.min(self.count - 1) * self.stride..]
     }
 
     /// R rows from `first` on.
     #[inline(always)]
-    pub(super) fn tile<const R: usize>(&self, first: usize) -> [&'a [f32]; R] {
+    pub(crate) fn tile<const R: usize>(&self, first: usize) -> [&'a [f32]; R] {
         from_fn(|at| self.row(first + at))
     }
 }
 
 /// `a * b + c`.
 #[inline(always)]
-pub(super) fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
+pub(crate) fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
 #[inline(always)]
-pub(super) fn map<const L: usize>(mut a: [f32; L], f: impl Fn(f32) -> f32) -> [f32; L] {
+pub(crate) fn map<const L: usize>(mut a: [f32; L], f: impl Fn(f32) -> f32) -> [f32; L] {
     for l in 0..L {
         a[l] = f(a[l]);
     }
@@ -68,7 +68,7 @@ pub(super) fn map<const L: usize>(mut a: [f32; L], f: impl Fn(f32) -> f32) -> [f
 }
 
 #[inline(always)]
-pub(super) fn zip<const L: usize>(mut a: [f32; L], b: [f32; L], f: impl Fn(f32, f32) -> f32) -> [f32; L] {
+pub(crate) fn zip<const L: usize>(mut a: [f32; L], b: [f32; L], f: impl Fn(f32, f32) -> f32) -> [f32; L] {
     for l in 0..L {
         a[l] = f(a[l], b[l]);
     }
@@ -78,7 +78,7 @@ pub(super) fn zip<const L: usize>(mut a: [f32; L], b: [f32; L], f: impl Fn(f32, 
 /// `sums[r] += x[r] * quad`. One vector of the quad at a time: so 3 x 4 sums, three numbers and a vector fit in 16
 /// registers.
 #[inline(always)]
-pub(super) fn multiply_add<const L: usize, const R: usize, const FMA: bool>(
+pub(crate) fn multiply_add<const L: usize, const R: usize, const FMA: bool>(
     sums: &mut [Quad<L>; R],
     x: [f32; R],
     quad: &Quad<L>,
@@ -94,7 +94,7 @@ pub(super) fn multiply_add<const L: usize, const R: usize, const FMA: bool>(
 
 /// `sums[r] += rows[r] x quads`: each row's first numbers, one for each quad.
 #[inline(always)]
-pub(super) fn accumulate<const L: usize, const R: usize, const FMA: bool>(
+pub(crate) fn accumulate<const L: usize, const R: usize, const FMA: bool>(
     sums: &mut [Quad<L>; R],
     rows: [&[f32]; R],
     quads: &[Quad<L>],

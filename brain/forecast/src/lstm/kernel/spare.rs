@@ -18,11 +18,11 @@ thread_local! {
 
 /// Numbers whose room goes back when it is dropped; at first they are what the room held before.
 #[derive(Debug)]
-pub(super) struct Spare(Vec<f32>);
+pub(crate) struct Spare(Vec<f32>);
 
 impl Spare {
     /// Room for `count` numbers.
-    pub(super) fn new(count: usize) -> Self {
+    pub(crate) fn new(count: usize) -> Self {
         let found = SPARE.try_with(|spare| {
             let mut spare = spare.borrow_mut();
             let at = spare.iter().rposition(|numbers| numbers.len() == count);

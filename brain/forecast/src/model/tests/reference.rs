@@ -68,10 +68,17 @@ fn the_output_is_that_of_the_reference_with_its_weights() {
         of("lstm.weight_hh_l0"),
         of("lstm.bias_ih_l0"),
         of("lstm.bias_hh_l0"),
-        turned(&of("enter.weight"), enter, 0..hidden),
-        of("enter.bias"),
+        // Each target reads the state in its own way here, all in the same way there.
+        turned(&of("enter.weight"), enter, 0..hidden)
+            .chunks(256)
+            .flat_map(|row| row.repeat(targets))
+            .collect(),
         turned(&of("enter.weight"), enter, hidden..hidden + features),
-        turned(&of("enter.weight"), enter, hidden + features..enter),
+        turned(&of("enter.weight"), enter, hidden + features..enter)
+            .iter()
+            .zip(of("enter.bias").iter().cycle())
+            .map(|(of_target, bias)| of_target + bias)
+            .collect(),
         turned(&of("mid.weight"), 256, 0..256),
         of("mid.bias"),
         turned(&of("out.weight"), 256, 0..256),
@@ -85,14 +92,13 @@ fn the_output_is_that_of_the_reference_with_its_weights() {
         horizons: 3,
         holds: 1,
         features,
-        inputs: 15,
-        input_width: 24,
+        looks: vec![(15, 24)],
         hidden,
         dense: 256,
         sequence: true,
     };
     let device = Device::flex();
-    let network = Network::new(sizes, &mut StdRng::seed_from_u64(1), &device).with_weights(&weights.concat());
+    let network = Network::new(sizes.clone(), &mut StdRng::seed_from_u64(1), &device).with_weights(&weights.concat());
     let scaler = Scaler {
         mean: of("mean"),
         deviation: of("std"),
@@ -101,7 +107,7 @@ fn the_output_is_that_of_the_reference_with_its_weights() {
     statistics
         .chunks_mut(targets * features)
         .for_each(|row| scaler.apply(row));
-    let inputs = sizes.inputs(3, reference.window.concat().concat(), statistics, &device);
+    let inputs = sizes.inputs(3, vec![reference.window.concat().concat()], statistics, &device);
     let found: Vec<f32> = network
         .forward(&inputs, None)
         .values

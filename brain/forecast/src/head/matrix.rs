@@ -1,0 +1,179 @@
+//! Matrices in tiles of columns, and the three products that the layers above the LSTM are made of.
+
+use crate::lstm::kernel::{
+    isa::Isa,
+    lanes::{Quad, Rows, accumulate, multiply_add, quads, quads_mut},
+};
+
+/// Rows of a matrix that a product goes through at a time: so much of a tile stays in the first cache.
+const HIGH: usize = 128;
+
+/// A matrix in tiles of 4 L columns: `[tile, high, 4 L]`, the last one filled up with zeros.
+#[derive(Debug, Clone)]
+pub(super) struct Matrix {
+    pub(super) high: usize,
+    numbers: Vec<f32>,
+}
+
+/// What a product begins with.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Begin<'a> {
+    Zero,
+    /// The same for every row, as wide as the tiles are.
+    Row(&'a [f32]),
+    /// What is there.
+    Out,
+}
+
+/// `width` filled up to whole tiles.
+pub(super) fn tiled(width: usize, isa: Isa) -> usize {
+    width.next_multiple_of(4 * isa.lanes())
+}
+
+impl Matrix {
+    /// From `rows` of at most `width` numbers each.
+    pub(super) fn new<'a>(rows: impl ExactSizeIterator<Item = &'a [f32]>, width: usize, isa: Isa) -> Self {
+        let (high, quad) = (rows.len(), 4 * isa.lanes());
+        let mut numbers = vec![0.0; high * tiled(width, isa)];
+        for (row, from) in rows.enumerate() {
+            for (to, from) in numbers.chunks_mut(high * quad).zip(from.chunks(quad)) {
+                to[row * quad..][..from.len()].copy_from_slice(from);
+            }
+        }
+        Self { high, numbers }
+    }
+
+    /// Rows and columns changed over: from `rows`, of which as many numbers as there are columns `high` count.
+    pub(super) fn turned<'a>(rows: impl ExactSizeIterator<Item = &'a [f32]>, high: usize, isa: Isa) -> Self {
+        let (width, quad) = (rows.len(), 4 * isa.lanes());
+        let mut numbers = vec![0.0; high * tiled(width, isa)];
+        for (column, from) in rows.enumerate() {
+            let tile = &mut numbers[column / quad * high * quad + column % quad..];
+            for (to, from) in tile.iter_mut().step_by(quad).zip(from).take(high) {
+                *to = *from;
+            }
+        }
+        Self { high, numbers }
+    }
+}
+
+/// `out[rows, tiles] = end(begin + x matrix)`; of each of `x`'s rows the first `matrix.high` numbers count.
+#[inline(always)]
+pub(super) fn product<const L: usize, const R: usize, const FMA: bool>(
+    x: Rows<'_>,
+    matrix: &Matrix,
+    out: &mut [f32],
+    begin: Begin<'_>,
+    end: impl Fn(f32) -> f32,
+) {
+    let (high, rows) = (matrix.high, x.count);
+    let out = quads_mut::<L>(out);
+    let tiles = out.len() / rows;
+    for (tile, numbers) in quads::<L>(&matrix.numbers).chunks_exact(high).take(tiles).enumerate() {
+        for (block, numbers) in numbers.chunks(HIGH).enumerate() {
+            let last = (block + 1) * HIGH >= high;
+            for first in (0..rows).step_by(R) {
+                let count = R.min(rows - first);
+                let mut sums = [[[0.0; L]; 4]; R];
+                match begin {
+                    Begin::Row(row) if block == 0 => sums = [quads::<L>(row)[tile]; R],
+                    Begin::Zero if block == 0 => {}
+                    _ => {
+                        for (row, sums) in sums.iter_mut().enumerate().take(count) {
+                            *sums = out[(first + row) * tiles + tile];
+                        }
+                    }
+                }
+                let x = x.tile::<R>(first).map(|row| &row[block * HIGH..]);
+                accumulate::<L, R, FMA>(&mut sums, x, numbers);
+                for (row, sums) in sums.iter_mut().enumerate().take(count) {
+                    if last {
+                        for v in 0..4 {
+                            for l in 0..L {
+                                sums[v][l] = end(sums[v][l]);
+                            }
+                        }
+                    }
+                    out[(first + row) * tiles + tile] = *sums;
+                }
+            }
+        }
+    }
+}
+
+/// `sums[tile, wide, 4 L] +=` each row's first `wide` numbers times its gradients, `[rows, tiles]`; `wide` is filled up to
+/// whole tiles of rows.
+#[inline(always)]
+pub(super) fn gradient<const L: usize, const R: usize, const FMA: bool>(
+    x: Rows<'_>,
+    wide: usize,
+    d: &[f32],
+    sums: &mut [f32],
+) {
+    let high = wide.next_multiple_of(R);
+    let d = quads::<L>(d);
+    let tiles = d.len() / x.count;
+    for (tile, sums) in quads_mut::<L>(sums).chunks_exact_mut(high).enumerate() {
+        for (at, sums) in sums.as_chunks_mut::<R>().0.iter_mut().enumerate() {
+            let mut local = *sums;
+            for row in 0..x.count {
+                let numbers = &x.row(row)[at * R..wide];
+                multiply_add::<L, R, FMA>(&mut local, first_of(numbers), &d[row * tiles + tile]);
+            }
+            *sums = local;
+        }
+    }
+}
+
+/// The first R numbers, zeros where there are fewer.
+#[inline(always)]
+pub(crate) fn first_of<const R: usize>(numbers: &[f32]) -> [f32; R] {
+    if let Some(first) = numbers.first_chunk() {
+        return *first;
+    }
+    let mut first = [0.0; R];
+    for (to, from) in first.iter_mut().zip(numbers) {
+        *to = *from;
+    }
+    first
+}
+
+/// `sums[columns] +=` all rows.
+#[inline(always)]
+pub(super) fn column_sums<const L: usize>(rows: &[f32], sums: &mut [f32]) {
+    let sums = quads_mut::<L>(sums);
+    for row in quads::<L>(rows).chunks_exact(sums.len()) {
+        for (sum, row) in sums.iter_mut().zip(row) {
+            add::<L>(sum, row);
+        }
+    }
+}
+
+#[inline(always)]
+fn add<const L: usize>(sum: &mut Quad<L>, row: &Quad<L>) {
+    for v in 0..4 {
+        for l in 0..L {
+            sum[v][l] += row[v][l];
+        }
+    }
+}
+
+/// What [`gradient`] has summed, to the end of `flat`: rows of `width` numbers from column `from` on, `wide` of them.
+pub(super) fn untile(
+    sums: &[f32],
+    (wide, rows): (usize, usize),
+    columns: std::ops::Range<usize>,
+    quad: usize,
+    flat: &mut Vec<f32>,
+) {
+    let high = wide.next_multiple_of(rows);
+    for row in 0..wide {
+        let mut column = columns.start;
+        while column < columns.end {
+            let until = columns.end.min((column / quad + 1) * quad);
+            let at = (column / quad * high + row) * quad + column % quad;
+            flat.extend_from_slice(&sums[at..at + until - column]);
+            column = until;
+        }
+    }
+}

@@ -1,15 +1,13 @@
-//! Weights, scaler, configuration and scores of a trained network in one versioned folder.
+//! Weights, scaler, configuration and scores of a trained network in one versioned file.
 //!
-//! | file | what it holds |
-//! |---|---|
-//! | `weights.bpk` | the network's weights, in Burn's burnpack format |
-//! | `model.json` | everything else, with the length and checksum of the weights; written last, so a folder with it is whole |
+//! Its first line is everything but the weights, as JSON, with their length and checksum; behind it come the weights, in Burn's
+//! burnpack format.
 
-mod folder;
+mod file;
 #[cfg(test)]
 mod tests;
 
-use std::{fs, io, path::Path};
+use std::{fs, path::Path};
 
 use burn::{
     module::Module,
@@ -31,19 +29,16 @@ use crate::{
     target::Target,
     window::Layout,
 };
-use folder::{at, broken, checksum, read_bounded, write_whole};
+use file::{at, broken, checksum, read_bounded, write_whole};
 
 /// The format that this version writes and reads.
 const FORMAT: u32 = 3;
 
-/// Largest `model.json` that is read.
-const META_LIMIT: u64 = 4 << 20;
+/// Longest file that is read.
+const LIMIT: u64 = 256 << 20;
 
-/// Largest `weights.bpk` that is read.
-const WEIGHTS_LIMIT: u64 = 256 << 20;
-
-const META_FILE: &str = "model.json";
-const WEIGHTS_FILE: &str = "weights.bpk";
+/// Longest first line that is read.
+const HEADER_LIMIT: usize = 4 << 20;
 
 /// A trained network with all that is needed to use it and to judge it.
 #[derive(Debug, Clone)]
@@ -52,7 +47,7 @@ pub struct Artifact {
     network: Network,
 }
 
-/// What `model.json` holds.
+/// The first line.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
@@ -142,75 +137,58 @@ impl Artifact {
         &self.meta.scores
     }
 
-    /// Writes it into `folder`, which is made when it does not exist. A crash leaves either a whole artifact or
-    /// one that [`Artifact::load`] refuses.
+    /// Writes it to `path`, whose folder is made when it does not exist. A crash leaves the whole file or none, or what was there
+    /// before.
     ///
     /// # Errors
     /// [`ArtifactError::Io`] with the path.
-    pub fn save(&self, folder: &Path) -> Result<(), ArtifactError> {
-        fs::create_dir_all(folder).map_err(|source| at(folder, source))?;
-        let meta_path = folder.join(META_FILE);
-        match fs::remove_file(&meta_path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(at(&meta_path, source)),
-            _ => {}
+    pub fn save(&self, path: &Path) -> Result<(), ArtifactError> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|source| at(folder, source))?;
         }
         let record = self.network.clone().into_record().into_bytes();
-        let weights = record.map_err(|error| broken(folder, error.to_string()))?;
-        write_whole(&folder.join(WEIGHTS_FILE), &weights)?;
+        let weights = record.map_err(|error| broken(path, error.to_string()))?;
         let header = Header {
             format: FORMAT,
             weights_bytes: weights.len() as u64,
             weights_checksum: checksum(weights.iter().copied()),
             model: self.meta.clone(),
         };
-        let text = serde_json::to_vec_pretty(&header).map_err(|error| broken(&meta_path, error.to_string()))?;
-        write_whole(&meta_path, &text)
+        let mut bytes = serde_json::to_vec(&header).map_err(|error| broken(path, error.to_string()))?;
+        bytes.push(b'\n');
+        bytes.extend_from_slice(&weights);
+        write_whole(path, &bytes)
     }
 
-    /// Reads the artifact in `folder` and checks all of it.
+    /// Reads the artifact at `path` and checks all of it.
     ///
     /// # Errors
-    /// [`ArtifactError`]: not readable, of a newer format, truncated or changed, or with other features than
-    /// this version computes.
-    pub fn load(folder: &Path) -> Result<Self, ArtifactError> {
-        let meta_path = folder.join(META_FILE);
-        let text = read_bounded(&meta_path, META_LIMIT)?;
-        let Format { format } = serde_json::from_slice(&text).map_err(|error| broken(&meta_path, error.to_string()))?;
-        if format < FORMAT {
-            return Err(broken(&meta_path, format!("format {format} is of an older version")));
+    /// [`ArtifactError`]: not readable, of another format, truncated or changed, or with other features than this version
+    /// computes.
+    pub fn load(path: &Path) -> Result<Self, ArtifactError> {
+        let bytes = read_bounded(path, LIMIT)?;
+        let end = bytes.iter().take(HEADER_LIMIT).position(|byte| *byte == b'\n');
+        let parts = end.and_then(|end| Some((bytes.get(..end)?, bytes.get(end + 1..)?)));
+        let (text, weights) = parts.ok_or_else(|| broken(path, "it has no header".to_owned()))?;
+        let Header {
+            weights_bytes,
+            weights_checksum,
+            model,
+            ..
+        } = header(path, text)?;
+        let sizes = model.sizes(path)?;
+        if weights.len() as u64 != weights_bytes || checksum(weights.iter().copied()) != weights_checksum {
+            let reason = format!("{} bytes of weights that do not match their checksum", weights.len());
+            return Err(broken(path, reason));
         }
-        if format > FORMAT {
-            return Err(ArtifactError::Newer {
-                path: meta_path,
-                found: format,
-                known: FORMAT,
-            });
-        }
-        let header: Header = serde_json::from_slice(&text).map_err(|error| broken(&meta_path, error.to_string()))?;
-        header
-            .model
-            .config
-            .validate()
-            .map_err(|error| broken(&meta_path, error.to_string()))?;
-        let sizes = header.model.sizes(folder)?;
-        let weights_path = folder.join(WEIGHTS_FILE);
-        let weights = read_bounded(&weights_path, WEIGHTS_LIMIT)?;
-        if weights.len() as u64 != header.weights_bytes || checksum(weights.iter().copied()) != header.weights_checksum
-        {
-            let reason = format!("{} bytes that do not match the checksum in {META_FILE}", weights.len());
-            return Err(broken(&weights_path, reason));
-        }
-        let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(weights));
+        let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(weights.to_vec()));
         let blank = Network::new(sizes, &mut StdRng::seed_from_u64(0), &Device::flex());
         let network = record.and_then(|record| blank.try_load_record(record));
-        let network = network.map_err(|error| broken(&weights_path, error.to_string()))?;
+        let network = network.map_err(|error| broken(path, error.to_string()))?;
         if network.weights().iter().any(|weight| !weight.is_finite()) {
-            return Err(broken(&weights_path, "a weight is not finite".to_owned()));
+            return Err(broken(path, "a weight is not finite".to_owned()));
         }
-        Ok(Self {
-            meta: header.model,
-            network,
-        })
+        Ok(Self { meta: model, network })
     }
 
     /// A predictor for a forecaster with `config`.
@@ -218,21 +196,21 @@ impl Artifact {
     /// # Errors
     /// [`ArtifactError::Foreign`] when grid, window, horizons or targets differ.
     pub(crate) fn predictor(&self, config: &Config) -> Result<Predictor, ArtifactError> {
-        let folder = Path::new(&self.meta.version);
+        let named = Path::new(&self.meta.version);
         if Layout::new(config) != Layout::new(&self.meta.config) {
             let reason = format!(
                 "trained for rows of {} s and horizons {:?} s, wanted are {} s and {:?} s, or other targets or windows",
                 self.meta.config.step_s, self.meta.config.horizons_s, config.step_s, config.horizons_s
             );
             return Err(ArtifactError::Foreign {
-                path: folder.to_owned(),
+                path: named.to_owned(),
                 reason,
             });
         }
-        let sizes = self.meta.sizes(folder)?;
+        let sizes = self.meta.sizes(named)?;
         Ok(Predictor {
             network: Packed::new(&self.network).ok_or_else(|| ArtifactError::Foreign {
-                path: folder.to_owned(),
+                path: named.to_owned(),
                 reason: "a size of its network is 0".to_owned(),
             })?,
             scaler: self.meta.scaler.clone(),
@@ -250,11 +228,31 @@ impl Artifact {
     }
 }
 
+/// The first line of the file at `path`, of this format and with settings in their ranges.
+fn header(path: &Path, text: &[u8]) -> Result<Header, ArtifactError> {
+    let fault = |error: serde_json::Error| broken(path, error.to_string());
+    let Format { format } = serde_json::from_slice(text).map_err(fault)?;
+    if format < FORMAT {
+        return Err(broken(path, format!("format {format} is of an older version")));
+    }
+    if format > FORMAT {
+        return Err(ArtifactError::Newer {
+            path: path.to_owned(),
+            found: format,
+            known: FORMAT,
+        });
+    }
+    let header: Header = serde_json::from_slice(text).map_err(fault)?;
+    let checked = header.model.config.validate();
+    checked.map_err(|error| broken(path, error.to_string()))?;
+    Ok(header)
+}
+
 impl Meta {
     /// The sizes of the network, when the features are those that this version computes.
-    fn sizes(&self, folder: &Path) -> Result<Sizes, ArtifactError> {
+    fn sizes(&self, path: &Path) -> Result<Sizes, ArtifactError> {
         let foreign = |reason: &str| ArtifactError::Foreign {
-            path: folder.to_owned(),
+            path: path.to_owned(),
             reason: reason.to_owned(),
         };
         let names = features::names(&Layout::new(&self.config));

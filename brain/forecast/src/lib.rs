@@ -21,7 +21,7 @@
 //! # Ok::<(), forecast::ConfigError>(())
 //! ```
 //!
-//! The crate is pure: no clock, no socket, no file but an artifact's folder. The same inputs give the same
+//! The crate is pure: no clock, no socket, no file but an artifact's. The same inputs give the same
 //! forecasts, bit by bit, whatever the number of threads.
 //!
 //! | module | what it holds |
@@ -47,7 +47,7 @@
 //! | `forecaster` | all hosts, step by step |
 //! | [`drift`] | whether a network still knows its series |
 //! | [`score`] | losses and the table of them |
-//! | [`artifact`] | weights, scaler, configuration and scores in one versioned folder |
+//! | [`artifact`] | weights, scaler, configuration and scores in one versioned file |
 
 #![allow(
     clippy::cast_possible_truncation,

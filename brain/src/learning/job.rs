@@ -140,5 +140,12 @@ pub(super) fn remove_old(folder: &Path, needed: &[&str]) -> io::Result<()> {
     versions
         .iter()
         .take(old)
-        .try_for_each(|(_, path)| fs::remove_dir_all(path))
+        // Until format 3 an artifact was a folder.
+        .try_for_each(|(_, path)| {
+            if path.is_dir() {
+                fs::remove_dir_all(path)
+            } else {
+                fs::remove_file(path)
+            }
+        })
 }

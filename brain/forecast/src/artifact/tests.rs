@@ -29,50 +29,43 @@ fn what_is_saved_is_loaded_and_forecasts_the_same() {
 #[test]
 fn damage_is_refused_with_the_file_and_the_reason() {
     let folder = tempfile::tempdir().unwrap();
-    artifact().save(folder.path()).unwrap();
-    let text = fs::read_to_string(folder.path().join(META_FILE)).unwrap();
-    let weights = fs::read(folder.path().join(WEIGHTS_FILE)).unwrap();
-    let mut flipped = weights.clone();
-    flipped[weights.len() / 2] ^= 1;
-    let check = |meta: Option<&str>, weights: Option<&[u8]>, expected: &str| {
-        let damaged = tempfile::tempdir().unwrap();
-        meta.inspect(|meta| fs::write(damaged.path().join(META_FILE), meta).unwrap());
-        weights.inspect(|weights| fs::write(damaged.path().join(WEIGHTS_FILE), weights).unwrap());
-        let told = Artifact::load(damaged.path()).unwrap_err().to_string();
-        assert!(told.contains(expected), "{expected:?} is not in {told:?}");
+    let path = folder.path().join("100-a");
+    artifact().save(&path).unwrap();
+    let whole = fs::read(&path).unwrap();
+    let end = whole.iter().position(|byte| *byte == b'\n').unwrap();
+    let (text, weights) = (std::str::from_utf8(&whole[..end]).unwrap(), &whole[end..]);
+    let check = |bytes: &[u8], expected: &str| {
+        let damaged = folder.path().join("200-b");
+        fs::write(&damaged, bytes).unwrap();
+        let told = Artifact::load(&damaged).unwrap_err().to_string();
+        assert!(
+            told.contains("200-b") && told.contains(expected),
+            "{expected:?} is not in {told:?}"
+        );
     };
-    check(None, Some(&weights), "model.json");
-    check(Some(&text), None, "weights.bpk");
-    check(Some(&text), Some(&flipped), "checksum");
-    check(Some(&text), Some(&weights[..weights.len() - 9]), "checksum");
-    check(Some(&text[..text.len() / 2]), Some(&weights), "model.json");
-    check(Some("[]"), Some(&weights), "model.json");
-    check(
-        Some(&text.replace("\"format\": 2", "\"format\": 99")),
-        Some(&weights),
-        "update foreshadow",
-    );
-    check(
-        Some(&text.replace("\"format\": 2", "\"format\": 1")),
-        Some(&weights),
-        "older version",
-    );
-    check(
-        Some(&text.replace("\"lag1\"", "\"lag0\"")),
-        Some(&weights),
-        "other features",
-    );
-    check(
-        Some(&text.replace("\"hidden\": 8", "\"hidden\": 9")),
-        Some(&weights),
-        "weights.bpk",
-    );
-    check(
-        Some(&text.replace("\"step_s\": 60", "\"step_s\": 0")),
-        Some(&weights),
-        "step_s = 0",
-    );
-    check(Some(&text.replace("\"steps\"", "\"stops\"")), Some(&weights), "stops");
+    let mut flipped = whole.clone();
+    flipped[end + weights.len() / 2] ^= 1;
+    check(&flipped, "checksum");
+    check(&whole[..whole.len() - 9], "checksum");
+    check(&whole[..=end], "checksum");
+    check(&whole[..end], "no header");
+    check(&whole[..end / 2], "no header");
+    check(b"", "no header");
+    let replaced = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        [text.replace(from, to).as_bytes(), weights].concat()
+    };
+    check(&[b"[]", weights].concat(), "200-b");
+    check(&[&text.as_bytes()[..end / 2], weights].concat(), "200-b");
+    check(&replaced("\"format\":3", "\"format\":99"), "update foreshadow");
+    check(&replaced("\"format\":3", "\"format\":2"), "older version");
+    check(&replaced("\"lag1\"", "\"lag0\""), "other features");
+    check(&replaced("\"hidden\":8", "\"hidden\":9"), "200-b");
+    check(&replaced("\"step_s\":60", "\"step_s\":0"), "step_s = 0");
+    check(&replaced("\"steps\"", "\"stops\""), "stops");
+    let before = folder.path().join("50-folder");
+    fs::create_dir(&before).unwrap();
+    assert!(Artifact::load(&before).unwrap_err().to_string().contains("50-folder"));
 }
 
 #[test]

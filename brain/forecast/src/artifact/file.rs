@@ -1,4 +1,4 @@
-//! Files of an artifact: written whole, read within bounds.
+//! An artifact's file: written whole, read within bounds.
 
 use std::{
     fs,

@@ -203,7 +203,9 @@ pub(crate) fn sequence(
                 bins.push(high * by);
             }
         }
-        bins.iter_mut().for_each(|value| *value = swift_asinh(*value));
+        for value in &mut bins {
+            *value = swift_asinh(*value);
+        }
         let slots = window.chunks_mut(of_bin).skip(channel).step_by(layout.channels);
         for (slot, bin) in slots.zip(bins.chunks(of_bin)) {
             slot.copy_from_slice(bin);
@@ -249,7 +251,7 @@ const LN: [f32; 9] = [
     -1.666_805_8e-1,
     2.000_071_5e-1,
     -2.499_999_4e-1,
-    3.333_333_1e-1,
+    3.333_333e-1,
 ];
 
 /// Area hyperbolic sine within 2e-7, absolutely where it is small; 0 of what is no number. Unlike [`asinh`] it becomes vectors:

@@ -4,7 +4,6 @@
 //! everywhere else it is put together from the library's tensors ([`plain`]).
 
 pub(crate) mod kernel;
-mod matrix;
 mod op;
 mod plain;
 #[cfg(test)]
@@ -55,7 +54,7 @@ pub(crate) struct Masks {
 }
 
 impl Masks {
-    #[inline(always)]
+    #[inline]
     fn factor(cut: u8, byte: u8) -> f32 {
         let kept = 256.0 / (256.0 - f32::from(cut));
         if byte >= cut { kept } else { 0.0 }

@@ -13,19 +13,18 @@
 
 mod backward;
 mod forward;
+mod matrix;
 mod part;
 mod weights;
 
 use rayon::prelude::*;
 
-use super::{
-    Shape,
-    matrix::{Matrix, tiled},
-};
+use super::Shape;
 use crate::lstm::kernel::isa::Isa;
 use backward::{Back, Backward, Sums};
 use forward::Forward;
 pub(crate) use forward::Trace;
+use matrix::{Matrix, tiled};
 pub(crate) use part::Ins;
 use weights::{Weights, beside, padded};
 

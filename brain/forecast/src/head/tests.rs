@@ -177,7 +177,7 @@ fn every_kind_of_machine_gives_the_same_and_wrong_sizes_nothing() {
         statistics: &statistics,
         masks: Some(&masks),
     };
-    let all: Vec<(Vec<f32>, (Vec<f32>, Vec<f32>))> = Isa::all()
+    let all: Vec<_> = Isa::all()
         .map(|isa| {
             let head = Head::new(&weights, SHAPE, isa).unwrap();
             let (out, traces) = head.forward(ins).unwrap();

@@ -1,12 +1,10 @@
 //! The way back.
 
 use super::{
-    super::{
-        Masks, Shape,
-        matrix::{Begin, Matrix, column_sums, gradient, product, tiled, untile},
-    },
+    super::{Masks, Shape},
     Head,
     forward::Trace,
+    matrix::{Begin, Matrix, column_sums, gradient, product, tiled, untile},
     part::{Part, rows},
     weights::{Weights, padded},
 };

@@ -1,11 +1,9 @@
 //! The way there.
 
 use super::{
-    super::{
-        Shape,
-        matrix::{Begin, product, tiled},
-    },
+    super::Shape,
     Head,
+    matrix::{Begin, product, tiled},
     part::{Part, rows},
 };
 use crate::lstm::kernel::{

@@ -108,3 +108,16 @@ pub(crate) fn accumulate<const L: usize, const R: usize, const FMA: bool>(
     }
     *sums = local;
 }
+
+/// The first R numbers, zeros where there are fewer.
+#[inline(always)]
+pub(crate) fn first_of<const R: usize>(numbers: &[f32]) -> [f32; R] {
+    if let Some(first) = numbers.first_chunk() {
+        return *first;
+    }
+    let mut first = [0.0; R];
+    for (to, from) in first.iter_mut().zip(numbers) {
+        *to = *from;
+    }
+    first
+}

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::lanes::{Quad, Rows, accumulate, multiply_add, quads, quads_mut};
+use super::lanes::{Quad, Rows, accumulate, first_of, multiply_add, quads, quads_mut};
 
 /// `[B, columns]` from gradients of gates, `[G, B]`, and weights in tiles of columns ([`super::layer::Back`]).
 #[inline(always)]
@@ -72,17 +72,4 @@ pub(super) fn outer<'a, const L: usize, const R: usize, const FMA: bool>(
             *sums = local;
         }
     }
-}
-
-/// The first R numbers, zeros where there are fewer.
-#[inline(always)]
-fn first_of<const R: usize>(numbers: &[f32]) -> [f32; R] {
-    if let Some(first) = numbers.first_chunk() {
-        return *first;
-    }
-    let mut first = [0.0; R];
-    for (to, from) in first.iter_mut().zip(numbers) {
-        *to = *from;
-    }
-    first
 }

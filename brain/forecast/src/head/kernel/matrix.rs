@@ -2,7 +2,7 @@
 
 use crate::lstm::kernel::{
     isa::Isa,
-    lanes::{Quad, Rows, accumulate, multiply_add, quads, quads_mut},
+    lanes::{Quad, Rows, accumulate, first_of, multiply_add, quads, quads_mut},
 };
 
 /// Rows of a matrix that a product goes through at a time: so much of a tile stays in the first cache.
@@ -123,19 +123,6 @@ pub(super) fn gradient<const L: usize, const R: usize, const FMA: bool>(
             *sums = local;
         }
     }
-}
-
-/// The first R numbers, zeros where there are fewer.
-#[inline(always)]
-pub(crate) fn first_of<const R: usize>(numbers: &[f32]) -> [f32; R] {
-    if let Some(first) = numbers.first_chunk() {
-        return *first;
-    }
-    let mut first = [0.0; R];
-    for (to, from) in first.iter_mut().zip(numbers) {
-        *to = *from;
-    }
-    first
 }
 
 /// `sums[columns] +=` all rows.

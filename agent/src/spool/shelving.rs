@@ -42,11 +42,7 @@ impl Spool {
         let records = unshelved.map_while(|(&id, entry)| {
             let room = bytes < most;
             bytes += entry.payload.len() + record::RECORD_BYTES;
-            room.then(|| Record {
-                id,
-                content: Content::Numbered(entry.kind),
-                payload: entry.payload.clone(),
-            })
+            room.then(|| entry.record(id))
         });
         records.collect()
     }

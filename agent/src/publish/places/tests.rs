@@ -1,6 +1,9 @@
 //! A spool whose process is killed: what was cut is there again, with its births, and nothing else.
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -39,7 +42,11 @@ struct Agent {
 
 impl Agent {
     fn start(folder: &Path) -> Self {
-        let kept = Kept::open(&places(folder)).unwrap();
+        Self::start_with(&places(folder))
+    }
+
+    fn start_with(places: &Places) -> Self {
+        let kept = Kept::open(places).unwrap();
         let epoch = kept.newest_epoch + 1;
         let mut agent = Self { kept, epoch, next: 0 };
         let birth = Bytes::from(format!("birth {epoch}"));
@@ -52,7 +59,8 @@ impl Agent {
     fn settle(&mut self) {
         let outbox = &mut self.kept.outbox;
         let mirror = self.kept.mirror.as_mut().unwrap();
-        mirror.save(&outbox.take_unsaved()).unwrap();
+        let records = outbox.take_unsaved();
+        mirror.save(&records, outbox.spool()).unwrap();
         mirror.sweep(outbox.spool(), &outbox.birth_epochs());
     }
 
@@ -87,6 +95,24 @@ impl Agent {
         self.settle();
     }
 
+    /// The brain has made durable what it was told, and names what it misses in between.
+    fn have(&mut self, told: &BTreeSet<Serial>) {
+        let mut epochs: BTreeMap<u64, EpochMark> = BTreeMap::new();
+        for id in told {
+            let mark = epochs.entry(id.epoch).or_insert_with(|| EpochMark {
+                epoch: id.epoch,
+                ..EpochMark::default()
+            });
+            if mark.durable_below < id.sequence {
+                mark.missing.push(mark.durable_below..id.sequence);
+            }
+            mark.durable_below = id.sequence + 1;
+        }
+        let epochs = epochs.into_values().collect();
+        self.kept.outbox.watermark(&Watermark { epochs }, 0);
+        self.settle();
+    }
+
     /// Everything that is told once a broker is there: births, and what bears serials.
     fn told(&mut self) -> (BTreeSet<u64>, BTreeSet<Serial>) {
         let (mut births, mut serials) = (BTreeSet::new(), BTreeSet::new());
@@ -99,16 +125,21 @@ impl Agent {
                         births.insert(epoch);
                     }
                     Letter::Numbered(Due { id, kind, payload, .. }) => {
-                        assert!(births.contains(&id.epoch), "{id:?} {kind:?} comes before its birth");
                         if let Kind::Frame { .. } = kind {
+                            assert!(births.contains(&id.epoch), "{id:?} {kind:?} comes before its birth");
                             assert!(payload.iter().all(|byte| *byte == sign(id)));
                         }
-                        serials.insert(id);
+                        let end = match kind {
+                            Kind::Hole { end } => end,
+                            _ => id.sequence + 1,
+                        };
+                        serials.extend((id.sequence..end).map(|sequence| Serial { sequence, ..id }));
                     }
                     _ => {}
                 }
             }
             let disk_bytes = self.kept.outbox.disk_bytes();
+            self.have(&serials);
             self.keep(0);
             if !self.kept.outbox.has_backlog() && self.kept.outbox.disk_bytes() == disk_bytes {
                 return (births, serials);
@@ -184,6 +215,26 @@ fn what_waits_for_long_goes_to_disk_and_comes_back_behind_what_is_new() {
     assert_eq!(fs::read_dir(temp.path().join("disk")).unwrap().count(), 1, "the lock");
 }
 
+/// The copy in RAM is as full as it may be, mostly of what has gone: what has not is still in its oldest file.
+#[test]
+fn a_second_kill_loses_nothing_of_what_the_first_had_left() {
+    let temp = tempfile::tempdir().unwrap();
+    let small = Places {
+        memory_bytes: 8 << 10,
+        ..places(temp.path())
+    };
+    let mut cut = BTreeSet::new();
+    for (frames, size) in [(20, 250), (8, 300)] {
+        let mut agent = Agent::start_with(&small);
+        cut.extend((0..frames).map(|_| agent.frame(size)));
+    }
+    let mut agent = Agent::start_with(&small);
+    let held = agent.kept.outbox.spooled();
+    let (_, told) = agent.told();
+    assert!(held > 9, "{held}: eight, a hole, and some of the first");
+    assert_eq!(told, cut);
+}
+
 #[test]
 fn a_spool_has_one_agent() {
     let temp = tempfile::tempdir().unwrap();
@@ -216,6 +267,34 @@ fn a_place_that_does_not_work_is_told_and_memory_takes_its_part() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// The same with little room: what is not told lies in a hole that is.
+    #[test]
+    fn whatever_is_lost_is_declared(steps in prop::collection::vec((0_u8..6, 1_usize..400), 1..120)) {
+        let temp = tempfile::tempdir().unwrap();
+        let small = Places { memory_bytes: 8 << 10, disk_bytes: 4 << 10, ..places(temp.path()) };
+        let mut agent = Agent::start_with(&small);
+        let mut cut = BTreeSet::new();
+        for (step, size) in steps {
+            match step {
+                0..=2 => drop(cut.insert(agent.frame(size))),
+                3 => agent.keep(9 * SECOND),
+                4 => {
+                    let below = agent.next * size as u64 / 400;
+                    agent.mark(agent.epoch, below);
+                    cut.retain(|id| id.epoch != agent.epoch || id.sequence >= below);
+                }
+                _ => {
+                    drop(agent);
+                    agent = Agent::start_with(&small);
+                }
+            }
+        }
+        drop(agent);
+        let mut agent = Agent::start_with(&small);
+        let (_, told) = agent.told();
+        prop_assert!(told.is_superset(&cut), "{:?}", cut.difference(&told).collect::<Vec<_>>());
+    }
 
     /// Frames, turns of the keeper, marks and kills in any order: once a broker is there, everything that was cut and
     /// is not durable is told, and every hole is of what the bounds had no room for.

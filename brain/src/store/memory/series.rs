@@ -74,8 +74,9 @@ impl Series {
             let Some(workload) = self.workloads.get_mut(workload) else {
                 continue;
             };
+            // Its minutes are what the store has of it.
             for (&sample, values) in readings.times.iter().zip(uses) {
-                if let Some((time_ms, span_ms)) = later(sample, since_ms) {
+                if let Some((time_ms, span_ms)) = later(sample, self.minutes_since_ms) {
                     workload.add(time_ms, span_ms, values, open);
                 }
             }

@@ -167,7 +167,7 @@ fn after_a_restart_minutes_that_are_durable_stay_as_they_are() {
     store.restore(&"a".into(), &rows, 140_000);
     // The tail of its frames tells of the row under way and of what the open minute had before.
     for i in 10..=15 {
-        store.add(&"a".into(), &readings(i * 10_000, 0.9), 140_000, 15);
+        store.add(&"a".into(), &readings(i * 10_000, i as f64 / 20.0), 140_000, 15);
     }
     let changed = store.close(18);
     let rows: Vec<_> = changed.rollups.keys().map(|(_, begin_ms)| *begin_ms).collect();
@@ -178,10 +178,31 @@ fn after_a_restart_minutes_that_are_durable_stay_as_they_are() {
         .map(|((_, ms), minute)| (*ms, minute.coverage))
         .collect();
     assert_eq!(minutes, [(120_000, 0.5)], "30 s of it are known");
+    let uses: Vec<_> = changed
+        .workloads
+        .iter()
+        .map(|((_, _, ms), [cores, _])| (*ms, (cores * 10.0).round()))
+        .collect();
+    assert_eq!(uses, [(120_000, 28.0)], "of all of these 30 s");
     let late = store.add(&"a".into(), &readings(70_000, 0.9), UnixMs::MIN, 18);
     assert!(late.late);
     let changed = store.close(18);
     assert_eq!((changed.rollups.len(), changed.minutes.len()), (1, 0));
+    assert_eq!(changed.workloads.len(), 0);
+}
+
+#[test]
+fn a_minute_of_a_workload_whose_first_rows_have_gone_stays_as_it_was_told() {
+    let store = store();
+    for i in 1..=365 {
+        add(&store, i * 10_000, 0.5, i - 1);
+    }
+    store.close(365);
+    // The first minute of which all six rows are held begins at 60 s.
+    for (at_ms, told) in [(55_000, 0), (65_000, 1)] {
+        add(&store, at_ms, 0.9, 365);
+        assert_eq!(store.close(365).workloads.len(), told, "{at_ms}");
+    }
 }
 
 #[test]

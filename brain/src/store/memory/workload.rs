@@ -52,21 +52,28 @@ impl Workload {
         self.rows.add(time_ms, span_ms, used, open);
     }
 
-    /// Closes all rows before `open` and tells the minutes that changed.
+    /// Closes all rows before `open` and tells the minutes that changed, those left out whose first rows have gone.
     pub(super) fn close(&mut self, open: i64) -> Vec<(UnixMs, Uses)> {
         let changed = self.rows.close(open);
         let minutes: BTreeSet<i64> = changed
             .iter()
             .map(|row| row.begin_ms.div_euclid(self.minute_ms))
             .collect();
-        let told: Vec<_> = minutes
-            .into_iter()
+        let whole = minutes.into_iter().filter(|&minute| self.holds(minute));
+        let told: Vec<_> = whole
             .map(|minute| (minute * self.minute_ms, self.in_rows(minute)))
             .collect();
         for &(begin_ms, used) in &told {
             self.put(begin_ms, used);
         }
         told
+    }
+
+    /// Whether no row of a minute was let go of for newer ones.
+    fn holds(&self, minute: i64) -> bool {
+        let means = self.rows.means();
+        let first = (minute * self.minute_ms).div_euclid(self.rows.step_ms());
+        first >= means.end() - means.capacity()
     }
 
     /// The mean of a minute, of its rows as far as these are held.

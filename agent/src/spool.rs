@@ -375,7 +375,8 @@ impl Spool {
     pub(crate) fn held_only(&self, epoch: u64, range: Range<u64>) -> impl Iterator<Item = Record> + '_ {
         let [first, end] = [range.start, range.end].map(|sequence| Serial { epoch, sequence });
         let inside = self.entries.range(first..end);
-        inside.filter_map(|(&id, entry)| entry.segment.is_none().then(|| entry.record(id)))
+        let only_here = inside.filter(|(_, entry)| entry.segment.is_none());
+        only_here.map(|(&id, entry)| entry.record(id))
     }
 
     /// Epochs of which something is in memory.

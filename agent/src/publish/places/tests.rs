@@ -83,7 +83,7 @@ impl Agent {
 
     /// As the encoder has it: the first of eight is read against the first of all, the others against the one before.
     fn frame(&mut self, size: usize) -> Serial {
-        self.frame_against(if self.next % 8 == 0 { self.next } else { 1 }, size)
+        self.frame_against(if self.next.is_multiple_of(8) { self.next } else { 1 }, size)
     }
 
     fn frame_against(&mut self, reference: u64, size: usize) -> Serial {

@@ -41,7 +41,7 @@ impl Prices {
 
     /// Whether both are numbers within their bounds.
     pub(crate) fn are_sound(&self) -> bool {
-        (VIOLATION.0..=VIOLATION.1).contains(&self.violation) && (0.0..=CHANGE.1).contains(&self.change)
+        is_of_violation(self.violation) && (0.0..=CHANGE.1).contains(&self.change)
     }
 
     /// Moves the price of a violation by the share of samples that were violated, and that of a change by how many a series
@@ -57,6 +57,11 @@ impl Prices {
             None => 0.0,
         };
     }
+}
+
+/// Whether it can be the price of a violation.
+pub(crate) fn is_of_violation(price: f64) -> bool {
+    (VIOLATION.0..=VIOLATION.1).contains(&price)
 }
 
 /// A price of a violation after an interval in which so many samples were violated.

@@ -32,7 +32,8 @@ pub(crate) struct Held {
 }
 
 /// Intervals over which needs are held.
-pub(crate) const WINDOWS: [usize; 4] = [1, 6, 12, 36];
+pub(crate) const WINDOWS: [usize; 4] = [1, 6, 12, LONGEST];
+pub(crate) const LONGEST: usize = 36;
 
 const fn held(window: usize, band: f64, room: f64) -> Held {
     Held { window, band, room }

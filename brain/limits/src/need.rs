@@ -20,7 +20,7 @@ impl Needs {
     }
 
     /// Peaks by hold and quantile, then the last peak.
-    fn bases(&self) -> [f64; BASES] {
+    pub(crate) fn bases(&self) -> [f64; BASES] {
         let mut bases = [self.last; BASES];
         for (slot, peak) in bases.iter_mut().zip(self.peaks.iter().flatten()) {
             *slot = *peak;

@@ -17,8 +17,9 @@ pub(crate) const A_DAY: f64 = 288.0;
 const VIOLATION: (f64, f64) = (0.05, 500.0);
 const CHANGE: (f64, f64) = (1e-4, 20.0);
 
-/// What a violation costs in the beginning: a violated interval as much as eight intervals of an idle host's capacity.
-const FIRST_VIOLATION: f64 = 8.0;
+/// What the violations that are allowed cost together in the beginning: 8 each at a target of 1 %, 80 at one of 0.1 %. Prices come
+/// to lie near that; from far off they would have to be learnt by violations.
+const FIRST_VIOLATIONS: f64 = 0.08;
 /// What a change costs in the beginning.
 const FIRST_CHANGE: f64 = 0.3;
 
@@ -34,7 +35,7 @@ pub struct Prices {
 impl Prices {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
-            violation: FIRST_VIOLATION,
+            violation: (FIRST_VIOLATIONS / settings.violations).clamp(VIOLATION.0, VIOLATION.1),
             change: settings.changes_a_day.map_or(0.0, |_| FIRST_CHANGE),
         }
     }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::need::Needs;
+
 /// Holds of the peaks that needs are made of, in minutes.
 pub const HOLDS_MIN: [u32; 3] = [5, 15, 60];
 
@@ -60,6 +62,15 @@ impl Rule {
         u16::try_from(place).ok().filter(|_| place < RULES).map(Self)
     }
 
+    /// What it makes of needs at one moment, with its head-room; how long it holds them is not asked.
+    pub fn amount(self, needs: &Needs) -> f64 {
+        let (need, held) = (self.place() / HELD.len(), self.place() % HELD.len());
+        let base = needs.bases().get(need / MULTIPLES.len()).copied();
+        let multiple = MULTIPLES.get(need % MULTIPLES.len()).copied();
+        let room = HELD.get(held).map_or(1.0, |held| held.room);
+        base.unwrap_or(needs.last) * multiple.unwrap_or(1.0) * room
+    }
+
     /// Its place in the table, below [`RULES`].
     pub const fn place(self) -> usize {
         self.0 as usize
@@ -97,6 +108,28 @@ impl fmt::Display for Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rule_makes_of_needs_what_its_name_says() {
+        let needs = Needs {
+            peaks: std::array::from_fn(|hold| std::array::from_fn(|rank| (10 * hold + rank) as f64)),
+            last: 7.0,
+        };
+        for (name, expected) in [
+            ("peak over 15 min at p90 x 1.15, as it comes", 12.0 * 1.15),
+            (
+                "peak over 60 min at p99, held 60 min, lowered by 12 % or more, 10 % head-room",
+                25.0 * 1.1,
+            ),
+            ("last peak x 1.3, held 30 min, lowered by 4 % or more", 7.0 * 1.3),
+        ] {
+            let rule = (0..RULES)
+                .filter_map(Rule::at)
+                .find(|rule| rule.to_string() == name)
+                .unwrap();
+            assert!((rule.amount(&needs) - expected).abs() < 1e-12, "{name}");
+        }
+    }
 
     #[test]
     fn rules_have_names_of_their_own() {

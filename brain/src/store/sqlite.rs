@@ -55,6 +55,7 @@ const MIGRATIONS: &[migrations::Step] = &[
         "workload forecasts",
         include_str!("../../migrations/sqlite/0008_workload_forecasts.sql"),
     ),
+    (9, "books", include_str!("../../migrations/sqlite/0009_books.sql")),
 ];
 
 /// A database and the lock on its folder.

@@ -54,6 +54,7 @@ pub(super) const MIGRATIONS: &[migrations::Step] = &[
             " END $$",
         ),
     ),
+    (6, "books", include_str!("../../../migrations/timescale/0006_books.sql")),
 ];
 
 /// Proves that the extension is there, or makes it where that is allowed.

@@ -13,6 +13,10 @@ use crate::{
 /// How long a limit holds, in seconds.
 const INTERVAL_S: u32 = 300;
 
+/// What is behind a host's first limit at least, in seconds: what a forecast looks back on and the longest peak, and an hour to
+/// learn from.
+const BEHIND_S: usize = 6 * 3_600;
+
 /// Shares of a byte rate are of this quantile of what is before the first limit.
 const HIGH: f64 = 0.999;
 
@@ -114,8 +118,8 @@ fn host(trace: &Trace, data: &Data, rows: usize, targets: &[Target], arguments: 
     // The last known row of an interval: (row + 1) is a multiple.
     let first = (begin + 1).div_ceil(rows) * rows - 1;
     ensure!(
-        first < scored && scored + rows < len,
-        "{}: {len} rows are too few",
+        first < scored && scored + rows < len && first * data.step_s as usize >= BEHIND_S,
+        "{}: {len} rows are too few, for six hours are to be behind the first limit",
         trace.host
     );
     let (mut values, mut units) = (Vec::new(), Vec::new());

@@ -18,7 +18,7 @@ use crate::{
 const MOST_MS: i64 = 1_000;
 const COMMANDS: usize = 10;
 
-/// A limit of the host's processors that a program of the site keeps in a file. No workload is looked for.
+/// A limit of the host's memory, which moves on any machine, that a program of the site keeps in a file. No workload is looked for.
 const AGENT: &str = "
 [probes.workload]
 parents = [\"nowhere\"]
@@ -27,17 +27,17 @@ enabled = true
 dwell = \"0s\"
 [[act.allow]]
 workload = \"host\"
-resource = \"cpu\"
+resource = \"memory\"
 lever = \"exec.shape\"
 [[act.exec]]
 name = \"shape\"
-resource = \"cpu\"
+resource = \"memory\"
 ";
 
 /// Everything is lowered and raised as each forecast says.
 const POLICY: &str = "
 [act]
-\"*\" = [\"cpu\"]
+\"*\" = [\"memory\"]
 [budget]
 host_per_minute = 1000
 [safety]
@@ -62,7 +62,7 @@ fn a_new_forecast_is_a_limit_in_force_and_acknowledged_within_a_second() {
     let path = folder.path();
     let port = free_port();
     let limit = path.join("limit");
-    fs::write(&limit, "64").unwrap();
+    fs::write(&limit, "64000000000").unwrap();
     let tool = write(
         path,
         "shape",
@@ -81,7 +81,7 @@ fn a_new_forecast_is_a_limit_in_force_and_acknowledged_within_a_second() {
         "brain.toml",
         &format!(
             "data_dir = {:?}\n[broker]\nport = {port}\n[page]\nlisten = \"127.0.0.1:0\"\n[grid]\nstep = \"1s\"\ngrace = \"0s\"\n\
-         length = \"1h\"\n[allocate]\nevery = \"2s\"\npolicy = {policy:?}\n",
+         length = \"1h\"\n[forecast]\nhorizons = [\"3s\", \"5s\", \"10s\"]\ntrain = false\n[allocate]\nevery = \"2s\"\npolicy = {policy:?}\n",
             path.join("data")
         ),
     );

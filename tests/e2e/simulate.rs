@@ -75,7 +75,7 @@ fn simulate(json: &Path, arguments: &[&str]) -> (String, Vec<Value>) {
     let usual = [
         "simulate",
         "--resources",
-        "cpu,memory",
+        "cpu,mem",
         "--steps",
         "20",
         "--retrain",

@@ -9,7 +9,7 @@ use crate::{
     books::{Costs, Rates, Sums},
     decision::Decision,
     need::Needs,
-    prices::{A_DAY, Prices},
+    prices::{self, A_DAY, Prices},
     series::{Came, Ground, PRIOR, Series},
     settings::{Fault, Settings},
 };
@@ -186,6 +186,7 @@ impl Fleet {
         let mut by_name = by_name.into_iter().peekable();
         let mut summed = Summed::default();
         let mut came: Vec<(&mut Series, Came)> = Vec::with_capacity(used.len());
+        let all = self.series.len() as f64;
         for (host, series) in &mut self.series {
             while by_name.next_if(|used| used.host < host.as_str()).is_some() {}
             let used = by_name.next_if(|used| used.host == host);
@@ -200,10 +201,11 @@ impl Fleet {
             let as_asked = self.settings.changes_a_day.unwrap_or(0.0) / A_DAY;
             let changes = came.iter().map(|(_, came)| came.changes.unwrap_or(as_asked));
             let changes = changes.sum::<f64>() / count;
+            let pace = prices::pace(summed.weight / all);
             for (series, came) in came {
-                series.learn(&self.settings, came.violated, violated);
+                series.learn(&self.settings, pace, (came.violated, violated));
             }
-            self.prices.learn(&self.settings, violated, changes);
+            self.prices.learn(&self.settings, pace, violated, changes);
         }
         self.summed = Some(summed);
     }

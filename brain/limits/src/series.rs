@@ -150,8 +150,8 @@ impl Series {
     }
 
     /// Moves the own price: by the own violations, the more the more of it is `own`, and by the fleet's.
-    pub(crate) fn learn(&mut self, settings: &Settings, own: f64, fleet: f64) {
-        let violated = settings.own * own + (1.0 - settings.own) * fleet;
-        self.price = prices::moved(self.price, settings, violated);
+    pub(crate) fn learn(&mut self, settings: &Settings, pace: f64, (own, fleet): (f64, f64)) {
+        let by = settings.own * prices::off(settings, own) + (1.0 - settings.own) * pace * prices::off(settings, fleet);
+        self.price = prices::moved(self.price, by);
     }
 }

@@ -55,7 +55,12 @@ const MIGRATIONS: &[migrations::Step] = &[
         "workload forecasts",
         include_str!("../../migrations/sqlite/0008_workload_forecasts.sql"),
     ),
-    (9, "books", include_str!("../../migrations/sqlite/0009_books.sql")),
+    (
+        9,
+        "workload coverage",
+        include_str!("../../migrations/sqlite/0009_workload_coverage.sql"),
+    ),
+    (11, "books", include_str!("../../migrations/sqlite/0011_books.sql")),
 ];
 
 /// A database and the lock on its folder.

@@ -54,7 +54,12 @@ pub(super) const MIGRATIONS: &[migrations::Step] = &[
             " END $$",
         ),
     ),
-    (6, "books", include_str!("../../../migrations/timescale/0006_books.sql")),
+    (
+        6,
+        "workload coverage",
+        include_str!("../../../migrations/timescale/0006_workload_coverage.sql"),
+    ),
+    (8, "books", include_str!("../../../migrations/timescale/0008_books.sql")),
 ];
 
 /// Proves that the extension is there, or makes it where that is allowed.

@@ -6,7 +6,6 @@ use std::{
     io::Read as _,
     path::Path,
     process::{Command, Stdio},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use serde_json::Value;
@@ -109,7 +108,7 @@ fn the_kept_past_of_real_machines_gives_what_their_traces_give_and_a_policy_rule
     });
     brain.stop();
     broker.stop();
-    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+    let now_ms = runtime::Clock::system().now_ms();
     let first_ms = (now_ms / 300_000 - 1) * 300_000 - 60_000 * ROWS as i64;
     let traces = stack.path().join("traces");
     fs::create_dir(&traces).unwrap();

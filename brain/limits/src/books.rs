@@ -21,6 +21,10 @@ pub(crate) const LOWEST: f64 = 0.005;
 const TOGETHER: usize = RULES / BASES;
 
 /// How far a limit of each of them must lie above what is needed before it is lowered.
+#[allow(
+    clippy::indexing_slicing,
+    reason = "places are below both lengths, and it is done when this is compiled"
+)]
 const BANDS: [f64; TOGETHER] = {
     let (mut bands, mut place) = ([0.0; TOGETHER], 0);
     while place < TOGETHER {
@@ -135,6 +139,10 @@ impl Books {
 
     /// Moves every rule's limit to what it makes of the needs: up at once, down only when that pays, within `lowest` and
     /// `highest`.
+    #[allow(
+        clippy::needless_bitwise_bool,
+        reason = "without a branch the rules of a block are moved at once"
+    )]
     pub(crate) fn decide(&mut self, largest: &Largest, (lowest, highest): (f64, f64)) {
         let rules = blocks(&mut self.limits).zip(self.moved.as_chunks_mut::<TOGETHER>().0);
         for (base, (limits, moved)) in rules.enumerate() {
@@ -264,7 +272,9 @@ fn blocks(each: &mut Each) -> impl Iterator<Item = &mut [f64; TOGETHER]> {
 
 /// Forgets a little of the sums.
 fn fade(sums: &mut [f64; TOGETHER]) {
-    sums.iter_mut().for_each(|sum| *sum *= KEEP);
+    for sum in sums {
+        *sum *= KEEP;
+    }
 }
 
 /// Forgets a little of the sums and adds what came.

@@ -258,10 +258,7 @@ impl Summed {
 }
 
 /// The series of `host`, which is not before the one that was looked for last.
-fn find<'a, 'b>(
-    series: &'b mut Peekable<btree_map::IterMut<'a, String, Series>>,
-    host: &str,
-) -> Option<&'b mut Series> {
+fn find<'b>(series: &'b mut Peekable<btree_map::IterMut<'_, String, Series>>, host: &str) -> Option<&'b mut Series> {
     while series.next_if(|(name, _)| name.as_str() < host).is_some() {}
     let (name, series) = series.peek_mut()?;
     (*name == host).then_some(&mut **series)

@@ -399,7 +399,10 @@ async fn books_and_prices_outlive_a_restart_and_broken_ones_begin_anew() {
     let [of_a, of_b] = ["a", "b"].map(|host| again.engine.dispatch.limits(host)[2]);
     assert_eq!(of_b, None, "a day of its own first");
     let after = of_a.unwrap();
-    assert!((after.price_of_change / before.price_of_change - 1.0).abs() < 1e-9, "{after}");
+    assert!(
+        (after.price_of_change / before.price_of_change - 1.0).abs() < 1e-9,
+        "{after}"
+    );
     assert!(
         (after.price_of_violation / before.price_of_violation - 1.0).abs() < 0.2,
         "{after}"

@@ -36,7 +36,7 @@ use std::{path::PathBuf, str::FromStr};
 use anyhow::{Context, ensure};
 use clap::Args;
 use forecast::Target;
-use limits::{Needs, Settings};
+use limits::Needs;
 use runtime::output::print_line;
 
 use self::{past::Past, report::Line};
@@ -50,29 +50,24 @@ usage. Hosts weigh the same in every mean. Usage is as it was recorded: it did n
 pub(crate) struct SimulateArgs {
     #[command(flatten)]
     source: Source,
-    /// The policy file whose floors, ceilings and targets hold [default: none but the table's targets]
+    /// The policy file whose floors, ceilings and [limits] hold, but for what is named here [default: no floors or ceilings]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Resources or columns that are limited, at most one a resource [default: every resource that is there]
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     resources: Vec<Target>,
-    /// Shares of samples that may lie above their limit: a run for each
-    #[arg(
-        long,
-        value_name = "SHARE,...",
-        value_delimiter = ',',
-        default_value = "0.002,0.005,0.01,0.02,0.05,0.1"
-    )]
+    /// Shares of samples that may lie above their limit: a run for each [default: the policy's, or 0.002,0.005,0.01,0.02,0.05,0.1]
+    #[arg(long, value_name = "SHARE,...", value_delimiter = ',')]
     violations: Vec<f64>,
-    /// Changes of a limit a day, mean over the hosts, or `free`: a run for each
-    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "40,free")]
+    /// Changes of a limit a day, mean over the hosts, or `free`: a run for each [default: the policy's, or 40,free]
+    #[arg(long, value_name = "N,...", value_delimiter = ',')]
     changes: Vec<Changes>,
-    /// How much of its price of a violation a host makes by its own violations, 0 to 1
-    #[arg(long, value_name = "SHARE", default_value_t = Settings::default().own)]
-    own: f64,
-    /// How many violations an excess of the whole capacity counts for
-    #[arg(long, value_name = "N", default_value_t = 0.0)]
-    excess: f64,
+    /// How much of its price of a violation a host makes by its own violations, 0 to 1 [default: the policy's, or 0.1]
+    #[arg(long, value_name = "SHARE")]
+    own: Option<f64>,
+    /// How many violations an excess of the whole capacity counts for [default: the policy's, or 0]
+    #[arg(long, value_name = "N")]
+    excess: Option<f64>,
     /// The agent raises a limit that is reached, where samples are finer than five minutes
     #[arg(long)]
     react: bool,
@@ -162,6 +157,10 @@ fn run(arguments: &SimulateArgs, past: &Past) -> anyhow::Result<()> {
         arguments.scored_from * 100.0,
         past.targets.iter().map(Target::name).collect::<Vec<_>>().join(", ")
     ))?;
+    for why in &past.left_out {
+        print_line(&format!("left out {why}"))?;
+    }
+    let policy = arguments.policy.as_deref().map(ours::policy).transpose()?;
     let said = match &arguments.from_peaks {
         Some(file) => kept::read(file, past).with_context(|| file.display().to_string())?,
         None => said::walk(arguments, past)?,
@@ -169,7 +168,7 @@ fn run(arguments: &SimulateArgs, past: &Past) -> anyhow::Result<()> {
     if let Some(file) = &arguments.peaks {
         kept::write(file, past, &said).with_context(|| file.display().to_string())?;
     }
-    let settings = ours::settings(arguments)?;
+    let settings = ours::settings(arguments, policy.as_ref())?;
     let mut lines: Vec<Line> = Vec::new();
     let mut written = arguments.limits.as_deref().map(report::Limits::create).transpose()?;
     for (target, of) in past.targets.iter().enumerate() {
@@ -178,7 +177,7 @@ fn run(arguments: &SimulateArgs, past: &Past) -> anyhow::Result<()> {
             .collect();
         let mut ours_of = Vec::new();
         for settings in &settings {
-            let run = ours::run(past, &needs, target, settings, arguments)?;
+            let run = ours::run(past, &needs, target, settings, policy.as_ref())?;
             let name = ours::name(settings);
             if let Some(written) = &mut written {
                 written.add(past, of, &name, &run.limits)?;

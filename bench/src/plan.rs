@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
             *level = (*level + 0.1 * (random.random::<f64>() - 0.5)).clamp(0.01, 0.9);
         }
         let now_ms = 3_600_000 + 300_000 * round as i64;
-        let hosts: BTreeMap<String, HostInput> = names
+        let mut hosts: BTreeMap<String, HostInput> = names
             .iter()
             .zip(&levels)
             .map(|(name, level)| (name.clone(), host(*level, now_ms)))
@@ -75,6 +75,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
             .collect();
         let needs: Vec<Needs> = levels.iter().map(|level| needs(*level)).collect();
         let watch = Stopwatch::start();
+        let mut decisions = Vec::with_capacity(fleets.len());
         for fleet in &mut fleets {
             let used = names.iter().zip(&samples).map(|(host, samples)| Used { host, samples });
             fleet.observe(round as i64 - 1, &used.collect::<Vec<_>>());
@@ -87,8 +88,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
             });
             let decided = fleet.decide(round as i64, &asked.collect::<Vec<_>>());
             ensure!(decided.iter().all(Option::is_some), "a series without a decision");
+            decisions.push(decided);
         }
         let of_books = watch.ns();
+        // The plan rests on what books have decided; names and hosts are in the same order.
+        for (at, host) in hosts.values_mut().enumerate() {
+            host.limits = std::array::from_fn(|resource| *decisions.get(resource)?.get(at)?);
+        }
+        let watch = Stopwatch::start();
         let plan = allocate::plan(&Inputs {
             now_ms,
             started_ms: 0,
@@ -97,7 +104,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
             state: &state,
             hosts: &hosts,
         });
-        let all = watch.ns();
+        let all = of_books + watch.ns();
         ensure!(
             plan.state.reservations().count() == 5 * names.len(),
             "a resource without a plan"

@@ -53,6 +53,7 @@ mod dynamic;
 mod explain;
 mod need;
 pub(crate) mod pairs;
+pub(crate) mod peaks;
 mod pool;
 mod preemptive;
 mod priority;
@@ -222,6 +223,13 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     round.adopt();
     round.wake();
     round.close()
+}
+
+/// Reservations that would be raised by a plan of this moment, were there enough for all.
+pub(crate) fn short<'a>(inputs: &Inputs<'a>) -> impl Iterator<Item = &'a Key> {
+    let held = inputs.state.reservations();
+    held.filter(|(key, held)| !inputs.state.waits(key) && claim::is_short(inputs, key, held) == Some(true))
+        .map(|(key, _)| key)
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@
 //! sequence rises by host. Answers are matched by id; one of another host, or the same one twice, is left out.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
+use limits::Prices;
 use shadow::{Command, Outcome, OutcomeState, Resource, UnixMs, wire::MAX_CHANGES};
 
 mod answer;
@@ -16,25 +17,25 @@ mod issue;
 mod record;
 mod renew;
 mod savings;
+mod sent;
 
 pub use self::freeze::{Freeze, FreezeSwitch};
-pub(crate) use self::issue::next_issuer_epoch;
 use self::{
     answer::follows,
     savings::{Savings, Use},
+    sent::Sent,
 };
+pub(crate) use self::{issue::next_issuer_epoch, sent::MAX_SENT};
 
 use crate::{
     allocate::{self, HostInput, Inputs, Key, Plan, State},
     feedback::{Feedback, Look, Strain},
-    limits::Limits,
+    limits::{Limits, Waiting},
     policy::Policy,
     snapshot::{CommandView, PoolView},
-    store::PlanRow,
+    store::{PlanRow, StoredBook},
 };
 
-/// The most commands that are remembered so that answers find them: those of some minutes of a large cell.
-pub(crate) const MAX_SENT: usize = 5_000;
 /// From this share of a limit on it is reached.
 const NEARLY: f64 = 0.98;
 /// The most that are shown.
@@ -61,8 +62,7 @@ pub(crate) struct Dispatch {
     feedback: Feedback,
     limits: Limits,
     sequences: BTreeMap<String, u64>,
-    /// Oldest first.
-    sent: VecDeque<CommandView>,
+    sent: Sent,
     /// The newest of them, newest first; `None` since one has changed.
     shown: Option<Arc<Vec<CommandView>>>,
     pool: Vec<PoolView>,
@@ -72,7 +72,11 @@ pub(crate) struct Dispatch {
     doubted_ms: Option<UnixMs>,
     renewals: renew::Renewals,
     renewed_ms: UnixMs,
+    /// Renewals since the last round.
+    renewed: u64,
     savings: Savings,
+    /// Who had too little when it was looked last.
+    short: BTreeSet<Key>,
     /// Plans that are not stored yet.
     plans: Vec<PlanRow>,
 }
@@ -94,6 +98,7 @@ impl Dispatch {
     /// Nothing is reserved and nothing was sent.
     pub(crate) fn new(policy: Policy, timing: Timing, issuer_epoch: u64, started_ms: UnixMs) -> Self {
         Self {
+            limits: Limits::new(policy.limits),
             policy,
             timing,
             issuer_epoch,
@@ -101,9 +106,8 @@ impl Dispatch {
             last_ms: None,
             state: State::default(),
             feedback: Feedback::default(),
-            limits: Limits::new(),
             sequences: BTreeMap::new(),
-            sent: VecDeque::new(),
+            sent: Sent::default(),
             shown: None,
             pool: Vec::new(),
             unmet: Vec::new(),
@@ -111,7 +115,9 @@ impl Dispatch {
             doubted_ms: None,
             renewals: renew::Renewals::new(),
             renewed_ms: UnixMs::MIN,
+            renewed: 0,
             savings: Savings::new(issuer_epoch),
+            short: BTreeSet::new(),
             plans: Vec::new(),
         }
     }
@@ -125,7 +131,7 @@ impl Dispatch {
             .into_iter()
             .map(|(command, outcome)| CommandView { command, outcome })
             .collect();
-        self.forget_old();
+        self.shown = None;
     }
 
     /// The clock was set back to `now_ms`. The wait after a start begins anew: nothing is decided on a past that was
@@ -140,6 +146,16 @@ impl Dispatch {
         self.limits.rewind();
     }
 
+    /// Goes on with books and prices that were stored; tells how many are none.
+    pub(crate) fn restore_books(&mut self, books: Vec<StoredBook>, prices: &BTreeMap<String, Prices>) -> usize {
+        self.limits.restore(books, prices)
+    }
+
+    /// Books that are to be stored, and the prices, where an interval has ended.
+    pub(crate) fn store_books(&mut self, waiting: &mut Waiting) -> Option<BTreeMap<&'static str, Prices>> {
+        self.limits.store(waiting)
+    }
+
     /// Whether it is time for a round.
     pub(crate) fn is_due(&self, now_ms: UnixMs) -> bool {
         self.last_ms
@@ -149,15 +165,7 @@ impl Dispatch {
     /// Makes a plan and the commands that carry it out. Of a frozen cell the plan is shown, and nothing comes of it.
     pub(crate) fn round(&mut self, now_ms: UnixMs, hosts: &BTreeMap<String, HostInput>) -> Vec<Command> {
         self.last_ms = Some(now_ms);
-        let mut plan = allocate::plan(&Inputs {
-            now_ms,
-            // Where another brain may rule the wait after a start begins anew.
-            started_ms: self.doubted_ms.map_or(self.started_ms, |ms| ms.max(self.started_ms)),
-            policy: &self.policy,
-            feedback: &self.feedback,
-            state: &self.state,
-            hosts,
-        });
+        let mut plan = allocate::plan(&self.inputs(now_ms, hosts));
         self.show(&plan);
         if self.freeze.is_some() {
             self.record(&plan, hosts.len(), 0);
@@ -186,13 +194,42 @@ impl Dispatch {
             if !command.dry_run {
                 self.state.sent(command);
             }
-            self.sent.push_back(CommandView {
+            self.sent.push(CommandView {
                 command: command.clone(),
                 outcome: None,
             });
         }
-        self.forget_old();
+        self.shown = None;
         commands
+    }
+
+    fn inputs<'a>(&'a self, now_ms: UnixMs, hosts: &'a BTreeMap<String, HostInput>) -> Inputs<'a> {
+        Inputs {
+            now_ms,
+            // Where another brain may rule the wait after a start begins anew.
+            started_ms: self.doubted_ms.map_or(self.started_ms, |ms| ms.max(self.started_ms)),
+            policy: &self.policy,
+            feedback: &self.feedback,
+            state: &self.state,
+            hosts,
+        }
+    }
+
+    /// New forecasts are there at `now_ms`: where they say that somebody whose limits are in force will soon have too little, the
+    /// next round is now. Who lacks for long makes it so once.
+    pub(crate) fn hurry(&mut self, now_ms: UnixMs, hosts: &BTreeMap<String, HostInput>) {
+        if self.freeze.is_some() || !self.policy.act.is_any() {
+            return;
+        }
+        let acts = |key: &&Key| self.policy.act.is_on(&key.host, key.resource);
+        let short: BTreeSet<Key> = allocate::short(&self.inputs(now_ms, hosts))
+            .filter(acts)
+            .cloned()
+            .collect();
+        if short.iter().any(|key| !self.short.contains(key)) {
+            self.last_ms = None;
+        }
+        self.short = short;
     }
 
     fn show(&mut self, plan: &Plan) {
@@ -213,18 +250,11 @@ impl Dispatch {
     /// An agent of `host` says at `now_ms` that `outcome` is of no command that it may obey. Where that is all it has ever
     /// said of a command of ours, another brain may rule: nothing is lowered for as long as after a start.
     pub(crate) fn distrusted(&mut self, host: &str, outcome: &Outcome, now_ms: UnixMs) {
-        let sent = self.sent.iter().rev();
-        let mut ours = sent.filter(|view| view.command.id == outcome.command_id && view.command.host == host);
-        let unanswered = ours.next().is_some_and(|view| view.outcome.is_none());
+        let ours = self.sent.get(host, &outcome.command_id);
+        let unanswered = ours.is_some_and(|view| view.outcome.is_none());
         if unanswered || self.renewal(host, &outcome.command_id).is_some() {
             self.doubted_ms = Some(now_ms);
         }
-    }
-
-    fn forget_old(&mut self) {
-        self.shown = None;
-        let old = self.sent.len().saturating_sub(MAX_SENT);
-        self.sent.drain(..old);
     }
 
     /// Takes in what an agent of `host` answered.
@@ -232,8 +262,7 @@ impl Dispatch {
         if let Some(answer) = self.renewal_answered(host, outcome) {
             return answer;
         }
-        let mut sent = self.sent.iter_mut().rev();
-        let Some(view) = sent.find(|view| view.command.id == outcome.command_id && view.command.host == host) else {
+        let Some(view) = self.sent.get_mut(host, &outcome.command_id) else {
             // By the word of a brain before this one, or of a renewal that is long past.
             let ended = outcome.state == OutcomeState::Expired && self.state.lease_ended(host, &outcome.command_id);
             return if ended { Answer::Renewed } else { Answer::Unknown };
@@ -316,7 +345,7 @@ impl Dispatch {
         let sent = &self.sent;
         let shown = self
             .shown
-            .get_or_insert_with(|| Arc::new(sent.iter().rev().take(MAX_SHOWN).cloned().collect()));
+            .get_or_insert_with(|| Arc::new(sent.newest().take(MAX_SHOWN).cloned().collect()));
         Arc::clone(shown)
     }
 

@@ -1,17 +1,22 @@
 //! Limits of hosts: books and prices of every resource, fed each five minutes of the brain's time.
 //!
 //! What an interval used are its minutes' means; what the next one needs are the network's peaks. Hosts of which no network
-//! tells, whose capacity is not known, or whose books are younger than a day have no limit here, and allocation reserves for their forecasts' quantile.
+//! tells, whose capacity is not known, or whose books are younger than a day have no limit here, and allocation reserves for
+//! their forecasts' quantile. What books have learnt is stored once an hour and read back at the start (`limits/stored.rs`).
 
 use std::collections::BTreeMap;
 
-use limits::{Asked, Decision, Fleet, HOLDS_MIN, Needs, QUANTILES, Used};
-use shadow::{Peak, Resource, UnixMs};
+use limits::{Asked, Decision, Fleet, Needs, Settings, Used};
+use shadow::{Resource, UnixMs};
 
 use crate::{
-    allocate::HostInput,
+    allocate::{HostInput, peaks},
     policy::{HOST_CLASS, Policy},
 };
+
+mod stored;
+
+pub(crate) use stored::Waiting;
 
 const MINUTE_MS: i64 = 60_000;
 const INTERVAL_MS: i64 = 300_000;
@@ -31,16 +36,19 @@ pub(crate) struct Limits {
     samples: [BTreeMap<String, Vec<f64>>; 5],
     minute: Option<i64>,
     interval: Option<i64>,
+    /// Whose turn it is to be stored, and until when their books are written.
+    due: Option<(i64, UnixMs)>,
 }
 
 impl Limits {
-    /// No book was begun.
-    pub(crate) fn new() -> Self {
+    /// No book was begun. Books are held to `settings`, or to the default ones where these are none.
+    pub(crate) fn new(settings: Settings) -> Self {
         Self {
-            fleets: Resource::ALL.map(|_| Fleet::default()),
+            fleets: Resource::ALL.map(|_| Fleet::new(settings).unwrap_or_default()),
             samples: Resource::ALL.map(|_| BTreeMap::new()),
             minute: None,
             interval: None,
+            due: None,
         }
     }
 
@@ -68,6 +76,9 @@ impl Limits {
         self.minute = Some(minute);
         let interval = end_ms.div_euclid(INTERVAL_MS);
         let before = self.interval.replace(interval);
+        if before != Some(interval) {
+            self.due = Some((interval, end_ms));
+        }
         for (resource, (fleet, samples)) in Resource::ALL
             .into_iter()
             .zip(self.fleets.iter_mut().zip(&mut self.samples))
@@ -123,16 +134,7 @@ fn per_unit(resource: Resource, capacity: f64) -> f64 {
 /// The peaks of each hold as shares of the capacity; `None` where one is missing or too old.
 fn needs(host: &HostInput, resource: Resource, newest: &[f64], end_ms: UnixMs) -> Option<Needs> {
     let by = per_unit(resource, host.capacity.of(resource)?);
-    let fresh = |peak: &&Peak| peak.resource == resource && peak.made_ms > end_ms - INTERVAL_MS;
-    let mut peaks = [[0.0; QUANTILES.len()]; HOLDS_MIN.len()];
-    for (minutes, slot) in HOLDS_MIN.into_iter().zip(&mut peaks) {
-        let of_hold = host
-            .peaks
-            .iter()
-            .filter(fresh)
-            .find(|peak| peak.hold_s == 60 * minutes)?;
-        *slot = of_hold.quantiles.map(|value| value * by);
-    }
+    let peaks = peaks::fresh(&host.peaks, resource, end_ms)?.map(|quantiles| quantiles.map(|value| value * by));
     let last = newest
         .iter()
         .copied()
@@ -153,42 +155,13 @@ fn weight(host: &HostInput) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use shadow::Capacity;
-
     use super::*;
-    use crate::allocate::WorkloadInput;
-
-    fn host(busy: f64, end_ms: UnixMs, criticality: Option<u8>) -> HostInput {
-        let peak = |(rank, minutes): (usize, u32)| Peak {
-            resource: Resource::Network,
-            made_ms: end_ms,
-            hold_s: 60 * minutes,
-            quantiles: std::array::from_fn(|quantile| 1e9 * (busy + 0.01 * (rank + quantile + 1) as f64)),
-        };
-        let workload = |criticality| WorkloadInput {
-            criticality,
-            ..WorkloadInput::default()
-        };
-        HostInput {
-            capacity: Capacity {
-                cpu_cores: Some(4.0),
-                network_bytes_per_s: Some(1e9),
-                ..Capacity::default()
-            },
-            present: [Some(busy), None, Some(busy * 1e9), None, None],
-            peaks: HOLDS_MIN.into_iter().enumerate().map(peak).collect(),
-            workloads: criticality
-                .map(|c| ("web".to_owned(), workload(c)))
-                .into_iter()
-                .collect(),
-            ..HostInput::default()
-        }
-    }
+    use crate::testing::host_with_peaks as host;
 
     #[test]
     fn each_interval_is_booked_and_the_next_decided() {
         let policy = Policy::built_in();
-        let mut limits = Limits::new();
+        let mut limits = Limits::new(policy.limits);
         for row in 0..60 * 30 {
             let end_ms = 60_000 * row;
             let busy = 0.3 + 0.1 * f64::from(u8::from(row / 15 % 2 == 0));

@@ -6,6 +6,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use limits::Settings;
 use shadow::{Resource, UnixMs};
 use thiserror::Error;
 
@@ -42,6 +43,8 @@ pub struct Policy {
     pub safety: Safety,
     /// What all hosts together may hold.
     pub cell: CellLimits,
+    /// What limits are held to that the books of rules decide.
+    pub limits: Settings,
     /// How requests wait.
     pub queue: Queue,
     /// When less is changed.
@@ -290,6 +293,7 @@ impl Default for Policy {
                 min_coverage: 0.85,
             },
             cell: CellLimits::default(),
+            limits: Settings::default(),
             queue: Queue {
                 ageing_per_hour: 10.0,
                 ageing_most: 20.0,

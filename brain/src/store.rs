@@ -18,6 +18,7 @@ pub(crate) mod flush;
 mod folder;
 pub(crate) mod history;
 pub(crate) mod memory;
+pub(crate) mod meta;
 mod migrations;
 pub(crate) mod reader;
 pub(crate) mod sqlite;
@@ -111,6 +112,8 @@ pub(crate) struct Batch {
     pub(crate) incidents: BTreeMap<(Arc<str>, UnixMs), (Incident, bool)>,
     /// What the detectors of hosts have learnt, and until when.
     pub(crate) detectors: BTreeMap<Arc<str>, (UnixMs, Vec<u8>)>,
+    /// What books have learnt by host and resource, and until when.
+    pub(crate) books: BTreeMap<(String, Resource), (UnixMs, Vec<u8>)>,
     /// Commands.
     pub(crate) commands: Vec<Command>,
     /// Outcomes.
@@ -161,6 +164,8 @@ pub struct PlanRow {
     pub unmet: u64,
     /// Spare hosts that were asked to wake.
     pub wakes: u64,
+    /// Commands since the round before that told again what is to stay.
+    pub renewed: u64,
     /// Accounts of the cell, and sums of those of its hosts, as JSON.
     pub pool: String,
     /// The first requests in line, as JSON.
@@ -222,6 +227,7 @@ impl Batch {
             && self.anomalies.is_empty()
             && self.incidents.is_empty()
             && self.detectors.is_empty()
+            && self.books.is_empty()
             && self.commands.is_empty()
             && self.outcomes.is_empty()
             && self.plans.is_empty()
@@ -236,6 +242,9 @@ pub(crate) type StoredAnomaly = (Arc<str>, Resource, UnixMs, AnomalyRow);
 
 /// An incident with its host, and whether it goes on.
 pub(crate) type StoredIncident = (Arc<str>, Incident, bool);
+
+/// What the books of a host's resource had learnt.
+pub(crate) type StoredBook = (String, Resource, Vec<u8>);
 
 /// Cores and bytes of minutes by host and workload, each with its begin, oldest first; NaN where not read.
 pub(crate) type WorkloadMinutes = BTreeMap<(Arc<str>, String), Vec<(UnixMs, [f32; 2])>>;
@@ -278,6 +287,8 @@ pub(crate) struct Recovered {
     pub(crate) incidents: Vec<StoredIncident>,
     /// What the detectors of hosts had learnt, and until when.
     pub(crate) detectors: Vec<(Arc<str>, UnixMs, Vec<u8>)>,
+    /// What books had learnt, by host and resource.
+    pub(crate) books: Vec<StoredBook>,
     /// The newest events, oldest first.
     pub(crate) events: Vec<(Stream, Event)>,
     /// Single values.
@@ -323,30 +334,6 @@ pub(crate) enum Hours {
     Ours,
     /// The database itself.
     Theirs,
-}
-
-/// Keys of single values.
-pub(crate) mod meta {
-    /// The issuer epoch of the last brain, in microseconds.
-    pub(crate) const ISSUER_EPOCH: &str = "issuer_epoch";
-    /// End of the newest closed row of the grid, in unix milliseconds.
-    pub(crate) const CLOSED_MS: &str = "grid_closed_ms";
-    /// Width of a row, in milliseconds.
-    pub(crate) const STEP_MS: &str = "grid_step_ms";
-    /// Begin of the first row ever, in unix milliseconds.
-    pub(crate) const FIRST_ROW_MS: &str = "grid_first_row_ms";
-    /// Reservations and requests that wait, as JSON.
-    pub(crate) const ALLOCATION: &str = "allocation";
-    /// The model in service, as JSON.
-    pub(crate) const MODEL: &str = "model";
-    /// Who has frozen the cell, as JSON.
-    pub(crate) const FREEZE: &str = "freeze";
-    /// What outcomes taught, as JSON.
-    pub(crate) const FEEDBACK: &str = "feedback";
-    /// The mark of the last batch, where a database is on a server.
-    pub(crate) const LAST_BATCH: &str = "last_batch";
-    /// What tells the words and views of a server's database from those of another version.
-    pub(crate) const DESCRIBED: &str = "described";
 }
 
 /// A durable store. One task owns it.

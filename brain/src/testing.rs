@@ -1,22 +1,22 @@
 //! Births, frames and batches for tests.
 
+use limits::HOLDS_MIN;
 use shadow::{
-    Birth, Block, Capacity, Catalogue, Channel, Event, Finding, Frame, Reading, Severity, Workload,
+    Birth, Block, Capacity, Catalogue, Channel, Event, Finding, Frame, Peak, Reading, Resource, Severity, UnixMs,
+    Workload,
     birth::workload_metric,
     codec,
     metric::{Bound, Metric, channel_metric},
 };
+
+use crate::allocate::{HostInput, WorkloadInput};
 
 /// A birth with the channels of a traced host, and one workload.
 pub(crate) fn birth(epoch: u64) -> Birth {
     let channels = [Channel::Cpu, Channel::Memory, Channel::NetworkRx, Channel::NetworkTx];
     let mut metrics: Vec<Metric> = channels.into_iter().map(channel_metric).collect();
     let cores = Bound::Absolute { step: 0.01 };
-    metrics.push(Metric::new(
-        workload_metric("web", shadow::Resource::Cpu),
-        "{core}",
-        cores,
-    ));
+    metrics.push(Metric::new(workload_metric("web", Resource::Cpu), "{core}", cores));
     Birth {
         epoch,
         time_ms: 1,
@@ -69,5 +69,33 @@ pub(crate) fn frame(epoch: u64, sequence: u64, times_ms: &[i64], cpu: f64) -> Fr
         codec: codec::MASK_VARINT_LZ4,
         reference: 0,
         body: codec::encode(&catalogue, &block).unwrap().into(),
+    }
+}
+
+/// A host with a network of 1 GB/s that is so busy at `end_ms`, whose peaks a network of ours foretells, and at most one workload.
+pub(crate) fn host_with_peaks(busy: f64, end_ms: UnixMs, criticality: Option<u8>) -> HostInput {
+    let peak = |(rank, minutes): (usize, u32)| Peak {
+        resource: Resource::Network,
+        made_ms: end_ms,
+        hold_s: 60 * minutes,
+        quantiles: std::array::from_fn(|quantile| 1e9 * (busy + 0.01 * (rank + quantile + 1) as f64)),
+    };
+    let workload = |criticality| WorkloadInput {
+        criticality,
+        ..WorkloadInput::default()
+    };
+    HostInput {
+        capacity: Capacity {
+            cpu_cores: Some(4.0),
+            network_bytes_per_s: Some(1e9),
+            ..Capacity::default()
+        },
+        present: [Some(busy), None, Some(busy * 1e9), None, None],
+        peaks: HOLDS_MIN.into_iter().enumerate().map(peak).collect(),
+        workloads: criticality
+            .map(|c| ("web".to_owned(), workload(c)))
+            .into_iter()
+            .collect(),
+        ..HostInput::default()
     }
 }

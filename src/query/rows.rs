@@ -107,6 +107,7 @@ impl Row for PlanView {
             "throttled",
             "unmet",
             "wakes",
+            "renewed",
             "words",
         ])
     }
@@ -122,6 +123,7 @@ impl Row for PlanView {
             self.throttled,
             self.unmet,
             self.wakes,
+            self.renewed,
         ];
         let mut cells = vec![time(self.time_ms), Cell::text(&self.mode)];
         cells.extend(counts.iter().map(Cell::text));

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use brain::policy::{HOST_CLASS, Policy};
 use limits::{Asked, Fleet, Needs, Prices, Settings, Used};
 
@@ -19,20 +19,37 @@ pub(super) struct Run {
     pub(super) prices: Prices,
 }
 
-/// Every setting that is asked for.
-pub(super) fn settings(arguments: &SimulateArgs) -> anyhow::Result<Vec<Settings>> {
-    ensure!(
-        !arguments.violations.is_empty() && !arguments.changes.is_empty(),
-        "--violations and --changes: must have a value"
-    );
+/// Shares of violations and changes a day that are tried where neither a policy nor an argument names any.
+const VIOLATIONS: [f64; 6] = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1];
+const CHANGES: [Option<f64>; 2] = [Some(40.0), None];
+
+/// Reads a policy file.
+pub(super) fn policy(file: &Path) -> anyhow::Result<Policy> {
+    let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    Policy::parse(&text).with_context(|| file.display().to_string())
+}
+
+/// Every setting that is asked for: what is no argument is the policy's, where there is one.
+pub(super) fn settings(arguments: &SimulateArgs, policy: Option<&Policy>) -> anyhow::Result<Vec<Settings>> {
+    let base = policy.map_or_else(Settings::default, |policy| policy.limits);
+    let violations = match (arguments.violations.as_slice(), policy) {
+        ([], Some(_)) => vec![base.violations],
+        ([], None) => VIOLATIONS.to_vec(),
+        (named, _) => named.to_vec(),
+    };
+    let changes: Vec<Option<f64>> = match (arguments.changes.as_slice(), policy) {
+        ([], Some(_)) => vec![base.changes_a_day],
+        ([], None) => CHANGES.to_vec(),
+        (named, _) => named.iter().map(|changes| changes.0).collect(),
+    };
     let mut settings = Vec::new();
-    for changes in &arguments.changes {
-        for violations in &arguments.violations {
+    for changes_a_day in changes {
+        for violations in &violations {
             let asked = Settings {
                 violations: *violations,
-                changes_a_day: changes.0,
-                own: arguments.own,
-                excess: arguments.excess,
+                changes_a_day,
+                own: arguments.own.unwrap_or(base.own),
+                excess: arguments.excess.unwrap_or(base.excess),
                 reacts: arguments.react,
             };
             settings.push(asked.checked()?);
@@ -55,11 +72,11 @@ pub(super) fn run(
     needs: &[Vec<Needs>],
     target: usize,
     settings: &Settings,
-    arguments: &SimulateArgs,
+    policy: Option<&Policy>,
 ) -> anyhow::Result<Run> {
     let reacts = settings.reacts && past.rows > 1;
     let mut fleet = Fleet::new(Settings { reacts, ..*settings })?;
-    let bounds = bounds(arguments.policy.as_deref(), past, target)?;
+    let bounds = bounds(policy, past, target);
     let mut limits: Vec<Vec<f64>> = vec![Vec::new(); past.hosts.len()];
     let highest: Vec<Vec<f64>> = past.hosts.iter().map(|host| highest(host, target)).collect();
     let intervals = past.hosts.iter().map(|host| host.len / past.rows).max().unwrap_or(0);
@@ -144,12 +161,10 @@ fn highest(host: &Host, target: usize) -> Vec<f64> {
 }
 
 /// Floor and ceiling of the policy's class for hosts; none without a policy.
-fn bounds(policy: Option<&Path>, past: &Past, target: usize) -> anyhow::Result<(f64, f64)> {
-    let Some((file, target)) = policy.zip(past.targets.get(target)) else {
-        return Ok((0.0, 1.0));
+fn bounds(policy: Option<&Policy>, past: &Past, target: usize) -> (f64, f64) {
+    let Some((policy, target)) = policy.zip(past.targets.get(target)) else {
+        return (0.0, 1.0);
     };
-    let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    let policy = Policy::parse(&text).with_context(|| file.display().to_string())?;
     let (_, class) = policy.class(HOST_CLASS);
-    Ok((class.floor.of(target.resource), class.ceiling.of(target.resource)))
+    (class.floor.of(target.resource), class.ceiling.of(target.resource))
 }

@@ -13,6 +13,10 @@ use crate::{
 /// How long a limit holds, in seconds.
 const INTERVAL_S: u32 = 300;
 
+/// What is behind a host's first limit at least, in seconds: what a forecast looks back on and the longest peak, and an hour to
+/// learn from.
+const BEHIND_S: usize = 6 * 3_600;
+
 /// Shares of a byte rate are of this quantile of what is before the first limit.
 const HIGH: f64 = 0.999;
 
@@ -25,6 +29,8 @@ pub(super) struct Past {
     pub(super) hosts: Vec<Host>,
     /// For the forecaster.
     pub(super) data: Data,
+    /// Hosts without limits, and why.
+    pub(super) left_out: Vec<String>,
 }
 
 /// The past of one host.
@@ -50,24 +56,36 @@ impl Host {
 }
 
 impl Past {
+    /// Hosts that are too young, or do not tell a target, are left out.
+    ///
     /// # Errors
-    /// When the grid does not fit into five minutes, a target is not told, or a trace is too short.
+    /// When the grid does not fit into five minutes, a target is told by none, or every host is left out.
     pub(super) fn new(traces: &[Trace], step_s: u32, arguments: &SimulateArgs) -> anyhow::Result<Self> {
         ensure!(
             INTERVAL_S.is_multiple_of(step_s),
             "rows of {step_s} s: limits hold for five minutes, which is no whole number of them; see --step"
         );
-        let data = data::gather(traces, step_s, arguments.from, arguments.source.rates)?;
+        let mut data = data::gather(traces, step_s, arguments.from, arguments.source.rates)?;
         let targets = targets(&data, &arguments.resources)?;
         let rows = (INTERVAL_S / step_s) as usize;
         let host = |trace: &Trace| host(trace, &data, rows, &targets, arguments);
-        let hosts = traces.iter().map(host).collect::<anyhow::Result<Vec<Host>>>()?;
+        let (mut hosts, mut left_out) = (Vec::new(), Vec::new());
+        for trace in traces {
+            match host(trace) {
+                Ok(host) => hosts.push(host),
+                Err(why) => left_out.push(why.to_string()),
+            }
+        }
+        ensure!(!hosts.is_empty(), "{}", left_out.join("; "));
+        data.hosts
+            .retain(|learnt| hosts.iter().any(|host| host.name == learnt.name));
         Ok(Self {
             step_s,
             rows,
             targets,
             hosts,
             data,
+            left_out,
         })
     }
 }
@@ -100,8 +118,8 @@ fn host(trace: &Trace, data: &Data, rows: usize, targets: &[Target], arguments: 
     // The last known row of an interval: (row + 1) is a multiple.
     let first = (begin + 1).div_ceil(rows) * rows - 1;
     ensure!(
-        first < scored && scored + rows < len,
-        "{}: {len} rows are too few",
+        first < scored && scored + rows < len && first * data.step_s as usize >= BEHIND_S,
+        "{}: {len} rows are too few, for six hours are to be behind the first limit",
         trace.host
     );
     let (mut values, mut units) = (Vec::new(), Vec::new());

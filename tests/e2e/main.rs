@@ -29,6 +29,7 @@ mod inspect;
 mod kcs;
 mod kcs_proxy;
 mod lab;
+mod latency;
 mod levers;
 mod loop_alive;
 mod mosquitto_tls;
@@ -39,6 +40,7 @@ mod outages;
 mod policy;
 mod rotation;
 mod secure_a_fleet;
+mod simulate;
 mod stack;
 mod timescale;
 #[path = "../../brain/src/store/timescale/tests/outages/server.rs"]

@@ -70,6 +70,14 @@ impl Observer {
             .collect()
     }
 
+    /// Messages on the topic that ends in `ending` beyond the first `known`, which is raised by them.
+    pub(crate) fn newer(&self, ending: &str, known: &mut usize) -> Vec<Vec<u8>> {
+        let all = self.seen(|topic| topic.ends_with(ending)).into_values().next();
+        let new = all.unwrap_or_default().split_off(*known);
+        *known += new.len();
+        new
+    }
+
     /// Waits for a message on a topic that ends in `ending`, and gives the newest.
     pub(crate) fn expect(&self, ending: &str) -> Vec<u8> {
         let newest = || self.seen(|topic| topic.ends_with(ending)).into_values().next()?.pop();

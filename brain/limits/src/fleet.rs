@@ -1,12 +1,15 @@
 //! A fleet: one resource of many hosts, with prices in common.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, btree_map},
+    iter::Peekable,
+};
 
 use crate::{
-    books::{Costs, Rates},
+    books::{Costs, Rates, Sums},
     decision::Decision,
     need::Needs,
-    prices::{A_DAY, Prices},
+    prices::{self, A_DAY, Prices},
     series::{Came, Ground, PRIOR, Series},
     settings::{Fault, Settings},
 };
@@ -38,12 +41,14 @@ pub struct Used<'a> {
 /// Limits of one resource of a fleet, decided anew each five minutes.
 ///
 /// [`Fleet::decide`] at the begin of an interval and [`Fleet::observe`] at its end take turns. With its prices and the books
-/// of each host read back it goes on as if nothing had been.
+/// of each host read back it goes on as after an interval that was left out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fleet {
     settings: Settings,
     prices: Prices,
     series: BTreeMap<String, Series>,
+    /// What the last [`Fleet::observe`] summed up, until it is used or no longer so.
+    summed: Option<Summed>,
 }
 
 impl Default for Fleet {
@@ -54,6 +59,7 @@ impl Default for Fleet {
             prices: Prices::new(&settings),
             settings,
             series: BTreeMap::new(),
+            summed: None,
         }
     }
 }
@@ -81,16 +87,17 @@ impl Fleet {
         Ok(())
     }
 
-    /// The books of one host as bytes, to be stored; some 20 KB.
+    /// What the books of one host have learnt, as bytes to be stored: 5.5 KB.
     pub fn stored(&self, host: &str) -> Option<Vec<u8>> {
         self.series.get(host).map(Series::bytes)
     }
 
-    /// Goes on with books of one host that were stored. False, and nothing has changed, where they are not of this version or
-    /// not whole.
+    /// Goes on with books of one host that were stored: what rules have cost is known, and they begin anew with what is needed
+    /// at the next decision. False, and nothing has changed, where they are not of this version or not whole.
     pub fn restore(&mut self, host: &str, stored: &[u8]) -> bool {
         let series = Series::restored(stored);
         let known = series.is_some();
+        self.summed = None;
         self.series.extend(series.map(|series| (host.to_owned(), series)));
         known
     }
@@ -129,7 +136,11 @@ impl Fleet {
 
     /// Forgets series that `keeps` says no to.
     pub fn retain(&mut self, keeps: impl Fn(&str) -> bool) {
+        let before = self.series.len();
         self.series.retain(|host, _| keeps(host));
+        if self.series.len() < before {
+            self.summed = None;
+        }
     }
 
     /// How many intervals are in a host's books; older ones count less.
@@ -146,48 +157,57 @@ impl Fleet {
     /// needs are no numbers and nothing was decided before. After an interval that was left out rules begin anew with what
     /// is needed now, and keep their books.
     pub fn decide(&mut self, at: i64, asked: &[Asked<'_>]) -> Vec<Option<Decision>> {
-        let prior = self.prior();
-        let ground = Ground {
-            prior: &prior,
-            rates: self.rates(),
-        };
+        let rates = self.rates();
+        let sums = self.summed.take().unwrap_or_else(|| Summed::of(self.series.values()));
+        let prior = sums.prior(rates);
+        let ground = Ground { prior: &prior, rates };
         let first = self.prices.violation;
-        let decide = |asked: &Asked<'_>| {
+        for asked in asked {
             if !self.series.contains_key(asked.host) {
                 self.series.insert(asked.host.to_owned(), Series::new(first));
             }
-            let series = self.series.get_mut(asked.host)?;
-            series.decide(at, asked, &ground)
-        };
-        asked.iter().map(decide).collect()
+        }
+        let mut decided = vec![None; asked.len()];
+        let mut by_name: Vec<(&Asked<'_>, &mut Option<Decision>)> = asked.iter().zip(&mut decided).collect();
+        by_name.sort_by_key(|(asked, _)| asked.host);
+        let mut series = self.series.iter_mut().peekable();
+        for (asked, slot) in by_name {
+            if let Some(series) = find(&mut series, asked.host) {
+                *slot = series.decide(at, asked, &ground);
+            }
+        }
+        decided
     }
 
     /// Books what was used in the interval number `at`, and moves the prices. A host that is left out has no part in it.
     pub fn observe(&mut self, at: i64, used: &[Used<'_>]) {
-        let mut came: Vec<(&str, Came)> = Vec::with_capacity(used.len());
-        for used in used {
-            let series = self.series.get_mut(used.host);
-            let came_of = series.and_then(|series| series.observe(at, used.samples, &self.settings));
-            came.extend(came_of.map(|came| (used.host, came)));
+        let mut by_name: Vec<&Used<'_>> = used.iter().collect();
+        by_name.sort_by_key(|used| used.host);
+        let mut by_name = by_name.into_iter().peekable();
+        let mut summed = Summed::default();
+        let mut came: Vec<(&mut Series, Came)> = Vec::with_capacity(used.len());
+        let all = self.series.len() as f64;
+        for (host, series) in &mut self.series {
+            while by_name.next_if(|used| used.host < host.as_str()).is_some() {}
+            let used = by_name.next_if(|used| used.host == host);
+            let of_host = used.and_then(|used| series.observe(at, used.samples, &self.settings));
+            // While they are at hand: what the next decisions begin with.
+            summed.add(series);
+            came.extend(of_host.map(|of_host| (series, of_host)));
         }
-        if came.is_empty() {
-            return;
-        }
-        came.sort_by_key(|(host, _)| *host);
-        let count = came.len() as f64;
-        let violated = came.iter().map(|(_, came)| came.violated).sum::<f64>() / count;
-        let as_asked = self.settings.changes_a_day.unwrap_or(0.0) / A_DAY;
-        let changes = came
-            .iter()
-            .map(|(_, came)| came.changes.unwrap_or(as_asked))
-            .sum::<f64>()
-            / count;
-        for (host, came) in came {
-            if let Some(series) = self.series.get_mut(host) {
-                series.learn(&self.settings, came.violated, violated);
+        if !came.is_empty() {
+            let count = came.len() as f64;
+            let violated = came.iter().map(|(_, came)| came.violated).sum::<f64>() / count;
+            let as_asked = self.settings.changes_a_day.unwrap_or(0.0) / A_DAY;
+            let changes = came.iter().map(|(_, came)| came.changes.unwrap_or(as_asked));
+            let changes = changes.sum::<f64>() / count;
+            let pace = prices::pace(summed.weight / all);
+            for (series, came) in came {
+                series.learn(&self.settings, pace, (came.violated, violated));
             }
+            self.prices.learn(&self.settings, pace, violated, changes);
         }
-        self.prices.learn(&self.settings, violated, changes);
+        self.summed = Some(summed);
     }
 
     #[cfg(test)]
@@ -201,16 +221,45 @@ impl Fleet {
             excess: self.settings.excess,
         }
     }
+}
+
+/// The sums of all series, in the order of their names.
+#[derive(Debug, Clone, PartialEq)]
+struct Summed {
+    sums: Box<Sums>,
+    weight: f64,
+}
+
+impl Default for Summed {
+    fn default() -> Self {
+        Self {
+            sums: Box::new(Sums::NONE),
+            weight: 0.0,
+        }
+    }
+}
+
+impl Summed {
+    fn of<'a>(series: impl Iterator<Item = &'a Series>) -> Self {
+        let mut summed = Self::default();
+        series.for_each(|series| summed.add(series));
+        summed
+    }
+
+    fn add(&mut self, series: &Series) {
+        self.sums.add(&series.books.sums);
+        self.weight += series.books.weight;
+    }
 
     /// What each rule costs an interval, mean over the fleet, with the weight of [`PRIOR`] intervals.
-    fn prior(&self) -> Costs {
-        let (mut sums, mut weight) = (Costs::default(), 0.0);
-        for series in self.series.values() {
-            series.books.add_to(&mut sums, self.rates());
-            weight += series.books.weight;
-        }
-        let by = |value: &mut f64| *value = PRIOR * (*value / f64::max(weight, 1e-9));
-        sums.calm.iter_mut().chain(&mut sums.bad).for_each(by);
-        sums
+    fn prior(&self, rates: Rates) -> Costs {
+        self.sums.costs(rates, PRIOR / self.weight.max(1e-9))
     }
+}
+
+/// The series of `host`, which is not before the one that was looked for last.
+fn find<'b>(series: &'b mut Peekable<btree_map::IterMut<'_, String, Series>>, host: &str) -> Option<&'b mut Series> {
+    while series.next_if(|(name, _)| name.as_str() < host).is_some() {}
+    let (name, series) = series.peek_mut()?;
+    (*name == host).then_some(&mut **series)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::rule::{BASES, HOLDS_MIN, QUANTILES, WINDOWS};
+use crate::rule::{BASES, HOLDS_MIN, LONGEST, QUANTILES, WINDOWS};
 
 /// What is expected of one series at one moment, in shares of its capacity.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,7 +20,7 @@ impl Needs {
     }
 
     /// Peaks by hold and quantile, then the last peak.
-    fn bases(&self) -> [f64; BASES] {
+    pub(crate) fn bases(&self) -> [f64; BASES] {
         let mut bases = [self.last; BASES];
         for (slot, peak) in bases.iter_mut().zip(self.peaks.iter().flatten()) {
             *slot = *peak;
@@ -32,40 +32,52 @@ impl Needs {
 /// The largest of each base within each window, the newest moment included: `[window][base]`.
 pub(crate) type Largest = [[f64; BASES]; WINDOWS.len()];
 
-/// Needs of the newest intervals, as many as the longest window: 5.5 KB.
+/// Needs of the newest intervals, as many as the longest window, and the largest of them: 6 KB.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Recent {
-    pub(crate) newest_first: VecDeque<[f64; BASES]>,
+    newest_first: VecDeque<[f64; BASES]>,
+    largest: Largest,
 }
 
 impl Recent {
     /// Takes in what is needed now.
     pub(crate) fn push(&mut self, needs: &Needs) {
-        let most = WINDOWS.iter().copied().max().unwrap_or(1);
-        self.newest_first.truncate(most - 1);
-        self.newest_first.push_front(needs.bases());
+        let new = needs.bases();
+        let leaving = WINDOWS.map(|window| self.newest_first.get(window - 1).copied());
+        self.newest_first.truncate(LONGEST - 1);
+        self.newest_first.push_front(new);
+        for ((largest, window), leaving) in self.largest.iter_mut().zip(WINDOWS).zip(leaving) {
+            let falls = leaving.is_some_and(|leaving| {
+                let mut bases = largest.iter().zip(leaving).zip(new);
+                bases.any(|((high, leaving), new)| leaving >= *high && new < leaving)
+            });
+            // Most moments neither raise the largest need nor lose it, and none of the others has to be looked at.
+            if falls {
+                *largest = new;
+                self.newest_first
+                    .iter()
+                    .take(window)
+                    .for_each(|row| raise(largest, row));
+            } else {
+                raise(largest, &new);
+            }
+        }
     }
 
     /// Forgets all.
     pub(crate) fn clear(&mut self) {
-        self.newest_first.clear();
+        *self = Self::default();
     }
 
     /// The largest of what is there within each window.
-    pub(crate) fn largest(&self) -> Largest {
-        let mut found: Largest = [[0.0; BASES]; WINDOWS.len()];
-        let (mut running, mut rows) = ([0.0; BASES], self.newest_first.iter());
-        let mut taken = 0;
-        for (window, slot) in WINDOWS.into_iter().zip(&mut found) {
-            for row in rows.by_ref().take(window - taken) {
-                for (high, value) in running.iter_mut().zip(row) {
-                    *high = f64::max(*high, *value);
-                }
-            }
-            taken = window;
-            *slot = running;
-        }
-        found
+    pub(crate) const fn largest(&self) -> &Largest {
+        &self.largest
+    }
+}
+
+fn raise(largest: &mut [f64; BASES], row: &[f64; BASES]) {
+    for (high, value) in largest.iter_mut().zip(row) {
+        *high = f64::max(*high, *value);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::settings::Settings;
+use crate::{books::KEEP, settings::Settings};
 
 /// The share of violations and changes asked for that is aimed at, so that they stay below it.
 const AIM: f64 = 0.9;
@@ -17,8 +17,12 @@ pub(crate) const A_DAY: f64 = 288.0;
 const VIOLATION: (f64, f64) = (0.05, 500.0);
 const CHANGE: (f64, f64) = (1e-4, 20.0);
 
-/// What a violation costs in the beginning: a violated interval as much as eight intervals of an idle host's capacity.
-const FIRST_VIOLATION: f64 = 8.0;
+/// What the violations that are allowed cost together in the beginning: 8 each at a target of 1 %, 80 at one of 0.1 %. Prices come
+/// to lie near that; from far off they would have to be learnt by violations.
+const FIRST_VIOLATIONS: f64 = 0.08;
+/// The pace of the price of a violation where books are full, which takes a week.
+const SLOWEST: f64 = 0.25;
+
 /// What a change costs in the beginning.
 const FIRST_CHANGE: f64 = 0.3;
 
@@ -34,20 +38,20 @@ pub struct Prices {
 impl Prices {
     pub(crate) fn new(settings: &Settings) -> Self {
         Self {
-            violation: FIRST_VIOLATION,
+            violation: (FIRST_VIOLATIONS / settings.violations).clamp(VIOLATION.0, VIOLATION.1),
             change: settings.changes_a_day.map_or(0.0, |_| FIRST_CHANGE),
         }
     }
 
     /// Whether both are numbers within their bounds.
     pub(crate) fn are_sound(&self) -> bool {
-        (VIOLATION.0..=VIOLATION.1).contains(&self.violation) && (0.0..=CHANGE.1).contains(&self.change)
+        is_of_violation(self.violation) && (0.0..=CHANGE.1).contains(&self.change)
     }
 
     /// Moves the price of a violation by the share of samples that were violated, and that of a change by how many a series
     /// made in the interval.
-    pub(crate) fn learn(&mut self, settings: &Settings, violated: f64, changes: f64) {
-        self.violation = moved(self.violation, settings, violated);
+    pub(crate) fn learn(&mut self, settings: &Settings, pace: f64, violated: f64, changes: f64) {
+        self.violation = moved(self.violation, pace * off(settings, violated));
         self.change = match settings.changes_a_day {
             Some(budget) => {
                 let first = if self.change > 0.0 { self.change } else { FIRST_CHANGE };
@@ -59,7 +63,25 @@ impl Prices {
     }
 }
 
-/// A price of a violation after an interval in which so many samples were violated.
-pub(crate) fn moved(price: f64, settings: &Settings, violated: f64) -> f64 {
-    (price * (violated - AIM * settings.violations).exp()).clamp(VIOLATION.0, VIOLATION.1)
+/// Whether it can be the price of a violation.
+pub(crate) fn is_of_violation(price: f64) -> bool {
+    (VIOLATION.0..=VIOLATION.1).contains(&price)
+}
+
+/// How far a share of violated samples is above what is aimed at.
+pub(crate) fn off(settings: &Settings, violated: f64) -> f64 {
+    violated - AIM * settings.violations
+}
+
+/// A price of a violation, higher or lower by a power of e.
+pub(crate) fn moved(price: f64, by: f64) -> f64 {
+    (price * by.exp()).clamp(VIOLATION.0, VIOLATION.1)
+}
+
+/// How fast the price of a violation moves in a fleet whose books hold so many intervals, a mean over its series.
+///
+/// A price that moves costs slack by itself, for what is a fair price hardly changes. It has to be found first, though: so it
+/// is quick in the beginning and slow later.
+pub(crate) fn pace(booked: f64) -> f64 {
+    1.0 - (1.0 - SLOWEST) * (booked * (1.0 - KEEP)).clamp(0.0, 1.0)
 }

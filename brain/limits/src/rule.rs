@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::need::Needs;
+
 /// Holds of the peaks that needs are made of, in minutes.
 pub const HOLDS_MIN: [u32; 3] = [5, 15, 60];
 
@@ -32,7 +34,8 @@ pub(crate) struct Held {
 }
 
 /// Intervals over which needs are held.
-pub(crate) const WINDOWS: [usize; 4] = [1, 6, 12, 36];
+pub(crate) const WINDOWS: [usize; 4] = [1, 6, 12, LONGEST];
+pub(crate) const LONGEST: usize = 36;
 
 const fn held(window: usize, band: f64, room: f64) -> Held {
     Held { window, band, room }
@@ -57,6 +60,15 @@ impl Rule {
     /// The rule at a place of the table; `None` beyond its end.
     pub fn at(place: usize) -> Option<Self> {
         u16::try_from(place).ok().filter(|_| place < RULES).map(Self)
+    }
+
+    /// What it makes of needs at one moment, with its head-room; how long it holds them is not asked.
+    pub fn amount(self, needs: &Needs) -> f64 {
+        let (need, held) = (self.place() / HELD.len(), self.place() % HELD.len());
+        let base = needs.bases().get(need / MULTIPLES.len()).copied();
+        let multiple = MULTIPLES.get(need % MULTIPLES.len()).copied();
+        let room = HELD.get(held).map_or(1.0, |held| held.room);
+        base.unwrap_or(needs.last) * multiple.unwrap_or(1.0) * room
     }
 
     /// Its place in the table, below [`RULES`].
@@ -96,6 +108,28 @@ impl fmt::Display for Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rule_makes_of_needs_what_its_name_says() {
+        let needs = Needs {
+            peaks: std::array::from_fn(|hold| std::array::from_fn(|rank| (10 * hold + rank) as f64)),
+            last: 7.0,
+        };
+        for (name, expected) in [
+            ("peak over 15 min at p90 x 1.15, as it comes", 12.0 * 1.15),
+            (
+                "peak over 60 min at p99, held 60 min, lowered by 12 % or more, 10 % head-room",
+                25.0 * 1.1,
+            ),
+            ("last peak x 1.3, held 30 min, lowered by 4 % or more", 7.0 * 1.3),
+        ] {
+            let rule = (0..RULES)
+                .filter_map(Rule::at)
+                .find(|rule| rule.to_string() == name)
+                .unwrap();
+            assert!((rule.amount(&needs) - expected).abs() < 1e-12, "{name}");
+        }
+    }
 
     #[test]
     fn rules_have_names_of_their_own() {

@@ -19,9 +19,11 @@ const STICK: f64 = 0.03;
 /// One series, some 20 KB whatever its past.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Series {
-    pub(crate) books: Books,
+    pub(crate) books: Box<Books>,
     pub(crate) recent: Recent,
     pub(crate) price: f64,
+    /// Which is in use.
+    pub(crate) rule: Option<Rule>,
     pub(crate) standing: Option<Decision>,
     /// Whether the use of the standing decision's interval is still to come.
     pub(crate) open: bool,
@@ -51,9 +53,10 @@ pub(crate) struct Ground<'a> {
 impl Series {
     pub(crate) fn new(price: f64) -> Self {
         Self {
-            books: Books::new(),
+            books: Box::new(Books::NEW),
             recent: Recent::default(),
             price,
+            rule: None,
             standing: None,
             open: false,
             last: None,
@@ -76,8 +79,9 @@ impl Series {
         self.recent.push(&asked.needs);
         let bounds = (asked.lowest.max(LOWEST), asked.highest.max(LOWEST));
         self.books
-            .decide(&self.recent.largest(), (bounds.0.min(bounds.1), bounds.1));
+            .decide(self.recent.largest(), (bounds.0.min(bounds.1), bounds.1));
         let decision = self.choose(at, ground);
+        self.rule = decision.map(|decision| decision.chosen.rule).or(self.rule);
         self.standing = decision;
         self.open = decision.is_some();
         decision
@@ -86,20 +90,18 @@ impl Series {
     /// The cheapest rule, or the one in use where none is much cheaper.
     fn choose(&self, at: i64, ground: &Ground<'_>) -> Option<Decision> {
         let price = self.price * self.weight;
-        let used = self.standing.map(|standing| standing.chosen.rule);
+        let used = self.rule;
         let (mut best, mut second) = ((f64::INFINITY, None), (f64::INFINITY, None));
-        let mut kept = None;
-        for (place, cost) in self.books.costs(ground.prior, price, ground.rates).enumerate() {
+        let costs = self.books.costs(ground.prior, price, ground.rates);
+        for (place, cost) in costs.into_iter().enumerate() {
             if cost < best.0 {
                 second = best;
                 best = (cost, Rule::at(place));
             } else if cost < second.0 {
                 second = (cost, Rule::at(place));
             }
-            if used.is_some_and(|rule| rule.place() == place) {
-                kept = Some((cost, used));
-            }
         }
+        let kept = used.and_then(|rule| Some((*costs.get(rule.place())?, Some(rule))));
         let (chosen, other) = match kept {
             Some(kept) if kept.1 == best.1 => (best, second),
             Some(kept) if best.0 < kept.0 * (1.0 - STICK) => (best, if second.1.is_some() { second } else { kept }),
@@ -148,8 +150,8 @@ impl Series {
     }
 
     /// Moves the own price: by the own violations, the more the more of it is `own`, and by the fleet's.
-    pub(crate) fn learn(&mut self, settings: &Settings, own: f64, fleet: f64) {
-        let violated = settings.own * own + (1.0 - settings.own) * fleet;
-        self.price = prices::moved(self.price, settings, violated);
+    pub(crate) fn learn(&mut self, settings: &Settings, pace: f64, (own, fleet): (f64, f64)) {
+        let by = settings.own * prices::off(settings, own) + (1.0 - settings.own) * pace * prices::off(settings, fleet);
+        self.price = prices::moved(self.price, by);
     }
 }

@@ -26,7 +26,18 @@ pub(super) struct Pick {
     /// The coverage of the forecast's p95.
     pub(super) coverage: Option<f64>,
     /// The decision of the host's books that it follows; `None` when it is a forecast's quantile or the present use.
-    pub(super) decision: Option<Decision>,
+    pub(super) booked: Option<Booked>,
+}
+
+/// What books have decided, and what that is to somebody.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Booked {
+    /// Of the host.
+    pub(super) decision: Decision,
+    /// In the unit of allocation.
+    pub(super) amount: f64,
+    /// Whether it is what the rule makes of a workload's own peaks, and not its part of the host's limit.
+    pub(super) is_own: bool,
 }
 
 impl Pick {
@@ -39,21 +50,21 @@ impl Pick {
             horizon_s: need.horizon_s,
             rung: Some(need.rung),
             coverage: need.coverage,
-            decision: None,
+            booked: None,
         }
     }
 
-    /// What the books of the host's rules have decided, which is `amount` here; trusted as far as the nearest of `needs`.
-    pub(super) fn by_books(strategy: Strategy, (decision, amount): (Decision, f64), needs: &[Need]) -> Self {
+    /// What the books of the host's rules have decided; trusted as far as the nearest of `needs`.
+    pub(super) fn by_books(strategy: Strategy, booked: Booked, needs: &[Need]) -> Self {
         let nearest = needs.first();
         Self {
             strategy,
-            forecast: amount,
-            quantile: 1.0 - decision.chosen.book.violations,
+            forecast: booked.amount,
+            quantile: 1.0 - booked.decision.chosen.book.violations,
             horizon_s: INTERVAL_S,
             rung: Some(nearest.map_or(Rung::Lstm, |need| need.rung)),
             coverage: nearest.and_then(|need| need.coverage),
-            decision: Some(decision),
+            booked: Some(booked),
         }
     }
 
@@ -66,7 +77,7 @@ impl Pick {
             horizon_s: 0,
             rung: None,
             coverage: None,
-            decision: None,
+            booked: None,
         }
     }
 }
@@ -103,8 +114,8 @@ pub(super) struct Ground<'a> {
     pub(super) capacity: f64,
     /// What is used now.
     pub(super) used: Option<f64>,
-    /// What the host's books have decided, and what that is here, in the unit of allocation.
-    pub(super) decision: Option<(Decision, f64)>,
+    /// What the host's books have decided.
+    pub(super) booked: Option<Booked>,
     /// What feedback puts on top of the class's margin.
     pub(super) learnt: f64,
     /// The least coverage on whose word anything is lowered.
@@ -117,7 +128,7 @@ pub(super) fn ask(needs: &[Need], ground: &Ground<'_>) -> Option<Ask> {
     let Ground { class, used, .. } = *ground;
     let (pick, rejected) = choose(needs, ground)?;
     // Books know what margin pays.
-    let own = pick.decision.map_or(class.margin.of(ground.resource), |_| 0.0);
+    let own = pick.booked.map_or(class.margin.of(ground.resource), |_| 0.0);
     let margin = own + ground.learnt;
     let needed = pick.forecast.max(used.unwrap_or(0.0));
     let asked = (pick.forecast * (1.0 + margin)).max(needed);
@@ -164,12 +175,12 @@ fn choose(needs: &[Need], ground: &Ground<'_>) -> Option<(Pick, String)> {
 
 /// The decision of the books, where there is one and the class looks ahead, with the next best rule.
 fn by_books(needs: &[Need], ground: &Ground<'_>) -> Option<(Pick, String)> {
-    let decided = ground.decision.filter(|(_, amount)| amount.is_finite())?;
+    let booked = ground.booked.filter(|booked| booked.amount.is_finite())?;
     let looks = [Strategy::Preemptive, Strategy::Dynamic]
         .into_iter()
         .find(|of| ground.class.uses(*of))?;
-    let rejected = explain::next_best(&decided.0, ground.resource, ground.capacity);
-    Some((Pick::by_books(looks, decided, needs), rejected))
+    let rejected = explain::next_best(&booked.decision, ground.resource, ground.capacity);
+    Some((Pick::by_books(looks, booked, needs), rejected))
 }
 
 fn doubt(pick: &Pick, ground: &Ground<'_>) -> Option<String> {

@@ -8,11 +8,12 @@ use crate::policy::{Class, Effect, HOST_CLASS, Window};
 
 use super::{
     HostInput, Inputs, WorkloadInput,
-    ask::{Ask, Ground, ask},
+    ask::{Ask, Booked, Ground, ask},
     bounds::{Stand, Step, clamp, step},
     contention::NOTHING,
     draft::Draft,
     need::{self, Question, needs_of_workload},
+    peaks,
     pool::Pool,
     state::{Damping, Key, Reservation},
 };
@@ -278,11 +279,44 @@ fn ask_of(inputs: &Inputs<'_>, key: &Key, place: Place<'_>, class: &Class) -> Op
             resource: key.resource,
             capacity: place.capacity,
             used: Some(used),
-            decision: decided.map(|decision| (decision, need::of_limit(&question, decision.limit))),
+            booked: decided.map(|decision| {
+                let peaks = workload.map_or(&[][..], |workload| &workload.peaks);
+                let own = peaks::of_workload(&question, peaks, &decision, inputs.now_ms);
+                Booked {
+                    decision,
+                    amount: own.unwrap_or_else(|| need::of_limit(&question, decision.limit)),
+                    is_own: own.is_some(),
+                }
+            }),
             learnt: inputs.feedback.margin(key),
             min_coverage: inputs.policy.safety.min_coverage,
         },
     )
+}
+
+/// Whether `key`, which holds `held`, asks on what is known now for so much more that it would be raised. Not of what its agent
+/// does not raise, or nobody may change.
+pub(super) fn is_short(inputs: &Inputs<'_>, key: &Key, held: &Reservation) -> Option<bool> {
+    let host = inputs.hosts.get(&key.host).filter(|host| !is_silent(inputs, host))?;
+    let capacity = host.capacity.of(key.resource).filter(|capacity| *capacity > 0.0)?;
+    let named = match host.workloads.get(&key.workload) {
+        Some(workload) => workload.class.as_str(),
+        None => HOST_CLASS,
+    };
+    let (name, class) = inputs.policy.class(named);
+    let window = inputs.policy.window(inputs.now_ms, &key.host, name);
+    if window.is_some_and(|window| window.effect == Effect::NoChange)
+        || inputs.feedback.rest(key, inputs.now_ms).is_some()
+    {
+        return Some(false);
+    }
+    let place = Place {
+        host,
+        capacity,
+        hold: None,
+    };
+    let ask = ask_of(inputs, key, place, class)?;
+    Some(ask.wanted - held.amount > class.raise.hysteresis.of(key.resource) * capacity)
 }
 
 /// Whether a stored reservation can be believed.

@@ -38,6 +38,10 @@ pub(super) fn acquire(round: &mut Round<'_>, key: &Key, goal: f64) {
     let mut on_its_way = lacks(round, key, goal).max(0.0).min(round.unclaimed(key.resource));
     round.wait_for(key, ("others", on_its_way));
     for taking in [Taking::Unused, Taking::Throttle] {
+        // To look for donors is to look at all of the cell: not where nothing lacks.
+        if lacks(round, key, goal) - on_its_way <= nothing {
+            break;
+        }
         for donor in donors(round, key, taking) {
             let lacks = lacks(round, key, goal) - on_its_way;
             if lacks <= nothing {

@@ -242,8 +242,13 @@ fn asked(claim: &Claim<'_>, ask: &Ask) -> String {
 
 fn source(pick: &Pick, resource: Resource) -> String {
     let forecast = amount(resource, pick.forecast);
-    if let Some(decision) = &pick.decision {
-        return format!("{forecast} are enough {}", by_books(decision));
+    if let Some(booked) = &pick.booked {
+        let whose = if booked.is_own {
+            "for the peak that is forecast of itself, as its host's rule has it, "
+        } else {
+            ""
+        };
+        return format!("{forecast} are enough {whose}{}", by_books(&booked.decision));
     }
     match pick.rung {
         None => format!("it uses {forecast} now"),

@@ -414,7 +414,7 @@ fn a_host_without_workloads_is_reserved_for_as_a_whole() {
 }
 
 /// What the books say, at so much of the host.
-fn decided(limit: f64) -> limits::Decision {
+pub(super) fn decided(limit: f64) -> limits::Decision {
     let standing = |place: usize, limit: f64, cost: f64| limits::Standing {
         rule: limits::Rule::at(place).unwrap(),
         limit,
@@ -434,6 +434,38 @@ fn decided(limit: f64) -> limits::Decision {
         price_of_violation: 9.3,
         price_of_change: 0.2,
     }
+}
+
+#[test]
+fn a_workload_is_sized_by_the_peaks_that_are_forecast_of_itself() {
+    let scene = Scene::new("").workload("web", 50, 0.5, None);
+    let mut scene = scene.workload("batch", 50, 0.5, None);
+    scene.host().limits[0] = Some(decided(0.75));
+    let own = |minutes: u32| shadow::Peak {
+        resource: Resource::Cpu,
+        made_ms: HOUR_MS,
+        hold_s: 60 * minutes,
+        quantiles: [1.5; 6],
+    };
+    let web = scene.host().workloads.get_mut("web").unwrap();
+    web.peaks = limits::HOLDS_MIN.map(own).into();
+    let plan = scene.plan();
+    let of = |name: &str| {
+        let mut changes = plan.changes["a"].iter();
+        changes
+            .find(|change| change.workload == name && change.resource == Resource::Cpu)
+            .unwrap()
+    };
+    let (web, batch) = (of("web"), of("batch"));
+    assert!((web.target - 1.5).abs() < 1e-9, "its own peak: {web:?}");
+    assert!((batch.target - 1.5).abs() > 0.1, "its part of the limit: {batch:?}");
+    let own = "1.5 cores are enough for the peak that is forecast of itself, as its host's rule has it, by its books";
+    assert!(web.explanation.text.contains(own), "{:?}", web.explanation.text);
+    assert!(
+        !batch.explanation.text.contains("of itself"),
+        "{:?}",
+        batch.explanation.text
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use shadow::{Resource, UnixMs};
 
-use super::Dispatch;
+use super::{Dispatch, savings::Highs};
 use crate::{
     allocate::{Account, Key, Plan},
     store::{PlanRow, SavingRow},
@@ -71,6 +71,7 @@ impl Dispatch {
             throttled: plan.throttled.len() as u64,
             unmet: plan.unmet.len() as u64,
             wakes: plan.wakes.len() as u64,
+            renewed: std::mem::take(&mut self.renewed),
             pool: json(&sums(&plan.pool)),
             queue: json(&plan.queue.iter().take(MOST).collect::<Vec<_>>()),
             words: words.get(..words.len().min(MOST)).unwrap_or_default().join("\n"),
@@ -95,6 +96,16 @@ impl Dispatch {
     /// Plans that are to be stored.
     pub(crate) fn take_plans(&mut self) -> Vec<PlanRow> {
         std::mem::take(&mut self.plans)
+    }
+
+    /// The highest reservations of the last days: to be stored.
+    pub(crate) const fn highs(&self) -> &Highs {
+        self.savings.highs()
+    }
+
+    /// Goes on with those of before a restart.
+    pub(crate) fn restore_highs(&mut self, highs: Highs) {
+        self.savings.restore(highs, self.started_ms);
     }
 
     /// What was saved, every ten minutes; `now` at once.

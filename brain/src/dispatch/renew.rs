@@ -1,5 +1,5 @@
 //! Renewals: what is to stay is told again before it runs out. They are no changes: no budget counts them, the table of
-//! commands and the page do not list them, and the frozen cell goes on with them.
+//! commands and the page do not list them, and the frozen cell goes on with them. The table of plans counts them.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -36,6 +36,7 @@ impl Dispatch {
                 commands.push(self.command(now_ms, &host, changes.to_vec(), false));
             }
         }
+        self.renewed = self.renewed.saturating_add(commands.len() as u64);
         for command in &commands {
             self.state.sent(command);
             let of_host = self.renewals.entry(command.host.clone()).or_default();

@@ -6,9 +6,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use shadow::{Resource, UnixMs};
 
-use crate::{allocate::Key, store::SavingRow};
+use crate::{
+    allocate::{Key, pairs},
+    store::SavingRow,
+};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -26,16 +30,28 @@ type Sums = BTreeMap<(String, UnixMs, Resource), SavingRow>;
 pub(super) struct Savings {
     issuer_epoch: u64,
     sums: Sums,
-    highest: BTreeMap<Key, Highest>,
+    highs: Highs,
     last_ms: Option<UnixMs>,
     told_ms: UnixMs,
 }
 
+/// The highest reservations, which outlive a restart.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Highs {
+    #[serde(with = "pairs")]
+    of: BTreeMap<Key, Highest>,
+}
+
 /// The highest reservation of each of seven days, by the number of the day.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Highest([(i64, f64); 7]);
 
 impl Highest {
+    /// Whether any of it is of the seven days up to `day`.
+    fn is_of(&self, day: i64) -> bool {
+        self.0.iter().any(|(of, _)| (0..7).contains(&(day - of)))
+    }
+
     fn note(&mut self, day: i64, held: f64) -> f64 {
         if let Some(slot) = usize::try_from(day.rem_euclid(7))
             .ok()
@@ -77,7 +93,7 @@ impl Savings {
             if !(held.is_finite() && used.is_finite() && held >= 0.0 && used >= 0.0) {
                 continue;
             }
-            let highest = self.highest.entry(key.clone()).or_default().note(day, held);
+            let highest = self.highs.of.entry(key.clone()).or_default().note(day, held);
             let sum = self.sum(key, time_ms);
             sum.held += held * seconds;
             sum.used += used * seconds;
@@ -118,9 +134,23 @@ impl Savings {
         let day_ms = time_ms.div_euclid(DAY_MS) * DAY_MS;
         self.sums.retain(|(_, of_ms, _), _| *of_ms >= day_ms);
         let day = time_ms.div_euclid(DAY_MS);
-        self.highest
-            .retain(|_, highest| highest.0.iter().any(|(of, _)| (0..7).contains(&(day - of))));
+        self.highs.of.retain(|_, highest| highest.is_of(day));
         told
+    }
+
+    /// The highest reservations of the last seven days.
+    pub(super) const fn highs(&self) -> &Highs {
+        &self.highs
+    }
+
+    /// Goes on with those of before a restart at `time_ms`. What is no amount, or of no day of the last seven, is left out.
+    pub(super) fn restore(&mut self, mut highs: Highs, time_ms: UnixMs) {
+        let day = time_ms.div_euclid(DAY_MS);
+        let is_amount = |(_, held): &(i64, f64)| held.is_finite() && *held >= 0.0;
+        highs
+            .of
+            .retain(|_, highest| highest.0.iter().all(is_amount) && highest.is_of(day));
+        self.highs = highs;
     }
 }
 
@@ -160,6 +190,37 @@ mod tests {
             }
         );
         assert!(savings.take(3_661_000, false).is_empty() && !savings.take(3_661_000, true).is_empty());
+    }
+
+    #[test]
+    fn a_restart_knows_what_was_held_before() {
+        let key = |name: &str| Key::new("a", name, Resource::Cpu);
+        let of_now = |held: f64| Use {
+            held,
+            used: 0.5,
+            is_acted: false,
+        };
+        let mut before = Savings::new(7);
+        let day_ms = 20_000 * DAY_MS;
+        before.row(day_ms, [(&key("web"), of_now(4.0))].into_iter());
+        let mut told = serde_json::to_value(before.highs()).unwrap();
+        let restored = |told: &serde_json::Value, time_ms: UnixMs| {
+            let mut savings = Savings::new(8);
+            savings.restore(serde_json::from_value(told.clone()).unwrap(), time_ms);
+            savings.row(time_ms, [(&key("web"), of_now(1.0))].into_iter());
+            savings.row(time_ms + 60_000, [(&key("web"), of_now(1.0))].into_iter());
+            savings
+                .take(time_ms, true)
+                .values()
+                .map(|sum| sum.given_back)
+                .sum::<f64>()
+        };
+        assert_eq!(restored(&told, day_ms + 2 * DAY_MS), 60.0 * 3.0);
+        assert_eq!(restored(&told, day_ms + 7 * DAY_MS), 0.0, "a week ago");
+        assert_eq!(restored(&told, day_ms - DAY_MS), 0.0, "of a clock that was wrong");
+        let broken = told.to_string().replace("4.0", "-4.0");
+        told = serde_json::from_str(&broken).unwrap();
+        assert_eq!(restored(&told, day_ms), 0.0, "no amount");
     }
 
     #[test]

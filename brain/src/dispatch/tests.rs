@@ -245,6 +245,12 @@ fn a_lease_is_told_again_in_time_and_that_is_no_change() {
     dispatch.outcome("a", &answer(&first, OutcomeState::Expired));
     assert!(dispatch.state.is_leased(&Key::new("a", "web", Resource::Cpu)));
     assert_eq!(dispatch.shown().len(), 1, "the page lists changes");
+    let counted: u64 = dispatch.plans.iter().map(|plan| plan.renewed).sum();
+    assert_eq!(
+        counted + dispatch.renewed,
+        told.len() as u64,
+        "the table of plans counts"
+    );
 }
 
 #[test]
@@ -276,7 +282,7 @@ fn a_lease_that_ended_is_promised_on_and_asked_for_again() {
     assert_eq!((again.dry_run, Some(again.changes[0].target)), (false, held));
     // A lease by the word of a brain before this one.
     dispatch.outcome("a", &answer(&again, OutcomeState::Applied));
-    dispatch.sent.clear();
+    dispatch.sent = Sent::default();
     assert_eq!(
         dispatch.outcome("a", &answer(&again, OutcomeState::Expired)),
         Answer::Renewed
@@ -362,9 +368,92 @@ fn another_brain_makes_this_one_wait_as_after_a_start() {
     assert!(!lowers(&mut dispatch, later_ms + 599_000));
     assert!(lowers(&mut dispatch, later_ms + 600_000));
     // A command that was obeyed is not doubted because somebody hands it on again.
-    let command = dispatch.sent.back().unwrap().command.clone();
+    let command = dispatch.sent.newest().next().unwrap().command.clone();
     dispatch.outcome("a", &answer(&command, OutcomeState::DryRun));
     dispatch.doubted_ms = None;
     dispatch.distrusted("a", &answer(&command, OutcomeState::Distrusted), later_ms);
     assert_eq!(dispatch.doubted_ms, None);
+}
+
+#[test]
+fn what_is_forecast_to_lack_is_planned_for_at_once_and_once() {
+    let mut dispatch = acting();
+    let command = dispatch.round(HOUR_MS, &hosts()).remove(0);
+    dispatch.outcome("a", &answer(&command, OutcomeState::Applied));
+    let soon = |dispatch: &mut Dispatch, after_ms: i64, times: f64| {
+        let mut hosts = hosts();
+        let web = hosts.get_mut("a").unwrap().workloads.get_mut("web").unwrap();
+        web.cpu_cores = web.cpu_cores.map(|cores| cores * times);
+        dispatch.hurry(HOUR_MS + after_ms, &hosts);
+        let is_due = dispatch.is_due(HOUR_MS + after_ms);
+        if is_due {
+            dispatch.round(HOUR_MS + after_ms, &hosts);
+        }
+        is_due
+    };
+    assert!(!soon(&mut dispatch, 10_000, 1.0), "nothing has changed");
+    assert!(soon(&mut dispatch, 20_000, 1.5), "it will need more than it holds");
+    assert!(!soon(&mut dispatch, 30_000, 1.5), "it has it now");
+    assert!(
+        soon(&mut dispatch, 40_000, 9.0),
+        "more than there is, of which it gets all"
+    );
+    assert!(!soon(&mut dispatch, 50_000, 9.0), "all is given");
+    dispatch.set_freeze(Some(Freeze {
+        by: "ann".into(),
+        reason: String::new(),
+        since_ms: HOUR_MS,
+    }));
+    assert!(
+        !soon(&mut dispatch, 60_000, 1.0) && !soon(&mut dispatch, 70_000, 2.0),
+        "frozen"
+    );
+}
+
+#[test]
+fn ten_thousand_commands_in_a_minute_find_their_answers_and_are_bounded() {
+    let mut dispatch = dispatch();
+    let text = "[act]\n\"*\" = [\"cpu\"]\n[budget]\nhost_per_minute = 1000\ncell_per_minute = 1000000\n[class.default]\n\
+                raise.hysteresis = 0\n[safety]\nsettle = \"0s\"";
+    dispatch.policy = Policy::parse(text).unwrap();
+    let of_cell = |busy: f64| -> BTreeMap<String, HostInput> {
+        let mut host = hosts().remove("a").unwrap();
+        host.workloads.get_mut("web").unwrap().cpu_cores = Some(busy);
+        (0..10_000).map(|at| (format!("host-{at:05}"), host.clone())).collect()
+    };
+    let mut first = Vec::new();
+    for round in 0..3 {
+        let now_ms = 3_600_000 + 60_000 * round;
+        let commands = dispatch.round(now_ms, &of_cell(1.0 + 0.5 * round as f64));
+        assert_eq!(commands.len(), 10_000, "round {round}");
+        let started = std::time::Instant::now();
+        for command in &commands {
+            let answer = Outcome {
+                command_id: command.id.clone(),
+                state: OutcomeState::Applied,
+                reason: String::new(),
+                time_ms: now_ms + 100,
+                changes: Vec::new(),
+                actions: Vec::new(),
+            };
+            assert_eq!(dispatch.outcome(&command.host, &answer), Answer::Taken);
+            assert_eq!(dispatch.outcome(&command.host, &answer), Answer::Repeated);
+        }
+        // Not one by one through all that were sent: that would be 10^8 looks.
+        assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+        if round == 0 {
+            first = commands;
+        }
+    }
+    assert_eq!(dispatch.sent.newest().count(), MAX_SENT);
+    let old = Outcome {
+        command_id: first[0].id.clone(),
+        state: OutcomeState::Refused,
+        reason: String::new(),
+        time_ms: 3_800_000,
+        changes: Vec::new(),
+        actions: Vec::new(),
+    };
+    assert_eq!(dispatch.outcome(&first[0].host, &old), Answer::Unknown, "forgotten");
+    assert!(dispatch.shown().len() == MAX_SHOWN);
 }

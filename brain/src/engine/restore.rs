@@ -31,6 +31,12 @@ impl Engine {
         let state = json(&recovered.meta, meta::ALLOCATION).unwrap_or_default();
         let feedback = json(&recovered.meta, meta::FEEDBACK).unwrap_or_default();
         self.dispatch.restore(state, feedback, recovered.commands);
+        if let Some(highs) = json(&recovered.meta, meta::HIGHEST) {
+            self.dispatch.restore_highs(highs);
+        }
+        let prices = json(&recovered.meta, meta::PRICES).unwrap_or_default();
+        let refused = self.dispatch.restore_books(recovered.books, &prices);
+        self.figures.refused.with("books").add(refused as u64);
         let freeze = json::<Option<_>>(&recovered.meta, meta::FREEZE).flatten();
         self.restore_freeze(freeze);
         for (host, resource, since_ms, told) in recovered.anomalies {

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::atomic::AtomicBool, time::Instant};
 
 use bus::Qos;
+use serde::Serialize;
 use shadow::{Command, Resource, UnixMs, Vantage};
 
 use super::{Engine, Publication, intake::At, watch::MINUTE_MS};
@@ -148,6 +149,8 @@ impl Engine {
         }
         let hosts = self.host_inputs(end_ms);
         self.dispatch.usage(end_ms, &hosts);
+        self.dispatch.hurry(end_ms, &hosts);
+        self.store_books();
         self.look_at_strain(end_ms);
     }
 
@@ -224,18 +227,37 @@ impl Engine {
 
     fn remember_allocation(&mut self) {
         self.batch.plans.extend(self.dispatch.take_plans());
-        self.batch
-            .savings
-            .extend(self.dispatch.take_savings(self.now_ms, false));
+        let savings = self.dispatch.take_savings(self.now_ms, false);
+        if !savings.is_empty() {
+            self.batch.savings.extend(savings);
+            self.remember_json(meta::HIGHEST, serde_json::to_string(self.dispatch.highs()));
+        }
         let (state, feedback) = self.dispatch.memory();
-        for (key, json) in [
+        let told = [
             (meta::ALLOCATION, serde_json::to_string(state)),
             (meta::FEEDBACK, serde_json::to_string(feedback)),
-        ] {
-            match json {
-                Ok(json) => drop(self.batch.meta.insert(key, json)),
-                Err(error) => tracing::error!(key, %error, "not stored"),
-            }
+        ];
+        for (key, json) in told {
+            self.remember_json(key, json);
+        }
+    }
+
+    /// Where an interval has ended, books of some hosts are stored, and the prices.
+    pub(super) fn store_books(&mut self) {
+        if let Some(prices) = self.dispatch.store_books(&mut self.batch.books) {
+            self.remember(meta::PRICES, &prices);
+        }
+    }
+
+    /// Notes a single value for the next start.
+    fn remember(&mut self, key: &'static str, value: &impl Serialize) {
+        self.remember_json(key, serde_json::to_string(value));
+    }
+
+    fn remember_json(&mut self, key: &'static str, json: serde_json::Result<String>) {
+        match json {
+            Ok(json) => drop(self.batch.meta.insert(key, json)),
+            Err(error) => tracing::error!(key, %error, "not stored"),
         }
     }
 
@@ -350,10 +372,7 @@ impl Engine {
 
     /// Notes which model is in service, for the next start.
     pub(super) fn remember_model(&mut self) {
-        match serde_json::to_string(self.learning.served()) {
-            Ok(json) => drop(self.batch.meta.insert(meta::MODEL, json)),
-            Err(error) => tracing::error!(%error, "the model in service is not noted"),
-        }
+        self.remember_json(meta::MODEL, serde_json::to_string(self.learning.served()));
     }
 }
 

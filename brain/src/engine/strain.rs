@@ -45,12 +45,13 @@ impl Engine {
         let told = columns::read(&chains, &names, within);
         let mut means = told.columns.iter().map(|column| mean(column));
         let mut next = || means.next().flatten();
-        let (pressure, throttled, kills) = (next(), next(), next());
+        let (pressure, throttled, kills, refaults) = (next(), next(), next(), next());
         let seconds = (within.1 - within.0) as f64 / 1_000.0;
         Strain {
             pressure,
             throttled,
             kills: kills.map(|per_s| per_s * seconds),
+            refaults,
         }
     }
 }

@@ -188,6 +188,7 @@ const fn strain(pressure: f64, throttled: f64, kills: f64) -> Strain {
         pressure: Some(pressure),
         throttled: Some(throttled),
         kills: Some(kills),
+        refaults: None,
     }
 }
 
@@ -220,6 +221,18 @@ fn what_became_worse_is_said() {
         Strain::default(),
         Some("pressure 20 % of the time, 0 % before"),
     );
+    // Refaults are of the whole host: many more, and several times as many.
+    let refaults = |per_s: f64| Strain {
+        refaults: Some(per_s),
+        ..calm
+    };
+    let said = "1600 pages a second were needed again on its host, 500 before";
+    check(refaults(1_600.0), refaults(500.0), Some(said));
+    check(refaults(990.0), refaults(0.0), None);
+    check(refaults(9_000.0), refaults(5_000.0), None);
+    check(refaults(9_000.0), calm, None);
+    let [.., of_memory] = super::scar::metrics("web", shadow::Resource::Memory);
+    assert_eq!(of_memory.as_deref(), Some("memory.refaults"));
 }
 
 #[test]

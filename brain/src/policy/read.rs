@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use limits::Settings;
 use shadow::Resource;
-use toml::Table;
+use toml::{Table, Value};
 
 use super::{
     BudgetPolicy, CellLimits, Class, Confident, DEFAULT_CLASS, Flap, Lower, Policy, PolicyError, Queue, Raise, Safety,
@@ -14,6 +15,12 @@ use super::{
 
 /// The largest file that is read, in bytes.
 const MAX_FILE: usize = 1 << 20;
+
+/// A share of violations that an hour can show, up to a limit that half of all samples lie above.
+const VIOLATIONS: Range = Range { low: 1e-4, high: 0.5 };
+/// Changes a day: from one in ten days to one in each interval.
+const CHANGES: Range = Range { low: 0.1, high: 288.0 };
+const EXCESS: Range = Range { low: 0.0, high: 1e3 };
 
 pub(super) fn policy(text: &str) -> Result<Policy, PolicyError> {
     let mut faults = Faults(Vec::new());
@@ -40,6 +47,7 @@ fn whole(mut root: Section, faults: &mut Faults) -> Policy {
     let budget = budget(root.section("budget", faults), base.budget, faults);
     let safety = safety(root.section("safety", faults), base.safety, faults);
     let cell = cell(root.section("cell", faults), faults);
+    let limits = limits(root.section("limits", faults), base.limits, faults);
     let mut classes = root.section("class", faults);
     let fallback = class(classes.section(DEFAULT_CLASS, faults), &base.fallback, faults);
     let names: Vec<String> = classes.table.keys().cloned().collect();
@@ -69,6 +77,7 @@ fn whole(mut root: Section, faults: &mut Faults) -> Policy {
         budget,
         safety,
         cell,
+        limits,
         queue,
         windows,
         spares,
@@ -110,6 +119,31 @@ fn queue(mut section: Section, base: Queue, faults: &mut Faults) -> Queue {
     };
     section.end(faults);
     read
+}
+
+fn limits(mut section: Section, base: Settings, faults: &mut Faults) -> Settings {
+    let read = Settings {
+        violations: section.number("violations", base.violations, VIOLATIONS, faults),
+        changes_a_day: section.read("changes_a_day", base.changes_a_day, faults, changes),
+        own: section.number("own", base.own, SHARE, faults),
+        excess: section.number("excess", base.excess, EXCESS, faults),
+        ..base
+    };
+    section.end(faults);
+    read
+}
+
+/// A number of changes a day, or any.
+fn changes(value: &Value) -> Result<Option<f64>, String> {
+    let number = value.as_float().or_else(|| Some(value.as_integer()? as f64));
+    match (number, value.as_str()) {
+        (_, Some("free")) => Ok(None),
+        (Some(number), _) if (CHANGES.low..=CHANGES.high).contains(&number) => Ok(Some(number)),
+        _ => Err(format!(
+            "is {value}; a number from {} to {}, or \"free\", is expected",
+            CHANGES.low, CHANGES.high
+        )),
+    }
 }
 
 fn cell(mut section: Section, faults: &mut Faults) -> CellLimits {

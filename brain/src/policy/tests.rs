@@ -15,8 +15,8 @@ fn the_built_in_file_says_what_is_built_in() {
     let base = Policy::default();
     assert_eq!(policy.class(DEFAULT_CLASS).1, &Class::default());
     assert_eq!(
-        (policy.budget, policy.safety, policy.cell),
-        (base.budget, base.safety, base.cell)
+        (policy.budget, policy.safety, policy.cell, policy.limits),
+        (base.budget, base.safety, base.cell, base.limits)
     );
     assert_eq!(Policy::parse("").unwrap(), base);
     let names: Vec<&str> = policy.class_names().collect();
@@ -63,6 +63,11 @@ fn all_faults_are_told_at_once_with_their_paths() {
         settle = 5
         [cell]
         power_w = -1
+        [limits]
+        violations = 0
+        changes_a_day = "none"
+        own = 2
+        react = true
         [class.web]
         quantile = 0.97
         margin = nan
@@ -80,6 +85,10 @@ fn all_faults_are_told_at_once_with_their_paths() {
         "safety.settle",
         "safety.silent_after",
         "cell.power_w",
+        "limits.violations",
+        "limits.changes_a_day",
+        "limits.own",
+        "limits.react",
         "class.web.strategies",
         "class.web.quantile",
         "class.web.horizon",
@@ -107,6 +116,12 @@ fn each_fault_names_its_key() {
     check("[safety]\nsettle = \"99 years\"", "safety.settle:");
     check("[safety]\nsilent_after = \"1s\"", "safety.silent_after: is shorter");
     check("[cell]\npower_w = -1", "cell.power_w:");
+    check(
+        "[limits]\nchanges_a_day = 0",
+        "limits.changes_a_day: is 0; a number from 0.1",
+    );
+    check("[limits]\nchanges_a_day = nan", "limits.changes_a_day:");
+    check("[limits]\nviolations = 0.9", "limits.violations:");
     check("[class.web]\nquantile = 0.97", "class.web.quantile:");
     check("[class.web]\nmargin = nan", "class.web.margin:");
     check("[class.web]\nmargin = { cpu = true }", "class.web.margin.cpu:");

@@ -8,6 +8,7 @@ use super::{Class, PerResource, Policy, Strategy, window};
 pub(super) fn of(policy: &Policy) -> String {
     let mut lines = acting(policy);
     lines.push(safety(policy));
+    lines.push(limits(policy));
     if let Some(watts) = policy.cell.power_w {
         lines.push(format!("All hosts together may draw {watts} W."));
     }
@@ -57,6 +58,27 @@ fn safety(policy: &Policy) -> String {
         span(safety.min_history_ms),
         percent(safety.min_coverage),
         span(safety.silent_after_ms),
+    )
+}
+
+fn limits(policy: &Policy) -> String {
+    let limits = &policy.limits;
+    let changes = limits
+        .changes_a_day
+        .map_or("any number of".to_owned(), |changes| format!("{changes}"));
+    let excess = if limits.excess > 0.0 {
+        format!(
+            "; an excess of a whole capacity counts for {} violations",
+            limits.excess
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        "Limits of hosts that the network knows: {} of the minutes above them, {changes} changes a day and host; a host's price of a \
+         violation follows its own by {}{excess}.",
+        percent(limits.violations),
+        percent(limits.own)
     )
 }
 
@@ -135,6 +157,9 @@ mod tests {
             "edge-*" = ["cpu", "memory"]
             [cell]
             power_w = 4000
+            [limits]
+            changes_a_day = "free"
+            excess = 8
             [[window]]
             name = "backup"
             from = "22:00"
@@ -151,6 +176,8 @@ mod tests {
             "Acts on hosts edge-*: cpu, memory.",
             "All else is recommended only.",
             "All hosts together may draw 4000 W.",
+            "Limits of hosts that the network knows: 1 % of the minutes above them, any number of changes a day and host; a \
+             host's price of a violation follows its own by 10 %; an excess of a whole capacity counts for 8 violations.",
             "Window backup: no lowering, every day 22:00 to 04:00 UTC, all hosts, batch.",
             "Spare spare-1: woken 5m before p95 of the need is more than 85 % of what the awake hosts have.",
             "Class batch: follows p95 of the nearest forecast, with 10 % on top; floor cpu 5 %, memory 1 %, network 1 %, \

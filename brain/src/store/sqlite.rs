@@ -60,6 +60,7 @@ const MIGRATIONS: &[migrations::Step] = &[
         "workload coverage",
         include_str!("../../migrations/sqlite/0009_workload_coverage.sql"),
     ),
+    (11, "books", include_str!("../../migrations/sqlite/0011_books.sql")),
 ];
 
 /// A database and the lock on its folder.

@@ -139,10 +139,18 @@ impl State {
 
     /// The lease by the word of command `id` on `host` has ended. Tells whether there was one.
     pub(crate) fn lease_ended(&mut self, host: &str, id: &str) -> bool {
-        let before = self.leases.len();
         let by = |lease: &Lease| lease.held.as_ref().is_some_and(|(held, _)| held == id);
-        self.leases.retain(|key, lease| key.host != host || !by(lease));
-        self.leases.len() < before
+        let of_host = self.leases_of(host).filter(|(_, lease)| by(lease));
+        let ended: Vec<Key> = of_host.map(|(key, _)| key.clone()).collect();
+        for key in &ended {
+            self.leases.remove(key);
+        }
+        !ended.is_empty()
+    }
+
+    fn leases_of(&self, host: &str) -> impl Iterator<Item = (&Key, &Lease)> {
+        let all = self.leases.range(Key::new(host, "", shadow::Resource::Cpu)..);
+        all.take_while(move |(key, _)| key.host == host)
     }
 
     /// What has to be told again at `now_ms`, by host, of the hosts that `may` be told: at most `most` hosts, those first
@@ -168,11 +176,7 @@ impl State {
         hosts.retain(|(_, host)| may(host));
         hosts.sort_unstable();
         hosts.truncate(most);
-        let of_host = |host: &str| {
-            let first = Key::new(host, "", shadow::Resource::Cpu);
-            let all = self.leases.range(first..).map(|(key, _)| key);
-            all.take_while(|key| key.host == host).cloned().collect()
-        };
+        let of_host = |host: &str| self.leases_of(host).map(|(key, _)| key.clone()).collect();
         hosts
             .into_iter()
             .map(|(_, host)| (host.to_owned(), of_host(host)))

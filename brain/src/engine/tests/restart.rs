@@ -1,7 +1,7 @@
 //! Restarts, and trainings that are waited for.
 
 use super::*;
-use crate::watch::Acknowledgement;
+use crate::{testing::host_with_peaks, watch::Acknowledgement};
 
 #[tokio::test]
 async fn a_killed_brain_goes_on_where_it_stood() {
@@ -360,5 +360,55 @@ async fn after_a_restart_frames_are_kept_with_what_they_are_read_against() {
     assert!(
         recent.columns[0].iter().all(|cpu| cpu.value() == Some(0.5)),
         "{recent:?}"
+    );
+}
+
+#[tokio::test]
+async fn books_and_prices_outlive_a_restart_and_broken_ones_begin_anew() {
+    let hosts = |end_ms: i64| -> BTreeMap<String, crate::allocate::HostInput> {
+        let busy = 0.3 + 0.1 * f64::from(u8::from(end_ms / 900_000 % 2 == 0));
+        let names = ["a", "b"].map(str::to_owned);
+        names.map(|name| (name, host_with_peaks(busy, end_ms, None))).into()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Sqlite::open(folder.path()).await.unwrap();
+    let mut bench = Bench::new();
+    for minute in 0..60 * 30 {
+        let end_ms = START_MS + 60_000 * minute;
+        let engine = &mut bench.engine;
+        engine.dispatch.usage(end_ms, &hosts(end_ms));
+        engine.store_books();
+        if minute % 100 == 99 {
+            store.write(&std::mem::take(&mut engine.batch)).await.unwrap();
+        }
+    }
+    let before = bench.engine.dispatch.limits("a")[2].unwrap();
+    store.write(&std::mem::take(&mut bench.engine.batch)).await.unwrap();
+    store.close().await.unwrap();
+
+    // Another brain on the same folder, ten minutes later; somebody has changed what is stored of one host.
+    let mut store = Sqlite::open(folder.path()).await.unwrap();
+    let mut recovered = store.recover(EVERYTHING).await.unwrap();
+    assert_eq!(recovered.books.len(), 2);
+    recovered.books[1].2[200] ^= 1;
+    let now_ms = START_MS + 60_000 * (60 * 30 + 10);
+    let mut again = Bench::with(Config::default(), now_ms);
+    again.engine.restore(recovered, 0);
+    assert_eq!(again.engine.figures.refused.with("books").get(), 1);
+    again.engine.dispatch.usage(now_ms, &hosts(now_ms));
+    let [of_a, of_b] = ["a", "b"].map(|host| again.engine.dispatch.limits(host)[2]);
+    assert_eq!(of_b, None, "a day of its own first");
+    let after = of_a.unwrap();
+    assert!(
+        (after.price_of_change / before.price_of_change - 1.0).abs() < 1e-9,
+        "{after}"
+    );
+    assert!(
+        (after.price_of_violation / before.price_of_violation - 1.0).abs() < 0.2,
+        "{after}"
+    );
+    assert!(
+        (after.chosen.book.slack / before.chosen.book.slack - 1.0).abs() < 0.2,
+        "{after}"
     );
 }

@@ -4,6 +4,7 @@
 //! the same names everywhere; points in time are milliseconds of the unix clock in SQLite and `timestamptz` in TimescaleDB.
 
 pub(in crate::store) mod archive;
+pub(in crate::store) mod books;
 pub(in crate::store) mod forecasts;
 pub(in crate::store) mod history;
 pub(in crate::store) mod incidents;

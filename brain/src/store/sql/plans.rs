@@ -20,8 +20,8 @@ pub(super) async fn write(to: &mut Connection, batch: &Batch) -> Result<(), sqlx
     for plan in &batch.plans {
         query(
             "INSERT INTO plans (time, mode, hosts, raised, lowered, told, changes_left, queued, throttled, unmet, wakes, \
-                 pool, queue, words) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING",
+                 renewed, pool, queue, words) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING",
         )
         .bind(at(plan.time_ms))
         .bind(&plan.mode)
@@ -34,6 +34,7 @@ pub(super) async fn write(to: &mut Connection, batch: &Batch) -> Result<(), sqlx
         .bind(signed(plan.throttled))
         .bind(signed(plan.unmet))
         .bind(signed(plan.wakes))
+        .bind(signed(plan.renewed))
         .bind(&plan.pool)
         .bind(&plan.queue)
         .bind(text(&plan.words))
@@ -99,6 +100,7 @@ pub(in crate::store) async fn plans(
             throttled: count(row, "throttled")?,
             unmet: count(row, "unmet")?,
             wakes: count(row, "wakes")?,
+            renewed: count(row, "renewed")?,
             pool: row.try_get("pool")?,
             queue: row.try_get("queue")?,
             words: row.try_get("words")?,

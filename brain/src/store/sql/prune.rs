@@ -38,7 +38,7 @@ const fn whole(name: &'static str, key: &'static str, time: &'static str, kept: 
     }
 }
 
-const TABLES: [Table; 16] = [
+const TABLES: [Table; 17] = [
     chunked("frames", "host, vantage, epoch, sequence", "start", |c| c.frames),
     chunked("rollup_10s", "host, bucket", "bucket", |c| c.rollup_10s),
     chunked("rollup_1m", "host, bucket", "bucket", |c| c.rollup_1m),
@@ -57,6 +57,7 @@ const TABLES: [Table; 16] = [
     whole("anomalies", "host, resource, since", "until", |c| c.events),
     whole("incidents", "host, since", "until", |c| c.events),
     whole("detectors", "host", "saved", |c| c.events),
+    whole("books", "host, resource", "saved", |c| c.events),
     whole("plans", "time", "time", |c| c.events),
     whole("savings", "host, day, resource, issuer_epoch", "day", |c| c.rollup_1h),
     whole("models", "version", "trained", |c| c.events),

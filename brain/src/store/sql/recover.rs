@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Row as _, query};
 
 use super::{
     super::dialect::{Connection, Row, at, instant},
-    incidents, references,
+    books, incidents, references,
     rows::{self, decode},
     workloads,
 };
@@ -56,6 +56,7 @@ pub(in crate::store) async fn all(from: &mut Connection, since: Since) -> Result
         anomalies: anomalies(from, since.events_ms).await?,
         incidents: incidents::recover(from, since.events_ms, MAX_EVENTS).await?,
         detectors: incidents::detectors(from).await?,
+        books: books::recover(from).await?,
         events: events(from, since.events_ms).await?,
         meta,
     })

@@ -49,6 +49,7 @@ async fn what_was_written_comes_back_and_twice_is_once() {
         ("anomalies", 1),
         ("incidents", 1),
         ("detectors", 1),
+        ("books", 1),
         ("commands", 1),
         ("outcomes", 1),
         ("plans", 1),
@@ -83,6 +84,7 @@ async fn what_was_written_comes_back_and_twice_is_once() {
     assert_eq!(back.anomalies.len(), 1);
     assert_eq!(back.incidents, [("web-1".into(), incident(), true)]);
     assert_eq!(back.detectors, [("web-1".into(), 60_000, vec![1, 2, 3])]);
+    assert_eq!(back.books, [("web-1".to_owned(), Resource::Disk, vec![4, 5])]);
     assert_eq!(back.events, batch.events);
     assert_eq!(back.meta[meta::CLOSED_MS], "70000");
 }

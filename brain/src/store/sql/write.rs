@@ -8,7 +8,7 @@ use sqlx::{Connection as _, QueryBuilder, query};
 
 use super::{
     super::dialect::{Connection, Db, GREATEST, at},
-    forecasts, incidents, plans, rollups, workloads,
+    books, forecasts, incidents, plans, rollups, workloads,
 };
 use crate::store::{Batch, Hours, ModelRow, Stream, meta};
 
@@ -37,6 +37,7 @@ pub(in crate::store) async fn batch(
     anomalies(&mut transaction, batch).await?;
     incidents::write(&mut transaction, batch).await?;
     incidents::write_detectors(&mut transaction, batch).await?;
+    books::write(&mut transaction, batch).await?;
     for sent in &batch.commands {
         command(&mut transaction, sent).await?;
     }

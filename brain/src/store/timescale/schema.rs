@@ -59,6 +59,7 @@ pub(super) const MIGRATIONS: &[migrations::Step] = &[
         "workload coverage",
         include_str!("../../../migrations/timescale/0006_workload_coverage.sql"),
     ),
+    (8, "books", include_str!("../../../migrations/timescale/0008_books.sql")),
 ];
 
 /// Proves that the extension is there, or makes it where that is allowed.

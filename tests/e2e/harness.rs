@@ -98,9 +98,11 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `foreshadow` with `arguments`.
+    /// Starts `foreshadow` with `arguments`: what was built with the tests, or what `FORESHADOW_PROGRAM` names, such as a
+    /// build for release.
     pub(crate) fn foreshadow<S: AsRef<str>>(arguments: &[S]) -> Self {
-        Self::start(env!("CARGO_BIN_EXE_foreshadow"), arguments)
+        let named = std::env::var("FORESHADOW_PROGRAM");
+        Self::start(named.as_deref().unwrap_or(env!("CARGO_BIN_EXE_foreshadow")), arguments)
     }
 
     /// Starts any program, its output kept.

@@ -46,13 +46,13 @@ parents = ['', 'ours']
 ";
 
 /// A host made of files, and its agent's publisher.
-struct Host {
+pub(crate) struct Host {
     folder: TempDir,
     clock: Clock,
 }
 
 impl Host {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let host = Self {
             folder: TempDir::new().unwrap(),
             clock: Clock::manual(NOW_MS),
@@ -69,17 +69,17 @@ impl Host {
         host
     }
 
-    fn path(&self, file: &str) -> PathBuf {
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.folder.path().join("sys/fs/cgroup").join(file)
     }
 
-    fn set(&self, file: &str, text: &str) {
+    pub(crate) fn set(&self, file: &str, text: &str) {
         let path = self.path(file);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
-    fn file(&self, file: &str) -> String {
+    pub(crate) fn file(&self, file: &str) -> String {
         fs::read_to_string(self.path(file)).unwrap().trim().to_owned()
     }
 
@@ -87,8 +87,19 @@ impl Host {
         self.folder.path().join("state/ledger")
     }
 
+    pub(crate) fn pass(&self, ms: i64) {
+        self.clock.set(self.clock.now_ms() + ms);
+    }
+
     fn start(&self, broker: &Mosquitto) -> Publisher {
-        let config: Config = runtime::config::parse(ALLOW, "agent.toml").unwrap();
+        self.start_with(broker, "")
+    }
+
+    /// With more configuration.
+    pub(crate) fn start_with(&self, broker: &Mosquitto, more: &str) -> Publisher {
+        let (front, back) = ALLOW.split_at(ALLOW.find("[probes").unwrap());
+        let text = format!("{front}{more}{back}");
+        let config: Config = runtime::config::parse(&text, "agent.toml").unwrap();
         let place = Place::new(self.folder.path().to_owned(), config.probes.clone());
         let settings = Settings {
             act: config.act.clone(),
@@ -118,7 +129,7 @@ impl Host {
     }
 }
 
-fn acting(sequence: u64, workload: &str, resource: Resource, target: f64) -> Command {
+pub(crate) fn acting(sequence: u64, workload: &str, resource: Resource, target: f64) -> Command {
     let mut command = command(sequence, workload, false);
     command.changes[0].resource = resource;
     command.changes[0].target = target;

@@ -4,21 +4,16 @@
 //! Half an hour long, so it runs only where `FORESHADOW_EDGE_LOAD` names the agent's example `edge_load`, statically linked.
 
 use std::{
-    env, fs,
-    path::PathBuf,
-    thread,
+    env, fs, thread,
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
-
 use self::figures::{Figures, Told, table};
-use super::cell::{AGENT, Brain, FORECASTS, REACTS};
-use crate::{
-    guest::Parts,
-    harness::{Process, get, post, until, write},
-    stack::Stack,
+use super::{
+    cell::{Brain, FORECASTS, REACTS},
+    edge::Edge,
 };
+use crate::{guest::Parts, harness::post, stack::Stack};
 
 mod figures;
 
@@ -29,57 +24,10 @@ const SHAPES: [&str; 4] = ["s-curve", "accelerating", "stairs", "wave"];
 /// Rows of the past that the network learns from, and what reading and training may take.
 const PAST: Duration = Duration::from_secs(1_500);
 
-const PREPARE: &str = r#"
-cp /share/load /tmp/load; chmod +x /tmp/load
-cd /sys/fs/cgroup; mkdir -p web batch; cd /
-/tmp/load watch /share/watch &
-(while :; do
-  [ -e /share/say ] && mv /share/say /tmp/say && sh /tmp/say
-  usleep 200000
-done) &
-"#;
-
-/// A guest with one processor.
-struct Edge {
-    share: PathBuf,
-    guest: Process,
-    page: u16,
-}
+/// The clerk writes down how both workloads fare.
+const CLERK: &str = "cp /share/load /tmp/load; chmod +x /tmp/load; /tmp/load watch /share/watch &\n";
 
 impl Edge {
-    fn boot(parts: &Parts, stack: &Stack, load: &str) -> Self {
-        let share = stack.path().join("share");
-        fs::create_dir_all(&share).unwrap();
-        fs::copy(load, share.join("load")).unwrap();
-        let monitor = stack.path().join("monitor");
-        let run = ["run", "--act", "--config", "/share/agent.toml"];
-        let guest = parts.boot_with(stack, "none", AGENT, PREPARE, &monitor, &run);
-        let page = stack.page;
-        Self { share, guest, page }
-    }
-
-    /// Has the guest run a script.
-    fn say(&mut self, script: &str) {
-        write(&self.share, "say.new", script);
-        fs::rename(self.share.join("say.new"), self.share.join("say")).unwrap();
-        self.wait("the script is taken", Duration::from_secs(60), |edge| {
-            !edge.share.join("say").exists()
-        });
-    }
-
-    fn wait(&mut self, what: &str, patience: Duration, mut condition: impl FnMut(&Self) -> bool) {
-        until(what, patience, || {
-            assert!(self.guest.runs(), "the guest has ended: {}", self.guest.printed());
-            thread::sleep(Duration::from_millis(200));
-            condition(self)
-        });
-    }
-
-    /// What the page tells of the guest.
-    fn host(&self) -> Value {
-        serde_json::from_str(&get(self.page, "/api/v1/hosts/edge-1")).unwrap_or(Value::Null)
-    }
-
     /// `web` is asked for what `shape` says; what came of it, with what was forecast each second.
     fn shape(&mut self, shape: &str, is_planned: bool) -> Figures {
         let run = self.share.join("run");
@@ -139,9 +87,11 @@ fn a_forecast_makes_room_before_a_ramp() {
         data: "ahead",
     };
     let brain = looks_ahead.start(&stack);
-    let mut edge = Edge::boot(&parts, &stack, &load);
+    fs::create_dir_all(stack.path().join("share")).unwrap();
+    fs::copy(load, stack.path().join("share/load")).unwrap();
+    let mut edge = Edge::boot(&parts, &stack, CLERK);
     learn(&mut edge);
-    edge.say("sh -c 'echo 0 > /sys/fs/cgroup/batch/cgroup.procs; while :; do :; done' &\n");
+    edge.spin("batch");
     post(stack.page, "/api/v1/thaw", r#"{"by": "the test"}"#);
     thread::sleep(Duration::from_secs(30));
     let mut all = edge.shapes("forecast", true);
@@ -167,16 +117,12 @@ fn a_forecast_makes_room_before_a_ramp() {
 
 /// `web` alone is asked for straight ramps until a network serves.
 fn learn(edge: &mut Edge) {
-    edge.wait("the host is known", Duration::from_secs(240), |edge| {
-        edge.host()["workloads"].as_array().is_some_and(|all| all.len() == 2)
-    });
     edge.say(
         "sh -c 'echo $$ > /tmp/past; echo 0 > /sys/fs/cgroup/web/cgroup.procs; exec /tmp/load serve past 3000 1' > /dev/null &\n",
     );
     let mut told = String::new();
     edge.wait("a network serves", PAST, |edge| {
-        let fleet: Value = serde_json::from_str(&get(edge.page, "/api/v1/fleet")).unwrap_or(Value::Null);
-        let model = &fleet["model"];
+        let model = edge.model();
         if model["note"].as_str().is_some_and(|note| note != told) {
             told = model["note"].as_str().unwrap().to_owned();
             eprintln!("{} rows: {told}", model["rows"]);

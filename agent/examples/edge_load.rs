@@ -60,8 +60,6 @@ fn demand(shape: &str, t: f64) -> f64 {
         "accelerating" => share * share,
         // Six steps.
         "stairs" => (6.0 * share).ceil() / 6.0,
-        // Up, down, and up again.
-        "wave" => 0.5 - 0.5 * (3.0 * std::f64::consts::PI * share).cos(),
         other => panic!("there is no shape {other}"),
     };
     let down = ((115.0 - t) / 15.0).clamp(0.0, 1.0);
@@ -164,6 +162,10 @@ fn serve(shape: &str, seconds: f64, seed: u64) {
     let at = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize] * 1e3;
     let (done, rest) = (waits.len(), start.elapsed().as_secs_f64());
     thread::sleep(Duration::from_secs_f64((seconds - rest).max(0.0)));
+    let told = if shape == "past" { 0 } else { seconds as u32 };
+    for second in 0..told {
+        println!("at {second} {:.3}", demand(shape, f64::from(second)));
+    }
     println!(
         "asked {count}\ndone {done}\nlate {late}\np50_ms {:.1}\np99_ms {:.1}",
         at(0.5),

@@ -25,7 +25,7 @@ impl Brain<'_> {
             "data_dir = {:?}\n[broker]\nport = {}\n[page]\nlisten = \"127.0.0.1:{}\"\n\
              [grid]\nstep = \"1s\"\ngrace = \"1s\"\nlength = \"1h\"\n[store]\nflush_every = \"500ms\"\n\
              [forecast]\nhorizons = [\"10s\", \"20s\", \"30s\"]\nwindow = \"2m\"\nwarm_up = \"0s\"\nhistory = \"1h\"\n\
-             train = {}\ntraining = {{ min_rows = 900, max_steps = 800 }}\n\
+             train = {}\ntraining = {{ min_rows = 1000, max_steps = 800 }}\n\
              [allocate]\nevery = \"2s\"\nttl = \"20s\"\npolicy = {policy:?}\nfrozen = {}\n",
             stack.path().join(self.data),
             stack.port,
@@ -45,7 +45,7 @@ impl Brain<'_> {
             "[act]\n\"edge-*\" = [\"cpu\"]\n[budget]\nhost_per_minute = 600\ncell_per_minute = 600\n\
              [safety]\nstale_after = \"10s\"\nsettle = \"5s\"\nmin_history = \"30s\"\n\
              [class.default.flap]\nmost = 1000\nwithin = \"1m\"\n\
-             [class.critical]\nstrategies = {critical}\nhorizon = \"30s\"\n\
+             [class.critical]\nstrategies = {critical}\nhorizon = \"30s\"\nmargin = 0.15\nfloor = 0.05\n\
              [class.critical.lower]\ndwell = \"6s\"\nslew = 0.5\n\
              [class.batch]\nstrategies = {batch}\nhorizon = \"30s\"\nmargin = 0.5\nfloor = 0.05\n\
              [class.batch.lower]\ndwell = \"6s\"\nslew = 0.5\n"
@@ -60,7 +60,6 @@ pub(super) const REACTS: [&str; 2] = ["[\"priority\"]", "[]"];
 
 /// The agent: limits of processors, of which those of `web` are raised under pressure.
 pub(super) const AGENT: &str = r#"
-state_dir = "/share/state"
 [frame]
 span = "250ms"
 [pace]

@@ -14,7 +14,7 @@ use crate::{
 /// Two workloads that do nothing yet, an agent that is started again whenever it dies, and a way to say more.
 const PREPARE: &str = r#"
 mkdir -p /sys/fs/cgroup/web /sys/fs/cgroup/batch
-(while :; do FORESHADOW_LOG=info /edge/bin run --act --config /share/agent.toml >> /share/agent.log 2>&1 & echo $! > /tmp/agent; wait $!; sleep 1; done) &
+(while :; do FORESHADOW_LOG=info STATE_DIRECTORY=/share/state /edge/bin run --act --config /share/agent.toml >> /share/agent.log 2>&1 & echo $! > /tmp/agent; wait $!; sleep 1; done) &
 (while :; do
   [ -e /share/say ] && mv /share/say /tmp/say && sh /tmp/say
   usleep 200000

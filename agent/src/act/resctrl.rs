@@ -97,8 +97,9 @@ impl Lever for Resctrl {
     fn read(&mut self, subject: &str) -> Result<String, LeverError> {
         let text = self.files.read(&Self::file(subject)?)?;
         let line = text.lines().find_map(|line| line.trim().strip_prefix("MB:"));
-        let parts = line.map(|line| line.split(';').map(str::trim).collect::<Vec<_>>().join(";"));
-        parts.ok_or_else(|| LeverError::Failed("its group has no line MB".to_owned()))
+        // Numbers are padded to a width.
+        let line = line.map(|line| line.split_ascii_whitespace().collect::<String>());
+        line.ok_or_else(|| LeverError::Failed("its group has no line MB".to_owned()))
     }
 
     fn write(&mut self, subject: &str, text: &str) -> Result<(), LeverError> {

@@ -69,7 +69,8 @@ impl Edge {
 
     /// What the page tells of the guest.
     pub(super) fn host(&self) -> Value {
-        serde_json::from_str(&get(self.page, "/api/v1/hosts/edge-1")).unwrap_or(Value::Null)
+        let told: Value = serde_json::from_str(&get(self.page, "/api/v1/hosts/edge-1")).unwrap_or(Value::Null);
+        told["host"].clone()
     }
 
     /// What the page tells of the network.

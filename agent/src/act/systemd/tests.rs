@@ -11,8 +11,14 @@ use std::{
 use super::*;
 use crate::probe::tree::Tree;
 
+fn place(tree: &Tree) -> Place {
+    let mut place = tree.place();
+    place.config.workload.parents = vec![String::new(), "apps.slice".to_owned()];
+    place
+}
+
 fn unit(tree: &Tree, property: Property, program: &str) -> Unit {
-    Unit::new(property, vec![program.to_owned()], &tree.place(), "apps.slice")
+    Unit::new(property, vec![program.to_owned()], &place(tree), "apps.slice")
 }
 
 fn tree() -> Tree {
@@ -192,7 +198,7 @@ fn a_real_systemd_does_as_it_is_asked_and_again_as_it_was() {
     let Some(systemd) = Systemd::start() else { return };
     let tree = tree();
     let subject = "apps.slice/web.service";
-    let lever = |property| Unit::new(property, systemd.words(&["systemctl"]), &tree.place(), "apps.slice");
+    let lever = |property| Unit::new(property, systemd.words(&["systemctl"]), &place(&tree), "apps.slice");
     for (property, before, amount) in [
         (Property::Cpu, "150.00%", 0.205),
         (Property::Weight, NONE, 2.0),

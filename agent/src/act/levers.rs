@@ -41,7 +41,7 @@ impl Levers {
 
     /// What the host at `place` is changed with as `config` says, with the file `ledger`. Where acting is off but a ledger
     /// is there, what it holds is put back all the same. Where nothing can be changed, commands are refused with the reason.
-    pub fn of(config: &Config, place: &Place, ledger: Option<PathBuf>, clock: Clock) -> Self {
+    pub fn of(config: &Config, place: &Place, ledger: Option<PathBuf>, clock: &Clock) -> Self {
         let dry_run = DryRun::new(place);
         let is_left = ledger.as_ref().is_some_and(|path| path.exists());
         if !config.act.enabled && !is_left {

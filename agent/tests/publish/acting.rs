@@ -113,7 +113,7 @@ impl Host {
             link_clock: Some(Clock::system()),
             ..Settings::new(harness::topics(), HOST, bus::Broker::new("127.0.0.1", broker.port()))
         };
-        let levers = Levers::of(&config, &place, Some(self.ledger()), self.clock.clone());
+        let levers = Levers::of(&config, &place, Some(self.ledger()), &self.clock);
         let kept = Kept::in_memory(settings.spool_bytes);
         let mut publisher = Publisher::resume(settings, kept, levers, self.clock.clone()).unwrap();
         let workload = |name: &str| Workload {

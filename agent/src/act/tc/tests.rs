@@ -1,9 +1,6 @@
 //! Words of `tc`, and the real program in a network of its own: two devices that are joined, and what passes between them.
 
-use std::{
-    process::{Child, Stdio},
-    time::Instant,
-};
+use std::{process::Stdio, time::Instant};
 
 use super::*;
 
@@ -87,7 +84,20 @@ impl Net {
     /// Bytes a second that pass.
     fn passes(&self, bytes: u32) -> f64 {
         let Self(name) = self;
-        let mut sink = run(&format!("ip netns exec {name}-in busybox nc -l -p 5000"), true);
+        let mut sink = Command::new("ip");
+        sink.args([
+            "netns",
+            "exec",
+            &format!("{name}-in"),
+            "busybox",
+            "nc",
+            "-l",
+            "-p",
+            "5000",
+        ]);
+        let mut sink = sink.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        // Whose input ends says that it has nothing to say, and who sends to it ends as well.
+        let held = sink.stdin.take();
         std::thread::sleep(Duration::from_millis(300));
         let start = Instant::now();
         let send = format!("ip netns exec {name} sh -c 'head -c {bytes} /dev/zero | busybox nc 10.9.9.2 5000'");
@@ -95,6 +105,7 @@ impl Net {
         // What is sent waits in the sender's buffers for a while.
         sink.wait().unwrap();
         let took = start.elapsed();
+        drop(held);
         f64::from(bytes) / took.as_secs_f64()
     }
 }
@@ -108,19 +119,13 @@ impl Drop for Net {
     }
 }
 
-fn run(command: &str, quiet: bool) -> Child {
-    let mut sh = Command::new("sh");
-    sh.args(["-c", &format!("exec {command}")])
-        .stdin(Stdio::null())
-        .stderr(Stdio::null());
-    if quiet {
-        sh.stdout(Stdio::null());
-    }
-    sh.spawn().unwrap()
-}
-
 fn shell(command: &str) -> bool {
-    run(command, true).wait().unwrap().success()
+    let mut sh = Command::new("sh");
+    sh.args(["-c", command])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    sh.status().unwrap().success()
 }
 
 #[test]

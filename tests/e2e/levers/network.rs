@@ -34,8 +34,8 @@ s=$(up)
 head -c 2000000 /dev/zero | nc 10.0.2.100 9999
 e=$(up)
 echo "sent_cs $((e - s))"
-tc qdisc show dev eth0
-tc class show dev eth0
+/usr/sbin/tc qdisc show dev eth0
+/usr/sbin/tc class show dev eth0
 "#;
 
 /// `tc` of this machine and what it is linked to, in `folder`.
@@ -106,7 +106,7 @@ fn what_a_device_sends_is_limited_and_free_again() {
     bench.outcome(&id, OutcomeState::Applied);
     bench.run("kill -9 $(cat /tmp/agent)");
     bench.wait("its next start puts back", STEP, |bench| {
-        !bench.run("tc qdisc show dev eth0").contains("htb")
+        !bench.run("/usr/sbin/tc qdisc show dev eth0").contains("htb")
     });
     bench.guest.stop();
 }

@@ -137,11 +137,7 @@ fn learn(edge: &mut Edge) {
 fn check(all: &[(&str, &str, Figures)], shape: &str) {
     let of = |arm: &str| &all.iter().find(|(of, by, _)| (*of, *by) == (shape, arm)).unwrap().2;
     let (forecast, reactive, nothing) = (of("forecast"), of("reactive"), of("nothing"));
-    assert!(
-        forecast.is_first_raised_before_it_waits(),
-        "{shape}: {}",
-        forecast.said()
-    );
+    assert!(forecast.leads(), "{shape}: {}", forecast.said());
     assert!(
         forecast.throttled_s < reactive.throttled_s,
         "{shape}: {} against {}",

@@ -6,8 +6,9 @@ use serde_json::Value;
 
 /// From this second of a shape on it rises, up to the other.
 const RISE_S: (f64, f64) = (20.0, 80.0);
-/// More of a second in which somebody of `web` waits is pressure.
+/// So much more of the time, over [`SPAN_S`], in which somebody of `web` waits than before the rise is pressure.
 const PRESSURE: f64 = 0.25;
+const SPAN_S: f64 = 3.0;
 /// Levels of demand, in cores, whose room is looked at.
 const LEVELS: [f64; 6] = [0.15, 0.25, 0.35, 0.45, 0.55, 0.65];
 
@@ -119,9 +120,14 @@ impl Figures {
         (self.done - self.late) / self.asked
     }
 
-    pub(super) fn is_first_raised_before_it_waits(&self) -> bool {
+    /// Whether there was room for each level before it was asked for, and the limit rose before the pressure did.
+    pub(super) fn leads(&self) -> bool {
+        let ahead = self
+            .ahead_s
+            .as_ref()
+            .is_some_and(|ahead_s| ahead_s.iter().all(|ahead_s| *ahead_s > 0.0));
         let raised_s = self.raised_s.unwrap_or(f64::INFINITY);
-        self.pressed_s.is_none_or(|pressed_s| raised_s < pressed_s)
+        ahead && self.pressed_s.is_none_or(|pressed_s| raised_s < pressed_s)
     }
 
     fn ahead(&self) -> String {
@@ -202,12 +208,19 @@ fn raised(moments: &[Moment]) -> Option<f64> {
     raises.next().map(|(_, now)| now.at_s - RISE_S.0)
 }
 
+/// The share of time in which somebody of `web` waited between two moments.
+fn waited(from: &Moment, to: &Moment) -> f64 {
+    (to.waited_s - from.waited_s) / (to.at_s - from.at_s)
+}
+
 fn pressed(moments: &[Moment]) -> Option<f64> {
-    let second = |now: &&Moment| {
-        let before = moments.iter().rev().find(|before| before.at_s <= now.at_s - 1.0);
-        before.is_some_and(|before| now.waited_s - before.waited_s > PRESSURE * (now.at_s - before.at_s))
+    let rest = moments.iter().rfind(|moment| moment.at_s < RISE_S.0)?;
+    let usual = waited(moments.first()?, rest);
+    let presses = |now: &&Moment| {
+        let before = moments.iter().rfind(|before| before.at_s <= now.at_s - SPAN_S);
+        before.is_some_and(|before| waited(before, now) > usual + PRESSURE)
     };
-    let found = moments.iter().filter(|now| rises(now)).find(second);
+    let found = moments.iter().filter(|now| rises(now)).find(presses);
     found.map(|now| now.at_s - RISE_S.0)
 }
 

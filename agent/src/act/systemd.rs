@@ -22,7 +22,7 @@ use super::{
 use crate::probe::{Place, workload::Hierarchy};
 
 const PROGRAMS: [&str; 2] = ["/usr/bin/systemctl", "/bin/systemctl"];
-const DEADLINE: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_secs(10);
 /// No limit, and a weight that is not set.
 const NONE: &str = "none";
 /// What may be asked for at all.

@@ -18,8 +18,8 @@ use crate::config::TrafficClass;
 
 /// Where the program may be.
 const PROGRAMS: [&str; 3] = ["/usr/sbin/tc", "/sbin/tc", "/usr/bin/tc"];
-/// How long it may take.
-const DEADLINE: Duration = Duration::from_secs(3);
+/// How long it may take: a thousandth of this, as a rule.
+const DEADLINE: Duration = Duration::from_secs(10);
 /// The discipline of ours, and its class: a number that nobody takes by chance.
 const HANDLE: &str = "f0e5:";
 const CLASS: &str = "f0e5:1";

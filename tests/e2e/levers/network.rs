@@ -22,7 +22,8 @@ resource = "network"
 /// The program with its libraries, for the guest has none of its own.
 const PREPARE: &str = r#"
 mkdir -p /usr/sbin /sys/fs/cgroup/batch
-printf '#!/bin/sh\nexec /share/tc/loader --library-path /share/tc /share/tc/tc "$@"\n' > /usr/sbin/tc
+cp -r /share/tc /tmp/tc
+printf '#!/bin/sh\nexec /tmp/tc/loader --library-path /tmp/tc /tmp/tc/tc "$@"\n' > /usr/sbin/tc
 chmod +x /usr/sbin/tc
 FILES=
 "#;

@@ -136,7 +136,12 @@ impl Figures {
         };
         let mut sorted = ahead_s.clone();
         sorted.sort_by(f64::total_cmp);
-        format!("{:+.0} ({:+.0})", sorted[sorted.len() / 2], sorted[0])
+        let least = if sorted[0].is_finite() {
+            format!("{:+.0}", sorted[0])
+        } else {
+            "never".to_owned()
+        };
+        format!("{:+.0} ({least})", sorted[sorted.len() / 2])
     }
 
     fn when(second: Option<f64>) -> String {

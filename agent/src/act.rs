@@ -9,12 +9,16 @@
 //! | `actor` | carries out commands, and takes back what has run out |
 //! | `ledger` | what was there before, on disk |
 //! | `reflex` | raises under pressure, and takes back what hurts |
-//! | `hands` | threads in which actors work |
+//! | `hands` | threads in which actors work: one for files, one for what is slow |
+//! | `both` | answers of two actors to one command |
 //! | `beneath` | files below one folder, without links |
 //! | `cgroup` | `cpu.max`, `cpu.weight`, `cpuset.cpus`, `memory.high`, `memory.max`, `io.max`, `pids.max` |
 //! | `bmc` | the host's limit of power by DCMI, and its power on |
 //! | `exec` | programs of the site, with fixed arguments |
 //! | `rapl` | the limit of power of the processor packages |
+//! | `resctrl` | the bandwidth to memory of a group of processes |
+//! | `systemd` | properties of units, where systemd is the first process |
+//! | `tc` | what network devices send, as a whole or by classes of `htb` |
 
 use std::{fmt, io};
 
@@ -25,6 +29,7 @@ pub(crate) mod actor;
 pub mod answer;
 pub(crate) mod beneath;
 pub(crate) mod bmc;
+mod both;
 pub(crate) mod cgroup;
 pub mod dry_run;
 pub(crate) mod exec;
@@ -34,6 +39,9 @@ pub(crate) mod levers;
 mod quantity;
 pub(crate) mod rapl;
 pub(crate) mod reflex;
+pub(crate) mod resctrl;
+pub(crate) mod systemd;
+pub(crate) mod tc;
 
 /// What is asked of a lever.
 #[derive(Debug, Clone, Copy)]
@@ -140,6 +148,11 @@ pub(crate) trait Lever: Send {
 
     /// Whether what it writes is still there after the machine was started anew.
     fn outlives_reboot(&self) -> bool {
+        false
+    }
+
+    /// Whether it asks another program or machine, which may keep it waiting: no limit that is quickly raised waits for it.
+    fn is_slow(&self) -> bool {
         false
     }
 

@@ -144,7 +144,7 @@ async fn open(config: Config, own: &str, trust: Option<Arc<Trust>>, clock: Clock
         fence,
         ..Settings::new(topics, host, config.broker.clone())
     };
-    let levers = Levers::of(&config, &place, ledger, clock.clone());
+    let levers = Levers::of(&config, &place, ledger, &clock);
     let publisher = Publisher::resume(settings, kept?, levers, clock.clone())?;
     Ok(Sampler::new(config, place, probes, publisher, clock))
 }

@@ -14,7 +14,7 @@ mod bmc;
 mod bounds;
 mod check;
 
-pub use act::{Act, Allow, Exec};
+pub use act::{Act, Allow, Exec, TrafficClass};
 pub use bmc::Bmc;
 pub use bounds::BoundRule;
 pub(crate) use bounds::told_as;

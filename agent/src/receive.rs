@@ -1,6 +1,7 @@
 //! What comes from the brain: watermarks into the outbox, commands through guard and lever.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -8,7 +9,10 @@ use std::{
 use bus::{Event, Kind, Topics};
 use runtime::{Clock, LogLimit};
 use shadow::{Command, Finding, Outcome, OutcomeState, Severity, UnixMs, wire};
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, JoinSet},
+};
 
 use crate::{
     act::{
@@ -41,6 +45,9 @@ pub(crate) struct Receiver {
     repeats: Refusals,
     /// Commands that change something.
     acts: Refusals,
+    /// Commands that slow levers are at work with: whoever hands them on again is not answered, and others do not wait.
+    at_work: JoinSet<Outcome>,
+    ids_at_work: BTreeSet<String>,
     clock: Clock,
     link_clock: Clock,
 }
@@ -64,6 +71,8 @@ impl Receiver {
             refusals: Refusals::default(),
             repeats: Refusals::default(),
             acts: Refusals::answering(MAX_ACTS),
+            at_work: JoinSet::new(),
+            ids_at_work: BTreeSet::new(),
             clock,
             link_clock,
         }
@@ -78,8 +87,21 @@ impl Receiver {
                     None => return,
                 },
                 told = self.levers.news() => self.tell(told),
+                Some(done) = self.at_work.join_next() => self.done(done),
             }
             self.shared.wake();
+        }
+    }
+
+    /// Slow levers are done with a command.
+    fn done(&mut self, done: Result<Outcome, JoinError>) {
+        match done {
+            Ok(outcome) => {
+                self.ids_at_work.remove(&outcome.command_id);
+                self.guard().answered(outcome.clone());
+                self.answer(&outcome);
+            }
+            Err(fault) => tracing::error!(%fault, "a command that slow levers were at work with has no answer"),
         }
     }
 
@@ -147,6 +169,9 @@ impl Receiver {
             Ok(command) => command,
             Err(fault) => return Err(self.unreadable(payload, doubt.is_none(), fault.to_string())),
         };
+        if doubt.is_none() && self.ids_at_work.contains(&command.id) {
+            return Ok(());
+        }
         if let Some(reason) = doubt {
             let answers = self.refusals.answers(self.link_clock.monotonic_ns());
             return Err(self.distrusted(&command.id, reason, answers));
@@ -175,7 +200,9 @@ impl Receiver {
                 refused(&command.id, reason, now_ms)
             }
             Verdict::Act(rulings) => {
-                let outcome = self.obey(&command, rulings, now_ms).await;
+                let Some(outcome) = self.obey(&command, rulings, now_ms).await else {
+                    return Ok(());
+                };
                 self.guard().answered(outcome.clone());
                 outcome
             }
@@ -250,19 +277,19 @@ impl Receiver {
         }
     }
 
-    /// What might be obeyed again after a restart is not obeyed.
-    async fn obey(&mut self, command: &Command, rulings: Vec<Ruling>, now_ms: UnixMs) -> Outcome {
+    /// What might be obeyed again after a restart is not obeyed. Nothing, while slow levers are at work with it.
+    async fn obey(&mut self, command: &Command, rulings: Vec<Ruling>, now_ms: UnixMs) -> Option<Outcome> {
         match self.fence.pass(command).await {
-            Err(fault) => Outcome {
+            Err(fault) => Some(Outcome {
                 state: OutcomeState::Failed,
                 ..refused(&command.id, fault, now_ms)
-            },
+            }),
             Ok(()) => self.act(command, rulings, now_ms).await,
         }
     }
 
-    async fn act(&self, command: &Command, rulings: Vec<Ruling>, now_ms: UnixMs) -> Outcome {
-        let id = command.id.as_str();
+    async fn act(&mut self, command: &Command, rulings: Vec<Ruling>, now_ms: UnixMs) -> Option<Outcome> {
+        let id = command.id.clone();
         if rulings.iter().all(|ruling| ruling.refused.is_some()) || command.dry_run {
             let rows: Vec<Row> = rulings.iter().map(|ruling| self.levers.rehearse(ruling)).collect();
             let (state, reason) = if rulings.iter().all(|ruling| ruling.refused.is_some()) {
@@ -270,11 +297,17 @@ impl Receiver {
             } else {
                 (OutcomeState::DryRun, "")
             };
-            return outcome(id, state, reason, now_ms, &rows);
+            return Some(outcome(&id, state, reason, now_ms, &rows));
         }
-        let left_ms = left_ms(command, now_ms);
-        let obeyed = self.levers.obey(id, left_ms, rulings).await;
-        obeyed.unwrap_or_else(|reason| refused(id, reason, now_ms))
+        let is_slow = self.levers.is_slow(&rulings);
+        let obeyed = self.levers.obey(&id, left_ms(command, now_ms), rulings);
+        if !is_slow {
+            return Some(obeyed.await.unwrap_or_else(|reason| refused(&id, reason, now_ms)));
+        }
+        self.ids_at_work.insert(id.clone());
+        self.at_work
+            .spawn(async move { obeyed.await.unwrap_or_else(|reason| refused(&id, reason, now_ms)) });
+        None
     }
 }
 

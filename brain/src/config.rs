@@ -108,6 +108,10 @@ pub struct Grid {
 pub struct Forecast {
     /// How far ahead, each a whole number of grid steps.
     pub horizons: Vec<Span>,
+    /// How much of the newest past the network reads in sequence, 8 to 3,600 rows; without it an hour, or three on a grid of
+    /// five minutes and more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<Span>,
     /// After a restart this much of the stored past is stepped through again, so that scores and
     /// calibration do not begin anew.
     pub warm_up: Span,
@@ -203,6 +207,7 @@ impl Default for Forecast {
     fn default() -> Self {
         Self {
             horizons: [300, 600, 900].map(Span::from_secs).to_vec(),
+            window: None,
             warm_up: Span::from_secs(7_200),
             history: Span::from_secs(3 * DAY_S),
             train: true,
@@ -349,6 +354,7 @@ impl Config {
         forecast::Config {
             step_s: seconds(&self.grid.step),
             horizons_s: self.forecast.horizons.iter().map(seconds).collect(),
+            window_s: self.forecast.window.as_ref().map(seconds),
             lookback_s: Some(seconds(&self.looked_back())),
             training: self.forecast.training.clone(),
             ..forecast::Config::for_step(seconds(&self.grid.step))

@@ -14,6 +14,7 @@ use crate::{
 pub(crate) struct Parts {
     vm: String,
     agent: String,
+    options: Vec<String>,
 }
 
 impl Parts {
@@ -23,7 +24,14 @@ impl Parts {
             eprintln!("SKIPPED: FORESHADOW_EDGE_VM and FORESHADOW_EDGE_AGENT do not name a guest and an agent");
             return None;
         };
-        Some(Self { vm, agent })
+        let options = Vec::new();
+        Some(Self { vm, agent, options })
+    }
+
+    /// With further options for the guest's command, which win over those that are given here.
+    pub(crate) fn with(mut self, options: &[&str]) -> Self {
+        self.options = options.iter().map(|option| (*option).to_owned()).collect();
+        self
     }
 
     /// A guest in which the agent runs, reaching the stack's broker, with QEMU's monitor at `monitor`. `prepare` is a
@@ -57,7 +65,8 @@ impl Parts {
             ["--monitor", monitor.to_str().unwrap()],
             ["--timeout", "400"],
         ];
+        let more: Vec<&str> = self.options.iter().map(String::as_str).collect();
         let agent = ["--", &self.agent];
-        Process::start(&self.vm, &[&options.concat()[..], &agent, arguments].concat())
+        Process::start(&self.vm, &[&options.concat()[..], &more, &agent, arguments].concat())
     }
 }

@@ -51,6 +51,21 @@ pub(crate) fn get(port: u16, path: &str) -> String {
         .unwrap_or_default()
 }
 
+/// Asks the page to change something.
+pub(crate) fn post(port: u16, path: &str, body: &str) -> serde_json::Value {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
 /// Whether `program` can be started here; prints why a test steps aside where it cannot.
 pub(crate) fn have(program: &str) -> bool {
     let found = Command::new(program)
@@ -83,9 +98,11 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `foreshadow` with `arguments`.
+    /// Starts `foreshadow` with `arguments`: what was built with the tests, or what `FORESHADOW_PROGRAM` names, such as a
+    /// build for release.
     pub(crate) fn foreshadow<S: AsRef<str>>(arguments: &[S]) -> Self {
-        Self::start(env!("CARGO_BIN_EXE_foreshadow"), arguments)
+        let named = std::env::var("FORESHADOW_PROGRAM");
+        Self::start(named.as_deref().unwrap_or(env!("CARGO_BIN_EXE_foreshadow")), arguments)
     }
 
     /// Starts any program, its output kept.

@@ -13,6 +13,12 @@ use self::bench::{Bench, LIMITED, PATIENCE, STEP, change, number};
 use crate::{bmc_lab::Lab, guest::Parts, harness::Process, stack::Stack};
 
 mod bench;
+mod cell;
+mod edge;
+mod network;
+mod ramp;
+mod real_brain;
+mod version_one;
 
 /// Three seconds of the spinning workload, 16 MiB read from the disk through it, and more tasks than it may have.
 const MEASURE: &str = r#"

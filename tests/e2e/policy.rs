@@ -2,8 +2,6 @@
 
 use std::{
     fs,
-    io::{Read, Write},
-    net::TcpStream,
     process::{Command, Output, Stdio},
 };
 
@@ -11,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     database::number,
-    harness::{PATIENCE, get, listens, until},
+    harness::{PATIENCE, get, listens, post, until},
     stack::Stack,
 };
 
@@ -56,21 +54,6 @@ fn a_policy_is_checked_with_all_its_faults_at_once() {
     );
     assert_eq!(told, printed(&["policy", "show", "--words"]));
     assert_eq!(run(&["policy", "check", "/nowhere"]).status.code(), Some(64));
-}
-
-/// Asks the page to change something.
-fn post(port: u16, path: &str, body: &str) -> Value {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let length = body.len();
-    write!(
-        stream,
-        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
-         Content-Length: {length}\r\n\r\n{body}"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
 }
 
 #[test]

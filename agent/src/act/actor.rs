@@ -64,9 +64,19 @@ struct Planned {
     turn: Turn,
 }
 
+/// Which of the ledger's knobs an actor answers for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Those of its own levers.
+    Own,
+    /// All but those of the levers of these names, which others have.
+    AllBut(Vec<&'static str>),
+}
+
 /// What acts on one host.
 pub(crate) struct Actor {
     levers: Vec<Box<dyn Lever>>,
+    part: Part,
     ledger: Ledger,
     clock: Clock,
     dwell_ns: u64,
@@ -84,6 +94,7 @@ impl Actor {
     pub(crate) fn new(levers: Vec<Box<dyn Lever>>, ledger: Ledger, dwell_ms: u64, clock: Clock) -> Self {
         Self {
             levers,
+            part: Part::AllBut(Vec::new()),
             ledger,
             clock,
             dwell_ns: dwell_ms.saturating_mul(1_000_000),
@@ -93,6 +104,13 @@ impl Actor {
             overdue: BTreeMap::new(),
             told: Vec::new(),
         }
+    }
+
+    /// One of several that share the ledger.
+    #[must_use]
+    pub(crate) fn answering_for(mut self, part: Part) -> Self {
+        self.part = part;
+        self
     }
 
     /// Carries out what of the command `id` was not refused, for `left_ms`. Milliseconds, or as long as a slow lever takes.
@@ -267,7 +285,7 @@ impl Actor {
         let watch = before.or_else(|| {
             let watched = watched?;
             let now = (now_ns, Signals::read(&watched, quantity));
-            let watch = Watch::new(quantity, plan.knob.lever == "cpu.max", is_protected, now);
+            let watch = Watch::new(quantity, is_quota(&plan.knob.lever), is_protected, now);
             Some(if lowered {
                 watch.lowered(usual(&watched, quantity))
             } else {
@@ -356,6 +374,11 @@ impl Actor {
             details: Vec::new(),
         }));
     }
+}
+
+/// Whether a lever limits time of processors by a quota.
+fn is_quota(lever: &str) -> bool {
+    matches!(lever, "cpu.max" | "systemd.cpu")
 }
 
 /// Of what was refused, why; of the rest, not done yet.

@@ -104,6 +104,10 @@ impl Lever for PowerCap {
     fn outlives_reboot(&self) -> bool {
         true
     }
+
+    fn is_slow(&self) -> bool {
+        true
+    }
 }
 
 /// What stands where nothing is limited.
@@ -211,6 +215,10 @@ impl Lever for Chassis {
     }
 
     fn is_final(&self) -> bool {
+        true
+    }
+
+    fn is_slow(&self) -> bool {
         true
     }
 }

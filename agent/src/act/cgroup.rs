@@ -7,7 +7,7 @@
 //! | `cpuset.cpus` | `cpuset.cpus` | | cores, rounded up |
 //! | `memory.high` | `memory.high` | `memory.soft_limit_in_bytes` | bytes |
 //! | `memory.max` | `memory.max` | `memory.limit_in_bytes` | bytes |
-//! | `io.max` | `io.max` of each disk | | bytes a second, reads and writes each |
+//! | `io.max` | `io.max` of each disk | `blkio.throttle.read_bps_device`, `...write...` | bytes a second, reads and writes each |
 //! | `pids.max` | `pids.max` | `pids.max` | tasks |
 //!
 //! The words of each file are in a file of its own; this one finds a workload's folder, and no other.
@@ -48,6 +48,11 @@ pub(crate) trait Words: Send + Sync {
 
     /// The file, and the tree of version 1 that it is in; `None` where there is no such.
     fn file(&self, version: Version) -> Option<(&'static str, &'static str)>;
+
+    /// The file of a subject with the `detail`, where there are several.
+    fn file_of(&self, file: &'static str, _detail: &str) -> &'static str {
+        file
+    }
 
     /// What to write for `amount`: a detail of the subject (or nothing), the text, and the bound that moved it.
     ///
@@ -215,7 +220,7 @@ impl Cgroups {
 }
 
 /// Whether `path` is inside the folder `outer`; everything is inside nothing.
-fn is_within(path: &str, outer: &str) -> bool {
+pub(crate) fn is_within(path: &str, outer: &str) -> bool {
     outer.is_empty() || path.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
 }
 
@@ -283,7 +288,8 @@ impl Lever for File {
 
     fn read(&mut self, subject: &str) -> Result<String, LeverError> {
         let (detail, path) = self.split(subject)?;
-        let text = self.at(path, |folder| folder.read(self.name))?;
+        let file = self.words.file_of(self.name, detail);
+        let text = self.at(path, |folder| folder.read(file))?;
         Ok(self.words.pick(&text, detail))
     }
 
@@ -293,7 +299,7 @@ impl Lever for File {
         Ok(self
             .cgroups
             .tree(self.tree)
-            .write(&format!("{path}/{}", self.name), &line)?)
+            .write(&format!("{path}/{}", self.words.file_of(self.name, detail)), &line)?)
     }
 
     fn amount(&mut self, subject: &str, text: &str) -> Option<f64> {

@@ -49,7 +49,7 @@ fn failed(why: &str) -> LeverError {
 }
 
 /// What `command` prints, of which it must end well in time.
-fn output(mut command: Command, deadline: Duration) -> Result<String, String> {
+pub(super) fn output(mut command: Command, deadline: Duration) -> Result<String, String> {
     let text = |fault: io::Error| fault.to_string();
     command
         .stdin(Stdio::null())
@@ -124,6 +124,10 @@ impl Lever for Program {
 
     fn outlives_reboot(&self) -> bool {
         self.exec.outlives_reboot
+    }
+
+    fn is_slow(&self) -> bool {
+        true
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use serde::{Deserialize, Serialize};
@@ -49,9 +50,14 @@ pub(crate) struct Intent {
     pub(crate) texts: Vec<String>,
 }
 
-/// The entries of one host and vantage.
-#[derive(Debug)]
+/// The entries of one host and vantage. Copies are of the same file: each lane of the levers has one.
+#[derive(Debug, Clone)]
 pub(crate) struct Ledger {
+    book: Arc<Mutex<Book>>,
+}
+
+#[derive(Debug)]
+struct Book {
     path: PathBuf,
     boot: String,
     entries: BTreeMap<Knob, Entry>,
@@ -73,67 +79,80 @@ impl Ledger {
     pub(crate) fn open(path: PathBuf, boot: &str) -> Result<Self, String> {
         let entries = read(&path)?;
         let boot = boot.to_owned();
-        Ok(Self { path, boot, entries })
+        let book = Arc::new(Mutex::new(Book { path, boot, entries }));
+        Ok(Self { book })
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes durable what each knob is about to get.
     ///
     /// # Errors
     /// In words; nothing is to be written then.
-    pub(crate) fn begin(&mut self, command: &str, turns: &[Intent]) -> Result<(), String> {
-        let old = self.entries.clone();
-        for Intent { knob, now, texts } in turns {
-            let entry = self.entries.entry(knob.clone()).or_insert_with(|| Entry {
-                before: now.clone(),
-                ours: Vec::new(),
-                boot: String::new(),
-                command: String::new(),
-            });
-            // What stands there now is ours until the write, or else somebody else's, who wants it back.
-            if entry.ours.contains(now) {
-                entry.ours = vec![now.clone()];
-            } else {
-                entry.ours.clear();
-                entry.before.clone_from(now);
-            }
-            for text in texts {
-                if !entry.ours.contains(text) {
-                    entry.ours.push(text.clone());
-                }
-            }
-            entry.boot.clone_from(&self.boot);
-            command.clone_into(&mut entry.command);
+    pub(crate) fn begin(&self, command: &str, turns: &[Intent]) -> Result<(), String> {
+        let mut book = self.book();
+        let old = book.entries.clone();
+        for turn in turns {
+            book.intend(command, turn);
         }
-        self.store().inspect_err(|_| self.entries = old)
+        book.store().inspect_err(|_| book.entries = old)
     }
 
     /// What stood there before stands there again, or is nobody's business any more.
     ///
     /// # Errors
     /// In words. It is looked at again after a restart then, which does no harm.
-    pub(crate) fn end(&mut self, knobs: &[Knob]) -> Result<(), String> {
+    pub(crate) fn end(&self, knobs: &[Knob]) -> Result<(), String> {
         if knobs.is_empty() {
             return Ok(());
         }
+        let mut book = self.book();
         for knob in knobs {
-            self.entries.remove(knob);
+            book.entries.remove(knob);
         }
-        self.store()
+        book.store()
     }
 
     /// What is known of `knob`.
-    pub(crate) fn get(&self, knob: &Knob) -> Option<&Entry> {
-        self.entries.get(knob)
+    pub(crate) fn get(&self, knob: &Knob) -> Option<Entry> {
+        self.book().entries.get(knob).cloned()
     }
 
     /// Everything that is changed.
     pub(crate) fn knobs(&self) -> Vec<Knob> {
-        self.entries.keys().cloned().collect()
+        self.book().entries.keys().cloned().collect()
     }
 
     /// Whether `entry` was written before the machine was started anew.
     pub(crate) fn is_of_another_boot(&self, entry: &Entry) -> bool {
-        entry.boot != self.boot
+        entry.boot != self.book().boot
+    }
+}
+
+impl Book {
+    fn intend(&mut self, command: &str, Intent { knob, now, texts }: &Intent) {
+        let entry = self.entries.entry(knob.clone()).or_insert_with(|| Entry {
+            before: now.clone(),
+            ours: Vec::new(),
+            boot: String::new(),
+            command: String::new(),
+        });
+        // What stands there now is ours until the write, or else somebody else's, who wants it back.
+        if entry.ours.contains(now) {
+            entry.ours = vec![now.clone()];
+        } else {
+            entry.ours.clear();
+            entry.before.clone_from(now);
+        }
+        for text in texts {
+            if !entry.ours.contains(text) {
+                entry.ours.push(text.clone());
+            }
+        }
+        entry.boot.clone_from(&self.boot);
+        command.clone_into(&mut entry.command);
     }
 
     fn store(&self) -> Result<(), String> {
@@ -198,7 +217,7 @@ mod tests {
     fn the_first_old_value_and_the_last_two_of_ours_outlive_the_process() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("ledger/web-1.inband");
-        let mut ledger = Ledger::open(path.clone(), "boot-1").unwrap();
+        let ledger = Ledger::open(path.clone(), "boot-1").unwrap();
         ledger
             .begin("c1", &[turn("web", "max 100000", "1 1"), turn("db", "5 5", "2 2")])
             .unwrap();
@@ -211,9 +230,9 @@ mod tests {
             (&*web.before, &web.ours[..], &*web.command),
             ("max 100000", &["3 3".to_owned(), "4 4".to_owned()][..], "c3")
         );
-        assert!(ledger.is_of_another_boot(web));
-        let mut ledger = Ledger::open(path.clone(), "boot-1").unwrap();
-        assert!(!ledger.is_of_another_boot(ledger.get(&knob("web")).unwrap()));
+        assert!(ledger.is_of_another_boot(&web));
+        let ledger = Ledger::open(path.clone(), "boot-1").unwrap();
+        assert!(!ledger.is_of_another_boot(&ledger.get(&knob("web")).unwrap()));
         ledger.end(&[knob("web")]).unwrap();
         ledger.begin("c4", &[turn("db", "7 7", "8 8")]).unwrap();
         let ledger = Ledger::open(path, "boot-1").unwrap();
@@ -230,7 +249,7 @@ mod tests {
     fn a_damaged_file_is_an_error() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("ledger");
-        let mut ledger = Ledger::open(path.clone(), "b").unwrap();
+        let ledger = Ledger::open(path.clone(), "b").unwrap();
         ledger.begin("c", &[turn("web", "max", "1")]).unwrap();
         let good = fs::read(&path).unwrap();
         for at in 0..good.len() {
@@ -248,7 +267,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_kept_is_not_begun() {
-        let mut ledger = Ledger::open("/proc/none/ledger".into(), "b").unwrap();
+        let ledger = Ledger::open("/proc/none/ledger".into(), "b").unwrap();
         let fault = ledger.begin("c", &[turn("web", "max", "1")]).unwrap_err();
         assert!(fault.contains("cannot be kept"), "{fault}");
         assert!(ledger.knobs().is_empty());

@@ -1,13 +1,13 @@
 //! What a command is carried out with: a dry run, and the thread of the levers where there is one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use runtime::Clock;
 use shadow::Outcome;
 
 use super::{
     Lever,
-    actor::{Actor, Told},
+    actor::{Actor, Part, Told},
     answer::Row,
     bmc, cgroup,
     dry_run::DryRun,
@@ -15,11 +15,14 @@ use super::{
     hands::{Hands, News},
     ledger::Ledger,
     rapl::Rapl,
+    resctrl::Resctrl,
+    systemd,
+    tc::Tc,
 };
 use crate::{
     config::Config,
     guard::Ruling,
-    probe::{Place, disk, power::text},
+    probe::{Place, disk, network, power::text},
 };
 
 /// What one host is changed with.
@@ -38,7 +41,7 @@ impl Levers {
 
     /// What the host at `place` is changed with as `config` says, with the file `ledger`. Where acting is off but a ledger
     /// is there, what it holds is put back all the same. Where nothing can be changed, commands are refused with the reason.
-    pub fn of(config: &Config, place: &Place, ledger: Option<PathBuf>, clock: Clock) -> Self {
+    pub fn of(config: &Config, place: &Place, ledger: Option<PathBuf>, clock: &Clock) -> Self {
         let dry_run = DryRun::new(place);
         let is_left = ledger.as_ref().is_some_and(|path| path.exists());
         if !config.act.enabled && !is_left {
@@ -48,7 +51,14 @@ impl Levers {
         let boot = text(&place.path("proc/sys/kernel/random/boot_id"));
         let dwell_ms = u64::try_from(config.act.dwell.as_millis()).unwrap_or(0);
         let ledger = ledger.ok_or_else(none).and_then(|path| Ledger::open(path, &boot));
-        let hands = ledger.and_then(|ledger| Hands::start(Actor::new(all(config, place), ledger, dwell_ms, clock)));
+        let hands = ledger.and_then(|ledger| {
+            let (slow, quick): (Vec<_>, Vec<_>) = all(config, place).into_iter().partition(|lever| lever.is_slow());
+            let names: Vec<&'static str> = slow.iter().map(|lever| lever.name()).collect();
+            let actor = |levers, part| Actor::new(levers, ledger.clone(), dwell_ms, clock.clone()).answering_for(part);
+            let quick = actor(quick, Part::AllBut(names.clone()));
+            let slow = (!slow.is_empty()).then(|| (actor(slow, Part::Own), names));
+            Hands::start(quick, slow)
+        });
         if let Err(fault) = &hands {
             tracing::error!(fault, "nothing is changed on this host");
         }
@@ -68,15 +78,30 @@ impl Levers {
         }
     }
 
-    /// Carries out a command.
+    /// Carries out a command: at once in a file, and in seconds with what [`Levers::is_slow`].
     ///
     /// # Errors
     /// In words, where nothing can be changed.
-    pub(crate) async fn obey(&self, id: &str, left_ms: u64, rulings: Vec<Ruling>) -> Result<Outcome, String> {
-        match &self.hands {
-            Ok((hands, _)) => hands.obey(id, left_ms, rulings).await,
-            Err(reason) => Err(format!("nothing can be changed here: {reason}")),
+    pub(crate) fn obey(
+        &self,
+        id: &str,
+        left_ms: u64,
+        rulings: Vec<Ruling>,
+    ) -> impl Future<Output = Result<Outcome, String>> + Send + 'static {
+        let (hands, id) = (self.hands(), id.to_owned());
+        let reason = self.hands.as_ref().err().cloned().unwrap_or_default();
+        async move {
+            match hands {
+                Some(hands) => hands.obey(&id, left_ms, rulings).await,
+                None => Err(format!("nothing can be changed here: {reason}")),
+            }
         }
+    }
+
+    /// Whether a command asks a program or a BMC, which may take seconds.
+    pub(crate) fn is_slow(&self, rulings: &[Ruling]) -> bool {
+        let hands = self.hands.as_ref().ok();
+        hands.is_some_and(|(hands, _)| hands.is_slow(rulings))
     }
 
     /// Waits for what is done without being asked; for ever, where nothing is.
@@ -106,5 +131,14 @@ fn all(config: &Config, place: &Place) -> Vec<Box<dyn Lever>> {
     let numbers = numbers.filter(|number| !number.is_empty()).collect();
     levers.extend(cgroup::levers(place, &config.act.root, numbers));
     levers.extend(Rapl::find(place).map(|rapl| Box::new(rapl) as Box<dyn Lever>));
+    levers.extend(Resctrl::find(place).map(|resctrl| Box::new(resctrl) as Box<dyn Lever>));
+    levers.extend(systemd::levers(place, &config.act.root));
+    // Programs are about this machine, whatever tree of files is read.
+    if place.root == Path::new("/") {
+        let named = Some(config.act.devices.clone()).filter(|named| !named.is_empty());
+        let devices = named.unwrap_or_else(|| network::interfaces(place));
+        let tc = Tc::find(devices, config.act.class.clone());
+        levers.extend(tc.map(|tc| Box::new(tc) as Box<dyn Lever>));
+    }
     levers
 }

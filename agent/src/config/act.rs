@@ -7,10 +7,21 @@ use crate::{act::Quantity, pattern::matches};
 
 /// Levers by what they set; the first of each is the one that is used where none is named.
 const LEVERS: &[(Quantity, &[&str])] = &[
-    (Quantity::Cpu, &["cpu.max", "cpu.weight", "cpuset.cpus"]),
-    (Quantity::Memory, &["memory.high", "memory.max"]),
+    (
+        Quantity::Cpu,
+        &[
+            "cpu.max",
+            "cpu.weight",
+            "cpuset.cpus",
+            "resctrl",
+            "systemd.cpu",
+            "systemd.weight",
+        ],
+    ),
+    (Quantity::Memory, &["memory.high", "memory.max", "systemd.memory"]),
+    (Quantity::Network, &["tc"]),
     (Quantity::Disk, &["io.max"]),
-    (Quantity::Tasks, &["pids.max"]),
+    (Quantity::Tasks, &["pids.max", "systemd.tasks"]),
     (Quantity::Power, &["dcmi", "rapl"]),
     (Quantity::Chassis, &["chassis"]),
 ];
@@ -27,10 +38,40 @@ pub struct Act {
     pub dwell: Span,
     /// Block devices, by name, whose bandwidth is limited; empty chooses whole disks.
     pub disks: Vec<String>,
+    /// Network devices, by name, whose sending is limited for the host as a whole; empty chooses those that are read.
+    pub devices: Vec<String>,
+    /// Classes of network devices that carry a workload.
+    pub class: Vec<TrafficClass>,
     /// What may be changed: the first rule for workload and quantity decides.
     pub allow: Vec<Allow>,
     /// Programs of the site that change something; a rule names one as `exec.NAME`.
     pub exec: Vec<Exec>,
+}
+
+/// A class of the `htb` discipline through which a workload sends, as the site has set it up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrafficClass {
+    /// Whose.
+    pub workload: String,
+    /// On which network device.
+    pub device: String,
+    /// Its number, such as `1:10`.
+    pub class: String,
+}
+
+impl TrafficClass {
+    fn is_sound(&self) -> bool {
+        let digits = |part: &str| !part.is_empty() && part.len() <= 4 && part.chars().all(|c| c.is_ascii_hexdigit());
+        let number = self.class.split_once(':');
+        number.is_some_and(|(major, minor)| digits(major) && digits(minor)) && is_device(&self.device)
+    }
+}
+
+/// Whether `name` may be that of a network device.
+fn is_device(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@');
+    (1..16).contains(&name.len()) && name.chars().all(plain) && !name.starts_with('-')
 }
 
 /// A pair of programs that read and set a value. Arguments hold `{workload}` and `{value}`; no shell reads them.
@@ -101,6 +142,8 @@ impl Default for Act {
             root: String::new(),
             dwell: Span::from_secs(10),
             disks: Vec::new(),
+            devices: Vec::new(),
+            class: Vec::new(),
             allow: Vec::new(),
             exec: Vec::new(),
         }
@@ -125,6 +168,19 @@ impl Validate for Act {
         );
         let named = self.disks.iter().all(|name| !name.is_empty() && !name.contains('/'));
         faults.require(named, "disks", "names must not be empty or hold a '/'");
+        let devices = self.devices.iter().all(|name| is_device(name));
+        faults.require(
+            devices,
+            "devices",
+            "names of network devices have 1 to 15 letters, digits, '.', '_', '-' or '@'",
+        );
+        for class in &self.class {
+            let message = format!(
+                "{:?} of {:?} is no class, such as \"1:10\" of \"eth0\"",
+                class.class, class.device
+            );
+            faults.require(class.is_sound() && !class.workload.is_empty(), "class", message);
+        }
         for rule in &self.allow {
             faults.require(!rule.workload.is_empty(), "allow", "workload must not be empty");
             let named = rule.lever().strip_prefix("exec.");

@@ -46,13 +46,13 @@ parents = ['', 'ours']
 ";
 
 /// A host made of files, and its agent's publisher.
-struct Host {
+pub(crate) struct Host {
     folder: TempDir,
     clock: Clock,
 }
 
 impl Host {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let host = Self {
             folder: TempDir::new().unwrap(),
             clock: Clock::manual(NOW_MS),
@@ -69,17 +69,17 @@ impl Host {
         host
     }
 
-    fn path(&self, file: &str) -> PathBuf {
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.folder.path().join("sys/fs/cgroup").join(file)
     }
 
-    fn set(&self, file: &str, text: &str) {
+    pub(crate) fn set(&self, file: &str, text: &str) {
         let path = self.path(file);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
-    fn file(&self, file: &str) -> String {
+    pub(crate) fn file(&self, file: &str) -> String {
         fs::read_to_string(self.path(file)).unwrap().trim().to_owned()
     }
 
@@ -87,8 +87,19 @@ impl Host {
         self.folder.path().join("state/ledger")
     }
 
+    pub(crate) fn pass(&self, ms: i64) {
+        self.clock.set(self.clock.now_ms() + ms);
+    }
+
     fn start(&self, broker: &Mosquitto) -> Publisher {
-        let config: Config = runtime::config::parse(ALLOW, "agent.toml").unwrap();
+        self.start_with(broker, "")
+    }
+
+    /// With more configuration.
+    pub(crate) fn start_with(&self, broker: &Mosquitto, more: &str) -> Publisher {
+        let (front, back) = ALLOW.split_at(ALLOW.find("[probes").unwrap());
+        let text = format!("{front}{more}{back}");
+        let config: Config = runtime::config::parse(&text, "agent.toml").unwrap();
         let place = Place::new(self.folder.path().to_owned(), config.probes.clone());
         let settings = Settings {
             act: config.act.clone(),
@@ -102,7 +113,7 @@ impl Host {
             link_clock: Some(Clock::system()),
             ..Settings::new(harness::topics(), HOST, bus::Broker::new("127.0.0.1", broker.port()))
         };
-        let levers = Levers::of(&config, &place, Some(self.ledger()), self.clock.clone());
+        let levers = Levers::of(&config, &place, Some(self.ledger()), &self.clock);
         let kept = Kept::in_memory(settings.spool_bytes);
         let mut publisher = Publisher::resume(settings, kept, levers, self.clock.clone()).unwrap();
         let workload = |name: &str| Workload {
@@ -118,7 +129,7 @@ impl Host {
     }
 }
 
-fn acting(sequence: u64, workload: &str, resource: Resource, target: f64) -> Command {
+pub(crate) fn acting(sequence: u64, workload: &str, resource: Resource, target: f64) -> Command {
     let mut command = command(sequence, workload, false);
     command.changes[0].resource = resource;
     command.changes[0].target = target;

@@ -15,6 +15,7 @@ mod acting;
 mod attacks;
 mod budget;
 mod harness;
+mod slow;
 mod syscalls;
 
 use std::time::Duration;

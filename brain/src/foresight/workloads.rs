@@ -1,8 +1,8 @@
 //! Forecasts of what runs on hosts: each workload is a series of its own to the one model of the cell.
 //!
 //! A workload is given to the forecaster as a host whose cpu and memory are its own, as shares of what its host has, and
-//! whose network, disk and power are its host's: what it reads beside them. They are forecast once a minute, which is as
-//! often as anything is allocated, and costs a sixth of what hosts cost on a grid of 10 s.
+//! whose network, disk and power are its host's: what it reads beside them. They are forecast as often as anything is
+//! allocated, once a minute at least and as a rule, which costs a sixth of what hosts cost on a grid of 10 s.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -52,17 +52,22 @@ workload = "batch"
 resource = "tasks"
 "#;
 
-/// Three workloads, an agent that is started again whenever it dies, what is in the files, and a way to say more.
+/// Three workloads, and the files whose values are told.
 pub(super) const PREPARE: &str = r#"
 cd /sys/fs/cgroup
 mkdir -p batch web fast
 sh -c 'echo 0 > /sys/fs/cgroup/batch/cgroup.procs; while :; do :; done' &
 sh -c 'echo 0 > /sys/fs/cgroup/fast/cgroup.procs; kill -STOP $$; while :; do :; done' &
 echo $! > /tmp/fast
+FILES="batch/cpu.max web/cpu.weight fast/cpu.max batch/memory.high batch/io.max batch/pids.max"
+"#;
+
+/// An agent that is started again whenever it dies, what is in the files, and a way to say more.
+const SERVE: &str = r#"
 cat /proc/sys/kernel/random/boot_id > /share/boot
 (while :; do FORESHADOW_LOG=info STATE_DIRECTORY=/share/state /edge/bin run --act --config /share/agent.toml >> /share/agent.log 2>&1 & echo $! > /tmp/agent; wait $!; sleep 1; done) &
 (while :; do
-  for f in batch/cpu.max web/cpu.weight fast/cpu.max batch/memory.high batch/io.max batch/pids.max; do
+  for f in $FILES; do
     read -r line < $f || line=
     echo "$f $line"
   done > /share/values.new
@@ -84,15 +89,21 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn start(parts: &Parts, stack: &Stack, bmc: &str) -> Self {
+        Self::boot(parts, stack, bmc, (CONFIG, PREPARE), &["batch", "web", "fast"])
+    }
+
+    /// With a configuration and a script of its own, until these workloads are known.
+    pub(super) fn boot(
+        parts: &Parts,
+        stack: &Stack,
+        bmc: &str,
+        (config, prepare): (&str, &str),
+        workloads: &[&str],
+    ) -> Self {
         let monitor = stack.path().join("monitor");
-        let guest = parts.boot_with(
-            stack,
-            bmc,
-            CONFIG,
-            PREPARE,
-            &monitor,
-            &["record", "--for", "1h", "--every", "30s", "--output", "/tmp/trace.csv"],
-        );
+        let rest = ["record", "--for", "1h", "--every", "30s", "--output", "/tmp/trace.csv"];
+        let prepare = format!("{prepare}{SERVE}");
+        let guest = parts.boot_with(stack, bmc, config, &prepare, &monitor, &rest);
         let epoch = u64::try_from(now_ms()).unwrap() * 1_000;
         let mut bench = Self {
             share: stack.path().join("share"),
@@ -105,7 +116,7 @@ impl Bench {
             let births = bench.observer.seen(|topic| topic.ends_with("/birth"));
             births.into_values().flatten().any(|birth| {
                 let birth = wire::decode_birth(&birth).unwrap();
-                ["batch", "web", "fast"]
+                workloads
                     .iter()
                     .all(|name| birth.workloads.iter().any(|known| known.name == *name))
             })

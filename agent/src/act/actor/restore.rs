@@ -2,7 +2,7 @@
 
 use shadow::{OutcomeState, Severity};
 
-use super::{Actor, Knob, LeverError, Told, find};
+use super::{Actor, Knob, LeverError, Part, Told, find};
 
 /// How long until what could not be put back is tried again.
 const RETRY_NS: u64 = 10_000_000_000;
@@ -25,9 +25,9 @@ impl Actor {
             lever.look();
         }
         let mut ended = Vec::new();
-        for knob in self.ledger.knobs() {
+        for knob in self.own_knobs() {
             let Some(entry) = self.ledger.get(&knob) else { continue };
-            let rebooted = self.ledger.is_of_another_boot(entry);
+            let rebooted = self.ledger.is_of_another_boot(&entry);
             let outlives = find(&mut self.levers, &knob.lever).is_none_or(|lever| lever.outlives_reboot());
             let at = format!("{} of {}", knob.lever, knob.subject);
             if rebooted && !outlives {
@@ -52,6 +52,17 @@ impl Actor {
         }
         self.end(&ended);
         std::mem::take(&mut self.told)
+    }
+
+    /// What of the ledger this actor answers for.
+    fn own_knobs(&mut self) -> Vec<Knob> {
+        let mut knobs = self.ledger.knobs();
+        let levers = &mut self.levers;
+        knobs.retain(|knob| match &self.part {
+            Part::Own => find(levers, &knob.lever).is_some(),
+            Part::AllBut(others) => !others.contains(&knob.lever.as_str()),
+        });
+        knobs
     }
 
     /// The agent ends: everything that is ours is put back.
@@ -157,7 +168,7 @@ impl Actor {
     }
 
     fn restore(&mut self, knob: &Knob) -> Back {
-        let Some(entry) = self.ledger.get(knob).cloned() else {
+        let Some(entry) = self.ledger.get(knob) else {
             return Back::Left("nobody knows what stood there before".to_owned());
         };
         let Some(lever) = find(&mut self.levers, &knob.lever) else {

@@ -112,7 +112,7 @@ impl Actor {
         let stands = lever.amount(&knob.subject, &turn.text).filter(|stands| *stands > stood);
         let Some(stands) = stands else { return Ok(None) };
         let now = lever.read(&knob.subject).map_err(|fault| fault.to_string())?;
-        let ours = self.ledger.get(knob).map_or(&[][..], |entry| &entry.ours);
+        let ours = self.ledger.get(knob).map_or_else(Vec::new, |entry| entry.ours);
         if !ours.iter().any(|ours| lever.is_same(&now, ours)) {
             return Err("somebody else has set it".to_owned());
         }

@@ -111,7 +111,14 @@ fn version_1_has_quotas_for_the_period_that_is_there() {
     let names: Vec<&str> = levers.iter().map(|lever| lever.name()).collect();
     assert_eq!(
         names,
-        ["cpu.max", "cpu.weight", "memory.high", "memory.max", "pids.max"]
+        [
+            "cpu.max",
+            "cpu.weight",
+            "memory.high",
+            "memory.max",
+            "io.max",
+            "pids.max"
+        ]
     );
     let max = levers.iter_mut().find(|lever| lever.name() == "memory.max").unwrap();
     let text = max.read("web").unwrap();
@@ -133,6 +140,44 @@ fn disks_have_a_line_each() {
     assert_eq!(lever.read("8:16 web").unwrap(), "rbps=max wbps=max riops=max wiops=max");
     lever.write("8:16 web", "rbps=1 wbps=2 riops=max wiops=max").unwrap();
     assert_eq!(lever.read("8:16 web").unwrap(), "rbps=1 wbps=2 riops=max wiops=max");
+}
+
+#[test]
+fn version_1_has_a_file_for_reads_and_one_for_writes_of_all_disks() {
+    let [reads, writes] = ["read", "write"].map(|what| format!("{ROOT}/blkio/web/blkio.throttle.{what}_bps_device"));
+    let tree = Tree::new(&[
+        (&format!("{ROOT}/cpuacct/web/cpuacct.usage"), "1"),
+        (&reads, "8:16 500000\n"),
+        (&writes, ""),
+    ]);
+    let mut levers = levers(&tree.place(), "", vec!["8:0".to_owned(), "8:16".to_owned()]);
+    let lever = levers.iter_mut().find(|lever| lever.name() == "io.max").unwrap();
+    let turns = lever.aim(Ask {
+        workload: "web",
+        amount: 1e6,
+    });
+    let told: Vec<(String, String)> = turns
+        .unwrap()
+        .into_iter()
+        .map(|turn| (turn.subject, turn.text))
+        .collect();
+    let subjects: Vec<&str> = told.iter().map(|(subject, _)| subject.as_str()).collect();
+    assert_eq!(subjects, ["8:0r web", "8:0w web", "8:16r web", "8:16w web"]);
+    assert!(told.iter().all(|(_, text)| text == "1000000"));
+    let before = ["max", "max", "500000", "max"];
+    for (subject, stands) in subjects.iter().zip(before) {
+        assert_eq!(lever.read(subject).unwrap(), stands, "{subject}");
+    }
+    assert_eq!(
+        [lever.amount("8:0r web", "max"), lever.amount("8:0r web", "5")],
+        [None, Some(5.0)]
+    );
+    // A real one keeps the other lines; a file of this tree keeps the last that was written.
+    lever.write("8:0w web", "1000000").unwrap();
+    let file = |name: &str| std::fs::read_to_string(tree.place().path(name)).unwrap();
+    assert_eq!(file(&writes), "8:0 1000000\n");
+    lever.write("8:0w web", "max").unwrap();
+    assert_eq!(file(&writes), "8:0 0\n");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What runs on hosts: its forecasts, once a minute, and those that are stored.
+//! What runs on hosts: its forecasts, as often as anything is allocated but at least once a minute, and those that are stored.
 
 use shadow::UnixMs;
 
@@ -6,10 +6,12 @@ use super::{super::Engine, MAX_FORECASTS, MINUTE_MS};
 use crate::{fleet::Fleet, foresight::Tenants};
 
 impl Engine {
-    /// If a minute is over at `end_ms`, or a row that is longer, the workloads of all hosts are forecast.
+    /// If a minute is over at `end_ms`, or a row that is longer, or the time between two plans where that is shorter, the
+    /// workloads of all hosts are forecast.
     pub(in crate::engine) fn workloads(&mut self, end_ms: UnixMs) {
         let step_ms = self.config.grid.step_ms();
-        if end_ms.rem_euclid(MINUTE_MS.max(step_ms)) == 0 {
+        let every_ms = self.config.allocate.every.as_millis().min(MINUTE_MS);
+        if end_ms.rem_euclid(every_ms.max(step_ms)) < step_ms {
             let all = tenants(&self.fleet);
             self.foresight
                 .step_workloads(end_ms, end_ms.div_euclid(step_ms), &self.hot, &all);

@@ -31,16 +31,16 @@ pub(super) struct Scratch {
 }
 
 impl Frame<'_> {
-    /// Reads the cells of `column`, number `at`, whose runs have `classes`. Tells whether it stays as it is.
+    /// Reads the cells of `column`, number `at`, whose runs are told in these `ways`. Tells whether it stays as it is.
     #[inline]
     pub(super) fn read(
         &self,
         coder: &mut Reading<'_>,
-        (at, column, classes): (usize, &mut Column, &[u8]),
+        (at, column, ways): (usize, &mut Column, &[u8]),
         sheet: &mut Sheet,
         scratch: &mut Scratch,
     ) -> Result<bool, CodecError> {
-        let quiet = classes.iter().all(|&class| class == QUIET);
+        let quiet = ways.iter().all(|&way| way == QUIET);
         let mut plain = column.missed().is_none() && !self.renewed;
         if quiet && plain && column.stays() {
             let (_, cells, surprises) = sheet.split(at);
@@ -51,13 +51,9 @@ impl Frame<'_> {
         scratch.raw.clear();
         let (before, cells, residuals) = sheet.split(at);
         let rows = residuals.len();
-        for (number, &class) in classes.iter().enumerate() {
+        for (number, &way) in ways.iter().enumerate() {
             let run = residuals.get_mut(class::run(rows, number)).unwrap_or_default();
-            if class == QUIET {
-                run.fill(0);
-            } else {
-                plain &= coder.run(class, run, &mut scratch.raw)?;
-            }
+            plain &= coder.run(way, run, &mut scratch.raw)?;
         }
         let hint = scratch.hints.of(&before, (at, column.link), (self.grids, self.moments));
         if !plain {

@@ -7,7 +7,7 @@ use super::{
     ABSENT, BACK, Cell, RAW,
     class::QUIET,
     coder::Writing,
-    extreme::{Extremes, Pending, seconds},
+    extreme::{Extremes, seconds},
     grid::{Grid, Moment, Moments},
     is_level,
     link::{Hint, Hints},
@@ -27,13 +27,12 @@ pub(super) struct Draft {
     residuals: Vec<Cell>,
     /// Those of gaps, then of times.
     series: Vec<Cell>,
-    /// The classes of a series, or of all columns.
-    classes: Vec<u8>,
+    /// How the runs of a series, or of all columns, are told.
+    ways: Vec<u8>,
     /// Whether each column stays as it is.
     still: Vec<bool>,
-    /// Columns of which seconds' extremes are told.
+    /// A column of which seconds' extremes are told.
     told: Vec<Reading>,
-    pending: Vec<Pending>,
 }
 
 impl Draft {
@@ -68,9 +67,9 @@ impl Draft {
     }
 
     fn write_series(&mut self, coder: &mut Writing<'_>, class: &mut u8) {
-        self.classes.clear();
-        *class = coder.classes(*class, &self.series, &mut self.classes);
-        coder.series(&self.classes, &self.series, &mut std::iter::empty());
+        self.ways.clear();
+        *class = coder.classes(*class, &self.series, &mut self.ways);
+        coder.series(&self.ways, &self.series, &mut std::iter::empty());
     }
 
     /// Tells the rows of each second of the epoch apart: after the times are known, before the extremes are.
@@ -129,20 +128,20 @@ impl Draft {
     /// Classes, then residuals.
     pub(super) fn write_levels(&mut self, coder: &mut Writing<'_>, columns: &mut [Column], block: &Block) {
         let rows = self.sheet.rows();
-        self.classes.clear();
+        self.ways.clear();
         for (column, residuals) in columns.iter_mut().zip(self.residuals.chunks_exact(rows)) {
-            column.class = coder.classes(column.class, residuals, &mut self.classes);
+            column.class = coder.classes(column.class, residuals, &mut self.ways);
         }
         let runs = super::class::runs(rows);
         let columns = self
             .residuals
             .chunks_exact(rows)
-            .zip(self.classes.chunks_exact(runs))
+            .zip(self.ways.chunks_exact(runs))
             .zip(&block.columns);
-        for ((residuals, classes), values) in columns {
-            if classes.iter().any(|&class| class != QUIET) {
+        for ((residuals, ways), values) in columns {
+            if ways.iter().any(|&way| way != QUIET) {
                 let without = residuals.iter().zip(values).filter(|(residual, _)| **residual == RAW);
-                coder.series(classes, residuals, &mut without.map(|(_, value)| value.or_nan()));
+                coder.series(ways, residuals, &mut without.map(|(_, value)| value.or_nan()));
             }
         }
     }
@@ -154,44 +153,27 @@ impl Draft {
         grids: &[Grid],
         block: &Block,
     ) -> Result<(), CodecError> {
-        self.pending.clear();
-        self.told.clear();
-        let rows = block.len();
-        let asked = || {
-            let columns = metrics.iter().zip(grids).zip(&block.columns).enumerate();
-            columns.filter(|(_, ((metric, _), _))| metric.key || metric.minimum)
-        };
-        for (at, ((metric, grid), sent)) in asked() {
+        let columns = metrics.iter().zip(grids).zip(&block.columns).enumerate();
+        for (at, ((metric, grid), sent)) in columns {
+            if !metric.key && !metric.minimum {
+                continue;
+            }
             let still = self.still.get(at).copied().unwrap_or(false);
-            let from = self.told.len();
-            self.told.resize(from + rows, Reading::FAILED);
-            let told = self.told.get_mut(from..).unwrap_or_default();
+            self.told.resize(block.len(), Reading::FAILED);
             let cells = self.sheet.cells(at);
-            grid.tell(cells, still, &self.moments, told);
+            grid.tell(cells, still, &self.moments, &mut self.told);
             let without = cells
                 .iter()
-                .zip(told.iter_mut().zip(sent))
+                .zip(self.told.iter_mut().zip(sent))
                 .filter(|&(&cell, _)| cell == RAW);
             without.for_each(|(_, (told, sent))| *told = *sent);
             let extremes = Extremes {
                 grid,
                 moments: &self.moments.rows,
                 seconds: &self.seconds,
+                still,
             };
-            extremes.pick(coder, (at, metric, still), (told, Some(sent)), &mut self.pending)?;
-        }
-        let mut told = self.told.chunks_exact_mut(rows);
-        let mut left = self.pending.iter().peekable();
-        for (at, ((_, grid), sent)) in asked() {
-            let Some(told) = told.next() else { break };
-            let extremes = Extremes {
-                grid,
-                moments: &self.moments.rows,
-                seconds: &self.seconds,
-            };
-            while let Some(pending) = left.next_if(|pending| pending.column() == at) {
-                extremes.tell(coder, pending, told, Some(sent))?;
-            }
+            extremes.code(coder, metric, &mut self.told, Some(sent))?;
         }
         Ok(())
     }

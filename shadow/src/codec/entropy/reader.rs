@@ -5,11 +5,12 @@ use std::{iter, mem, ops::Range};
 use super::{
     super::{CodecError, MAX_CODED_READINGS, MAX_SPAN_MS, check_size},
     ABSENT, Cell, RAW,
-    class::{self, QUIET},
+    class,
     clock::Clock,
     coder::{Coder, HEADER, LINK, Reading},
     column::{self, Scratch},
-    extreme::{Extremes, Pending, seconds},
+    extreme::{Extremes, seconds},
+    front::FrontBits,
     grid::{Grid, Moment, Moments},
     is_level,
     link::Link,
@@ -17,7 +18,7 @@ use super::{
     priors::Priors,
     sheet::Sheet,
     tans::Source,
-    writer::{GAPS, KEPT, LINKED, PERIOD},
+    writer::{GAPS, KEPT, LINKED, PERIOD, QUICK},
 };
 use crate::{Block, Catalogue, Frame, Metric, Reading as Value, UnixMs};
 
@@ -54,13 +55,12 @@ struct Draft {
     seconds: Vec<Range<usize>>,
     /// Residuals of gaps, then of times.
     series: Vec<Cell>,
-    /// The classes of all runs, column by column.
-    classes: Vec<u8>,
+    /// How all runs are told, column by column.
+    ways: Vec<u8>,
     sheet: Sheet,
     /// Whether each column stays as it is.
     still: Vec<bool>,
     scratch: Scratch,
-    pending: Vec<Pending>,
 }
 
 impl Reader {
@@ -88,14 +88,15 @@ impl Reader {
             draft,
             ..
         } = self;
+        let source = Source::new(&frame.body, padded)?;
         let mut coder = Reading {
             entries: Priors::trained().entries(),
-            source: Source::new(&frame.body, padded)?,
+            front: FrontBits::new(source.padded()),
+            source,
+            quick: false,
         };
         let has = coder.symbol(HEADER, 0);
-        if has > KEPT | LINKED | GAPS | PERIOD {
-            return Err(CodecError::Invalid("header"));
-        }
+        coder.quick = has & QUICK != 0;
         read_header(&mut coder, memory, has)?;
         let before = memory.clock.moment();
         draft.read_times(
@@ -107,7 +108,7 @@ impl Reader {
         seconds(frame.epoch, &block.times_ms, &mut draft.seconds);
         draft.read_columns(&mut coder, grids, (memory, before), block)?;
         draft.read_extremes(&mut coder, metrics, grids, block)?;
-        coder.source.finish()?;
+        coder.source.finish(coder.front.finish()?)?;
         self.keep(frame.sequence, has & KEPT != 0, base);
         Ok(())
     }
@@ -225,11 +226,11 @@ impl Draft {
         if rows == 0 {
             return Ok(before);
         }
-        self.classes.clear();
-        let last = coder.classes(before, class::runs(rows), &mut self.classes);
-        for (number, &class) in self.classes.iter().enumerate().filter(|&(_, &class)| class != QUIET) {
+        self.ways.clear();
+        let last = coder.classes(before, class::runs(rows), &mut self.ways);
+        for (number, &way) in self.ways.iter().enumerate() {
             let run = self.series.get_mut(class::run(rows, number)).unwrap_or_default();
-            coder.run(class, run, &mut self.scratch.raw)?;
+            coder.run(way, run, &mut self.scratch.raw)?;
         }
         Ok(last)
     }
@@ -244,13 +245,13 @@ impl Draft {
     ) -> Result<(), CodecError> {
         let rows = self.moments.rows.len();
         let runs = class::runs(rows);
-        self.classes.clear();
+        self.ways.clear();
         if runs == 1 {
             let series = memory.columns.iter_mut().map(|column| &mut column.class);
-            coder.single_classes(series, &mut self.classes);
+            coder.single_classes(series, &mut self.ways);
         } else {
             for column in &mut memory.columns {
-                column.class = coder.classes(column.class, runs, &mut self.classes);
+                column.class = coder.classes(column.class, runs, &mut self.ways);
             }
         }
         self.sheet.begin(grids.len(), rows);
@@ -265,11 +266,11 @@ impl Draft {
         let columns = memory
             .columns
             .iter_mut()
-            .zip(self.classes.chunks_exact(runs))
+            .zip(self.ways.chunks_exact(runs))
             .zip(grids)
             .zip(&mut block.columns);
-        for (at, (((column, classes), grid), values)) in columns.enumerate() {
-            let still = frame.read(coder, (at, column, classes), &mut self.sheet, &mut self.scratch)?;
+        for (at, (((column, ways), grid), values)) in columns.enumerate() {
+            let still = frame.read(coder, (at, column, ways), &mut self.sheet, &mut self.scratch)?;
             self.still.push(still);
             let cells = self.sheet.cells(at);
             values.resize(rows, Value::FAILED);
@@ -292,32 +293,16 @@ impl Draft {
         grids: &[Grid],
         block: &mut Block,
     ) -> Result<(), CodecError> {
-        self.pending.clear();
-        let columns = metrics
-            .iter()
-            .zip(grids)
-            .zip(&block.columns)
-            .zip(&self.still)
-            .enumerate();
-        for (at, (((metric, grid), told), &still)) in
-            columns.filter(|(_, (((metric, _), _), _))| metric.key || metric.minimum)
-        {
-            let extremes = Extremes {
-                grid,
-                moments: &self.moments.rows,
-                seconds: &self.seconds,
-            };
-            extremes.pick(coder, (at, metric, still), (told, None), &mut self.pending)?;
-        }
-        for pending in &self.pending {
-            let at = pending.column();
-            if let (Some(grid), Some(told)) = (grids.get(at), block.columns.get_mut(at)) {
+        let columns = metrics.iter().zip(grids).zip(&mut block.columns).zip(&self.still);
+        for (((metric, grid), told), &still) in columns {
+            if metric.key || metric.minimum {
                 let extremes = Extremes {
                     grid,
                     moments: &self.moments.rows,
                     seconds: &self.seconds,
+                    still,
                 };
-                extremes.tell(coder, pending, told, None)?;
+                extremes.code(coder, metric, told, None)?;
             }
         }
         Ok(())

@@ -6,6 +6,7 @@ use super::{
     super::{CodecError, MAX_CODED_READINGS, check_block, check_length},
     coder::{Coder, HEADER, LINK, Writing},
     draft::Draft,
+    front::Front,
     grid::Grid,
     memory::{Column, Memory},
     priors::Priors,
@@ -41,6 +42,8 @@ pub(super) const LINKED: u8 = 2;
 pub(super) const GAPS: u8 = 4;
 /// It tells the timer's period.
 pub(super) const PERIOD: u8 = 8;
+/// Its runs are told in quick classes.
+pub(super) const QUICK: u8 = 16;
 
 /// Writes the bodies of one epoch.
 #[derive(Debug)]
@@ -61,6 +64,9 @@ pub(crate) struct Writer {
     chances: u64,
     frame: Draft,
     sink: Sink,
+    front: Front,
+    /// Whether frames are quick: their runs in quick classes, and no column follows another.
+    quick: bool,
     /// Context and symbol of all that was written, where tables are to be counted.
     pub(super) tally: Option<Vec<(usize, u8)>>,
 }
@@ -83,7 +89,8 @@ enum Base {
 }
 
 impl Writer {
-    pub(crate) fn new(catalogue: &Catalogue) -> Self {
+    /// A writer of dense frames, or of quick ones.
+    pub(crate) fn new(catalogue: &Catalogue, quick: bool) -> Self {
         Self {
             metrics: catalogue.metrics().to_vec(),
             grids: catalogue.metrics().iter().map(Grid::new).collect(),
@@ -97,16 +104,18 @@ impl Writer {
             chances: 0,
             frame: Draft::default(),
             sink: Sink::default(),
+            front: Front::default(),
+            quick,
             tally: None,
         }
     }
 
     /// The same with other tables, and all that is written counted.
-    pub(super) fn counting(catalogue: &Catalogue, priors: Arc<Priors>) -> Self {
+    pub(super) fn counting(catalogue: &Catalogue, quick: bool, priors: Arc<Priors>) -> Self {
         Self {
             priors,
             tally: Some(Vec::new()),
-            ..Self::new(catalogue)
+            ..Self::new(catalogue, quick)
         }
     }
 
@@ -140,6 +149,7 @@ impl Writer {
         body.clear();
         self.frame.mark_seconds(epoch, &block.times_ms);
         self.code(base, block)?;
+        body.extend_from_slice(self.front.bytes());
         self.sink.finish(self.priors.tables(), body);
         check_length(body)?;
         let frames = match base {
@@ -175,18 +185,24 @@ impl Writer {
             chances,
             frame,
             sink,
+            front,
+            quick,
             tally,
             ..
         } = self;
         sink.clear();
+        front.clear();
         let mut coder = Writing {
             priors: &self.priors,
             sink,
+            front,
+            quick: *quick,
             tally: tally.as_mut(),
         };
         let mut has = if base == Base::Nothing { KEPT } else { 0 };
+        has |= if *quick { QUICK } else { 0 };
         let mut links = Vec::new();
-        if base != Base::Last {
+        if base != Base::Last && !*quick {
             links.extend(
                 memory
                     .columns
@@ -222,8 +238,9 @@ impl Writer {
         let before = memory.clock.moment();
         frame.write_times(&mut coder, memory, block, has & GAPS != 0);
         frame.quantize(grids, block);
-        *chances += u64::from(base != Base::Last);
-        let tries = base != Base::Last && (*chances <= EAGER || chances.is_multiple_of(trial_stride(block)));
+        let links = base != Base::Last && !*quick;
+        *chances += u64::from(links);
+        let tries = links && (*chances <= EAGER || chances.is_multiple_of(trial_stride(block)));
         if tries {
             tried.clone_from(&memory.columns);
         }

@@ -74,32 +74,32 @@ impl Quantizer {
         }
     }
 
-    /// Fills `out` with the values of `levels`, which are [`Self::ordinary`].
+    /// Fills `out` with the values of `levels`: of those that are not [`Self::ordinary`], something.
     #[inline]
-    pub(crate) fn tell(&self, levels: &[i64], out: &mut [Reading]) {
+    pub(crate) fn tell(&self, levels: impl Iterator<Item = i64>, out: &mut [Reading]) {
         let rows = out.iter_mut().zip(levels);
         match &self.scale {
-            Scale::Linear { step } => rows.for_each(|(to, &level)| *to = Reading::of(float(level) * step)),
+            Scale::Linear { step } => rows.for_each(|(to, level)| *to = Reading::of(float(level) * step)),
             Scale::Logarithmic(Logarithmic { table: Some(table), .. }) => {
-                rows.for_each(|(to, &level)| *to = Reading::of(table.value(level)));
+                rows.for_each(|(to, level)| *to = Reading::of(table.value(level)));
             }
-            Scale::Logarithmic(scale) => rows.for_each(|(to, &level)| *to = Reading::of(scale.value(level))),
+            Scale::Logarithmic(scale) => rows.for_each(|(to, level)| *to = Reading::of(scale.value(level))),
         }
     }
 
     /// The same, each times `unit` and its factor.
     #[inline]
-    pub(crate) fn tell_scaled(&self, levels: &[i64], (unit, factors): (f64, &[f64]), out: &mut [Reading]) {
+    pub(crate) fn tell_scaled(&self, levels: impl Iterator<Item = i64>, (unit, factors): (f64, &[f64]), out: &mut [Reading]) {
         let rows = out.iter_mut().zip(levels).zip(factors);
         match &self.scale {
             Scale::Linear { step } => {
-                rows.for_each(|((to, &level), factor)| *to = Reading::of(float(level) * step * (unit * factor)));
+                rows.for_each(|((to, level), factor)| *to = Reading::of(float(level) * step * (unit * factor)));
             }
             Scale::Logarithmic(Logarithmic { table: Some(table), .. }) => {
-                rows.for_each(|((to, &level), factor)| *to = Reading::of(table.value(level) * (unit * factor)));
+                rows.for_each(|((to, level), factor)| *to = Reading::of(table.value(level) * (unit * factor)));
             }
             Scale::Logarithmic(scale) => {
-                rows.for_each(|((to, &level), factor)| *to = Reading::of(scale.value(level) * (unit * factor)));
+                rows.for_each(|((to, level), factor)| *to = Reading::of(scale.value(level) * (unit * factor)));
             }
         }
     }

@@ -297,34 +297,44 @@ impl Reading<'_> {
         last
     }
 
+    #[inline]
     fn class(&mut self, before: u8, ways: &mut Vec<u8>) -> u8 {
         let first = if self.quick { QUICK_CLASS } else { CLASS };
         let class = self.symbol(first + usize::from(before), 0);
-        let by_symbols = match class {
-            ASIDE if self.quick => self.symbol(CLASS + usize::from(NONE), 0),
-            _ if self.quick => QUIET,
-            _ => class,
-        };
-        ways.push(if by_symbols == QUIET { class % ASIDE } else { BY_SYMBOLS + by_symbols });
+        ways.push(match class {
+            QUIET => QUIET,
+            ASIDE if self.quick => self.aside(),
+            _ if self.quick => class,
+            _ => BY_SYMBOLS + class,
+        });
         class
     }
 
     /// The same of many series of one run, each behind the class that it had.
-    pub(super) fn single_classes<'b>(&mut self, mut series: impl Iterator<Item = &'b mut u8>, ways: &mut Vec<u8>) {
-        if self.quick {
-            for class in series {
-                *class = self.class(*class, ways);
-            }
-            return;
-        }
+    pub(super) fn single_classes<'b>(&mut self, series: impl Iterator<Item = &'b mut u8>, ways: &mut Vec<u8>) {
         // A copy stays in registers.
         let mut source = self.source;
-        let (first, add) = (CLASS, BY_SYMBOLS);
-        ways.extend(series.by_ref().map(|class| {
+        let (first, add) = if self.quick { (QUICK_CLASS, 0) } else { (CLASS, BY_SYMBOLS) };
+        for class in series {
             *class = symbol_from(source.symbol(self.entries.of(first + usize::from(*class))));
-            if *class == QUIET { QUIET } else { add + *class }
-        }));
+            let mut way = if *class == QUIET { QUIET } else { add + *class };
+            if way == ASIDE {
+                self.source = source;
+                way = self.aside();
+                source = self.source;
+            }
+            ways.push(way);
+        }
         self.source = source;
+    }
+
+    /// Behind [`ASIDE`].
+    #[cold]
+    fn aside(&mut self) -> u8 {
+        match self.symbol(CLASS + usize::from(NONE), 0) {
+            QUIET => QUIET,
+            class => BY_SYMBOLS + class,
+        }
     }
 
     /// The residuals of a run that is told in this way; values of those that are raw are appended to `raw`. Tells whether all
@@ -333,7 +343,7 @@ impl Reading<'_> {
     pub(super) fn run(&mut self, way: u8, run: &mut [Cell], raw: &mut Vec<f64>) -> Result<bool, CodecError> {
         match way.checked_sub(BY_SYMBOLS) {
             None if way == QUIET => run.fill(0),
-            None => quick::read(way, run, &mut self.front)?,
+            None => quick::read(way, run, &mut self.front),
             Some(class) => return self.symbols(class, run, raw),
         }
         Ok(true)

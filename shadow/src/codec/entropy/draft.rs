@@ -161,7 +161,7 @@ impl Draft {
             let still = self.still.get(at).copied().unwrap_or(false);
             self.told.resize(block.len(), Reading::FAILED);
             let cells = self.sheet.cells(at);
-            grid.tell(cells, still, &self.moments, &mut self.told);
+            grid.tell(cells, &self.moments, &mut self.told);
             let without = cells
                 .iter()
                 .zip(self.told.iter_mut().zip(sent))

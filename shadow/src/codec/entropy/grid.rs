@@ -66,6 +66,11 @@ impl Moments {
         self.alike = true;
     }
 
+    /// Whether a rate's levels mean the same in all rows, but for what a count is worth.
+    pub(super) const fn alike(&self) -> bool {
+        self.alike
+    }
+
     /// Adds a row.
     pub(super) fn push(&mut self, moment: Moment) {
         let first = self.rows.first().copied().unwrap_or(moment);
@@ -157,41 +162,82 @@ impl Grid {
         ((told - value).abs() <= self.bound.max_error(value)).then_some(level)
     }
 
-    /// Fills `column` with the readings of `cells`, which go with `moments`; of what is raw, something else. They are
-    /// levels and all the same if the column is `still`. Tells whether every level has a value.
-    pub(super) fn tell(&self, cells: &[Cell], still: bool, moments: &Moments, column: &mut [Reading]) -> bool {
-        let first = cells.first().copied().unwrap_or(RAW);
-        let bits = self.ordinary.unwrap_or(0);
-        let raised = |cell: i64| cell.wrapping_add(1 << bits);
-        let all = if still {
-            raised(first)
-        } else {
-            cells.iter().fold(0, |all, &cell| all | raised(cell))
-        };
-        let ordinary = self.ordinary.is_some() && all.cast_unsigned() >> (bits + 1) == 0;
-        if !ordinary || (self.is_rate() && !moments.alike) {
-            return self.tell_each(cells, moments, column);
-        }
-        let counts = moments.rows.first().and_then(|moment| self.count(moment)).is_some();
-        let (levels, unit) = match self.grain {
-            Some(Grain::Rate { unit }) if counts => (&self.counts, Some(unit)),
-            _ => (&self.values, None),
-        };
-        let rows = column.iter_mut().zip(&moments.per_s);
-        match unit {
-            _ if still && first == 0 && self.has_zero => column.fill(Reading::of(0.0)),
-            Some(unit) if still => {
-                let value = levels.value(first);
-                rows.for_each(|(to, per_s)| *to = Reading::of(value * (unit * per_s)));
+    /// How levels become values in a frame with these `moments`, if all have a value that is quickly told: levels, and the unit
+    /// that they are counted in.
+    #[inline]
+    fn quickly(&self, moments: &Moments) -> Option<(&Quantizer, Option<f64>)> {
+        match self.grain {
+            _ if self.ordinary.is_none() => None,
+            Some(Grain::Rate { .. }) if !moments.alike => None,
+            Some(Grain::Rate { unit }) if moments.rows.first().and_then(|moment| self.count(moment)).is_some() => {
+                Some((&self.counts, Some(unit)))
             }
-            None if still => column.fill(Reading::of(levels.value(first))),
-            Some(unit) => levels.tell_scaled(cells, (unit, &moments.per_s), column),
-            None => levels.tell(cells, column),
+            _ => Some((&self.values, None)),
+        }
+    }
+
+    /// Whether levels that are `raised` by 2^n, taken together, are [`Self::ordinary`].
+    #[inline]
+    fn is_ordinary(&self, all: i64) -> bool {
+        self.ordinary.is_some_and(|bits| all.cast_unsigned() >> (bits + 1) == 0)
+    }
+
+    /// Fills `column` with the readings of a `level` that stays. Tells whether it has a value.
+    #[inline]
+    pub(super) fn tell_still(&self, level: i64, moments: &Moments, column: &mut [Reading]) -> bool {
+        if level == 0 && self.has_zero {
+            column.fill(Reading::of(0.0));
+            return true;
+        }
+        let raised = level.wrapping_add(1 << self.ordinary.unwrap_or(0));
+        match self.quickly(moments).filter(|_| self.is_ordinary(raised)) {
+            Some((levels, None)) => column.fill(Reading::of(levels.value(level))),
+            Some((levels, Some(unit))) => {
+                let value = levels.value(level);
+                for (to, per_s) in column.iter_mut().zip(&moments.per_s) {
+                    *to = Reading::of(value * (unit * per_s));
+                }
+            }
+            None => return self.tell_each(std::iter::repeat(&level), moments, column),
         }
         true
     }
 
-    fn tell_each(&self, cells: &[Cell], moments: &Moments, column: &mut [Reading]) -> bool {
+    /// Fills `column` with the readings of levels that go on `from` one by these steps. Returns the last level; `None` where that is not
+    /// quickly done.
+    #[inline]
+    pub(super) fn tell_steps(&self, from: i64, steps: &[i64], moments: &Moments, column: &mut [Reading]) -> Option<i64> {
+        let (levels, unit) = self.quickly(moments)?;
+        let raise = 1 << self.ordinary.unwrap_or(0);
+        let (mut last, mut all) = (from, 0);
+        let next = |step: &i64| {
+            last += step;
+            all |= last.wrapping_add(raise);
+            last
+        };
+        let steps = steps.iter().map(next);
+        match unit {
+            None => levels.tell(steps, column),
+            Some(unit) => levels.tell_scaled(steps, (unit, &moments.per_s), column),
+        }
+        self.is_ordinary(all).then_some(last)
+    }
+
+    /// Fills `column` with the readings of `cells`, which go with `moments`; of what is raw, something else. Tells whether every
+    /// level has a value.
+    pub(super) fn tell(&self, cells: &[Cell], moments: &Moments, column: &mut [Reading]) -> bool {
+        let raise = 1 << self.ordinary.unwrap_or(0);
+        let all = cells.iter().fold(0, |all, &cell| all | cell.wrapping_add(raise));
+        match self.quickly(moments).filter(|_| self.is_ordinary(all)) {
+            Some((levels, None)) => levels.tell(cells.iter().copied(), column),
+            Some((levels, Some(unit))) => levels.tell_scaled(cells.iter().copied(), (unit, &moments.per_s), column),
+            None => return self.tell_each(cells.iter(), moments, column),
+        }
+        true
+    }
+
+    #[cold]
+    fn tell_each<'a>(&self, cells: impl Iterator<Item = &'a Cell>, moments: &Moments, column: &mut [Reading]) -> bool {
         let mut finite = true;
         for ((to, &cell), moment) in column.iter_mut().zip(cells).zip(&moments.rows) {
             *to = if is_level(cell) {
@@ -310,8 +356,16 @@ impl Grid {
         let middle = told / grain;
         // The bound is relative to the value, not to what is told; and sums are not exact.
         let reach = self.bound.max_error(told) / grain * 1.031_25 + middle.abs() * 1e-12;
-        let (first, last) = ((middle - reach).ceil(), (middle + reach).floor());
+        let (first, last) = (-floor(reach - middle), floor(middle + reach));
         let count = last - first + 1.0;
         ((1.0..=MOST_GRAINS).contains(&count) && middle.abs() < 1e15).then_some((first, count))
     }
+}
+
+/// The whole part of a number of less than 2^53, rounded down.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "what is larger is not used")]
+fn floor(number: f64) -> f64 {
+    let whole = number as i64 as f64;
+    if whole > number { whole - 1.0 } else { whole }
 }

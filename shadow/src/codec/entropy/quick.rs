@@ -1,12 +1,9 @@
-//! Runs of residuals in plain bits, as a quick frame has them: Golomb-Rice codes (Robert Rice, "Some practical universal
-//! noiseless coding techniques", JPL 79-22) whose parameter the run's class tells.
-//!
-//! Low bits stand apart from what is above them, so that nothing waits for the value before it.
+//! Runs of residuals in plain bits, as a quick frame has them: as many bits each as the largest of the run takes, which the
+//! run's class tells.
 
 #![expect(clippy::cast_possible_truncation, reason = "classes and counts of bits are small")]
 
 use super::{
-    super::CodecError,
     Cell,
     class::QUIET,
     front::{Front, FrontBits, MOST_BITS},
@@ -15,198 +12,118 @@ use super::{
 /// The residuals of the run are told by symbols, in a class that is told behind this one.
 pub(super) const ASIDE: u8 = 31;
 
-/// Classes from this on tell which rows have another residual than 0, and only these.
-const SPARSE: u8 = 19;
+/// Classes from 1 on have so many bits, up to this one.
+const WIDEST: u8 = 18;
+/// Those behind it tell which rows have another residual than 0, and so many bits less of only these.
+const SPARSE: u8 = WIDEST;
+const WIDEST_SPARSE: u8 = ASIDE - 1 - SPARSE;
 
-/// How many low bits the last class before [`SPARSE`] has, and the last one of all.
-const MOST_LOW: u32 = 17;
-const MOST_LOW_SPARSE: u32 = 11;
+/// So many numbers are always taken at once.
+const AT_ONCE: usize = MOST_BITS as usize / WIDEST as usize;
 
-/// Numbers of more bits are told aside.
-const MOST_WIDTH: u32 = 40;
-
-/// What a quick class is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Form {
-    /// Whether only residuals that are not 0 are told.
-    sparse: bool,
-    /// How many low bits of each are told as they are.
-    low: u32,
-}
-
-impl Form {
-    const fn of(class: u8) -> Self {
-        let sparse = class >= SPARSE;
-        let first = if sparse { SPARSE } else { QUIET + 1 };
-        Self {
-            sparse,
-            low: (class - first) as u32,
-        }
-    }
-}
-
-/// A residual as a number of 0 or more: 0, -1, 1, -2, ...
+/// How many bits two's complement takes that tells all numbers whose [`bits`] these are.
 #[inline]
-const fn fold(residual: Cell) -> u64 {
-    (residual << 1 ^ residual >> 63).cast_unsigned()
+const fn width(bits: i64) -> u32 {
+    u64::BITS + 1 - bits.leading_zeros()
 }
 
+/// A number without its sign, but for what is above the highest bit.
 #[inline]
-const fn unfold(number: u64) -> Cell {
-    (number >> 1).cast_signed() ^ -((number & 1).cast_signed())
+const fn bits(number: i64) -> i64 {
+    number ^ number >> 63
 }
 
-/// The class that `residuals`, at most 24, are told in: [`ASIDE`] if that is none of the quick ones.
+/// A residual that is not 0, with nothing left out between -1 and 1.
+#[inline]
+const fn without_zero(residual: Cell) -> i64 {
+    residual - (residual > 0) as i64
+}
+
+/// The class that `residuals`, at most 24, are told in: [`ASIDE`] if that is none of the others.
 #[inline]
 pub(super) fn choose(residuals: &[Cell]) -> u8 {
-    let (mut sum, mut zeros, mut all) = (0_u64, 0, 0);
+    let (mut any, mut all, mut told) = (0, 0, 0);
     for &residual in residuals {
-        let number = fold(residual);
-        all |= number;
-        sum = sum.wrapping_add(number);
-        zeros += u64::from(number == 0);
+        any |= residual;
+        all |= bits(residual);
+        told += u32::from(residual != 0);
     }
-    if all == 0 {
+    if any == 0 {
         return QUIET;
     }
-    if all >> MOST_WIDTH != 0 {
-        return ASIDE;
+    let (rows, wide) = (residuals.len() as u32, width(all));
+    // Of those that are not 0 each may take a bit less.
+    if rows + told * (wide - 1) < rows * wide {
+        let sparse = width(residuals.iter().fold(0, |all, &residual| all | bits(without_zero(residual))));
+        if rows + told * sparse < rows * wide && sparse <= WIDEST_SPARSE.into() {
+            return SPARSE + sparse as u8;
+        }
     }
-    let rows = residuals.len() as u64;
-    let told = rows - zeros;
-    let (low, cost) = cheapest(sum, rows);
-    let (low_sparse, cost_sparse) = cheapest(sum - told, told);
-    if cost_sparse + rows < cost && low_sparse <= MOST_LOW_SPARSE {
-        SPARSE + low_sparse as u8
-    } else if low <= MOST_LOW {
-        QUIET + 1 + low as u8
-    } else {
-        ASIDE
-    }
-}
-
-/// How many low bits `count` numbers of this sum should have, and what they then cost at most.
-#[inline]
-fn cheapest(sum: u64, count: u64) -> (u32, u64) {
-    // The mean of numbers that are spread as Rice codes like it is some 1.5 times what the low bits tell.
-    let mut low = (sum * 2 / (3 * count) | 1).ilog2();
-    // What is above the low bits is read at once.
-    while (sum >> low) + count > MOST_BITS.into() {
-        low += 1;
-    }
-    (low, (sum >> low) + count * u64::from(1 + low))
+    if wide > WIDEST.into() { ASIDE } else { wide as u8 }
 }
 
 /// Tells `residuals` in a `class` that was chosen for them, neither [`QUIET`] nor [`ASIDE`].
 #[inline]
 pub(super) fn write(class: u8, residuals: &[Cell], front: &mut Front) {
-    let form = Form::of(class);
-    if !form.sparse {
-        return write_all(form.low, residuals.iter().map(|&residual| fold(residual)), front);
+    if class <= WIDEST {
+        return write_all(class.into(), residuals.iter().copied(), front);
     }
-    let mut marks = 0;
-    for (row, &residual) in residuals.iter().enumerate() {
-        marks |= u64::from(residual != 0) << row;
-    }
+    let marks = residuals.iter().rev().fold(0, |marks, &residual| marks << 1 | u64::from(residual != 0));
     front.push(residuals.len() as u32, marks);
     let told = residuals.iter().filter(|&&residual| residual != 0);
-    write_all(form.low, told.map(|&residual| fold(residual) - 1), front);
+    write_all((class - SPARSE).into(), told.map(|&residual| without_zero(residual)), front);
 }
 
-/// Low bits of all numbers, then what is above them: so many zeros and a one each.
 #[inline]
-fn write_all(low: u32, numbers: impl Iterator<Item = u64>, front: &mut Front) {
-    let (mut ones, mut end) = (0_u64, 0);
-    let (mut lows, mut count) = (0, 0);
-    let mask = (1 << low) - 1;
+fn write_all(width: u32, numbers: impl Iterator<Item = i64>, front: &mut Front) {
+    let half = 1 << width >> 1;
+    let (mut bits, mut count) = (0, 0);
     for number in numbers {
-        end += (number >> low) as u32;
-        ones |= 1 << (end % u64::BITS);
-        end += 1;
-        lows |= (number & mask) << count;
-        count += low;
-        if count > MOST_BITS - MOST_LOW {
-            front.push(count, lows);
-            (lows, count) = (0, 0);
+        bits |= (number + half).cast_unsigned() << count;
+        count += width;
+        if count > MOST_BITS - u32::from(WIDEST) {
+            front.push(count, bits);
+            (bits, count) = (0, 0);
         }
     }
-    front.push(count, lows);
-    front.push(end, ones);
+    front.push(count, bits);
 }
 
 /// Fills `run`, at most 24 rows, by residuals of a `class`, neither [`QUIET`] nor [`ASIDE`].
 #[inline]
-pub(super) fn read(class: u8, run: &mut [Cell], front: &mut FrontBits<'_>) -> Result<(), CodecError> {
-    let form = Form::of(class);
-    if form.sparse {
-        return read_sparse(form.low, run, front);
+pub(super) fn read(class: u8, run: &mut [Cell], front: &mut FrontBits<'_>) {
+    if class > WIDEST {
+        return read_sparse((class - SPARSE).into(), run, front);
     }
-    let width = form.low * run.len() as u32;
-    let mut ones = Ones::new(front.look(width));
-    let mask = (1 << form.low) - 1;
-    if width <= MOST_BITS {
-        let mut lows = front.look(0);
-        for residual in run {
-            *residual = unfold(ones.next() << form.low | (lows & mask));
-            lows >>= form.low;
+    let width = u32::from(class);
+    let (mask, half) = ((1 << width) - 1, 1 << width >> 1);
+    let all = width * run.len() as u32;
+    let at_once = if all <= MOST_BITS { run.len() } else { AT_ONCE };
+    for part in run.chunks_mut(at_once.max(1)) {
+        let mut bits = front.look(0);
+        for residual in part.iter_mut() {
+            *residual = (bits & mask).cast_signed() - half;
+            bits >>= width;
         }
-    } else {
-        let mut ahead = 0;
-        for residual in run {
-            *residual = unfold(ones.next() << form.low | (front.look(ahead) & mask));
-            ahead += form.low;
-        }
+        front.skip(width * part.len() as u32);
     }
-    front.skip(width + ones.read()?);
-    Ok(())
 }
 
-fn read_sparse(low: u32, run: &mut [Cell], front: &mut FrontBits<'_>) -> Result<(), CodecError> {
+#[inline]
+fn read_sparse(width: u32, run: &mut [Cell], front: &mut FrontBits<'_>) {
     run.fill(0);
     let rows = run.len() as u32;
+    let (mask, half) = ((1 << width) - 1, 1 << width >> 1);
     let mut marks = front.look(0) & ((1 << rows) - 1);
     front.skip(rows);
-    let width = low * marks.count_ones();
-    let mut ones = Ones::new(front.look(width));
-    let mask = (1 << low) - 1;
-    let mut ahead = 0;
     while marks != 0 {
         let row = marks.trailing_zeros() as usize;
         marks &= marks - 1;
+        let number = (front.look(0) & mask).cast_signed() - half;
+        front.skip(width);
         if let Some(residual) = run.get_mut(row) {
-            *residual = unfold((ones.next() << low | (front.look(ahead) & mask)) + 1);
+            *residual = number + i64::from(number >= 0);
         }
-        ahead += low;
-    }
-    front.skip(width + ones.read()?);
-    Ok(())
-}
-
-/// Numbers told as so many zeros and a one.
-struct Ones {
-    bits: u64,
-    /// Behind the last one.
-    end: u32,
-}
-
-impl Ones {
-    const fn new(bits: u64) -> Self {
-        Self { bits, end: 0 }
-    }
-
-    #[inline]
-    const fn next(&mut self) -> u64 {
-        let at = self.bits.trailing_zeros();
-        self.bits &= self.bits.wrapping_sub(1);
-        let zeros = at.wrapping_sub(self.end);
-        self.end = at + 1;
-        zeros as u64
-    }
-
-    /// How many bits were read.
-    fn read(&self) -> Result<u32, CodecError> {
-        let whole = self.end <= MOST_BITS;
-        whole.then_some(self.end).ok_or(CodecError::Invalid("run"))
     }
 }
 
@@ -242,10 +159,10 @@ mod tests {
             for run in &runs {
                 let class = choose(run);
                 prop_assert_eq!(class == QUIET, run.iter().all(|&residual| residual == 0));
-                prop_assert!(class != ASIDE || run.iter().any(|residual| residual.unsigned_abs() >= 1 << 17));
+                prop_assert!(class != ASIDE || run.iter().any(|residual| residual.unsigned_abs() >= 1 << (WIDEST_SPARSE - 1)));
                 if class != QUIET && class != ASIDE {
                     let mut told = vec![7; run.len()];
-                    read(class, &mut told, &mut bits).unwrap();
+                    read(class, &mut told, &mut bits);
                     prop_assert_eq!(&told, run);
                 }
             }

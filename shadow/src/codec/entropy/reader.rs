@@ -4,7 +4,7 @@ use std::{iter, mem, ops::Range};
 
 use super::{
     super::{CodecError, MAX_CODED_READINGS, MAX_SPAN_MS, check_size},
-    ABSENT, Cell, RAW,
+    ABSENT, Cell,
     class,
     clock::Clock,
     coder::{Coder, HEADER, LINK, Reading},
@@ -153,6 +153,7 @@ impl Reader {
 
 fn read_header(coder: &mut Reading<'_>, memory: &mut Memory, has: u8) -> Result<(), CodecError> {
     if has & LINKED != 0 {
+        memory.linked = true;
         for (at, column) in memory.columns.iter_mut().enumerate() {
             if let Some(number) = coder.symbol(LINK, 0).checked_sub(1) {
                 let link = Link::new(number).filter(|link| link.reaches(at));
@@ -256,32 +257,26 @@ impl Draft {
         }
         self.sheet.begin(grids.len(), rows);
         block.columns.resize_with(grids.len(), Vec::new);
+        let renewed = self.moments.rows.iter().any(|moment| moment.rules_otherwise(&before));
         let frame = column::Frame {
             grids,
             before,
-            moments: &self.moments.rows,
-            renewed: self.moments.rows.iter().any(|moment| moment.rules_otherwise(&before)),
+            moments: &self.moments,
+            renewed,
+            apart: !memory.linked && !renewed && self.moments.alike(),
         };
         self.still.clear();
         let columns = memory
             .columns
             .iter_mut()
             .zip(self.ways.chunks_exact(runs))
-            .zip(grids)
             .zip(&mut block.columns);
-        for (at, (((column, ways), grid), values)) in columns.enumerate() {
-            let still = frame.read(coder, (at, column, ways), &mut self.sheet, &mut self.scratch)?;
+        for (at, ((column, ways), values)) in columns.enumerate() {
+            if values.len() != rows {
+                values.resize(rows, Value::FAILED);
+            }
+            let still = frame.read(coder, (at, column, ways), (&mut self.sheet, &mut self.scratch), values)?;
             self.still.push(still);
-            let cells = self.sheet.cells(at);
-            values.resize(rows, Value::FAILED);
-            if !grid.tell(cells, still, &self.moments, values) {
-                return Err(CodecError::Value { column: at });
-            }
-            if !self.scratch.raw.is_empty() {
-                let without = cells.iter().zip(values).filter(|(cell, _)| **cell == RAW);
-                let told = without.zip(self.scratch.raw.drain(..));
-                told.for_each(|((_, value), raw)| *value = Value::of(raw));
-            }
         }
         Ok(())
     }

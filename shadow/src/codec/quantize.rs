@@ -74,22 +74,9 @@ impl Quantizer {
         }
     }
 
-    /// Fills `out` with the values of `levels`: of those that are not [`Self::ordinary`], something.
+    /// Fills `out` with the values of `levels`, each times `unit` and its factor: of those that are not [`Self::ordinary`], something.
     #[inline]
-    pub(crate) fn tell(&self, levels: impl Iterator<Item = i64>, out: &mut [Reading]) {
-        let rows = out.iter_mut().zip(levels);
-        match &self.scale {
-            Scale::Linear { step } => rows.for_each(|(to, level)| *to = Reading::of(float(level) * step)),
-            Scale::Logarithmic(Logarithmic { table: Some(table), .. }) => {
-                rows.for_each(|(to, level)| *to = Reading::of(table.value(level)));
-            }
-            Scale::Logarithmic(scale) => rows.for_each(|(to, level)| *to = Reading::of(scale.value(level))),
-        }
-    }
-
-    /// The same, each times `unit` and its factor.
-    #[inline]
-    pub(crate) fn tell_scaled(&self, levels: impl Iterator<Item = i64>, (unit, factors): (f64, &[f64]), out: &mut [Reading]) {
+    pub(crate) fn tell(&self, levels: impl Iterator<Item = i64>, (unit, factors): (f64, &[f64]), out: &mut [Reading]) {
         let rows = out.iter_mut().zip(levels).zip(factors);
         match &self.scale {
             Scale::Linear { step } => {
@@ -101,6 +88,40 @@ impl Quantizer {
             Scale::Logarithmic(scale) => {
                 rows.for_each(|((to, level), factor)| *to = Reading::of(scale.value(level) * (unit * factor)));
             }
+        }
+    }
+
+    /// The same of levels that go on `from` one by `steps` of less than 2^20. Returns the last; `None` if any is not [`Self::ordinary`].
+    #[inline]
+    pub(crate) fn tell_steps(
+        &self,
+        from: i64,
+        steps: &[i64],
+        (unit, factors): (f64, &[f64]),
+        out: &mut [Reading],
+    ) -> Option<i64> {
+        let rows = out.iter_mut().zip(steps).zip(factors);
+        let mut last = from;
+        match &self.scale {
+            Scale::Linear { step } => {
+                for ((to, by), factor) in rows {
+                    last += by;
+                    *to = Reading::of(float(last) * step * (unit * factor));
+                }
+                // The steps of a frame do not lead further than that.
+                (from.unsigned_abs() < 1 << (FLOAT_BITS - 1)).then_some(last)
+            }
+            Scale::Logarithmic(Logarithmic { table: Some(table), .. }) => {
+                let mut all = 0;
+                for ((to, by), factor) in rows {
+                    last += by;
+                    let place = last.wrapping_add(TABLED as i64).cast_unsigned();
+                    all |= place;
+                    *to = Reading::of(table.at(place) * (unit * factor));
+                }
+                (all < 2 * TABLED as u64).then_some(last)
+            }
+            Scale::Logarithmic(_) => None,
         }
     }
 
@@ -268,13 +289,19 @@ struct Table([f64; 2 * TABLED]);
 
 impl Table {
     #[inline]
+    fn value(&self, level: i64) -> f64 {
+        self.at(level.wrapping_add(TABLED as i64).cast_unsigned())
+    }
+
+    /// The value of the level that is so many above the first.
+    #[inline]
     #[expect(
         clippy::indexing_slicing,
         clippy::cast_possible_truncation,
         reason = "the number of levels is a power of two"
     )]
-    fn value(&self, level: i64) -> f64 {
-        self.0[level.wrapping_add(TABLED as i64) as usize % (2 * TABLED)]
+    fn at(&self, place: u64) -> f64 {
+        self.0[place as usize % (2 * TABLED)]
     }
 }
 

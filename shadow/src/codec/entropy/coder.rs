@@ -48,7 +48,7 @@ pub(super) trait Coder {
 }
 
 /// How a run is told: from this on by symbols, in the class that is so much less; below it in a quick class.
-const BY_SYMBOLS: u8 = ASIDE + 1;
+pub(super) const BY_SYMBOLS: u8 = ASIDE + 1;
 
 /// Writes.
 #[derive(Debug)]
@@ -310,20 +310,22 @@ impl Reading<'_> {
         class
     }
 
-    /// The same of many series of one run, each behind the class that it had.
-    pub(super) fn single_classes<'b>(&mut self, series: impl Iterator<Item = &'b mut u8>, ways: &mut Vec<u8>) {
+    /// Replaces `ways` by those of many series of one run, each behind the class that it had.
+    pub(super) fn single_classes<'b>(&mut self, series: impl ExactSizeIterator<Item = &'b mut u8>, ways: &mut Vec<u8>) {
+        let rows = series.len();
         // A copy stays in registers.
         let mut source = self.source;
         let (first, add) = if self.quick { (QUICK_CLASS, 0) } else { (CLASS, BY_SYMBOLS) };
-        for class in series {
+        ways.clear();
+        ways.resize(rows, QUIET);
+        for (class, way) in series.zip(ways) {
             *class = symbol_from(source.symbol(self.entries.of(first + usize::from(*class))));
-            let mut way = if *class == QUIET { QUIET } else { add + *class };
-            if way == ASIDE {
+            *way = *class + add * u8::from(*class != QUIET);
+            if *way == ASIDE {
                 self.source = source;
-                way = self.aside();
+                *way = self.aside();
                 source = self.source;
             }
-            ways.push(way);
         }
         self.source = source;
     }
@@ -337,13 +339,21 @@ impl Reading<'_> {
         }
     }
 
+    /// The residuals of a run that is told in this quick class.
+    #[inline]
+    pub(super) fn quick_run(&mut self, class: u8, run: &mut [Cell]) {
+        match class {
+            QUIET => run.fill(0),
+            class => quick::read(class, run, &mut self.front),
+        }
+    }
+
     /// The residuals of a run that is told in this way; values of those that are raw are appended to `raw`. Tells whether all
     /// are numbers.
     #[inline]
     pub(super) fn run(&mut self, way: u8, run: &mut [Cell], raw: &mut Vec<f64>) -> Result<bool, CodecError> {
         match way.checked_sub(BY_SYMBOLS) {
-            None if way == QUIET => run.fill(0),
-            None => quick::read(way, run, &mut self.front),
+            None => self.quick_run(way, run),
             Some(class) => return self.symbols(class, run, raw),
         }
         Ok(true)

@@ -12,7 +12,7 @@ use super::{
     grid::{Grid, Moment},
 };
 use crate::{
-    Metric, Reading, UnixMs,
+    Catalogue, Metric, Reading, UnixMs,
     frame::{MAX_SAMPLES, end_of_span},
 };
 
@@ -24,6 +24,8 @@ const ROWS: u8 = 15;
 pub(super) const ELSEWHERE: u8 = 1 + 2 * ROWS;
 /// Bits of such a row.
 const ROW_BITS: u32 = MAX_SAMPLES.ilog2();
+
+const INVALID: CodecError = CodecError::Invalid("extreme");
 
 /// How the value of an extreme is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +67,12 @@ pub(super) fn seconds(epoch: u64, times_ms: &[UnixMs], out: &mut Vec<Range<usize
             }
         }
     }
+}
+
+/// The metrics that ask for extremes, and their columns.
+pub(super) fn asking(catalogue: &Catalogue) -> Vec<(usize, Metric)> {
+    let metrics = catalogue.metrics().iter().cloned().enumerate();
+    metrics.filter(|(_, metric)| metric.key || metric.minimum).collect()
 }
 
 /// One column with extremes.
@@ -109,7 +117,6 @@ impl Extremes<'_> {
         moments: &[Moment],
         (told, sent): (&mut [Reading], Option<&[Reading]>),
     ) -> Result<(), CodecError> {
-        let invalid = CodecError::Invalid("extreme");
         let extreme = sent.and_then(|sent| find(side, told, sent));
         let way = extreme.map(|(row, value)| {
             let number = self.number(told.get(row), moments.get(row), value);
@@ -119,14 +126,14 @@ impl Extremes<'_> {
         let Some((row, way)) = code_row(coder, context, way) else {
             return Ok(());
         };
-        let level = told.get(row).and_then(|reading| reading.value()).ok_or(invalid.clone())?;
+        let level = told.get(row).and_then(|reading| reading.value()).ok_or(INVALID)?;
         let value = extreme.map(|(_, value)| value);
         let exact = match way {
             Way::Grains => self.grains(coder, moments.get(row), level, value)?,
             Way::Raw => f64::from_bits(coder.front(64, value.map_or(0, f64::to_bits))),
         };
         if !exact.is_finite() {
-            return Err(invalid);
+            return Err(INVALID);
         }
         clamp(side, told, exact);
         told.iter_mut().skip(row).take(1).for_each(|to| *to = Reading::of(exact));
@@ -150,14 +157,13 @@ impl Extremes<'_> {
         level: f64,
         sent: Option<f64>,
     ) -> Result<f64, CodecError> {
-        let invalid = CodecError::Invalid("extreme");
-        let moment = moment.ok_or(invalid.clone())?;
-        let (first, count) = self.grid.grains(level, moment).ok_or(invalid.clone())?;
+        let moment = moment.ok_or(INVALID)?;
+        let (first, count) = self.grid.grains(level, moment).ok_or(INVALID)?;
         let told = Some(Reading::of(level));
         let number = sent.and_then(|sent| self.number(told.as_ref(), Some(moment), sent));
         let width = u64::BITS - (whole(count) - 1).leading_zeros();
         let number = coder.front(width, number.unwrap_or(0));
-        self.grid.exact(first + number as f64, moment).ok_or(invalid)
+        self.grid.exact(first + number as f64, moment).ok_or(INVALID)
     }
 }
 

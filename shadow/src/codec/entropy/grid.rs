@@ -54,6 +54,8 @@ pub(super) struct Moments {
     pub(super) rows: Vec<Moment>,
     /// Of each: 1 / gap in seconds.
     per_s: Vec<f64>,
+    /// Of each 1: what gauges are scaled by.
+    ones: Vec<f64>,
     /// Whether a rate's levels mean the same in all rows, but for what a count is worth.
     alike: bool,
 }
@@ -63,6 +65,7 @@ impl Moments {
     pub(super) fn clear(&mut self) {
         self.rows.clear();
         self.per_s.clear();
+        self.ones.clear();
         self.alike = true;
     }
 
@@ -76,6 +79,7 @@ impl Moments {
         let first = self.rows.first().copied().unwrap_or(moment);
         self.alike &= moment.is_like(&first);
         self.per_s.push(moment.per_s);
+        self.ones.push(1.0);
         self.rows.push(moment);
     }
 }
@@ -162,18 +166,20 @@ impl Grid {
         ((told - value).abs() <= self.bound.max_error(value)).then_some(level)
     }
 
-    /// How levels become values in a frame with these `moments`, if all have a value that is quickly told: levels, and the unit
-    /// that they are counted in.
+    /// How levels become values in a frame with these `moments`, if all have a value that is quickly told: what they are levels
+    /// of, and what that is scaled by, the same and row by row.
     #[inline]
-    fn quickly(&self, moments: &Moments) -> Option<(&Quantizer, Option<f64>)> {
-        match self.grain {
-            _ if self.ordinary.is_none() => None,
-            Some(Grain::Rate { .. }) if !moments.alike => None,
-            Some(Grain::Rate { unit }) if moments.rows.first().and_then(|moment| self.count(moment)).is_some() => {
-                Some((&self.counts, Some(unit)))
+    fn quickly<'a>(&'a self, moments: &'a Moments) -> Option<(&'a Quantizer, (f64, &'a [f64]))> {
+        self.ordinary?;
+        if let Some(Grain::Rate { unit }) = self.grain {
+            if !moments.alike {
+                return None;
             }
-            _ => Some((&self.values, None)),
+            if moments.rows.first().and_then(|moment| self.count(moment)).is_some() {
+                return Some((&self.counts, (unit, &moments.per_s)));
+            }
         }
+        Some((&self.values, (1.0, &moments.ones)))
     }
 
     /// Whether levels that are `raised` by 2^n, taken together, are [`Self::ordinary`].
@@ -190,15 +196,12 @@ impl Grid {
             return true;
         }
         let raised = level.wrapping_add(1 << self.ordinary.unwrap_or(0));
-        match self.quickly(moments).filter(|_| self.is_ordinary(raised)) {
-            Some((levels, None)) => column.fill(Reading::of(levels.value(level))),
-            Some((levels, Some(unit))) => {
-                let value = levels.value(level);
-                for (to, per_s) in column.iter_mut().zip(&moments.per_s) {
-                    *to = Reading::of(value * (unit * per_s));
-                }
-            }
-            None => return self.tell_each(std::iter::repeat(&level), moments, column),
+        let Some((levels, (unit, factors))) = self.quickly(moments).filter(|_| self.is_ordinary(raised)) else {
+            return self.tell_each(std::iter::repeat(&level), moments, column);
+        };
+        let value = levels.value(level);
+        for (to, factor) in column.iter_mut().zip(factors) {
+            *to = Reading::of(value * (unit * factor));
         }
         true
     }
@@ -207,20 +210,8 @@ impl Grid {
     /// quickly done.
     #[inline]
     pub(super) fn tell_steps(&self, from: i64, steps: &[i64], moments: &Moments, column: &mut [Reading]) -> Option<i64> {
-        let (levels, unit) = self.quickly(moments)?;
-        let raise = 1 << self.ordinary.unwrap_or(0);
-        let (mut last, mut all) = (from, 0);
-        let next = |step: &i64| {
-            last += step;
-            all |= last.wrapping_add(raise);
-            last
-        };
-        let steps = steps.iter().map(next);
-        match unit {
-            None => levels.tell(steps, column),
-            Some(unit) => levels.tell_scaled(steps, (unit, &moments.per_s), column),
-        }
-        self.is_ordinary(all).then_some(last)
+        let (levels, scale) = self.quickly(moments)?;
+        levels.tell_steps(from, steps, scale, column)
     }
 
     /// Fills `column` with the readings of `cells`, which go with `moments`; of what is raw, something else. Tells whether every
@@ -229,8 +220,7 @@ impl Grid {
         let raise = 1 << self.ordinary.unwrap_or(0);
         let all = cells.iter().fold(0, |all, &cell| all | cell.wrapping_add(raise));
         match self.quickly(moments).filter(|_| self.is_ordinary(all)) {
-            Some((levels, None)) => levels.tell(cells.iter().copied(), column),
-            Some((levels, Some(unit))) => levels.tell_scaled(cells.iter().copied(), (unit, &moments.per_s), column),
+            Some((levels, scale)) => levels.tell(cells.iter().copied(), scale, column),
             None => return self.tell_each(cells.iter(), moments, column),
         }
         true

@@ -21,6 +21,9 @@ const WIDEST_SPARSE: u8 = ASIDE - 1 - SPARSE;
 /// So many numbers are always taken at once.
 const AT_ONCE: usize = MOST_BITS as usize / WIDEST as usize;
 
+/// The same where only those are told that are not 0.
+const SPARSE_AT_ONCE: usize = MOST_BITS as usize / WIDEST_SPARSE as usize;
+
 /// How many bits two's complement takes that tells all numbers whose [`bits`] these are.
 #[inline]
 const fn width(bits: i64) -> u32 {
@@ -96,34 +99,46 @@ pub(super) fn read(class: u8, run: &mut [Cell], front: &mut FrontBits<'_>) {
         return read_sparse((class - SPARSE).into(), run, front);
     }
     let width = u32::from(class);
-    let (mask, half) = ((1 << width) - 1, 1 << width >> 1);
     let all = width * run.len() as u32;
-    let at_once = if all <= MOST_BITS { run.len() } else { AT_ONCE };
-    for part in run.chunks_mut(at_once.max(1)) {
-        let mut bits = front.look(0);
-        for residual in part.iter_mut() {
-            *residual = (bits & mask).cast_signed() - half;
-            bits >>= width;
-        }
+    if all <= MOST_BITS {
+        unpack(width, front.look(0), run);
+        return front.skip(all);
+    }
+    for part in run.chunks_mut(AT_ONCE) {
+        unpack(width, front.look(0), part);
         front.skip(width * part.len() as u32);
     }
 }
 
+/// Numbers of `width` bits, the first of them the lowest.
+#[inline]
+fn unpack(width: u32, mut bits: u64, numbers: &mut [i64]) {
+    let (mask, half) = ((1 << width) - 1, 1 << width >> 1);
+    for number in numbers {
+        *number = (bits & mask).cast_signed() - half;
+        bits >>= width;
+    }
+}
+
+/// Nothing is guessed in it: who knows which rows have no residual.
 #[inline]
 fn read_sparse(width: u32, run: &mut [Cell], front: &mut FrontBits<'_>) {
-    run.fill(0);
-    let rows = run.len() as u32;
     let (mask, half) = ((1 << width) - 1, 1 << width >> 1);
-    let mut marks = front.look(0) & ((1 << rows) - 1);
-    front.skip(rows);
-    while marks != 0 {
-        let row = marks.trailing_zeros() as usize;
-        marks &= marks - 1;
-        let number = (front.look(0) & mask).cast_signed() - half;
-        front.skip(width);
-        if let Some(residual) = run.get_mut(row) {
-            *residual = number + i64::from(number >= 0);
+    let mut marks = front.look(0);
+    front.skip(run.len() as u32);
+    for part in run.chunks_mut(SPARSE_AT_ONCE) {
+        let mut bits = front.look(0);
+        let mut taken = 0;
+        for residual in part {
+            let told = (marks & 1).cast_signed();
+            marks >>= 1;
+            let number = (bits & mask).cast_signed() - half;
+            *residual = (number + 1 + (number >> 63)) & -told;
+            let count = width & (-told).cast_unsigned() as u32;
+            bits >>= count;
+            taken += count;
         }
+        front.skip(taken);
     }
 }
 

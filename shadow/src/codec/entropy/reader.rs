@@ -5,11 +5,11 @@ use std::{iter, mem, ops::Range};
 use super::{
     super::{CodecError, MAX_CODED_READINGS, MAX_SPAN_MS, check_size},
     ABSENT, Cell,
-    class,
+    class::{self, Runs},
     clock::Clock,
     coder::{Coder, HEADER, LINK, Reading},
     column::{self, Scratch},
-    extreme::{Extremes, seconds},
+    extreme::{self, Extremes, seconds},
     front::FrontBits,
     grid::{Grid, Moment, Moments},
     is_level,
@@ -29,7 +29,8 @@ const MEMORIES: usize = 6;
 /// Reads the bodies of one epoch.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    metrics: Vec<Metric>,
+    /// Those that have extremes, and their columns.
+    asking: Vec<(usize, Metric)>,
     grids: Vec<Grid>,
     /// After frames that may be named, the last used at the end.
     kept: Vec<Kept>,
@@ -61,12 +62,13 @@ struct Draft {
     /// Whether each column stays as it is.
     still: Vec<bool>,
     scratch: Scratch,
+    runs: Runs,
 }
 
 impl Reader {
     pub(crate) fn new(catalogue: &Catalogue) -> Self {
         Self {
-            metrics: catalogue.metrics().to_vec(),
+            asking: extreme::asking(catalogue),
             grids: catalogue.metrics().iter().map(Grid::new).collect(),
             kept: Vec::new(),
             memory: Memory::default(),
@@ -81,7 +83,7 @@ impl Reader {
         check_size(samples, self.grids.len(), MAX_CODED_READINGS)?;
         let base = self.begin(frame)?;
         let Self {
-            metrics,
+            asking,
             grids,
             memory,
             padded,
@@ -107,7 +109,7 @@ impl Reader {
         )?;
         seconds(frame.epoch, &block.times_ms, &mut draft.seconds);
         draft.read_columns(&mut coder, grids, (memory, before), block)?;
-        draft.read_extremes(&mut coder, metrics, grids, block)?;
+        draft.read_extremes(&mut coder, asking, grids, block)?;
         coder.source.finish(coder.front.finish()?)?;
         self.keep(frame.sequence, has & KEPT != 0, base);
         Ok(())
@@ -265,17 +267,22 @@ impl Draft {
             renewed,
             apart: !memory.linked && !renewed && self.moments.alike(),
         };
+        let runs = self.runs.of(rows);
         self.still.clear();
         let columns = memory
             .columns
             .iter_mut()
-            .zip(self.ways.chunks_exact(runs))
-            .zip(&mut block.columns);
-        for (at, ((column, ways), values)) in columns.enumerate() {
+            .zip(self.ways.chunks_exact(runs.len()))
+            .zip(&mut block.columns)
+            .zip(grids);
+        for (at, (((column, ways), values), grid)) in columns.enumerate() {
             if values.len() != rows {
                 values.resize(rows, Value::FAILED);
             }
-            let still = frame.read(coder, (at, column, ways), (&mut self.sheet, &mut self.scratch), values)?;
+            let still = match frame.read_apart(coder, (column, grid), (ways, runs), &mut self.scratch, values) {
+                Some(still) => still,
+                None => frame.read(coder, (at, column, ways), (&mut self.sheet, &mut self.scratch), values)?,
+            };
             self.still.push(still);
         }
         Ok(())
@@ -284,13 +291,12 @@ impl Draft {
     fn read_extremes(
         &mut self,
         coder: &mut Reading<'_>,
-        metrics: &[Metric],
+        asking: &[(usize, Metric)],
         grids: &[Grid],
         block: &mut Block,
     ) -> Result<(), CodecError> {
-        let columns = metrics.iter().zip(grids).zip(&mut block.columns).zip(&self.still);
-        for (((metric, grid), told), &still) in columns {
-            if metric.key || metric.minimum {
+        for &(at, ref metric) in asking {
+            if let (Some(grid), Some(told), Some(&still)) = (grids.get(at), block.columns.get_mut(at), self.still.get(at)) {
                 let extremes = Extremes {
                     grid,
                     moments: &self.moments.rows,

@@ -144,44 +144,44 @@ impl Quantizer {
         self.neighbour(level, value)
     }
 
-    /// Fills `levels` with those of `values`, which are counted in `scales`: down to the levels' unit, and back. Tells whether all are
-    /// within the bound of `bound` and ordinary; if not, `levels` holds nothing of use.
+    /// Fills `levels` with those of `values`, which are counted in `unit` times the factors of each row: the way up, and the way down.
+    /// Tells whether all are within `bound` and ordinary; if not, `levels` holds nothing of use.
     pub(crate) fn levels(
         &self,
         values: &[Reading],
-        scales: impl Iterator<Item = (f64, f64)>,
+        (unit, up, down): (f64, &[f64], &[f64]),
         bound: Bound,
         levels: &mut [i64],
     ) -> bool {
-        let rows = levels.iter_mut().zip(values).zip(scales);
         match (&self.scale, bound) {
             (&Scale::Linear { step }, Bound::Absolute { step: within }) if is_ordinary(step) => {
-                let most = within / 2.0;
-                rows.fold(true, |good, ((to, value), (down, up))| {
+                let (per_step, most) = (1.0 / (unit * step), within / 2.0);
+                let (mut bad, mut all) = (0, 0);
+                let rows = levels.iter_mut().zip(values).zip(down.iter().zip(up));
+                for ((to, value), (down, up)) in rows {
                     let value = value.or_nan();
-                    let position = value * (down / step);
-                    let rounded = position + WHOLE;
-                    *to = whole_of(rounded);
-                    let told = (rounded - WHOLE) * step * up;
-                    let near = (told - value).abs() <= most;
-                    let whole = position.abs() < FLOAT_MOST;
-                    good & near & whole
-                })
+                    let rounded = value * (down * per_step) + WHOLE;
+                    let told = (rounded - WHOLE) * step * (unit * up);
+                    let level = whole_of(rounded);
+                    *to = level;
+                    bad |= u64::from((told - value).abs() > most || told != told);
+                    all |= level.wrapping_add(1 << FLOAT_BITS).cast_unsigned();
+                }
+                bad == 0 && all >> (FLOAT_BITS + 1) == 0
             }
-            (
-                &Scale::Logarithmic(ref scale @ Logarithmic { table: Some(table), .. }),
-                bound @ Bound::Relative { .. },
-            ) => rows.fold(true, |good, ((to, value), (down, up))| {
-                let value = value.or_nan();
-                let position = scale.position((value * down).abs());
-                let magnitude = whole_of(position + WHOLE);
-                let level = if value < 0.0 { -magnitude } else { magnitude };
-                *to = level;
-                let told = table.value(level) * up;
-                let near = (told - value).abs() <= bound.max_error(value);
-                let tabled = position < TABLED as f64 - 1.0;
-                good & near & tabled
-            }),
+            (Scale::Logarithmic(scale @ Logarithmic { table: Some(table), .. }), Bound::Relative { ratio, floor }) => {
+                scale.guess(values, (1.0 / unit, down), levels);
+                let (mut bad, mut all) = (0, 0);
+                for ((level, value), up) in levels.iter().zip(values).zip(up) {
+                    let (value, place) = (value.or_nan(), level.wrapping_add(TABLED as i64).cast_unsigned());
+                    let magnitude = value.abs();
+                    let most = ratio * if magnitude > floor { magnitude } else { floor };
+                    let error = (table.at(place) * (unit * up) - value).abs();
+                    bad |= u64::from(error > most || error != error);
+                    all |= place;
+                }
+                bad == 0 && all < 2 * TABLED as u64
+            }
             _ => false,
         }
     }
@@ -243,9 +243,33 @@ const fn whole_of(raised: f64) -> i64 {
 }
 
 const MANTISSA_BITS: u32 = 52;
+const MANTISSA: u64 = (1 << MANTISSA_BITS) - 1;
+const TWO_52: f64 = (1_u64 << MANTISSA_BITS) as f64;
 const EXPONENT_BIAS: i64 = 1_023;
 
 impl Logarithmic {
+    /// Fills `levels` with what should be the nearest ones of `values` times a factor and that of their row.
+    #[inline]
+    fn guess(&self, values: &[Reading], (factor, factors): (f64, &[f64]), levels: &mut [i64]) {
+        let per_floor = factor / self.floor;
+        let (low, n) = (self.floor / self.low_step, self.octave_levels as f64);
+        let base = self.low_levels as f64;
+        let rows = levels.iter_mut().zip(values).zip(factors);
+        for ((to, value), factor) in rows {
+            let value = value.or_nan();
+            let floors = value.abs() * (factor * per_floor);
+            let bits = floors.to_bits();
+            // The exponent as a mantissa: 2^52 and the bias are too much.
+            let octave = f64::from_bits(bits >> MANTISSA_BITS | TWO_52.to_bits()) - (TWO_52 + EXPONENT_BIAS as f64);
+            let x = f64::from_bits(bits & MANTISSA | 1_f64.to_bits()) - 1.0;
+            let above = n * (octave + x * (4.0 - x) * (1.0 / 3.0)) + base;
+            let position = if floors < 1.0 { floors * low } else { above };
+            let magnitude = whole_of(position + WHOLE);
+            let sign = -i64::from(value < 0.0);
+            *to = (magnitude ^ sign) - sign;
+        }
+    }
+
     /// The level of a magnitude, not rounded.
     fn position(&self, magnitude: f64) -> f64 {
         if magnitude < self.floor {
@@ -253,7 +277,7 @@ impl Logarithmic {
         }
         let bits = (magnitude / self.floor).to_bits();
         let e = (bits >> MANTISSA_BITS) as i64 - EXPONENT_BIAS;
-        let mantissa = bits & ((1 << MANTISSA_BITS) - 1);
+        let mantissa = bits & MANTISSA;
         let x = f64::from_bits(mantissa | (EXPONENT_BIAS as u64) << MANTISSA_BITS) - 1.0;
         self.low_levels as f64 + self.octave_levels as f64 * (e as f64 + x * (4.0 - x) / 3.0)
     }

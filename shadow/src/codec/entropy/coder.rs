@@ -63,7 +63,8 @@ pub(super) struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    /// Chooses and tells how each run of a series of `residuals` is told, which had the class `before`; returns the last class.
+    /// Chooses and tells how each run of a series of `residuals` is told, which had the class `before`; returns the last class. What is
+    /// told in quick classes is told with it.
     pub(super) fn classes(&mut self, before: u8, residuals: &[Cell], ways: &mut Vec<u8>) -> u8 {
         let rows = residuals.len();
         let runs = (0..class::runs(rows)).map(|at| residuals.get(class::run(rows, at)).unwrap_or_default());
@@ -93,25 +94,27 @@ impl Writing<'_> {
 
     #[inline]
     fn quick_class(&mut self, before: u8, residuals: &[Cell]) -> (u8, u8) {
-        let class = quick::choose(residuals);
+        let choice = quick::choose(residuals);
+        let class = choice.class;
         self.put(QUICK_CLASS + usize::from(before), class);
-        if class != ASIDE {
-            return (class, class);
-        }
-        let (_, way) = self.class(NONE, residuals);
+        let way = match class {
+            QUIET => QUIET,
+            ASIDE => self.class(NONE, residuals).1,
+            _ => {
+                quick::write(choice, residuals, self.front);
+                class
+            }
+        };
         (class, way)
     }
 
-    /// The residuals of a series, whose runs are told in these `ways`; `raw` are the values of those that are raw.
+    /// Those residuals of a series, whose runs are told in these `ways`, that are told by symbols; `raw` are the values of those that
+    /// are raw.
     pub(super) fn series(&mut self, ways: &[u8], residuals: &[Cell], raw: &mut impl Iterator<Item = f64>) {
         for (at, &way) in ways.iter().enumerate() {
-            let run = residuals
-                .get(class::run(residuals.len(), at))
-                .unwrap_or_default();
-            match way.checked_sub(BY_SYMBOLS) {
-                None if way == QUIET => {}
-                None => quick::write(way, run, self.front),
-                Some(class) => self.symbols(class, run, raw),
+            if let Some(class) = way.checked_sub(BY_SYMBOLS) {
+                let run = class::run(residuals.len(), at);
+                self.symbols(class, residuals.get(run).unwrap_or_default(), raw);
             }
         }
     }

@@ -5,8 +5,7 @@ use std::ops::Range;
 use super::{
     super::CodecError,
     ABSENT, BACK, Cell, RAW,
-    class::QUIET,
-    coder::Writing,
+    coder::{BY_SYMBOLS, Writing},
     extreme::{Extremes, seconds},
     grid::{Grid, Moment, Moments},
     is_level,
@@ -139,7 +138,7 @@ impl Draft {
             .zip(self.ways.chunks_exact(runs))
             .zip(&block.columns);
         for ((residuals, ways), values) in columns {
-            if ways.iter().any(|&way| way != QUIET) {
+            if ways.iter().any(|&way| way >= BY_SYMBOLS) {
                 let without = residuals.iter().zip(values).filter(|(residual, _)| **residual == RAW);
                 coder.series(ways, residuals, &mut without.map(|(_, value)| value.or_nan()));
             }

@@ -54,6 +54,8 @@ pub(super) struct Moments {
     pub(super) rows: Vec<Moment>,
     /// Of each: 1 / gap in seconds.
     per_s: Vec<f64>,
+    /// The gap in seconds.
+    gaps_s: Vec<f64>,
     /// Of each 1: what gauges are scaled by.
     ones: Vec<f64>,
     /// Whether a rate's levels mean the same in all rows, but for what a count is worth.
@@ -65,6 +67,7 @@ impl Moments {
     pub(super) fn clear(&mut self) {
         self.rows.clear();
         self.per_s.clear();
+        self.gaps_s.clear();
         self.ones.clear();
         self.alike = true;
     }
@@ -79,6 +82,7 @@ impl Moments {
         let first = self.rows.first().copied().unwrap_or(moment);
         self.alike &= moment.is_like(&first);
         self.per_s.push(moment.per_s);
+        self.gaps_s.push(f64::from(moment.gap_us) / 1e6);
         self.ones.push(1.0);
         self.rows.push(moment);
     }
@@ -170,16 +174,23 @@ impl Grid {
     /// of, and what that is scaled by, the same and row by row.
     #[inline]
     fn quickly<'a>(&'a self, moments: &'a Moments) -> Option<(&'a Quantizer, (f64, &'a [f64]))> {
+        let unit = self.unit(moments)?;
+        Some(match unit {
+            Some(unit) => (&self.counts, (unit, &moments.per_s)),
+            None => (&self.values, (1.0, &moments.ones)),
+        })
+    }
+
+    /// The unit of counts, if levels are levels of counts, in a frame with these `moments`; `None` where that may not be the same in
+    /// all rows, or where levels are out of the ordinary.
+    #[inline]
+    fn unit(&self, moments: &Moments) -> Option<Option<f64>> {
         self.ordinary?;
-        if let Some(Grain::Rate { unit }) = self.grain {
-            if !moments.alike {
-                return None;
-            }
-            if moments.rows.first().and_then(|moment| self.count(moment)).is_some() {
-                return Some((&self.counts, (unit, &moments.per_s)));
-            }
-        }
-        Some((&self.values, (1.0, &moments.ones)))
+        let Some(Grain::Rate { unit }) = self.grain else {
+            return Some(None);
+        };
+        let counts = moments.rows.first().and_then(|moment| self.count(moment)).is_some();
+        moments.alike.then_some(counts.then_some(unit))
     }
 
     /// Whether levels that are `raised` by 2^n, taken together, are [`Self::ordinary`].
@@ -241,12 +252,28 @@ impl Grid {
         finite
     }
 
-    /// The levels of a column of readings that `moments` go with, or why there are none.
-    pub(super) fn each_level(&self, readings: &[Reading], moments: &Moments, cells: &mut [Cell]) {
-        if self.quick_levels(readings, moments, cells) {
-            return;
+    /// The levels of a column of readings that `moments` go with, or why there are none. Tells whether all are levels.
+    pub(super) fn each_level(&self, readings: &[Reading], moments: &Moments, cells: &mut [Cell]) -> bool {
+        let first = readings.first().map_or(0, |first| first.or_nan().to_bits());
+        let differ = readings.iter().fold(0, |all, reading| all | reading.or_nan().to_bits() ^ first);
+        if differ == 0 && first == 0 && self.has_zero {
+            cells.fill(0);
+            return true;
         }
+        let quick = self.unit(moments).is_some_and(|unit| {
+            let (levels, scale) = match unit {
+                Some(unit) => (&self.counts, (unit, &*moments.per_s, &*moments.gaps_s)),
+                None => (&self.values, (1.0, &*moments.ones, &*moments.ones)),
+            };
+            levels.levels(readings, scale, self.bound, cells)
+        });
+        quick || self.levels_one_by_one(readings, moments, cells)
+    }
+
+    #[cold]
+    fn levels_one_by_one(&self, readings: &[Reading], moments: &Moments, cells: &mut [Cell]) -> bool {
         let mut seen = (None, RAW);
+        let mut all = true;
         for ((reading, moment), cell) in readings.iter().zip(&moments.rows).zip(cells) {
             let value = reading.or_nan();
             let count = self.count(moment);
@@ -261,25 +288,9 @@ impl Grid {
                 seen = (key, level);
             }
             *cell = seen.1;
+            all &= is_level(*cell);
         }
-    }
-
-    /// The same where all levels mean the same and nothing is out of the ordinary; tells whether that is so.
-    fn quick_levels(&self, readings: &[Reading], moments: &Moments, cells: &mut [Cell]) -> bool {
-        if self.ordinary.is_none() || (self.is_rate() && !moments.alike) {
-            return false;
-        }
-        let counts = moments.rows.first().and_then(|moment| self.count(moment)).is_some();
-        match self.grain {
-            Some(Grain::Rate { unit }) if counts => {
-                let scales = moments.per_s.iter().map(|per_s| unit * per_s);
-                self.counts
-                    .levels(readings, scales.map(|up| (1.0 / up, up)), self.bound, cells)
-            }
-            _ => self
-                .values
-                .levels(readings, std::iter::repeat((1.0, 1.0)), self.bound, cells),
-        }
+        all
     }
 
     /// How levels of `other` become the nearest ones of this metric.

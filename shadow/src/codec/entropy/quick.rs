@@ -42,54 +42,78 @@ const fn without_zero(residual: Cell) -> i64 {
     residual - (residual > 0) as i64
 }
 
-/// The class that `residuals`, at most 24, are told in: [`ASIDE`] if that is none of the others.
+/// How a run is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Choice {
+    /// [`ASIDE`] if it is none of the others.
+    pub(super) class: u8,
+    /// The rows whose residuals are not 0.
+    marks: u64,
+}
+
+/// How `residuals`, at most 24, are told.
 #[inline]
-pub(super) fn choose(residuals: &[Cell]) -> u8 {
-    let (mut any, mut all, mut told) = (0, 0, 0);
-    for &residual in residuals {
-        any |= residual;
+pub(super) fn choose(residuals: &[Cell]) -> Choice {
+    let (mut all, mut marks) = (0, 0);
+    for (row, &residual) in residuals.iter().enumerate() {
         all |= bits(residual);
-        told += u32::from(residual != 0);
+        marks |= u64::from(residual != 0) << row;
     }
-    if any == 0 {
-        return QUIET;
+    let choice = |class| Choice { class, marks };
+    if marks == 0 {
+        return choice(QUIET);
     }
-    let (rows, wide) = (residuals.len() as u32, width(all));
+    let (rows, told, wide) = (residuals.len() as u32, marks.count_ones(), width(all));
     // Of those that are not 0 each may take a bit less.
     if rows + told * (wide - 1) < rows * wide {
         let sparse = width(residuals.iter().fold(0, |all, &residual| all | bits(without_zero(residual))));
         if rows + told * sparse < rows * wide && sparse <= WIDEST_SPARSE.into() {
-            return SPARSE + sparse as u8;
+            return choice(SPARSE + sparse as u8);
         }
     }
-    if wide > WIDEST.into() { ASIDE } else { wide as u8 }
+    choice(if wide > WIDEST.into() { ASIDE } else { wide as u8 })
 }
 
-/// Tells `residuals` in a `class` that was chosen for them, neither [`QUIET`] nor [`ASIDE`].
+/// Tells `residuals` in the class that was chosen for them, neither [`QUIET`] nor [`ASIDE`].
 #[inline]
-pub(super) fn write(class: u8, residuals: &[Cell], front: &mut Front) {
-    if class <= WIDEST {
-        return write_all(class.into(), residuals.iter().copied(), front);
+pub(super) fn write(choice: Choice, residuals: &[Cell], front: &mut Front) {
+    let class = choice.class;
+    if class > WIDEST {
+        return write_sparse((class - SPARSE).into(), choice.marks, residuals, front);
     }
-    let marks = residuals.iter().rev().fold(0, |marks, &residual| marks << 1 | u64::from(residual != 0));
-    front.push(residuals.len() as u32, marks);
-    let told = residuals.iter().filter(|&&residual| residual != 0);
-    write_all((class - SPARSE).into(), told.map(|&residual| without_zero(residual)), front);
+    let width = u32::from(class);
+    let all = width * residuals.len() as u32;
+    if all <= MOST_BITS {
+        return front.push(all, pack(width, residuals));
+    }
+    for part in residuals.chunks(AT_ONCE) {
+        front.push(width * part.len() as u32, pack(width, part));
+    }
 }
 
+/// Numbers of `width` bits, the first of them the lowest.
 #[inline]
-fn write_all(width: u32, numbers: impl Iterator<Item = i64>, front: &mut Front) {
+fn pack(width: u32, numbers: &[i64]) -> u64 {
     let half = 1 << width >> 1;
-    let (mut bits, mut count) = (0, 0);
-    for number in numbers {
-        bits |= (number + half).cast_unsigned() << count;
-        count += width;
-        if count > MOST_BITS - u32::from(WIDEST) {
-            front.push(count, bits);
-            (bits, count) = (0, 0);
+    let place = |bits, &number: &i64| bits << width | (number + half).cast_unsigned();
+    numbers.iter().rev().fold(0, place)
+}
+
+/// Nothing is guessed in it either.
+#[inline]
+fn write_sparse(width: u32, mut marks: u64, residuals: &[Cell], front: &mut Front) {
+    let half = 1 << width >> 1;
+    front.push(residuals.len() as u32, marks);
+    for part in residuals.chunks(SPARSE_AT_ONCE) {
+        let (mut bits, mut count) = (0, 0);
+        for &residual in part {
+            let told = (marks & 1).cast_signed();
+            marks >>= 1;
+            bits |= ((without_zero(residual) + half) & -told).cast_unsigned() << count;
+            count += width & (-told).cast_unsigned() as u32;
         }
+        front.push(count, bits);
     }
-    front.push(count, bits);
 }
 
 /// Fills `run`, at most 24 rows, by residuals of a `class`, neither [`QUIET`] nor [`ASIDE`].
@@ -162,9 +186,9 @@ mod tests {
         fn what_is_written_is_read(runs in vec(residuals(), 0..20)) {
             let mut front = Front::default();
             for run in &runs {
-                let class = choose(run);
-                if class != QUIET && class != ASIDE {
-                    write(class, run, &mut front);
+                let choice = choose(run);
+                if choice.class != QUIET && choice.class != ASIDE {
+                    write(choice, run, &mut front);
                 }
             }
             let mut padded = front.bytes().to_vec();
@@ -172,7 +196,7 @@ mod tests {
             padded.extend([0; 8]);
             let mut bits = FrontBits::new(&padded);
             for run in &runs {
-                let class = choose(run);
+                let class = choose(run).class;
                 prop_assert_eq!(class == QUIET, run.iter().all(|&residual| residual == 0));
                 prop_assert!(class != ASIDE || run.iter().any(|residual| residual.unsigned_abs() >= 1 << (WIDEST_SPARSE - 1)));
                 if class != QUIET && class != ASIDE {

@@ -24,6 +24,7 @@
 //! | `entropy/reader.rs`, `entropy/column.rs` | bodies to blocks |
 //! | `entropy/training.rs` | recorded telemetry to tables |
 
+mod apart;
 mod class;
 mod clock;
 mod coder;

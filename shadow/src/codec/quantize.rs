@@ -222,9 +222,8 @@ pub(crate) fn is_ordinary(value: f64) -> bool {
 
 /// Whole numbers of so many bits, the sign apart, are what [`float`] takes.
 const FLOAT_BITS: u32 = 50;
-const FLOAT_MOST: f64 = (1_u64 << FLOAT_BITS) as f64;
 
-/// What is added to a number of less than [`FLOAT_MOST`] has its whole part, rounded, in the lowest bits.
+/// What is added to a number of less than 2^[`FLOAT_BITS`] has its whole part, rounded, in the lowest bits.
 const WHOLE: f64 = (3_u64 << 51) as f64;
 
 /// A whole number of at most [`FLOAT_BITS`] bits, exactly: two at once, where a processor has no such instruction.

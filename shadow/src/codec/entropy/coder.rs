@@ -81,6 +81,18 @@ impl Writing<'_> {
         last
     }
 
+    /// Tells that a series that had the class `before` is quiet in so many runs; returns its class.
+    #[inline]
+    pub(super) fn quiet(&mut self, before: u8, runs: usize, ways: &mut Vec<u8>) -> u8 {
+        let mut last = before;
+        for _ in 0..runs {
+            self.put(QUICK_CLASS + usize::from(last), QUIET);
+            ways.push(QUIET);
+            last = QUIET;
+        }
+        last
+    }
+
     fn class(&mut self, before: u8, residuals: &[Cell]) -> (u8, u8) {
         let quiet = residuals.iter().all(|&residual| residual == 0);
         let class = if quiet {

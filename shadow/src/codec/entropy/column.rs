@@ -1,12 +1,10 @@
 //! What a reader does for each column: residuals to levels, by what is known of the columns before it.
 
-use std::ops::Range;
-
 use super::{
     super::CodecError,
     BACK, Cell, RAW,
     class::{self, QUIET},
-    coder::{BY_SYMBOLS, Reading},
+    coder::Reading,
     grid::{Grid, Moment, Moments},
     is_level,
     link::{self, Hint, Hints},
@@ -31,50 +29,12 @@ pub(super) struct Frame<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     hints: Hints,
-    steps: Vec<i64>,
+    pub(super) steps: Vec<i64>,
     /// Values without a level.
     pub(super) raw: Vec<f64>,
 }
 
 impl Frame<'_> {
-    /// Reads a column where that is quickly done: no column of the frame follows another, and the `runs` of this one are told in
-    /// quick classes. Tells whether it stays as it is; `None`, and nothing is read, if [`Self::read`] has to do it.
-    #[inline]
-    pub(super) fn read_apart(
-        &self,
-        coder: &mut Reading<'_>,
-        (column, grid): (&mut Column, &Grid),
-        (ways, runs): (&[u8], &[Range<usize>]),
-        scratch: &mut Scratch,
-        values: &mut [Value],
-    ) -> Option<bool> {
-        if !self.apart || column.missed().is_some() {
-            return None;
-        }
-        let all = ways.iter().fold(QUIET, |all, way| all | way);
-        if all == QUIET {
-            return grid.tell_still(column.last, self.moments, values).then_some(true);
-        }
-        if all >= BY_SYMBOLS {
-            return None;
-        }
-        if scratch.steps.len() != values.len() {
-            scratch.steps.resize(values.len(), 0);
-        }
-        let before = coder.front;
-        for (&way, run) in ways.iter().zip(runs) {
-            coder.quick_run(way, scratch.steps.get_mut(run.clone()).unwrap_or_default());
-        }
-        match grid.tell_steps(column.last, &scratch.steps, self.moments, values) {
-            Some(last) => column.last = last,
-            None => {
-                coder.front = before;
-                return None;
-            }
-        }
-        Some(false)
-    }
-
     /// Reads `column`, number `at`, whose runs are told in these `ways`, into `values`. Tells whether it stays as it is.
     #[inline]
     pub(super) fn read(

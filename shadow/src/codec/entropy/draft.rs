@@ -23,15 +23,24 @@ pub(super) struct Draft {
     pub(super) sheet: Sheet,
     hints: Hints,
     /// How far each cell is from what is expected in its place, column by column.
-    residuals: Vec<Cell>,
+    pub(super) residuals: Vec<Cell>,
     /// Those of gaps, then of times.
     series: Vec<Cell>,
     /// How the runs of a series, or of all columns, are told.
-    ways: Vec<u8>,
+    pub(super) ways: Vec<u8>,
     /// Whether each column stays as it is.
-    still: Vec<bool>,
+    pub(super) still: Vec<Still>,
     /// A column of which seconds' extremes are told.
     told: Vec<Reading>,
+}
+
+/// Whether a column stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Still {
+    No,
+    Yes,
+    /// All of it is 0.
+    Zero,
 }
 
 impl Draft {
@@ -93,9 +102,11 @@ impl Draft {
             let (before_it, cells, surprises) = self.sheet.split(at);
             let steady = column.missed().is_none() && !renewed;
             let still = steady && column.stays() && cells.iter().all(|&cell| cell == column.last);
-            self.still.push(still);
+            self.still.push(if still { Still::Yes } else { Still::No });
+            let from = self.residuals.len();
+            self.residuals.resize(from + cells.len(), 0);
+            let residuals = self.residuals.get_mut(from..).unwrap_or_default();
             if still {
-                self.residuals.resize(self.residuals.len() + cells.len(), 0);
                 surprises.fill(0);
                 continue;
             }
@@ -104,33 +115,41 @@ impl Draft {
                 .hints
                 .of(&before_it, (at, column.link), (grids, &self.moments.rows));
             if !plain {
-                let rows = (&*cells, surprises, self.moments.rows.as_slice());
-                closely(grids.get(at), (column, before), rows, hint, &mut self.residuals);
+                let rows = (&*cells, self.moments.rows.as_slice());
+                closely(grids.get(at), (column, before), rows, hint, residuals, Some(surprises));
             } else if column.is_apart() {
-                for (&cell, surprise) in cells.iter().zip(surprises.iter_mut()) {
+                for ((&cell, surprise), residual) in cells.iter().zip(surprises.iter_mut()).zip(residuals) {
                     *surprise = cell - column.past();
+                    *residual = *surprise;
                     column.follow(cell);
                 }
-                self.residuals.extend_from_slice(surprises);
             } else {
-                let rows = cells.iter().zip(surprises).enumerate();
-                self.residuals.extend(rows.map(|(row, (&cell, surprise))| {
+                let rows = cells.iter().zip(surprises).zip(residuals).enumerate();
+                for (row, ((&cell, surprise), residual)) in rows {
                     let past = column.past();
                     *surprise = cell - past;
                     column.follow(cell);
-                    cell - hint.expected(row, past)
-                }));
+                    *residual = cell - hint.expected(row, past);
+                }
             }
         }
     }
 
-    /// Classes, then residuals.
-    pub(super) fn write_levels(&mut self, coder: &mut Writing<'_>, columns: &mut [Column], block: &Block) {
+    /// Classes.
+    pub(super) fn write_classes(&mut self, coder: &mut Writing<'_>, columns: &mut [Column]) {
         let rows = self.sheet.rows();
         self.ways.clear();
         for (column, residuals) in columns.iter_mut().zip(self.residuals.chunks_exact(rows)) {
             column.class = coder.classes(column.class, residuals, &mut self.ways);
         }
+    }
+
+    /// Residuals that are told by symbols.
+    pub(super) fn write_symbols(&mut self, coder: &mut Writing<'_>, block: &Block) {
+        if self.ways.iter().all(|&way| way < BY_SYMBOLS) {
+            return;
+        }
+        let rows = self.sheet.rows();
         let runs = super::class::runs(rows);
         let columns = self
             .residuals
@@ -148,30 +167,32 @@ impl Draft {
     pub(super) fn write_extremes(
         &mut self,
         coder: &mut Writing<'_>,
-        metrics: &[Metric],
+        asking: &[(usize, Metric)],
         grids: &[Grid],
         block: &Block,
     ) -> Result<(), CodecError> {
-        let columns = metrics.iter().zip(grids).zip(&block.columns).enumerate();
-        for (at, ((metric, grid), sent)) in columns {
-            if !metric.key && !metric.minimum {
+        self.told.resize(block.len(), Reading::FAILED);
+        for &(at, ref metric) in asking {
+            let (Some(grid), Some(sent), Some(&still)) = (grids.get(at), block.columns.get(at), self.still.get(at)) else {
                 continue;
-            }
-            let still = self.still.get(at).copied().unwrap_or(false);
-            self.told.resize(block.len(), Reading::FAILED);
-            let cells = self.sheet.cells(at);
-            grid.tell(cells, &self.moments, &mut self.told);
-            let without = cells
-                .iter()
-                .zip(self.told.iter_mut().zip(sent))
-                .filter(|&(&cell, _)| cell == RAW);
-            without.for_each(|(_, (told, sent))| *told = *sent);
+            };
             let extremes = Extremes {
                 grid,
                 moments: &self.moments.rows,
                 seconds: &self.seconds,
-                still,
+                still: still != Still::No,
             };
+            if still == Still::Zero {
+                extremes.code_none(coder, metric);
+                continue;
+            }
+            let cells = self.sheet.cells(at);
+            grid.tell(cells, &self.moments, &mut self.told);
+            if cells.contains(&RAW) {
+                let without = cells.iter().zip(self.told.iter_mut().zip(sent));
+                let without = without.filter(|&(&cell, _)| cell == RAW);
+                without.for_each(|(_, (told, sent))| *told = *sent);
+            }
             extremes.code(coder, metric, &mut self.told, Some(sent))?;
         }
         Ok(())
@@ -181,33 +202,36 @@ impl Draft {
 /// How far the cells of a column are from what is expected, where some are missing or have no level, or levels change their
 /// meaning.
 #[cold]
-fn closely(
+pub(super) fn closely(
     grid: Option<&Grid>,
     (column, mut before): (&mut Column, Moment),
-    (cells, surprises, moments): (&[Cell], &mut [i64], &[Moment]),
+    (cells, moments): (&[Cell], &[Moment]),
     hint: Hint<'_>,
-    residuals: &mut Vec<Cell>,
+    residuals: &mut [Cell],
+    mut surprises: Option<&mut [i64]>,
 ) {
     let Some(grid) = grid else { return };
-    let rows = cells.iter().zip(surprises).zip(moments).enumerate();
-    for (row, ((&cell, surprise), moment)) in rows {
+    let rows = cells.iter().zip(residuals).zip(moments).enumerate();
+    for (row, ((&cell, residual), moment)) in rows {
         column.renew(grid, &before, moment);
         before = *moment;
         let past = column.past();
         let expected = hint.expected(row, past);
         let missed = column.missed();
-        *surprise = 0;
+        let surprise = if is_level(cell) { cell - past } else { 0 };
+        if let Some(place) = surprises.as_mut().and_then(|surprises| surprises.get_mut(row)) {
+            *place = surprise;
+        }
         if is_level(cell) {
-            *surprise = cell - past;
             column.follow(cell);
         } else {
             column.miss(cell);
         }
-        residuals.push(match missed {
+        *residual = match missed {
             Some(missed) if cell == missed => 0,
             Some(_) if cell == expected => BACK,
             _ if is_level(cell) => cell - expected,
             _ => cell,
-        });
+        };
     }
 }

@@ -110,6 +110,17 @@ impl Extremes<'_> {
         Ok(())
     }
 
+    /// Codes that all extremes that `metric` asks for are what levels say.
+    pub(super) fn code_none(&self, coder: &mut impl Coder, metric: &Metric) {
+        for _ in 0..self.seconds.len() * (usize::from(metric.key) + usize::from(metric.minimum)) {
+            coder.symbol(self.context(), TOLD);
+        }
+    }
+
+    fn context(&self) -> usize {
+        EXTREME + usize::from(self.still)
+    }
+
     fn code_one(
         &self,
         coder: &mut impl Coder,
@@ -122,8 +133,7 @@ impl Extremes<'_> {
             let number = self.number(told.get(row), moments.get(row), value);
             (row, if number.is_some() { Way::Grains } else { Way::Raw })
         });
-        let context = EXTREME + usize::from(self.still);
-        let Some((row, way)) = code_row(coder, context, way) else {
+        let Some((row, way)) = code_row(coder, self.context(), way) else {
             return Ok(());
         };
         let level = told.get(row).and_then(|reading| reading.value()).ok_or(INVALID)?;

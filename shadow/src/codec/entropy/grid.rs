@@ -252,11 +252,16 @@ impl Grid {
         finite
     }
 
+    /// Whether all `readings` are 0, which is a level.
+    #[inline]
+    pub(super) fn all_zero(&self, readings: &[Reading]) -> bool {
+        let any = readings.iter().fold(0, |any, reading| any | reading.or_nan().to_bits());
+        any == 0 && self.has_zero
+    }
+
     /// The levels of a column of readings that `moments` go with, or why there are none. Tells whether all are levels.
     pub(super) fn each_level(&self, readings: &[Reading], moments: &Moments, cells: &mut [Cell]) -> bool {
-        let first = readings.first().map_or(0, |first| first.or_nan().to_bits());
-        let differ = readings.iter().fold(0, |all, reading| all | reading.or_nan().to_bits() ^ first);
-        if differ == 0 && first == 0 && self.has_zero {
+        if self.all_zero(readings) {
             cells.fill(0);
             return true;
         }

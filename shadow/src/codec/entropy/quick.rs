@@ -14,8 +14,8 @@ pub(super) const ASIDE: u8 = 31;
 
 /// Classes from 1 on have so many bits, up to this one.
 const WIDEST: u8 = 18;
-/// Those behind it tell which rows have another residual than 0, and so many bits less of only these.
-const SPARSE: u8 = WIDEST;
+/// Those behind it tell which rows have another residual than 0, and only these, in so many bits less than the class.
+const SPARSE: u8 = WIDEST - 1;
 const WIDEST_SPARSE: u8 = ASIDE - 1 - SPARSE;
 
 /// So many numbers are always taken at once.
@@ -36,12 +36,6 @@ const fn bits(number: i64) -> i64 {
     number ^ number >> 63
 }
 
-/// A residual that is not 0, with nothing left out between -1 and 1.
-#[inline]
-const fn without_zero(residual: Cell) -> i64 {
-    residual - (residual > 0) as i64
-}
-
 /// How a run is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Choice {
@@ -55,23 +49,19 @@ pub(super) struct Choice {
 #[inline]
 pub(super) fn choose(residuals: &[Cell]) -> Choice {
     let (mut all, mut marks) = (0, 0);
-    for (row, &residual) in residuals.iter().enumerate() {
+    // From the last on, for then a mark is a step and no shift of its own.
+    for &residual in residuals.iter().rev() {
         all |= bits(residual);
-        marks |= u64::from(residual != 0) << row;
+        marks = marks << 1 | u64::from(residual != 0);
     }
     let choice = |class| Choice { class, marks };
     if marks == 0 {
         return choice(QUIET);
     }
     let (rows, told, wide) = (residuals.len() as u32, marks.count_ones(), width(all));
-    // Of those that are not 0 each may take a bit less.
-    if rows + told * (wide - 1) < rows * wide {
-        let sparse = width(residuals.iter().fold(0, |all, &residual| all | bits(without_zero(residual))));
-        if rows + told * sparse < rows * wide && sparse <= WIDEST_SPARSE.into() {
-            return choice(SPARSE + sparse as u8);
-        }
-    }
-    choice(if wide > WIDEST.into() { ASIDE } else { wide as u8 })
+    let sparse = rows + told * wide < rows * wide && wide <= WIDEST_SPARSE.into();
+    let plain = if wide > WIDEST.into() { ASIDE } else { wide as u8 };
+    choice(if sparse { SPARSE + wide as u8 } else { plain })
 }
 
 /// Tells `residuals` in the class that was chosen for them, neither [`QUIET`] nor [`ASIDE`].
@@ -109,7 +99,7 @@ fn write_sparse(width: u32, mut marks: u64, residuals: &[Cell], front: &mut Fron
         for &residual in part {
             let told = (marks & 1).cast_signed();
             marks >>= 1;
-            bits |= ((without_zero(residual) + half) & -told).cast_unsigned() << count;
+            bits |= ((residual + half) & -told).cast_unsigned() << count;
             count += width & (-told).cast_unsigned() as u32;
         }
         front.push(count, bits);
@@ -157,7 +147,7 @@ fn read_sparse(width: u32, run: &mut [Cell], front: &mut FrontBits<'_>) {
             let told = (marks & 1).cast_signed();
             marks >>= 1;
             let number = (bits & mask).cast_signed() - half;
-            *residual = (number + 1 + (number >> 63)) & -told;
+            *residual = number & -told;
             let count = width & (-told).cast_unsigned() as u32;
             bits >>= count;
             taken += count;
@@ -198,7 +188,7 @@ mod tests {
             for run in &runs {
                 let class = choose(run).class;
                 prop_assert_eq!(class == QUIET, run.iter().all(|&residual| residual == 0));
-                prop_assert!(class != ASIDE || run.iter().any(|residual| residual.unsigned_abs() >= 1 << (WIDEST_SPARSE - 1)));
+                prop_assert!(class != ASIDE || run.iter().any(|residual| residual.unsigned_abs() >= 1 << (WIDEST - 1)));
                 if class != QUIET && class != ASIDE {
                     let mut told = vec![7; run.len()];
                     read(class, &mut told, &mut bits);

@@ -6,6 +6,7 @@ use super::{
     super::{CodecError, MAX_CODED_READINGS, check_block, check_length},
     coder::{Coder, HEADER, LINK, Writing},
     draft::Draft,
+    extreme,
     front::Front,
     grid::Grid,
     memory::{Column, Memory},
@@ -48,7 +49,8 @@ pub(super) const QUICK: u8 = 16;
 /// Writes the bodies of one epoch.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    metrics: Vec<Metric>,
+    /// Metrics that have extremes, and their columns.
+    asking: Vec<(usize, Metric)>,
     grids: Vec<Grid>,
     priors: Arc<Priors>,
     /// After the last frame.
@@ -92,7 +94,7 @@ impl Writer {
     /// A writer of dense frames, or of quick ones.
     pub(crate) fn new(catalogue: &Catalogue, quick: bool) -> Self {
         Self {
-            metrics: catalogue.metrics().to_vec(),
+            asking: extreme::asking(catalogue),
             grids: catalogue.metrics().iter().map(Grid::new).collect(),
             priors: Arc::clone(Priors::trained()),
             memory: Memory::new(catalogue.len()),
@@ -177,7 +179,7 @@ impl Writer {
 
     fn code(&mut self, base: Base, block: &Block) -> Result<(), CodecError> {
         let Self {
-            metrics,
+            asking,
             grids,
             memory,
             trial,
@@ -237,24 +239,28 @@ impl Writer {
         }
         let before = memory.clock.moment();
         frame.write_times(&mut coder, memory, block, has & GAPS != 0);
-        frame.quantize(grids, block);
-        let links = base != Base::Last && !*quick;
-        *chances += u64::from(links);
-        let tries = links && (*chances <= EAGER || chances.is_multiple_of(trial_stride(block)));
-        if tries {
-            tried.clone_from(&memory.columns);
+        if *quick {
+            frame.write_apart(&mut coder, (grids, &mut memory.columns), before, block);
+        } else {
+            frame.quantize(grids, block);
+            *chances += u64::from(base != Base::Last);
+            let tries = base != Base::Last && (*chances <= EAGER || chances.is_multiple_of(trial_stride(block)));
+            if tries {
+                tried.clone_from(&memory.columns);
+            }
+            frame.follow(grids, &mut memory.columns, before);
+            if tries {
+                trial.run(&Frame {
+                    grids,
+                    moments: &frame.moments.rows,
+                    columns: tried,
+                    sheet: &frame.sheet,
+                });
+            }
+            frame.write_classes(&mut coder, &mut memory.columns);
         }
-        frame.follow(grids, &mut memory.columns, before);
-        if tries {
-            trial.run(&Frame {
-                grids,
-                moments: &frame.moments.rows,
-                columns: tried,
-                sheet: &frame.sheet,
-            });
-        }
-        frame.write_levels(&mut coder, &mut memory.columns, block);
-        frame.write_extremes(&mut coder, metrics, grids, block)
+        frame.write_symbols(&mut coder, block);
+        frame.write_extremes(&mut coder, asking, grids, block)
     }
 }
 

@@ -252,16 +252,15 @@ impl Grid {
         finite
     }
 
-    /// Whether all `readings` are 0, which is a level.
+    /// Whether 0 is a level.
     #[inline]
-    pub(super) fn all_zero(&self, readings: &[Reading]) -> bool {
-        let any = readings.iter().fold(0, |any, reading| any | reading.or_nan().to_bits());
-        any == 0 && self.has_zero
+    pub(super) const fn has_zero(&self) -> bool {
+        self.has_zero
     }
 
     /// The levels of a column of readings that `moments` go with, or why there are none. Tells whether all are levels.
     pub(super) fn each_level(&self, readings: &[Reading], moments: &Moments, cells: &mut [Cell]) -> bool {
-        if self.all_zero(readings) {
+        if self.has_zero && all_zero(readings) {
             cells.fill(0);
             return true;
         }
@@ -366,6 +365,12 @@ impl Grid {
         let count = last - first + 1.0;
         ((1.0..=MOST_GRAINS).contains(&count) && middle.abs() < 1e15).then_some((first, count))
     }
+}
+
+/// Whether all `readings` are 0.
+#[inline]
+pub(super) fn all_zero(readings: &[Reading]) -> bool {
+    readings.iter().fold(0, |any, reading| any | reading.or_nan().to_bits()) == 0
 }
 
 /// The whole part of a number of less than 2^53, rounded down.

@@ -354,12 +354,14 @@ impl Reading<'_> {
         }
     }
 
-    /// The residuals of a run that is told in this quick class.
+    /// Reads the residuals of a run of so many rows that is told in this quick class to the begin of `to`, which has room for
+    /// [`quick::ROOM`].
     #[inline]
-    pub(super) fn quick_run(&mut self, class: u8, run: &mut [Cell]) {
-        match class {
-            QUIET => run.fill(0),
-            class => quick::read(class, run, &mut self.front),
+    pub(super) fn quick_run(&mut self, class: u8, rows: usize, to: &mut [Cell]) {
+        if class == QUIET {
+            to.iter_mut().take(rows).for_each(|residual| *residual = 0);
+        } else {
+            quick::read(class, rows, to, &mut self.front);
         }
     }
 
@@ -368,7 +370,11 @@ impl Reading<'_> {
     #[inline]
     pub(super) fn run(&mut self, way: u8, run: &mut [Cell], raw: &mut Vec<f64>) -> Result<bool, CodecError> {
         match way.checked_sub(BY_SYMBOLS) {
-            None => self.quick_run(way, run),
+            None => {
+                let mut told = [0; quick::ROOM];
+                self.quick_run(way, run.len(), &mut told);
+                run.iter_mut().zip(told).for_each(|(to, told)| *to = told);
+            }
             Some(class) => return self.symbols(class, run, raw),
         }
         Ok(true)

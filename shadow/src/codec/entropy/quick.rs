@@ -106,49 +106,65 @@ fn write_sparse(width: u32, mut marks: u64, residuals: &[Cell], front: &mut Fron
     }
 }
 
-/// Fills `run`, at most 24 rows, by residuals of a `class`, neither [`QUIET`] nor [`ASIDE`].
+/// So many rows are always read at once, whether the run has as many or not: so that nothing is guessed.
+const ROWS_AT_ONCE: usize = 12;
+
+/// How many residuals [`read`] writes at most, and so what it needs room for.
+pub(super) const ROOM: usize = 2 * ROWS_AT_ONCE;
+
+/// Reads the residuals of `rows` rows, at most [`ROOM`], told in a `class` that is neither [`QUIET`] nor [`ASIDE`], to the begin of `to`.
+/// What is behind them is written over.
 #[inline]
-pub(super) fn read(class: u8, run: &mut [Cell], front: &mut FrontBits<'_>) {
+pub(super) fn read(class: u8, rows: usize, to: &mut [Cell], front: &mut FrontBits<'_>) {
+    let rows = rows as u32;
+    let Some((first, rest)) = to.split_first_chunk_mut() else {
+        return;
+    };
+    let second = if rows as usize > ROWS_AT_ONCE { rest.first_chunk_mut() } else { None };
     if class > WIDEST {
-        return read_sparse((class - SPARSE).into(), run, front);
+        let width = u32::from(class - SPARSE);
+        let marks = front.look(0) & ((1 << rows) - 1);
+        front.skip(rows);
+        read_sparse(width, marks, first, front);
+        if let Some(second) = second {
+            read_sparse(width, marks >> ROWS_AT_ONCE, second, front);
+        }
+        return;
     }
     let width = u32::from(class);
-    let all = width * run.len() as u32;
-    if all <= MOST_BITS {
-        unpack(width, front.look(0), run);
-        return front.skip(all);
+    unpack(width, 0, first, front);
+    if let Some(second) = second {
+        unpack(width, width * ROWS_AT_ONCE as u32, second, front);
     }
-    for part in run.chunks_mut(AT_ONCE) {
-        unpack(width, front.look(0), part);
-        front.skip(width * part.len() as u32);
+    front.skip(width * rows);
+}
+
+/// Numbers of `width` bits each, so many bits ahead.
+#[inline]
+fn unpack(width: u32, mut ahead: u32, numbers: &mut [i64; ROWS_AT_ONCE], front: &FrontBits<'_>) {
+    let (mask, half) = ((1 << width) - 1, 1 << width >> 1);
+    for part in numbers.as_chunks_mut::<AT_ONCE>().0 {
+        let mut bits = front.look(ahead);
+        for number in part {
+            *number = (bits & mask).cast_signed() - half;
+            bits >>= width;
+        }
+        ahead += width * AT_ONCE as u32;
     }
 }
 
-/// Numbers of `width` bits, the first of them the lowest.
+/// Numbers of `width` bits each where there are marks, else 0.
 #[inline]
-fn unpack(width: u32, mut bits: u64, numbers: &mut [i64]) {
+fn read_sparse(width: u32, mut marks: u64, numbers: &mut [i64; ROWS_AT_ONCE], front: &mut FrontBits<'_>) {
     let (mask, half) = ((1 << width) - 1, 1 << width >> 1);
-    for number in numbers {
-        *number = (bits & mask).cast_signed() - half;
-        bits >>= width;
-    }
-}
-
-/// Nothing is guessed in it: who knows which rows have no residual.
-#[inline]
-fn read_sparse(width: u32, run: &mut [Cell], front: &mut FrontBits<'_>) {
-    let (mask, half) = ((1 << width) - 1, 1 << width >> 1);
-    let mut marks = front.look(0);
-    front.skip(run.len() as u32);
-    for part in run.chunks_mut(SPARSE_AT_ONCE) {
+    for part in numbers.as_chunks_mut::<SPARSE_AT_ONCE>().0 {
         let mut bits = front.look(0);
         let mut taken = 0;
-        for residual in part {
-            let told = (marks & 1).cast_signed();
+        for number in part {
+            let told = -(marks & 1).cast_signed();
             marks >>= 1;
-            let number = (bits & mask).cast_signed() - half;
-            *residual = number & -told;
-            let count = width & (-told).cast_unsigned() as u32;
+            *number = ((bits & mask).cast_signed() - half) & told;
+            let count = width & told.cast_unsigned() as u32;
             bits >>= count;
             taken += count;
         }
@@ -190,9 +206,9 @@ mod tests {
                 prop_assert_eq!(class == QUIET, run.iter().all(|&residual| residual == 0));
                 prop_assert!(class != ASIDE || run.iter().any(|residual| residual.unsigned_abs() >= 1 << (WIDEST - 1)));
                 if class != QUIET && class != ASIDE {
-                    let mut told = vec![7; run.len()];
-                    read(class, &mut told, &mut bits);
-                    prop_assert_eq!(&told, run);
+                    let mut told = [7; ROOM];
+                    read(class, run.len(), &mut told, &mut bits);
+                    prop_assert_eq!(&told[..run.len()], &run[..]);
                 }
             }
             prop_assert_eq!(bits.finish().unwrap(), all);

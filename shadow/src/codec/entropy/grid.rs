@@ -4,7 +4,7 @@ use super::{
     super::quantize::{Quantizer, is_ordinary},
     Cell, RAW, cell_missing, is_level, missing_cell,
 };
-use crate::{Bound, Grain, Metric, Reading, rate::per_second};
+use crate::{Bound, Grain, Metric, Reading, rate::per_seconds};
 
 /// A level that leaves more open is not worth telling by grains.
 const MOST_GRAINS: f64 = 4_294_967_296.0;
@@ -18,6 +18,8 @@ const MOST_GRAINS: f64 = 4_294_967_296.0;
 pub(super) struct Grid {
     bound: Bound,
     grain: Option<Grain>,
+    /// 1 / the grain's unit.
+    per_unit: f64,
     values: Quantizer,
     counts: Quantizer,
     /// Whether 0 is a level.
@@ -33,6 +35,8 @@ pub(super) struct Moment {
     pub(super) gap_us: u32,
     /// The same in seconds, where it last changed by more than a third; 0 = not known.
     pub(super) ruling_s: f64,
+    /// `gap_us` in seconds.
+    pub(super) gap_s: f64,
     /// 1 / `gap_us` in seconds.
     pub(super) per_s: f64,
 }
@@ -43,6 +47,7 @@ impl Moment {
         Self {
             gap_us,
             ruling_s: f64::from(ruling_us) / 1e6,
+            gap_s: f64::from(gap_us) / 1e6,
             per_s: if gap_us == 0 { 0.0 } else { 1e6 / f64::from(gap_us) },
         }
     }
@@ -82,7 +87,7 @@ impl Moments {
         let first = self.rows.first().copied().unwrap_or(moment);
         self.alike &= moment.is_like(&first);
         self.per_s.push(moment.per_s);
-        self.gaps_s.push(f64::from(moment.gap_us) / 1e6);
+        self.gaps_s.push(moment.gap_s);
         self.ones.push(1.0);
         self.rows.push(moment);
     }
@@ -127,6 +132,10 @@ impl Grid {
         Self {
             bound: metric.bound,
             grain: metric.grain.filter(|grain| grain.is_valid()),
+            per_unit: match metric.grain {
+                Some(Grain::Gauge { unit } | Grain::Rate { unit }) => 1.0 / unit,
+                None => 1.0,
+            },
             values,
             counts,
             ordinary: match metric.grain {
@@ -346,21 +355,21 @@ impl Grid {
     pub(super) fn exact(&self, count: f64, moment: &Moment) -> Option<f64> {
         match self.grain? {
             Grain::Gauge { unit } => Some(count * unit),
-            Grain::Rate { unit } if moment.gap_us > 0 => Some(per_second(count, unit, moment.gap_us)),
+            Grain::Rate { unit } if moment.gap_us > 0 => Some(per_seconds(count, unit, moment.gap_s)),
             Grain::Rate { .. } => None,
         }
     }
 
     /// The numbers of grains that a value may have that was told as `told`: the first and how many, at most 2^32.
     pub(super) fn grains(&self, told: f64, moment: &Moment) -> Option<(f64, f64)> {
-        let grain = match self.grain? {
-            Grain::Gauge { unit } => unit,
-            Grain::Rate { unit } if moment.gap_us > 0 => unit * moment.per_s,
+        let per_grain = match self.grain? {
+            Grain::Gauge { .. } => self.per_unit,
+            Grain::Rate { .. } if moment.gap_us > 0 => self.per_unit * moment.gap_s,
             Grain::Rate { .. } => return None,
         };
-        let middle = told / grain;
+        let middle = told * per_grain;
         // The bound is relative to the value, not to what is told; and sums are not exact.
-        let reach = self.bound.max_error(told) / grain * 1.031_25 + middle.abs() * 1e-12;
+        let reach = self.bound.max_error(told) * per_grain * 1.031_25 + middle.abs() * 1e-12;
         let (first, last) = (-floor(reach - middle), floor(middle + reach));
         let count = last - first + 1.0;
         ((1.0..=MOST_GRAINS).contains(&count) && middle.abs() < 1e15).then_some((first, count))

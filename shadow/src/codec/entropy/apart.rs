@@ -3,14 +3,16 @@
 use std::ops::Range;
 
 use super::{
+    Cell,
     class::{self, QUIET},
-    coder::{BY_SYMBOLS, Reading, Writing},
+    coder::{Reading, Writing},
     column::{Frame, Scratch},
     draft::{Draft, Still, closely},
+    front::Front,
     grid::{Grid, Moment, all_zero},
     link::Hint,
     memory::Column,
-    quick,
+    quick::{self, ASIDE, KEPT},
 };
 use crate::{Block, Reading as Value};
 
@@ -29,11 +31,11 @@ impl Frame<'_> {
         if !self.apart || column.missed().is_some() {
             return None;
         }
-        let all = ways.iter().fold(QUIET, |all, way| all | way);
-        if all == QUIET {
+        let most = ways.iter().fold(QUIET, |most, &way| most.max(way));
+        if most == QUIET {
             return grid.tell_still(column.last, self.moments, values).then_some(true);
         }
-        if all >= BY_SYMBOLS {
+        if most >= ASIDE {
             return None;
         }
         if scratch.steps.len() != values.len() + quick::ROOM {
@@ -69,7 +71,7 @@ impl Draft {
         self.sheet.begin(grids.len(), rows);
         // What is quiet is not looked at.
         self.residuals.resize(grids.len() * rows, 0);
-        self.ways.clear();
+        self.begin_runs();
         // All readings at once, for they come from far in memory.
         self.still.clear();
         let zero = |readings: &Vec<Value>| if all_zero(readings) { Still::Zero } else { Still::No };
@@ -85,7 +87,11 @@ impl Draft {
             let steady = column.missed().is_none() && !renewed;
             if *still == Still::Zero && grid.has_zero() && steady && column.last == 0 {
                 cells.fill(0);
-                column.class = coder.quiet(column.class, class::runs(rows), &mut self.ways);
+                for _ in 0..class::runs(rows) {
+                    self.ways.push(QUIET);
+                    self.told_classes.push(if column.class == QUIET { KEPT } else { QUIET });
+                    column.class = QUIET;
+                }
                 continue;
             }
             let levels = grid.each_level(readings, &self.moments, cells);
@@ -100,9 +106,36 @@ impl Draft {
                 closely(Some(grid), (column, before), rows, Hint::Steps(&[]), residuals, None);
             }
             let from = self.ways.len();
-            column.class = coder.classes(column.class, residuals, &mut self.ways);
+            let classes = (&mut self.ways, &mut self.told_classes);
+            column.class = write_runs(column.class, residuals, classes, &mut self.runs);
             let moved = self.ways.iter().skip(from).fold(QUIET, |all, way| all | way) != QUIET;
             *still = if moved || !steady { Still::No } else { Still::Yes };
         }
+        self.end_runs(coder);
     }
+}
+
+/// Appends how each run of a series of `residuals` is told that had the class `before`, and its class or that it is kept, and tells
+/// the runs of quick classes; returns the last class.
+#[inline]
+pub(super) fn write_runs(
+    before: u8,
+    residuals: &[Cell],
+    (ways, classes): (&mut Vec<u8>, &mut Vec<u8>),
+    front: &mut Front,
+) -> u8 {
+    let rows = residuals.len();
+    let mut last = before;
+    for at in 0..class::runs(rows) {
+        let run = residuals.get(class::run(rows, at)).unwrap_or_default();
+        let choice = quick::choose(run);
+        let class = choice.class;
+        ways.push(class);
+        classes.push(if class == last { KEPT } else { class });
+        if class != QUIET && class != ASIDE {
+            quick::write(choice, run, front);
+        }
+        last = class;
+    }
+    last
 }

@@ -12,10 +12,8 @@ use super::{
 
 /// Residuals of each class begin at context 0; then the class of a run, by the class of the one before.
 pub(super) const CLASS: usize = CLASSES;
-/// The same in a quick frame.
-pub(super) const QUICK_CLASS: usize = CLASS + CLASSES + 1;
 /// What a frame has.
-pub(super) const HEADER: usize = QUICK_CLASS + CLASSES + 1;
+pub(super) const HEADER: usize = CLASS + CLASSES + 1;
 /// What a column follows.
 pub(super) const LINK: usize = HEADER + 1;
 /// Which row holds the extreme, if it is to be told, of a column that moves and of one that does not.
@@ -48,7 +46,12 @@ pub(super) trait Coder {
 }
 
 /// How a run is told: from this on by symbols, in the class that is so much less; below it in a quick class.
-pub(super) const BY_SYMBOLS: u8 = ASIDE + 1;
+const BY_SYMBOLS: u8 = ASIDE + 1;
+
+/// How a run of a class of its own is told.
+const fn way_of(class: u8) -> u8 {
+    class + BY_SYMBOLS * (class != QUIET) as u8
+}
 
 /// Writes.
 #[derive(Debug)]
@@ -56,44 +59,23 @@ pub(super) struct Writing<'a> {
     pub(super) priors: &'a Priors,
     pub(super) sink: &'a mut Sink,
     pub(super) front: &'a mut Front,
-    /// Whether runs are told in quick classes where they can be.
-    pub(super) quick: bool,
     /// Context and symbol of all that was written, where tables are to be counted.
     pub(super) tally: Option<&'a mut Vec<(usize, u8)>>,
 }
 
 impl Writing<'_> {
-    /// Chooses and tells how each run of a series of `residuals` is told, which had the class `before`; returns the last class. What is
-    /// told in quick classes is told with it.
+    /// Chooses and tells the class of each run of a series of `residuals` that had the class `before`; returns the last class.
     pub(super) fn classes(&mut self, before: u8, residuals: &[Cell], ways: &mut Vec<u8>) -> u8 {
-        let rows = residuals.len();
-        let runs = (0..class::runs(rows)).map(|at| residuals.get(class::run(rows, at)).unwrap_or_default());
         let mut last = before;
-        for residuals in runs {
-            let (class, way) = if self.quick {
-                self.quick_class(last, residuals)
-            } else {
-                self.class(last, residuals)
-            };
-            ways.push(way);
-            last = class;
+        for at in 0..class::runs(residuals.len()) {
+            let run = class::run(residuals.len(), at);
+            last = self.class(last, residuals.get(run).unwrap_or_default());
+            ways.push(way_of(last));
         }
         last
     }
 
-    /// Tells that a series that had the class `before` is quiet in so many runs; returns its class.
-    #[inline]
-    pub(super) fn quiet(&mut self, before: u8, runs: usize, ways: &mut Vec<u8>) -> u8 {
-        let mut last = before;
-        for _ in 0..runs {
-            self.put(QUICK_CLASS + usize::from(last), QUIET);
-            ways.push(QUIET);
-            last = QUIET;
-        }
-        last
-    }
-
-    fn class(&mut self, before: u8, residuals: &[Cell]) -> (u8, u8) {
+    fn class(&mut self, before: u8, residuals: &[Cell]) -> u8 {
         let quiet = residuals.iter().all(|&residual| residual == 0);
         let class = if quiet {
             QUIET
@@ -101,33 +83,16 @@ impl Writing<'_> {
             self.priors.costs.choose(before, residuals)
         };
         self.put(CLASS + usize::from(before), class);
-        (class, if quiet { QUIET } else { BY_SYMBOLS + class })
-    }
-
-    #[inline]
-    fn quick_class(&mut self, before: u8, residuals: &[Cell]) -> (u8, u8) {
-        let choice = quick::choose(residuals);
-        let class = choice.class;
-        self.put(QUICK_CLASS + usize::from(before), class);
-        let way = match class {
-            QUIET => QUIET,
-            ASIDE => self.class(NONE, residuals).1,
-            _ => {
-                quick::write(choice, residuals, self.front);
-                class
-            }
-        };
-        (class, way)
+        class
     }
 
     /// Those residuals of a series, whose runs are told in these `ways`, that are told by symbols; `raw` are the values of those that
     /// are raw.
     pub(super) fn series(&mut self, ways: &[u8], residuals: &[Cell], raw: &mut impl Iterator<Item = f64>) {
-        for (at, &way) in ways.iter().enumerate() {
-            if let Some(class) = way.checked_sub(BY_SYMBOLS) {
-                let run = class::run(residuals.len(), at);
-                self.symbols(class, residuals.get(run).unwrap_or_default(), raw);
-            }
+        for (at, &way) in ways.iter().enumerate().filter(|&(_, &way)| way >= ASIDE) {
+            let run = residuals.get(class::run(residuals.len(), at)).unwrap_or_default();
+            let class = if way == ASIDE { self.class(NONE, run) } else { way - BY_SYMBOLS };
+            self.symbols(class, run, raw);
         }
     }
 
@@ -307,51 +272,23 @@ impl Reading<'_> {
     pub(super) fn classes(&mut self, before: u8, runs: usize, ways: &mut Vec<u8>) -> u8 {
         let mut last = before;
         for _ in 0..runs {
-            last = self.class(last, ways);
+            last = symbol_from(self.source.symbol(self.entries.of(CLASS + usize::from(last))));
+            ways.push(way_of(last));
         }
         last
     }
 
-    #[inline]
-    fn class(&mut self, before: u8, ways: &mut Vec<u8>) -> u8 {
-        let first = if self.quick { QUICK_CLASS } else { CLASS };
-        let class = self.symbol(first + usize::from(before), 0);
-        ways.push(match class {
-            QUIET => QUIET,
-            ASIDE if self.quick => self.aside(),
-            _ if self.quick => class,
-            _ => BY_SYMBOLS + class,
-        });
-        class
-    }
-
     /// Replaces `ways` by those of many series of one run, each behind the class that it had.
     pub(super) fn single_classes<'b>(&mut self, series: impl ExactSizeIterator<Item = &'b mut u8>, ways: &mut Vec<u8>) {
-        let rows = series.len();
         // A copy stays in registers.
         let mut source = self.source;
-        let (first, add) = if self.quick { (QUICK_CLASS, 0) } else { (CLASS, BY_SYMBOLS) };
         ways.clear();
-        ways.resize(rows, QUIET);
+        ways.resize(series.len(), QUIET);
         for (class, way) in series.zip(ways) {
-            *class = symbol_from(source.symbol(self.entries.of(first + usize::from(*class))));
-            *way = *class + add * u8::from(*class != QUIET);
-            if *way == ASIDE {
-                self.source = source;
-                *way = self.aside();
-                source = self.source;
-            }
+            *class = symbol_from(source.symbol(self.entries.of(CLASS + usize::from(*class))));
+            *way = way_of(*class);
         }
         self.source = source;
-    }
-
-    /// Behind [`ASIDE`].
-    #[cold]
-    fn aside(&mut self) -> u8 {
-        match self.symbol(CLASS + usize::from(NONE), 0) {
-            QUIET => QUIET,
-            class => BY_SYMBOLS + class,
-        }
     }
 
     /// Reads the residuals of a run of so many rows that is told in this quick class to the begin of `to`, which has room for
@@ -370,11 +307,16 @@ impl Reading<'_> {
     #[inline]
     pub(super) fn run(&mut self, way: u8, run: &mut [Cell], raw: &mut Vec<f64>) -> Result<bool, CodecError> {
         match way.checked_sub(BY_SYMBOLS) {
+            None if way == ASIDE => {
+                let class = self.symbol(CLASS + usize::from(NONE), 0);
+                return self.symbols(class, run, raw);
+            }
             None => {
                 let mut told = [0; quick::ROOM];
                 self.quick_run(way, run.len(), &mut told);
                 run.iter_mut().zip(told).for_each(|(to, told)| *to = told);
             }
+            Some(_) if self.quick => return Err(CodecError::Invalid("class")),
             Some(class) => return self.symbols(class, run, raw),
         }
         Ok(true)

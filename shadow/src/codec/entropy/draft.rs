@@ -5,12 +5,15 @@ use std::ops::Range;
 use super::{
     super::CodecError,
     ABSENT, BACK, Cell, RAW,
-    coder::{BY_SYMBOLS, Writing},
+    apart::write_runs,
+    coder::Writing,
     extreme::{Extremes, seconds},
+    front::Front,
     grid::{Grid, Moment, Moments},
     is_level,
     link::{Hint, Hints},
     memory::{Column, Memory},
+    quick::{self, ASIDE},
     sheet::Sheet,
 };
 use crate::{Block, Metric, Reading, UnixMs};
@@ -28,6 +31,11 @@ pub(super) struct Draft {
     series: Vec<Cell>,
     /// How the runs of a series, or of all columns, are told.
     pub(super) ways: Vec<u8>,
+    /// Whether it is quick: its runs in quick classes, and no column follows another.
+    pub(super) quick: bool,
+    /// The runs that are told in quick classes, and these classes or that they are kept.
+    pub(super) runs: Front,
+    pub(super) told_classes: Vec<u8>,
     /// Whether each column stays as it is.
     pub(super) still: Vec<Still>,
     /// A column of which seconds' extremes are told.
@@ -44,6 +52,14 @@ pub(super) enum Still {
 }
 
 impl Draft {
+    /// One of frames that are quick, or dense.
+    pub(super) fn new(quick: bool) -> Self {
+        Self {
+            quick,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn write_times(&mut self, coder: &mut Writing<'_>, memory: &mut Memory, block: &Block, gaps: bool) {
         let clock = &mut memory.clock;
         let [gap_class, time_class] = &mut clock.classes.clone();
@@ -75,9 +91,26 @@ impl Draft {
     }
 
     fn write_series(&mut self, coder: &mut Writing<'_>, class: &mut u8) {
-        self.ways.clear();
-        *class = coder.classes(*class, &self.series, &mut self.ways);
+        self.begin_runs();
+        *class = if self.quick {
+            write_runs(*class, &self.series, (&mut self.ways, &mut self.told_classes), &mut self.runs)
+        } else {
+            coder.classes(*class, &self.series, &mut self.ways)
+        };
+        self.end_runs(coder);
         coder.series(&self.ways, &self.series, &mut std::iter::empty());
+    }
+
+    pub(super) fn begin_runs(&mut self) {
+        self.ways.clear();
+        self.told_classes.clear();
+        self.runs.clear();
+    }
+
+    /// Tells classes before the runs.
+    pub(super) fn end_runs(&mut self, coder: &mut Writing<'_>) {
+        quick::write_classes(&self.told_classes, coder.front);
+        coder.front.append(&self.runs);
     }
 
     /// Tells the rows of each second of the epoch apart: after the times are known, before the extremes are.
@@ -146,7 +179,7 @@ impl Draft {
 
     /// Residuals that are told by symbols.
     pub(super) fn write_symbols(&mut self, coder: &mut Writing<'_>, block: &Block) {
-        if self.ways.iter().all(|&way| way < BY_SYMBOLS) {
+        if self.ways.iter().all(|&way| way < ASIDE) {
             return;
         }
         let rows = self.sheet.rows();
@@ -157,7 +190,7 @@ impl Draft {
             .zip(self.ways.chunks_exact(runs))
             .zip(&block.columns);
         for ((residuals, ways), values) in columns {
-            if ways.iter().any(|&way| way >= BY_SYMBOLS) {
+            if ways.iter().any(|&way| way >= ASIDE) {
                 let without = residuals.iter().zip(values).filter(|(residual, _)| **residual == RAW);
                 coder.series(ways, residuals, &mut without.map(|(_, value)| value.or_nan()));
             }

@@ -106,6 +106,48 @@ fn write_sparse(width: u32, mut marks: u64, residuals: &[Cell], front: &mut Fron
     }
 }
 
+/// In place of a class: it is that of the run before.
+pub(super) const KEPT: u8 = u8::MAX;
+
+/// Of so many runs it is told at once which have another class than the one before, and which.
+const CLASSES_AT_ONCE: usize = 8;
+const CLASS_BITS: u32 = 5;
+
+/// Tells the classes of runs, or that they are [`KEPT`].
+pub(super) fn write_classes(classes: &[u8], front: &mut Front) {
+    for part in classes.chunks(CLASSES_AT_ONCE) {
+        let (mut marks, mut bits, mut count) = (0, 0, 0);
+        for (row, &class) in part.iter().enumerate() {
+            let told = u64::from(class != KEPT);
+            marks |= told << row;
+            bits |= (u64::from(class) & told.wrapping_neg()) << count;
+            count += CLASS_BITS & told.wrapping_neg() as u32;
+        }
+        let rows = part.len() as u32;
+        front.push(rows + count, marks | bits << rows);
+    }
+}
+
+/// Reads what [`write_classes`] wrote of so many runs.
+pub(super) fn read_classes(count: usize, classes: &mut Vec<u8>, front: &mut FrontBits<'_>) {
+    classes.resize(count, KEPT);
+    for part in classes.chunks_mut(CLASSES_AT_ONCE) {
+        let rows = part.len() as u32;
+        let mut marks = front.look(0);
+        let mut bits = marks >> rows;
+        let mut taken = rows;
+        for class in part {
+            let told = (marks & 1).wrapping_neg();
+            marks >>= 1;
+            *class = (bits & ((1 << CLASS_BITS) - 1) | !told) as u8;
+            let count = CLASS_BITS & told as u32;
+            bits >>= count;
+            taken += count;
+        }
+        front.skip(taken);
+    }
+}
+
 /// So many rows are always read at once, whether the run has as many or not: so that nothing is guessed.
 const ROWS_AT_ONCE: usize = 12;
 

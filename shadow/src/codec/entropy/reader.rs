@@ -16,6 +16,7 @@ use super::{
     link::Link,
     memory::{Column, Memory},
     priors::Priors,
+    quick::{self, KEPT as KEPT_CLASS},
     sheet::Sheet,
     tans::Source,
     writer::{GAPS, KEPT, LINKED, PERIOD, QUICK},
@@ -229,8 +230,14 @@ impl Draft {
         if rows == 0 {
             return Ok(before);
         }
-        self.ways.clear();
-        let last = coder.classes(before, class::runs(rows), &mut self.ways);
+        let runs = class::runs(rows);
+        let last = if coder.quick {
+            quick::read_classes(runs, &mut self.ways, &mut coder.front);
+            keep(before, &mut self.ways)
+        } else {
+            self.ways.clear();
+            coder.classes(before, runs, &mut self.ways)
+        };
         for (number, &way) in self.ways.iter().enumerate() {
             let run = self.series.get_mut(class::run(rows, number)).unwrap_or_default();
             coder.run(way, run, &mut self.scratch.raw)?;
@@ -248,11 +255,16 @@ impl Draft {
     ) -> Result<(), CodecError> {
         let rows = self.moments.rows.len();
         let runs = class::runs(rows);
-        self.ways.clear();
-        if runs == 1 {
+        if coder.quick {
+            quick::read_classes(runs * grids.len(), &mut self.ways, &mut coder.front);
+            for (column, ways) in memory.columns.iter_mut().zip(self.ways.chunks_exact_mut(runs)) {
+                column.class = keep(column.class, ways);
+            }
+        } else if runs == 1 {
             let series = memory.columns.iter_mut().map(|column| &mut column.class);
             coder.single_classes(series, &mut self.ways);
         } else {
+            self.ways.clear();
             for column in &mut memory.columns {
                 column.class = coder.classes(column.class, runs, &mut self.ways);
             }
@@ -308,4 +320,15 @@ impl Draft {
         }
         Ok(())
     }
+}
+
+/// Fills in classes that are kept, behind the class `before`; returns the last one.
+#[inline]
+fn keep(before: u8, classes: &mut [u8]) -> u8 {
+    let mut last = before;
+    for class in classes {
+        last = if *class == KEPT_CLASS { last } else { *class };
+        *class = last;
+    }
+    last
 }

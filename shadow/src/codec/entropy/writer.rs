@@ -67,8 +67,6 @@ pub(crate) struct Writer {
     frame: Draft,
     sink: Sink,
     front: Front,
-    /// Whether frames are quick: their runs in quick classes, and no column follows another.
-    quick: bool,
     /// Context and symbol of all that was written, where tables are to be counted.
     pub(super) tally: Option<Vec<(usize, u8)>>,
 }
@@ -104,10 +102,9 @@ impl Writer {
             trial: Trial::default(),
             tried: Vec::new(),
             chances: 0,
-            frame: Draft::default(),
+            frame: Draft::new(quick),
             sink: Sink::default(),
             front: Front::default(),
-            quick,
             tally: None,
         }
     }
@@ -188,7 +185,6 @@ impl Writer {
             frame,
             sink,
             front,
-            quick,
             tally,
             ..
         } = self;
@@ -198,13 +194,12 @@ impl Writer {
             priors: &self.priors,
             sink,
             front,
-            quick: *quick,
             tally: tally.as_mut(),
         };
         let mut has = if base == Base::Nothing { KEPT } else { 0 };
-        has |= if *quick { QUICK } else { 0 };
+        has |= if frame.quick { QUICK } else { 0 };
         let mut links = Vec::new();
-        if base != Base::Last && !*quick {
+        if base != Base::Last && !frame.quick {
             links.extend(
                 memory
                     .columns
@@ -239,7 +234,7 @@ impl Writer {
         }
         let before = memory.clock.moment();
         frame.write_times(&mut coder, memory, block, has & GAPS != 0);
-        if *quick {
+        if frame.quick {
             frame.write_apart(&mut coder, (grids, &mut memory.columns), before, block);
         } else {
             frame.quantize(grids, block);

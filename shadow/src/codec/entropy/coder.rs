@@ -91,7 +91,11 @@ impl Writing<'_> {
     pub(super) fn series(&mut self, ways: &[u8], residuals: &[Cell], raw: &mut impl Iterator<Item = f64>) {
         for (at, &way) in ways.iter().enumerate().filter(|&(_, &way)| way >= ASIDE) {
             let run = residuals.get(class::run(residuals.len(), at)).unwrap_or_default();
-            let class = if way == ASIDE { self.class(NONE, run) } else { way - BY_SYMBOLS };
+            let class = if way == ASIDE {
+                self.class(NONE, run)
+            } else {
+                way - BY_SYMBOLS
+            };
             self.symbols(class, run, raw);
         }
     }

@@ -93,7 +93,12 @@ impl Draft {
     fn write_series(&mut self, coder: &mut Writing<'_>, class: &mut u8) {
         self.begin_runs();
         *class = if self.quick {
-            write_runs(*class, &self.series, (&mut self.ways, &mut self.told_classes), &mut self.runs)
+            write_runs(
+                *class,
+                &self.series,
+                (&mut self.ways, &mut self.told_classes),
+                &mut self.runs,
+            )
         } else {
             coder.classes(*class, &self.series, &mut self.ways)
         };
@@ -206,7 +211,8 @@ impl Draft {
     ) -> Result<(), CodecError> {
         self.told.resize(block.len(), Reading::FAILED);
         for &(at, ref metric) in asking {
-            let (Some(grid), Some(sent), Some(&still)) = (grids.get(at), block.columns.get(at), self.still.get(at)) else {
+            let (Some(grid), Some(sent), Some(&still)) = (grids.get(at), block.columns.get(at), self.still.get(at))
+            else {
                 continue;
             };
             let extremes = Extremes {

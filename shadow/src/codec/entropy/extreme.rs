@@ -146,7 +146,10 @@ impl Extremes<'_> {
             return Err(INVALID);
         }
         clamp(side, told, exact);
-        told.iter_mut().skip(row).take(1).for_each(|to| *to = Reading::of(exact));
+        told.iter_mut()
+            .skip(row)
+            .take(1)
+            .for_each(|to| *to = Reading::of(exact));
         Ok(())
     }
 

@@ -229,7 +229,13 @@ impl Grid {
     /// Fills `column` with the readings of levels that go on `from` one by these steps. Returns the last level; `None` where that is not
     /// quickly done.
     #[inline]
-    pub(super) fn tell_steps(&self, from: i64, steps: &[i64], moments: &Moments, column: &mut [Reading]) -> Option<i64> {
+    pub(super) fn tell_steps(
+        &self,
+        from: i64,
+        steps: &[i64],
+        moments: &Moments,
+        column: &mut [Reading],
+    ) -> Option<i64> {
         let (levels, scale) = self.quickly(moments)?;
         levels.tell_steps(from, steps, scale, column)
     }

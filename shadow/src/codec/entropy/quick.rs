@@ -162,7 +162,11 @@ pub(super) fn read(class: u8, rows: usize, to: &mut [Cell], front: &mut FrontBit
     let Some((first, rest)) = to.split_first_chunk_mut() else {
         return;
     };
-    let second = if rows as usize > ROWS_AT_ONCE { rest.first_chunk_mut() } else { None };
+    let second = if rows as usize > ROWS_AT_ONCE {
+        rest.first_chunk_mut()
+    } else {
+        None
+    };
     if class > WIDEST {
         let width = u32::from(class - SPARSE);
         let marks = front.look(0) & ((1 << rows) - 1);

@@ -308,7 +308,9 @@ impl Draft {
         block: &mut Block,
     ) -> Result<(), CodecError> {
         for &(at, ref metric) in asking {
-            if let (Some(grid), Some(told), Some(&still)) = (grids.get(at), block.columns.get_mut(at), self.still.get(at)) {
+            if let (Some(grid), Some(told), Some(&still)) =
+                (grids.get(at), block.columns.get_mut(at), self.still.get(at))
+            {
                 let extremes = Extremes {
                     grid,
                     moments: &self.moments.rows,

@@ -25,7 +25,7 @@ impl Encoder {
         }
     }
 
-    /// An encoder of dense frames: a fifth shorter than quick ones, and three times the time to write.
+    /// An encoder of dense frames: a fifth shorter than quick ones, for twice the time to write and to read.
     pub fn dense(catalogue: &Catalogue) -> Self {
         Self {
             writer: Writer::Entropy(Box::new(entropy::Writer::new(catalogue, false))),

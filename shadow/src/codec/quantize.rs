@@ -164,7 +164,7 @@ impl Quantizer {
                     let told = (rounded - WHOLE) * step * (unit * up);
                     let level = whole_of(rounded);
                     *to = level;
-                    bad |= u64::from((told - value).abs() > most || told != told);
+                    bad |= u64::from((told - value).abs() > most || value.is_nan());
                     all |= level.wrapping_add(1 << FLOAT_BITS).cast_unsigned();
                 }
                 bad == 0 && all >> (FLOAT_BITS + 1) == 0
@@ -177,7 +177,7 @@ impl Quantizer {
                     let magnitude = value.abs();
                     let most = ratio * if magnitude > floor { magnitude } else { floor };
                     let error = (table.at(place) * (unit * up) - value).abs();
-                    bad |= u64::from(error > most || error != error);
+                    bad |= u64::from(error > most || error.is_nan());
                     all |= place;
                 }
                 bad == 0 && all < 2 * TABLED as u64

@@ -117,8 +117,10 @@ fn blocks_2() -> Vec<Block> {
 /// Frames 0, 1 and 8 of ten: by itself, against the one before, against the keyframe.
 const FRAMES_2: [(&str, usize); 3] = [("keyframe", 0), ("next", 1), ("against-keyframe", 8)];
 
+type Begin = fn(&Catalogue) -> Encoder;
+
 /// Quick ones, and dense ones.
-const KINDS_2: [(&str, fn(&Catalogue) -> Encoder); 2] = [("quick", Encoder::new), ("dense", Encoder::dense)];
+const KINDS_2: [(&str, Begin); 2] = [("quick", Encoder::new), ("dense", Encoder::dense)];
 
 #[test]
 fn frames_of_codec_2_decode_as_they_did() {

@@ -46,13 +46,11 @@ impl Frame<'_> {
             let to = scratch.steps.get_mut(run.start..).unwrap_or_default();
             coder.quick_run(way, run.len(), to);
         }
-        match grid.tell_steps(column.last, &scratch.steps, self.moments, values) {
-            Some(last) => column.last = last,
-            None => {
-                coder.front = before;
-                return None;
-            }
-        }
+        let Some(last) = grid.tell_steps(column.last, &scratch.steps, self.moments, values) else {
+            coder.front = before;
+            return None;
+        };
+        column.last = last;
         Some(false)
     }
 }

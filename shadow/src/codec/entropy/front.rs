@@ -1,7 +1,5 @@
 //! The front of a body: bits that are read from its begin on, while symbols are read from its end.
 
-#![expect(clippy::cast_possible_truncation, reason = "a body has far less than 2^32 bits")]
-
 use super::super::CodecError;
 
 /// At most so many bits are taken at once: they are within 8 bytes wherever they begin.

@@ -107,6 +107,16 @@ impl Moment {
     }
 }
 
+/// How levels become values in all rows of a frame.
+#[derive(Clone, Copy)]
+struct Quickly<'a> {
+    levels: &'a Quantizer,
+    /// What they are counted in, times a factor of each row: up to values, and down to levels.
+    unit: f64,
+    up: &'a [f64],
+    down: &'a [f64],
+}
+
 /// How one metric's levels become another's.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Translation {
@@ -179,27 +189,30 @@ impl Grid {
         ((told - value).abs() <= self.bound.max_error(value)).then_some(level)
     }
 
-    /// How levels become values in a frame with these `moments`, if all have a value that is quickly told: what they are levels
-    /// of, and what that is scaled by, the same and row by row.
+    /// How levels become values in a frame with these `moments`; `None` where that may not be the same in all rows, or where levels
+    /// are out of the ordinary.
     #[inline]
-    fn quickly<'a>(&'a self, moments: &'a Moments) -> Option<(&'a Quantizer, (f64, &'a [f64]))> {
-        let unit = self.unit(moments)?;
-        Some(match unit {
-            Some(unit) => (&self.counts, (unit, &moments.per_s)),
-            None => (&self.values, (1.0, &moments.ones)),
-        })
-    }
-
-    /// The unit of counts, if levels are levels of counts, in a frame with these `moments`; `None` where that may not be the same in
-    /// all rows, or where levels are out of the ordinary.
-    #[inline]
-    fn unit(&self, moments: &Moments) -> Option<Option<f64>> {
+    fn quickly<'a>(&'a self, moments: &'a Moments) -> Option<Quickly<'a>> {
         self.ordinary?;
-        let Some(Grain::Rate { unit }) = self.grain else {
-            return Some(None);
-        };
-        let counts = moments.rows.first().and_then(|moment| self.count(moment)).is_some();
-        moments.alike.then_some(counts.then_some(unit))
+        if let Some(Grain::Rate { unit }) = self.grain {
+            if !moments.alike {
+                return None;
+            }
+            if moments.rows.first().and_then(|moment| self.count(moment)).is_some() {
+                return Some(Quickly {
+                    levels: &self.counts,
+                    unit,
+                    up: &moments.per_s,
+                    down: &moments.gaps_s,
+                });
+            }
+        }
+        Some(Quickly {
+            levels: &self.values,
+            unit: 1.0,
+            up: &moments.ones,
+            down: &moments.ones,
+        })
     }
 
     /// Whether levels that are `raised` by 2^n, taken together, are [`Self::ordinary`].
@@ -216,12 +229,12 @@ impl Grid {
             return true;
         }
         let raised = level.wrapping_add(1 << self.ordinary.unwrap_or(0));
-        let Some((levels, (unit, factors))) = self.quickly(moments).filter(|_| self.is_ordinary(raised)) else {
+        let Some(quickly) = self.quickly(moments).filter(|_| self.is_ordinary(raised)) else {
             return self.tell_each(std::iter::repeat(&level), moments, column);
         };
-        let value = levels.value(level);
-        for (to, factor) in column.iter_mut().zip(factors) {
-            *to = Reading::of(value * (unit * factor));
+        let value = quickly.levels.value(level);
+        for (to, factor) in column.iter_mut().zip(quickly.up) {
+            *to = Reading::of(value * (quickly.unit * factor));
         }
         true
     }
@@ -236,8 +249,8 @@ impl Grid {
         moments: &Moments,
         column: &mut [Reading],
     ) -> Option<i64> {
-        let (levels, scale) = self.quickly(moments)?;
-        levels.tell_steps(from, steps, scale, column)
+        let Quickly { levels, unit, up, .. } = self.quickly(moments)?;
+        levels.tell_steps(from, steps, (unit, up), column)
     }
 
     /// Fills `column` with the readings of `cells`, which go with `moments`; of what is raw, something else. Tells whether every
@@ -246,7 +259,7 @@ impl Grid {
         let raise = 1 << self.ordinary.unwrap_or(0);
         let all = cells.iter().fold(0, |all, &cell| all | cell.wrapping_add(raise));
         match self.quickly(moments).filter(|_| self.is_ordinary(all)) {
-            Some((levels, scale)) => levels.tell(cells.iter().copied(), scale, column),
+            Some(Quickly { levels, unit, up, .. }) => levels.tell(cells.iter().copied(), (unit, up), column),
             None => return self.tell_each(cells.iter(), moments, column),
         }
         true
@@ -279,12 +292,8 @@ impl Grid {
             cells.fill(0);
             return true;
         }
-        let quick = self.unit(moments).is_some_and(|unit| {
-            let (levels, scale) = match unit {
-                Some(unit) => (&self.counts, (unit, &*moments.per_s, &*moments.gaps_s)),
-                None => (&self.values, (1.0, &*moments.ones, &*moments.ones)),
-            };
-            levels.levels(readings, scale, self.bound, cells)
+        let quick = self.quickly(moments).is_some_and(|Quickly { levels, unit, up, down }| {
+            levels.levels(readings, (unit, up, down), self.bound, cells)
         });
         quick || self.levels_one_by_one(readings, moments, cells)
     }

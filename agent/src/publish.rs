@@ -111,7 +111,7 @@ impl Shared {
         let records = outbox.take_unsaved();
         let Some(mirror) = mirror.as_mut() else { return };
         if !records.is_empty() {
-            let saved = mirror.save(&records);
+            let saved = mirror.save(&records, outbox.spool());
             outbox.place(Place::Ram, saved.err().map(|error| error.to_string()));
         }
         mirror.sweep(outbox.spool(), &outbox.birth_epochs());

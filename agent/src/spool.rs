@@ -157,6 +157,14 @@ impl Entry {
     fn is_hole(&self) -> bool {
         matches!(self.kind, Kind::Hole { .. })
     }
+
+    fn record(&self, id: Serial) -> Record {
+        Record {
+            id,
+            content: Content::Numbered(self.kind),
+            payload: self.payload.clone(),
+        }
+    }
 }
 
 impl Spool {
@@ -361,6 +369,14 @@ impl Spool {
     pub(crate) fn holds_any(&self, epoch: u64, first: u64, end: u64) -> bool {
         let [first, end] = [first, end].map(|sequence| Serial { epoch, sequence });
         self.entries.range(first..end).next().is_some()
+    }
+
+    /// What memory has of these sequences of `epoch`, and the disk has not.
+    pub(crate) fn held_only(&self, epoch: u64, range: Range<u64>) -> impl Iterator<Item = Record> + '_ {
+        let [first, end] = [range.start, range.end].map(|sequence| Serial { epoch, sequence });
+        let inside = self.entries.range(first..end);
+        let only_here = inside.filter(|(_, entry)| entry.segment.is_none());
+        only_here.map(|(&id, entry)| entry.record(id))
     }
 
     /// Epochs of which something is in memory.

@@ -71,6 +71,15 @@ pub(crate) struct Rollup {
     pub(crate) p95: [f32; 7],
 }
 
+/// What a workload used in a minute.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct WorkloadMinute {
+    /// Share of it that is known, 0 to 1.
+    pub(crate) coverage: f32,
+    /// Cores busy and bytes in use, on average; NaN where not read.
+    pub(crate) uses: [f32; 2],
+}
+
 /// What came since the last batch.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Batch {
@@ -90,8 +99,8 @@ pub(crate) struct Batch {
     pub(crate) rollups: BTreeMap<(Arc<str>, UnixMs), Rollup>,
     /// Minutes, or rows of the grid where these are longer, by host and begin.
     pub(crate) minutes: BTreeMap<(Arc<str>, UnixMs), Rollup>,
-    /// Cores and bytes of workloads by host, workload and begin of the minute; NaN where not read.
-    pub(crate) workloads: BTreeMap<(Arc<str>, String, UnixMs), [f32; 2]>,
+    /// Minutes of workloads by host, workload and begin.
+    pub(crate) workloads: BTreeMap<(Arc<str>, String, UnixMs), WorkloadMinute>,
     /// Forecasts by host.
     pub(crate) forecasts: Vec<(Arc<str>, Forecast)>,
     /// Forecasts of workloads by host and workload, in cores and bytes.

@@ -30,7 +30,7 @@ type Keeper = Box<dyn Fn(Told) + Send + Sync>;
 
 static KEEPER: OnceLock<Keeper> = OnceLock::new();
 
-/// Hands every event of [`TARGET`] to `keeper` from now on, whatever the log's filter says. It must not wait. Whether it was
+/// Hands every event of [`TARGET`] that is not for debugging to `keeper` from now on, whatever the log's filter says. It must not wait. Whether it was
 /// the first to ask: there is one.
 pub fn keep(keeper: impl Fn(Told) + Send + Sync + 'static) -> bool {
     KEEPER.set(Box::new(keeper)).is_ok()
@@ -38,7 +38,8 @@ pub fn keep(keeper: impl Fn(Told) + Send + Sync + 'static) -> bool {
 
 /// Sees the events of the target; [`crate::logging::init`] puts it there. What it does not want costs nothing.
 pub(crate) fn layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {
-    let ours = filter_fn(|found| found.target() == TARGET).with_max_level_hint(LevelFilter::INFO);
+    let most = LevelFilter::INFO;
+    let ours = filter_fn(move |found| found.target() == TARGET && *found.level() <= most).with_max_level_hint(most);
     Trail.with_filter(ours)
 }
 
@@ -85,10 +86,15 @@ mod tests {
         let sink = Arc::clone(&kept);
         assert!(keep(move |told| sink.lock().unwrap().push(told)));
         assert!(!keep(drop));
-        tracing::subscriber::with_default(Registry::default().with(layer()), || {
+        // Beside a log that wants all there is.
+        let all = tracing_subscriber::fmt::layer()
+            .with_writer(std::io::sink)
+            .with_filter(LevelFilter::TRACE);
+        tracing::subscriber::with_default(Registry::default().with(all).with(layer()), || {
             let peer = std::net::Ipv4Addr::LOCALHOST;
             tracing::warn!(target: "audit", event = "login", accepted = false, %peer, user = Some("ann"), none = None::<&str>);
             tracing::warn!(event = "login");
+            tracing::debug!(target: "audit", event = "login");
         });
         let kept = kept.lock().unwrap();
         let told: Vec<(&str, &str)> = kept[0].iter().map(|(name, value)| (*name, value.as_str())).collect();

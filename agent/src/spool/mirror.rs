@@ -57,19 +57,35 @@ impl Mirror {
         self.births.insert(epoch);
     }
 
-    /// Copies `records`.
+    /// Copies `records`, which `spool` has just taken. Past the bound the oldest segments go, and what `spool` alone still
+    /// has of them is written anew first: it is less than half of the bound, for there it counts twice.
     ///
     /// # Errors
-    /// What the system says; memory has them all the same.
-    pub(crate) fn save(&mut self, records: &[Record]) -> io::Result<()> {
+    /// What the system says; memory has them all the same, and nothing has gone that was there.
+    pub(crate) fn save(&mut self, records: &[Record], spool: &Spool) -> io::Result<()> {
+        self.append(records)?;
+        self.remove_unneeded(spool);
+        for _ in 1..self.segments.len() {
+            let Some(oldest) = self.segments.front().filter(|_| self.bytes > self.max_bytes) else {
+                break;
+            };
+            let held = oldest
+                .span
+                .iter()
+                .flat_map(|(&epoch, &(first, end))| spool.held_only(epoch, first..end));
+            let held: Vec<Record> = held.collect();
+            self.append(&held)?;
+            self.remove_oldest();
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, records: &[Record]) -> io::Result<()> {
         if records.is_empty() {
             return Ok(());
         }
         let (segment, bytes) = self.folder.append(records)?;
         self.note(segment, bytes, records);
-        while self.bytes > self.max_bytes && self.segments.len() > 1 {
-            self.remove_oldest();
-        }
         Ok(())
     }
 
@@ -110,6 +126,17 @@ impl Mirror {
     /// Deletes what memory no longer holds: oldest segments, and births other than `births` that no segment needs. The
     /// newest segment stays until it is full.
     pub(crate) fn sweep(&mut self, spool: &Spool, births: &BTreeSet<u64>) {
+        self.remove_unneeded(spool);
+        let mut needed = births.clone();
+        needed.extend(self.segments.iter().flat_map(|segment| segment.span.keys()));
+        let gone: Vec<u64> = self.births.difference(&needed).copied().collect();
+        for epoch in gone {
+            self.births.remove(&epoch);
+            self.folder.remove_birth(epoch);
+        }
+    }
+
+    fn remove_unneeded(&mut self, spool: &Spool) {
         while self.segments.len() > 1
             && let Some(oldest) = self.segments.front()
             && !oldest
@@ -118,13 +145,6 @@ impl Mirror {
                 .any(|(&epoch, &(first, end))| spool.holds_any(epoch, first, end))
         {
             self.remove_oldest();
-        }
-        let mut needed = births.clone();
-        needed.extend(self.segments.iter().flat_map(|segment| segment.span.keys()));
-        let gone: Vec<u64> = self.births.difference(&needed).copied().collect();
-        for epoch in gone {
-            self.births.remove(&epoch);
-            self.folder.remove_birth(epoch);
         }
     }
 }

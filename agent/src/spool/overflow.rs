@@ -42,7 +42,7 @@ impl Spool {
         for id in ids {
             self.remove(id);
         }
-        self.shelf.loaded(segment, 0);
+        self.shelf.loaded(segment, 0, false);
     }
 
     /// Gives up `lost` and whatever is read against any of it, and declares the hole. Returns how many that are.

@@ -42,8 +42,17 @@ struct Segment {
     holes: BTreeSet<Serial>,
     /// Frames that cannot be read with this segment alone, and the frame that each is read against.
     leaning: BTreeMap<Serial, Serial>,
-    /// How many of its frames and events are in memory as well; `None` while none is to be.
-    loaded: Option<usize>,
+    /// What of it is in memory as well; `None` while nothing is to be.
+    loaded: Option<Loaded>,
+}
+
+/// What of a segment is in memory as well.
+#[derive(Debug, Clone, Copy)]
+struct Loaded {
+    /// How many of its frames and events.
+    count: usize,
+    /// Whether that was all that counted.
+    whole: bool,
 }
 
 impl Shelf {
@@ -219,44 +228,59 @@ impl Shelf {
         std::mem::take(&mut self.dead)
     }
 
-    /// The oldest segment that is not in memory, and its bytes.
+    /// The segment with the oldest of what is not in memory, and its bytes; `None` while part of that segment is: what
+    /// follows is read against the rest of it, and would wait in memory.
     pub(crate) fn next(&self) -> Option<(u64, u64)> {
-        let mut cold = self
-            .segments
-            .iter()
-            .filter(|(_, segment)| segment.loaded.is_none() && !segment.live.is_empty());
-        cold.next().map(|(&id, segment)| (id, segment.bytes))
+        let (_, id, segment) = self.not_whole().min_by_key(|(first, ..)| *first)?;
+        segment.loaded.is_none().then_some((id, segment.bytes))
     }
 
-    /// The newest segment that is in memory.
+    /// The oldest that lies in other segments than this one and not in memory.
+    pub(crate) fn oldest_beside(&self, segment: u64) -> Option<Serial> {
+        let others = self.not_whole().filter(|(_, id, _)| *id != segment);
+        others.map(|(first, ..)| first).min()
+    }
+
+    /// Segments that are not whole in memory, with the oldest of each.
+    fn not_whole(&self) -> impl Iterator<Item = (Serial, u64, &Segment)> {
+        let segments = self.segments.iter().map(|(id, segment)| (*id, segment));
+        let cold = segments.filter(|(_, segment)| !segment.loaded.is_some_and(|loaded| loaded.whole));
+        cold.filter_map(|(id, segment)| Some((segment.first()?, id, segment)))
+    }
+
+    /// The segment with the newest of what is in memory.
     pub(crate) fn newest_loaded(&self) -> Option<u64> {
-        let mut loaded = self
-            .segments
-            .iter()
-            .rev()
-            .filter(|(_, segment)| segment.loaded.is_some());
-        loaded.next().map(|(&id, _)| id)
+        let loaded = self.segments.iter().filter(|(_, segment)| segment.loaded.is_some());
+        let newest = loaded.max_by_key(|(_, segment)| segment.first());
+        newest.map(|(&id, _)| id)
     }
 
-    /// So many of a segment's frames and events are in memory.
-    pub(crate) fn loaded(&mut self, segment: u64, count: usize) {
+    /// So many of a segment's frames and events are in memory, and whether these are all.
+    pub(crate) fn loaded(&mut self, segment: u64, count: usize, whole: bool) {
         if let Some(segment) = self.segments.get_mut(&segment) {
-            segment.loaded = (count > 0).then_some(count);
+            segment.loaded = (count > 0).then_some(Loaded { count, whole });
         }
     }
 
     /// One of a segment's frames and events is no longer in memory.
     pub(crate) fn unload_one(&mut self, segment: u64) {
         if let Some(segment) = self.segments.get_mut(&segment) {
-            segment.loaded = segment
-                .loaded
-                .and_then(|count| count.checked_sub(1))
-                .filter(|&count| count > 0);
+            segment.loaded = segment.loaded.and_then(|Loaded { count, whole }| {
+                let count = count.checked_sub(1).filter(|&count| count > 0)?;
+                Some(Loaded { count, whole })
+            });
         }
     }
 }
 
 impl Segment {
+    /// The oldest that counts.
+    fn first(&self) -> Option<Serial> {
+        let (&epoch, ranges) = self.live.first_key_value()?;
+        let sequence = ranges.iter().next()?.start;
+        Some(Serial { epoch, sequence })
+    }
+
     /// Forgets epochs of which nothing is left.
     fn tidy(&mut self) {
         self.live.retain(|_, ranges| !ranges.is_empty());

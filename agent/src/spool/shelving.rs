@@ -42,11 +42,7 @@ impl Spool {
         let records = unshelved.map_while(|(&id, entry)| {
             let room = bytes < most;
             bytes += entry.payload.len() + record::RECORD_BYTES;
-            room.then(|| Record {
-                id,
-                content: Content::Numbered(entry.kind),
-                payload: entry.payload.clone(),
-            })
+            room.then(|| entry.record(id))
         });
         records.collect()
     }
@@ -81,23 +77,30 @@ impl Spool {
         (self.again.len() < low && fits).then_some(segment)
     }
 
-    /// A segment was read back, as far as memory has room. What should be in it and is not is lost: returns how many
-    /// that are.
-    pub(crate) fn load(&mut self, segment: u64, records: Vec<Record>) -> u64 {
+    /// A segment was read back: oldest first, as far as memory has room, and up to what lies in another segment. So
+    /// whatever is in memory can be read by the brain without what is not, and makes room for it. What should be in the
+    /// segment and is not is lost: returns how many that are.
+    pub(crate) fn load(&mut self, segment: u64, mut records: Vec<Record>) -> u64 {
         let damaged = self.damaged(segment, &records);
-        let mut count = 0;
+        let until = self.shelf.oldest_beside(segment);
+        records.retain(|Record { id, content, .. }| {
+            let is_hole = matches!(content, Content::Numbered(Kind::Hole { .. }) | Content::Birth);
+            let counts = self.shelf.has(segment, *id) && !shelf::contains(&damaged, *id);
+            counts && !is_hole && !self.entries.contains_key(id)
+        });
+        records.sort_by_key(|record| record.id);
+        let (mut count, wanted) = (0, records.len());
         for Record { id, content, payload } in records {
             let Content::Numbered(kind) = content else { continue };
-            let room = self.bytes + self.cost(&payload) <= self.bounds.memory;
-            let wanted =
-                self.shelf.has(segment, id) && !shelf::contains(&damaged, id) && !self.entries.contains_key(&id);
-            if wanted && room && !matches!(kind, Kind::Hole { .. }) {
-                self.insert(id, kind, payload, Some(segment));
-                self.again.insert(id);
-                count += 1;
+            let room = self.entries.is_empty() || self.bytes + self.cost(&payload) <= self.bounds.memory;
+            if !room || until.is_some_and(|until| id > until) {
+                break;
             }
+            self.insert(id, kind, payload, Some(segment));
+            self.again.insert(id);
+            count += 1;
         }
-        self.shelf.loaded(segment, count);
+        self.shelf.loaded(segment, count, count == wanted);
         if damaged.is_empty() { 0 } else { self.lose(damaged) }
     }
 

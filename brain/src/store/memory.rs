@@ -18,9 +18,10 @@ use std::{
 
 use shadow::{Birth, Channel, Frame, Resource, UnixMs, Vantage};
 
-use super::{Rollup, StoredRow, Stream};
+use super::{Rollup, StoredRow, Stream, WorkloadMinute};
 use crate::grid::{Added, Ring};
 
+mod backlog;
 pub(crate) mod columns;
 pub(crate) mod recent;
 mod series;
@@ -89,7 +90,7 @@ pub(crate) struct Changed {
     /// By host and begin of the minute.
     pub(crate) minutes: BTreeMap<(Arc<str>, UnixMs), Rollup>,
     /// By host, workload and begin of the minute.
-    pub(crate) workloads: BTreeMap<(Arc<str>, String, UnixMs), [f32; 2]>,
+    pub(crate) workloads: BTreeMap<(Arc<str>, String, UnixMs), WorkloadMinute>,
 }
 
 /// The rows of one host, oldest first.
@@ -164,7 +165,7 @@ impl HotStore {
             let workloads = closed.workloads.into_iter();
             changed
                 .workloads
-                .extend(workloads.map(|(workload, ms, uses)| ((Arc::clone(&name), workload, ms), uses)));
+                .extend(workloads.map(|(workload, ms, minute)| ((Arc::clone(&name), workload, ms), minute)));
         }
         for host in &gone {
             self.forget(host);

@@ -55,6 +55,11 @@ const MIGRATIONS: &[migrations::Step] = &[
         "workload forecasts",
         include_str!("../../migrations/sqlite/0008_workload_forecasts.sql"),
     ),
+    (
+        9,
+        "workload coverage",
+        include_str!("../../migrations/sqlite/0009_workload_coverage.sql"),
+    ),
 ];
 
 /// A database and the lock on its folder.

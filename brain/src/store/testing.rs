@@ -8,7 +8,7 @@ use shadow::{
     Shares, Vantage,
 };
 
-use super::{AnomalyRow, Batch, ModelRow, PlanRow, Rollup, SavingRow, Since, Stream, meta};
+use super::{AnomalyRow, Batch, ModelRow, PlanRow, Rollup, SavingRow, Since, Stream, WorkloadMinute, meta};
 use crate::{ingest::RangeSet, testing};
 
 pub(super) const SINCE: Since = Since {
@@ -100,7 +100,7 @@ pub(super) fn full_batch() -> Batch {
         watermarks: [((stream(), 7), RangeSet::from_ranges([0..1, 2..3]))].into(),
         rollups: (0..7).map(|i| rollup(i * 10_000)).collect(),
         minutes: [rollup(0), rollup(60_000)].into(),
-        workloads: [((host.clone(), "web".into(), 0), [1.5, f32::NAN])].into(),
+        workloads: [((host.clone(), "web".into(), 0), uses(1.0, 1.5))].into(),
         workload_forecasts: vec![(host.clone(), "web".into(), forecast.clone())],
         forecasts: vec![(host.clone(), forecast)],
         anomalies: [((host.clone(), Resource::Cpu, 60_000), anomaly)].into(),
@@ -188,5 +188,13 @@ pub(super) fn incident() -> Incident {
             time_ms: 65_000,
             by: "ann".into(),
         }),
+    }
+}
+
+/// A minute of a workload of which so much is known, and cores alone.
+pub(crate) fn uses(coverage: f32, cores: f32) -> WorkloadMinute {
+    WorkloadMinute {
+        coverage,
+        uses: [cores, f32::NAN],
     }
 }

@@ -4,33 +4,41 @@ use std::collections::BTreeMap;
 
 use shadow::{Channel, UnixMs};
 
-use super::{Readings, Shape, workload::Workload};
+use super::{
+    Readings, Shape, Use,
+    backlog::{Backlog, Minutes},
+    workload::Workload,
+};
 use crate::{
     grid::{Added, Detail, Grid, Lengths, Ring, Row},
-    store::{Rollup, StoredRow},
+    store::{Rollup, StoredRow, WorkloadMinute},
 };
 
 /// Rollups are told of rows of the grid, and of minutes.
 pub(super) const MINUTE_MS: i64 = 60_000;
 /// The most workloads of a host that are kept: as many as a birth may tell, twice.
-const MAX_WORKLOADS: usize = 4_096;
+pub(super) const MAX_WORKLOADS: usize = 4_096;
 /// The newest sixth of the rows and the newest quarter of the minutes are kept with all that is known of them: as much as
 /// late samples usually need. Of older ones the means are left.
 const DETAILED: (usize, usize) = (6, 4);
 
 /// Values of a tail that make p95s exact at the full pace: of rows of 10 s, of minutes.
-const TAILS: (usize, usize) = (8, 32);
+pub(super) const TAILS: (usize, usize) = (8, 32);
 
 const CHANNELS: usize = Channel::COUNT;
+
+/// Minutes of a host.
+pub(super) type MinuteRow = Grid<CHANNELS, { TAILS.1 }>;
 
 /// The recent past of one host.
 #[derive(Debug)]
 pub(super) struct Series {
     rows: Grid<CHANNELS, { TAILS.0 }>,
-    minutes: Grid<CHANNELS, { TAILS.1 }>,
+    minutes: MinuteRow,
     workloads: BTreeMap<String, Workload>,
-    /// Minutes that began before are durable and not known here any more: what comes late of them is left out of them.
+    /// Minutes that began before are durable and not known here any more: what comes late of them is backlog.
     minutes_since_ms: UnixMs,
+    backlog: Option<Box<Backlog>>,
 }
 
 /// What changed in closed rows of one host.
@@ -39,7 +47,7 @@ pub(super) struct Closed {
     pub(super) rows: Vec<(UnixMs, Rollup)>,
     pub(super) minutes: Vec<(UnixMs, Rollup)>,
     /// Uses by workload and minute.
-    pub(super) workloads: Vec<(String, UnixMs, [f32; 2])>,
+    pub(super) workloads: Vec<(String, UnixMs, WorkloadMinute)>,
 }
 
 impl Series {
@@ -49,6 +57,7 @@ impl Series {
             minutes: minutes(shape),
             workloads: BTreeMap::new(),
             minutes_since_ms: UnixMs::MIN,
+            backlog: None,
         }
     }
 
@@ -63,49 +72,97 @@ impl Series {
                 all.late |= added.late;
                 all.dropped |= added.dropped;
             }
-            if let Some((time_ms, span_ms)) = later(sample, self.minutes_since_ms) {
+            if self.is_backlog(sample, open_minute - self.minutes.means().capacity()) {
+                if sample.0 > since_ms {
+                    self.backlog().add(sample, values);
+                }
+            } else if let Some((time_ms, span_ms)) = later(sample, self.minutes_since_ms) {
                 self.minutes.add(time_ms, span_ms, values, open_minute);
             }
         }
         for (workload, uses) in &readings.workloads {
-            if !self.workloads.contains_key(workload) && self.workloads.len() < MAX_WORKLOADS {
-                self.workloads.insert(workload.clone(), Workload::new(shape));
-            }
-            let Some(workload) = self.workloads.get_mut(workload) else {
-                continue;
-            };
-            for (&sample, values) in readings.times.iter().zip(uses) {
-                if let Some((time_ms, span_ms)) = later(sample, since_ms) {
-                    workload.add(time_ms, span_ms, values, open);
-                }
-            }
+            self.add_uses(
+                workload,
+                readings.times.iter().copied().zip(uses),
+                since_ms,
+                open,
+                shape,
+            );
         }
         all
+    }
+
+    /// Its minutes are what the store has of a workload.
+    fn add_uses<'a>(
+        &mut self,
+        name: &str,
+        samples: impl Iterator<Item = ((UnixMs, i64), &'a Use)>,
+        since_ms: UnixMs,
+        open: i64,
+        shape: &Shape,
+    ) {
+        let oldest = Workload::oldest_minute(shape, open);
+        for (sample, used) in samples {
+            if self.is_backlog(sample, oldest) {
+                if sample.0 > since_ms {
+                    self.backlog().add_workload(name, sample, used);
+                }
+                continue;
+            }
+            if !self.workloads.contains_key(name) && self.workloads.len() < MAX_WORKLOADS {
+                self.workloads.insert(name.to_owned(), Workload::new(shape));
+            }
+            let known = later(sample, self.minutes_since_ms);
+            if let (Some(workload), Some((time_ms, span_ms))) = (self.workloads.get_mut(name), known) {
+                workload.add(time_ms, span_ms, used, open);
+            }
+        }
+    }
+
+    /// Whether a sample tells of a minute that is not known here any more, or is older than `oldest`.
+    fn is_backlog(&self, (time_ms, _): (UnixMs, i64), oldest: i64) -> bool {
+        let minute = time_ms.saturating_sub(1).div_euclid(self.minutes.step_ms());
+        time_ms <= self.minutes_since_ms || minute < oldest
+    }
+
+    fn backlog(&mut self) -> &mut Backlog {
+        let minute_ms = self.minutes.step_ms();
+        self.backlog.get_or_insert_with(|| Box::new(Backlog::new(minute_ms)))
+    }
+
+    fn close_backlog(&mut self) -> Minutes {
+        let told = self.backlog.as_mut().map(|backlog| backlog.close());
+        self.backlog.take_if(|backlog| backlog.is_over());
+        told.unwrap_or_default()
     }
 
     /// Closes all rows before `open` and tells which closed rows changed since the last call. A grid of which nothing is
     /// known for as long as it reaches gives its memory back.
     pub(super) fn close(&mut self, open: i64, shape: &Shape) -> Closed {
         let open_minute = self.open_minute(open);
+        // Of a minute that both tell of the rows know more.
+        let (mut minutes, mut workloads) = self.close_backlog();
+        minutes.extend(told(self.minutes.close(open_minute), self.minutes.step_ms()));
+        workloads.extend(self.close_workloads(open));
         let closed = Closed {
             rows: told(self.rows.close(open), self.rows.step_ms()),
-            minutes: told(self.minutes.close(open_minute), self.minutes.step_ms()),
-            workloads: self.close_workloads(open),
+            minutes,
+            workloads,
         };
         if self.rows.is_forgotten() {
             self.rows = rows(shape);
         }
         if self.minutes.is_forgotten() {
-            self.minutes = minutes(shape);
+            self.minutes = self::minutes(shape);
         }
         closed
     }
 
-    fn close_workloads(&mut self, open: i64) -> Vec<(String, UnixMs, [f32; 2])> {
+    fn close_workloads(&mut self, open: i64) -> Vec<(String, UnixMs, WorkloadMinute)> {
         let mut changed = Vec::new();
         self.workloads.retain(|name, workload| {
             let minutes = workload.close(open).into_iter();
-            changed.extend(minutes.map(|(minute_ms, uses)| (name.clone(), minute_ms, uses)));
+            changed.extend(minutes.map(|(minute_ms, minute)| (name.clone(), minute_ms, minute)));
             !workload.is_forgotten(open)
         });
         changed
@@ -118,7 +175,8 @@ impl Series {
 
     /// Whether nothing is known of it any more.
     pub(super) fn is_forgotten(&self) -> bool {
-        self.rows.is_forgotten() && self.minutes.is_forgotten() && self.workloads.is_empty()
+        let is_idle = self.workloads.is_empty() && self.backlog.is_none();
+        self.rows.is_forgotten() && self.minutes.is_forgotten() && is_idle
     }
 
     /// The clock was set back: rows from `open` on are forgotten.
@@ -216,7 +274,7 @@ fn later((time_ms, span_ms): (UnixMs, i64), since_ms: UnixMs) -> Option<(UnixMs,
     (time_ms > since_ms).then(|| (time_ms, span_ms.min(time_ms.saturating_sub(since_ms))))
 }
 
-fn told(rows: Vec<Row<CHANNELS>>, step_ms: i64) -> Vec<(UnixMs, Rollup)> {
+pub(super) fn told(rows: Vec<Row<CHANNELS>>, step_ms: i64) -> Vec<(UnixMs, Rollup)> {
     let rollup = |row: Row<CHANNELS>| {
         let Detail {
             coverage,
@@ -238,6 +296,14 @@ fn told(rows: Vec<Row<CHANNELS>>, step_ms: i64) -> Vec<(UnixMs, Rollup)> {
         (row.begin_ms, rollup)
     };
     rows.into_iter().map(rollup).collect()
+}
+
+pub(super) fn told_uses(row: Row<2>) -> (UnixMs, WorkloadMinute) {
+    let minute = WorkloadMinute {
+        coverage: row.detail.coverage,
+        uses: row.mean,
+    };
+    (row.begin_ms, minute)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the grid holds single precision")]

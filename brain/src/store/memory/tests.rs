@@ -45,8 +45,8 @@ fn what_is_told_comes_back_as_points_windows_and_uses() {
     }
     let changed = store.close(12);
     assert_eq!((changed.rollups.len(), changed.workloads.len()), (12, 2));
-    let [cores, bytes] = changed.workloads[&(Arc::clone(&host), "web".to_owned(), 60_000)];
-    assert!(cores == 2.0 && bytes.is_nan());
+    let minute = changed.workloads[&(Arc::clone(&host), "web".to_owned(), 60_000)];
+    assert!(minute.coverage == 1.0 && minute.uses[0] == 2.0 && minute.uses[1].is_nan());
     assert_eq!(store.uses("a")["web"][0], 2.0);
     assert!(store.close(12).rollups.is_empty());
 
@@ -167,7 +167,7 @@ fn after_a_restart_minutes_that_are_durable_stay_as_they_are() {
     store.restore(&"a".into(), &rows, 140_000);
     // The tail of its frames tells of the row under way and of what the open minute had before.
     for i in 10..=15 {
-        store.add(&"a".into(), &readings(i * 10_000, 0.9), 140_000, 15);
+        store.add(&"a".into(), &readings(i * 10_000, i as f64 / 20.0), 140_000, 15);
     }
     let changed = store.close(18);
     let rows: Vec<_> = changed.rollups.keys().map(|(_, begin_ms)| *begin_ms).collect();
@@ -178,10 +178,81 @@ fn after_a_restart_minutes_that_are_durable_stay_as_they_are() {
         .map(|((_, ms), minute)| (*ms, minute.coverage))
         .collect();
     assert_eq!(minutes, [(120_000, 0.5)], "30 s of it are known");
+    let uses: Vec<_> = changed
+        .workloads
+        .iter()
+        .map(|((_, _, ms), minute)| (*ms, (minute.uses[0] * 10.0).round(), minute.coverage))
+        .collect();
+    assert_eq!(uses, [(120_000, 28.0, 0.5)], "of all of these 30 s");
     let late = store.add(&"a".into(), &readings(70_000, 0.9), UnixMs::MIN, 18);
     assert!(late.late);
     let changed = store.close(18);
-    assert_eq!((changed.rollups.len(), changed.minutes.len()), (1, 0));
+    assert_eq!(changed.rollups.len(), 1);
+    let known: Vec<f32> = changed.minutes.values().map(|minute| minute.coverage).collect();
+    assert_eq!(known.len(), 1, "the store keeps what it has, for this knows little");
+    assert!(known[0] < 0.2, "{known:?}");
+}
+
+#[test]
+fn what_an_agent_has_kept_for_days_becomes_minutes() {
+    let store = store();
+    let day = 86_400_000;
+    add(&store, day, 0.5, 8_640);
+    store.close(8_641);
+    // Five minutes of a day before, a closing each fifty seconds.
+    let mut told = (BTreeMap::new(), BTreeMap::new());
+    for i in 1..=30 {
+        let added = add(&store, i * 10_000, i as f64 / 40.0, 8_641);
+        assert!(added.dropped, "no row of the grid reaches back so far");
+        if i % 5 == 0 {
+            let changed = store.close(8_641);
+            assert!(changed.rollups.is_empty());
+            told.0.extend(changed.minutes);
+            told.1.extend(changed.workloads);
+        }
+    }
+    let minutes: Vec<_> = told
+        .0
+        .into_iter()
+        .map(|((_, ms), of)| (ms, of.coverage, of.mean[0], of.max[0]))
+        .collect();
+    let workloads: Vec<_> = told
+        .1
+        .into_iter()
+        .map(|((_, _, ms), of)| (ms, of.coverage, of.uses[0]))
+        .collect();
+    assert_eq!((minutes.len(), workloads.len()), (5, 5));
+    for (at, (minute, workload)) in minutes.iter().zip(&workloads).enumerate() {
+        let newest = (at * 6 + 6) as f32 / 40.0;
+        let mean = newest - 2.5 / 40.0;
+        assert_eq!((minute.0, minute.1, minute.3), (at as i64 * 60_000, 1.0, newest));
+        assert!(
+            (minute.2 - mean).abs() < 1e-6 && (workload.2 - mean * 4.0).abs() < 1e-5,
+            "{minute:?} {workload:?}"
+        );
+        assert_eq!((workload.0, workload.1), (minute.0, 1.0));
+    }
+    assert!(
+        store.points("a", Resource::Cpu, 0).unwrap().points.len() == 1,
+        "memory has the newest alone"
+    );
+}
+
+#[test]
+fn of_a_workload_memory_tells_minutes_of_which_it_holds_all_rows() {
+    let store = store();
+    for i in 1..=365 {
+        add(&store, i * 10_000, 0.5, i - 1);
+    }
+    store.close(365);
+    // The first minute of which all six rows are held begins at 60 s; what is older is a minute of its own.
+    let known = [55_000, 65_000].map(|at_ms| {
+        add(&store, at_ms, 0.9, 365);
+        let changed = store.close(365);
+        assert_eq!(changed.workloads.len(), 1, "{at_ms}");
+        changed.workloads.values().map(|minute| minute.coverage).sum::<f32>()
+    });
+    assert!(known[0] < 0.2 && known[1] == 1.0, "{known:?}");
 }
 
 #[test]

@@ -9,7 +9,10 @@ use super::{
     Shape, Use,
     series::{MINUTE_MS, mean},
 };
-use crate::grid::{Grid, Lengths, Ring};
+use crate::{
+    grid::{Grid, Lengths, Ring},
+    store::WorkloadMinute,
+};
 
 /// How long rows of the grid are kept.
 const ROWS_MS: i64 = 3_600_000;
@@ -47,34 +50,55 @@ impl Workload {
         }
     }
 
+    /// The first minute of which all rows are held while rows from `open` on are not closed yet.
+    pub(super) fn oldest_minute(shape: &Shape, open: i64) -> i64 {
+        let oldest_ms = open.saturating_mul(shape.step_ms).saturating_sub(ROWS_MS);
+        oldest_ms.div_euclid(shape.step_ms.max(MINUTE_MS)).saturating_add(1)
+    }
+
     /// Adds a sample taken at `time_ms` that tells of the `span_ms` before it. Rows from `open` on are not closed yet.
     pub(super) fn add(&mut self, time_ms: UnixMs, span_ms: i64, used: &Use, open: i64) {
         self.rows.add(time_ms, span_ms, used, open);
     }
 
-    /// Closes all rows before `open` and tells the minutes that changed.
-    pub(super) fn close(&mut self, open: i64) -> Vec<(UnixMs, Uses)> {
+    /// Closes all rows before `open` and tells the minutes that changed, those left out whose first rows have gone.
+    pub(super) fn close(&mut self, open: i64) -> Vec<(UnixMs, WorkloadMinute)> {
         let changed = self.rows.close(open);
         let minutes: BTreeSet<i64> = changed
             .iter()
             .map(|row| row.begin_ms.div_euclid(self.minute_ms))
             .collect();
-        let told: Vec<_> = minutes
-            .into_iter()
+        let whole = minutes.into_iter().filter(|&minute| self.holds(minute));
+        let told: Vec<_> = whole
             .map(|minute| (minute * self.minute_ms, self.in_rows(minute)))
             .collect();
-        for &(begin_ms, used) in &told {
-            self.put(begin_ms, used);
+        for (begin_ms, minute) in &told {
+            self.put(*begin_ms, minute.uses);
         }
         told
     }
 
+    /// Whether no row of a minute was let go of for newer ones.
+    fn holds(&self, minute: i64) -> bool {
+        let means = self.rows.means();
+        let first = (minute * self.minute_ms).div_euclid(self.rows.step_ms());
+        first >= means.end() - means.capacity()
+    }
+
     /// The mean of a minute, of its rows as far as these are held.
-    fn in_rows(&self, minute: i64) -> Uses {
+    fn in_rows(&self, minute: i64) -> WorkloadMinute {
         let step_ms = self.rows.step_ms();
         let first = (minute * self.minute_ms).div_euclid(step_ms);
         let end = ((minute + 1) * self.minute_ms).div_euclid(step_ms).max(first + 1);
-        mean(self.rows.means().range(first, end))
+        let rows = self.rows.means().range(first, end);
+        let known = rows
+            .iter()
+            .filter(|row| row.iter().any(|used| used.is_finite()))
+            .count();
+        WorkloadMinute {
+            coverage: known as f32 / (end - first) as f32,
+            uses: mean(rows),
+        }
     }
 
     fn put(&mut self, begin_ms: UnixMs, used: Uses) {

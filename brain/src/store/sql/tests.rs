@@ -17,7 +17,7 @@ use crate::{
         Batch, Cutoffs, Rollup, Store as _, StoredRow, comments,
         history::History as _,
         meta,
-        testing::{SINCE, full_batch, incident, stream},
+        testing::{SINCE, full_batch, incident, stream, uses},
     },
     testing,
 };
@@ -101,6 +101,23 @@ fn row(host: &str, begin_ms: i64, coverage: f32, [cpu, peak]: [f32; 2]) -> ((Arc
         p95: max,
     };
     ((host.into(), begin_ms), rollup)
+}
+
+#[tokio::test]
+async fn of_a_minute_of_a_workload_told_again_the_better_known_stays() {
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    for (coverage, cores) in [(0.5, 1.0), (1.0, 2.0), (0.2, 3.0)] {
+        let batch = Batch {
+            workloads: [(("a".into(), "web".into(), 0), uses(coverage, cores))].into(),
+            ..Batch::default()
+        };
+        store.write(&batch).await.unwrap();
+    }
+    let told = query("SELECT coverage, cpu_cores, memory_bytes FROM workload_1m");
+    let told = told.fetch_one(connection(&mut store)).await.unwrap();
+    let told: [Option<f32>; 3] = std::array::from_fn(|at| told.get(at));
+    assert_eq!(told, [Some(1.0), Some(2.0), None]);
 }
 
 #[tokio::test]

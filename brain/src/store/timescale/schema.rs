@@ -54,6 +54,11 @@ pub(super) const MIGRATIONS: &[migrations::Step] = &[
             " END $$",
         ),
     ),
+    (
+        6,
+        "workload coverage",
+        include_str!("../../../migrations/timescale/0006_workload_coverage.sql"),
+    ),
 ];
 
 /// Proves that the extension is there, or makes it where that is allowed.

@@ -12,7 +12,7 @@ use crate::{
     store::{
         Batch, Rollup, Store as _,
         archive::{self, Stored},
-        testing::{full_batch, stream},
+        testing::{full_batch, stream, uses},
     },
     testing,
 };
@@ -68,7 +68,7 @@ async fn a_command_is_told_with_its_answers_and_what_was_used_after_it() {
     let mut later = batch.commands[0].clone();
     (later.id, later.issued_ms, later.sequence) = ("1-web-1-2".into(), 120_000, 2);
     batch.commands.push(later);
-    let minute = |at: i64, cores: f32| (("web-1".into(), "web".to_owned(), at * 60_000), [cores, f32::NAN]);
+    let minute = |at: i64, cores: f32| (("web-1".into(), "web".to_owned(), at * 60_000), uses(1.0, cores));
     batch.workloads = [minute(0, 0.5), minute(1, 1.0), minute(2, 2.0)].into();
     let mut store = place.open().await;
     store.write(&batch).await.unwrap();

@@ -55,7 +55,11 @@ fn of_some_resources_the_others_are_read_alone() {
         let is_cpu = |forecast: &&Forecast| forecast.resource == Resource::Cpu;
         let said = |of: &[Forecast]| -> Vec<_> { of.iter().map(|of| (of.resource, of.horizon_s, of.rung)).collect() };
         let cpu: Vec<Forecast> = of_all.forecasts.iter().filter(is_cpu).cloned().collect();
-        assert_eq!(said(&of_cpu.forecasts), said(&cpu), "with the other channels beside them");
+        assert_eq!(
+            said(&of_cpu.forecasts),
+            said(&cpu),
+            "with the other channels beside them"
+        );
         assert!(!of_cpu.peaks.is_empty() && of_cpu.peaks.iter().all(|peak| peak.resource == Resource::Cpu));
     }
 }

@@ -297,7 +297,8 @@ impl Reading<'_> {
 
     /// Reads the residuals of a run of so many rows that is told in this quick class to the begin of `to`, which has room for
     /// [`quick::ROOM`].
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call costs as much as some of the values")]
     pub(super) fn quick_run(&mut self, class: u8, rows: usize, to: &mut [Cell]) {
         if class == QUIET {
             to.iter_mut().take(rows).for_each(|residual| *residual = 0);

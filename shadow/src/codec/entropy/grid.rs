@@ -107,15 +107,17 @@ impl Moment {
     }
 }
 
-/// How levels become values in all rows of a frame.
-#[derive(Clone, Copy)]
-struct Quickly<'a> {
-    levels: &'a Quantizer,
-    /// What they are counted in, times a factor of each row: up to values, and down to levels.
-    unit: f64,
-    up: &'a [f64],
-    down: &'a [f64],
+/// What levels are in all rows of a frame.
+#[derive(Debug, Clone, Copy)]
+enum Alike {
+    /// Levels of values.
+    Values,
+    /// Levels of counts of a unit.
+    Counts(f64),
 }
+
+/// Levels in a frame, the unit that they are counted in, and a factor of each row that goes with it.
+type Scaled<'a> = (&'a Quantizer, (f64, &'a [f64]));
 
 /// How one metric's levels become another's.
 #[derive(Debug, Clone, Copy)]
@@ -189,29 +191,25 @@ impl Grid {
         ((told - value).abs() <= self.bound.max_error(value)).then_some(level)
     }
 
-    /// How levels become values in a frame with these `moments`; `None` where that may not be the same in all rows, or where levels
-    /// are out of the ordinary.
+    /// What levels are in a frame with these `moments`; `None` where that may not be the same in all rows, or where levels are out of
+    /// the ordinary.
     #[inline]
-    fn quickly<'a>(&'a self, moments: &'a Moments) -> Option<Quickly<'a>> {
+    fn alike(&self, moments: &Moments) -> Option<Alike> {
         self.ordinary?;
-        if let Some(Grain::Rate { unit }) = self.grain {
-            if !moments.alike {
-                return None;
-            }
-            if moments.rows.first().and_then(|moment| self.count(moment)).is_some() {
-                return Some(Quickly {
-                    levels: &self.counts,
-                    unit,
-                    up: &moments.per_s,
-                    down: &moments.gaps_s,
-                });
-            }
-        }
-        Some(Quickly {
-            levels: &self.values,
-            unit: 1.0,
-            up: &moments.ones,
-            down: &moments.ones,
+        let Some(Grain::Rate { unit }) = self.grain else {
+            return Some(Alike::Values);
+        };
+        let counts = moments.rows.first().and_then(|moment| self.count(moment)).is_some();
+        let alike = if counts { Alike::Counts(unit) } else { Alike::Values };
+        moments.alike.then_some(alike)
+    }
+
+    /// How levels become values in such a frame.
+    #[inline]
+    fn quickly<'a>(&'a self, moments: &'a Moments) -> Option<Scaled<'a>> {
+        Some(match self.alike(moments)? {
+            Alike::Counts(unit) => (&self.counts, (unit, &moments.per_s)),
+            Alike::Values => (&self.values, (1.0, &moments.ones)),
         })
     }
 
@@ -229,12 +227,12 @@ impl Grid {
             return true;
         }
         let raised = level.wrapping_add(1 << self.ordinary.unwrap_or(0));
-        let Some(quickly) = self.quickly(moments).filter(|_| self.is_ordinary(raised)) else {
+        let Some((levels, (unit, factors))) = self.quickly(moments).filter(|_| self.is_ordinary(raised)) else {
             return self.tell_each(std::iter::repeat(&level), moments, column);
         };
-        let value = quickly.levels.value(level);
-        for (to, factor) in column.iter_mut().zip(quickly.up) {
-            *to = Reading::of(value * (quickly.unit * factor));
+        let value = levels.value(level);
+        for (to, factor) in column.iter_mut().zip(factors) {
+            *to = Reading::of(value * (unit * factor));
         }
         true
     }
@@ -249,8 +247,8 @@ impl Grid {
         moments: &Moments,
         column: &mut [Reading],
     ) -> Option<i64> {
-        let Quickly { levels, unit, up, .. } = self.quickly(moments)?;
-        levels.tell_steps(from, steps, (unit, up), column)
+        let (levels, scale) = self.quickly(moments)?;
+        levels.tell_steps(from, steps, scale, column)
     }
 
     /// Fills `column` with the readings of `cells`, which go with `moments`; of what is raw, something else. Tells whether every
@@ -259,7 +257,7 @@ impl Grid {
         let raise = 1 << self.ordinary.unwrap_or(0);
         let all = cells.iter().fold(0, |all, &cell| all | cell.wrapping_add(raise));
         match self.quickly(moments).filter(|_| self.is_ordinary(all)) {
-            Some(Quickly { levels, unit, up, .. }) => levels.tell(cells.iter().copied(), (unit, up), column),
+            Some((levels, scale)) => levels.tell(cells.iter().copied(), scale, column),
             None => return self.tell_each(cells.iter(), moments, column),
         }
         true
@@ -292,8 +290,12 @@ impl Grid {
             cells.fill(0);
             return true;
         }
-        let quick = self.quickly(moments).is_some_and(|Quickly { levels, unit, up, down }| {
-            levels.levels(readings, (unit, up, down), self.bound, cells)
+        let quick = self.alike(moments).is_some_and(|alike| {
+            let (levels, scale) = match alike {
+                Alike::Counts(unit) => (&self.counts, (unit, &*moments.per_s, &*moments.gaps_s)),
+                Alike::Values => (&self.values, (1.0, &*moments.ones, &*moments.ones)),
+            };
+            levels.levels(readings, scale, self.bound, cells)
         });
         quick || self.levels_one_by_one(readings, moments, cells)
     }

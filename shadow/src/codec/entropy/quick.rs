@@ -156,7 +156,8 @@ pub(super) const ROOM: usize = 2 * ROWS_AT_ONCE;
 
 /// Reads the residuals of `rows` rows, at most [`ROOM`], told in a `class` that is neither [`QUIET`] nor [`ASIDE`], to the begin of `to`.
 /// What is behind them is written over.
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a call costs as much as some of the values")]
 pub(super) fn read(class: u8, rows: usize, to: &mut [Cell], front: &mut FrontBits<'_>) {
     let rows = rows as u32;
     let Some((first, rest)) = to.split_first_chunk_mut() else {
@@ -186,7 +187,8 @@ pub(super) fn read(class: u8, rows: usize, to: &mut [Cell], front: &mut FrontBit
 }
 
 /// Numbers of `width` bits each, so many bits ahead.
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a call costs as much as some of the values")]
 fn unpack(width: u32, mut ahead: u32, numbers: &mut [i64; ROWS_AT_ONCE], front: &FrontBits<'_>) {
     let (mask, half) = ((1 << width) - 1, 1 << width >> 1);
     for part in numbers.as_chunks_mut::<AT_ONCE>().0 {

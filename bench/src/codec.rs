@@ -62,10 +62,15 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
     let path = arguments.telemetry.clone().map_or_else(recording::own, Ok)?;
     let mut report = Report::new("codec");
-    for (levels, prefix) in [(Levels::Bound, "H"), (Levels::Lossless, "lossless")] {
+    let kinds: [(Levels, &str, Writer); 3] = [
+        (Levels::Bound, "H", Encoder::new),
+        (Levels::Bound, "H-dense", Encoder::dense),
+        (Levels::Lossless, "lossless", Encoder::dense),
+    ];
+    for (levels, prefix, writer) in kinds {
         let recording = recording::read(&path, levels)?;
         for seconds in FRAME_S {
-            let case = Case::new(&recording, seconds)?;
+            let case = Case::new(&recording, writer, seconds)?;
             let name = format!("{prefix}/{seconds}s");
             let told = case.told()?;
             case.sizes(&name, &told, &mut report)?;
@@ -76,9 +81,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
     Ok(report)
 }
 
+/// Begins to write quick frames, or dense ones.
+type Writer = fn(&Catalogue) -> Encoder;
+
 /// The recording cut into frames of one length.
 struct Case<'a> {
     catalogue: &'a Catalogue,
+    writer: Writer,
     blocks: Vec<Block>,
     /// As they travel: envelope and body.
     frames: Vec<Vec<u8>>,
@@ -87,12 +96,13 @@ struct Case<'a> {
 }
 
 impl<'a> Case<'a> {
-    fn new(recording: &'a Recording, seconds: i64) -> anyhow::Result<Self> {
+    fn new(recording: &'a Recording, writer: Writer, seconds: i64) -> anyhow::Result<Self> {
         let catalogue = &recording.catalogue;
         let blocks = cut(&recording.samples, catalogue, seconds * 1000);
         Ok(Self {
             catalogue,
-            frames: encode(&mut Encoder::new(catalogue), &blocks)?,
+            writer,
+            frames: encode(&mut writer(catalogue), &blocks)?,
             rows: blocks.iter().map(Rows::of).collect(),
             blocks,
         })
@@ -142,7 +152,7 @@ impl<'a> Case<'a> {
 
     /// The rival gets its messages filled beforehand, we quantise as well.
     fn speeds(&self, case: &str, report: &mut Report) {
-        let mut encoder = Encoder::new(self.catalogue);
+        let mut encoder = (self.writer)(self.catalogue);
         let mut decoder = Decoder::new(self.catalogue);
         let mut block = Block::default();
         let packed: Vec<Vec<u8>> = self.rows.iter().map(Message::encode_to_vec).collect();
@@ -288,7 +298,7 @@ mod tests {
         let times: Vec<_> = blocks.iter().map(|block| block.times_ms.clone()).collect();
         assert_eq!(times, [vec![5, 600], vec![999, 1_005], vec![9_000]]);
         let recording = Recording { catalogue, samples };
-        let case = Case::new(&recording, 1).unwrap();
+        let case = Case::new(&recording, Encoder::new, 1).unwrap();
         assert_eq!(case.told().unwrap(), blocks);
     }
 }

@@ -50,12 +50,14 @@ fn samples(bytes: &[u8]) {
     }
     assert_eq!(block.len(), frame.samples as usize);
     assert_eq!(block.times_ms[0], frame.start_ms);
-    let again = Encoder::new(catalogue).frame(frame.epoch, frame.sequence, &block);
-    let again = again.expect("what was decoded can be encoded");
-    let mut told = Block::default();
-    let read = Decoder::new(catalogue).read(&again, &mut told);
-    read.expect("what was encoded can be decoded");
-    check(catalogue, &block, &told);
+    for encoder in [Encoder::new, Encoder::dense] {
+        let again = encoder(catalogue).frame(frame.epoch, frame.sequence, &block);
+        let again = again.expect("what was decoded can be encoded");
+        let mut told = Block::default();
+        let read = Decoder::new(catalogue).read(&again, &mut told);
+        read.expect("what was encoded can be decoded");
+        check(catalogue, &block, &told);
+    }
 }
 
 /// Times, gaps and reasons of what is missing are the same, values within their bounds.

@@ -1,8 +1,8 @@
 //! How a [`Block`] becomes the body of a [`Frame`], and back. `docs/wire-format.md` tells it to the byte.
 //!
 //! Codec 2 ([`ENTROPY`]) puts each value on a level of its metric ([`Bound`](crate::Bound)), predicts it, and tells
-//! what is left in as many bits as it is unlikely. A body is read by itself or against the frame that it names.
-//! Codec 1 ([`MASK_VARINT_LZ4`]) is the cheap one: twice as long, without a memory, each frame by itself.
+//! what is left: quick frames in as many bits as the largest of some ten takes, dense ones in as many as it is unlikely. A body is read
+//! by itself or against the frame that it names. Codec 1 ([`MASK_VARINT_LZ4`]) is longer and without a memory, each frame by itself.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -32,7 +32,7 @@ use crate::{Block, Catalogue, Frame, UnixMs, frame::MAX_SAMPLES, wire::MAX_FRAME
 /// Codec 1: quantised, differences, changed-mask, varints, lz4.
 pub const MASK_VARINT_LZ4: u32 = 1;
 
-/// Codec 2: quantised, predicted, entropy-coded; read by itself or against a frame before it.
+/// Codec 2: quantised, predicted, in plain bits or entropy-coded; read by itself or against a frame before it.
 pub const ENTROPY: u32 = 2;
 
 /// The most readings (samples x metrics) in a frame: 32 MiB when decoded.

@@ -8,7 +8,12 @@ const MAX_GAP_US: u64 = 60_000_000;
 /// `counts` of `unit` over `gap_us` microseconds, a second. Codec 2 computes rates with it, so that exact values
 /// are told as `counts`: a rate that is to be told so must come from here too.
 pub fn per_second(counts: f64, unit: f64, gap_us: u32) -> f64 {
-    counts * unit / (f64::from(gap_us) / 1e6)
+    per_seconds(counts, unit, f64::from(gap_us) / 1e6)
+}
+
+/// The same over so many seconds.
+pub(crate) fn per_seconds(counts: f64, unit: f64, gap_s: f64) -> f64 {
+    counts * unit / gap_s
 }
 
 /// Microseconds between two readings of a monotonic clock in nanoseconds, so rounded that gaps add up.

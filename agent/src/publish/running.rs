@@ -37,7 +37,8 @@ impl Running {
             block: Block::new(catalogue),
             rows: Vec::new(),
             encoder: match codec {
-                Codec::Entropy => Encoder::new(catalogue),
+                Codec::Quick => Encoder::new(catalogue),
+                Codec::Dense => Encoder::dense(catalogue),
                 Codec::Lz4 => Encoder::lz4(catalogue),
             },
             grains: key
@@ -150,7 +151,7 @@ mod tests {
 
     /// Samples of each frame of a second, for samples at these times.
     fn frames(times_ms: impl IntoIterator<Item = i64>) -> Vec<u32> {
-        let mut running = Running::new(7_000, &Catalogue::of_channels(&[Channel::Cpu]), Codec::Entropy);
+        let mut running = Running::new(7_000, &Catalogue::of_channels(&[Channel::Cpu]), Codec::Quick);
         let mut found = Vec::new();
         for time_ms in times_ms {
             // The epoch began 13 ms before.
@@ -184,7 +185,7 @@ mod tests {
     #[test]
     fn many_metrics_make_short_frames() {
         let metric = |n: i32| shadow::Metric::share(format!("m{n}"));
-        let mut running = Running::new(1, &Catalogue::new((0..10_000).map(metric).collect()), Codec::Entropy);
+        let mut running = Running::new(1, &Catalogue::new((0..10_000).map(metric).collect()), Codec::Quick);
         let full = (0..9)
             .map(|i| running.push(i, 0, &[], 1_000).unwrap())
             .position(|full| full);
@@ -194,7 +195,7 @@ mod tests {
     #[test]
     fn key_readings_are_put_on_their_grain() {
         let catalogue = Catalogue::of_channels(&[Channel::Cpu, Channel::NetworkRx]);
-        let mut running = Running::new(1, &catalogue, Codec::Entropy);
+        let mut running = Running::new(1, &catalogue, Codec::Quick);
         let gap_us = 100_003;
         let rate = per_second(700.0, 1.0, gap_us) + per_second(41.0, 1.0, gap_us);
         let row = [0.123_456_789, rate].map(Reading::new);
@@ -213,7 +214,7 @@ mod tests {
 
     #[test]
     fn time_must_rise() {
-        let mut running = Running::new(1, &Catalogue::default(), Codec::Entropy);
+        let mut running = Running::new(1, &Catalogue::default(), Codec::Quick);
         running.push(i64::MIN, 0, &[], 1_000).unwrap();
         running.push(i64::MAX, 0, &[], 1_000).unwrap();
         let fault = running.push(i64::MAX, 0, &[], 1_000).unwrap_err();

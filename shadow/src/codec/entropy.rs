@@ -1,11 +1,11 @@
-//! Codec 2: levels, predicted from the metric's own past and from other columns; residuals by tANS with trained
-//! tables. `docs/wire-format.md` tells it to the byte, `docs/decisions/0007-codec-2.md` why it is as it is.
+//! Codec 2: levels, predicted from the metric's own past and, in dense frames, from other columns; residuals in plain bits
+//! (quick frames) or by tANS with trained tables (dense ones). `docs/wire-format.md` tells it to the byte,
+//! `docs/decisions/0007-codec-2.md` and `0021-quick-frames.md` why it is as it is.
 //!
 //! Writer and reader keep the same [`Memory`](memory::Memory): where each column stands. A frame begins with an empty one,
-//! or with the one that the frame it names has left behind. Nothing but residuals is told, and what a residual costs depends on
-//! the class that the writer chose for its run: tables are static (`entropy/priors.bin`), so that a memory is small and a
-//! frame by itself is not much longer. A reader does one thing after the other for a column at a time: symbols to residuals,
-//! residuals to levels, levels to values.
+//! or with the one that the frame it names has left behind. Nothing but residuals is told, and how they are told depends on
+//! the class that the writer chose for their run: in a quick frame how many bits each takes, in a dense one which table, of
+//! those that never change (`entropy/priors.bin`). So a memory is small and a frame by itself is not much longer.
 //!
 //! | file | step |
 //! |---|---|
@@ -14,26 +14,32 @@
 //! | `entropy/clock.rs` | times and gaps |
 //! | `entropy/link.rs` | columns that follow others |
 //! | `entropy/sheet.rs` | the levels of a frame, column by column |
-//! | `entropy/trial.rs` | which column follows which: the writer tries |
+//! | `entropy/trial.rs` | which column follows which: the writer of dense frames tries |
 //! | `entropy/extreme.rs` | exact maxima and minima of seconds |
-//! | `entropy/class.rs` | how far residuals lie from 0: the writer chooses |
+//! | `entropy/class.rs` | runs, and how far their residuals lie from 0: the writer of dense frames chooses |
+//! | `entropy/quick.rs` | runs of quick frames |
+//! | `entropy/front.rs` | plain bits |
 //! | `entropy/coder.rs` | residuals to symbols and bits |
 //! | `entropy/tans.rs` | symbols to bytes |
 //! | `entropy/priors.rs` | how likely each symbol is in each context |
 //! | `entropy/writer.rs`, `entropy/draft.rs` | blocks to bodies |
 //! | `entropy/reader.rs`, `entropy/column.rs` | bodies to blocks |
+//! | `entropy/apart.rs` | columns of quick frames, either way |
 //! | `entropy/training.rs` | recorded telemetry to tables |
 
+mod apart;
 mod class;
 mod clock;
 mod coder;
 mod column;
 mod draft;
 mod extreme;
+mod front;
 mod grid;
 mod link;
 mod memory;
 mod priors;
+mod quick;
 mod reader;
 mod sheet;
 mod tans;

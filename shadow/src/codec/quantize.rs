@@ -74,33 +74,54 @@ impl Quantizer {
         }
     }
 
-    /// Fills `out` with the values of `levels`, which are [`Self::ordinary`].
+    /// Fills `out` with the values of `levels`, each times `unit` and its factor: of those that are not [`Self::ordinary`], something.
     #[inline]
-    pub(crate) fn tell(&self, levels: &[i64], out: &mut [Reading]) {
-        let rows = out.iter_mut().zip(levels);
-        match &self.scale {
-            Scale::Linear { step } => rows.for_each(|(to, &level)| *to = Reading::of(float(level) * step)),
-            Scale::Logarithmic(Logarithmic { table: Some(table), .. }) => {
-                rows.for_each(|(to, &level)| *to = Reading::of(table.value(level)));
-            }
-            Scale::Logarithmic(scale) => rows.for_each(|(to, &level)| *to = Reading::of(scale.value(level))),
-        }
-    }
-
-    /// The same, each times `unit` and its factor.
-    #[inline]
-    pub(crate) fn tell_scaled(&self, levels: &[i64], (unit, factors): (f64, &[f64]), out: &mut [Reading]) {
+    pub(crate) fn tell(&self, levels: impl Iterator<Item = i64>, (unit, factors): (f64, &[f64]), out: &mut [Reading]) {
         let rows = out.iter_mut().zip(levels).zip(factors);
         match &self.scale {
             Scale::Linear { step } => {
-                rows.for_each(|((to, &level), factor)| *to = Reading::of(float(level) * step * (unit * factor)));
+                rows.for_each(|((to, level), factor)| *to = Reading::of(float(level) * step * (unit * factor)));
             }
             Scale::Logarithmic(Logarithmic { table: Some(table), .. }) => {
-                rows.for_each(|((to, &level), factor)| *to = Reading::of(table.value(level) * (unit * factor)));
+                rows.for_each(|((to, level), factor)| *to = Reading::of(table.value(level) * (unit * factor)));
             }
             Scale::Logarithmic(scale) => {
-                rows.for_each(|((to, &level), factor)| *to = Reading::of(scale.value(level) * (unit * factor)));
+                rows.for_each(|((to, level), factor)| *to = Reading::of(scale.value(level) * (unit * factor)));
             }
+        }
+    }
+
+    /// The same of levels that go on `from` one by `steps` of less than 2^20. Returns the last; `None` if any is not [`Self::ordinary`].
+    #[inline]
+    pub(crate) fn tell_steps(
+        &self,
+        from: i64,
+        steps: &[i64],
+        (unit, factors): (f64, &[f64]),
+        out: &mut [Reading],
+    ) -> Option<i64> {
+        let rows = out.iter_mut().zip(steps).zip(factors);
+        let mut last = from;
+        match &self.scale {
+            Scale::Linear { step } => {
+                for ((to, by), factor) in rows {
+                    last += by;
+                    *to = Reading::of(float(last) * step * (unit * factor));
+                }
+                // The steps of a frame do not lead further than that.
+                (from.unsigned_abs() < 1 << (FLOAT_BITS - 1)).then_some(last)
+            }
+            Scale::Logarithmic(Logarithmic { table: Some(table), .. }) => {
+                let mut all = 0;
+                for ((to, by), factor) in rows {
+                    last += by;
+                    let place = last.wrapping_add(TABLED as i64).cast_unsigned();
+                    all |= place;
+                    *to = Reading::of(table.at(place) * (unit * factor));
+                }
+                (all < 2 * TABLED as u64).then_some(last)
+            }
+            Scale::Logarithmic(_) => None,
         }
     }
 
@@ -123,44 +144,44 @@ impl Quantizer {
         self.neighbour(level, value)
     }
 
-    /// Fills `levels` with those of `values`, which are counted in `scales`: down to the levels' unit, and back. Tells whether all are
-    /// within the bound of `bound` and ordinary; if not, `levels` holds nothing of use.
+    /// Fills `levels` with those of `values`, which are counted in `unit` times the factors of each row: the way up, and the way down.
+    /// Tells whether all are within `bound` and ordinary; if not, `levels` holds nothing of use.
     pub(crate) fn levels(
         &self,
         values: &[Reading],
-        scales: impl Iterator<Item = (f64, f64)>,
+        (unit, up, down): (f64, &[f64], &[f64]),
         bound: Bound,
         levels: &mut [i64],
     ) -> bool {
-        let rows = levels.iter_mut().zip(values).zip(scales);
         match (&self.scale, bound) {
             (&Scale::Linear { step }, Bound::Absolute { step: within }) if is_ordinary(step) => {
-                let most = within / 2.0;
-                rows.fold(true, |good, ((to, value), (down, up))| {
+                let (per_step, most) = (1.0 / (unit * step), within / 2.0);
+                let (mut bad, mut all) = (0, 0);
+                let rows = levels.iter_mut().zip(values).zip(down.iter().zip(up));
+                for ((to, value), (down, up)) in rows {
                     let value = value.or_nan();
-                    let position = value * (down / step);
-                    let rounded = position + WHOLE;
-                    *to = whole_of(rounded);
-                    let told = (rounded - WHOLE) * step * up;
-                    let near = (told - value).abs() <= most;
-                    let whole = position.abs() < FLOAT_MOST;
-                    good & near & whole
-                })
+                    let rounded = value * (down * per_step) + WHOLE;
+                    let told = (rounded - WHOLE) * step * (unit * up);
+                    let level = whole_of(rounded);
+                    *to = level;
+                    bad |= u64::from((told - value).abs() > most || value.is_nan());
+                    all |= level.wrapping_add(1 << FLOAT_BITS).cast_unsigned();
+                }
+                bad == 0 && all >> (FLOAT_BITS + 1) == 0
             }
-            (
-                &Scale::Logarithmic(ref scale @ Logarithmic { table: Some(table), .. }),
-                bound @ Bound::Relative { .. },
-            ) => rows.fold(true, |good, ((to, value), (down, up))| {
-                let value = value.or_nan();
-                let position = scale.position((value * down).abs());
-                let magnitude = whole_of(position + WHOLE);
-                let level = if value < 0.0 { -magnitude } else { magnitude };
-                *to = level;
-                let told = table.value(level) * up;
-                let near = (told - value).abs() <= bound.max_error(value);
-                let tabled = position < TABLED as f64 - 1.0;
-                good & near & tabled
-            }),
+            (Scale::Logarithmic(scale @ Logarithmic { table: Some(table), .. }), Bound::Relative { ratio, floor }) => {
+                scale.guess(values, (1.0 / unit, down), levels);
+                let (mut bad, mut all) = (0, 0);
+                for ((level, value), up) in levels.iter().zip(values).zip(up) {
+                    let (value, place) = (value.or_nan(), level.wrapping_add(TABLED as i64).cast_unsigned());
+                    let magnitude = value.abs();
+                    let most = ratio * if magnitude > floor { magnitude } else { floor };
+                    let error = (table.at(place) * (unit * up) - value).abs();
+                    bad |= u64::from(error > most || error.is_nan());
+                    all |= place;
+                }
+                bad == 0 && all < 2 * TABLED as u64
+            }
             _ => false,
         }
     }
@@ -201,9 +222,8 @@ pub(crate) fn is_ordinary(value: f64) -> bool {
 
 /// Whole numbers of so many bits, the sign apart, are what [`float`] takes.
 const FLOAT_BITS: u32 = 50;
-const FLOAT_MOST: f64 = (1_u64 << FLOAT_BITS) as f64;
 
-/// What is added to a number of less than [`FLOAT_MOST`] has its whole part, rounded, in the lowest bits.
+/// What is added to a number of less than 2^[`FLOAT_BITS`] has its whole part, rounded, in the lowest bits.
 const WHOLE: f64 = (3_u64 << 51) as f64;
 
 /// A whole number of at most [`FLOAT_BITS`] bits, exactly: two at once, where a processor has no such instruction.
@@ -222,9 +242,33 @@ const fn whole_of(raised: f64) -> i64 {
 }
 
 const MANTISSA_BITS: u32 = 52;
+const MANTISSA: u64 = (1 << MANTISSA_BITS) - 1;
+const TWO_52: f64 = (1_u64 << MANTISSA_BITS) as f64;
 const EXPONENT_BIAS: i64 = 1_023;
 
 impl Logarithmic {
+    /// Fills `levels` with what should be the nearest ones of `values` times a factor and that of their row.
+    #[inline]
+    fn guess(&self, values: &[Reading], (factor, factors): (f64, &[f64]), levels: &mut [i64]) {
+        let per_floor = factor / self.floor;
+        let (low, n) = (self.floor / self.low_step, self.octave_levels as f64);
+        let base = self.low_levels as f64;
+        let rows = levels.iter_mut().zip(values).zip(factors);
+        for ((to, value), factor) in rows {
+            let value = value.or_nan();
+            let floors = value.abs() * (factor * per_floor);
+            let bits = floors.to_bits();
+            // The exponent as a mantissa: 2^52 and the bias are too much.
+            let octave = f64::from_bits(bits >> MANTISSA_BITS | TWO_52.to_bits()) - (TWO_52 + EXPONENT_BIAS as f64);
+            let x = f64::from_bits(bits & MANTISSA | 1_f64.to_bits()) - 1.0;
+            let above = n * (octave + x * (4.0 - x) * (1.0 / 3.0)) + base;
+            let position = if floors < 1.0 { floors * low } else { above };
+            let magnitude = whole_of(position + WHOLE);
+            let sign = -i64::from(value < 0.0);
+            *to = (magnitude ^ sign) - sign;
+        }
+    }
+
     /// The level of a magnitude, not rounded.
     fn position(&self, magnitude: f64) -> f64 {
         if magnitude < self.floor {
@@ -232,7 +276,7 @@ impl Logarithmic {
         }
         let bits = (magnitude / self.floor).to_bits();
         let e = (bits >> MANTISSA_BITS) as i64 - EXPONENT_BIAS;
-        let mantissa = bits & ((1 << MANTISSA_BITS) - 1);
+        let mantissa = bits & MANTISSA;
         let x = f64::from_bits(mantissa | (EXPONENT_BIAS as u64) << MANTISSA_BITS) - 1.0;
         self.low_levels as f64 + self.octave_levels as f64 * (e as f64 + x * (4.0 - x) / 3.0)
     }
@@ -268,13 +312,19 @@ struct Table([f64; 2 * TABLED]);
 
 impl Table {
     #[inline]
+    fn value(&self, level: i64) -> f64 {
+        self.at(level.wrapping_add(TABLED as i64).cast_unsigned())
+    }
+
+    /// The value of the level that is so many above the first.
+    #[inline]
     #[expect(
         clippy::indexing_slicing,
         clippy::cast_possible_truncation,
         reason = "the number of levels is a power of two"
     )]
-    fn value(&self, level: i64) -> f64 {
-        self.0[level.wrapping_add(TABLED as i64) as usize % (2 * TABLED)]
+    fn at(&self, place: u64) -> f64 {
+        self.0[place as usize % (2 * TABLED)]
     }
 }
 

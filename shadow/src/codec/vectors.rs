@@ -117,17 +117,24 @@ fn blocks_2() -> Vec<Block> {
 /// Frames 0, 1 and 8 of ten: by itself, against the one before, against the keyframe.
 const FRAMES_2: [(&str, usize); 3] = [("keyframe", 0), ("next", 1), ("against-keyframe", 8)];
 
+type Begin = fn(&Catalogue) -> Encoder;
+
+/// Quick ones, and dense ones.
+const KINDS_2: [(&str, Begin); 2] = [("quick", Encoder::new), ("dense", Encoder::dense)];
+
 #[test]
 fn frames_of_codec_2_decode_as_they_did() {
     let catalogue = catalogue_2();
-    let mut decoder = Decoder::new(&catalogue);
     let mut block = Block::default();
-    for (name, at) in FRAMES_2 {
-        let frame = decode_frame(file(&format!("codec-2/{name}.bin")).as_slice()).unwrap();
-        assert_eq!((frame.codec, frame.sequence), (ENTROPY, at as u64));
-        decoder.read(&frame, &mut block).unwrap();
-        let expected = String::from_utf8(file(&format!("codec-2/{name}.csv"))).unwrap();
-        assert_eq!(to_csv(&block), expected, "{name}");
+    for (kind, _) in KINDS_2 {
+        let mut decoder = Decoder::new(&catalogue);
+        for (name, at) in FRAMES_2 {
+            let frame = decode_frame(file(&format!("codec-2/{kind}-{name}.bin")).as_slice()).unwrap();
+            assert_eq!((frame.codec, frame.sequence), (ENTROPY, at as u64));
+            decoder.read(&frame, &mut block).unwrap();
+            let expected = String::from_utf8(file(&format!("codec-2/{kind}-{name}.csv"))).unwrap();
+            assert_eq!(to_csv(&block), expected, "{kind} {name}");
+        }
     }
 }
 
@@ -138,14 +145,16 @@ fn write_vectors_of_codec_2() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/codec-2");
     fs::create_dir(&folder).unwrap();
     let catalogue = catalogue_2();
-    let (mut encoder, mut decoder) = (Encoder::new(&catalogue), Decoder::new(&catalogue));
-    for (sequence, sent) in (0..).zip(blocks_2()) {
-        let frame = encoder.frame(1_795_486_574_086_790, sequence, &sent).unwrap();
-        let mut told = Block::default();
-        decoder.read(&frame, &mut told).unwrap();
-        if let Some((name, _)) = FRAMES_2.iter().find(|(_, at)| *at as u64 == sequence) {
-            fs::write(folder.join(format!("{name}.bin")), encode_frame(&frame)).unwrap();
-            fs::write(folder.join(format!("{name}.csv")), to_csv(&told)).unwrap();
+    for (kind, encoder) in KINDS_2 {
+        let (mut encoder, mut decoder) = (encoder(&catalogue), Decoder::new(&catalogue));
+        for (sequence, sent) in (0..).zip(blocks_2()) {
+            let frame = encoder.frame(1_795_486_574_086_790, sequence, &sent).unwrap();
+            let mut told = Block::default();
+            decoder.read(&frame, &mut told).unwrap();
+            if let Some((name, _)) = FRAMES_2.iter().find(|(_, at)| *at as u64 == sequence) {
+                fs::write(folder.join(format!("{kind}-{name}.bin")), encode_frame(&frame)).unwrap();
+                fs::write(folder.join(format!("{kind}-{name}.csv")), to_csv(&told)).unwrap();
+            }
         }
     }
 }

@@ -44,6 +44,21 @@ pub(super) fn run(rows: usize, at: usize) -> Range<usize> {
     }
 }
 
+/// The rows of all runs of a series.
+#[derive(Debug, Default)]
+pub(super) struct Runs(Vec<Range<usize>>);
+
+impl Runs {
+    /// Becomes those of so many rows.
+    pub(super) fn of(&mut self, rows: usize) -> &[Range<usize>] {
+        if self.0.last().map_or(0, |last| last.end) != rows {
+            self.0.clear();
+            self.0.extend((0..runs(rows)).map(|at| run(rows, at)));
+        }
+        &self.0
+    }
+}
+
 /// Kinds of residuals whose costs are known: 0, two an octave of either sign, and what is no number.
 const KINDS: usize = 2 + 2 * SIZES;
 const SIZES: usize = 96;

@@ -3,8 +3,10 @@
 use super::{
     super::{CodecError, quantize::MAX_LEVEL},
     ABSENT, BACK, Cell, FAILED, RAW, STALE,
-    class::{self, CLASSES, QUIET, SHIFTS},
+    class::{self, CLASSES, NONE, QUIET, SHIFTS},
+    front::{Front, FrontBits},
     priors::{Entries, Priors, SYMBOLS},
+    quick::{self, ASIDE},
     tans::{Meaning, Sink, Source},
 };
 
@@ -14,7 +16,7 @@ pub(super) const CLASS: usize = CLASSES;
 pub(super) const HEADER: usize = CLASS + CLASSES + 1;
 /// What a column follows.
 pub(super) const LINK: usize = HEADER + 1;
-/// Which row holds the extreme and how its value is told, of a column that moves and of one that does not.
+/// Which row holds the extreme, if it is to be told, of a column that moves and of one that does not.
 pub(super) const EXTREME: usize = LINK + 1;
 /// What follows an escape.
 pub(super) const ESCAPED: usize = EXTREME + 2;
@@ -39,8 +41,16 @@ pub(super) trait Coder {
     /// Bits, at most 64, that all are as likely.
     fn bits(&mut self, count: u32, bits: u64) -> u64;
 
-    /// Bits behind all symbols.
-    fn tail(&mut self, count: u32, bits: u64) -> u64;
+    /// The same, in front.
+    fn front(&mut self, count: u32, bits: u64) -> u64;
+}
+
+/// How a run is told: from this on by symbols, in the class that is so much less; below it in a quick class.
+const BY_SYMBOLS: u8 = ASIDE + 1;
+
+/// How a run of a class of its own is told.
+const fn way_of(class: u8) -> u8 {
+    class + BY_SYMBOLS * (class != QUIET) as u8
 }
 
 /// Writes.
@@ -48,51 +58,62 @@ pub(super) trait Coder {
 pub(super) struct Writing<'a> {
     pub(super) priors: &'a Priors,
     pub(super) sink: &'a mut Sink,
+    pub(super) front: &'a mut Front,
     /// Context and symbol of all that was written, where tables are to be counted.
     pub(super) tally: Option<&'a mut Vec<(usize, u8)>>,
 }
 
 impl Writing<'_> {
-    /// The classes of all runs of a series of `residuals` that had the class `before`; returns the last one.
-    pub(super) fn classes(&mut self, before: u8, residuals: &[Cell], classes: &mut Vec<u8>) -> u8 {
-        let rows = residuals.len();
-        let runs = (0..class::runs(rows)).map(|at| residuals.get(class::run(rows, at)).unwrap_or_default());
+    /// Chooses and tells the class of each run of a series of `residuals` that had the class `before`; returns the last class.
+    pub(super) fn classes(&mut self, before: u8, residuals: &[Cell], ways: &mut Vec<u8>) -> u8 {
         let mut last = before;
-        for residuals in runs {
-            let quiet = residuals.iter().all(|&residual| residual == 0);
-            let class = if quiet {
-                QUIET
-            } else {
-                self.priors.costs.choose(last, residuals)
-            };
-            self.put(CLASS + usize::from(last), class);
-            classes.push(class);
-            last = class;
+        for at in 0..class::runs(residuals.len()) {
+            let run = class::run(residuals.len(), at);
+            last = self.class(last, residuals.get(run).unwrap_or_default());
+            ways.push(way_of(last));
         }
         last
     }
 
-    /// The residuals of a series in the classes of its runs; `raw` are the values of those that are raw.
-    pub(super) fn series(&mut self, classes: &[u8], residuals: &[Cell], raw: &mut impl Iterator<Item = f64>) {
-        for (at, &class) in classes.iter().enumerate() {
-            if class == QUIET {
-                continue;
-            }
-            let number = self.priors.context(class.into());
-            let Some(table) = self.priors.tables().get(usize::from(number)) else {
-                continue;
+    fn class(&mut self, before: u8, residuals: &[Cell]) -> u8 {
+        let quiet = residuals.iter().all(|&residual| residual == 0);
+        let class = if quiet {
+            QUIET
+        } else {
+            self.priors.costs.choose(before, residuals)
+        };
+        self.put(CLASS + usize::from(before), class);
+        class
+    }
+
+    /// Those residuals of a series, whose runs are told in these `ways`, that are told by symbols; `raw` are the values of those that
+    /// are raw.
+    pub(super) fn series(&mut self, ways: &[u8], residuals: &[Cell], raw: &mut impl Iterator<Item = f64>) {
+        for (at, &way) in ways.iter().enumerate().filter(|&(_, &way)| way >= ASIDE) {
+            let run = residuals.get(class::run(residuals.len(), at)).unwrap_or_default();
+            let class = if way == ASIDE {
+                self.class(NONE, run)
+            } else {
+                way - BY_SYMBOLS
             };
-            let shift = SHIFTS.get(usize::from(class)).copied().unwrap_or(0).into();
-            let run = class::run(residuals.len(), at);
-            for &residual in residuals.get(run).unwrap_or_default() {
-                let told = symbol_of(residual, shift);
-                if let Some(tally) = &mut self.tally {
-                    tally.push((class.into(), told.map_or(ESCAPE, |(symbol, _)| symbol)));
-                }
-                match told {
-                    Some((symbol, behind)) if table.has(symbol) => self.sink.symbol(number, symbol, behind),
-                    _ => self.escape(number, residual, raw),
-                }
+            self.symbols(class, run, raw);
+        }
+    }
+
+    fn symbols(&mut self, class: u8, run: &[Cell], raw: &mut impl Iterator<Item = f64>) {
+        let number = self.priors.context(class.into());
+        let Some(table) = self.priors.tables().get(usize::from(number)) else {
+            return;
+        };
+        let shift = SHIFTS.get(usize::from(class)).copied().unwrap_or(0).into();
+        for &residual in run {
+            let told = symbol_of(residual, shift);
+            if let Some(tally) = &mut self.tally {
+                tally.push((class.into(), told.map_or(ESCAPE, |(symbol, _)| symbol)));
+            }
+            match told {
+                Some((symbol, behind)) if table.has(symbol) => self.sink.symbol(number, symbol, behind),
+                _ => self.escape(number, residual, raw),
             }
         }
     }
@@ -143,8 +164,8 @@ impl Coder for Writing<'_> {
         bits
     }
 
-    fn tail(&mut self, count: u32, bits: u64) -> u64 {
-        self.sink.tail(count, bits);
+    fn front(&mut self, count: u32, bits: u64) -> u64 {
+        self.front.push_wide(count, bits);
         bits
     }
 }
@@ -244,33 +265,69 @@ pub(super) fn meanings(context: usize) -> [Meaning; SYMBOLS] {
 pub(super) struct Reading<'a> {
     pub(super) entries: &'a Entries,
     pub(super) source: Source<'a>,
+    pub(super) front: FrontBits<'a>,
+    /// Whether runs are told in quick classes.
+    pub(super) quick: bool,
 }
 
 impl Reading<'_> {
-    /// Appends the classes of so many runs of a series that had the class `before`; returns the last one.
+    /// Appends how so many runs are told of a series that had the class `before`; returns the last class.
     #[inline]
-    pub(super) fn classes(&mut self, before: u8, runs: usize, classes: &mut Vec<u8>) -> u8 {
+    pub(super) fn classes(&mut self, before: u8, runs: usize, ways: &mut Vec<u8>) -> u8 {
         let mut last = before;
         for _ in 0..runs {
-            last = self.symbol(CLASS + usize::from(last), 0);
-            classes.push(last);
+            last = symbol_from(self.source.symbol(self.entries.of(CLASS + usize::from(last))));
+            ways.push(way_of(last));
         }
         last
     }
 
-    /// The same of many series of one run, each behind the class that it had.
-    pub(super) fn single_classes<'b>(&mut self, series: impl Iterator<Item = &'b mut u8>, classes: &mut Vec<u8>) {
+    /// Replaces `ways` by those of many series of one run, each behind the class that it had.
+    pub(super) fn single_classes<'b>(&mut self, series: impl ExactSizeIterator<Item = &'b mut u8>, ways: &mut Vec<u8>) {
         // A copy stays in registers.
         let mut source = self.source;
-        classes.extend(series.map(|class| {
+        ways.clear();
+        ways.resize(series.len(), QUIET);
+        for (class, way) in series.zip(ways) {
             *class = symbol_from(source.symbol(self.entries.of(CLASS + usize::from(*class))));
-            *class
-        }));
+            *way = way_of(*class);
+        }
         self.source = source;
     }
 
-    /// The residuals of a run; values of those that are raw are appended to `raw`. Tells whether all have symbols.
-    pub(super) fn run(&mut self, class: u8, run: &mut [Cell], raw: &mut Vec<f64>) -> Result<bool, CodecError> {
+    /// Reads the residuals of a run of so many rows that is told in this quick class to the begin of `to`, which has room for
+    /// [`quick::ROOM`].
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call costs as much as some of the values")]
+    pub(super) fn quick_run(&mut self, class: u8, rows: usize, to: &mut [Cell]) {
+        if class == QUIET {
+            to.iter_mut().take(rows).for_each(|residual| *residual = 0);
+        } else {
+            quick::read(class, rows, to, &mut self.front);
+        }
+    }
+
+    /// The residuals of a run that is told in this way; values of those that are raw are appended to `raw`. Tells whether all
+    /// are numbers.
+    #[inline]
+    pub(super) fn run(&mut self, way: u8, run: &mut [Cell], raw: &mut Vec<f64>) -> Result<bool, CodecError> {
+        match way.checked_sub(BY_SYMBOLS) {
+            None if way == ASIDE => {
+                let class = self.symbol(CLASS + usize::from(NONE), 0);
+                return self.symbols(class, run, raw);
+            }
+            None => {
+                let mut told = [0; quick::ROOM];
+                self.quick_run(way, run.len(), &mut told);
+                run.iter_mut().zip(told).for_each(|(to, told)| *to = told);
+            }
+            Some(_) if self.quick => return Err(CodecError::Invalid("class")),
+            Some(class) => return self.symbols(class, run, raw),
+        }
+        Ok(true)
+    }
+
+    fn symbols(&mut self, class: u8, run: &mut [Cell], raw: &mut Vec<f64>) -> Result<bool, CodecError> {
         let table = self.entries.of(class.into());
         let shift = SHIFTS.get(usize::from(class)).copied().unwrap_or(0).into();
         let mut left = run;
@@ -331,8 +388,8 @@ impl Coder for Reading<'_> {
         self.source.bits(count)
     }
 
-    fn tail(&mut self, count: u32, _: u64) -> u64 {
-        self.source.tail(count)
+    fn front(&mut self, count: u32, _: u64) -> u64 {
+        self.front.bits(count)
     }
 }
 

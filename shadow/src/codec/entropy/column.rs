@@ -2,64 +2,68 @@
 
 use super::{
     super::CodecError,
-    BACK, Cell,
+    BACK, Cell, RAW,
     class::{self, QUIET},
     coder::Reading,
-    grid::{Grid, Moment},
+    grid::{Grid, Moment, Moments},
     is_level,
     link::{self, Hint, Hints},
     memory::Column,
     sheet::Sheet,
 };
+use crate::Reading as Value;
 
 /// What goes with the columns of a frame.
 pub(super) struct Frame<'a> {
     pub(super) grids: &'a [Grid],
     /// The row before the first, and all rows.
     pub(super) before: Moment,
-    pub(super) moments: &'a [Moment],
+    pub(super) moments: &'a Moments,
     /// Whether levels of rates change their meaning within the frame.
     pub(super) renewed: bool,
+    /// Whether no column follows another, and a level means the same in all rows, but for what a count is worth.
+    pub(super) apart: bool,
 }
 
 /// Memory for the column at hand.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     hints: Hints,
+    pub(super) steps: Vec<i64>,
     /// Values without a level.
     pub(super) raw: Vec<f64>,
 }
 
 impl Frame<'_> {
-    /// Reads the cells of `column`, number `at`, whose runs have `classes`. Tells whether it stays as it is.
+    /// Reads `column`, number `at`, whose runs are told in these `ways`, into `values`. Tells whether it stays as it is.
     #[inline]
     pub(super) fn read(
         &self,
         coder: &mut Reading<'_>,
-        (at, column, classes): (usize, &mut Column, &[u8]),
-        sheet: &mut Sheet,
-        scratch: &mut Scratch,
+        (at, column, ways): (usize, &mut Column, &[u8]),
+        (sheet, scratch): (&mut Sheet, &mut Scratch),
+        values: &mut [Value],
     ) -> Result<bool, CodecError> {
-        let quiet = classes.iter().all(|&class| class == QUIET);
+        let Some(grid) = self.grids.get(at) else {
+            return Ok(true);
+        };
+        let quiet = ways.iter().all(|&way| way == QUIET);
         let mut plain = column.missed().is_none() && !self.renewed;
         if quiet && plain && column.stays() {
             let (_, cells, surprises) = sheet.split(at);
             cells.fill(column.last);
             surprises.fill(0);
-            return Ok(true);
+            let known = grid.tell_still(column.last, self.moments, values);
+            return known.then_some(true).ok_or(CodecError::Value { column: at });
         }
-        scratch.raw.clear();
         let (before, cells, residuals) = sheet.split(at);
         let rows = residuals.len();
-        for (number, &class) in classes.iter().enumerate() {
+        for (number, &way) in ways.iter().enumerate() {
             let run = residuals.get_mut(class::run(rows, number)).unwrap_or_default();
-            if class == QUIET {
-                run.fill(0);
-            } else {
-                plain &= coder.run(class, run, &mut scratch.raw)?;
-            }
+            plain &= coder.run(way, run, &mut scratch.raw)?;
         }
-        let hint = scratch.hints.of(&before, (at, column.link), (self.grids, self.moments));
+        let rows = &self.moments.rows;
+        let hint = scratch.hints.of(&before, (at, column.link), (self.grids, rows));
         if !plain {
             self.closely(column, at, (cells, residuals), hint)?;
         } else if column.is_apart() {
@@ -68,8 +72,16 @@ impl Frame<'_> {
             column.follow_all(cells, residuals, hint);
         }
         // Numbers that have symbols do not leave this range by so much within a frame that sums overflow.
-        let known = column.is_known();
-        known.then_some(false).ok_or(CodecError::Invalid("level"))
+        if !column.is_known() {
+            return Err(CodecError::Invalid("level"));
+        }
+        if !grid.tell(cells, self.moments, values) {
+            return Err(CodecError::Value { column: at });
+        }
+        let without = cells.iter().zip(values).filter(|(cell, _)| **cell == RAW);
+        let told = without.zip(scratch.raw.drain(..));
+        told.for_each(|((_, value), raw)| *value = Value::of(raw));
+        Ok(false)
     }
 
     /// The same where cells are missing or have no level, or levels change their meaning.
@@ -83,7 +95,7 @@ impl Frame<'_> {
     ) -> Result<(), CodecError> {
         let Some(grid) = self.grids.get(at) else { return Ok(()) };
         let mut before = self.before;
-        let rows = cells.iter_mut().zip(residuals).zip(self.moments).enumerate();
+        let rows = cells.iter_mut().zip(residuals).zip(&self.moments.rows).enumerate();
         for (row, ((cell, residual), &moment)) in rows {
             column.renew(grid, &before, &moment);
             before = moment;

@@ -5,13 +5,15 @@ use std::ops::Range;
 use super::{
     super::CodecError,
     ABSENT, BACK, Cell, RAW,
-    class::QUIET,
+    apart::write_runs,
     coder::Writing,
-    extreme::{Extremes, Pending, seconds},
+    extreme::{Extremes, seconds},
+    front::Front,
     grid::{Grid, Moment, Moments},
     is_level,
     link::{Hint, Hints},
     memory::{Column, Memory},
+    quick::{self, ASIDE},
     sheet::Sheet,
 };
 use crate::{Block, Metric, Reading, UnixMs};
@@ -24,19 +26,40 @@ pub(super) struct Draft {
     pub(super) sheet: Sheet,
     hints: Hints,
     /// How far each cell is from what is expected in its place, column by column.
-    residuals: Vec<Cell>,
+    pub(super) residuals: Vec<Cell>,
     /// Those of gaps, then of times.
     series: Vec<Cell>,
-    /// The classes of a series, or of all columns.
-    classes: Vec<u8>,
+    /// How the runs of a series, or of all columns, are told.
+    pub(super) ways: Vec<u8>,
+    /// Whether it is quick: its runs in quick classes, and no column follows another.
+    pub(super) quick: bool,
+    /// The runs that are told in quick classes, and these classes or that they are kept.
+    pub(super) runs: Front,
+    pub(super) told_classes: Vec<u8>,
     /// Whether each column stays as it is.
-    still: Vec<bool>,
-    /// Columns of which seconds' extremes are told.
+    pub(super) still: Vec<Still>,
+    /// A column of which seconds' extremes are told.
     told: Vec<Reading>,
-    pending: Vec<Pending>,
+}
+
+/// Whether a column stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Still {
+    No,
+    Yes,
+    /// All of it is 0.
+    Zero,
 }
 
 impl Draft {
+    /// One of frames that are quick, or dense.
+    pub(super) fn new(quick: bool) -> Self {
+        Self {
+            quick,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn write_times(&mut self, coder: &mut Writing<'_>, memory: &mut Memory, block: &Block, gaps: bool) {
         let clock = &mut memory.clock;
         let [gap_class, time_class] = &mut clock.classes.clone();
@@ -68,9 +91,31 @@ impl Draft {
     }
 
     fn write_series(&mut self, coder: &mut Writing<'_>, class: &mut u8) {
-        self.classes.clear();
-        *class = coder.classes(*class, &self.series, &mut self.classes);
-        coder.series(&self.classes, &self.series, &mut std::iter::empty());
+        self.begin_runs();
+        *class = if self.quick {
+            write_runs(
+                *class,
+                &self.series,
+                (&mut self.ways, &mut self.told_classes),
+                &mut self.runs,
+            )
+        } else {
+            coder.classes(*class, &self.series, &mut self.ways)
+        };
+        self.end_runs(coder);
+        coder.series(&self.ways, &self.series, &mut std::iter::empty());
+    }
+
+    pub(super) fn begin_runs(&mut self) {
+        self.ways.clear();
+        self.told_classes.clear();
+        self.runs.clear();
+    }
+
+    /// Tells classes before the runs.
+    pub(super) fn end_runs(&mut self, coder: &mut Writing<'_>) {
+        quick::write_classes(&self.told_classes, coder.front);
+        coder.front.append(&self.runs);
     }
 
     /// Tells the rows of each second of the epoch apart: after the times are known, before the extremes are.
@@ -95,9 +140,11 @@ impl Draft {
             let (before_it, cells, surprises) = self.sheet.split(at);
             let steady = column.missed().is_none() && !renewed;
             let still = steady && column.stays() && cells.iter().all(|&cell| cell == column.last);
-            self.still.push(still);
+            self.still.push(if still { Still::Yes } else { Still::No });
+            let from = self.residuals.len();
+            self.residuals.resize(from + cells.len(), 0);
+            let residuals = self.residuals.get_mut(from..).unwrap_or_default();
             if still {
-                self.residuals.resize(self.residuals.len() + cells.len(), 0);
                 surprises.fill(0);
                 continue;
             }
@@ -106,43 +153,51 @@ impl Draft {
                 .hints
                 .of(&before_it, (at, column.link), (grids, &self.moments.rows));
             if !plain {
-                let rows = (&*cells, surprises, self.moments.rows.as_slice());
-                closely(grids.get(at), (column, before), rows, hint, &mut self.residuals);
+                let rows = (&*cells, self.moments.rows.as_slice());
+                closely(grids.get(at), (column, before), rows, hint, residuals, Some(surprises));
             } else if column.is_apart() {
-                for (&cell, surprise) in cells.iter().zip(surprises.iter_mut()) {
+                for ((&cell, surprise), residual) in cells.iter().zip(surprises.iter_mut()).zip(residuals) {
                     *surprise = cell - column.past();
+                    *residual = *surprise;
                     column.follow(cell);
                 }
-                self.residuals.extend_from_slice(surprises);
             } else {
-                let rows = cells.iter().zip(surprises).enumerate();
-                self.residuals.extend(rows.map(|(row, (&cell, surprise))| {
+                let rows = cells.iter().zip(surprises).zip(residuals).enumerate();
+                for (row, ((&cell, surprise), residual)) in rows {
                     let past = column.past();
                     *surprise = cell - past;
                     column.follow(cell);
-                    cell - hint.expected(row, past)
-                }));
+                    *residual = cell - hint.expected(row, past);
+                }
             }
         }
     }
 
-    /// Classes, then residuals.
-    pub(super) fn write_levels(&mut self, coder: &mut Writing<'_>, columns: &mut [Column], block: &Block) {
+    /// Classes.
+    pub(super) fn write_classes(&mut self, coder: &mut Writing<'_>, columns: &mut [Column]) {
         let rows = self.sheet.rows();
-        self.classes.clear();
+        self.ways.clear();
         for (column, residuals) in columns.iter_mut().zip(self.residuals.chunks_exact(rows)) {
-            column.class = coder.classes(column.class, residuals, &mut self.classes);
+            column.class = coder.classes(column.class, residuals, &mut self.ways);
         }
+    }
+
+    /// Residuals that are told by symbols.
+    pub(super) fn write_symbols(&mut self, coder: &mut Writing<'_>, block: &Block) {
+        if self.ways.iter().all(|&way| way < ASIDE) {
+            return;
+        }
+        let rows = self.sheet.rows();
         let runs = super::class::runs(rows);
         let columns = self
             .residuals
             .chunks_exact(rows)
-            .zip(self.classes.chunks_exact(runs))
+            .zip(self.ways.chunks_exact(runs))
             .zip(&block.columns);
-        for ((residuals, classes), values) in columns {
-            if classes.iter().any(|&class| class != QUIET) {
+        for ((residuals, ways), values) in columns {
+            if ways.iter().any(|&way| way >= ASIDE) {
                 let without = residuals.iter().zip(values).filter(|(residual, _)| **residual == RAW);
-                coder.series(classes, residuals, &mut without.map(|(_, value)| value.or_nan()));
+                coder.series(ways, residuals, &mut without.map(|(_, value)| value.or_nan()));
             }
         }
     }
@@ -150,48 +205,34 @@ impl Draft {
     pub(super) fn write_extremes(
         &mut self,
         coder: &mut Writing<'_>,
-        metrics: &[Metric],
+        asking: &[(usize, Metric)],
         grids: &[Grid],
         block: &Block,
     ) -> Result<(), CodecError> {
-        self.pending.clear();
-        self.told.clear();
-        let rows = block.len();
-        let asked = || {
-            let columns = metrics.iter().zip(grids).zip(&block.columns).enumerate();
-            columns.filter(|(_, ((metric, _), _))| metric.key || metric.minimum)
-        };
-        for (at, ((metric, grid), sent)) in asked() {
-            let still = self.still.get(at).copied().unwrap_or(false);
-            let from = self.told.len();
-            self.told.resize(from + rows, Reading::FAILED);
-            let told = self.told.get_mut(from..).unwrap_or_default();
-            let cells = self.sheet.cells(at);
-            grid.tell(cells, still, &self.moments, told);
-            let without = cells
-                .iter()
-                .zip(told.iter_mut().zip(sent))
-                .filter(|&(&cell, _)| cell == RAW);
-            without.for_each(|(_, (told, sent))| *told = *sent);
+        self.told.resize(block.len(), Reading::FAILED);
+        for &(at, ref metric) in asking {
+            let (Some(grid), Some(sent), Some(&still)) = (grids.get(at), block.columns.get(at), self.still.get(at))
+            else {
+                continue;
+            };
             let extremes = Extremes {
                 grid,
                 moments: &self.moments.rows,
                 seconds: &self.seconds,
+                still: still != Still::No,
             };
-            extremes.pick(coder, (at, metric, still), (told, Some(sent)), &mut self.pending)?;
-        }
-        let mut told = self.told.chunks_exact_mut(rows);
-        let mut left = self.pending.iter().peekable();
-        for (at, ((_, grid), sent)) in asked() {
-            let Some(told) = told.next() else { break };
-            let extremes = Extremes {
-                grid,
-                moments: &self.moments.rows,
-                seconds: &self.seconds,
-            };
-            while let Some(pending) = left.next_if(|pending| pending.column() == at) {
-                extremes.tell(coder, pending, told, Some(sent))?;
+            if still == Still::Zero {
+                extremes.code_none(coder, metric);
+                continue;
             }
+            let cells = self.sheet.cells(at);
+            grid.tell(cells, &self.moments, &mut self.told);
+            if cells.contains(&RAW) {
+                let without = cells.iter().zip(self.told.iter_mut().zip(sent));
+                let without = without.filter(|&(&cell, _)| cell == RAW);
+                without.for_each(|(_, (told, sent))| *told = *sent);
+            }
+            extremes.code(coder, metric, &mut self.told, Some(sent))?;
         }
         Ok(())
     }
@@ -200,33 +241,36 @@ impl Draft {
 /// How far the cells of a column are from what is expected, where some are missing or have no level, or levels change their
 /// meaning.
 #[cold]
-fn closely(
+pub(super) fn closely(
     grid: Option<&Grid>,
     (column, mut before): (&mut Column, Moment),
-    (cells, surprises, moments): (&[Cell], &mut [i64], &[Moment]),
+    (cells, moments): (&[Cell], &[Moment]),
     hint: Hint<'_>,
-    residuals: &mut Vec<Cell>,
+    residuals: &mut [Cell],
+    mut surprises: Option<&mut [i64]>,
 ) {
     let Some(grid) = grid else { return };
-    let rows = cells.iter().zip(surprises).zip(moments).enumerate();
-    for (row, ((&cell, surprise), moment)) in rows {
+    let rows = cells.iter().zip(residuals).zip(moments).enumerate();
+    for (row, ((&cell, residual), moment)) in rows {
         column.renew(grid, &before, moment);
         before = *moment;
         let past = column.past();
         let expected = hint.expected(row, past);
         let missed = column.missed();
-        *surprise = 0;
+        let surprise = if is_level(cell) { cell - past } else { 0 };
+        if let Some(place) = surprises.as_mut().and_then(|surprises| surprises.get_mut(row)) {
+            *place = surprise;
+        }
         if is_level(cell) {
-            *surprise = cell - past;
             column.follow(cell);
         } else {
             column.miss(cell);
         }
-        residuals.push(match missed {
+        *residual = match missed {
             Some(missed) if cell == missed => 0,
             Some(_) if cell == expected => BACK,
             _ if is_level(cell) => cell - expected,
             _ => cell,
-        });
+        };
     }
 }

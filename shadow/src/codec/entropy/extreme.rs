@@ -1,10 +1,10 @@
 //! Exact maxima and minima: of each second of the epoch and metric that asks for it, the row that holds the extreme comes
 //! back exactly, and no other row of that second passes it.
 //!
-//! Told are the row, as its place among those that lie highest (lowest) by their levels, and which of the few
-//! values that its level leaves open. Clamping the others to the extreme never makes their error larger.
+//! Told are the row, unless the extreme is what levels say anyway, and which of the few values that its level leaves open.
+//! Clamping the others to the extreme never makes their error larger.
 
-use std::{cmp::Ordering, ops::Range};
+use std::ops::Range;
 
 use super::{
     super::CodecError,
@@ -12,26 +12,29 @@ use super::{
     grid::{Grid, Moment},
 };
 use crate::{
-    Metric, Reading, UnixMs,
+    Catalogue, Metric, Reading, UnixMs,
     frame::{MAX_SAMPLES, end_of_span},
 };
 
-/// How the value is told: it is what its level says.
+/// The extreme of what levels say is that of the second.
 const TOLD: u8 = 0;
-/// The number of its grains.
-const GRAINS: u8 = 1;
-/// 64 bits.
-const RAW: u8 = 2;
-/// How many ways there are.
-const WAYS: usize = 3;
+/// Rows of a second from this on have no symbol of their own.
+const ROWS: u8 = 15;
+/// The symbol of all of them: row and way follow.
+pub(super) const ELSEWHERE: u8 = 1 + 2 * ROWS;
+/// Bits of such a row.
+const ROW_BITS: u32 = MAX_SAMPLES.ilog2();
 
-/// Places from this on have no symbol of their own.
-const FAR: usize = 10;
-/// The symbol of all of them: place and way follow.
-pub(super) const ELSEWHERE: u8 = 30;
-/// Bits of such a place, and of the way.
-const PLACE_BITS: u32 = MAX_SAMPLES.ilog2();
-const WAY_BITS: u32 = 2;
+const INVALID: CodecError = CodecError::Invalid("extreme");
+
+/// How the value of an extreme is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// The number of its grains.
+    Grains,
+    /// 64 bits.
+    Raw,
+}
 
 /// The highest or the lowest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +45,7 @@ enum Side {
 
 impl Side {
     /// Turns values so that the extreme is the largest.
+    #[inline]
     fn turn(self, value: f64) -> f64 {
         match self {
             Self::Maximum => value,
@@ -50,39 +54,25 @@ impl Side {
     }
 }
 
-/// Up to this place looking again and again is quicker than sorting.
-const NEAR: usize = 10;
-
-/// An extreme whose value is still to be told.
-#[derive(Debug, Clone)]
-pub(super) struct Pending {
-    side: Side,
-    column: usize,
-    second: Range<usize>,
-    row: usize,
-    way: u8,
-}
-
-impl Pending {
-    /// Of which column.
-    pub(super) const fn column(&self) -> usize {
-        self.column
-    }
-}
-
 /// The rows of each second of the epoch.
 pub(super) fn seconds(epoch: u64, times_ms: &[UnixMs], out: &mut Vec<Range<usize>>) {
     out.clear();
-    let mut end_ms = None;
+    let mut end_ms = UnixMs::MIN;
     for (row, &time_ms) in times_ms.iter().enumerate() {
         match out.last_mut() {
-            Some(last) if end_ms.is_some_and(|end_ms| time_ms < end_ms) => last.end = row + 1,
+            Some(last) if time_ms < end_ms => last.end = row + 1,
             _ => {
                 out.push(row..row + 1);
-                end_ms = Some(end_of_span(epoch, time_ms, 1_000));
+                end_ms = end_of_span(epoch, time_ms, 1_000);
             }
         }
     }
+}
+
+/// The metrics that ask for extremes, and their columns.
+pub(super) fn asking(catalogue: &Catalogue) -> Vec<(usize, Metric)> {
+    let metrics = catalogue.metrics().iter().cloned().enumerate();
+    metrics.filter(|(_, metric)| metric.key || metric.minimum).collect()
 }
 
 /// One column with extremes.
@@ -90,90 +80,82 @@ pub(super) struct Extremes<'a> {
     pub(super) grid: &'a Grid,
     pub(super) moments: &'a [Moment],
     pub(super) seconds: &'a [Range<usize>],
+    /// Whether the column stays as it is in the whole frame.
+    pub(super) still: bool,
 }
 
 impl Extremes<'_> {
-    /// Codes which rows hold the extremes of `metric` and how their values are told.
-    ///
-    /// `told` is the column as its levels say, `sent` as it was taken; a reader has none. Whether the column is `still` in
-    /// the whole frame is the context.
-    pub(super) fn pick(
+    /// Codes the extremes that `metric` asks for, and puts them into `told`: the column as its levels say. `sent` is the column as
+    /// it was taken; a reader has none.
+    pub(super) fn code(
         &self,
         coder: &mut impl Coder,
-        (column, metric, still): (usize, &Metric, bool),
-        readings: (&[Reading], Option<&[Reading]>),
-        pending: &mut Vec<Pending>,
+        metric: &Metric,
+        told: &mut [Reading],
+        sent: Option<&[Reading]>,
     ) -> Result<(), CodecError> {
-        let what = |side| (side, column, still, metric.minimum);
         for second in self.seconds {
-            let mut maximum = None;
+            let sent = sent.and_then(|sent| sent.get(second.clone()));
+            let moments = self.moments.get(second.clone()).unwrap_or_default();
+            let Some(told) = told.get_mut(second.clone()) else {
+                continue;
+            };
             if metric.key {
-                maximum = self.pick_one(coder, what(Side::Maximum), second, readings, None, pending)?;
+                self.code_one(coder, Side::Maximum, moments, (told, sent))?;
             }
             if metric.minimum {
-                self.pick_one(coder, what(Side::Minimum), second, readings, maximum, pending)?;
+                self.code_one(coder, Side::Minimum, moments, (told, sent))?;
             }
         }
         Ok(())
     }
 
-    /// The row that holds the extreme, if there is to be a minimum or something is to be done for it. A second without values, or
-    /// with none but `taken`, has no extreme.
-    fn pick_one(
-        &self,
-        coder: &mut impl Coder,
-        (side, column, still, minimum): (Side, usize, bool, bool),
-        second: &Range<usize>,
-        (told, sent): (&[Reading], Option<&[Reading]>),
-        taken: Option<usize>,
-        pending: &mut Vec<Pending>,
-    ) -> Result<Option<usize>, CodecError> {
-        let ranks = Ranks {
-            told,
-            second,
-            side,
-            taken,
-        };
-        if ranks.all().next().is_none() {
-            return Ok(None);
+    /// Codes that all extremes that `metric` asks for are what levels say.
+    pub(super) fn code_none(&self, coder: &mut impl Coder, metric: &Metric) {
+        for _ in 0..self.seconds.len() * (usize::from(metric.key) + usize::from(metric.minimum)) {
+            coder.symbol(self.context(), TOLD);
         }
-        let (mut place, mut way) = (0, TOLD);
-        if let Some((sent, row)) = sent.and_then(|sent| Some((sent, extreme_row(&ranks, sent)?))) {
-            place = ranks.place_of(row);
-            way = self.way(row, told, sent);
-        }
-        (place, way) = code_place(coder, still, place, way);
-        // What leads and is what its level says is there already. Most are, and who asks for no minimum need not know the row.
-        let leads = place == 0 && way == TOLD;
-        if leads && !minimum {
-            return Ok(None);
-        }
-        let row = ranks.row_at(place).ok_or(CodecError::Invalid("extreme"))?;
-        if !leads {
-            pending.push(Pending {
-                side,
-                column,
-                second: second.clone(),
-                row,
-                way,
-            });
-        }
-        Ok(Some(row))
     }
 
-    fn way(&self, row: usize, told: &[Reading], sent: &[Reading]) -> u8 {
-        let (Some(told), Some(sent)) = (value(told, row), value(sent, row)) else {
-            return RAW;
+    fn context(&self) -> usize {
+        EXTREME + usize::from(self.still)
+    }
+
+    fn code_one(
+        &self,
+        coder: &mut impl Coder,
+        side: Side,
+        moments: &[Moment],
+        (told, sent): (&mut [Reading], Option<&[Reading]>),
+    ) -> Result<(), CodecError> {
+        let extreme = sent.and_then(|sent| find(side, told, sent));
+        let way = extreme.map(|(row, value)| {
+            let number = self.number(told.get(row), moments.get(row), value);
+            (row, if number.is_some() { Way::Grains } else { Way::Raw })
+        });
+        let Some((row, way)) = code_row(coder, self.context(), way) else {
+            return Ok(());
         };
-        if told.to_bits() == sent.to_bits() {
-            return TOLD;
+        let level = told.get(row).and_then(|reading| reading.value()).ok_or(INVALID)?;
+        let value = extreme.map(|(_, value)| value);
+        let exact = match way {
+            Way::Grains => self.grains(coder, moments.get(row), level, value)?,
+            Way::Raw => f64::from_bits(coder.front(64, value.map_or(0, f64::to_bits))),
+        };
+        if !exact.is_finite() {
+            return Err(INVALID);
         }
-        self.number(row, told, sent).map_or(RAW, |_| GRAINS)
+        clamp(side, told, exact);
+        told.iter_mut()
+            .skip(row)
+            .take(1)
+            .for_each(|to| *to = Reading::of(exact));
+        Ok(())
     }
 
     /// Which of the possible numbers of grains gives `sent`, if one does.
-    fn number(&self, row: usize, told: f64, sent: f64) -> Option<u64> {
-        let moment = self.moments.get(row)?;
+    fn number(&self, told: Option<&Reading>, moment: Option<&Moment>, sent: f64) -> Option<u64> {
+        let (told, moment) = (told?.value()?, moment?);
         let (first, count) = self.grid.grains(told, moment)?;
         let one = self.grid.exact(1.0, moment)?;
         let number = (sent / one).round() - first;
@@ -181,136 +163,69 @@ impl Extremes<'_> {
         (number >= 0.0 && number < count && exact.to_bits() == sent.to_bits()).then(|| whole(number))
     }
 
-    /// Codes the value of an extreme, puts it into `told` and clamps its second to it.
-    pub(super) fn tell(
+    fn grains(
         &self,
         coder: &mut impl Coder,
-        pending: &Pending,
-        told: &mut [Reading],
-        sent: Option<&[Reading]>,
-    ) -> Result<(), CodecError> {
-        let (row, side) = (pending.row, pending.side);
-        let level = value(told, row).ok_or(CodecError::Invalid("extreme"))?;
-        let sent = sent.and_then(|sent| value(sent, row));
-        let exact = match pending.way {
-            TOLD => level,
-            GRAINS => self.grains(coder, row, level, sent)?,
-            RAW => f64::from_bits(coder.tail(64, sent.map_or(0, f64::to_bits))),
-            _ => return Err(CodecError::Invalid("extreme")),
-        };
-        if !exact.is_finite() {
-            return Err(CodecError::Invalid("extreme"));
-        }
-        let second = told.get_mut(pending.second.clone()).unwrap_or_default();
-        for (at, reading) in (pending.second.start..).zip(second) {
-            let passes = reading.value().is_some_and(|value| side.turn(value) > side.turn(exact));
-            if at == row || passes {
-                *reading = Reading::new(exact);
-            }
-        }
-        Ok(())
-    }
-
-    fn grains(&self, coder: &mut impl Coder, row: usize, level: f64, sent: Option<f64>) -> Result<f64, CodecError> {
-        let invalid = CodecError::Invalid("extreme");
-        let moment = self.moments.get(row).ok_or(invalid.clone())?;
-        let (first, count) = self.grid.grains(level, moment).ok_or(invalid.clone())?;
-        let number = sent.and_then(|sent| self.number(row, level, sent)).unwrap_or(0);
+        moment: Option<&Moment>,
+        level: f64,
+        sent: Option<f64>,
+    ) -> Result<f64, CodecError> {
+        let moment = moment.ok_or(INVALID)?;
+        let (first, count) = self.grid.grains(level, moment).ok_or(INVALID)?;
+        let told = Some(Reading::of(level));
+        let number = sent.and_then(|sent| self.number(told.as_ref(), Some(moment), sent));
         let width = u64::BITS - (whole(count) - 1).leading_zeros();
-        let number = coder.tail(width, number);
-        self.grid.exact(first + number as f64, moment).ok_or(invalid)
+        let number = coder.front(width, number.unwrap_or(0));
+        self.grid.exact(first + number as f64, moment).ok_or(INVALID)
     }
 }
 
-/// Codes a place and a way.
-#[expect(clippy::cast_possible_truncation, reason = "there are few of both")]
-fn code_place(coder: &mut impl Coder, still: bool, place: usize, way: u8) -> (usize, u8) {
-    let near = place < FAR;
-    let symbol = if near { (place * WAYS) as u8 + way } else { ELSEWHERE };
-    let symbol = usize::from(coder.symbol(EXTREME + usize::from(still), symbol));
-    if symbol < FAR * WAYS {
-        return (symbol / WAYS, (symbol % WAYS) as u8);
+/// The row that holds the extreme of what was sent and its value, unless it is what is told anyway, or there is none. A row
+/// without a value is none.
+fn find(side: Side, told: &[Reading], sent: &[Reading]) -> Option<(usize, f64)> {
+    let most = |readings: &[Reading]| {
+        let values = readings.iter().map(|reading| side.turn(reading.or_nan()));
+        values.fold(f64::NEG_INFINITY, |most, value| if value > most { value } else { most })
+    };
+    let extreme = most(sent);
+    if extreme == most(told) {
+        return None;
     }
-    let place = coder.bits(PLACE_BITS, place as u64) as usize;
-    (place, coder.bits(WAY_BITS, way.into()) as u8)
+    let row = sent.iter().position(|reading| side.turn(reading.or_nan()) == extreme)?;
+    Some((row, side.turn(extreme)))
 }
 
-/// A row of a second that has a value.
-#[derive(Debug, Clone, Copy)]
-struct Rank {
-    /// What its level says, turned so that the extreme is the largest.
-    told: f64,
-    row: usize,
-}
-
-impl Rank {
-    /// Whether it lies before `other`: higher, or as high and earlier.
-    fn leads(&self, other: &Self) -> bool {
-        self.told > other.told || (self.told == other.told && self.row < other.row)
+/// Lets no reading pass `exact`.
+#[inline]
+fn clamp(side: Side, told: &mut [Reading], exact: f64) {
+    for reading in told {
+        let value = reading.or_nan();
+        let passes = match side {
+            Side::Maximum => value > exact,
+            Side::Minimum => value < exact,
+        };
+        *reading = if passes { Reading::of(exact) } else { *reading };
     }
 }
 
-/// The rows of a second that have a value, and are not `taken`.
-#[derive(Clone, Copy)]
-struct Ranks<'a> {
-    told: &'a [Reading],
-    second: &'a Range<usize>,
-    side: Side,
-    taken: Option<usize>,
-}
-
-impl Ranks<'_> {
-    fn all(&self) -> impl Iterator<Item = Rank> {
-        let rows = self.told.get(self.second.clone()).unwrap_or_default();
-        rows.iter().zip(self.second.clone()).filter_map(|(reading, row)| {
-            let told = self.side.turn(reading.value()?);
-            (Some(row) != self.taken).then_some(Rank { told, row })
-        })
-    }
-
-    /// The one before all others.
-    fn first(&self) -> Option<Rank> {
-        self.all()
-            .reduce(|best, next| if next.told > best.told { next } else { best })
-    }
-
-    /// How many rows lie before `row`.
-    fn place_of(&self, row: usize) -> usize {
-        let own = self.all().find(|rank| rank.row == row);
-        own.map_or(0, |own| self.all().filter(|rank| rank.leads(&own)).count())
-    }
-
-    /// The row with `place` rows before it.
-    fn row_at(&self, place: usize) -> Option<usize> {
-        if place < NEAR {
-            let mut found = self.first()?;
-            for _ in 0..place {
-                let behind = self.all().filter(|rank| found.leads(rank));
-                found = behind.reduce(|best, next| if next.told > best.told { next } else { best })?;
-            }
-            return Some(found.row);
+/// Codes which row is told and how, if one is.
+#[expect(clippy::cast_possible_truncation, reason = "rows are few")]
+fn code_row(coder: &mut impl Coder, context: usize, row: Option<(usize, Way)>) -> Option<(usize, Way)> {
+    let symbol = match row {
+        None => TOLD,
+        Some((row, way)) if row < ROWS.into() => 1 + 2 * row as u8 + u8::from(way == Way::Raw),
+        Some(_) => ELSEWHERE,
+    };
+    let way = |raw| if raw { Way::Raw } else { Way::Grains };
+    match coder.symbol(context, symbol) {
+        TOLD => None,
+        ELSEWHERE.. => {
+            let told = row.map_or(0, |(row, way)| row << 1 | usize::from(way == Way::Raw));
+            let told = coder.front(ROW_BITS + 1, told as u64);
+            Some((told as usize >> 1, way(told & 1 == 1)))
         }
-        let mut ranks: Vec<Rank> = self.all().collect();
-        ranks.sort_unstable_by(|a, b| {
-            let falling = b.told.partial_cmp(&a.told).unwrap_or(Ordering::Equal);
-            falling.then(a.row.cmp(&b.row))
-        });
-        ranks.get(place).map(|rank| rank.row)
+        symbol => Some((usize::from(symbol - 1) / 2, way(symbol % 2 == 0))),
     }
-}
-
-/// The row that holds the extreme of what was sent; of several the one whose level lies highest.
-fn extreme_row(ranks: &Ranks<'_>, sent: &[Reading]) -> Option<usize> {
-    let key = |rank: Rank| Some((ranks.side.turn(value(sent, rank.row)?), rank));
-    let best = ranks.all().filter_map(key).reduce(|best, next| {
-        let leads = next.0 > best.0 || (next.0 == best.0 && next.1.leads(&best.1));
-        if leads { next } else { best }
-    });
-    best.map(|(_, rank)| rank.row)
-}
-
-fn value(readings: &[Reading], row: usize) -> Option<f64> {
-    readings.get(row).and_then(|reading| reading.value())
 }
 
 /// A whole number of 0 or more, below 2^53.

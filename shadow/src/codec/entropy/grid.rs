@@ -4,7 +4,7 @@ use super::{
     super::quantize::{Quantizer, is_ordinary},
     Cell, RAW, cell_missing, is_level, missing_cell,
 };
-use crate::{Bound, Grain, Metric, Reading, rate::per_second};
+use crate::{Bound, Grain, Metric, Reading, rate::per_seconds};
 
 /// A level that leaves more open is not worth telling by grains.
 const MOST_GRAINS: f64 = 4_294_967_296.0;
@@ -18,6 +18,8 @@ const MOST_GRAINS: f64 = 4_294_967_296.0;
 pub(super) struct Grid {
     bound: Bound,
     grain: Option<Grain>,
+    /// 1 / the grain's unit.
+    per_unit: f64,
     values: Quantizer,
     counts: Quantizer,
     /// Whether 0 is a level.
@@ -33,6 +35,8 @@ pub(super) struct Moment {
     pub(super) gap_us: u32,
     /// The same in seconds, where it last changed by more than a third; 0 = not known.
     pub(super) ruling_s: f64,
+    /// `gap_us` in seconds.
+    pub(super) gap_s: f64,
     /// 1 / `gap_us` in seconds.
     pub(super) per_s: f64,
 }
@@ -43,6 +47,7 @@ impl Moment {
         Self {
             gap_us,
             ruling_s: f64::from(ruling_us) / 1e6,
+            gap_s: f64::from(gap_us) / 1e6,
             per_s: if gap_us == 0 { 0.0 } else { 1e6 / f64::from(gap_us) },
         }
     }
@@ -54,6 +59,10 @@ pub(super) struct Moments {
     pub(super) rows: Vec<Moment>,
     /// Of each: 1 / gap in seconds.
     per_s: Vec<f64>,
+    /// The gap in seconds.
+    gaps_s: Vec<f64>,
+    /// Of each 1: what gauges are scaled by.
+    ones: Vec<f64>,
     /// Whether a rate's levels mean the same in all rows, but for what a count is worth.
     alike: bool,
 }
@@ -63,7 +72,14 @@ impl Moments {
     pub(super) fn clear(&mut self) {
         self.rows.clear();
         self.per_s.clear();
+        self.gaps_s.clear();
+        self.ones.clear();
         self.alike = true;
+    }
+
+    /// Whether a rate's levels mean the same in all rows, but for what a count is worth.
+    pub(super) const fn alike(&self) -> bool {
+        self.alike
     }
 
     /// Adds a row.
@@ -71,6 +87,8 @@ impl Moments {
         let first = self.rows.first().copied().unwrap_or(moment);
         self.alike &= moment.is_like(&first);
         self.per_s.push(moment.per_s);
+        self.gaps_s.push(moment.gap_s);
+        self.ones.push(1.0);
         self.rows.push(moment);
     }
 }
@@ -88,6 +106,18 @@ impl Moment {
         self.ruling_s != before.ruling_s
     }
 }
+
+/// What levels are in all rows of a frame.
+#[derive(Debug, Clone, Copy)]
+enum Alike {
+    /// Levels of values.
+    Values,
+    /// Levels of counts of a unit.
+    Counts(f64),
+}
+
+/// Levels in a frame, the unit that they are counted in, and a factor of each row that goes with it.
+type Scaled<'a> = (&'a Quantizer, (f64, &'a [f64]));
 
 /// How one metric's levels become another's.
 #[derive(Debug, Clone, Copy)]
@@ -114,6 +144,10 @@ impl Grid {
         Self {
             bound: metric.bound,
             grain: metric.grain.filter(|grain| grain.is_valid()),
+            per_unit: match metric.grain {
+                Some(Grain::Gauge { unit } | Grain::Rate { unit }) => 1.0 / unit,
+                None => 1.0,
+            },
             values,
             counts,
             ordinary: match metric.grain {
@@ -157,41 +191,80 @@ impl Grid {
         ((told - value).abs() <= self.bound.max_error(value)).then_some(level)
     }
 
-    /// Fills `column` with the readings of `cells`, which go with `moments`; of what is raw, something else. They are
-    /// levels and all the same if the column is `still`. Tells whether every level has a value.
-    pub(super) fn tell(&self, cells: &[Cell], still: bool, moments: &Moments, column: &mut [Reading]) -> bool {
-        let first = cells.first().copied().unwrap_or(RAW);
-        let bits = self.ordinary.unwrap_or(0);
-        let raised = |cell: i64| cell.wrapping_add(1 << bits);
-        let all = if still {
-            raised(first)
-        } else {
-            cells.iter().fold(0, |all, &cell| all | raised(cell))
+    /// What levels are in a frame with these `moments`; `None` where that may not be the same in all rows, or where levels are out of
+    /// the ordinary.
+    #[inline]
+    fn alike(&self, moments: &Moments) -> Option<Alike> {
+        self.ordinary?;
+        let Some(Grain::Rate { unit }) = self.grain else {
+            return Some(Alike::Values);
         };
-        let ordinary = self.ordinary.is_some() && all.cast_unsigned() >> (bits + 1) == 0;
-        if !ordinary || (self.is_rate() && !moments.alike) {
-            return self.tell_each(cells, moments, column);
-        }
         let counts = moments.rows.first().and_then(|moment| self.count(moment)).is_some();
-        let (levels, unit) = match self.grain {
-            Some(Grain::Rate { unit }) if counts => (&self.counts, Some(unit)),
-            _ => (&self.values, None),
+        let alike = if counts { Alike::Counts(unit) } else { Alike::Values };
+        moments.alike.then_some(alike)
+    }
+
+    /// How levels become values in such a frame.
+    #[inline]
+    fn quickly<'a>(&'a self, moments: &'a Moments) -> Option<Scaled<'a>> {
+        Some(match self.alike(moments)? {
+            Alike::Counts(unit) => (&self.counts, (unit, &moments.per_s)),
+            Alike::Values => (&self.values, (1.0, &moments.ones)),
+        })
+    }
+
+    /// Whether levels that are `raised` by 2^n, taken together, are [`Self::ordinary`].
+    #[inline]
+    fn is_ordinary(&self, all: i64) -> bool {
+        self.ordinary.is_some_and(|bits| all.cast_unsigned() >> (bits + 1) == 0)
+    }
+
+    /// Fills `column` with the readings of a `level` that stays. Tells whether it has a value.
+    #[inline]
+    pub(super) fn tell_still(&self, level: i64, moments: &Moments, column: &mut [Reading]) -> bool {
+        if level == 0 && self.has_zero {
+            column.fill(Reading::of(0.0));
+            return true;
+        }
+        let raised = level.wrapping_add(1 << self.ordinary.unwrap_or(0));
+        let Some((levels, (unit, factors))) = self.quickly(moments).filter(|_| self.is_ordinary(raised)) else {
+            return self.tell_each(std::iter::repeat(&level), moments, column);
         };
-        let rows = column.iter_mut().zip(&moments.per_s);
-        match unit {
-            _ if still && first == 0 && self.has_zero => column.fill(Reading::of(0.0)),
-            Some(unit) if still => {
-                let value = levels.value(first);
-                rows.for_each(|(to, per_s)| *to = Reading::of(value * (unit * per_s)));
-            }
-            None if still => column.fill(Reading::of(levels.value(first))),
-            Some(unit) => levels.tell_scaled(cells, (unit, &moments.per_s), column),
-            None => levels.tell(cells, column),
+        let value = levels.value(level);
+        for (to, factor) in column.iter_mut().zip(factors) {
+            *to = Reading::of(value * (unit * factor));
         }
         true
     }
 
-    fn tell_each(&self, cells: &[Cell], moments: &Moments, column: &mut [Reading]) -> bool {
+    /// Fills `column` with the readings of levels that go on `from` one by these steps. Returns the last level; `None` where that is not
+    /// quickly done.
+    #[inline]
+    pub(super) fn tell_steps(
+        &self,
+        from: i64,
+        steps: &[i64],
+        moments: &Moments,
+        column: &mut [Reading],
+    ) -> Option<i64> {
+        let (levels, scale) = self.quickly(moments)?;
+        levels.tell_steps(from, steps, scale, column)
+    }
+
+    /// Fills `column` with the readings of `cells`, which go with `moments`; of what is raw, something else. Tells whether every
+    /// level has a value.
+    pub(super) fn tell(&self, cells: &[Cell], moments: &Moments, column: &mut [Reading]) -> bool {
+        let raise = 1 << self.ordinary.unwrap_or(0);
+        let all = cells.iter().fold(0, |all, &cell| all | cell.wrapping_add(raise));
+        match self.quickly(moments).filter(|_| self.is_ordinary(all)) {
+            Some((levels, scale)) => levels.tell(cells.iter().copied(), scale, column),
+            None => return self.tell_each(cells.iter(), moments, column),
+        }
+        true
+    }
+
+    #[cold]
+    fn tell_each<'a>(&self, cells: impl Iterator<Item = &'a Cell>, moments: &Moments, column: &mut [Reading]) -> bool {
         let mut finite = true;
         for ((to, &cell), moment) in column.iter_mut().zip(cells).zip(&moments.rows) {
             *to = if is_level(cell) {
@@ -205,12 +278,32 @@ impl Grid {
         finite
     }
 
-    /// The levels of a column of readings that `moments` go with, or why there are none.
-    pub(super) fn each_level(&self, readings: &[Reading], moments: &Moments, cells: &mut [Cell]) {
-        if self.quick_levels(readings, moments, cells) {
-            return;
+    /// Whether 0 is a level.
+    #[inline]
+    pub(super) const fn has_zero(&self) -> bool {
+        self.has_zero
+    }
+
+    /// The levels of a column of readings that `moments` go with, or why there are none. Tells whether all are levels.
+    pub(super) fn each_level(&self, readings: &[Reading], moments: &Moments, cells: &mut [Cell]) -> bool {
+        if self.has_zero && all_zero(readings) {
+            cells.fill(0);
+            return true;
         }
+        let quick = self.alike(moments).is_some_and(|alike| {
+            let (levels, scale) = match alike {
+                Alike::Counts(unit) => (&self.counts, (unit, &*moments.per_s, &*moments.gaps_s)),
+                Alike::Values => (&self.values, (1.0, &*moments.ones, &*moments.ones)),
+            };
+            levels.levels(readings, scale, self.bound, cells)
+        });
+        quick || self.levels_one_by_one(readings, moments, cells)
+    }
+
+    #[cold]
+    fn levels_one_by_one(&self, readings: &[Reading], moments: &Moments, cells: &mut [Cell]) -> bool {
         let mut seen = (None, RAW);
+        let mut all = true;
         for ((reading, moment), cell) in readings.iter().zip(&moments.rows).zip(cells) {
             let value = reading.or_nan();
             let count = self.count(moment);
@@ -225,25 +318,9 @@ impl Grid {
                 seen = (key, level);
             }
             *cell = seen.1;
+            all &= is_level(*cell);
         }
-    }
-
-    /// The same where all levels mean the same and nothing is out of the ordinary; tells whether that is so.
-    fn quick_levels(&self, readings: &[Reading], moments: &Moments, cells: &mut [Cell]) -> bool {
-        if self.ordinary.is_none() || (self.is_rate() && !moments.alike) {
-            return false;
-        }
-        let counts = moments.rows.first().and_then(|moment| self.count(moment)).is_some();
-        match self.grain {
-            Some(Grain::Rate { unit }) if counts => {
-                let scales = moments.per_s.iter().map(|per_s| unit * per_s);
-                self.counts
-                    .levels(readings, scales.map(|up| (1.0 / up, up)), self.bound, cells)
-            }
-            _ => self
-                .values
-                .levels(readings, std::iter::repeat((1.0, 1.0)), self.bound, cells),
-        }
+        all
     }
 
     /// How levels of `other` become the nearest ones of this metric.
@@ -295,23 +372,37 @@ impl Grid {
     pub(super) fn exact(&self, count: f64, moment: &Moment) -> Option<f64> {
         match self.grain? {
             Grain::Gauge { unit } => Some(count * unit),
-            Grain::Rate { unit } if moment.gap_us > 0 => Some(per_second(count, unit, moment.gap_us)),
+            Grain::Rate { unit } if moment.gap_us > 0 => Some(per_seconds(count, unit, moment.gap_s)),
             Grain::Rate { .. } => None,
         }
     }
 
     /// The numbers of grains that a value may have that was told as `told`: the first and how many, at most 2^32.
     pub(super) fn grains(&self, told: f64, moment: &Moment) -> Option<(f64, f64)> {
-        let grain = match self.grain? {
-            Grain::Gauge { unit } => unit,
-            Grain::Rate { unit } if moment.gap_us > 0 => unit * moment.per_s,
+        let per_grain = match self.grain? {
+            Grain::Gauge { .. } => self.per_unit,
+            Grain::Rate { .. } if moment.gap_us > 0 => self.per_unit * moment.gap_s,
             Grain::Rate { .. } => return None,
         };
-        let middle = told / grain;
+        let middle = told * per_grain;
         // The bound is relative to the value, not to what is told; and sums are not exact.
-        let reach = self.bound.max_error(told) / grain * 1.031_25 + middle.abs() * 1e-12;
-        let (first, last) = ((middle - reach).ceil(), (middle + reach).floor());
+        let reach = self.bound.max_error(told) * per_grain * 1.031_25 + middle.abs() * 1e-12;
+        let (first, last) = (-floor(reach - middle), floor(middle + reach));
         let count = last - first + 1.0;
         ((1.0..=MOST_GRAINS).contains(&count) && middle.abs() < 1e15).then_some((first, count))
     }
+}
+
+/// Whether all `readings` are 0.
+#[inline]
+pub(super) fn all_zero(readings: &[Reading]) -> bool {
+    readings.iter().fold(0, |any, reading| any | reading.or_nan().to_bits()) == 0
+}
+
+/// The whole part of a number of less than 2^53, rounded down.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "what is larger is not used")]
+fn floor(number: f64) -> f64 {
+    let whole = number as i64 as f64;
+    if whole > number { whole - 1.0 } else { whole }
 }

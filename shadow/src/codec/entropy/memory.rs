@@ -19,6 +19,8 @@ pub(super) struct Memory {
     pub(super) clock: Clock,
     /// One for each metric.
     pub(super) columns: Vec<Column>,
+    /// Whether any of them may follow another, or its own average.
+    pub(super) linked: bool,
 }
 
 impl Memory {
@@ -27,18 +29,21 @@ impl Memory {
         Self {
             clock: Clock::default(),
             columns: vec![Column::default(); metrics],
+            linked: false,
         }
     }
 
     /// Becomes equal to `other`, without allocating where the catalogue is the same.
     pub(super) fn copy_from(&mut self, other: &Self) {
         self.clock = other.clock;
+        self.linked = other.linked;
         self.columns.clone_from(&other.columns);
     }
 
     /// Begins anew.
     pub(super) fn clear(&mut self) {
         self.clock = Clock::default();
+        self.linked = false;
         self.columns.fill(Column::default());
     }
 }

@@ -44,17 +44,21 @@ pub(super) struct Priors {
 /// What each table has at each state.
 #[derive(Debug)]
 pub(super) struct Entries {
-    contexts: Vec<u8>,
-    tables: Vec<[Entry; tans::STATES]>,
+    contexts: [u8; MOST_CONTEXTS],
+    tables: Box<[[Entry; tans::STATES]]>,
 }
+
+/// A power of two.
+const MOST_CONTEXTS: usize = 128;
+const _: () = assert!(CONTEXTS <= MOST_CONTEXTS);
 
 impl Entries {
     /// The table of `context`.
     #[inline]
     pub(super) fn of(&self, context: usize) -> &[Entry; tans::STATES] {
         static NONE: [Entry; tans::STATES] = [Entry::NOTHING; tans::STATES];
-        let table = self.contexts.get(context).map(|&table| usize::from(table));
-        table.and_then(|table| self.tables.get(table)).unwrap_or(&NONE)
+        let table = self.contexts.get(context % MOST_CONTEXTS).copied().unwrap_or(0);
+        self.tables.get(usize::from(table)).unwrap_or(&NONE)
     }
 }
 
@@ -122,7 +126,7 @@ impl Priors {
             table.entries(&meanings(context.unwrap_or(0)))
         };
         self.entries.get_or_init(|| Entries {
-            contexts: self.contexts.clone(),
+            contexts: std::array::from_fn(|context| self.context(context)),
             tables: self.tables.iter().enumerate().map(table).collect(),
         })
     }

@@ -4,20 +4,22 @@ use std::{iter, mem, ops::Range};
 
 use super::{
     super::{CodecError, MAX_CODED_READINGS, MAX_SPAN_MS, check_size},
-    ABSENT, Cell, RAW,
-    class::{self, QUIET},
+    ABSENT, Cell,
+    class::{self, Runs},
     clock::Clock,
     coder::{Coder, HEADER, LINK, Reading},
     column::{self, Scratch},
-    extreme::{Extremes, Pending, seconds},
+    extreme::{self, Extremes, seconds},
+    front::FrontBits,
     grid::{Grid, Moment, Moments},
     is_level,
     link::Link,
     memory::{Column, Memory},
     priors::Priors,
+    quick::{self, KEPT as KEPT_CLASS},
     sheet::Sheet,
     tans::Source,
-    writer::{GAPS, KEPT, LINKED, PERIOD},
+    writer::{GAPS, KEPT, LINKED, PERIOD, QUICK},
 };
 use crate::{Block, Catalogue, Frame, Metric, Reading as Value, UnixMs};
 
@@ -28,7 +30,8 @@ const MEMORIES: usize = 6;
 /// Reads the bodies of one epoch.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    metrics: Vec<Metric>,
+    /// Those that have extremes, and their columns.
+    asking: Vec<(usize, Metric)>,
     grids: Vec<Grid>,
     /// After frames that may be named, the last used at the end.
     kept: Vec<Kept>,
@@ -54,19 +57,19 @@ struct Draft {
     seconds: Vec<Range<usize>>,
     /// Residuals of gaps, then of times.
     series: Vec<Cell>,
-    /// The classes of all runs, column by column.
-    classes: Vec<u8>,
+    /// How all runs are told, column by column.
+    ways: Vec<u8>,
     sheet: Sheet,
     /// Whether each column stays as it is.
     still: Vec<bool>,
     scratch: Scratch,
-    pending: Vec<Pending>,
+    runs: Runs,
 }
 
 impl Reader {
     pub(crate) fn new(catalogue: &Catalogue) -> Self {
         Self {
-            metrics: catalogue.metrics().to_vec(),
+            asking: extreme::asking(catalogue),
             grids: catalogue.metrics().iter().map(Grid::new).collect(),
             kept: Vec::new(),
             memory: Memory::default(),
@@ -81,21 +84,22 @@ impl Reader {
         check_size(samples, self.grids.len(), MAX_CODED_READINGS)?;
         let base = self.begin(frame)?;
         let Self {
-            metrics,
+            asking,
             grids,
             memory,
             padded,
             draft,
             ..
         } = self;
+        let source = Source::new(&frame.body, padded)?;
         let mut coder = Reading {
             entries: Priors::trained().entries(),
-            source: Source::new(&frame.body, padded)?,
+            front: FrontBits::new(source.padded()),
+            source,
+            quick: false,
         };
         let has = coder.symbol(HEADER, 0);
-        if has > KEPT | LINKED | GAPS | PERIOD {
-            return Err(CodecError::Invalid("header"));
-        }
+        coder.quick = has & QUICK != 0;
         read_header(&mut coder, memory, has)?;
         let before = memory.clock.moment();
         draft.read_times(
@@ -106,8 +110,8 @@ impl Reader {
         )?;
         seconds(frame.epoch, &block.times_ms, &mut draft.seconds);
         draft.read_columns(&mut coder, grids, (memory, before), block)?;
-        draft.read_extremes(&mut coder, metrics, grids, block)?;
-        coder.source.finish()?;
+        draft.read_extremes(&mut coder, asking, grids, block)?;
+        coder.source.finish(coder.front.finish()?)?;
         self.keep(frame.sequence, has & KEPT != 0, base);
         Ok(())
     }
@@ -152,6 +156,7 @@ impl Reader {
 
 fn read_header(coder: &mut Reading<'_>, memory: &mut Memory, has: u8) -> Result<(), CodecError> {
     if has & LINKED != 0 {
+        memory.linked = true;
         for (at, column) in memory.columns.iter_mut().enumerate() {
             if let Some(number) = coder.symbol(LINK, 0).checked_sub(1) {
                 let link = Link::new(number).filter(|link| link.reaches(at));
@@ -225,11 +230,17 @@ impl Draft {
         if rows == 0 {
             return Ok(before);
         }
-        self.classes.clear();
-        let last = coder.classes(before, class::runs(rows), &mut self.classes);
-        for (number, &class) in self.classes.iter().enumerate().filter(|&(_, &class)| class != QUIET) {
+        let runs = class::runs(rows);
+        let last = if coder.quick {
+            quick::read_classes(runs, &mut self.ways, &mut coder.front);
+            keep(before, &mut self.ways)
+        } else {
+            self.ways.clear();
+            coder.classes(before, runs, &mut self.ways)
+        };
+        for (number, &way) in self.ways.iter().enumerate() {
             let run = self.series.get_mut(class::run(rows, number)).unwrap_or_default();
-            coder.run(class, run, &mut self.scratch.raw)?;
+            coder.run(way, run, &mut self.scratch.raw)?;
         }
         Ok(last)
     }
@@ -244,43 +255,47 @@ impl Draft {
     ) -> Result<(), CodecError> {
         let rows = self.moments.rows.len();
         let runs = class::runs(rows);
-        self.classes.clear();
-        if runs == 1 {
+        if coder.quick {
+            quick::read_classes(runs * grids.len(), &mut self.ways, &mut coder.front);
+            for (column, ways) in memory.columns.iter_mut().zip(self.ways.chunks_exact_mut(runs)) {
+                column.class = keep(column.class, ways);
+            }
+        } else if runs == 1 {
             let series = memory.columns.iter_mut().map(|column| &mut column.class);
-            coder.single_classes(series, &mut self.classes);
+            coder.single_classes(series, &mut self.ways);
         } else {
+            self.ways.clear();
             for column in &mut memory.columns {
-                column.class = coder.classes(column.class, runs, &mut self.classes);
+                column.class = coder.classes(column.class, runs, &mut self.ways);
             }
         }
         self.sheet.begin(grids.len(), rows);
         block.columns.resize_with(grids.len(), Vec::new);
+        let renewed = self.moments.rows.iter().any(|moment| moment.rules_otherwise(&before));
         let frame = column::Frame {
             grids,
             before,
-            moments: &self.moments.rows,
-            renewed: self.moments.rows.iter().any(|moment| moment.rules_otherwise(&before)),
+            moments: &self.moments,
+            renewed,
+            apart: !memory.linked && !renewed && self.moments.alike(),
         };
+        let runs = self.runs.of(rows);
         self.still.clear();
         let columns = memory
             .columns
             .iter_mut()
-            .zip(self.classes.chunks_exact(runs))
-            .zip(grids)
-            .zip(&mut block.columns);
-        for (at, (((column, classes), grid), values)) in columns.enumerate() {
-            let still = frame.read(coder, (at, column, classes), &mut self.sheet, &mut self.scratch)?;
+            .zip(self.ways.chunks_exact(runs.len()))
+            .zip(&mut block.columns)
+            .zip(grids);
+        for (at, (((column, ways), values), grid)) in columns.enumerate() {
+            if values.len() != rows {
+                values.resize(rows, Value::FAILED);
+            }
+            let still = match frame.read_apart(coder, (column, grid), (ways, runs), &mut self.scratch, values) {
+                Some(still) => still,
+                None => frame.read(coder, (at, column, ways), (&mut self.sheet, &mut self.scratch), values)?,
+            };
             self.still.push(still);
-            let cells = self.sheet.cells(at);
-            values.resize(rows, Value::FAILED);
-            if !grid.tell(cells, still, &self.moments, values) {
-                return Err(CodecError::Value { column: at });
-            }
-            if !self.scratch.raw.is_empty() {
-                let without = cells.iter().zip(values).filter(|(cell, _)| **cell == RAW);
-                let told = without.zip(self.scratch.raw.drain(..));
-                told.for_each(|((_, value), raw)| *value = Value::of(raw));
-            }
         }
         Ok(())
     }
@@ -288,38 +303,34 @@ impl Draft {
     fn read_extremes(
         &mut self,
         coder: &mut Reading<'_>,
-        metrics: &[Metric],
+        asking: &[(usize, Metric)],
         grids: &[Grid],
         block: &mut Block,
     ) -> Result<(), CodecError> {
-        self.pending.clear();
-        let columns = metrics
-            .iter()
-            .zip(grids)
-            .zip(&block.columns)
-            .zip(&self.still)
-            .enumerate();
-        for (at, (((metric, grid), told), &still)) in
-            columns.filter(|(_, (((metric, _), _), _))| metric.key || metric.minimum)
-        {
-            let extremes = Extremes {
-                grid,
-                moments: &self.moments.rows,
-                seconds: &self.seconds,
-            };
-            extremes.pick(coder, (at, metric, still), (told, None), &mut self.pending)?;
-        }
-        for pending in &self.pending {
-            let at = pending.column();
-            if let (Some(grid), Some(told)) = (grids.get(at), block.columns.get_mut(at)) {
+        for &(at, ref metric) in asking {
+            if let (Some(grid), Some(told), Some(&still)) =
+                (grids.get(at), block.columns.get_mut(at), self.still.get(at))
+            {
                 let extremes = Extremes {
                     grid,
                     moments: &self.moments.rows,
                     seconds: &self.seconds,
+                    still,
                 };
-                extremes.tell(coder, pending, told, None)?;
+                extremes.code(coder, metric, told, None)?;
             }
         }
         Ok(())
     }
+}
+
+/// Fills in classes that are kept, behind the class `before`; returns the last one.
+#[inline]
+fn keep(before: u8, classes: &mut [u8]) -> u8 {
+    let mut last = before;
+    for class in classes {
+        last = if *class == KEPT_CLASS { last } else { *class };
+        *class = last;
+    }
+    last
 }

@@ -104,8 +104,10 @@ fn any_blocks() -> impl Strategy<Value = (Catalogue, Vec<Block>)> {
     })
 }
 
-fn encode_all(catalogue: &Catalogue, blocks: &[Block]) -> Vec<Frame> {
-    let mut encoder = Encoder::new(catalogue);
+/// Quick frames, and dense ones.
+const KINDS: [fn(&Catalogue) -> Encoder; 2] = [Encoder::new, Encoder::dense];
+
+fn encode_all(mut encoder: Encoder, blocks: &[Block]) -> Vec<Frame> {
     // Events take sequences too.
     let frames = (0..)
         .step_by(3)
@@ -146,23 +148,25 @@ proptest! {
 
     #[test]
     fn frames_come_back_within_their_bounds((catalogue, blocks) in any_blocks()) {
-        let frames = encode_all(&catalogue, &blocks);
-        let told = decode_all(&catalogue, &frames);
-        for (sent, told) in blocks.iter().zip(&told) {
-            assert_within_bounds(&catalogue, sent, told);
-            prop_assert_eq!(&sent.gaps_us, &told.gaps_us);
-            for (column, metric) in catalogue.metrics().iter().enumerate() {
-                if metric.key {
-                    prop_assert_eq!(extremes(sent, column, f64::max), extremes(told, column, f64::max));
-                }
-                if metric.minimum {
-                    prop_assert_eq!(extremes(sent, column, f64::min), extremes(told, column, f64::min));
+        for encoder in KINDS {
+            let frames = encode_all(encoder(&catalogue), &blocks);
+            let told = decode_all(&catalogue, &frames);
+            for (sent, told) in blocks.iter().zip(&told) {
+                assert_within_bounds(&catalogue, sent, told);
+                prop_assert_eq!(&sent.gaps_us, &told.gaps_us);
+                for (column, metric) in catalogue.metrics().iter().enumerate() {
+                    if metric.key {
+                        prop_assert_eq!(extremes(sent, column, f64::max), extremes(told, column, f64::max));
+                    }
+                    if metric.minimum {
+                        prop_assert_eq!(extremes(sent, column, f64::min), extremes(told, column, f64::min));
+                    }
                 }
             }
-        }
-        // What was told can be told again. Seldom a row that was clamped to an extreme then lies on another level.
-        for (told, again) in told.iter().zip(&decode_all(&catalogue, &encode_all(&catalogue, &told))) {
-            assert_within_bounds(&catalogue, told, again);
+            // What was told can be told again. Seldom a row that was clamped to an extreme then lies on another level.
+            for (told, again) in told.iter().zip(&decode_all(&catalogue, &encode_all(encoder(&catalogue), &told))) {
+                assert_within_bounds(&catalogue, told, again);
+            }
         }
     }
 
@@ -172,8 +176,9 @@ proptest! {
         at in any::<prop::sample::Index>(),
         bit in 0_u8..8,
         samples in prop_oneof![Just(None), (0_u32..5_000).prop_map(Some)],
+        encoder in prop::sample::select(&KINDS[..]),
     ) {
-        let mut frames = encode_all(&catalogue, &blocks);
+        let mut frames = encode_all(encoder(&catalogue), &blocks);
         for frame in &mut frames {
             let mut body = frame.body.to_vec();
             let at = at.index(body.len());
@@ -221,9 +226,10 @@ fn frames_of_any_size_come_back_within_their_bounds() {
                 .collect();
             block.push(100 * row as i64, &readings);
         }
-        let [told] = decode_all(&catalogue, &encode_all(&catalogue, &[block.clone()]))
-            .try_into()
-            .unwrap();
-        assert_within_bounds(&catalogue, &block, &told);
+        for encoder in KINDS {
+            let frames = encode_all(encoder(&catalogue), &[block.clone()]);
+            let [told] = decode_all(&catalogue, &frames).try_into().unwrap();
+            assert_within_bounds(&catalogue, &block, &told);
+        }
     }
 }

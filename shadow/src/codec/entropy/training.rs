@@ -72,7 +72,9 @@ impl Tally {
             let priors = Arc::new(Priors::parse(&bytes).unwrap_or_else(Priors::flat));
             let mut counts = vec![[UNSEEN; SYMBOLS]; CONTEXTS];
             for (catalogue, blocks) in &self.recorded {
-                count(&priors, (catalogue, blocks), &mut counts)?;
+                for quick in [false, true] {
+                    count(&priors, (catalogue, blocks), quick, &mut counts)?;
+                }
             }
             bytes = tables(&counts);
         }
@@ -84,9 +86,10 @@ impl Tally {
 fn count(
     priors: &Arc<Priors>,
     (catalogue, blocks): (&Catalogue, &[Block]),
+    quick: bool,
     counts: &mut [Counts],
 ) -> Result<(), CodecError> {
-    let mut writer = Writer::counting(catalogue, Arc::clone(priors));
+    let mut writer = Writer::counting(catalogue, quick, Arc::clone(priors));
     let mut body = Vec::new();
     let first_ms = blocks.first().and_then(|block| block.times_ms.first());
     let epoch = first_ms.map_or(0, |first_ms| first_ms.unsigned_abs() * 1_000);
@@ -189,7 +192,7 @@ fn bits(counts: &Counts) -> f64 {
 /// How many symbols a context has; those of residuals have all.
 const fn alphabet(context: usize) -> usize {
     match context {
-        HEADER => 16,
+        HEADER => 32,
         LINK => 1 + Link::COUNT as usize,
         EXTREME..ESCAPED => ELSEWHERE as usize + 1,
         ESCAPED => ESCAPE as usize,

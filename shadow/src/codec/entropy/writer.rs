@@ -6,6 +6,8 @@ use super::{
     super::{CodecError, MAX_CODED_READINGS, check_block, check_length},
     coder::{Coder, HEADER, LINK, Writing},
     draft::Draft,
+    extreme,
+    front::Front,
     grid::Grid,
     memory::{Column, Memory},
     priors::Priors,
@@ -41,11 +43,14 @@ pub(super) const LINKED: u8 = 2;
 pub(super) const GAPS: u8 = 4;
 /// It tells the timer's period.
 pub(super) const PERIOD: u8 = 8;
+/// Its runs are told in quick classes.
+pub(super) const QUICK: u8 = 16;
 
 /// Writes the bodies of one epoch.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    metrics: Vec<Metric>,
+    /// Metrics that have extremes, and their columns.
+    asking: Vec<(usize, Metric)>,
     grids: Vec<Grid>,
     priors: Arc<Priors>,
     /// After the last frame.
@@ -61,6 +66,7 @@ pub(crate) struct Writer {
     chances: u64,
     frame: Draft,
     sink: Sink,
+    front: Front,
     /// Context and symbol of all that was written, where tables are to be counted.
     pub(super) tally: Option<Vec<(usize, u8)>>,
 }
@@ -83,9 +89,10 @@ enum Base {
 }
 
 impl Writer {
-    pub(crate) fn new(catalogue: &Catalogue) -> Self {
+    /// A writer of dense frames, or of quick ones.
+    pub(crate) fn new(catalogue: &Catalogue, quick: bool) -> Self {
         Self {
-            metrics: catalogue.metrics().to_vec(),
+            asking: extreme::asking(catalogue),
             grids: catalogue.metrics().iter().map(Grid::new).collect(),
             priors: Arc::clone(Priors::trained()),
             memory: Memory::new(catalogue.len()),
@@ -95,18 +102,19 @@ impl Writer {
             trial: Trial::default(),
             tried: Vec::new(),
             chances: 0,
-            frame: Draft::default(),
+            frame: Draft::new(quick),
             sink: Sink::default(),
+            front: Front::default(),
             tally: None,
         }
     }
 
     /// The same with other tables, and all that is written counted.
-    pub(super) fn counting(catalogue: &Catalogue, priors: Arc<Priors>) -> Self {
+    pub(super) fn counting(catalogue: &Catalogue, quick: bool, priors: Arc<Priors>) -> Self {
         Self {
             priors,
             tally: Some(Vec::new()),
-            ..Self::new(catalogue)
+            ..Self::new(catalogue, quick)
         }
     }
 
@@ -140,6 +148,7 @@ impl Writer {
         body.clear();
         self.frame.mark_seconds(epoch, &block.times_ms);
         self.code(base, block)?;
+        body.extend_from_slice(self.front.bytes());
         self.sink.finish(self.priors.tables(), body);
         check_length(body)?;
         let frames = match base {
@@ -167,7 +176,7 @@ impl Writer {
 
     fn code(&mut self, base: Base, block: &Block) -> Result<(), CodecError> {
         let Self {
-            metrics,
+            asking,
             grids,
             memory,
             trial,
@@ -175,18 +184,22 @@ impl Writer {
             chances,
             frame,
             sink,
+            front,
             tally,
             ..
         } = self;
         sink.clear();
+        front.clear();
         let mut coder = Writing {
             priors: &self.priors,
             sink,
+            front,
             tally: tally.as_mut(),
         };
         let mut has = if base == Base::Nothing { KEPT } else { 0 };
+        has |= if frame.quick { QUICK } else { 0 };
         let mut links = Vec::new();
-        if base != Base::Last {
+        if base != Base::Last && !frame.quick {
             links.extend(
                 memory
                     .columns
@@ -221,23 +234,28 @@ impl Writer {
         }
         let before = memory.clock.moment();
         frame.write_times(&mut coder, memory, block, has & GAPS != 0);
-        frame.quantize(grids, block);
-        *chances += u64::from(base != Base::Last);
-        let tries = base != Base::Last && (*chances <= EAGER || chances.is_multiple_of(trial_stride(block)));
-        if tries {
-            tried.clone_from(&memory.columns);
+        if frame.quick {
+            frame.write_apart(&mut coder, (grids, &mut memory.columns), before, block);
+        } else {
+            frame.quantize(grids, block);
+            *chances += u64::from(base != Base::Last);
+            let tries = base != Base::Last && (*chances <= EAGER || chances.is_multiple_of(trial_stride(block)));
+            if tries {
+                tried.clone_from(&memory.columns);
+            }
+            frame.follow(grids, &mut memory.columns, before);
+            if tries {
+                trial.run(&Frame {
+                    grids,
+                    moments: &frame.moments.rows,
+                    columns: tried,
+                    sheet: &frame.sheet,
+                });
+            }
+            frame.write_classes(&mut coder, &mut memory.columns);
         }
-        frame.follow(grids, &mut memory.columns, before);
-        if tries {
-            trial.run(&Frame {
-                grids,
-                moments: &frame.moments.rows,
-                columns: tried,
-                sheet: &frame.sheet,
-            });
-        }
-        frame.write_levels(&mut coder, &mut memory.columns, block);
-        frame.write_extremes(&mut coder, metrics, grids, block)
+        frame.write_symbols(&mut coder, block);
+        frame.write_extremes(&mut coder, asking, grids, block)
     }
 }
 

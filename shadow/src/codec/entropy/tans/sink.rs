@@ -26,17 +26,12 @@ pub(in super::super) struct Sink {
     items: Vec<Item>,
     /// How many raw bits they have.
     raw: usize,
-    /// The first bits of the tail.
-    seed: u64,
-    seeded: u32,
-    tail: Vec<Item>,
 }
 
 impl Sink {
     pub(in super::super) fn clear(&mut self) {
         self.items.clear();
-        self.tail.clear();
-        (self.raw, self.seed, self.seeded) = (0, 0, 0);
+        self.raw = 0;
     }
 
     /// The next symbol, and the lowest `count` bits of `bits` behind it, at most [`BEHIND`] of them; those above are 0.
@@ -59,30 +54,18 @@ impl Sink {
         self.items.extend(halves(count, bits));
     }
 
-    /// The same, behind all symbols.
-    pub(in super::super) fn tail(&mut self, count: u32, bits: u64) {
-        let seeded = count.min(2 * PRECISION - self.seeded);
-        self.seed |= (bits & ((1 << seeded) - 1)) << self.seeded;
-        self.seeded += seeded;
-        self.tail
-            .extend(halves(count - seeded, bits.checked_shr(seeded).unwrap_or(0)));
-    }
-
-    /// Replaces `out` by everything.
-    pub(in super::super) fn finish(&mut self, tables: &[Table], out: &mut Vec<u8>) {
-        let tail: usize = self.tail.iter().map(|item| usize::from(item.count)).sum();
-        let most = self.raw + tail + (self.items.len() + 3) * PRECISION as usize;
-        out.clear();
+    /// Appends everything to `out`.
+    pub(in super::super) fn finish(&self, tables: &[Table], out: &mut Vec<u8>) {
+        let most = self.raw + (self.items.len() + 3) * PRECISION as usize;
+        let mut bits = Bits {
+            bytes: out.len(),
+            ..Bits::default()
+        };
         // Bits go out by 8 bytes, each time as many as are full.
-        out.resize(most / 8 + 2 * size_of::<u64>(), 0);
-        let mut bits = Bits::default();
-        for item in self.tail.iter().rev() {
-            bits.push(out, item.count.into(), item.bits);
-        }
+        out.resize(out.len() + most / 8 + 2 * size_of::<u64>(), 0);
         let mask = STATES as u64 - 1;
-        let seeds = [self.seed & mask, self.seed >> PRECISION];
         // The state of the next symbol and that of the one behind it.
-        let [mut next, mut other] = seeds.map(|state| state as u32 + STATES as u32);
+        let (mut next, mut other) = (STATES as u32, STATES as u32);
         for item in self.items.iter().rev() {
             let count = u32::from(item.count);
             let Some(table) = tables.get(usize::from(item.table)) else {

@@ -16,8 +16,6 @@ pub(in super::super) struct Source<'a> {
     states: [u32; 2],
     /// How many bits are left.
     left: usize,
-    /// How many bits of the tail the states still hold.
-    seeded: u32,
 }
 
 impl<'a> Source<'a> {
@@ -32,7 +30,6 @@ impl<'a> Source<'a> {
             padded,
             states: [0; 2],
             left: (body.len() - 1) * 8 + end as usize,
-            seeded: 2 * PRECISION,
         };
         if source.left < 2 * PRECISION as usize {
             return Err(CodecError::Truncated("states"));
@@ -114,33 +111,21 @@ impl<'a> Source<'a> {
         low(ahead(self.padded, &mut self.left, count), count)
     }
 
-    /// The next `count` bits behind all symbols, at most 64.
-    pub(in super::super) fn tail(&mut self, count: u32) -> u64 {
-        let seeded = count.min(self.seeded);
-        let seed = self.seed();
-        self.seeded -= seeded;
-        let bits = seed & ((1 << seeded) - 1);
-        if count == seeded {
-            return bits;
-        }
-        bits | self.bits(count - seeded) << seeded
+    /// The bytes that it reads from, with those that follow the body.
+    pub(in super::super) const fn padded(&self) -> &'a [u8] {
+        self.padded
     }
 
-    /// What is left of the seed.
-    fn seed(&self) -> u64 {
-        let [low, high] = self.states;
-        (u64::from(high) << PRECISION | u64::from(low)) >> (2 * PRECISION - self.seeded)
-    }
-
-    /// Checks that nothing is left.
-    pub(in super::super) fn finish(self) -> Result<(), CodecError> {
-        if self.left > self.padded.len() * 8 {
+    /// Checks that nothing is left but the first `front` bytes.
+    pub(in super::super) fn finish(self, front: usize) -> Result<(), CodecError> {
+        let left = self.left.cast_signed() - 8 * front.cast_signed();
+        if left < 0 {
             return Err(CodecError::Truncated("symbols"));
         }
-        if self.left > 0 {
-            return Err(CodecError::TrailingBytes(self.left.div_ceil(8)));
+        if left > 0 {
+            return Err(CodecError::TrailingBytes(left.unsigned_abs().div_ceil(8)));
         }
-        let done = self.seed() == 0;
+        let done = self.states == [0; 2];
         done.then_some(()).ok_or(CodecError::Invalid("end"))
     }
 }

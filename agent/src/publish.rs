@@ -75,8 +75,9 @@ pub struct Publisher {
     /// Samples that were taken and refused and that the outbox has not counted yet: it is asked once a frame, for its lock
     /// is cold at each sample.
     pushed: Pushed,
-    /// Whether a frame was cut since it was asked for findings.
+    /// Whether a frame was cut since it was asked for findings, and since it was asked whether it has failed.
     has_cut: bool,
+    has_cut_since: bool,
     last_epoch: u64,
     sealer: Sealer,
 }
@@ -193,6 +194,7 @@ impl Publisher {
             running: None,
             pushed: Pushed::default(),
             has_cut: false,
+            has_cut_since: false,
             last_epoch,
         })
     }
@@ -270,6 +272,7 @@ impl Publisher {
             self.shared.settle();
             self.shared.wake();
             self.has_cut = true;
+            self.has_cut_since = true;
         }
         self.count_pushed().frames
     }
@@ -314,14 +317,15 @@ impl Publisher {
         self.shared.wake();
     }
 
+    /// Whether [`Publisher::take_findings`] is worth a call: it is looked once a frame.
+    pub(crate) const fn may_have_found(&self) -> bool {
+        self.has_cut
+    }
+
     /// What has happened to the places of the spool since the last call.
-    /// It is looked once a frame.
     pub(crate) fn take_findings(&mut self) -> Vec<Finding> {
-        if std::mem::take(&mut self.has_cut) {
-            self.shared.outbox().take_findings()
-        } else {
-            Vec::new()
-        }
+        self.has_cut = false;
+        self.shared.outbox().take_findings()
     }
 
     /// Counts since the start.
@@ -344,9 +348,9 @@ impl Publisher {
         self.shared.outbox().spooled()
     }
 
-    /// Whether a task has ended that should not.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.pump.is_finished() || self.receiver.is_finished()
+    /// Whether a task has ended that should not. It is looked once a frame: their tables are far away.
+    pub(crate) fn has_failed(&mut self) -> bool {
+        std::mem::take(&mut self.has_cut_since) && (self.pump.is_finished() || self.receiver.is_finished())
     }
 
     /// Returns when a task has ended that should not, with the reason.

@@ -14,8 +14,10 @@ const MAX_FAILURES: u32 = 3;
 /// The shortest time between two readings of a middle probe.
 const MIDDLE_NS: u64 = 900_000_000;
 
-/// The column of a reading that is left out.
-const NOWHERE: usize = usize::MAX;
+/// The column of a reading that is left out. There are fewer columns, and two bytes for each: all are looked at in each
+/// sample.
+const NOWHERE: u16 = u16::MAX;
+const _: () = assert!(MAX_METRICS < NOWHERE as usize, "each metric has a column");
 
 /// One probe, examined.
 #[derive(Debug)]
@@ -43,7 +45,8 @@ pub struct ProbeSet {
     may_have_found: bool,
     catalogue: Catalogue,
     /// Column of each reading, in the order in which they are read.
-    columns: Vec<usize>,
+    columns: Vec<u16>,
+    /// Room for the readings of any one probe.
     scratch: Vec<Reading>,
     row: Vec<Reading>,
 }
@@ -83,19 +86,28 @@ impl ProbeSet {
 
     /// Reads everything, in the column order of the catalogue. `now_ns` is monotonic.
     pub fn sample(&mut self, now_ns: u64) -> &[Reading] {
-        let mut rest = self.scratch.as_mut_slice();
+        let mut rest = self.columns.as_slice();
         for &at in &self.live {
             let Some(slot) = self.slots.get_mut(at) else { continue };
-            let (out, tail) = rest.split_at_mut(slot.metrics.len().min(rest.len()));
-            self.may_have_found |= slot.read(now_ns, out);
+            let (columns, tail) = rest.split_at(slot.metrics.len().min(rest.len()));
             rest = tail;
-        }
-        for (&column, &reading) in self.columns.iter().zip(&self.scratch) {
-            if let Some(place) = self.row.get_mut(column) {
-                *place = reading;
+            if slot.rests(now_ns) {
+                continue;
+            }
+            let out = self.scratch.get_mut(..columns.len()).unwrap_or_default();
+            self.may_have_found |= slot.read(now_ns, out);
+            for (&column, &mut reading) in columns.iter().zip(out) {
+                if let Some(place) = self.row.get_mut(usize::from(column)) {
+                    *place = reading;
+                }
             }
         }
         &self.row
+    }
+
+    /// Whether [`ProbeSet::take_findings`] is worth a call.
+    pub(crate) const fn may_have_found(&self) -> bool {
+        self.may_have_found
     }
 
     /// What the probes have found since the last call.
@@ -158,7 +170,7 @@ impl ProbeSet {
             );
         }
         let mut columns = vec![NOWHERE; readings];
-        for (column, &(reading, _)) in order.iter().enumerate() {
+        for (column, &(reading, _)) in (0..).zip(&order) {
             if let Some(place) = columns.get_mut(reading) {
                 *place = column;
             }
@@ -167,7 +179,8 @@ impl ProbeSet {
             .into_iter()
             .map(|(_, metric)| told_as(&self.place.config.bounds, metric));
         let catalogue = Catalogue::new(told.collect());
-        self.scratch = vec![Reading::STALE; readings];
+        let most = self.slots.iter().map(|slot| slot.metrics.len()).max();
+        self.scratch = vec![Reading::STALE; most.unwrap_or(0)];
         self.row = vec![Reading::STALE; catalogue.len()];
         self.columns = columns;
         self.catalogue = catalogue;
@@ -192,6 +205,8 @@ struct Slot {
     may_have_found: bool,
     failures: u32,
     last_ns: Option<u64>,
+    /// Whether its places in the row say that there is nothing new.
+    is_told_stale: bool,
 }
 
 impl Slot {
@@ -207,6 +222,7 @@ impl Slot {
             may_have_found: false,
             failures: 0,
             last_ns: None,
+            is_told_stale: false,
         };
         slot.reopen(place);
         slot
@@ -216,6 +232,7 @@ impl Slot {
     fn reopen(&mut self, place: &Place) {
         self.failures = 0;
         self.last_ns = None;
+        self.is_told_stale = false;
         self.keep_findings();
         let opened = if place.config.off.iter().any(|off| off == self.name) {
             Err(ProbeError::Absent(
@@ -256,16 +273,28 @@ impl Slot {
         self.probe.is_some() || !self.metrics.is_empty()
     }
 
+    /// Whether a probe of the middle tier was read lately, so that it is not its turn.
+    fn has_rested(&self, now_ns: u64) -> bool {
+        self.last_ns.is_none_or(|last| now_ns.saturating_sub(last) >= MIDDLE_NS)
+    }
+
+    /// Whether there is nothing to do: it is not its turn, and that is told already.
+    fn rests(&self, now_ns: u64) -> bool {
+        self.is_told_stale && self.probe.is_some() && !self.has_rested(now_ns)
+    }
+
     /// Returns whether it may have found something that is no sample.
     fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> bool {
+        // A probe that leaves a place as it is has nothing new for it.
+        out.fill(Reading::STALE);
+        let has_rested = self.has_rested(now_ns);
         let Some(probe) = self.probe.as_mut() else {
             out.fill(Reading::FAILED);
             return false;
         };
         if self.tier == Tier::Middle {
-            let rested = self.last_ns.is_none_or(|last| now_ns.saturating_sub(last) >= MIDDLE_NS);
-            if !rested {
-                out.fill(Reading::STALE);
+            self.is_told_stale = !has_rested;
+            if self.is_told_stale {
                 return false;
             }
             self.last_ns = Some(now_ns);

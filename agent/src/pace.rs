@@ -113,6 +113,11 @@ impl Pace {
         self.interval.max(self.affordable).max(light.min(self.max))
     }
 
+    /// Whether the next sample is due as soon as any.
+    pub fn is_full(&self) -> bool {
+        self.interval() <= self.min
+    }
+
     /// Whether samples are rarer than wanted because they would cost too much.
     pub fn is_over_budget(&self) -> bool {
         self.heavy || self.affordable > self.min

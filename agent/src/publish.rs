@@ -75,9 +75,8 @@ pub struct Publisher {
     /// Samples that were taken and refused and that the outbox has not counted yet: it is asked once a frame, for its lock
     /// is cold at each sample.
     pushed: Pushed,
-    /// Whether a frame was cut since it was asked for findings, and since it was asked whether it has failed.
+    /// Whether a frame was cut since it was asked for findings.
     has_cut: bool,
-    has_cut_since: bool,
     last_epoch: u64,
     sealer: Sealer,
 }
@@ -194,7 +193,6 @@ impl Publisher {
             running: None,
             pushed: Pushed::default(),
             has_cut: false,
-            has_cut_since: false,
             last_epoch,
         })
     }
@@ -259,6 +257,14 @@ impl Publisher {
         Ok(())
     }
 
+    /// Whether a sample at `time_ms`, `step_ms` after the one before, would be the last of its frame.
+    pub(crate) fn fills(&self, time_ms: UnixMs, step_ms: i64) -> bool {
+        let frame_ms = self.settings.frame_ms;
+        self.running
+            .as_ref()
+            .is_none_or(|running| running.fills(time_ms, step_ms, frame_ms))
+    }
+
     /// Cuts the running frame now, if it holds a sample. Returns how many frames were cut so far.
     pub fn cut(&mut self) -> u64 {
         let frame = self.running.as_mut().and_then(Running::cut);
@@ -272,7 +278,6 @@ impl Publisher {
             self.shared.settle();
             self.shared.wake();
             self.has_cut = true;
-            self.has_cut_since = true;
         }
         self.count_pushed().frames
     }
@@ -348,9 +353,9 @@ impl Publisher {
         self.shared.outbox().spooled()
     }
 
-    /// Whether a task has ended that should not. It is looked once a frame: their tables are far away.
-    pub(crate) fn has_failed(&mut self) -> bool {
-        std::mem::take(&mut self.has_cut_since) && (self.pump.is_finished() || self.receiver.is_finished())
+    /// Whether a task has ended that should not.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.pump.is_finished() || self.receiver.is_finished()
     }
 
     /// Returns when a task has ended that should not, with the reason.

@@ -26,7 +26,7 @@ use crate::{
 /// How long the last frames and the goodbye may take.
 const STOP: Duration = Duration::from_secs(1);
 
-/// The longest sleep: whoever ends the agent waits for so long at most.
+/// The longest sleep, and how often it is looked whether to end: whoever ends the agent waits for so long at most.
 const NAP_NS: u64 = 250_000_000;
 
 /// Room for a birth of many metrics; what is not used takes no memory.
@@ -49,9 +49,15 @@ pub(crate) struct Sampler {
     columns: VitalColumns,
     meter: Meter,
     flood: Flood,
+    /// Oldest first, by their numbers on tape.
+    taken: Vec<Taken>,
+    /// The time of the last sample.
+    last_ms: UnixMs,
     /// When the last sample was begun.
     last_ns: Option<u64>,
     cost: SampleMeter,
+    /// What a sample costs.
+    spent: Duration,
     /// The longest that a sample came late since the last report.
     lag_ns: u64,
     over_budget: bool,
@@ -66,6 +72,16 @@ fn watch(place: &Place) -> Option<(cpu::Watch, pressure::Watch)> {
     Some((cpu, pressure::Watch::open(place)))
 }
 
+/// The most samples that wait to be parsed.
+const MAX_TAKEN: usize = 32;
+
+/// A sample whose files are on tape.
+#[derive(Debug, Clone, Copy)]
+struct Taken {
+    begin_ns: u64,
+    time_ms: UnixMs,
+}
+
 /// When what is due, in nanoseconds of the monotonic clock.
 struct Schedule {
     /// When the last sample was begun.
@@ -73,6 +89,8 @@ struct Schedule {
     sample: u64,
     refresh: u64,
     report: u64,
+    /// Whether to end: what tells so is far from all that a sample touches.
+    look: u64,
 }
 
 impl Sampler {
@@ -85,8 +103,11 @@ impl Sampler {
             columns: VitalColumns::default(),
             meter: Meter::new(),
             flood: Flood::new(clock.monotonic_ns()),
+            taken: Vec::with_capacity(MAX_TAKEN),
+            last_ms: 0,
             last_ns: None,
             cost: SampleMeter::default(),
+            spent: Duration::ZERO,
             lag_ns: 0,
             over_budget: false,
             jumps: 0,
@@ -134,6 +155,7 @@ impl Sampler {
             sample: now,
             refresh: now.saturating_add(nanos(self.config.probes.refresh.duration())),
             report: now,
+            look: now,
         };
         let watch = nanos(self.config.pace.watch.duration());
         let mut wake = now;
@@ -143,8 +165,12 @@ impl Sampler {
                 thread::sleep(Duration::from_nanos((wake - now).min(NAP_NS)));
                 now = self.clock.monotonic_ns();
             }
-            if shutdown.is_triggered() || self.publisher.has_failed() {
-                return self;
+            if now >= due.look {
+                due.look = now.saturating_add(NAP_NS);
+                if shutdown.is_triggered() || self.publisher.has_failed() {
+                    self.catch_up();
+                    return self;
+                }
             }
             if now < wake {
                 continue;
@@ -173,6 +199,7 @@ impl Sampler {
 
     #[cold]
     fn chores(&mut self, due: &mut Schedule, now: u64, interval: Duration) {
+        self.catch_up();
         if now >= due.refresh {
             due.refresh = now.saturating_add(nanos(self.config.probes.refresh.duration()));
             if self.probes.refresh() {
@@ -185,19 +212,30 @@ impl Sampler {
         }
     }
 
-    /// Takes and pushes one sample that begins at `begin_ns`; returns when to take the next, from then on.
+    /// Takes one sample that begins at `begin_ns`; returns when to take the next, from then on.
+    ///
+    /// While nothing hangs on what it says, its files are put on tape and parsed with the others of its frame.
     fn sample(&mut self, begin_ns: u64) -> Duration {
         let time_ms = self.time(begin_ns);
-        let row = self.probes.sample(begin_ns);
-        let vitals = self.columns.vitals(row);
-        let gap_us = gap_us(self.last_ns.replace(begin_ns).unwrap_or(begin_ns), begin_ns);
-        if let Err(fault) = self.publisher.push_rated(time_ms, gap_us, row) {
-            dropped(&fault);
+        self.spent = self.cost.next(begin_ns);
+        let step_ms = time_ms.saturating_sub(std::mem::replace(&mut self.last_ms, time_ms));
+        let waits = self.taken.len() < MAX_TAKEN && self.pace.is_full() && !self.publisher.fills(time_ms, step_ms);
+        if waits && self.probes.record(self.taken.len(), begin_ns) {
+            self.taken.push(Taken { begin_ns, time_ms });
+            return self.pace.interval();
         }
+        self.look(begin_ns, time_ms)
+    }
+
+    /// Parses and pushes what is on tape, and takes and pushes one sample besides.
+    #[inline(never)]
+    fn look(&mut self, begin_ns: u64, time_ms: UnixMs) -> Duration {
+        self.catch_up();
+        self.probes.sample(begin_ns);
+        let interval = self.push(begin_ns, time_ms);
         if self.publisher.may_have_found() || self.probes.may_have_found() || !self.jump.is_empty() {
             self.tell_findings(time_ms, begin_ns);
         }
-        let interval = self.pace.next(vitals, self.cost.next(begin_ns));
         if interval >= self.config.frame.span.duration() {
             self.publisher.cut();
         }
@@ -207,6 +245,27 @@ impl Sampler {
             self.tell_budget(over);
         }
         interval
+    }
+
+    /// Parses and pushes what is on tape, in its order.
+    fn catch_up(&mut self) {
+        let mut taken = std::mem::take(&mut self.taken);
+        for (number, Taken { begin_ns, time_ms }) in taken.drain(..).enumerate() {
+            self.probes.play(number, begin_ns);
+            self.push(begin_ns, time_ms);
+        }
+        self.taken = taken;
+    }
+
+    /// Pushes the row that was read last; returns when to take the next sample, from the begin of this one.
+    fn push(&mut self, begin_ns: u64, time_ms: UnixMs) -> Duration {
+        let row = self.probes.row();
+        let vitals = self.columns.vitals(row);
+        let gap_us = gap_us(self.last_ns.replace(begin_ns).unwrap_or(begin_ns), begin_ns);
+        if let Err(fault) = self.publisher.push_rated(time_ms, gap_us, row) {
+            dropped(&fault);
+        }
+        self.pace.next(vitals, self.spent)
     }
 
     #[cold]
@@ -238,6 +297,7 @@ impl Sampler {
 
     #[cold]
     fn jumped(&mut self, to: UnixMs, by_ms: i64) {
+        self.catch_up();
         self.jumps += 1;
         tracing::warn!(by_ms, jumps = self.jumps, "the system's clock was set: new epoch");
         self.begin();

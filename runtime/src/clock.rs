@@ -39,6 +39,7 @@ impl Clock {
     }
 
     /// Milliseconds of the unix clock. It may jump, in both directions.
+    #[inline]
     pub fn now_ms(&self) -> i64 {
         match &self.0 {
             Source::System { .. } => system_ms(),
@@ -48,6 +49,7 @@ impl Clock {
 
     /// Nanoseconds since this clock began. Never falls, whatever the unix clock does, and goes on while the machine
     /// is suspended.
+    #[inline]
     pub fn monotonic_ns(&self) -> u64 {
         match &self.0 {
             Source::System { start_ns } => boottime_ns().saturating_sub(*start_ns),

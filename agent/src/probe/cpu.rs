@@ -99,6 +99,10 @@ impl Probe for Cpu {
         Ok(())
     }
 
+    fn record(&self, number: usize) -> Option<usize> {
+        Some(self.stat.record(number) + self.nanos.as_ref().map_or(0, |nanos| nanos.record(number)))
+    }
+
     fn outdated(&mut self) -> bool {
         self.outdated
     }

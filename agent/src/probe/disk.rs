@@ -156,6 +156,10 @@ impl Probe for Disks {
         Ok(())
     }
 
+    fn record(&self, number: usize) -> Option<usize> {
+        Some(self.table.record(number))
+    }
+
     fn outdated(&mut self) -> bool {
         let now = self.table.read().map(|text| chosen(&self.place, &text));
         now.map_or(true, |names| !names.iter().eq(self.each.iter().map(|d| &d.name)))

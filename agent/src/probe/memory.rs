@@ -68,6 +68,10 @@ impl Probe for Memory {
         );
         Ok(())
     }
+
+    fn record(&self, number: usize) -> Option<usize> {
+        Some(self.file.record(number))
+    }
 }
 
 /// The lines that are used, in the order in which the kernel writes them (`meminfo_proc_show` in `fs/proc/meminfo.c`): what

@@ -146,6 +146,10 @@ impl Probe for Network {
         Ok(())
     }
 
+    fn record(&self, number: usize) -> Option<usize> {
+        Some(self.table.record(number))
+    }
+
     fn outdated(&mut self) -> bool {
         let now = self.table.read().map(|text| present(&text));
         now.map_or(true, |present| {

@@ -30,14 +30,13 @@ impl<'a> Iterator for Lines<'a> {
 fn line_end(text: &[u8]) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const FEEDS: u64 = u64::from_ne_bytes([b'\n'; 8]);
-    let mut rest = text;
-    while let Some((eight, after)) = rest.split_first_chunk() {
-        let zeros_where_feeds = u64::from_le_bytes(*eight) ^ FEEDS;
-        let found = zeros_where_feeds.wrapping_sub(ONES) & !zeros_where_feeds & (ONES << 7);
+    let (eights, rest) = text.as_chunks();
+    for (at, eight) in eights.iter().enumerate() {
+        let zero_where_feed = u64::from_le_bytes(*eight) ^ FEEDS;
+        let found = zero_where_feed.wrapping_sub(ONES) & !zero_where_feed & (ONES << 7);
         if found != 0 {
-            return text.len() - rest.len() + found.trailing_zeros() as usize / 8;
+            return at * 8 + found.trailing_zeros() as usize / 8;
         }
-        rest = after;
     }
     text.len() - rest.len() + rest.iter().position(|&b| b == b'\n').unwrap_or(rest.len())
 }

@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use runtime::Clock;
 use shadow::{Catalogue, Channel, Finding, Inventory, Metric, Reading, Source, SourceState, metric::MAX_METRICS};
 
-use super::{OUT_OF_BAND, Open, PROBES, Place, Probe, Tier};
+use super::{OUT_OF_BAND, Open, PROBES, Place, Probe, Tier, file::play};
 use crate::{config::told_as, error::ProbeError};
 
 /// Failures in a row after which a probe is left alone until the next refresh.
@@ -13,6 +13,9 @@ const MAX_FAILURES: u32 = 3;
 
 /// The shortest time between two readings of a middle probe.
 const MIDDLE_NS: u64 = 900_000_000;
+
+/// The most that is put on tape, of all files together: a host of two cores has 5 KiB a sample.
+const MAX_TAPE_BYTES: usize = 128 << 10;
 
 /// The column of a reading that is left out. There are fewer columns, and two bytes for each: all are looked at in each
 /// sample.
@@ -105,9 +108,41 @@ impl ProbeSet {
         &self.row
     }
 
+    /// Puts on tape what all probes would read now, as `number` of a tape that 0 begins. Returns whether that is so: not when
+    /// one is due that has to be read at once, or when the tape is long enough; then nothing of it counts.
+    ///
+    /// Reading is all that has to be done at its time: code and tables of the parsers, cold a tenth of a second later, are
+    /// fetched once for many samples.
+    pub fn record(&self, number: usize, now_ns: u64) -> bool {
+        let slots = self.live.iter().filter_map(|&at| self.slots.get(at));
+        let mut bytes = 0;
+        for slot in slots {
+            let recorded = match &slot.probe {
+                Some(_) if slot.rests(now_ns) => Some(0),
+                Some(probe) => probe.record(number),
+                None => Some(0),
+            };
+            match recorded {
+                Some(more) => bytes += more,
+                None => return false,
+            }
+        }
+        bytes <= MAX_TAPE_BYTES
+    }
+
+    /// What was put on tape as `number` at `now_ns`: as [`ProbeSet::sample`] then, and in the same order.
+    pub fn play(&mut self, number: usize, now_ns: u64) -> &[Reading] {
+        play(number, || self.sample(now_ns))
+    }
+
     /// Whether [`ProbeSet::take_findings`] is worth a call.
     pub(crate) const fn may_have_found(&self) -> bool {
         self.may_have_found
+    }
+
+    /// What was read last.
+    pub(crate) fn row(&self) -> &[Reading] {
+        &self.row
     }
 
     /// What the probes have found since the last call.

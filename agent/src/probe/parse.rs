@@ -101,13 +101,15 @@ fn digit(byte: u8) -> Option<u64> {
 #[inline(never)]
 pub(super) fn next_number(fields: &mut Fields<'_>) -> Option<u64> {
     let begin = fields.0.iter().position(|&b| b > b' ')?;
-    let (&first, mut rest) = fields.0.get(begin..)?.split_first()?;
-    let mut value = digit(first)?;
-    while let [byte, after @ ..] = rest
-        && *byte > b' '
-    {
-        value = value.checked_mul(10)?.checked_add(digit(*byte)?)?;
-        rest = after;
+    let field = fields.0.get(begin..)?;
+    let (mut value, mut length) = (0_u64, 0);
+    for &byte in field.iter().take_while(|&&b| b > b' ') {
+        value = value.wrapping_mul(10).wrapping_add(digit(byte)?);
+        length += 1;
+    }
+    let (field, rest) = field.split_at_checked(length)?;
+    if length > SURE_DIGITS {
+        value = number(field)?;
     }
     fields.0 = rest;
     Some(value)

@@ -118,7 +118,8 @@ impl ProbeSet {
         let mut bytes = 0;
         for slot in slots {
             let recorded = match &slot.probe {
-                Some(_) if slot.rests(now_ns) => Some(0),
+                // That there is nothing new of it is told when this is played.
+                Some(_) if slot.tier == Tier::Middle && !slot.has_rested(now_ns) => Some(0),
                 Some(probe) => probe.record(number),
                 None => Some(0),
             };

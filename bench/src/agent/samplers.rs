@@ -11,6 +11,9 @@ use sysinfo::{CpuRefreshKind, Disks, MemoryRefreshKind, Networks, RefreshKind, S
 
 const TICK: Duration = Duration::from_millis(100);
 
+/// Samples of a frame.
+const A_FRAME: usize = 10;
+
 /// Probes that are left out, so that ours reads the same files as the floor.
 pub(super) const FAST_ONLY: &[&str] = &[
     "paging", "numa", "power", "workload", "bmc", "pci", "edac", "thermal", "msr", "agent",
@@ -29,7 +32,7 @@ const FILES: [&str; 9] = [
     "/proc/loadavg",
 ];
 
-/// Reading and parsing, without frames and publishing.
+/// Reading, and parsing with the others of a second as the agent does, without frames and publishing.
 pub(super) fn probes() -> anyhow::Result<()> {
     let config = agent::config::Probes {
         off: FAST_ONLY.iter().map(|&name| name.to_owned()).collect(),
@@ -37,8 +40,17 @@ pub(super) fn probes() -> anyhow::Result<()> {
     };
     let mut probes = agent::probe::ProbeSet::open(agent::probe::Place::new("/".into(), config));
     let clock = runtime::Clock::system();
+    let mut taken = Vec::new();
     each_tick(|| {
-        probes.sample(clock.monotonic_ns());
+        let now_ns = clock.monotonic_ns();
+        if taken.len() + 1 < A_FRAME && probes.record(taken.len(), now_ns) {
+            taken.push(now_ns);
+            return Ok(());
+        }
+        for (number, then_ns) in taken.drain(..).enumerate() {
+            probes.play(number, then_ns);
+        }
+        probes.sample(now_ns);
         Ok(())
     })
 }

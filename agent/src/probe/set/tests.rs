@@ -235,9 +235,10 @@ fn what_is_due_at_once_is_not_put_on_tape() {
     tree.set("sys/class/hwmon/hwmon0/power1_input", "25000000");
     let mut set = ProbeSet::open(tree.place());
     assert!(!set.record(0, 0));
-    set.sample(0);
-    set.sample(100_000_000);
+    let column = set.catalogue().column("host.power").unwrap();
+    assert_eq!(set.sample(0)[column].value(), Some(25.0));
     assert!(set.record(0, 200_000_000), "its turn comes in a second");
+    assert_eq!(set.play(0, 200_000_000)[column], Reading::STALE);
     assert!(!set.record(1, 1_000_000_000));
     let long = format!("{STAT}{}", "intr 0\n".repeat(MAX_TAPE_BYTES / 7));
     tree.set("proc/stat", &long);

@@ -57,8 +57,9 @@ pub struct Pace {
     interval: Duration,
     quiet: u32,
     last: Vitals,
-    /// What a sample costs, as a moving average.
+    /// What a sample costs, as a moving average, and the least distance that the budget allows at that.
     cost: Duration,
+    affordable: Duration,
 }
 
 impl Pace {
@@ -74,6 +75,7 @@ impl Pace {
             quiet: 0,
             last: Vitals::default(),
             cost: Duration::ZERO,
+            affordable: Duration::ZERO,
         }
     }
 
@@ -81,6 +83,7 @@ impl Pace {
     /// the begin of this one.
     pub fn next(&mut self, vitals: Vitals, cost: Duration) -> Duration {
         self.cost = (self.cost * 15 + cost) / 16;
+        self.affordable = self.least();
         let moved = vitals.is_busy() || vitals.moved_since(&self.last);
         self.last = vitals;
         self.quiet = if moved { 0 } else { self.quiet + 1 };
@@ -107,12 +110,17 @@ impl Pace {
     /// The distance of samples as it is now.
     pub fn interval(&self) -> Duration {
         let light = if self.heavy { self.min * HEAVY } else { Duration::ZERO };
-        self.interval.max(self.affordable()).max(light.min(self.max))
+        self.interval.max(self.affordable).max(light.min(self.max))
+    }
+
+    /// Whether the next sample is due as soon as any.
+    pub fn is_full(&self) -> bool {
+        self.interval() <= self.min
     }
 
     /// Whether samples are rarer than wanted because they would cost too much.
     pub fn is_over_budget(&self) -> bool {
-        self.heavy || self.affordable() > self.min
+        self.heavy || self.affordable > self.min
     }
 
     /// A look between two samples showed that the host is awake: full rate at once.
@@ -121,7 +129,7 @@ impl Pace {
         self.interval = self.min;
     }
 
-    fn affordable(&self) -> Duration {
+    fn least(&self) -> Duration {
         Duration::try_from_secs_f64(self.cost.as_secs_f64() / self.budget).map_or(self.max, |least| least.min(self.max))
     }
 }

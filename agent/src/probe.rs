@@ -19,7 +19,8 @@
 //! | [`thermal`] | `/sys/class/thermal`, platform controller hub | slow |
 //! | [`bmc`] | what the BMC's own thread has read | middle |
 //!
-//! A probe opens its files once and reads them again with `pread`; on the fast tier it allocates nothing.
+//! A probe opens its files once and reads them again with `pread`; on the fast tier it allocates nothing, and can put what
+//! its files hold on tape, to be parsed later ([`Probe::record`]).
 //! Slow sources, and what may hang, are read in a thread of their own (`worker`); the probe hands over what is new.
 //! All take a root path, so that a tree of recorded files serves as a host. A probe that fails costs itself
 //! alone: see [`ProbeSet`].
@@ -97,6 +98,12 @@ pub trait Probe: Send {
     /// # Errors
     /// [`ProbeError`] when nothing could be read; what `out` holds then does not matter.
     fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> Result<(), ProbeError>;
+
+    /// Puts all its files on tape as they are now, as the texts `number` (0 begins a new tape), for a reading within
+    /// [`file::play`] later on. Returns how much is on tape, in bytes; `None` where it is to be read at once.
+    fn record(&self, _number: usize) -> Option<usize> {
+        None
+    }
 
     /// Hands over what it has found since the last call and that is no sample: errors that were counted, a link that got
     /// slower, an entry of a log. Asked for behind a reading; probes of the fast tier are not asked.

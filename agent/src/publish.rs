@@ -257,6 +257,14 @@ impl Publisher {
         Ok(())
     }
 
+    /// Whether a sample at `time_ms`, `step_ms` after the one before, would be the last of its frame.
+    pub(crate) fn fills(&self, time_ms: UnixMs, step_ms: i64) -> bool {
+        let frame_ms = self.settings.frame_ms;
+        self.running
+            .as_ref()
+            .is_none_or(|running| running.fills(time_ms, step_ms, frame_ms))
+    }
+
     /// Cuts the running frame now, if it holds a sample. Returns how many frames were cut so far.
     pub fn cut(&mut self) -> u64 {
         let frame = self.running.as_mut().and_then(Running::cut);
@@ -314,14 +322,15 @@ impl Publisher {
         self.shared.wake();
     }
 
+    /// Whether [`Publisher::take_findings`] is worth a call: it is looked once a frame.
+    pub(crate) const fn may_have_found(&self) -> bool {
+        self.has_cut
+    }
+
     /// What has happened to the places of the spool since the last call.
-    /// It is looked once a frame.
     pub(crate) fn take_findings(&mut self) -> Vec<Finding> {
-        if std::mem::take(&mut self.has_cut) {
-            self.shared.outbox().take_findings()
-        } else {
-            Vec::new()
-        }
+        self.has_cut = false;
+        self.shared.outbox().take_findings()
     }
 
     /// Counts since the start.

@@ -2,13 +2,10 @@
 //!
 //! It runs in a thread of its own. A wake-up there is one system call, and touches nothing but what samples: a runtime's
 //! timers, queues and readiness are cold each time, a hundred milliseconds later, and would cost as much as a third of the
-//! reading. The network's tasks hear of a frame once it is cut.
+//! reading. The network's tasks hear of a frame once it is cut. What is rare stands in functions of its own, so that the
+//! code of a sample lies close together; see `docs/decisions/0022-what-a-sample-touches.md`.
 
-use std::{
-    sync::atomic::Ordering,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{sync::atomic::Ordering, thread, time::Duration};
 
 use runtime::{Clock, Shutdown};
 use shadow::{Birth, Channel, Finding, Reading, UnixMs, rate::gap_us};
@@ -16,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     config::Config,
-    error::AgentError,
+    error::{AgentError, PublishError},
     flood::Flood,
     inventory,
     pace::{Pace, Vitals},
@@ -28,6 +25,9 @@ use crate::{
 
 /// How long the last frames and the goodbye may take.
 const STOP: Duration = Duration::from_secs(1);
+
+/// The longest sleep, and how often it is looked whether to end: whoever ends the agent waits for so long at most.
+const NAP_NS: u64 = 250_000_000;
 
 /// Room for a birth of many metrics; what is not used takes no memory.
 const STACK_BYTES: usize = 1 << 20;
@@ -49,10 +49,17 @@ pub(crate) struct Sampler {
     columns: VitalColumns,
     meter: Meter,
     flood: Flood,
+    /// Oldest first, by their numbers on tape.
+    taken: Vec<Taken>,
+    /// The time of the last sample.
+    last_ms: UnixMs,
     /// When the last sample was begun.
     last_ns: Option<u64>,
     cost: SampleMeter,
-    lag: Duration,
+    /// What a sample costs.
+    spent: Duration,
+    /// The longest that a sample came late since the last report.
+    lag_ns: u64,
     over_budget: bool,
     jumps: u64,
     /// The newest jump, until it is told.
@@ -65,13 +72,25 @@ fn watch(place: &Place) -> Option<(cpu::Watch, pressure::Watch)> {
     Some((cpu, pressure::Watch::open(place)))
 }
 
-/// When what is due.
+/// The most samples that wait to be parsed.
+const MAX_TAKEN: usize = 32;
+
+/// A sample whose files are on tape.
+#[derive(Debug, Clone, Copy)]
+struct Taken {
+    begin_ns: u64,
+    time_ms: UnixMs,
+}
+
+/// When what is due, in nanoseconds of the monotonic clock.
 struct Schedule {
     /// When the last sample was begun.
-    last: Instant,
-    sample: Instant,
-    refresh: Instant,
-    report: Instant,
+    last: u64,
+    sample: u64,
+    refresh: u64,
+    report: u64,
+    /// Whether to end: what tells so is far from all that a sample touches.
+    look: u64,
 }
 
 impl Sampler {
@@ -84,9 +103,12 @@ impl Sampler {
             columns: VitalColumns::default(),
             meter: Meter::new(),
             flood: Flood::new(clock.monotonic_ns()),
+            taken: Vec::with_capacity(MAX_TAKEN),
+            last_ms: 0,
             last_ns: None,
             cost: SampleMeter::default(),
-            lag: Duration::ZERO,
+            spent: Duration::ZERO,
+            lag_ns: 0,
             over_budget: false,
             jumps: 0,
             jump: Vec::new(),
@@ -102,7 +124,7 @@ impl Sampler {
 
     /// Samples in a thread of its own until `shutdown`, then says goodbye.
     pub(crate) async fn run(self, shutdown: Shutdown) -> Result<(), AgentError> {
-        let (back, mut ended) = oneshot::channel();
+        let (back, ended) = oneshot::channel();
         let stop = shutdown.clone();
         // Where nobody waits for it any more, it is dropped: the process ends.
         let thread = thread::Builder::new()
@@ -110,14 +132,7 @@ impl Sampler {
             .stack_size(STACK_BYTES);
         let thread = thread.spawn(move || drop(back.send(self.keep_sampling(&stop))));
         let thread = thread.map_err(AgentError::Thread)?;
-        let sampler = tokio::select! {
-            sampler = &mut ended => sampler,
-            () = shutdown.wait() => {
-                thread.thread().unpark();
-                ended.await
-            }
-        };
-        let Ok(mut sampler) = sampler else {
+        let Ok(mut sampler) = ended.await else {
             return Err(panicked(thread));
         };
         if !shutdown.is_triggered() {
@@ -134,77 +149,126 @@ impl Sampler {
 
     /// Samples until `shutdown`, or until the publisher has failed.
     fn keep_sampling(mut self, shutdown: &Shutdown) -> Self {
-        let now = Instant::now();
+        let now = self.clock.monotonic_ns();
         let mut due = Schedule {
             last: now,
             sample: now,
-            refresh: now + self.config.probes.refresh.duration(),
+            refresh: now.saturating_add(nanos(self.config.probes.refresh.duration())),
             report: now,
+            look: now,
         };
-        let watch = self.config.pace.watch.duration();
-        let mut now = now;
+        let watch = nanos(self.config.pace.watch.duration());
         let mut wake = now;
         loop {
+            let mut now = self.clock.monotonic_ns();
             if now < wake {
-                thread::park_timeout(wake - now);
-                now = Instant::now();
+                thread::sleep(Duration::from_nanos((wake - now).min(NAP_NS)));
+                now = self.clock.monotonic_ns();
             }
-            if shutdown.is_triggered() || self.publisher.has_failed() {
-                return self;
+            if now >= due.look {
+                due.look = now.saturating_add(NAP_NS);
+                if shutdown.is_triggered() || self.publisher.has_failed() {
+                    self.catch_up();
+                    return self;
+                }
             }
             if now < wake {
-                // It has returned early.
                 continue;
             }
             if wake < due.sample && self.is_awake() {
                 // As soon as the budget allows: one that is exceeded is so mostly under load.
-                due.sample = due.sample.min(due.last + self.pace.interval());
+                due.sample = due.sample.min(due.last.saturating_add(nanos(self.pace.interval())));
             }
             if now >= due.sample {
                 self.turn(&mut due, now);
             }
-            wake = due.sample.min(now + watch);
-            now = Instant::now();
+            wake = due.sample.min(now.saturating_add(watch));
         }
     }
 
     /// One sample, and whatever else is due.
-    fn turn(&mut self, due: &mut Schedule, now: Instant) {
-        self.lag = self.lag.max(now.saturating_duration_since(due.sample));
-        let interval = self.sample();
+    fn turn(&mut self, due: &mut Schedule, now: u64) {
+        self.lag_ns = self.lag_ns.max(now.saturating_sub(due.sample));
+        let interval = self.sample(now);
         due.last = now;
-        due.sample = following(due.sample.min(now), interval, now);
+        due.sample = following(due.sample.min(now), nanos(interval), now);
+        if now >= due.refresh.min(due.report) {
+            self.chores(due, now, interval);
+        }
+    }
+
+    #[cold]
+    fn chores(&mut self, due: &mut Schedule, now: u64, interval: Duration) {
+        self.catch_up();
         if now >= due.refresh {
-            due.refresh = now + self.config.probes.refresh.duration();
+            due.refresh = now.saturating_add(nanos(self.config.probes.refresh.duration()));
             if self.probes.refresh() {
                 self.begin();
             }
         }
         if now >= due.report {
-            due.report = now + self.config.status_every.duration();
+            due.report = now.saturating_add(nanos(self.config.status_every.duration()));
             self.report(interval);
         }
     }
 
-    /// Takes and pushes one sample; returns when to take the next, from the begin of this one.
-    fn sample(&mut self) -> Duration {
-        let begin_ns = self.clock.monotonic_ns();
+    /// Takes one sample that begins at `begin_ns`; returns when to take the next, from then on.
+    ///
+    /// While nothing hangs on what it says, its files are put on tape and parsed with the others of its frame.
+    fn sample(&mut self, begin_ns: u64) -> Duration {
         let time_ms = self.time(begin_ns);
-        let row = self.probes.sample(begin_ns);
-        let vitals = self.columns.vitals(row);
-        let gap_us = gap_us(self.last_ns.replace(begin_ns).unwrap_or(begin_ns), begin_ns);
-        if let Err(fault) = self.publisher.push_rated(time_ms, gap_us, row) {
-            tracing::warn!(%fault, "sample dropped");
+        self.spent = self.cost.next(begin_ns);
+        let step_ms = time_ms.saturating_sub(std::mem::replace(&mut self.last_ms, time_ms));
+        let waits = self.taken.len() < MAX_TAKEN && self.pace.is_full() && !self.publisher.fills(time_ms, step_ms);
+        if waits && self.probes.record(self.taken.len(), begin_ns) {
+            self.taken.push(Taken { begin_ns, time_ms });
+            return self.pace.interval();
         }
-        self.tell_findings(time_ms, begin_ns);
-        let interval = self.pace.next(vitals, self.cost.next(begin_ns));
+        self.look(begin_ns, time_ms)
+    }
+
+    /// Parses and pushes what is on tape, and takes and pushes one sample besides.
+    #[inline(never)]
+    fn look(&mut self, begin_ns: u64, time_ms: UnixMs) -> Duration {
+        self.catch_up();
+        self.probes.sample(begin_ns);
+        let interval = self.push(begin_ns, time_ms);
+        if self.publisher.may_have_found() || self.probes.may_have_found() || !self.jump.is_empty() {
+            self.tell_findings(time_ms, begin_ns);
+        }
         if interval >= self.config.frame.span.duration() {
             self.publisher.cut();
         }
-        self.tell_budget();
+        let over = self.pace.is_over_budget();
+        if over != self.over_budget {
+            self.over_budget = over;
+            self.tell_budget(over);
+        }
         interval
     }
 
+    /// Parses and pushes what is on tape, in its order.
+    fn catch_up(&mut self) {
+        let mut taken = std::mem::take(&mut self.taken);
+        for (number, Taken { begin_ns, time_ms }) in taken.drain(..).enumerate() {
+            self.probes.play(number, begin_ns);
+            self.push(begin_ns, time_ms);
+        }
+        self.taken = taken;
+    }
+
+    /// Pushes the row that was read last; returns when to take the next sample, from the begin of this one.
+    fn push(&mut self, begin_ns: u64, time_ms: UnixMs) -> Duration {
+        let row = self.probes.row();
+        let vitals = self.columns.vitals(row);
+        let gap_us = gap_us(self.last_ns.replace(begin_ns).unwrap_or(begin_ns), begin_ns);
+        if let Err(fault) = self.publisher.push_rated(time_ms, gap_us, row) {
+            dropped(&fault);
+        }
+        self.pace.next(vitals, self.spent)
+    }
+
+    #[cold]
     fn tell_findings(&mut self, time_ms: UnixMs, now_ns: u64) {
         let mut findings = self.probes.take_findings();
         findings.extend(self.publisher.take_findings());
@@ -225,13 +289,19 @@ impl Sampler {
         match self.timeline.at(self.clock.now_ms(), monotonic_ns) {
             Moment::At(time_ms) => time_ms,
             Moment::Jumped { to, by_ms } => {
-                self.jumps += 1;
-                tracing::warn!(by_ms, jumps = self.jumps, "the system's clock was set: new epoch");
-                self.begin();
-                self.jump.push(timeline::jumped(to, by_ms));
+                self.jumped(to, by_ms);
                 to
             }
         }
+    }
+
+    #[cold]
+    fn jumped(&mut self, to: UnixMs, by_ms: i64) {
+        self.catch_up();
+        self.jumps += 1;
+        tracing::warn!(by_ms, jumps = self.jumps, "the system's clock was set: new epoch");
+        self.begin();
+        self.jump.push(timeline::jumped(to, by_ms));
     }
 
     fn begin(&mut self) {
@@ -267,32 +337,34 @@ impl Sampler {
         awake
     }
 
-    fn tell_budget(&mut self) {
-        let over = self.pace.is_over_budget();
-        if over != self.over_budget {
-            self.place.slowed.store(over, Ordering::Relaxed);
-            let interval_ms = self.pace.interval().as_millis();
-            tracing::warn!(
-                over,
-                interval_ms,
-                budget = self.config.pace.budget,
-                "sampling costs more than its budget: rate adapted"
-            );
-        }
-        self.over_budget = over;
+    #[cold]
+    fn tell_budget(&self, over: bool) {
+        self.place.slowed.store(over, Ordering::Relaxed);
+        let interval_ms = self.pace.interval().as_millis();
+        tracing::warn!(
+            over,
+            interval_ms,
+            budget = self.config.pace.budget,
+            "sampling costs more than its budget: rate adapted"
+        );
     }
 
     fn report(&mut self, interval: Duration) {
         let (cpu, rss_bytes) = self.meter.read(self.clock.monotonic_ns());
         self.pace.memory(rss_bytes);
-        let lag = std::mem::take(&mut self.lag);
+        let lag_ns = std::mem::take(&mut self.lag_ns);
         self.publisher.report(Cost {
             interval_ms: millis(interval),
-            lag_ms: millis(lag),
+            lag_ms: lag_ns / 1_000_000,
             cpu,
             rss_bytes,
         });
     }
+}
+
+#[cold]
+fn dropped(fault: &PublishError) {
+    tracing::warn!(%fault, "sample dropped");
 }
 
 /// What the thread said before it ended by itself.
@@ -307,9 +379,13 @@ fn panicked(thread: thread::JoinHandle<()>) -> AgentError {
 }
 
 /// When the next sample is due: on the raster of the last one, without making good for what was missed.
-fn following(last: Instant, interval: Duration, now: Instant) -> Instant {
-    let next = last + interval;
-    if next > now { next } else { now + interval }
+fn following(last: u64, interval: u64, now: u64) -> u64 {
+    let next = last.saturating_add(interval);
+    if next > now { next } else { now.saturating_add(interval) }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn millis(duration: Duration) -> u64 {

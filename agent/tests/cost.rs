@@ -78,6 +78,23 @@ fn a_sample_allocates_nothing() {
     assert_eq!(ALLOCATIONS.get() - before, 0, "in {TICKS} samples");
 }
 
+#[test]
+fn a_sample_that_is_put_on_tape_and_read_later_allocates_nothing_either() {
+    let mut probes = fast();
+    let mut round = |first: u64| {
+        for number in 0..10 {
+            assert!(probes.record(number, (first + number as u64) * TICK_NS));
+        }
+        for number in 0..10 {
+            probes.play(number, (first + number as u64) * TICK_NS);
+        }
+    };
+    (0..3).for_each(|tens| round(tens * 10));
+    let before = ALLOCATIONS.get();
+    (3..13).for_each(|tens| round(tens * 10));
+    assert_eq!(ALLOCATIONS.get() - before, 0, "in a hundred samples");
+}
+
 /// The publisher's own tasks do not run meanwhile.
 #[tokio::test]
 async fn a_sample_on_its_way_into_a_frame_allocates_nothing_either() {

@@ -78,7 +78,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let report = match &arguments.bench {
         Bench::Agent(agent) => match agent.sampler {
-            Some(sampler) => return agent::sample(sampler, agent).map(|()| ExitCode::SUCCESS),
+            Some(sampler) => return agent::sample(sampler).map(|()| ExitCode::SUCCESS),
             None => agent::run(agent)?,
         },
         Bench::Broker(broker) => match broker.serve {

@@ -20,3 +20,15 @@ pub(crate) fn memory_bytes(pid: u32, name: &str) -> anyhow::Result<f64> {
     let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
     Ok(kib.with_context(|| format!("no {name}"))? * 1_024.0)
 }
+
+/// CPU time of all threads of a process so far, in nanoseconds, from the first number of their `schedstat`. What threads
+/// spent that have ended is not in it.
+pub(crate) fn spent_ns(pid: u32) -> anyhow::Result<u64> {
+    let mut spent_ns = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task")).context("the process has ended")? {
+        let text = fs::read_to_string(task?.path().join("schedstat"))?;
+        let first = text.split_whitespace().next().context("no schedstat")?;
+        spent_ns += first.parse::<u64>()?;
+    }
+    Ok(spent_ns)
+}

@@ -1,9 +1,6 @@
 //! Time, injected. Only this file asks the system for it.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -42,6 +39,7 @@ impl Clock {
     }
 
     /// Milliseconds of the unix clock. It may jump, in both directions.
+    #[inline]
     pub fn now_ms(&self) -> i64 {
         match &self.0 {
             Source::System { .. } => system_ms(),
@@ -51,6 +49,7 @@ impl Clock {
 
     /// Nanoseconds since this clock began. Never falls, whatever the unix clock does, and goes on while the machine
     /// is suspended.
+    #[inline]
     pub fn monotonic_ns(&self) -> u64 {
         match &self.0 {
             Source::System { start_ns } => boottime_ns().saturating_sub(*start_ns),
@@ -83,15 +82,10 @@ impl Clock {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place that asks the system for the time"
-)]
+/// Unix time, by the same way as [`boottime_ns`]: an agent looks at both at each sample.
 fn system_ms() -> i64 {
-    match SystemTime::now().duration_since(UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
-    }
+    let now = clock_gettime(ClockId::Realtime);
+    now.tv_sec.saturating_mul(1_000).saturating_add(now.tv_nsec / 1_000_000)
 }
 
 /// Since the machine was started, suspended time included (`clock_gettime(2)`).

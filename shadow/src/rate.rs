@@ -27,45 +27,47 @@ pub fn gap_us(then_ns: u64, now_ns: u64) -> u32 {
     u32::try_from(gap_us).unwrap_or(0)
 }
 
+/// No time at which a counter is read.
+const NEVER: u64 = u64::MAX;
+
 /// Turns a counter into a rate a second.
+///
+/// Sixteen bytes: an agent has many of them, and touches all of them at each sample, when they are out of every cache.
 #[derive(Debug, Clone, Copy)]
 pub struct RateMeter {
-    unit: f64,
-    last: Option<(u64, u64)>,
+    count: u64,
+    then_ns: u64,
 }
 
 impl Default for RateMeter {
     fn default() -> Self {
-        Self::new(1.0)
+        Self {
+            count: 0,
+            then_ns: NEVER,
+        }
     }
 }
 
 impl RateMeter {
-    /// A meter of a counter that counts in `unit`: 512 where it counts sectors and bytes are to be told.
-    pub const fn new(unit: f64) -> Self {
-        Self { unit, last: None }
-    }
-
     /// The rate since the last call, a second. `now_ns` is monotonic.
     ///
     /// The first reading after a start, a reset or a gap of more than a minute has no rate yet and is
     /// [`Reading::STALE`]. A counter that fell is taken as reset, unless it is a 32 bit one that wrapped:
     /// then both readings lie within an eighth of either end of its range.
     pub fn update(&mut self, count: u64, now_ns: u64) -> Reading {
-        let last = self.last.replace((count, now_ns));
-        let Some((before, then_ns)) = last else {
-            return Reading::STALE;
-        };
-        let gap_us = gap_us(then_ns, now_ns);
-        match difference(before, count) {
-            Some(counts) if gap_us > 0 => Reading::new(per_second(counts as f64, self.unit, gap_us)),
+        let now = Self { count, then_ns: now_ns };
+        let last = std::mem::replace(self, now);
+        // Never is later than any time, and no gap from there is one.
+        let gap_us = gap_us(last.then_ns, now_ns);
+        match difference(last.count, count) {
+            Some(counts) if gap_us > 0 => Reading::new(per_second(counts as f64, 1.0, gap_us)),
             _ => Reading::STALE,
         }
     }
 
     /// Forgets the last count: the next reading has no rate.
     pub fn reset(&mut self) {
-        self.last = None;
+        *self = Self::default();
     }
 }
 

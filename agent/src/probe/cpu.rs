@@ -9,7 +9,7 @@ use shadow::{Bound, Channel, Metric, Reading, metric::channel_metric, rate::Rate
 use super::{
     EVENTS_FLOOR, Place, Probe,
     file::KeptFile,
-    parse::{fields, lines, next_number, number},
+    parse::{after, fields, lines, next_number, number},
     put,
 };
 use crate::error::ProbeError;
@@ -22,9 +22,9 @@ const PARTS: [&str; 5] = ["user", "system", "iowait", "irq", "steal"];
 
 /// What the kernel counts, in this order; the last is how many tasks wait for a disk now.
 const COUNTS: [(&str, &[u8]); 3] = [
-    ("kernel.interrupts", b"intr"),
-    ("kernel.context_switches", b"ctxt"),
-    ("kernel.forks", b"processes"),
+    ("kernel.interrupts", b"intr "),
+    ("kernel.context_switches", b"ctxt "),
+    ("kernel.forks", b"processes "),
 ];
 
 /// Opens `/proc/stat`.
@@ -99,6 +99,10 @@ impl Probe for Cpu {
         Ok(())
     }
 
+    fn record(&self, number: usize) -> Option<usize> {
+        Some(self.stat.record(number) + self.nanos.as_ref().map_or(0, |nanos| nanos.record(number)))
+    }
+
     fn outdated(&mut self) -> bool {
         self.outdated
     }
@@ -142,16 +146,15 @@ fn count_all<'a>(
     out.fill(Reading::ABSENT);
     let mut blocked = Reading::ABSENT;
     for line in lines {
-        let mut fields = fields(line);
-        let (Some(name), Some(count)) = (fields.next(), next_number(&mut fields)) else {
-            continue;
-        };
-        if name == b"procs_blocked" {
+        let count = |name: &[u8]| next_number(&mut fields(after(line, name)?));
+        if let Some(count) = count(b"procs_blocked ") {
             blocked = Reading::new(count as f64);
+            continue;
         }
-        let mut known = COUNTS.iter().zip(meters.iter_mut()).zip(out.iter_mut());
-        if let Some(((_, meter), place)) = known.find(|(((_, known), _), _)| *known == name) {
-            *place = meter.update(count, now_ns);
+        for (((_, name), meter), place) in COUNTS.iter().zip(&mut *meters).zip(&mut *out) {
+            if let Some(count) = count(name) {
+                *place = meter.update(count, now_ns);
+            }
         }
     }
     blocked

@@ -144,7 +144,7 @@ impl Probe for Disks {
             let mut fields = fields(line);
             let name = fields.nth(2).unwrap_or_default();
             let mut places = self.each.iter_mut().zip(parts.chunks_mut(PARTS.len()));
-            if let Some((disk, out)) = places.find(|(disk, _)| disk.name.as_bytes() == name)
+            if let Some((disk, out)) = places.find(|(disk, _)| name.iter().eq(disk.name.as_bytes()))
                 && let Some(counters) = Counters::parse(fields)
             {
                 put(out, disk.update(&counters, now_ns));
@@ -154,6 +154,10 @@ impl Probe for Disks {
             *sum = total(parts.iter().skip(column).step_by(PARTS.len()));
         }
         Ok(())
+    }
+
+    fn record(&self, number: usize) -> Option<usize> {
+        Some(self.table.record(number))
     }
 
     fn outdated(&mut self) -> bool {

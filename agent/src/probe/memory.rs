@@ -5,7 +5,7 @@ use shadow::{Bound, Channel, Metric, Reading, metric::channel_metric};
 use super::{
     Place, Probe,
     file::KeptFile,
-    parse::{fields, lines, next_number},
+    parse::{after, fields, lines, next_number},
     put,
 };
 use crate::error::ProbeError;
@@ -68,6 +68,10 @@ impl Probe for Memory {
         );
         Ok(())
     }
+
+    fn record(&self, number: usize) -> Option<usize> {
+        Some(self.file.record(number))
+    }
 }
 
 /// The lines that are used, in the order in which the kernel writes them (`meminfo_proc_show` in `fs/proc/meminfo.c`): what
@@ -125,17 +129,17 @@ impl Table {
         let mut values = [None; NAMES.len()];
         let mut next = 0;
         for line in lines(text) {
-            let ahead = NAMES.get(next..).unwrap_or_default();
+            let mut ahead = (next..).zip(NAMES.get(next..).unwrap_or_default());
             // The first letter alone sorts most lines out.
-            let is_it = |name: &&[u8]| line.first() == name.first() && line.starts_with(name);
-            let Some(more) = ahead.iter().position(is_it) else {
+            let is_it = |name: &[u8]| line.first() == name.first();
+            let Some((at, rest)) = ahead.find_map(|(at, name)| Some((at, is_it(name).then(|| after(line, name))??)))
+            else {
                 continue;
             };
-            next += more;
-            if let Some((name, place)) = NAMES.get(next).zip(values.get_mut(next)) {
-                *place = line.get(name.len()..).and_then(bytes);
+            if let Some(place) = values.get_mut(at) {
+                *place = bytes(rest);
             }
-            next += 1;
+            next = at + 1;
             if next == NAMES.len() {
                 break;
             }

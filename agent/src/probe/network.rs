@@ -10,7 +10,7 @@ use shadow::{Channel, Metric, Reading, metric::channel_metric, rate::RateMeter};
 use super::{
     BYTES_FLOOR, EVENTS_FLOOR, Place, Probe,
     file::KeptFile,
-    parse::{fields, lines, metric_part, next_number},
+    parse::{after, fields, lines, metric_part, next_number},
 };
 use crate::error::ProbeError;
 
@@ -133,7 +133,7 @@ impl Probe for Network {
             let mut places = self.interfaces.iter_mut().zip(parts.chunks_mut(PARTS.len()));
             // Of an alias, `eth0:1`, what is behind the name are no counters.
             let found = places.find_map(|(interface, out)| {
-                let counters = line.strip_prefix(interface.name.as_bytes()).and_then(counters)?;
+                let counters = after(line, interface.name.as_bytes()).and_then(counters)?;
                 Some((interface, counters, out))
             });
             if let Some((interface, counters, out)) = found {
@@ -144,6 +144,10 @@ impl Probe for Network {
             *sum = total(parts.iter().skip(column).step_by(PARTS.len()));
         }
         Ok(())
+    }
+
+    fn record(&self, number: usize) -> Option<usize> {
+        Some(self.table.record(number))
     }
 
     fn outdated(&mut self) -> bool {

@@ -1,21 +1,51 @@
 //! Reading the kernel's text tables in place, without allocation.
-
-use std::iter;
-
-use memchr::memchr;
+//!
+//! A tenth of a second later code is as cold as data, and fetching it costs more than running it. So these functions are
+//! small, call nothing of the C library, and are there once for all probes instead of within each.
 
 /// The lines of `text`, without their ends and without empty ones.
-pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = text;
-    iter::from_fn(move || {
-        while let [b'\n', after @ ..] = rest {
-            rest = after;
+pub(super) fn lines(text: &[u8]) -> Lines<'_> {
+    Lines(text)
+}
+
+/// The lines that were not taken yet.
+pub(super) struct Lines<'a>(&'a [u8]);
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        while let [b'\n', after @ ..] = self.0 {
+            self.0 = after;
         }
-        let end = memchr(b'\n', rest).unwrap_or(rest.len());
-        let (line, after) = rest.split_at_checked(end)?;
-        rest = after;
+        let (line, after) = self.0.split_at_checked(line_end(self.0))?;
+        self.0 = after;
         (!line.is_empty()).then_some(line)
-    })
+    }
+}
+
+/// Where the first line feed is; the length where there is none. Eight bytes at a time: in a byte that is not zero, and in
+/// none below the first that is, subtracting one leaves the highest bit as the byte had it.
+fn line_end(text: &[u8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const FEEDS: u64 = u64::from_ne_bytes([b'\n'; 8]);
+    let (eights, rest) = text.as_chunks();
+    for (at, eight) in eights.iter().enumerate() {
+        let zero_where_feed = u64::from_le_bytes(*eight) ^ FEEDS;
+        let found = zero_where_feed.wrapping_sub(ONES) & !zero_where_feed & (ONES << 7);
+        if found != 0 {
+            return at * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    text.len() - rest.len() + rest.iter().position(|&b| b == b'\n').unwrap_or(rest.len())
+}
+
+/// What follows `start` in `line`; `None` where it begins with something else.
+#[inline(never)]
+pub(super) fn after<'a>(line: &'a [u8], start: &[u8]) -> Option<&'a [u8]> {
+    let (head, rest) = line.split_at_checked(start.len())?;
+    head.iter().eq(start).then_some(rest)
 }
 
 /// What stands between spaces, tabs and other control characters.
@@ -36,6 +66,7 @@ impl Fields<'_> {
 impl<'a> Iterator for Fields<'a> {
     type Item = &'a [u8];
 
+    #[inline(never)]
     fn next(&mut self) -> Option<&'a [u8]> {
         let begin = self.0.iter().position(|&b| b > b' ')?;
         let from = self.0.get(begin..)?;
@@ -50,6 +81,7 @@ impl<'a> Iterator for Fields<'a> {
 const SURE_DIGITS: usize = 19;
 
 /// An unsigned decimal number, digits only; `None` for anything else or more than 64 bits.
+#[inline(never)]
 pub(super) fn number(field: &[u8]) -> Option<u64> {
     if field.is_empty() {
         return None;
@@ -66,15 +98,18 @@ fn digit(byte: u8) -> Option<u64> {
 }
 
 /// The next field as a [`number`], found and read in one go; what is none is not passed.
+#[inline(never)]
 pub(super) fn next_number(fields: &mut Fields<'_>) -> Option<u64> {
     let begin = fields.0.iter().position(|&b| b > b' ')?;
-    let (&first, mut rest) = fields.0.get(begin..)?.split_first()?;
-    let mut value = digit(first)?;
-    while let [byte, after @ ..] = rest
-        && *byte > b' '
-    {
-        value = value.checked_mul(10)?.checked_add(digit(*byte)?)?;
-        rest = after;
+    let field = fields.0.get(begin..)?;
+    let (mut value, mut length) = (0_u64, 0);
+    for &byte in field.iter().take_while(|&&b| b > b' ') {
+        value = value.wrapping_mul(10).wrapping_add(digit(byte)?);
+        length += 1;
+    }
+    let (field, rest) = field.split_at_checked(length)?;
+    if length > SURE_DIGITS {
+        value = number(field)?;
     }
     fields.0 = rest;
     Some(value)
@@ -146,6 +181,27 @@ mod tests {
         ] {
             check(bad, None);
         }
+    }
+
+    #[test]
+    fn a_line_ends_at_the_first_feed_whatever_its_bytes_are() {
+        for byte in 0..=255_u8 {
+            for length in 0..20 {
+                let mut text = vec![byte; length];
+                let end = |text: &[u8]| text.iter().position(|&b| b == b'\n').unwrap_or(text.len());
+                assert_eq!(line_end(&text), end(&text), "{text:?}");
+                text.extend([b'\n', byte, b'\n']);
+                assert_eq!(line_end(&text), end(&text), "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_follows_a_start_is_told() {
+        assert_eq!(after(b"eth0: 1", b"eth0"), Some(&b": 1"[..]));
+        assert_eq!(after(b"eth0", b"eth0"), Some(&b""[..]));
+        assert_eq!(after(b"eth", b"eth0"), None);
+        assert_eq!(after(b"eth1: 1", b"eth0"), None);
     }
 
     #[test]

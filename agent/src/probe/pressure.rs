@@ -71,6 +71,10 @@ impl Probe for Pressure {
         }
         Ok(())
     }
+
+    fn record(&self, number: usize) -> Option<usize> {
+        Some(self.files.iter().map(|stalls| stalls.file.record(number)).sum())
+    }
 }
 
 /// A cheap look at whether tasks wait, for the time between two samples.

@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use runtime::Clock;
 use shadow::{Catalogue, Channel, Finding, Inventory, Metric, Reading, Source, SourceState, metric::MAX_METRICS};
 
-use super::{OUT_OF_BAND, Open, PROBES, Place, Probe, Tier};
+use super::{OUT_OF_BAND, Open, PROBES, Place, Probe, Tier, file::play};
 use crate::{config::told_as, error::ProbeError};
 
 /// Failures in a row after which a probe is left alone until the next refresh.
@@ -14,8 +14,13 @@ const MAX_FAILURES: u32 = 3;
 /// The shortest time between two readings of a middle probe.
 const MIDDLE_NS: u64 = 900_000_000;
 
-/// The column of a reading that is left out.
-const NOWHERE: usize = usize::MAX;
+/// The most that is put on tape, of all files together: a host of two cores has 5 KiB a sample.
+const MAX_TAPE_BYTES: usize = 128 << 10;
+
+/// The column of a reading that is left out. There are fewer columns, and two bytes for each: all are looked at in each
+/// sample.
+const NOWHERE: u16 = u16::MAX;
+const _: () = assert!(MAX_METRICS < NOWHERE as usize, "each metric has a column");
 
 /// One probe, examined.
 #[derive(Debug)]
@@ -43,7 +48,8 @@ pub struct ProbeSet {
     may_have_found: bool,
     catalogue: Catalogue,
     /// Column of each reading, in the order in which they are read.
-    columns: Vec<usize>,
+    columns: Vec<u16>,
+    /// Room for the readings of any one probe.
     scratch: Vec<Reading>,
     row: Vec<Reading>,
 }
@@ -83,18 +89,60 @@ impl ProbeSet {
 
     /// Reads everything, in the column order of the catalogue. `now_ns` is monotonic.
     pub fn sample(&mut self, now_ns: u64) -> &[Reading] {
-        let mut rest = self.scratch.as_mut_slice();
+        let mut rest = self.columns.as_slice();
         for &at in &self.live {
             let Some(slot) = self.slots.get_mut(at) else { continue };
-            let (out, tail) = rest.split_at_mut(slot.metrics.len().min(rest.len()));
-            self.may_have_found |= slot.read(now_ns, out);
+            let (columns, tail) = rest.split_at(slot.metrics.len().min(rest.len()));
             rest = tail;
-        }
-        for (&column, &reading) in self.columns.iter().zip(&self.scratch) {
-            if let Some(place) = self.row.get_mut(column) {
-                *place = reading;
+            if slot.rests(now_ns) {
+                continue;
+            }
+            let out = self.scratch.get_mut(..columns.len()).unwrap_or_default();
+            self.may_have_found |= slot.read(now_ns, out);
+            for (&column, &mut reading) in columns.iter().zip(out) {
+                if let Some(place) = self.row.get_mut(usize::from(column)) {
+                    *place = reading;
+                }
             }
         }
+        &self.row
+    }
+
+    /// Puts on tape what all probes would read now, as `number` of a tape that 0 begins. Returns whether that is so: not when
+    /// one is due that has to be read at once, or when the tape is long enough; then nothing of it counts.
+    ///
+    /// Reading is all that has to be done at its time: code and tables of the parsers, cold a tenth of a second later, are
+    /// fetched once for many samples.
+    pub fn record(&self, number: usize, now_ns: u64) -> bool {
+        let slots = self.live.iter().filter_map(|&at| self.slots.get(at));
+        let mut bytes = 0;
+        for slot in slots {
+            let recorded = match &slot.probe {
+                // That there is nothing new of it is told when this is played.
+                Some(_) if slot.tier == Tier::Middle && !slot.has_rested(now_ns) => Some(0),
+                Some(probe) => probe.record(number),
+                None => Some(0),
+            };
+            match recorded {
+                Some(more) => bytes += more,
+                None => return false,
+            }
+        }
+        bytes <= MAX_TAPE_BYTES
+    }
+
+    /// What was put on tape as `number` at `now_ns`: as [`ProbeSet::sample`] then, and in the same order.
+    pub fn play(&mut self, number: usize, now_ns: u64) -> &[Reading] {
+        play(number, || self.sample(now_ns))
+    }
+
+    /// Whether [`ProbeSet::take_findings`] is worth a call.
+    pub(crate) const fn may_have_found(&self) -> bool {
+        self.may_have_found
+    }
+
+    /// What was read last.
+    pub(crate) fn row(&self) -> &[Reading] {
         &self.row
     }
 
@@ -158,7 +206,7 @@ impl ProbeSet {
             );
         }
         let mut columns = vec![NOWHERE; readings];
-        for (column, &(reading, _)) in order.iter().enumerate() {
+        for (column, &(reading, _)) in (0..).zip(&order) {
             if let Some(place) = columns.get_mut(reading) {
                 *place = column;
             }
@@ -167,7 +215,8 @@ impl ProbeSet {
             .into_iter()
             .map(|(_, metric)| told_as(&self.place.config.bounds, metric));
         let catalogue = Catalogue::new(told.collect());
-        self.scratch = vec![Reading::STALE; readings];
+        let most = self.slots.iter().map(|slot| slot.metrics.len()).max();
+        self.scratch = vec![Reading::STALE; most.unwrap_or(0)];
         self.row = vec![Reading::STALE; catalogue.len()];
         self.columns = columns;
         self.catalogue = catalogue;
@@ -192,6 +241,8 @@ struct Slot {
     may_have_found: bool,
     failures: u32,
     last_ns: Option<u64>,
+    /// Whether its places in the row say that there is nothing new.
+    is_told_stale: bool,
 }
 
 impl Slot {
@@ -207,6 +258,7 @@ impl Slot {
             may_have_found: false,
             failures: 0,
             last_ns: None,
+            is_told_stale: false,
         };
         slot.reopen(place);
         slot
@@ -216,6 +268,7 @@ impl Slot {
     fn reopen(&mut self, place: &Place) {
         self.failures = 0;
         self.last_ns = None;
+        self.is_told_stale = false;
         self.keep_findings();
         let opened = if place.config.off.iter().any(|off| off == self.name) {
             Err(ProbeError::Absent(
@@ -256,16 +309,28 @@ impl Slot {
         self.probe.is_some() || !self.metrics.is_empty()
     }
 
+    /// Whether a probe of the middle tier was read lately, so that it is not its turn.
+    fn has_rested(&self, now_ns: u64) -> bool {
+        self.last_ns.is_none_or(|last| now_ns.saturating_sub(last) >= MIDDLE_NS)
+    }
+
+    /// Whether there is nothing to do: it is not its turn, and that is told already.
+    fn rests(&self, now_ns: u64) -> bool {
+        self.is_told_stale && self.probe.is_some() && !self.has_rested(now_ns)
+    }
+
     /// Returns whether it may have found something that is no sample.
     fn read(&mut self, now_ns: u64, out: &mut [Reading]) -> bool {
+        // A probe that leaves a place as it is has nothing new for it.
+        out.fill(Reading::STALE);
+        let has_rested = self.has_rested(now_ns);
         let Some(probe) = self.probe.as_mut() else {
             out.fill(Reading::FAILED);
             return false;
         };
         if self.tier == Tier::Middle {
-            let rested = self.last_ns.is_none_or(|last| now_ns.saturating_sub(last) >= MIDDLE_NS);
-            if !rested {
-                out.fill(Reading::STALE);
+            self.is_told_stale = !has_rested;
+            if self.is_told_stale {
                 return false;
             }
             self.last_ns = Some(now_ns);

@@ -55,6 +55,12 @@ impl Running {
         first_ms.is_some_and(|first| time_ms >= end_of_span(self.epoch, *first, frame_ms))
     }
 
+    /// Whether a sample at `time_ms`, `step_ms` after the one before, is the last of its frame: when the next will be too
+    /// late, be it a little early. Where that is not sure, it will show.
+    pub(super) fn fills(&self, time_ms: UnixMs, step_ms: i64, frame_ms: i64) -> bool {
+        time_ms.saturating_add(step_ms - (step_ms / 16).min(SURELY_MS)) >= end_of_span(self.epoch, time_ms, frame_ms)
+    }
+
     /// Takes a sample whose rates are over `gap_us` microseconds, 0 where that is not known. Returns whether the frame is
     /// full.
     pub(super) fn push(
@@ -75,9 +81,7 @@ impl Running {
         self.rows.extend(readings.iter().take(width));
         self.rows.resize(self.block.len() * width, Reading::ABSENT);
         let most = (MAX_POINTS / width.max(1)).clamp(1, shadow::frame::MAX_SAMPLES);
-        // Full when the next sample will be too late, be it a little early. Where that is not sure, it will show.
-        let next_ms = time_ms.saturating_add(step_ms - (step_ms / 16).min(SURELY_MS));
-        Ok(next_ms >= end_of_span(self.epoch, time_ms, frame_ms) || self.block.len() >= most)
+        Ok(self.fills(time_ms, step_ms, frame_ms) || self.block.len() >= most)
     }
 
     /// Puts the rows into columns.

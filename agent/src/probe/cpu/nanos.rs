@@ -58,6 +58,11 @@ impl Nanos {
         Some(Self { file, cores })
     }
 
+    /// Puts it on tape.
+    pub(super) fn record(&self, number: usize) -> usize {
+        self.file.record(number)
+    }
+
     /// Writes the shares of user and system time of each core to the first two of its `parts` places in
     /// `out`; returns the share of all cores that ran tasks.
     pub(super) fn read(&mut self, now_ns: u64, out: &mut [Reading], parts: usize) -> Result<Reading, ProbeError> {

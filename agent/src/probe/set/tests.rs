@@ -202,6 +202,50 @@ fn middle_probes_are_stale_between_their_readings() {
 
 /// Trees of real servers, such as the unpacked test archives of `prometheus/procfs` and `node_exporter`.
 #[test]
+fn what_was_put_on_tape_is_read_as_it_was() {
+    const SECOND: u64 = 1_000_000_000;
+    let tree = tree();
+    let mut sets = [(); 2].map(|()| ProbeSet::open(tree.place()));
+    let [live, late] = &mut sets;
+    let mut rows = Vec::new();
+    for round in 0..3 {
+        for number in 0..5_usize {
+            let time = round * 5 + number as u64;
+            tree.set("proc/stat", &STAT.replace("intr 0", &format!("intr {}", time * time)));
+            tree.set("proc/diskstats", &DISKS.replace("3 1000", &format!("{time} 1000")));
+            if time == 7 {
+                // Neither understands it, and it costs the disk alone.
+                tree.set("proc/diskstats", "nonsense\n");
+            }
+            rows.push(live.sample(time * SECOND / 10).to_vec());
+            assert!(late.record(number, time * SECOND / 10));
+        }
+        for number in 0..5_usize {
+            let time = round * 5 + number as u64;
+            let row = late.play(number, time * SECOND / 10);
+            assert_eq!(row, rows[usize::try_from(time).unwrap()], "{time}");
+        }
+    }
+    assert_ne!(rows[3], rows[4]);
+}
+
+#[test]
+fn what_is_due_at_once_is_not_put_on_tape() {
+    let tree = tree();
+    tree.set("sys/class/hwmon/hwmon0/power1_input", "25000000");
+    let mut set = ProbeSet::open(tree.place());
+    assert!(!set.record(0, 0));
+    let column = set.catalogue().column("host.power").unwrap();
+    assert_eq!(set.sample(0)[column].value(), Some(25.0));
+    assert!(set.record(0, 200_000_000), "its turn comes in a second");
+    assert_eq!(set.play(0, 200_000_000)[column], Reading::STALE);
+    assert!(!set.record(1, 1_000_000_000));
+    let long = format!("{STAT}{}", "intr 0\n".repeat(MAX_TAPE_BYTES / 7));
+    tree.set("proc/stat", &long);
+    assert!(!set.record(0, 400_000_000), "longer than a tape may be");
+}
+
+#[test]
 fn trees_of_real_servers_are_read() {
     let Ok(trees) = std::env::var("FORESHADOW_SYSFS_TREES") else {
         eprintln!("stepped aside: FORESHADOW_SYSFS_TREES does not name a folder of sysfs and procfs trees");

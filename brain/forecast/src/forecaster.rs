@@ -101,17 +101,22 @@ impl Forecaster {
     /// # Errors
     /// [`ConfigError`] when a setting is out of its range.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
-        Self::of_some(config, &Resource::ALL)
+        Self::with(config, &Resource::ALL, fleet::HOST_SCALE)
     }
 
-    /// Like [`Forecaster::new`], for hosts of which only targets of these resources are forecast. Their other channels are
-    /// read all the same: what runs on a host has its own use of few resources, and the host's of the others beside it.
+    /// Like [`Forecaster::new`], for parts of hosts of which only targets of these resources are forecast. Their other
+    /// channels are read all the same: what runs on a host has its own use of few resources, and the host's of the others
+    /// beside it. Before it is known, the use of a part is believed to change less than that of a whole host.
     ///
     /// # Errors
     /// [`ConfigError`] when a setting is out of its range.
-    pub fn of_some(config: Config, resources: &[Resource]) -> Result<Self, ConfigError> {
+    pub fn of_parts(config: Config, resources: &[Resource]) -> Result<Self, ConfigError> {
+        Self::with(config, resources, fleet::PART_SCALE)
+    }
+
+    fn with(config: Config, resources: &[Resource], scale: f32) -> Result<Self, ConfigError> {
         config.validate()?;
-        let fleet = Fleet::new(&config, resources);
+        let fleet = Fleet::new(&config, resources, scale);
         Ok(Self {
             config,
             predictor: None,

@@ -56,7 +56,7 @@ pub(super) struct Workloads {
 impl Workloads {
     pub(super) fn new(config: forecast::Config) -> Result<Self, forecast::ConfigError> {
         Ok(Self {
-            forecaster: Forecaster::of_some(config, &RESOURCES)?,
+            forecaster: Forecaster::of_parts(config, &RESOURCES)?,
             latest: BTreeMap::new(),
             seen_ms: BTreeMap::new(),
         })

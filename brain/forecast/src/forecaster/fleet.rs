@@ -33,14 +33,18 @@ pub(super) struct Fleet {
 }
 
 /// What is assumed of a fleet's scale over its mark before any was seen.
-const TYPICAL_SCALE: f32 = 0.05;
+pub(super) const HOST_SCALE: f32 = 0.05;
+
+/// The same of parts of hosts, over the mark of the host: most have next to nothing of it, and what each is believed to
+/// need at first adds up.
+pub(super) const PART_SCALE: f32 = 0.005;
 
 /// Known rows from which on a series' own scale is trusted alone.
 const OWN_SCALE_ROWS: f32 = 60.0;
 
 impl Fleet {
-    /// Targets of `resources` are forecast, others only read.
-    pub(super) fn new(config: &Config, resources: &[Resource]) -> Self {
+    /// Targets of `resources` are forecast, others only read. Their `scale` over the mark is what is assumed at first.
+    pub(super) fn new(config: &Config, resources: &[Resource], scale: f32) -> Self {
         let spreads = |_: &Target| config.horizons_s.iter().map(|_| FleetSpread::new()).collect();
         Self {
             layout: Layout::new(config),
@@ -53,7 +57,7 @@ impl Fleet {
                 .collect(),
             targets: config.targets.clone(),
             spreads: config.targets.iter().map(spreads).collect(),
-            typical: vec![TYPICAL_SCALE; config.targets.len()],
+            typical: vec![scale; config.targets.len()],
             board: Board::new(&config.targets, &config.horizons_s),
         }
     }

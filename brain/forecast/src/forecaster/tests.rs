@@ -45,7 +45,7 @@ fn the_first_row_has_an_answer_and_absent_resources_have_none() {
 #[test]
 fn of_some_resources_the_others_are_read_alone() {
     let mut all = Forecaster::new(quick()).unwrap();
-    let mut some = Forecaster::of_some(quick(), &[Resource::Cpu]).unwrap();
+    let mut some = Forecaster::of_parts(quick(), &[Resource::Cpu]).unwrap();
     let artifact = artifact();
     all.adopt(&artifact).unwrap();
     some.adopt(&artifact).unwrap();
@@ -53,10 +53,23 @@ fn of_some_resources_the_others_are_read_alone() {
     let (of_all, of_cpu) = (run(&mut all, &rows, 40), run(&mut some, &rows, 40));
     for (of_all, of_cpu) in of_all.iter().zip(of_cpu) {
         let is_cpu = |forecast: &&Forecast| forecast.resource == Resource::Cpu;
+        let said = |of: &[Forecast]| -> Vec<_> { of.iter().map(|of| (of.resource, of.horizon_s, of.rung)).collect() };
         let cpu: Vec<Forecast> = of_all.forecasts.iter().filter(is_cpu).cloned().collect();
-        assert_eq!(of_cpu.forecasts, cpu, "with the other channels beside them");
+        assert_eq!(said(&of_cpu.forecasts), said(&cpu), "with the other channels beside them");
         assert!(!of_cpu.peaks.is_empty() && of_cpu.peaks.iter().all(|peak| peak.resource == Resource::Cpu));
     }
+}
+
+#[test]
+fn of_a_part_of_a_host_little_is_expected_before_it_is_known() {
+    let rows: Vec<[f32; 7]> = vec![[0.001; 7]; 3];
+    let p95 = |mut forecaster: Forecaster| {
+        let made = run(&mut forecaster, &rows, 2);
+        made[0].forecasts[0].quantiles.p95
+    };
+    let host = p95(Forecaster::new(quick()).unwrap());
+    let part = p95(Forecaster::of_parts(quick(), &[Resource::Cpu]).unwrap());
+    assert!(host > 0.03 && part < 0.01, "{host} {part}");
 }
 
 #[test]

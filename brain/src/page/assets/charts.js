@@ -63,12 +63,12 @@ function outlook(node, forecast, unit) {
 
 function table(resources) {
   const rows = resources.filter((view) => view.forecasts.length > 0);
-  const head = rows[0]?.forecasts.map((forecast) => `p95, ${format.horizon(forecast.horizon_s)}`) ?? [];
+  const head = rows[0]?.forecasts.map((forecast) => format.horizon(forecast.horizon_s)) ?? [];
   return el("section.panel", {},
     el("header", {}, el("h2", {}, "Forecasts"), el("span.soft.legend", {}, el("i.p50"), "p50", el("i.p95"), "p95", el("i.p99"), "to p99")),
     rows.length === 0 ? el("p.note", {}, "None yet: a forecast needs some minutes of history.")
-      : el("div.scroll", {}, el("table", {},
-        el("thead", {}, el("tr", {}, el("th"), head.map((text) => el("th.number", {}, text)),
+      : el("div.scroll", {}, el("table.forecasts", {},
+        el("thead", {}, el("tr", {}, el("th", {}, "p95 in"), head.map((text) => el("th.number", {}, text)),
           el("th", {}, "rung"),
           el("th.number", {title: "1 − pinball loss / that of the last value; above 0 it is better"}, "skill"),
           el("th.number", {title: "share of values at or below the p95 lately; ideally 95 %"}, "≤ p95"))),

@@ -130,8 +130,8 @@ function drawTables({host, pool}) {
 function workloads(list) {
   if (list.length === 0) return el("p.note", {}, "None is configured or found on this host.");
   const sorted = [...list].sort((a, b) => b.criticality - a.criticality || a.name.localeCompare(b.name));
-  return grid(["workload", "class", "criticality", "CPU", "expected", "memory", "expected"], sorted.map((item) => [
-    item.name, item.class, el("span.number", {}, item.criticality),
+  return grid(["workload", "CPU", "expected", "memory", "expected"], sorted.map((item) => [
+    two(item.name, `${item.class}, criticality ${item.criticality}`),
     pair(item.cpu_cores, item.cpu_reserved, format.digits), expected(item, "cpu", format.digits),
     pair(item.memory_bytes, item.memory_reserved, format.bytes), expected(item, "memory", format.bytes)]));
 }
@@ -141,13 +141,17 @@ function expected({forecasts}, resource, write) {
   const own = forecasts.filter((forecast) => forecast.resource === resource);
   if (own.length === 0) return el("span.soft", {}, "–");
   const {horizon_s: horizon, quantiles, rung} = own.reduce((far, next) => next.horizon_s > far.horizon_s ? next : far);
-  return el("span", {title: `in ${Math.round(horizon / 60)} min, by ${rung}`}, write(quantiles.p50),
-    el("span.soft", {}, ` – ${write(quantiles.p95)}`));
+  return two(write(quantiles.p50), `to ${write(quantiles.p95)}`, `p50 and p95 in ${Math.round(horizon / 60)} min, by ${rung}`);
 }
 
 function pair(used, reserved, write) {
   const text = (number) => number === null ? "–" : write(number);
-  return el("span", {}, text(used), el("span.soft", {}, ` / ${text(reserved)}`));
+  return two(text(used), reserved === null ? "" : `of ${write(reserved)}`);
+}
+
+// One below the other.
+function two(first, second, title) {
+  return el("span.two", title ? {title} : {}, first, el("span.soft", {}, second));
 }
 
 const SOURCE_TONES = {works: "good", absent: "", "no permission": "warn", failed: "bad"};

@@ -173,6 +173,23 @@ impl Hands {
     }
 }
 
+/// The rows of rulings that are not carried out.
+fn undone(rulings: &[Ruling]) -> Vec<Row> {
+    let row = |ruling: &Ruling| {
+        let why = ruling.refused.clone().unwrap_or_default();
+        Row::not_done(&ruling.workload, ruling.quantity, why)
+    };
+    rulings.iter().map(row).collect()
+}
+
+fn because(rows: &[Row], reason: &str) -> Vec<Row> {
+    let because = |row: &Row| Row {
+        note: reason.to_owned(),
+        ..row.clone()
+    };
+    rows.iter().map(because).collect()
+}
+
 async fn ask(jobs: &mpsc::SyncSender<Job>, id: &str, left_ms: u64, rulings: Vec<Ruling>) -> Result<Outcome, String> {
     let (answer, answered) = oneshot::channel();
     let job = Job::Obey {

@@ -10,11 +10,12 @@ use std::{
     thread,
 };
 
-use shadow::Outcome;
+use shadow::{Outcome, OutcomeState};
 use tokio::sync::{mpsc as events, oneshot};
 
 use super::{
     actor::{Actor, Told},
+    answer::{Row, outcome},
     both::{Desk, Lane, is_asked, part},
 };
 use crate::guard::Ruling;
@@ -106,8 +107,34 @@ impl Hands {
         match &self.slow {
             Some(jobs) if is_asked(&slow) && is_asked(&quick) => {
                 self.desk.begin(id, &rulings, is_slow);
+                let [of_quick, of_slow] = [undone(&quick), undone(&slow)];
                 let (quick, slow) = tokio::join!(ask(&self.quick, id, left_ms, quick), ask(jobs, id, left_ms, slow));
-                Ok(self.desk.answer(quick?, slow?))
+                // What one of them cannot take is no fault of the other's.
+                let [quick, slow] = match (quick, slow) {
+                    (Err(reason), Err(_)) => return Err(reason),
+                    (Ok(quick), Err(reason)) => {
+                        let slow = outcome(
+                            id,
+                            OutcomeState::Refused,
+                            &reason,
+                            quick.time_ms,
+                            &because(&of_slow, &reason),
+                        );
+                        [quick, slow]
+                    }
+                    (Err(reason), Ok(slow)) => {
+                        let quick = outcome(
+                            id,
+                            OutcomeState::Refused,
+                            &reason,
+                            slow.time_ms,
+                            &because(&of_quick, &reason),
+                        );
+                        [quick, slow]
+                    }
+                    (Ok(quick), Ok(slow)) => [quick, slow],
+                };
+                Ok(self.desk.answer(quick, slow))
             }
             Some(jobs) if is_asked(&slow) => ask(jobs, id, left_ms, rulings).await,
             _ => ask(&self.quick, id, left_ms, rulings).await,
@@ -144,6 +171,23 @@ impl Hands {
             }
         }
     }
+}
+
+/// The rows of rulings that are not carried out.
+fn undone(rulings: &[Ruling]) -> Vec<Row> {
+    let row = |ruling: &Ruling| {
+        let why = ruling.refused.clone().unwrap_or_default();
+        Row::not_done(&ruling.workload, ruling.quantity, why)
+    };
+    rulings.iter().map(row).collect()
+}
+
+fn because(rows: &[Row], reason: &str) -> Vec<Row> {
+    let because = |row: &Row| Row {
+        note: reason.to_owned(),
+        ..row.clone()
+    };
+    rows.iter().map(because).collect()
 }
 
 async fn ask(jobs: &mpsc::SyncSender<Job>, id: &str, left_ms: u64, rulings: Vec<Ruling>) -> Result<Outcome, String> {

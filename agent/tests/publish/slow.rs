@@ -147,3 +147,32 @@ async fn a_command_for_both_has_one_answer() {
     );
     assert_eq!(HOST, both.host);
 }
+
+#[tokio::test]
+async fn a_slow_lever_with_too_much_to_do_says_so_and_the_rest_is_done() {
+    let Some(broker) = broker() else { return };
+    let (host, mut brain) = (Host::new(), Brain::connect(&broker).await);
+    let value = host.path("value");
+    host.set("value", "5000");
+    let _publisher = host.start_with(&broker, &ALLOW.replace("VALUE", value.to_str().unwrap()));
+    brain.expect("birth").await;
+    // One is at work, and eight wait.
+    for sequence in 1..=9 {
+        brain.say("command", wire::encode_command(&network(sequence))).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut both = network(10);
+    both.changes.push(cpu(1.0, None));
+    brain.say("command", wire::encode_command(&both)).await;
+    let answer = outcome(&mut brain).await;
+    assert_eq!((&*answer.command_id, answer.state), (&*both.id, OutcomeState::Applied));
+    let [network, cpu] = &answer.changes[..] else {
+        panic!("{answer:?}")
+    };
+    assert_eq!(
+        (network.effect, network.note.as_str()),
+        (Effect::NotDone, "8 commands wait for its levers already")
+    );
+    assert_eq!((cpu.effect, cpu.after), (Effect::None, Some(1.0)));
+    assert_eq!(host.file("ours/app/cpu.max"), "100000 100000");
+}

@@ -145,7 +145,7 @@ fn check(all: &[(&str, &str, Figures)], shape: &str) {
         reactive.said()
     );
     assert!(
-        forecast.waited_s < nothing.waited_s && forecast.on_time() > nothing.on_time(),
+        forecast.waited_s < nothing.waited_s && forecast.done() > nothing.done(),
         "{shape}: {} against {}",
         forecast.said(),
         nothing.said()

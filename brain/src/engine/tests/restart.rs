@@ -313,7 +313,7 @@ async fn what_waits_for_a_training_is_told_when_it_ends() {
     assert_eq!(model.state, "serving", "{}", model.note);
     let batch = engine.seal();
     assert_eq!(batch.models.len(), 1);
-    assert!(folder.path().join(&model.version).is_dir());
+    assert!(folder.path().join(&model.version).is_file());
     let known: BTreeMap<String, String> = batch
         .meta
         .iter()

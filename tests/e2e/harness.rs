@@ -2,13 +2,15 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
+
+pub(crate) use crate::ports::free_port;
 
 /// How long a step may take on a busy machine before a test gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,11 +25,6 @@ pub(crate) fn until(what: &str, patience: Duration, mut condition: impl FnMut() 
         assert!(start.elapsed() < patience, "not within {patience:?}: {what}");
         thread::sleep(Duration::from_millis(25));
     }
-}
-
-/// A port of loopback that nobody listens on.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Whether somebody listens there.

@@ -38,6 +38,7 @@ mod older;
 mod out_of_band;
 mod outages;
 mod policy;
+mod ports;
 mod rotation;
 mod secure_a_fleet;
 mod simulate;

@@ -12,6 +12,8 @@ use std::{
 use agent::bmc::{credentials::PasswordSource, session::Address};
 use tempfile::TempDir;
 
+use crate::ports::free_port;
+
 const USER: &str = "lab";
 const PASSWORD: &str = "lab-secret";
 
@@ -124,14 +126,7 @@ impl Lab {
     pub(crate) fn start() -> Option<Self> {
         let sources = sources()?;
         let dir = tempfile::tempdir().unwrap();
-        let port = std::net::UdpSocket::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let kcs_port = free.local_addr().unwrap().port();
-        drop(free);
+        let (port, kcs_port) = (free_port(), free_port());
         compile(&sources, dir.path());
         fs::create_dir(dir.path().join("state")).unwrap();
         fs::write(dir.path().join("power"), "232 180 410 225").unwrap();

@@ -12,6 +12,8 @@
 )]
 
 mod lab;
+#[path = "../../../tests/e2e/ports.rs"]
+mod ports;
 mod proxy;
 mod watch;
 

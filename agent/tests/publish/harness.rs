@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread,
@@ -15,6 +15,7 @@ use shadow::Vantage;
 use tokio::{sync::mpsc, time::timeout};
 
 use super::HOST;
+use crate::ports::free_port;
 
 /// How long any message may take, on a machine that does other things too.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -36,10 +37,9 @@ pub(crate) fn broker() -> Option<Mosquitto> {
         eprintln!("stepped aside: mosquitto is not installed");
         return None;
     };
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut broker = Mosquitto {
         program,
-        port,
+        port: free_port(),
         child: None,
     };
     broker.restart();

@@ -15,6 +15,8 @@ mod acting;
 mod attacks;
 mod budget;
 mod harness;
+#[path = "../../../tests/e2e/ports.rs"]
+mod ports;
 mod slow;
 mod syscalls;
 

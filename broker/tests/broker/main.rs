@@ -25,6 +25,8 @@ mod memory;
 mod metrics;
 mod mosquitto;
 mod pki;
+#[path = "../../../tests/e2e/ports.rs"]
+mod ports;
 mod raw;
 mod reload;
 mod robustness;

@@ -209,11 +209,7 @@ async fn fault_9_retained_messages_and_sessions_survive_a_restart() {
 async fn fault_9_what_was_acknowledged_survives_a_kill() {
     const MESSAGES: usize = 300;
     let temp = tempfile::tempdir().unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = crate::ports::free_port();
     let config = temp.path().join("broker.toml");
     let data = temp.path().join("data");
     std::fs::write(&config, format!("listen = '127.0.0.1:{port}'\ndata = {data:?}\n")).unwrap();

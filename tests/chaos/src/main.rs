@@ -18,6 +18,8 @@ mod fleet;
 mod ledger;
 mod link;
 mod play;
+#[path = "../../e2e/ports.rs"]
+mod ports;
 mod server;
 mod signal;
 mod stage;

@@ -2,7 +2,6 @@
 
 use std::{
     fs::{self, File},
-    net::TcpListener,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -18,6 +17,7 @@ use tokio::{
 use crate::{
     Run, fleet,
     link::{Link, Weather},
+    ports::free_port,
     server::Server,
 };
 
@@ -58,10 +58,10 @@ struct Process {
 impl Stage {
     /// Sets everything up in `folder`, and starts it.
     pub(crate) async fn start(folder: &Path, run: &Run) -> anyhow::Result<Self> {
-        let (port, page) = (free_port()?, free_port()?);
+        let (port, page) = (free_port(), free_port());
         let to_brain = Link::start(port).await?;
         let server = match &run.server {
-            Some(program) => Some(Server::start(program, folder, free_port()?).await?),
+            Some(program) => Some(Server::start(program, folder, free_port()).await?),
             None => None,
         };
         let database = server
@@ -274,9 +274,4 @@ impl Process {
         }
         Ok(())
     }
-}
-
-/// A port of loopback that nobody listens on.
-fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

@@ -3,6 +3,7 @@
 mod audit;
 mod backtest;
 mod backup;
+mod client;
 mod detect;
 mod explain;
 mod export;
@@ -13,9 +14,12 @@ mod pki;
 mod policy;
 mod query;
 mod report;
+mod shell;
 mod simulate;
+mod status;
 mod stop;
 mod table;
+mod top;
 mod trace;
 mod up;
 
@@ -36,6 +40,10 @@ struct Arguments {
 enum Command {
     /// Broker, brain and this machine's agent in one process (recommend-only, loopback)
     Up(up::UpArgs),
+    /// The cell in this terminal: hosts, loads, forecasts, commands
+    Top(top::TopArgs),
+    /// How a cell stands, in a few lines and by the exit code
+    Status(status::StatusArgs),
     /// Hosts replayed from traces through the real path, faster than time
     Lab(lab::LabArgs),
     /// Messages of a broker, a capture or a database as JSON, one object a line
@@ -62,6 +70,10 @@ enum Command {
     Pki(Box<pki::PkiArgs>),
     /// The log of who has done what
     Audit(audit::AuditArgs),
+    /// Completions of commands and options for a shell
+    Completions(shell::CompletionsArgs),
+    /// Man pages of all commands
+    Man(shell::ManArgs),
     /// This machine's agent, or a recording by it
     Agent(agent::cli::AgentArgs),
     /// What every source of this machine tells, what it costs, and what would help
@@ -87,6 +99,10 @@ impl Command {
     const fn log_level(&self) -> &'static str {
         match self {
             Self::Up(_)
+            | Self::Top(_)
+            | Self::Status(_)
+            | Self::Completions(_)
+            | Self::Man(_)
             | Self::Lab(_)
             | Self::Doctor(_)
             | Self::Processes(_)
@@ -110,6 +126,10 @@ impl Command {
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Up(arguments) => Box::pin(up::main(arguments)).await,
+        Command::Top(arguments) => Box::pin(top::main(arguments)).await,
+        Command::Status(arguments) => status::main(&arguments).await,
+        Command::Completions(arguments) => shell::completions::<Arguments>(&arguments),
+        Command::Man(arguments) => shell::man::<Arguments>(&arguments),
         Command::Lab(arguments) => Box::pin(lab::main(arguments)).await,
         Command::Inspect(arguments) => inspect::main(*arguments).await,
         Command::Query(arguments) => Box::pin(query::main(*arguments)).await,

@@ -57,14 +57,17 @@ const HOMES: &[(&str, &[&str])] = &[
     ("burn", &["brain/forecast"]),
     ("sysinfo", &["agent", "bench"]),
     ("ipmi-rs", &["agent"]),
-    ("hyper", &["broker"]),
+    ("hyper", &["broker", "."]),
     ("tokio-tungstenite", &["broker"]),
+    ("ratatui", &["."]),
 ];
 
 /// Where within its home a dependency may be named.
 const FILES: &[(&str, &str, &[&str])] = &[
     ("sqlx::", "brain/src", &["brain/src/store.rs", "brain/src/store/"]),
     ("parquet::", "src", &["src/export/columnar.rs"]),
+    ("hyper::", "src", &["src/client.rs"]),
+    ("ratatui::", "src", &["src/top.rs", "src/top/"]),
     ("axum::", "brain/src", &["brain/src/page.rs", "brain/src/page/"]),
     (
         "lz4_flex::",

@@ -3,11 +3,20 @@
 use std::{future::Future, io, process::ExitCode};
 
 use clap::Parser;
+use thiserror::Error;
 
 use crate::{ConfigError, OutputError, logging};
 
 /// Exit code of bad usage and bad configuration: `EX_USAGE` of sysexits.h. Any other failure is 1.
 pub const EXIT_USAGE: u8 = 64;
+
+/// Exit code of a command that was asked how things stand, and found something that a person should look at.
+pub const EXIT_ATTENTION: u8 = 2;
+
+/// Things do not stand well, and the output has said so: [`run`] ends the command with [`EXIT_ATTENTION`] and logs nothing.
+#[derive(Debug, Error)]
+#[error("something needs attention")]
+pub struct Attention;
 
 /// The arguments of this process.
 ///
@@ -33,6 +42,7 @@ pub async fn run(level: &str, work: impl Future<Output = anyhow::Result<()>>) ->
     match work.await {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) if is_closed(&fault) => ExitCode::SUCCESS,
+        Err(fault) if fault.is::<Attention>() => ExitCode::from(EXIT_ATTENTION),
         Err(fault) => {
             tracing::error!("{fault:#}");
             exit_code(&fault)

@@ -15,6 +15,7 @@ mod bad_input;
 #[path = "../../agent/tests/bmc/lab.rs"]
 #[allow(dead_code, reason = "the agent's own tests ask it for more")]
 mod bmc_lab;
+mod dashboards;
 mod database;
 mod detect;
 mod edge_vm;
@@ -43,6 +44,7 @@ mod rotation;
 mod secure_a_fleet;
 mod simulate;
 mod stack;
+mod terminal;
 mod timescale;
 #[path = "../../brain/src/store/timescale/tests/outages/server.rs"]
 #[allow(dead_code, reason = "the brain's own tests ask it for more")]

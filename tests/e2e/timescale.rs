@@ -11,6 +11,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::runtime::Runtime;
 
 use crate::{
+    dashboards,
     harness::{PATIENCE, Process, get, until},
     stack::Stack,
     timescale_server::Server,
@@ -58,6 +59,12 @@ impl Session {
     fn texts(&mut self, sql: &'static str) -> Vec<String> {
         let told = sqlx::query_scalar(sql).fetch_all(&mut self.connection);
         self.runtime.block_on(told).unwrap()
+    }
+
+    /// How many rows it answers.
+    fn rows(&mut self, sql: &str) -> Result<usize, sqlx::Error> {
+        let told = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut self.connection);
+        self.runtime.block_on(told).map(|rows| rows.len())
     }
 
     fn more_than(&mut self, what: &str, sql: &'static str, least: i64) {
@@ -113,6 +120,17 @@ fn what_is_kept_on_a_server_is_told_and_exported_while_a_brain_writes() {
     assert_eq!(page("hosts")["rows"][0]["host"], "web-1");
     for kind in ["forecasts", "commands"] {
         assert!(page(kind)["rows"][0].is_object(), "{kind}");
+    }
+
+    for query in dashboards::queries("web-1") {
+        let rows = session.rows(&query.sql);
+        let rows = rows.unwrap_or_else(|fault| panic!("{}: {fault}\n{}", query.panel, query.sql));
+        assert!(
+            rows > 0 || !query.is_of_every_host,
+            "{} shows nothing: {}",
+            query.panel,
+            query.sql
+        );
     }
 
     let folder = stack.path().join("exported");

@@ -1,0 +1,115 @@
+//! What is on the screen, asked of the brain beside it, so that keys are never kept waiting.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use shadow::Resource;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{self, MissedTickBehavior},
+};
+
+use crate::client::{
+    Page,
+    picture::{Fleet, HostDetail, Series},
+};
+
+/// How long the last hour of a host in the fleet view stays as it is.
+const HOUR_STAYS: Duration = Duration::from_secs(30);
+
+/// What is on the screen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// The host that is looked at; `None` is the fleet.
+    pub(super) host: Option<String>,
+    /// The hosts of the fleet that are in sight.
+    pub(super) in_sight: Vec<String>,
+}
+
+/// What the brain told.
+#[derive(Debug)]
+pub(super) enum News {
+    Fleet(Box<Fleet>),
+    Host(Box<HostDetail>),
+    Series(String, Resource, Series),
+    Fault(String),
+}
+
+/// Asks for what is wanted each `every`, and at once when that changes, until nobody wants anything.
+pub(super) async fn run(page: Page, every: Duration, mut wanted: watch::Receiver<Wanted>, news: mpsc::Sender<News>) {
+    let mut turns = time::interval(every);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut feed = Feed {
+        page,
+        news,
+        hours: BTreeMap::new(),
+    };
+    loop {
+        tokio::select! {
+            _ = turns.tick() => {}
+            changed = wanted.changed() => if changed.is_err() { return },
+        }
+        let now = wanted.borrow_and_update().clone();
+        if let Err(fault) = feed.turn(&now).await {
+            drop(feed.news.send(News::Fault(format!("{fault:#}"))).await);
+        }
+    }
+}
+
+struct Feed {
+    page: Page,
+    news: mpsc::Sender<News>,
+    /// When a host's last hour was asked for.
+    hours: BTreeMap<String, Instant>,
+}
+
+impl Feed {
+    async fn turn(&mut self, wanted: &Wanted) -> anyhow::Result<()> {
+        let Some(host) = &wanted.host else {
+            self.news
+                .send(News::Fleet(Box::new(self.page.get("/api/v1/fleet").await?)))
+                .await?;
+            return self.last_hours(&wanted.in_sight).await;
+        };
+        let detail: HostDetail = self.page.get(&format!("/api/v1/hosts/{host}")).await?;
+        let measured = measured(&detail);
+        self.news.send(News::Host(Box::new(detail))).await?;
+        for resource in measured {
+            self.series(host, resource).await?;
+        }
+        Ok(())
+    }
+
+    async fn last_hours(&mut self, hosts: &[String]) -> anyhow::Result<()> {
+        self.hours.retain(|_, asked| asked.elapsed() < HOUR_STAYS);
+        for host in hosts {
+            if !self.hours.contains_key(host) {
+                self.hours.insert(host.clone(), Instant::now());
+                self.series(host, Resource::Cpu).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn series(&self, host: &str, resource: Resource) -> anyhow::Result<()> {
+        let series = last_hour(&self.page, host, resource).await?;
+        Ok(self.news.send(News::Series(host.to_owned(), resource, series)).await?)
+    }
+}
+
+/// The resources of a host that have values.
+pub(super) fn measured(detail: &HostDetail) -> Vec<Resource> {
+    let views = detail.host.resources.iter().filter(|view| view.value.is_some());
+    views.map(|view| view.resource).collect()
+}
+
+/// The last hour of one of them.
+///
+/// # Errors
+/// As [`Page::get`].
+pub(super) async fn last_hour(page: &Page, host: &str, resource: Resource) -> anyhow::Result<Series> {
+    page.get(&format!("/api/v1/hosts/{host}/series?resource={resource}&minutes=60"))
+        .await
+}

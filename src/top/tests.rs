@@ -1,0 +1,217 @@
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use serde_json::json;
+use shadow::Resource;
+
+use super::{
+    lines,
+    state::{Order, Top, Turn},
+};
+
+/// As a page tells it: a host with cpu at `now`, forecast to `p95`.
+fn host(name: &str, state: &str, now: f64, p95: f64) -> serde_json::Value {
+    json!({
+        "name": name, "state": state, "last_sample_ms": 0, "anomalies": 0,
+        "resources": [
+            {"resource": "cpu", "unit": "1", "value": now, "capacity": 1.0, "p95": p95, "horizon_s": 900},
+            {"resource": "network", "unit": "B/s", "value": 2.5e6, "capacity": null, "p95": null, "horizon_s": null},
+        ],
+    })
+}
+
+fn fleet(hosts: &[serde_json::Value]) -> Top {
+    let told = json!({
+        "time_ms": 240_000, "cell": "main", "mode": "acting", "freeze": null, "pool": [], "hosts": hosts,
+        "model": {
+            "state": "training", "version": "", "trained_ms": 0, "rows": 9, "rows_needed": 9, "served": [1.0, 0.0, 0.0],
+            "note": "", "progress": {"part": "steps", "done": 20, "of": 150, "loss": 0.5}, "drift": null,
+        },
+        "totals": {
+            "frames": 1, "samples": 10, "samples_per_s": 20.0, "frame_bytes": 5, "packed_bytes": 100, "refused": 0,
+            "duplicates": 0, "missing": 0,
+        },
+        "commands": [], "anomalies": [], "incidents": [], "events": [], "unmet": [],
+    });
+    let mut top = Top::new(None);
+    top.fleet = Some(serde_json::from_value(told).unwrap());
+    top
+}
+
+fn shown(top: &Top, (width, height): (usize, usize)) -> Vec<String> {
+    let lines = lines(top, width, height);
+    assert!(lines.len() <= height, "{} lines in {height}", lines.len());
+    lines.iter().map(ToString::to_string).collect()
+}
+
+fn press(top: &mut Top, keys: &str) {
+    for key in keys.chars() {
+        let code = match key {
+            '\n' => KeyCode::Enter,
+            '\u{1b}' => KeyCode::Esc,
+            letter => KeyCode::Char(letter),
+        };
+        assert_eq!(top.key(KeyEvent::new(code, KeyModifiers::NONE), 10), Turn::On);
+    }
+}
+
+#[test]
+fn the_fleet_fits_a_small_terminal_and_the_fullest_host_comes_first() {
+    let top = fleet(&[
+        host("calm", "online", 0.1, 0.2),
+        host("full", "online", 0.5, 0.97),
+        host("gone", "stale", 0.3, 0.3),
+    ]);
+    let lines = shown(&top, (80, 24));
+    for line in &lines {
+        assert!(line.chars().count() <= 80, "{line:?}");
+    }
+    assert!(
+        lines[0].starts_with("main · acting · 2/3 hosts · 20 samples/s"),
+        "{lines:#?}"
+    );
+    assert!(lines[1].starts_with("training, steps 20 of 150"), "{lines:#?}");
+    assert!(
+        lines[3].starts_with("full") && lines[3].contains("50›97") && lines[3].contains("2.5M"),
+        "{lines:#?}"
+    );
+    assert!(
+        lines[4].starts_with("gone") && lines[4].contains("! 4 min"),
+        "{lines:#?}"
+    );
+    assert!(lines[5].starts_with("calm"), "{lines:#?}");
+}
+
+#[test]
+fn the_selected_host_stays_in_sight() {
+    let hosts: Vec<_> = (0..100)
+        .map(|n| host(&format!("node-{n:03}"), "online", 0.1, 0.1))
+        .collect();
+    let mut top = fleet(&hosts);
+    for (keys, selected, name) in [
+        ("", 0, "node-000"),
+        ("G", 99, "node-099"),
+        ("k", 98, "node-098"),
+        ("g", 0, "node-000"),
+    ] {
+        press(&mut top, keys);
+        assert_eq!(top.selected, selected);
+        assert!(
+            shown(&top, (80, 24)).iter().any(|line| line.starts_with(name)),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn keys_order_search_enter_and_leave() {
+    let mut top = fleet(&[
+        host("a-1", "online", 0.1, 0.1),
+        host("a-2", "online", 0.9, 0.9),
+        host("b-1", "online", 0.5, 0.5),
+    ]);
+    let names = |top: &Top| top.hosts().iter().map(|host| host.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&top), ["a-2", "b-1", "a-1"]);
+    press(&mut top, "s");
+    assert_eq!(
+        (top.order, names(&top)),
+        (Order::Name, vec!["a-1".into(), "a-2".into(), "b-1".into()])
+    );
+    press(&mut top, "s");
+    assert_eq!(top.order, Order::Of(Resource::Cpu));
+    press(&mut top, "r");
+    assert_eq!(names(&top), ["a-1", "b-1", "a-2"]);
+    // Letters of a search are no commands.
+    press(&mut top, "/a-q");
+    assert_eq!(names(&top), Vec::<String>::new());
+    press(&mut top, "\u{1b}/a\nj\n");
+    assert_eq!((top.search.as_str(), top.host.as_deref()), ("a", Some("a-2")));
+    press(&mut top, "k");
+    assert_eq!(top.host.as_deref(), Some("a-1"), "up and down look at other hosts");
+    press(&mut top, "\u{1b}");
+    assert_eq!(top.host, None);
+    press(&mut top, "?x");
+    assert!(!top.help);
+    assert_eq!(
+        top.key(KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE), 10),
+        Turn::Quit
+    );
+    assert_eq!(
+        top.key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL), 10),
+        Turn::Quit
+    );
+}
+
+fn looked_at() -> Top {
+    let forecast = |horizon_s, p50, p95| {
+        json!({
+            "resource": "cpu", "made_ms": 0, "horizon_s": horizon_s,
+            "quantiles": {"p50": p50, "p90": p95, "p95": p95, "p99": p95}, "rung": "lstm", "shares": {}, "skill": 0.23,
+            "coverage": null,
+        })
+    };
+    let resource = |name, value, absent| json!({"resource": name, "unit": "1", "value": value, "absent": absent, "capacity": 1.0, "forecasts": []});
+    let mut cpu = resource("cpu", json!(0.42), "");
+    cpu["forecasts"] = json!([forecast(300, 0.4, 0.55), forecast(900, 0.5, 0.95)]);
+    let workload = |name: &str, criticality| {
+        json!({
+            "name": name, "criticality": criticality, "class": "standard", "cpu_cores": 0.5, "memory_bytes": 1_073_741_824.0,
+            "cpu_reserved": 1.5, "memory_reserved": null, "forecasts": [], "peaks": [],
+        })
+    };
+    let told = json!({
+        "time_ms": 240_000,
+        "host": {
+            "name": "node-1", "state": "online", "last_sample_ms": 239_000, "interval_ms": 100, "inventory": "6.1, a processor",
+            "resources": [cpu, resource("memory", json!(0.1), ""), resource("power", json!(null), "no meter")],
+            "workloads": [workload("least", 10), workload("most", 90)],
+        },
+        "pool": [], "commands": [], "anomalies": [], "events": [],
+        "incidents": [{
+            "host": "node-1", "since_ms": 0, "until_ms": 0, "goes_on": true, "severity": "critical", "score": 9.0,
+            "cause": "memory leaks", "signals": [], "acknowledged_ms": null, "acknowledged_by": null,
+        }],
+    });
+    let mut top = Top::new(Some("node-1".to_owned()));
+    top.detail = Some(serde_json::from_value(told).unwrap());
+    let series = json!({"since_ms": 0, "until_ms": 100, "points": [[5, 0.1], [99, 1.0]]});
+    top.series.insert(
+        ("node-1".to_owned(), Resource::Cpu),
+        serde_json::from_value(series).unwrap(),
+    );
+    top
+}
+
+#[test]
+fn a_host_shows_its_past_its_future_and_who_uses_it() {
+    let lines = shown(&looked_at(), (80, 24));
+    let text = lines.join("\n");
+    for line in &lines {
+        assert!(line.chars().count() <= 80, "{line:?}");
+    }
+    for part in [
+        "42 %",
+        "5 min 40‥55",
+        "15 min 50‥95",
+        "skill 23 %",
+        "no meter",
+        "0.5/1.5",
+        "1G/-",
+        "critical for 4 min: memory leaks",
+    ] {
+        assert!(text.contains(part), "{part:?} in\n{text}");
+    }
+    assert!(
+        text.find("most").unwrap() < text.find("least").unwrap(),
+        "the most critical comes first"
+    );
+    // The past ends at its peak; then p50 and p95 by horizon.
+    assert!(lines[3].ends_with("█┊ ▄▅ ▅█"), "{lines:#?}");
+}
+
+#[test]
+fn nothing_is_drawn_beyond_a_tiny_terminal() {
+    let top = looked_at();
+    for height in [1, 2, 5, 9] {
+        shown(&top, (40, height));
+    }
+    shown(&fleet(&[host("a", "online", 0.1, 0.1)]), (20, 5));
+}

@@ -1,0 +1,124 @@
+//! The dashboards and alerts of the lab stack, against what the database and the metrics really have.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use serde_json::Value;
+
+use crate::{
+    harness::{PATIENCE, Process, free_port, get, listens, until, write},
+    stack::Stack,
+};
+
+/// A query of a panel, as Grafana would ask it of the last six hours.
+pub(crate) struct Query {
+    /// Where it stands.
+    pub(crate) panel: String,
+    pub(crate) sql: String,
+    /// Whether every host that was watched for a minute has an answer to it.
+    pub(crate) is_of_every_host: bool,
+}
+
+fn deploy() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("deploy")
+}
+
+fn dashboards() -> Vec<(String, Value)> {
+    let files = fs::read_dir(deploy().join("grafana/dashboards")).unwrap();
+    let read = |path: PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        (name, serde_json::from_slice(&fs::read(&path).unwrap()).unwrap())
+    };
+    files.map(|file| read(file.unwrap().path())).collect()
+}
+
+/// All that is asked of the database, with `host` chosen.
+pub(crate) fn queries(host: &str) -> Vec<Query> {
+    let mut queries = Vec::new();
+    for (file, dashboard) in dashboards() {
+        let mut ask = |what: &str, sql: &Value| {
+            let Some(sql) = sql.as_str() else { return };
+            queries.push(Query {
+                panel: format!("{file}: {what}"),
+                sql: expanded(sql, host),
+                is_of_every_host: ["Hosts", "Host", "CPU", "CPU: used and expected", "Newest commands"].contains(&what),
+            });
+        };
+        for panel in dashboard["panels"].as_array().unwrap() {
+            for target in panel["targets"].as_array().unwrap() {
+                ask(panel["title"].as_str().unwrap(), &target["rawSql"]);
+            }
+        }
+        for variable in dashboard["templating"]["list"].as_array().unwrap() {
+            if variable["type"] == "query" {
+                ask("variable", &variable["query"]);
+            }
+        }
+        for annotation in dashboard["annotations"]["list"].as_array().unwrap() {
+            ask("annotation", &annotation["target"]["rawSql"]);
+        }
+    }
+    assert!(queries.len() > 30, "{} queries", queries.len());
+    queries
+}
+
+/// What Grafana makes of its macros and variables.
+fn expanded(sql: &str, host: &str) -> String {
+    let (from, to) = ("now() - interval '6 hours'", "now()");
+    let mut text = sql.to_owned();
+    while let Some(at) = text.find("$__timeFilter(") {
+        let rest = &text[at + "$__timeFilter(".len()..];
+        let (column, behind) = rest.split_once(')').unwrap();
+        text = format!("{}{column} BETWEEN {from} AND {to}{behind}", &text[..at]);
+    }
+    let text = text
+        .replace("$__timeFrom()", from)
+        .replace("$__timeTo()", &format!("({to})"));
+    let text = text
+        .replace("$__interval", "30s")
+        .replace("$host", host)
+        .replace("$horizon", "300");
+    assert!(!text.contains('$'), "a macro that is not known here: {text}");
+    text
+}
+
+/// The metrics that a text of PromQL names.
+fn metrics(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    words.filter(|word| word.starts_with("foreshadow_br")).collect()
+}
+
+#[test]
+fn every_metric_that_is_watched_is_told() {
+    let rules = fs::read_to_string(deploy().join("prometheus/alerts.yml")).unwrap();
+    let mut watched = metrics(&rules);
+    let dashboards = dashboards();
+    let panels = dashboards
+        .iter()
+        .flat_map(|(_, dashboard)| dashboard["panels"].as_array().unwrap());
+    for target in panels.flat_map(|panel| panel["targets"].as_array().unwrap()) {
+        watched.extend(target["expr"].as_str().map(metrics).unwrap_or_default());
+    }
+    assert!(watched.len() > 25, "{watched:?}");
+
+    let stack = Stack::new();
+    let port = free_port();
+    let text = format!(
+        "listen = \"127.0.0.1:{}\"\nmetrics = \"127.0.0.1:{port}\"\n",
+        stack.port
+    );
+    let _broker = Process::foreshadow(&["broker", "--config", &write(stack.path(), "broker.toml", &text)]);
+    until("the broker listens", PATIENCE, || listens(stack.port) && listens(port));
+    let _brain = stack.brain();
+    let _agent = stack.agent();
+    let told = || get(stack.page, "/metrics") + &get(port, "/metrics");
+    for name in watched {
+        let family = name.strip_suffix("_total").unwrap_or(name);
+        let kind = if family == name { "gauge" } else { "counter" };
+        let lines = [name, family].map(|name| format!("# TYPE {name} {kind}\n"));
+        // What has labels is told from its first value on.
+        until(&format!("{name} is told as a {kind}"), PATIENCE, || {
+            let told = told();
+            lines.iter().any(|line| told.contains(line))
+        });
+    }
+}

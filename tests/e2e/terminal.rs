@@ -1,0 +1,139 @@
+//! What a person sees of a cell in a terminal, and what scripts and shells get.
+
+use std::{
+    fs,
+    io::Write as _,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::harness::{PATIENCE, Process, free_port, get, have, step_aside, until};
+
+fn foreshadow(arguments: &[&str]) -> Output {
+    let program = env!("CARGO_BIN_EXE_foreshadow");
+    Command::new(program).args(arguments).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn a_cell_is_seen_from_a_terminal() {
+    let folder = TempDir::new().unwrap();
+    let (broker, port) = (format!("127.0.0.1:{}", free_port()), free_port());
+    let page = format!("127.0.0.1:{port}");
+    let data = folder.path().to_str().unwrap();
+    let mut up = Process::foreshadow(&["up", "--data-dir", data, "--broker", &broker, "--page", &page]);
+    up.expect_text("page");
+    let hosts = || serde_json::from_str::<Value>(&get(port, "/api/v1/fleet")).unwrap()["hosts"].clone();
+    until("the host is forecast", PATIENCE, || {
+        hosts()[0]["resources"][0]["p95"].is_number()
+    });
+    let host = hosts()[0]["name"].as_str().unwrap().to_owned();
+
+    let status = foreshadow(&["status", "--page", &page]);
+    assert!(text(&status).contains("hosts      1 online"), "{}", text(&status));
+    let told: Value = serde_json::from_slice(&foreshadow(&["status", "--json", "--page", &page]).stdout).unwrap();
+    assert_eq!(told["hosts"]["online"], 1);
+    assert!(matches!(told["exit_code"].as_i64(), Some(0 | 2)), "{told}");
+
+    let once = foreshadow(&["top", "--once", "--page", &page]);
+    let line = text(&once)
+        .lines()
+        .find(|line| line.contains("online "))
+        .map(str::to_owned);
+    assert!(
+        once.status.success() && line.is_some_and(|line| line.contains('›')),
+        "{}",
+        text(&once)
+    );
+    let once = foreshadow(&["top", "--once", "--host", &host, "--page", &page]);
+    assert!(
+        text(&once).contains("  5 min ") && text(&once).contains("WORKLOAD"),
+        "{}",
+        text(&once)
+    );
+    let told = foreshadow(&["top", "--once", "--json", "--host", &host, "--page", &page]);
+    assert_eq!(
+        serde_json::from_slice::<Value>(&told.stdout).unwrap()["host"]["name"],
+        host.as_str()
+    );
+    on_a_terminal(&page, &host);
+
+    let nobody = foreshadow(&["top", "--once", "--host", "nobody", "--page", &page]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("no host \"nobody\" was ever seen"));
+    let elsewhere = foreshadow(&["top", "--page", &page]);
+    assert!(String::from_utf8_lossy(&elsewhere.stderr).contains("--once prints one picture"));
+
+    assert!(up.stop().0.success());
+    let gone = foreshadow(&["status", "--page", &page]);
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&gone.stderr).contains("start one (`foreshadow up`), or name its address"));
+}
+
+/// Draws on a terminal of `script`'s making; keys come through a pipe.
+fn on_a_terminal(page: &str, host: &str) {
+    if !have("script") {
+        return step_aside("script (util-linux) is not installed");
+    }
+    let command = format!(
+        "stty rows 24 cols 80; {} top --page {page} --host {host}",
+        env!("CARGO_BIN_EXE_foreshadow")
+    );
+    let folder = TempDir::new().unwrap();
+    let log = folder.path().join("screen");
+    let mut script = Command::new("script")
+        .args([
+            "--quiet",
+            "--return",
+            "--flush",
+            "--command",
+            &command,
+            log.to_str().unwrap(),
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let screen = || String::from_utf8_lossy(&fs::read(&log).unwrap_or_default()).into_owned();
+    until("the host is drawn", PATIENCE, || screen().contains("WORKLOAD"));
+    let mut keys = script.stdin.take().unwrap();
+    keys.write_all(b"\x7f").unwrap();
+    until("the fleet is drawn", PATIENCE, || screen().contains("now›p95"));
+    keys.write_all(b"q").unwrap();
+    assert!(script.wait().unwrap().success());
+    assert!(screen().contains("\u{1b}[?1049l"), "the screen is given back");
+}
+
+#[test]
+fn shells_complete_it_and_man_has_its_pages() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let told = foreshadow(&["completions", shell]);
+        assert!(told.status.success() && text(&told).contains("simulate"), "{shell}");
+    }
+    let script = foreshadow(&["completions", "bash"]).stdout;
+    let ask = "source /dev/stdin; COMP_WORDS=(foreshadow stat); COMP_CWORD=1; _foreshadow foreshadow stat foreshadow; echo ${COMPREPLY[@]}";
+    let mut bash = Command::new("bash")
+        .args(["-c", ask])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    bash.stdin.take().unwrap().write_all(&script).unwrap();
+    assert_eq!(text(&bash.wait_with_output().unwrap()).trim(), "status");
+
+    let folder = TempDir::new().unwrap();
+    let pages = folder.path().join("man1");
+    assert!(foreshadow(&["man", "--out", pages.to_str().unwrap()]).status.success());
+    let page = fs::read_to_string(pages.join("foreshadow-status.1")).unwrap();
+    assert!(page.contains(".TH") && page.contains("\\-\\-json"), "{page}");
+    let taken = folder.path().join("file");
+    fs::write(&taken, "").unwrap();
+    let refused = foreshadow(&["man", "--out", taken.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("man pages cannot be written to"));
+}

@@ -30,12 +30,15 @@ const EDGES: &[(&str, &[&str])] = &[
     ("bus", &["shadow", "runtime"]),
     ("agent", &["shadow", "bus", "runtime", "trust"]),
     ("broker", &["runtime", "trust"]),
+    ("brain/alerts", &["shadow", "runtime"]),
     ("brain/anomaly", &["shadow"]),
     ("brain/forecast", &["shadow"]),
     ("brain/limits", &[]),
     (
         "brain",
-        &["shadow", "bus", "runtime", "anomaly", "forecast", "limits", "trust"],
+        &[
+            "shadow", "bus", "runtime", "alerts", "anomaly", "forecast", "limits", "trust",
+        ],
     ),
 ];
 
@@ -60,6 +63,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper", &["broker", "."]),
     ("tokio-tungstenite", &["broker"]),
     ("ratatui", &["."]),
+    ("ureq", &["brain/alerts"]),
+    ("lettre", &["brain/alerts"]),
 ];
 
 /// Where within its home a dependency may be named.

@@ -49,6 +49,8 @@ pub struct Config {
     pub forecast: Forecast,
     /// When an unusual value is one.
     pub anomaly: Anomaly,
+    /// Who is told of incidents.
+    pub alerts: alerts::Config,
     /// When allocations are planned.
     pub allocate: Allocate,
 }
@@ -165,6 +167,7 @@ impl Default for Config {
             store: Store::default(),
             forecast: Forecast::default(),
             anomaly: Anomaly::default(),
+            alerts: alerts::Config::default(),
             allocate: Allocate::default(),
         }
     }
@@ -291,6 +294,7 @@ impl Validate for Config {
             faults.require(sound, "false_alarms_per_week", "must be above 0 and at most 1000");
             between(faults, "quiet", self.anomaly.quiet, 1, DAY_S);
         });
+        faults.within("alerts", |faults| self.alerts.validate(faults));
         faults.within("allocate", |faults| {
             let Allocate { every, ttl, .. } = self.allocate;
             between(faults, "every", every, 1, 3_600);

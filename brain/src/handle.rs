@@ -15,7 +15,7 @@ use trust::{
 };
 
 use crate::{
-    Config, Error,
+    Config, Error, alerting,
     config::Ticks,
     dispatch::next_issuer_epoch,
     engine::{Engine, Parts, status},
@@ -117,6 +117,7 @@ async fn start_on(
     engine.tell_identity("in use");
     fill(&engine, older, &shutdown);
     let (snapshot_in, snapshot) = watch::channel(Arc::clone(engine.snapshot()));
+    alerting::start(&config, &snapshot, page_addr, &metrics, &shutdown);
     let (ingested_in, ingested) = watch::channel(0);
     let (connected_in, connected) = watch::channel(false);
     let (acknowledge, notices) = mpsc::channel(REQUESTS);

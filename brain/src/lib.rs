@@ -25,6 +25,7 @@
 //! | [`intake`] | the way in, for benchmarks |
 //! | `metrics` | the brain's own figures |
 
+mod alerting;
 pub mod allocate;
 pub mod cli;
 pub mod config;

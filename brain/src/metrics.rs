@@ -7,7 +7,7 @@ use runtime::{
 
 /// Every metric of the brain.
 #[derive(Debug, Clone, Copy)]
-enum Metric {
+pub(crate) enum Metric {
     Frames,
     Samples,
     FrameBytes,
@@ -36,6 +36,8 @@ enum Metric {
     PublishFailures,
     ViewsPublished,
     ClockJumps,
+    AlertsDelivered,
+    AlertsFailed,
     TrustFailures,
     Hosts,
     HostsOnline,
@@ -80,6 +82,8 @@ impl Name for Metric {
             Self::PublishFailures => "brain_publish_failures",
             Self::ViewsPublished => "brain_views_published",
             Self::ClockJumps => "brain_clock_jumps",
+            Self::AlertsDelivered => "brain_alerts_delivered",
+            Self::AlertsFailed => "brain_alerts_failed",
             Self::TrustFailures => "brain_certificate_failures",
             Self::Hosts => "brain_hosts",
             Self::HostsOnline => "brain_hosts_online",
@@ -124,6 +128,8 @@ impl Name for Metric {
             Self::PublishFailures => "Messages that the bus did not take",
             Self::ViewsPublished => "Views published",
             Self::ClockJumps => "Jumps of the clock",
+            Self::AlertsDelivered => "Messages of incidents that receivers took, by kind",
+            Self::AlertsFailed => "Messages of incidents that they did not take, and that are tried again",
             Self::TrustFailures => "Renewed certificates that were of no use",
             Self::Hosts => "Hosts known",
             Self::HostsOnline => "Hosts online",

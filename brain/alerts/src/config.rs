@@ -17,8 +17,10 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<String>,
     /// Who is told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub receivers: Vec<Receiver>,
     /// Of whom nothing is told for a time.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub silences: Vec<SilenceConfig>,
 }
 
@@ -32,6 +34,17 @@ pub enum Kind {
     Alertmanager,
     /// Mail over SMTP.
     Mail,
+}
+
+impl Kind {
+    /// The word in configurations and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Alertmanager => "alertmanager",
+            Self::Mail => "mail",
+        }
+    }
 }
 
 /// Somebody who is told.

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use crate::{
-    config::{Config, Receiver},
+    config::{Config, Kind, Receiver},
     deliver::deliver,
     desk::Desk,
     incident::Source,
@@ -32,8 +32,8 @@ pub enum Count {
     Failed,
 }
 
-/// Takes counts of deliveries, by the receiver's name.
-pub type Counted = Arc<dyn Fn(&str, Count) + Send + Sync>;
+/// Takes counts of deliveries, by the receiver's kind.
+pub type Counted = Arc<dyn Fn(Kind, Count) + Send + Sync>;
 
 /// Who tells whom of what.
 struct Post {
@@ -92,7 +92,7 @@ impl Post {
             match self.turn(&mut desk).await {
                 Ok(()) => pause = AGAIN_AFTER,
                 Err(fault) => {
-                    (self.counted)(&self.receiver.name, Count::Failed);
+                    (self.counted)(self.receiver.kind, Count::Failed);
                     let (name, seconds) = (&self.receiver.name, pause.as_secs());
                     tracing::warn!("alerts cannot be told to {name}, tried again in {seconds} s: {fault}");
                     not_before = Instant::now() + pause;
@@ -119,7 +119,7 @@ impl Post {
         let sent = spawn_blocking(move || deliver(&receiver, &message)).await;
         sent.map_err(|_| "the delivery has failed; the log says why".to_owned())??;
         desk.deliver(now_ms, &notices);
-        (self.counted)(&self.receiver.name, Count::Delivered);
+        (self.counted)(self.receiver.kind, Count::Delivered);
         self.keep(desk);
         Ok(())
     }

@@ -1,7 +1,5 @@
 //! How a cell stands, in a few lines, for people and for monitors: by the exit code.
 
-use std::collections::BTreeMap;
-
 use brain::allocate::amount;
 use clap::Args;
 use runtime::{
@@ -12,7 +10,7 @@ use serde::Serialize;
 
 use crate::client::{
     Page,
-    picture::{Fleet, Incident, Issued, Model},
+    picture::{Fleet, HostCounts, Incident, IncidentCounts, Issued, Model, Newest, Rows},
     words::age,
 };
 
@@ -26,13 +24,23 @@ pub(crate) struct StatusArgs {
     json: bool,
 }
 
+/// Silent hosts that are named, at most; there may be more.
+const NAMED: usize = 20;
+
 pub(crate) async fn main(arguments: &StatusArgs) -> anyhow::Result<()> {
-    let fleet: Fleet = arguments.page.get("/api/v1/fleet").await?;
-    let status = Status::of(&fleet);
+    let page = &arguments.page;
+    let silent = format!("/api/v1/hosts?show=silent&sort=age&order=descending&limit={NAMED}");
+    let picture = Picture {
+        fleet: page.get("/api/v1/fleet").await?,
+        silent: page.get(&silent).await?,
+        incidents: page.get("/api/v1/incidents").await?,
+        commands: page.get("/api/v1/commands").await?,
+    };
+    let status = picture.status();
     if arguments.json {
         print(&(serde_json::to_string_pretty(&status)? + "\n"))?;
     } else {
-        print(&words(&fleet, &status))?;
+        print(&picture.words(&status))?;
     }
     if status.attention.is_empty() {
         Ok(())
@@ -47,100 +55,126 @@ struct Status<'a> {
     cell: &'a str,
     mode: &'a str,
     /// How many hosts are in which state.
-    hosts: BTreeMap<&'a str, usize>,
+    hosts: &'a HostCounts,
+    incidents: &'a IncidentCounts,
     model: &'a str,
     samples_per_s: f64,
     /// Bytes of frames of those of packed doubles; `None` before the first.
     share_of_packed: Option<f64>,
     missing_frames: u64,
-    incidents: usize,
+    /// Requests that wait for the pool.
+    queued: u64,
     /// The code that the command ends with.
     exit_code: u8,
     /// What a person should look at, in words.
     attention: Vec<String>,
 }
 
-impl<'a> Status<'a> {
-    fn of(fleet: &'a Fleet) -> Self {
-        let mut hosts = BTreeMap::new();
-        for host in &fleet.hosts {
-            *hosts.entry(host.state.as_str()).or_default() += 1;
-        }
-        let attention = attention(fleet);
-        let totals = &fleet.totals;
-        Self {
+/// What was asked of the page.
+struct Picture {
+    fleet: Fleet,
+    silent: Rows,
+    incidents: Newest<Incident>,
+    commands: Newest<Issued>,
+}
+
+impl Picture {
+    fn status(&self) -> Status<'_> {
+        let (fleet, totals) = (&self.fleet, &self.fleet.totals);
+        let attention = self.attention();
+        let share = || totals.frame_bytes as f64 / totals.packed_bytes as f64;
+        Status {
             cell: &fleet.cell,
             mode: &fleet.mode,
-            hosts,
+            hosts: &fleet.hosts,
+            incidents: &fleet.incidents,
             model: &fleet.model.state,
             samples_per_s: totals.samples_per_s,
-            share_of_packed: (totals.packed_bytes > 0).then(|| totals.frame_bytes as f64 / totals.packed_bytes as f64),
+            share_of_packed: (totals.packed_bytes > 0).then(share),
             missing_frames: totals.missing,
-            incidents: fleet.incidents.iter().filter(|incident| incident.goes_on).count(),
+            queued: fleet.queued,
             exit_code: if attention.is_empty() { 0 } else { EXIT_ATTENTION },
             attention,
         }
     }
+
+    /// What a person should look at.
+    fn attention(&self) -> Vec<String> {
+        let now_ms = self.fleet.time_ms;
+        let silent = self.silent.rows.iter().map(|host| {
+            let silence = age(now_ms - host.last_sample_ms);
+            format!("{} is {}: its newest sample is {silence} old", host.name, host.state)
+        });
+        let unnamed = self.silent.matching.saturating_sub(self.silent.rows.len());
+        let more = (unnamed > 0).then(|| format!("{unnamed} more hosts are silent"));
+        let is_open = |incident: &&Incident| {
+            incident.goes_on && incident.severity == "critical" && incident.acknowledged_ms.is_none()
+        };
+        let incidents = self.incidents.rows.iter().filter(is_open).map(|incident| {
+            let since = age(now_ms - incident.since_ms);
+            format!(
+                "{}, for {since}: {} (nobody has acknowledged it)",
+                incident.host, incident.cause
+            )
+        });
+        let model = &self.fleet.model;
+        let failed = (model.state == "failed").then(|| format!("the model cannot be trained: {}", model.note));
+        let unmet = self.fleet.unmet.iter().cloned();
+        silent.chain(more).chain(incidents).chain(failed).chain(unmet).collect()
+    }
+
+    fn words(&self, status: &Status<'_>) -> String {
+        let fleet = &self.fleet;
+        let mode = match &fleet.freeze {
+            Some(freeze) => format!("frozen by {} ({})", freeze.by, freeze.reason),
+            None => fleet.mode.clone(),
+        };
+        let volume = status.share_of_packed.map_or(String::new(), |share| {
+            format!(", frames are {:.1} % of packed doubles", share * 100.0)
+        });
+        let (rate, missing) = (status.samples_per_s, status.missing_frames);
+        let incidents = status.incidents;
+        let mut lines = vec![
+            ("cell", format!("{}, {mode}", fleet.cell)),
+            ("hosts", hosts(status.hosts)),
+            ("data", format!("{rate:.1} samples/s{volume}, {missing} frames missing")),
+            ("model", model(&fleet.model)),
+            (
+                "incidents",
+                format!(
+                    "{} go on, {} critical, {} unnoticed",
+                    incidents.open, incidents.critical, incidents.unnoticed
+                ),
+            ),
+            ("command", command(self.commands.rows.first(), fleet.time_ms)),
+            ("pool", format!("{} requests wait", status.queued)),
+        ];
+        if status.attention.is_empty() {
+            lines.push(("all is well", String::new()));
+        }
+        lines.extend(status.attention.iter().map(|text| ("ATTENTION", text.clone())));
+        let line = |(name, text): &(&str, String)| format!("{name:<10} {text}").trim_end().to_owned() + "\n";
+        lines.iter().map(line).collect()
+    }
 }
 
-/// What a person should look at.
-fn attention(fleet: &Fleet) -> Vec<String> {
-    let silent = fleet.hosts.iter().filter(|host| host.state != "online").map(|host| {
-        let silence = age(fleet.time_ms - host.last_sample_ms);
-        format!("{} is {}: its newest sample is {silence} old", host.name, host.state)
-    });
-    let open = |incident: &&Incident| {
-        incident.goes_on && incident.severity == "critical" && incident.acknowledged_ms.is_none()
-    };
-    let incidents = fleet.incidents.iter().filter(open).map(|incident| {
-        let since = age(fleet.time_ms - incident.since_ms);
-        format!(
-            "{}, for {since}: {} (nobody has acknowledged it)",
-            incident.host, incident.cause
-        )
-    });
-    let model = (fleet.model.state == "failed").then(|| format!("the model cannot be trained: {}", fleet.model.note));
-    let unmet = fleet.unmet.iter().cloned();
-    silent.chain(incidents).chain(model).chain(unmet).collect()
-}
-
-fn words(fleet: &Fleet, status: &Status<'_>) -> String {
-    let by_state = |(state, count): (&&str, &usize)| format!("{count} {state}");
-    let hosts: Vec<String> = status.hosts.iter().map(by_state).collect();
-    let hosts = if hosts.is_empty() {
+fn hosts(counts: &HostCounts) -> String {
+    let states = [
+        (counts.online, "online"),
+        (counts.bmc_only, "bmc only"),
+        (counts.stale, "stale"),
+        (counts.offline, "offline"),
+    ];
+    let told: Vec<String> = states
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, state)| format!("{count} {state}"))
+        .collect();
+    if told.is_empty() {
         "none yet".to_owned()
     } else {
-        hosts.join(", ")
-    };
-    let mode = match &fleet.freeze {
-        Some(freeze) => format!("frozen by {} ({})", freeze.by, freeze.reason),
-        None => fleet.mode.clone(),
-    };
-    let volume = status.share_of_packed.map_or(String::new(), |share| {
-        format!(", frames are {:.1} % of packed doubles", share * 100.0)
-    });
-    let mut lines = vec![
-        ("cell", format!("{}, {mode}", fleet.cell)),
-        ("hosts", hosts),
-        (
-            "data",
-            format!(
-                "{:.1} samples/s{volume}, {} frames missing",
-                status.samples_per_s, status.missing_frames
-            ),
-        ),
-        ("model", model(&fleet.model)),
-        ("incidents", format!("{} go on", status.incidents)),
-        ("command", command(fleet.commands.first(), fleet.time_ms)),
-    ];
-    if status.attention.is_empty() {
-        lines.push(("all is well", String::new()));
+        told.join(", ")
     }
-    lines.extend(status.attention.iter().map(|text| ("ATTENTION", text.clone())));
-    lines
-        .iter()
-        .map(|(name, text)| format!("{name:<10} {text}").trim_end().to_owned() + "\n")
-        .collect()
 }
 
 /// The model in a line.
@@ -189,36 +223,47 @@ mod tests {
 
     use super::*;
 
-    fn fleet(changed: &Value) -> Fleet {
-        let mut told = json!({
-            "time_ms": 600_000, "cell": "main", "mode": "acting", "freeze": null, "unmet": [], "commands": [], "incidents": [],
-            "hosts": [{"name": "a", "state": "online", "last_sample_ms": 600_000, "anomalies": 0, "resources": []}],
+    /// A page's answers, with what is `changed` in them.
+    fn picture(changed: &Value) -> Picture {
+        let mut fleet = json!({
+            "time_ms": 600_000, "cell": "main", "mode": "acting", "freeze": null, "unmet": [], "queued": 0, "pool": [],
+            "hosts": {"all": 1, "online": 1, "bmc_only": 0, "stale": 0, "offline": 0},
+            "incidents": {"open": 0, "critical": 0, "warning": 0, "unnoticed": 0},
             "model": {
                 "state": "serving", "version": "7", "rows": 9, "rows_needed": 9, "served": [0.1, 0.4, 0.5], "note": "",
                 "progress": null,
             },
             "totals": {"samples_per_s": 10.0, "frame_bytes": 46, "packed_bytes": 1_000, "missing": 0},
         });
-        for (name, value) in changed.as_object().unwrap() {
-            told[name] = value.clone();
+        if let Some(unmet) = changed.get("unmet") {
+            fleet["unmet"] = unmet.clone();
         }
-        serde_json::from_value(told).unwrap()
+        let silent = json!({"time_ms": 600_000, "matching": 0, "offset": 0, "rows": []});
+        let silent = changed.get("silent").unwrap_or(&silent).clone();
+        let incidents = changed.get("incidents").cloned().unwrap_or(json!([]));
+        Picture {
+            fleet: serde_json::from_value(fleet).unwrap(),
+            silent: serde_json::from_value(silent).unwrap(),
+            incidents: serde_json::from_value(json!({"rows": incidents})).unwrap(),
+            commands: Newest { rows: Vec::new() },
+        }
     }
 
-    fn told(fleet: &Fleet) -> String {
-        words(fleet, &Status::of(fleet))
+    fn told(picture: &Picture) -> String {
+        picture.words(&picture.status())
     }
 
     #[test]
     fn a_cell_that_is_well_says_so() {
-        let fleet = fleet(&json!({}));
+        let picture = picture(&json!({}));
         assert_eq!(
-            told(&fleet),
+            told(&picture),
             "cell       main, acting\nhosts      1 online\n\
              data       10.0 samples/s, frames are 4.6 % of packed doubles, 0 frames missing\n\
-             model      serving 7, LSTM in 50 % of the series\nincidents  0 go on\ncommand    none yet\nall is well\n"
+             model      serving 7, LSTM in 50 % of the series\nincidents  0 go on, 0 critical, 0 unnoticed\n\
+             command    none yet\npool       0 requests wait\nall is well\n"
         );
-        assert_eq!(Status::of(&fleet).exit_code, 0);
+        assert_eq!(picture.status().exit_code, 0);
     }
 
     #[test]
@@ -229,11 +274,14 @@ mod tests {
                 "acknowledged_ms": acknowledged,
             })
         };
+        let silent = json!({"name": "b", "state": "stale", "last_sample_ms": 0, "incidents": 0, "resources": []});
+        let silent = json!({"time_ms": 600_000, "matching": 3, "offset": 0, "rows": [silent]});
         for (changed, expected) in [
             (
-                json!({"hosts": [{"name": "b", "state": "stale", "last_sample_ms": 0, "anomalies": 0, "resources": []}]}),
+                json!({"silent": silent}),
                 "ATTENTION  b is stale: its newest sample is 10 min old",
             ),
+            (json!({"silent": silent}), "ATTENTION  2 more hosts are silent"),
             (
                 json!({"incidents": [incident("critical", true, None)]}),
                 "ATTENTION  a, for 10 min: heat (nobody has acknowledged it)",
@@ -243,17 +291,17 @@ mod tests {
                 "ATTENTION  cpu of web cannot be met",
             ),
         ] {
-            let fleet = fleet(&changed);
-            let text = told(&fleet);
+            let picture = picture(&changed);
+            let text = told(&picture);
             assert!(text.contains(expected) && !text.contains("all is well"), "{text}");
-            assert_eq!(Status::of(&fleet).exit_code, EXIT_ATTENTION);
+            assert_eq!(picture.status().exit_code, EXIT_ATTENTION);
         }
         for quiet in [
             incident("warning", true, None),
             incident("critical", false, None),
             incident("critical", true, Some(1)),
         ] {
-            assert_eq!(Status::of(&fleet(&json!({"incidents": [quiet]}))).exit_code, 0);
+            assert_eq!(picture(&json!({"incidents": [quiet]})).status().exit_code, 0);
         }
     }
 }

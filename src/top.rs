@@ -18,35 +18,33 @@ use ratatui::{
     text::{Line, Text},
 };
 use runtime::{Shutdown, Span, output};
-use serde_json::Value;
+use serde_json::{Value, json};
 use shadow::Resource;
 use tokio::sync::{mpsc, watch};
 
 use self::{
-    feed::{News, Wanted, last_hour, measured},
-    state::{AROUND, Top, Turn},
+    feed::{News, Wanted, last_hour, measured, rows},
+    state::{AROUND, MAX_ROWS, Top, Turn},
 };
-use crate::client::{
-    Page,
-    picture::{Fleet, HostDetail},
-};
+use crate::client::{Page, picture::HostDetail};
 
 /// The size of a terminal that does not tell.
 const PLAIN: (usize, usize) = (80, 24);
-/// Of how many hosts one picture of the fleet has the last hour.
-const HOURS_AT_ONCE: usize = 50;
+/// So many hosts are in one picture of the fleet.
+const AT_ONCE: usize = 50;
 /// How often the keyboard is asked whether anybody still waits for it.
 const KEYS_EVERY: Duration = Duration::from_millis(200);
 
 const HELP: &[&str] = &[
     "up, down, j, k        another host         page up, page down, home, end",
     "enter, right          the host's view      esc, left   back to the fleet",
-    "s                     order by load, name, or a resource's share of its capacity",
+    "s                     order by pressure, name, or a resource's share of its capacity",
     "r                     reverse the order",
-    "/                     only hosts whose name has what you type; esc ends that",
+    "/                     only hosts with what you type in name, inventory or workloads",
     "q, ctrl-c             quit",
     "",
-    "now›p95               the value now, and what it stays below in 15 min with 95 %",
+    "now›peak              the value now, and the highest p95 of the next 15 min",
+    "pressure              a host's highest peak as a share of what is allocated",
     "yellow, red           from 75 and 90 % of what there is, now or forecast",
     "5 min 40‥55           p50 and p95 in five minutes",
     "",
@@ -75,7 +73,7 @@ pub(crate) struct TopArgs {
 pub(crate) async fn main(arguments: TopArgs) -> anyhow::Result<()> {
     ensure!(!arguments.every.is_zero(), "--every: it is at least a millisecond");
     if arguments.json {
-        let told: Value = arguments.page.get(&path(arguments.host.as_deref())).await?;
+        let told = json(&arguments).await?;
         return Ok(output::print_line(&serde_json::to_string(&told)?)?);
     }
     if arguments.once {
@@ -91,31 +89,46 @@ pub(crate) async fn main(arguments: TopArgs) -> anyhow::Result<()> {
     ended
 }
 
-fn path(host: Option<&str>) -> String {
-    host.map_or("/api/v1/fleet".to_owned(), |host| format!("/api/v1/hosts/{host}"))
+fn path(host: &str) -> String {
+    format!("/api/v1/hosts/{host}")
 }
 
-/// One picture without colours: of all hosts, or of one.
+/// What the page tells of a host, or of the cell and all its hosts.
+async fn json(arguments: &TopArgs) -> anyhow::Result<Value> {
+    let page = &arguments.page;
+    if let Some(host) = &arguments.host {
+        return page.get(&path(host)).await;
+    }
+    let fleet: Value = page.get("/api/v1/fleet").await?;
+    let mut hosts = Vec::new();
+    loop {
+        let offset = hosts.len();
+        let rows: Value = page
+            .get(&format!("/api/v1/hosts?offset={offset}&limit={MAX_ROWS}"))
+            .await?;
+        let more = rows.get("rows").and_then(Value::as_array).cloned().unwrap_or_default();
+        if more.is_empty() {
+            return Ok(json!({ "fleet": fleet, "hosts": hosts }));
+        }
+        hosts.extend(more);
+    }
+}
+
+/// One picture without colours: of the hosts with most pressure, or of one.
 async fn once(arguments: &TopArgs) -> anyhow::Result<()> {
     let mut top = Top::new(arguments.host.clone());
     let page = &arguments.page;
     let (height, wanted) = if let Some(host) = &arguments.host {
-        let detail: HostDetail = page.get(&path(Some(host))).await?;
-        let measured = measured(&detail)
-            .into_iter()
-            .map(|resource| (host.clone(), resource))
-            .collect();
+        let detail: HostDetail = page.get(&path(host)).await?;
+        let measured = measured(&detail);
         top.detail = Some(detail);
-        (PLAIN.1, measured)
+        let wanted = measured.into_iter().map(|resource| (host.clone(), resource));
+        (PLAIN.1, wanted.collect::<Vec<_>>())
     } else {
-        let fleet: Fleet = page.get(&path(None)).await?;
-        let height = fleet.hosts.len() + AROUND;
-        top.fleet = Some(fleet);
-        let first = top.hosts().into_iter().take(HOURS_AT_ONCE);
-        (
-            height,
-            first.map(|host| (host.name.clone(), Resource::Cpu)).collect::<Vec<_>>(),
-        )
+        top.fleet = Some(page.get("/api/v1/fleet").await?);
+        top.rows = rows(page, &top.window(AT_ONCE + AROUND)).await?;
+        let names = top.rows.rows.iter().map(|row| (row.name.clone(), Resource::Cpu));
+        (top.rows.rows.len() + AROUND, names.collect())
     };
     for (host, resource) in wanted {
         let series = last_hour(page, &host, resource).await?;
@@ -146,10 +159,7 @@ async fn watch(terminal: &mut DefaultTerminal, arguments: TopArgs) -> anyhow::Re
     shutdown.on_signals()?;
     let mut keys = keyboard();
     let mut top = Top::new(arguments.host);
-    let (want, wanted) = watch::channel(Wanted {
-        host: top.host.clone(),
-        in_sight: Vec::new(),
-    });
+    let (want, wanted) = watch::channel(wants(&top, PLAIN.1));
     let (tell, mut news) = mpsc::channel(64);
     let feed = tokio::spawn(feed::run(arguments.page, arguments.every.duration(), wanted, tell));
     loop {
@@ -191,30 +201,21 @@ fn draw(terminal: &mut DefaultTerminal, top: &Top) -> anyhow::Result<(usize, usi
 }
 
 fn wants(top: &Top, height: usize) -> Wanted {
-    let hosts = top.hosts();
-    let window = top.window(hosts.len(), height);
-    let in_sight = hosts
-        .iter()
-        .skip(window.start)
-        .take(window.len())
-        .map(|host| host.name.clone());
     Wanted {
+        window: top.window(height),
         host: top.host.clone(),
-        in_sight: if top.host.is_some() {
-            Vec::new()
-        } else {
-            in_sight.collect()
-        },
     }
 }
 
 fn take(top: &mut Top, told: News) {
     let old = top.fault.take();
     match told {
-        News::Fleet(fleet) => {
-            top.series
-                .retain(|(host, resource), _| *resource == Resource::Cpu || top.host.as_ref() == Some(host));
-            top.fleet = Some(*fleet);
+        News::Fleet(fleet, rows) => {
+            let is_shown =
+                |host: &String| top.host.as_ref() == Some(host) || rows.rows.iter().any(|row| row.name == *host);
+            top.series.retain(|(host, _), _| is_shown(host));
+            top.selected = top.selected.min(rows.matching.saturating_sub(1));
+            (top.fleet, top.rows) = (Some(*fleet), rows);
         }
         News::Host(detail) => {
             if top.host.as_ref() == Some(&detail.host.name) {

@@ -13,6 +13,7 @@ use shadow::{Command, Outcome, OutcomeState, Resource, UnixMs, wire::MAX_CHANGES
 
 mod answer;
 mod freeze;
+mod held;
 mod issue;
 mod record;
 mod renew;
@@ -32,7 +33,7 @@ use crate::{
     feedback::{Feedback, Look, Strain},
     limits::{Limits, Waiting},
     policy::Policy,
-    snapshot::{CommandView, PoolView},
+    snapshot::{CommandView, HeldStep, PlanView, PoolView},
     store::{PlanRow, StoredBook},
 };
 
@@ -67,6 +68,9 @@ pub(crate) struct Dispatch {
     shown: Option<Arc<Vec<CommandView>>>,
     pool: Vec<PoolView>,
     unmet: Vec<String>,
+    /// The newest plan, to be shown.
+    plan: Option<Arc<PlanView>>,
+    held: held::Held,
     freeze: Option<Freeze>,
     /// When agents last said that our commands are none: another brain may rule.
     doubted_ms: Option<UnixMs>,
@@ -111,6 +115,8 @@ impl Dispatch {
             shown: None,
             pool: Vec::new(),
             unmet: Vec::new(),
+            plan: None,
+            held: held::Held::default(),
             freeze: None,
             doubted_ms: None,
             renewals: renew::Renewals::new(),
@@ -138,6 +144,7 @@ impl Dispatch {
     /// told by another clock.
     pub(crate) fn rewind(&mut self, now_ms: UnixMs) {
         self.last_ms = None;
+        self.held.rewind(now_ms);
         self.renewed_ms = UnixMs::MIN;
         self.doubted_ms = None;
         self.started_ms = now_ms;
@@ -233,6 +240,7 @@ impl Dispatch {
     }
 
     fn show(&mut self, plan: &Plan) {
+        self.held.note(plan.time_ms, &plan.pool);
         self.pool = plan.pool.iter().map(pool_view).collect();
         self.unmet = plan.unmet.iter().map(|unmet| unmet.text.clone()).collect();
     }
@@ -352,6 +360,11 @@ impl Dispatch {
     /// What hosts have, hold and lack.
     pub(crate) fn pool(&self) -> &[PoolView] {
         &self.pool
+    }
+
+    /// What is reserved on a host over time, oldest first.
+    pub(crate) fn held(&self, host: &str) -> Arc<Vec<HeldStep>> {
+        self.held.of(host)
     }
 
     /// Needs that cannot be met, in words.

@@ -31,6 +31,7 @@ use crate::{
     metrics::Figures,
     past::Past,
     policy::Policy,
+    quality::Quality,
     snapshot::Snapshot,
     store::{Batch, FrameId, flush::Flushed, history::Open, memory::HotStore, meta},
     view::Views,
@@ -118,6 +119,7 @@ pub(crate) struct Engine {
     /// Watermarks and commands, oldest first.
     outbox: Vec<Publication>,
     views: Views,
+    quality: Quality,
     connected: bool,
     /// Messages refused.
     refused: u64,
@@ -195,6 +197,7 @@ impl Engine {
             rows_under_way: 0,
             outbox: Vec::new(),
             views: Views::default(),
+            quality: Quality::default(),
             connected: false,
             refused: 0,
             open: now_ms.div_euclid(step_ms),

@@ -294,6 +294,12 @@ impl Host {
         self.births().next()
     }
 
+    /// All that its agents told, in band first.
+    pub(crate) fn told(&self) -> Vec<(Vantage, Arc<Birth>)> {
+        let told = |(&vantage, view): (&Vantage, &View)| Some((vantage, Arc::clone(view.birth.as_ref()?)));
+        self.views.iter().filter_map(told).collect()
+    }
+
     fn births(&self) -> impl Iterator<Item = &Arc<Birth>> {
         self.views.values().filter_map(|view| view.birth.as_ref())
     }

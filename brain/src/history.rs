@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 use shadow::{Channel, Forecast, Resource, UnixMs};
+use utoipa::ToSchema;
 
 pub use self::{
     moment::{Moment, rfc3339},
@@ -187,7 +188,7 @@ impl Filter {
 }
 
 /// An answer.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Told<T> {
     /// The newest records, oldest first.
     pub rows: Vec<T>,
@@ -206,7 +207,7 @@ impl<T> Told<T> {
 }
 
 /// A host, and what its newest birth in band says of it (out of band where there is no other).
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct HostRow {
     /// Its name.
     pub host: String,
@@ -265,7 +266,7 @@ pub struct CommandStory {
 }
 
 /// A forecast with its host.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ForecastRow {
     /// Of which host.
     pub host: String,

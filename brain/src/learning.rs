@@ -13,7 +13,7 @@ use std::{
     thread,
 };
 
-use forecast::{Artifact, History};
+use forecast::{Artifact, History, ScoreTable};
 use serde::{Deserialize, Serialize};
 use shadow::UnixMs;
 use tokio::sync::mpsc;
@@ -249,6 +249,11 @@ impl Learning {
     /// The model in service.
     pub(crate) const fn served(&self) -> &Served {
         &self.served
+    }
+
+    /// Scores of the network in service on rows that it was not trained on.
+    pub(crate) fn held_out(&self) -> Option<&ScoreTable> {
+        self.previous.as_deref().map(Artifact::scores)
     }
 
     /// What the page shows, the shares of the rungs apart.

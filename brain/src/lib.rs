@@ -18,6 +18,7 @@
 //! | `store` | what is durable; SQLite or TimescaleDB, batches, retention |
 //! | [`history`], [`archive`] | what a store holds, read beside its brain |
 //! | `foresight`, `learning` | rows to forecasts; training in a thread of its own |
+//! | `quality` | how good forecasts were lately |
 //! | `watch` | what is unusual on a host, by all that is known of it: incidents |
 //! | [`allocate`], [`policy`] | forecasts and pool to a plan; what rules it |
 //! | `dispatch`, [`feedback`] | plan to commands; outcomes to margins |
@@ -48,6 +49,7 @@ pub mod page;
 mod past;
 pub mod policy;
 mod present;
+mod quality;
 mod run;
 mod skew;
 pub mod snapshot;

@@ -8,14 +8,18 @@
 //! |---|---|
 //! | `/` and `/assets/*` | the page itself, all of it from this binary ([`assets`]) |
 //! | `/api/v1/snapshot` | the whole [`Snapshot`] |
-//! | `/api/v1/fleet` | one line a host, model and totals: what the page asks for each second |
+//! | `/api/v1/fleet` | counts, model and totals: what the page asks for each second |
+//! | `/api/v1/hosts?sort=pressure&order=descending&limit=50` | one row a host, as many as are wanted ([`hosts`]) |
 //! | `/api/v1/hosts/{host}` | one host with its pool, commands, events, anomalies and incidents |
+//! | `/api/v1/hosts/{host}/inventory`, `readings` | what it is made of, and what everything on it reads now ([`inventory`]) |
 //! | `/api/v1/hosts/{host}/series?resource=cpu&minutes=60` | recent values of one resource |
 //! | `/api/v1/hosts/{host}/recent?metrics=host.cpu,host.memory&seconds=60` | metrics at full rate ([`recent`]) |
 //! | `/api/v1/hosts/{host}/incidents/{since_ms}/acknowledge` | POST: somebody takes notice of an incident |
 //! | `/api/v1/freeze`, `/api/v1/thaw` | POST: nothing is changed any more, or again ([`freeze`]) |
-//! | `/api/v1/history/hosts`, `series`, `forecasts`, `anomalies`, `incidents`, `commands`, `events` | what the store holds |
+//! | `/api/v1/incidents`, `commands`, `events`, `plan`, `scores` | what is newest of all hosts ([`records`]) |
+//! | `/api/v1/history/hosts`, `series`, `forecasts`, `anomalies`, `incidents`, `commands`, `events`, `plans` | what the store holds |
 //! | `/api/v1/stream` | server-sent events: when to ask again ([`stream`]) |
+//! | `/api/v1/openapi.json` | all of this for machines ([`openapi`]) |
 //! | `/metrics` | the brain's own metrics as Prometheus text |
 //! | `/healthz` | 200 while snapshots keep coming, else 503 ([`health`]) |
 //!
@@ -30,10 +34,13 @@ mod freeze;
 mod guard;
 mod health;
 mod history;
+mod hosts;
 mod incidents;
-mod plotly;
+mod inventory;
+mod openapi;
 mod problem;
 mod recent;
+mod records;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -152,13 +159,21 @@ fn router(shared: Arc<Shared>, guard: Guard) -> Router {
         .route("/assets/{name}", get(assets::asset))
         .route("/api/v1/snapshot", get(api::snapshot))
         .route("/api/v1/fleet", get(api::fleet))
+        .route("/api/v1/hosts", get(hosts::rows))
         .route("/api/v1/hosts/{host}", get(api::host))
+        .route("/api/v1/hosts/{host}/inventory", get(inventory::inventory))
+        .route("/api/v1/hosts/{host}/readings", get(inventory::readings))
         .route("/api/v1/hosts/{host}/series", get(api::series))
         .route("/api/v1/hosts/{host}/recent", get(recent::recent))
         .route(
             "/api/v1/hosts/{host}/incidents/{since_ms}/acknowledge",
             post(incidents::acknowledge),
         )
+        .route("/api/v1/incidents", get(records::incidents))
+        .route("/api/v1/commands", get(records::commands))
+        .route("/api/v1/events", get(records::events))
+        .route("/api/v1/plan", get(records::plan))
+        .route("/api/v1/scores", get(records::scores))
         .route("/api/v1/freeze", get(freeze::stands).post(freeze::turn::<true>))
         .route("/api/v1/thaw", post(freeze::turn::<false>))
         .route("/api/v1/history/hosts", get(history::hosts))
@@ -168,7 +183,9 @@ fn router(shared: Arc<Shared>, guard: Guard) -> Router {
         .route("/api/v1/history/incidents", get(history::incidents))
         .route("/api/v1/history/commands", get(history::commands))
         .route("/api/v1/history/events", get(history::events))
+        .route("/api/v1/history/plans", get(history::plans))
         .route("/api/v1/stream", get(stream::events))
+        .route("/api/v1/openapi.json", get(openapi::document))
         .route("/metrics", get(metrics))
         .route("/healthz", get(health::healthz))
         .fallback(unknown_path)

@@ -7,12 +7,23 @@ use std::sync::Arc;
 
 use anomaly::{Incident, Signal};
 use serde::{Serialize, Serializer};
-use shadow::{Command, Forecast, Outcome, Peak, Resource, UnixMs, Vantage};
+use shadow::{Birth, Command, Forecast, Outcome, Peak, Resource, UnixMs, Vantage};
+use utoipa::ToSchema;
 
+mod plan;
+mod scores;
+
+pub use self::{
+    plan::{HeldStep, PlanView, RequestView, SumView},
+    scores::{LossView, QualityView, ScoreView, ScoresView},
+};
 use crate::{dispatch::Freeze, store::memory::columns::Columns};
 
+/// How far ahead the page looks for a peak, in seconds.
+const PEAK_S: u32 = 900;
+
 /// Everything a person may want to see at once.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub struct Snapshot {
     /// When it was taken (virtual time in a lab).
     pub time_ms: UnixMs,
@@ -30,6 +41,7 @@ pub struct Snapshot {
     pub pool: Vec<PoolView>,
     /// Newest first, at most some hundred.
     #[serde(serialize_with = "shared")]
+    #[schema(value_type = Vec<CommandView>)]
     pub commands: Arc<Vec<CommandView>>,
     /// Newest first, at most some hundred.
     pub anomalies: Vec<AnomalyView>,
@@ -37,11 +49,18 @@ pub struct Snapshot {
     pub incidents: Vec<IncidentView>,
     /// Newest first, at most some hundred.
     #[serde(serialize_with = "shared")]
+    #[schema(value_type = Vec<EventView>)]
     pub events: Arc<Vec<EventView>>,
     /// Needs that cannot be met, in words.
     pub unmet: Vec<String>,
     /// Counts since the brain started.
     pub totals: Totals,
+    /// The newest plan; the page asks for it by itself.
+    #[serde(skip)]
+    pub plan: Option<Arc<PlanView>>,
+    /// How good forecasts were lately and are in sum; the page asks for it by itself.
+    #[serde(skip)]
+    pub scores: Arc<ScoresView>,
 }
 
 fn shared<T: Serialize, S: Serializer>(list: &Arc<Vec<T>>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -49,7 +68,7 @@ fn shared<T: Serialize, S: Serializer>(list: &Arc<Vec<T>>, serializer: S) -> Res
 }
 
 /// Counts since the brain started.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub struct Totals {
     /// Frames taken in, all hosts.
     pub frames: u64,
@@ -70,7 +89,7 @@ pub struct Totals {
 }
 
 /// One host.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub struct HostView {
     /// Its name.
     pub name: String,
@@ -93,10 +112,16 @@ pub struct HostView {
     pub resources: Vec<ResourceView>,
     /// What resources are allocated to.
     pub workloads: Vec<WorkloadView>,
+    /// What was reserved on it over time, since the brain started; the page asks for it with the host.
+    #[serde(skip)]
+    pub held: Arc<Vec<HeldStep>>,
+    /// What its agents told of it last, in band first; the page asks for it by itself.
+    #[serde(skip)]
+    pub births: Vec<(Vantage, Arc<Birth>)>,
 }
 
 /// One source of an agent.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct SourceView {
     /// The probe's name.
     pub name: String,
@@ -107,7 +132,7 @@ pub struct SourceView {
 }
 
 /// One resource of one host.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ResourceView {
     /// Which.
     pub resource: Resource,
@@ -121,10 +146,21 @@ pub struct ResourceView {
     pub capacity: Option<f64>,
     /// By horizon, nearest first; empty while there is no history.
     pub forecasts: Vec<Forecast>,
+    /// The highest value within a time, shortest first; empty where no network knows.
+    pub peaks: Vec<Peak>,
+}
+
+impl ResourceView {
+    /// The highest p95 that is forecast for the next 15 min, by all experts together: what a chart shows. The network's own
+    /// word on the highest value is in `peaks`.
+    pub fn peak(&self) -> Option<f64> {
+        let near = self.forecasts.iter().filter(|forecast| forecast.horizon_s <= PEAK_S);
+        near.map(|forecast| forecast.quantiles.p95).reduce(f64::max)
+    }
 }
 
 /// One workload of one host.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct WorkloadView {
     /// Its name.
     pub name: String,
@@ -147,7 +183,7 @@ pub struct WorkloadView {
 }
 
 /// One command with what came of it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct CommandView {
     /// What was asked.
     pub command: Command,
@@ -156,7 +192,7 @@ pub struct CommandView {
 }
 
 /// What was unusual on a host at a time, by all that is known of it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct IncidentView {
     /// Where.
     pub host: String,
@@ -200,7 +236,7 @@ impl IncidentView {
 }
 
 /// One anomaly.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct AnomalyView {
     /// Where.
     pub host: String,
@@ -217,7 +253,7 @@ pub struct AnomalyView {
 }
 
 /// One event: what a register, a log or a sensor told that is not a sample.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct EventView {
     /// Where.
     pub host: String,
@@ -240,7 +276,7 @@ pub struct EventView {
 }
 
 /// The LSTM.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub struct ModelView {
     /// `waiting` (too little history), `training`, `serving` or `failed`.
     pub state: String,
@@ -263,7 +299,7 @@ pub struct ModelView {
 }
 
 /// How far the network has drifted, by the resource that has farthest.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct DriftView {
     /// Of what.
     pub resource: Resource,
@@ -276,7 +312,7 @@ pub struct DriftView {
 }
 
 /// How far a training is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ProgressView {
     /// What it counts: `moments`, `steps` or `held-out rows`, in this order.
     pub part: &'static str,
@@ -289,7 +325,7 @@ pub struct ProgressView {
 }
 
 /// What one host, or the cell, has of one resource, in cores, bytes, bytes/s or watts.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct PoolView {
     /// The host; `None` is the cell, whose limits bound all hosts together.
     pub host: Option<String>,

@@ -9,6 +9,7 @@ use anomaly::Incident;
 use serde::Serialize;
 use shadow::{Birth, Command, Event, Forecast, Frame, Hole, Outcome, Resource, UnixMs, Vantage};
 use thiserror::Error;
+use utoipa::ToSchema;
 
 pub mod archive;
 pub mod backup;
@@ -140,7 +141,7 @@ pub(crate) struct AnomalyRow {
 }
 
 /// One round of planning.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
 pub struct PlanRow {
     /// When.
     pub time_ms: UnixMs,

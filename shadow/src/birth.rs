@@ -36,6 +36,7 @@ pub struct Birth {
 
 /// One place that an agent reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Source {
     /// The probe's name: `cpu`, `memory`, `power`, ...
     pub name: String,
@@ -47,6 +48,7 @@ pub struct Source {
 
 /// Whether a source can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SourceState {
     /// It is read.
@@ -74,6 +76,7 @@ impl SourceState {
 
 /// What a host could give at most; `None` is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Capacity {
     /// Cores that may be used.
     pub cpu_cores: Option<f64>,
@@ -102,6 +105,7 @@ impl Capacity {
 
 /// What a host is, as far as it changes slowly.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Inventory {
     /// Kernel release.
     pub kernel: String,
@@ -123,6 +127,7 @@ pub struct Inventory {
 
 /// A management controller, and the names of the machine that it keeps. Empty where it does not tell.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Bmc {
     /// Who made the controller.
     pub manufacturer: String,

@@ -9,6 +9,7 @@ pub const LEASE: &str = "lease";
 
 /// One change of allocations on one host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Command {
     /// Unique for ever: issuer epoch, host and sequence.
     pub id: String,
@@ -33,6 +34,7 @@ pub struct Command {
 
 /// One workload's new reservation of one resource, in cores, bytes, bytes/s or watts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Change {
     /// Whose reservation.
     pub workload: String,
@@ -51,6 +53,7 @@ pub struct Change {
 
 /// What is asked of a host that is no reservation of a resource.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Action {
     /// What to do.
     pub kind: ActionKind,
@@ -64,6 +67,7 @@ pub struct Action {
 
 /// What an action does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ActionKind {
     /// Switches the host on, through its BMC. There is none that switches it off.
@@ -84,6 +88,7 @@ impl ActionKind {
 
 /// Why a change was asked for.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Explanation {
     /// `preemptive`, `dynamic` or `priority`.
     pub strategy: String,
@@ -122,6 +127,7 @@ pub struct Explanation {
 
 /// What an agent did with a command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Outcome {
     /// Of which command.
     pub command_id: String,
@@ -140,6 +146,7 @@ pub struct Outcome {
 
 /// What became of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeState {
     /// Written and read back.
@@ -178,6 +185,7 @@ impl OutcomeState {
 
 /// What became of one change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ChangeOutcome {
     /// Whose reservation.
     pub workload: String,
@@ -198,6 +206,7 @@ pub struct ChangeOutcome {
 
 /// What the agent has done by itself with what it had written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// Nothing.
@@ -213,6 +222,7 @@ pub enum Effect {
 
 /// What became of one action.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ActionOutcome {
     /// What was asked.
     pub kind: ActionKind,

@@ -12,6 +12,7 @@ pub const PEAK_QUANTILES: [f64; 6] = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99];
 
 /// Values at [`QUANTILES`], never falling, in the resource's unit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Quantiles {
     /// The median.
     pub p50: f64,
@@ -42,6 +43,7 @@ impl Quantiles {
 
 /// How high on the ladder a series stands: what its forecast is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Rung {
     /// Little is known: the last value stays, with the fleet's errors around it.
@@ -54,6 +56,7 @@ pub enum Rung {
 
 /// What each expert counts in a blend: 0 to 1 each, together 1; all 0 where nothing was blended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct Shares {
     /// The fleet's LSTM.
@@ -110,6 +113,7 @@ impl Rung {
 
 /// The highest value that is expected of one resource of one host within a time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Peak {
     /// Of what.
     pub resource: Resource,
@@ -123,6 +127,7 @@ pub struct Peak {
 
 /// What is expected of one resource of one host at one horizon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Forecast {
     /// Of what.
     pub resource: Resource,

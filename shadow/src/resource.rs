@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is forecast and allocated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Resource {
     /// Share of all cores that is busy, 0 to 1.

@@ -1,6 +1,6 @@
 //! What a page tells of a cell and of a host, as far as a terminal shows it. Fields that a brain tells beside are passed over.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use shadow::{Command, Forecast, Outcome, Resource, UnixMs};
 
 /// The cell at a glance: `/api/v1/fleet`.
@@ -12,15 +12,34 @@ pub(crate) struct Fleet {
     /// `recommend-only`, `acting` or `frozen`.
     pub(crate) mode: String,
     pub(crate) freeze: Option<Freeze>,
-    pub(crate) hosts: Vec<HostLine>,
+    pub(crate) hosts: HostCounts,
+    pub(crate) incidents: IncidentCounts,
     pub(crate) model: Model,
     pub(crate) totals: Totals,
-    /// Newest first.
-    pub(crate) commands: Vec<Issued>,
-    /// Newest first.
-    pub(crate) incidents: Vec<Incident>,
+    /// Requests that wait for the pool.
+    pub(crate) queued: u64,
     /// Needs that cannot be met, in words.
     pub(crate) unmet: Vec<String>,
+}
+
+/// How many hosts are in which state.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub(crate) struct HostCounts {
+    pub(crate) all: usize,
+    pub(crate) online: usize,
+    pub(crate) bmc_only: usize,
+    pub(crate) stale: usize,
+    pub(crate) offline: usize,
+}
+
+/// How many incidents go on.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub(crate) struct IncidentCounts {
+    pub(crate) open: usize,
+    pub(crate) critical: usize,
+    pub(crate) warning: usize,
+    /// Of which nobody has taken notice.
+    pub(crate) unnoticed: usize,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -29,27 +48,43 @@ pub(crate) struct Freeze {
     pub(crate) reason: String,
 }
 
+/// Some hosts, in an order: `/api/v1/hosts`.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Rows {
+    pub(crate) time_ms: UnixMs,
+    /// How many match what was searched for.
+    pub(crate) matching: usize,
+    /// Position of the first row among them.
+    pub(crate) offset: usize,
+    pub(crate) rows: Vec<Row>,
+}
+
 /// One host in a line.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct HostLine {
+pub(crate) struct Row {
     pub(crate) name: String,
     /// `online`, `bmc only`, `stale` or `offline`.
     pub(crate) state: String,
     pub(crate) last_sample_ms: UnixMs,
-    /// Anomalies that go on now.
-    pub(crate) anomalies: usize,
+    /// Incidents that go on.
+    pub(crate) incidents: usize,
+    /// In the order of [`shadow::Resource::ALL`].
     pub(crate) resources: Vec<Gauge>,
 }
 
-/// One resource of a host in a line.
-#[derive(Debug, Clone, Deserialize)]
+/// One resource of a host in a line, in its unit; a share of the whole for cpu and memory.
+#[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct Gauge {
-    pub(crate) resource: Resource,
-    /// In the resource's unit; a share of the whole for cpu and memory.
     pub(crate) value: Option<f64>,
     pub(crate) capacity: Option<f64>,
-    /// The p95 at the farthest horizon.
-    pub(crate) p95: Option<f64>,
+    /// The highest p95 that is forecast for the next 15 min.
+    pub(crate) peak: Option<f64>,
+}
+
+/// The newest of a kind, newest first: `/api/v1/incidents`, `/api/v1/commands`.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Newest<T> {
+    pub(crate) rows: Vec<T>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -11,27 +11,27 @@ use tokio::{
     time::{self, MissedTickBehavior},
 };
 
+use super::state::{Order, Window};
 use crate::client::{
     Page,
-    picture::{Fleet, HostDetail, Series},
+    picture::{Fleet, HostDetail, Rows, Series},
 };
 
 /// How long the last hour of a host in the fleet view stays as it is.
 const HOUR_STAYS: Duration = Duration::from_secs(30);
 
 /// What is on the screen.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wanted {
+    pub(super) window: Window,
     /// The host that is looked at; `None` is the fleet.
     pub(super) host: Option<String>,
-    /// The hosts of the fleet that are in sight.
-    pub(super) in_sight: Vec<String>,
 }
 
 /// What the brain told.
 #[derive(Debug)]
 pub(super) enum News {
-    Fleet(Box<Fleet>),
+    Fleet(Box<Fleet>, Rows),
     Host(Box<HostDetail>),
     Series(String, Resource, Series),
     Fault(String),
@@ -67,11 +67,12 @@ struct Feed {
 
 impl Feed {
     async fn turn(&mut self, wanted: &Wanted) -> anyhow::Result<()> {
+        let fleet = Box::new(self.page.get("/api/v1/fleet").await?);
+        let rows = rows(&self.page, &wanted.window).await?;
+        let in_sight: Vec<String> = rows.rows.iter().map(|row| row.name.clone()).collect();
+        self.news.send(News::Fleet(fleet, rows)).await?;
         let Some(host) = &wanted.host else {
-            self.news
-                .send(News::Fleet(Box::new(self.page.get("/api/v1/fleet").await?)))
-                .await?;
-            return self.last_hours(&wanted.in_sight).await;
+            return self.last_hours(&in_sight).await;
         };
         let detail: HostDetail = self.page.get(&format!("/api/v1/hosts/{host}")).await?;
         let measured = measured(&detail);
@@ -99,6 +100,31 @@ impl Feed {
     }
 }
 
+/// The hosts of a window.
+///
+/// # Errors
+/// As [`Page::get`].
+pub(super) async fn rows(page: &Page, window: &Window) -> anyhow::Result<Rows> {
+    let Window {
+        order, offset, limit, ..
+    } = window;
+    // Names begin with the first, all else with the fullest.
+    let descends = (*order == Order::Name) == window.reversed;
+    let descends = if descends { "descending" } else { "ascending" };
+    let (sort, search) = (order.as_str(), escaped(&window.search));
+    let path = format!("/api/v1/hosts?sort={sort}&order={descends}&offset={offset}&limit={limit}&search={search}");
+    page.get(&path).await
+}
+
+/// As a query of an address has it: all but letters and digits by their bytes.
+fn escaped(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
+
 /// The resources of a host that have values.
 pub(super) fn measured(detail: &HostDetail) -> Vec<Resource> {
     let views = detail.host.resources.iter().filter(|view| view.value.is_some());
@@ -112,4 +138,14 @@ pub(super) fn measured(detail: &HostDetail) -> Vec<Resource> {
 pub(super) async fn last_hour(page: &Page, host: &str, resource: Resource) -> anyhow::Result<Series> {
     page.get(&format!("/api/v1/hosts/{host}/series?resource={resource}&minutes=60"))
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_typed_stays_a_value_of_its_address() {
+        assert_eq!(escaped("web-1 &ä"), "web%2D1%20%26%C3%A4");
+    }
 }

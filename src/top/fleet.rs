@@ -12,13 +12,13 @@ use super::{
 };
 use crate::{
     client::{
-        picture::{Fleet, Gauge, HostLine},
+        picture::{Fleet, Gauge, Row},
         words::{age, short},
     },
     status,
 };
 
-/// Columns of a state, of the last hour of cpu, and of each resource's value and forecast.
+/// Columns of a state, of the last hour of cpu, and of each resource's value and peak, in the order of `Resource::ALL`.
 const STATE: usize = 8;
 const SPARK: usize = 10;
 const VALUES: [(Resource, &str, usize); 5] = [
@@ -37,44 +37,43 @@ pub(super) fn lines(top: &Top, width: usize, height: usize) -> Vec<Line<'static>
     let Some(fleet) = &top.fleet else {
         return vec![Line::from("asking the brain ...")];
     };
-    let hosts = top.hosts();
+    let rows = &top.rows;
     let name = width.saturating_sub(FIXED).clamp(MIN_NAME, 40);
-    let window = top.window(hosts.len(), height);
     let mut lines = vec![
         cell(fleet, width),
         Line::from(left(&status::model(&fleet.model), width)).style(faint()),
+        titles(name),
     ];
-    lines.push(titles(name));
-    let shown = hosts.iter().enumerate().skip(window.start).take(window.len());
-    lines.extend(shown.map(|(index, host)| {
-        let line = host_line(top, fleet, host, name);
-        if index == top.selected {
+    lines.extend(rows.rows.iter().enumerate().map(|(index, row)| {
+        let line = host_line(top, row, name);
+        if rows.offset + index == top.selected {
             line.add_modifier(Modifier::REVERSED)
         } else {
             line
         }
     }));
-    if hosts.is_empty() {
+    if rows.rows.is_empty() {
         lines.push(Line::from(if top.search.is_empty() {
             "no host yet"
         } else {
-            "no host's name has that"
+            "no host has that in its name, inventory or workloads"
         }));
     }
     lines.resize(lines.len().max(height.saturating_sub(1)), Line::default());
-    lines.push(below(top, hosts.len(), width));
+    lines.truncate(height.saturating_sub(1).max(1));
+    lines.push(below(top, rows.matching, width));
     lines
 }
 
 fn cell(fleet: &Fleet, width: usize) -> Line<'static> {
-    let online = fleet.hosts.iter().filter(|host| host.state == "online").count();
-    let incidents = fleet.incidents.iter().filter(|incident| incident.goes_on).count();
     let text = format!(
-        "{} · {} · {online}/{} hosts · {:.0} samples/s · {incidents} incidents · {} unmet",
+        "{} · {} · {}/{} hosts · {:.0} samples/s · {} incidents · {} unmet",
         fleet.cell,
         fleet.mode,
-        fleet.hosts.len(),
+        fleet.hosts.online,
+        fleet.hosts.all,
         fleet.totals.samples_per_s,
+        fleet.incidents.open,
         fleet.unmet.len()
     );
     Line::from(left(&text, width)).add_modifier(Modifier::BOLD)
@@ -86,37 +85,39 @@ fn titles(name: usize) -> Line<'static> {
         .concat();
     let text = format!(
         "{} {} {}{values}",
-        left("HOST now›p95", name),
+        left("HOST now›peak", name),
         left("STATE", STATE),
         left("CPU 1 h", SPARK)
     );
     Line::from(text).style(Style::new().add_modifier(Modifier::UNDERLINED))
 }
 
-fn host_line(top: &Top, fleet: &Fleet, host: &HostLine, name: usize) -> Line<'static> {
-    let state = match host.state.as_str() {
-        "online" if host.anomalies > 0 => Span::from(left("unusual", STATE)).style(heat(Some(0.8))),
+fn host_line(top: &Top, row: &Row, name: usize) -> Line<'static> {
+    let state = match row.state.as_str() {
+        "online" if row.incidents > 0 => Span::from(left("unusual", STATE)).style(heat(Some(0.8))),
         "online" => Span::from(left("online", STATE)),
-        _ => Span::from(left(&format!("! {}", age(fleet.time_ms - host.last_sample_ms)), STATE)).style(heat(Some(1.0))),
+        _ => {
+            let silence = age(top.rows.time_ms - row.last_sample_ms);
+            Span::from(left(&format!("! {silence}"), STATE)).style(heat(Some(1.0)))
+        }
     };
     let mut spans = vec![
-        Span::from(left(&host.name, name) + " "),
+        Span::from(left(&row.name, name) + " "),
         state,
-        Span::from(format!(" {}", last_hour(top, &host.name))),
+        Span::from(format!(" {}", last_hour(top, &row.name))),
     ];
-    spans.extend(VALUES.iter().map(|(resource, _, width)| {
-        let gauge = host.resources.iter().find(|gauge| gauge.resource == *resource);
-        let text = gauge.map_or("-".to_owned(), now_and_then);
-        Span::from(format!(" {}", right(&text, *width))).style(heat(gauge.and_then(share)))
+    spans.extend(VALUES.iter().zip(&row.resources).map(|((resource, _, width), gauge)| {
+        let text = format!(" {}", right(&now_and_then(*resource, gauge), *width));
+        Span::from(text).style(heat(share(gauge)))
     }));
     Line::from(spans)
 }
 
 /// The value and, behind a mark, what it may become.
-fn now_and_then(gauge: &Gauge) -> String {
-    let text = |value: Option<f64>| value.map_or("-".to_owned(), |value| short(gauge.resource, value));
-    match gauge.p95 {
-        Some(_) => format!("{}›{}", text(gauge.value), text(gauge.p95)),
+fn now_and_then(resource: Resource, gauge: &Gauge) -> String {
+    let text = |value: Option<f64>| value.map_or("-".to_owned(), |value| short(resource, value));
+    match gauge.peak {
+        Some(_) => format!("{}›{}", text(gauge.value), text(gauge.peak)),
         None => text(gauge.value),
     }
 }

@@ -1,28 +1,32 @@
 //! What is shown, and what keys do to it.
 
-use std::{cmp::Ordering, collections::BTreeMap, ops::Range};
+use std::collections::BTreeMap;
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use shadow::Resource;
 
-use crate::client::picture::{Fleet, Gauge, HostDetail, HostLine, Series};
+use crate::client::picture::{Fleet, Gauge, HostDetail, Rows, Series};
 
 /// Lines around the hosts of the fleet view: the cell's, the titles, the keys.
 pub(super) const AROUND: usize = 4;
 
-/// By what hosts are put in order.
+/// The most hosts that are asked for at once.
+pub(super) const MAX_ROWS: usize = 500;
+
+/// By what hosts are put in order, the fullest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
-    /// By the resource that comes nearest to its capacity, now or by the forecast.
-    Load,
+    /// By the resource whose peak comes nearest to what is allocated, or passes it.
+    Pressure,
     Name,
     Of(Resource),
 }
 
 impl Order {
+    /// The word for people and for the page's API.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
-            Self::Load => "load",
+            Self::Pressure => "pressure",
             Self::Name => "name",
             Self::Of(resource) => resource.as_str(),
         }
@@ -30,14 +34,24 @@ impl Order {
 
     fn next(self) -> Self {
         match self {
-            Self::Load => Self::Name,
+            Self::Pressure => Self::Name,
             Self::Name => Self::Of(Resource::Cpu),
             Self::Of(resource) => {
                 let later = Resource::ALL.into_iter().skip_while(|other| *other != resource).nth(1);
-                later.map_or(Self::Load, Self::Of)
+                later.map_or(Self::Pressure, Self::Of)
             }
         }
     }
+}
+
+/// Which hosts are in sight.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Window {
+    pub(super) search: String,
+    pub(super) order: Order,
+    pub(super) reversed: bool,
+    pub(super) offset: usize,
+    pub(super) limit: usize,
 }
 
 /// Whether to go on.
@@ -51,6 +65,8 @@ pub(super) enum Turn {
 #[derive(Debug)]
 pub(super) struct Top {
     pub(super) fleet: Option<Fleet>,
+    /// The hosts in sight.
+    pub(super) rows: Rows,
     /// Recent values by host and resource.
     pub(super) series: BTreeMap<(String, Resource), Series>,
     /// The host that is looked at; `None` is the fleet.
@@ -73,10 +89,11 @@ impl Top {
     pub(super) fn new(host: Option<String>) -> Self {
         Self {
             fleet: None,
+            rows: Rows::default(),
             series: BTreeMap::new(),
             host,
             detail: None,
-            order: Order::Load,
+            order: Order::Pressure,
             reversed: false,
             search: String::new(),
             searching: false,
@@ -86,33 +103,17 @@ impl Top {
         }
     }
 
-    /// The hosts that are searched for, in order.
-    pub(super) fn hosts(&self) -> Vec<&HostLine> {
-        let all = self.fleet.iter().flat_map(|fleet| &fleet.hosts);
-        let mut hosts: Vec<&HostLine> = all.filter(|host| host.name.contains(&self.search)).collect();
-        // Names come in order: equals keep it.
-        hosts.sort_by(|a, b| self.compare(a, b));
-        if self.reversed {
-            hosts.reverse();
+    /// The hosts that are wanted where `height` lines are there: those around the selected one.
+    pub(super) fn window(&self, height: usize) -> Window {
+        let limit = height.saturating_sub(AROUND).clamp(1, MAX_ROWS);
+        let last = self.rows.matching.saturating_sub(limit);
+        Window {
+            search: self.search.clone(),
+            order: self.order,
+            reversed: self.reversed,
+            offset: (self.selected + 1).saturating_sub(limit).min(last),
+            limit,
         }
-        hosts
-    }
-
-    fn compare(&self, a: &HostLine, b: &HostLine) -> Ordering {
-        let highest_first =
-            |of: fn(&HostLine, Option<Resource>) -> f64, resource| of(b, resource).total_cmp(&of(a, resource));
-        match self.order {
-            Order::Load => highest_first(load, None),
-            Order::Name => a.name.cmp(&b.name),
-            Order::Of(resource) => highest_first(load, Some(resource)),
-        }
-    }
-
-    /// Which of `hosts` hosts fit into `height` lines, so that the selected one is among them.
-    pub(super) fn window(&self, hosts: usize, height: usize) -> Range<usize> {
-        let rows = height.saturating_sub(AROUND).max(1);
-        let first = (self.selected + 1).saturating_sub(rows).min(hosts.saturating_sub(rows));
-        first..(first + rows).min(hosts)
     }
 
     /// What a key does, where `page` hosts are a screen full.
@@ -128,7 +129,7 @@ impl Top {
             self.search_key(key.code);
             return Turn::On;
         }
-        let last = self.hosts().len().saturating_sub(1);
+        let last = self.rows.matching.saturating_sub(1);
         match key.code {
             KeyCode::Char('q') => return Turn::Quit,
             KeyCode::Esc | KeyCode::Backspace | KeyCode::Left if self.host.is_some() => self.leave(),
@@ -171,10 +172,13 @@ impl Top {
         }
     }
 
+    /// Looks at the selected host; of one out of sight the name is not known yet.
     fn enter(&mut self) {
-        let selected = self.hosts().get(self.selected).map(|host| host.name.clone());
-        self.host = selected;
-        self.detail = None;
+        let at = self.selected.checked_sub(self.rows.offset);
+        if let Some(row) = at.and_then(|at| self.rows.rows.get(at)) {
+            self.host = Some(row.name.clone());
+            self.detail = None;
+        }
     }
 
     fn leave(&mut self) {
@@ -182,20 +186,9 @@ impl Top {
     }
 }
 
-/// The share of its capacity that a host's resource (or the one with the highest) has now or is forecast to have; -1 where
-/// that is not known, so that it comes last.
-fn load(host: &HostLine, resource: Option<Resource>) -> f64 {
-    let gauges = host
-        .resources
-        .iter()
-        .filter(|gauge| resource.is_none_or(|resource| gauge.resource == resource));
-    let of = |gauge: &Gauge| share(gauge).or_else(|| resource.and(gauge.value));
-    gauges.filter_map(of).fold(-1.0, f64::max)
-}
-
 /// The share of its capacity that a gauge has now or is forecast to have, the higher of both.
 pub(super) fn share(gauge: &Gauge) -> Option<f64> {
     let capacity = gauge.capacity.filter(|capacity| *capacity > 0.0)?;
-    let highest = gauge.value.into_iter().chain(gauge.p95).reduce(f64::max)?;
+    let highest = gauge.value.into_iter().chain(gauge.peak).reduce(f64::max)?;
     Some(highest / capacity)
 }

@@ -3,37 +3,52 @@ use serde_json::json;
 use shadow::Resource;
 
 use super::{
+    feed::News,
     lines,
     state::{Order, Top, Turn},
+    take,
 };
+use crate::client::picture::Fleet;
 
-/// As a page tells it: a host with cpu at `now`, forecast to `p95`.
-fn host(name: &str, state: &str, now: f64, p95: f64) -> serde_json::Value {
+/// As a page tells it: a host with cpu at `now`, and its peak.
+fn host(name: &str, state: &str, now: f64, peak: f64) -> serde_json::Value {
     json!({
-        "name": name, "state": state, "last_sample_ms": 0, "anomalies": 0,
-        "resources": [
-            {"resource": "cpu", "unit": "1", "value": now, "capacity": 1.0, "p95": p95, "horizon_s": 900},
-            {"resource": "network", "unit": "B/s", "value": 2.5e6, "capacity": null, "p95": null, "horizon_s": null},
-        ],
+        "name": name, "state": state, "last_sample_ms": 0, "incidents": 0,
+        "resources": [{"value": now, "capacity": 1.0, "peak": peak}, {}, {"value": 2.5e6}, {}, {}],
     })
 }
 
-fn fleet(hosts: &[serde_json::Value]) -> Top {
+fn fleet() -> Fleet {
     let told = json!({
-        "time_ms": 240_000, "cell": "main", "mode": "acting", "freeze": null, "pool": [], "hosts": hosts,
+        "time_ms": 240_000, "cell": "main", "mode": "acting", "freeze": null, "pool": [], "queued": 0, "unmet": [],
+        "hosts": {"all": 3, "online": 2, "bmc_only": 0, "stale": 1, "offline": 0},
+        "incidents": {"open": 0, "critical": 0, "warning": 0, "unnoticed": 0},
         "model": {
             "state": "training", "version": "", "trained_ms": 0, "rows": 9, "rows_needed": 9, "served": [1.0, 0.0, 0.0],
             "note": "", "progress": {"part": "steps", "done": 20, "of": 150, "loss": 0.5}, "drift": null,
         },
-        "totals": {
-            "frames": 1, "samples": 10, "samples_per_s": 20.0, "frame_bytes": 5, "packed_bytes": 100, "refused": 0,
-            "duplicates": 0, "missing": 0,
-        },
-        "commands": [], "anomalies": [], "incidents": [], "events": [], "unmet": [],
+        "totals": {"samples_per_s": 20.0, "frame_bytes": 5, "packed_bytes": 100, "missing": 0},
     });
+    serde_json::from_value(told).unwrap()
+}
+
+/// A view of `hosts`, of which the screen has the window that is asked for.
+fn top(hosts: &[serde_json::Value], height: usize) -> Top {
     let mut top = Top::new(None);
-    top.fleet = Some(serde_json::from_value(told).unwrap());
+    answer(&mut top, hosts, height);
     top
+}
+
+/// Answers as the brain does, but for the order.
+fn answer(top: &mut Top, hosts: &[serde_json::Value], height: usize) {
+    top.rows.matching = hosts.len();
+    let window = top.window(height);
+    let rows: Vec<_> = hosts.iter().skip(window.offset).take(window.limit).collect();
+    let told = json!({"time_ms": 240_000, "matching": hosts.len(), "offset": window.offset, "rows": rows});
+    take(
+        top,
+        News::Fleet(Box::new(fleet()), serde_json::from_value(told).unwrap()),
+    );
 }
 
 fn shown(top: &Top, (width, height): (usize, usize)) -> Vec<String> {
@@ -54,13 +69,13 @@ fn press(top: &mut Top, keys: &str) {
 }
 
 #[test]
-fn the_fleet_fits_a_small_terminal_and_the_fullest_host_comes_first() {
-    let top = fleet(&[
-        host("calm", "online", 0.1, 0.2),
+fn the_fleet_fits_a_small_terminal() {
+    let hosts = [
         host("full", "online", 0.5, 0.97),
         host("gone", "stale", 0.3, 0.3),
-    ]);
-    let lines = shown(&top, (80, 24));
+        host("calm", "online", 0.1, 0.2),
+    ];
+    let lines = shown(&top(&hosts, 24), (80, 24));
     for line in &lines {
         assert!(line.chars().count() <= 80, "{line:?}");
     }
@@ -78,14 +93,15 @@ fn the_fleet_fits_a_small_terminal_and_the_fullest_host_comes_first() {
         "{lines:#?}"
     );
     assert!(lines[5].starts_with("calm"), "{lines:#?}");
+    assert!(lines[23].starts_with("1/3 by pressure"), "{lines:#?}");
 }
 
 #[test]
-fn the_selected_host_stays_in_sight() {
+fn the_selected_host_is_asked_for_and_stays_in_sight() {
     let hosts: Vec<_> = (0..100)
         .map(|n| host(&format!("node-{n:03}"), "online", 0.1, 0.1))
         .collect();
-    let mut top = fleet(&hosts);
+    let mut top = top(&hosts, 24);
     for (keys, selected, name) in [
         ("", 0, "node-000"),
         ("G", 99, "node-099"),
@@ -93,35 +109,32 @@ fn the_selected_host_stays_in_sight() {
         ("g", 0, "node-000"),
     ] {
         press(&mut top, keys);
+        answer(&mut top, &hosts, 24);
         assert_eq!(top.selected, selected);
         assert!(
             shown(&top, (80, 24)).iter().any(|line| line.starts_with(name)),
             "{name}"
         );
     }
+    press(&mut top, "G");
+    answer(&mut top, &hosts[..5], 24);
+    assert_eq!(top.selected, 4, "fewer hosts match");
 }
 
 #[test]
 fn keys_order_search_enter_and_leave() {
-    let mut top = fleet(&[
-        host("a-1", "online", 0.1, 0.1),
-        host("a-2", "online", 0.9, 0.9),
-        host("b-1", "online", 0.5, 0.5),
-    ]);
-    let names = |top: &Top| top.hosts().iter().map(|host| host.name.clone()).collect::<Vec<_>>();
-    assert_eq!(names(&top), ["a-2", "b-1", "a-1"]);
+    let hosts = [host("a-1", "online", 0.1, 0.1), host("a-2", "online", 0.9, 0.9)];
+    let mut top = top(&hosts, 24);
     press(&mut top, "s");
+    assert_eq!(top.window(24).order, Order::Name);
+    press(&mut top, "sr");
     assert_eq!(
-        (top.order, names(&top)),
-        (Order::Name, vec!["a-1".into(), "a-2".into(), "b-1".into()])
+        (top.window(24).order, top.window(24).reversed),
+        (Order::Of(Resource::Cpu), true)
     );
-    press(&mut top, "s");
-    assert_eq!(top.order, Order::Of(Resource::Cpu));
-    press(&mut top, "r");
-    assert_eq!(names(&top), ["a-1", "b-1", "a-2"]);
     // Letters of a search are no commands.
     press(&mut top, "/a-q");
-    assert_eq!(names(&top), Vec::<String>::new());
+    assert_eq!((top.window(24).search.as_str(), top.window(24).offset), ("a-q", 0));
     press(&mut top, "\u{1b}/a\nj\n");
     assert_eq!((top.search.as_str(), top.host.as_deref()), ("a", Some("a-2")));
     press(&mut top, "k");
@@ -130,14 +143,10 @@ fn keys_order_search_enter_and_leave() {
     assert_eq!(top.host, None);
     press(&mut top, "?x");
     assert!(!top.help);
-    assert_eq!(
-        top.key(KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE), 10),
-        Turn::Quit
-    );
-    assert_eq!(
-        top.key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL), 10),
-        Turn::Quit
-    );
+    let ctrl_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+    for key in [KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE), ctrl_c] {
+        assert_eq!(top.key(key, 10), Turn::Quit);
+    }
 }
 
 fn looked_at() -> Top {
@@ -209,9 +218,9 @@ fn a_host_shows_its_past_its_future_and_who_uses_it() {
 
 #[test]
 fn nothing_is_drawn_beyond_a_tiny_terminal() {
-    let top = looked_at();
+    let host_view = looked_at();
     for height in [1, 2, 5, 9] {
-        shown(&top, (40, height));
+        shown(&host_view, (40, height));
     }
-    shown(&fleet(&[host("a", "online", 0.1, 0.1)]), (20, 5));
+    shown(&top(&[host("a", "online", 0.1, 0.1)], 5), (20, 5));
 }

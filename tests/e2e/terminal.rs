@@ -28,9 +28,9 @@ fn a_cell_is_seen_from_a_terminal() {
     let data = folder.path().to_str().unwrap();
     let mut up = Process::foreshadow(&["up", "--data-dir", data, "--broker", &broker, "--page", &page]);
     up.expect_text("page");
-    let hosts = || serde_json::from_str::<Value>(&get(port, "/api/v1/fleet")).unwrap()["hosts"].clone();
+    let hosts = || serde_json::from_str::<Value>(&get(port, "/api/v1/hosts")).unwrap()["rows"].clone();
     until("the host is forecast", PATIENCE, || {
-        hosts()[0]["resources"][0]["p95"].is_number()
+        hosts()[0]["resources"][0]["peak"].is_number()
     });
     let host = hosts()[0]["name"].as_str().unwrap().to_owned();
 
@@ -60,6 +60,12 @@ fn a_cell_is_seen_from_a_terminal() {
     assert_eq!(
         serde_json::from_slice::<Value>(&told.stdout).unwrap()["host"]["name"],
         host.as_str()
+    );
+    let told = foreshadow(&["top", "--once", "--json", "--page", &page]);
+    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(
+        (&told["fleet"]["hosts"]["all"], &told["hosts"][0]["name"]),
+        (&1.into(), &host.as_str().into())
     );
     on_a_terminal(&page, &host);
 
@@ -103,7 +109,7 @@ fn on_a_terminal(page: &str, host: &str) {
     until("the host is drawn", PATIENCE, || screen().contains("WORKLOAD"));
     let mut keys = script.stdin.take().unwrap();
     keys.write_all(b"\x7f").unwrap();
-    until("the fleet is drawn", PATIENCE, || screen().contains("now›p95"));
+    until("the fleet is drawn", PATIENCE, || screen().contains("now›peak"));
     keys.write_all(b"q").unwrap();
     assert!(script.wait().unwrap().success());
     assert!(screen().contains("\u{1b}[?1049l"), "the screen is given back");

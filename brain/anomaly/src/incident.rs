@@ -17,6 +17,7 @@ const ESCALATION: f64 = 1.0;
 /// What kind of thing is unusual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Kind {
     /// What registers, logs and sensors told.
     Event,
@@ -30,6 +31,7 @@ pub enum Kind {
 
 /// One thing that is unusual.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Signal {
     /// What kind of thing.
     pub kind: Kind,
@@ -37,6 +39,7 @@ pub struct Signal {
     pub subject: String,
     /// How bad it is.
     #[serde(serialize_with = "word", deserialize_with = "from_word")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub severity: Severity,
     /// How rare: -log10 of its chance.
     pub score: f64,

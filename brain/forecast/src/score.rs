@@ -29,6 +29,9 @@ pub struct ScoreRow {
     pub with_lstm: Option<Compared>,
     /// Share of truths at or below the served p95; ideally 0.95.
     pub coverage_p95: f64,
+    /// Share of truths at or below what was served at each of [`QUANTILES`]; zeros in scores of before this was counted.
+    #[serde(default)]
+    pub coverage: [f64; 4],
     /// Share of moments that each rung served, in the order of [`Rung::ALL`].
     pub served_share: [f64; 3],
 }
@@ -141,7 +144,7 @@ struct Sums {
 struct Cell {
     all: Sums,
     with_lstm: Sums,
-    covered: u64,
+    covered: [u64; 4],
     served: [u64; 3],
 }
 
@@ -185,7 +188,9 @@ impl Board {
                 }
             }
         }
-        cell.covered += u64::from(judged.truth <= judged.served[2]);
+        for (covered, quantile) in cell.covered.iter_mut().zip(judged.served) {
+            *covered += u64::from(judged.truth <= *quantile);
+        }
         if let Some(count) = cell.served.get_mut(judged.rung.index()) {
             *count += 1;
         }
@@ -213,7 +218,8 @@ impl Cell {
             horizon_s,
             all: self.all.compared(false),
             with_lstm: (self.with_lstm.served.count > 0).then(|| self.with_lstm.compared(true)),
-            coverage_p95: share(self.covered),
+            coverage_p95: share(self.covered[2]),
+            coverage: self.covered.map(share),
             served_share: self.served.map(share),
         }
     }

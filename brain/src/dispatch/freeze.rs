@@ -8,9 +8,10 @@
 use serde::{Deserialize, Serialize};
 use shadow::UnixMs;
 use tokio::sync::oneshot;
+use utoipa::ToSchema;
 
 /// Who has frozen the cell, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Freeze {
     /// Who, by their own word.
     pub by: String,

@@ -1,13 +1,14 @@
 //! What is kept of each round: a row of the table of plans, and the sums of what is saved.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Serialize;
 use shadow::{Resource, UnixMs};
 
 use super::{Dispatch, savings::Highs};
 use crate::{
-    allocate::{Account, Key, Plan},
+    allocate::{Account, Key, Plan, Request},
+    snapshot::{PlanView, RequestView, SumView},
     store::{PlanRow, SavingRow},
 };
 
@@ -15,29 +16,6 @@ use crate::{
 const MOST: usize = 50;
 /// Plans that wait for the store: a day of them.
 const MAX_WAITING: usize = 1_440;
-
-/// An account of the cell, or the sum of those of its hosts.
-#[derive(Debug, Default, Serialize)]
-struct Sum {
-    /// `cell` or `hosts`.
-    of: &'static str,
-    resource: &'static str,
-    capacity: f64,
-    reserved: f64,
-    reclaimable: f64,
-    coming: f64,
-    queued: u32,
-}
-
-impl Sum {
-    fn add(&mut self, account: &Account) {
-        self.capacity += account.capacity;
-        self.reserved += account.reserved;
-        self.reclaimable += account.reclaimable;
-        self.coming += account.coming;
-        self.queued = self.queued.saturating_add(account.queued);
-    }
-}
 
 impl Dispatch {
     /// Notes what a plan came to.
@@ -59,6 +37,13 @@ impl Dispatch {
             .chain(plan.unmet.iter().map(|unmet| &unmet.text))
             .map(String::as_str)
             .collect();
+        let sums = sums(&plan.pool);
+        self.plan = Some(Arc::new(self.plan_view(
+            plan,
+            hosts,
+            (raised, lowered, told),
+            sums.clone(),
+        )));
         let row = PlanRow {
             time_ms: plan.time_ms,
             mode: self.mode().to_owned(),
@@ -72,7 +57,7 @@ impl Dispatch {
             unmet: plan.unmet.len() as u64,
             wakes: plan.wakes.len() as u64,
             renewed: std::mem::take(&mut self.renewed),
-            pool: json(&sums(&plan.pool)),
+            pool: json(&sums),
             queue: json(&plan.queue.iter().take(MOST).collect::<Vec<_>>()),
             words: words.get(..words.len().min(MOST)).unwrap_or_default().join("\n"),
         };
@@ -80,6 +65,38 @@ impl Dispatch {
             self.plans.remove(0);
         }
         self.plans.push(row);
+    }
+
+    fn plan_view(
+        &self,
+        plan: &Plan,
+        hosts: usize,
+        (raised, lowered, told): (u64, u64, usize),
+        sums: Vec<SumView>,
+    ) -> PlanView {
+        PlanView {
+            time_ms: plan.time_ms,
+            mode: self.mode().to_owned(),
+            hosts: hosts as u64,
+            raised,
+            lowered,
+            told: told as u64,
+            host_budget: self.policy.budget.host_per_minute,
+            cell_budget: self.policy.budget.cell_per_minute,
+            cell_budget_left: plan.changes_left,
+            acting: self.policy.act.rules().to_vec(),
+            queued: plan.queue.len() as u64,
+            queue: plan.queue.iter().take(MOST).map(request_view).collect(),
+            throttled: plan.throttled.len() as u64,
+            wakes: plan.wakes.iter().map(|wake| wake.text.clone()).collect(),
+            unmet: plan.unmet.iter().take(MOST).map(|unmet| unmet.text.clone()).collect(),
+            sums,
+        }
+    }
+
+    /// The newest plan; `None` before the first.
+    pub(crate) fn plan(&self) -> Option<Arc<PlanView>> {
+        self.plan.clone()
     }
 
     /// How commands are meant: `recommend-only`, `acting` or `frozen`.
@@ -122,16 +139,44 @@ fn count<T>(all: impl Iterator<Item = T>) -> u64 {
     all.count() as u64
 }
 
-fn sums(accounts: &[Account]) -> Vec<Sum> {
+fn request_view(request: &Request) -> RequestView {
+    let Key {
+        host,
+        workload,
+        resource,
+    } = request.key.clone();
+    RequestView {
+        host,
+        workload,
+        resource,
+        criticality: request.criticality,
+        since_ms: request.since_ms,
+        deadline_ms: request.deadline_ms,
+        wanted: request.wanted,
+        held: request.held,
+    }
+}
+
+fn sums(accounts: &[Account]) -> Vec<SumView> {
     let of = |what: &'static str, is_cell: bool| {
         let each = Resource::ALL.map(|resource| {
             let own = |account: &&Account| account.resource == resource && account.host.is_none() == is_cell;
-            let mut sum = Sum {
+            let mut sum = SumView {
                 of: what,
-                resource: resource.as_str(),
-                ..Sum::default()
+                resource,
+                capacity: 0.0,
+                reserved: 0.0,
+                reclaimable: 0.0,
+                coming: 0.0,
+                queued: 0,
             };
-            accounts.iter().filter(own).for_each(|account| sum.add(account));
+            for account in accounts.iter().filter(own) {
+                sum.capacity += account.capacity;
+                sum.reserved += account.reserved;
+                sum.reclaimable += account.reclaimable;
+                sum.coming += account.coming;
+                sum.queued = sum.queued.saturating_add(account.queued);
+            }
             sum
         });
         each.into_iter().filter(|sum| sum.capacity > 0.0)

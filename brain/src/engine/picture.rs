@@ -1,11 +1,12 @@
 //! The picture that is taken after every tick.
 
-use shadow::{Birth, Resource, SourceState};
+use shadow::{Birth, Resource, SourceState, UnixMs};
 
 use super::Engine;
 use crate::{
     fleet::{Host, Life},
-    snapshot::{HostView, ModelView, ResourceView, Snapshot, SourceView, Totals, WorkloadView},
+    snapshot::{HostView, ModelView, ResourceView, ScoreView, ScoresView, Snapshot, SourceView, Totals, WorkloadView},
+    store::meta,
 };
 
 impl Engine {
@@ -13,6 +14,7 @@ impl Engine {
     pub(super) fn picture(&mut self) -> Snapshot {
         let commands = self.dispatch.shown();
         let events = self.journal.shown();
+        let scores = self.scores_view().into();
         let hosts: Vec<HostView> = self
             .fleet
             .hosts()
@@ -55,6 +57,8 @@ impl Engine {
             incidents: self.watch.shown(),
             events,
             unmet: self.dispatch.unmet().to_vec(),
+            plan: self.dispatch.plan(),
+            scores,
             totals: Totals {
                 frames: figures.frames.get(),
                 samples: figures.samples.get(),
@@ -85,6 +89,8 @@ impl Engine {
             resources: Resource::ALL
                 .map(|resource| self.resource_view(name, host, resource))
                 .to_vec(),
+            held: self.dispatch.held(name),
+            births: host.told(),
             workloads: self.workload_views(name, host),
         }
     }
@@ -96,6 +102,11 @@ impl Engine {
             .latest(name)
             .iter()
             .filter(|forecast| forecast.resource == resource);
+        let peaks = self
+            .foresight
+            .peaks(name)
+            .iter()
+            .filter(|peak| peak.resource == resource);
         ResourceView {
             resource,
             unit: resource.unit(),
@@ -110,6 +121,27 @@ impl Engine {
                 _ => host.capacity().of(resource),
             },
             forecasts: forecasts.cloned().collect(),
+            peaks: peaks.cloned().collect(),
+        }
+    }
+
+    /// How good forecasts are and were.
+    fn scores_view(&mut self) -> ScoresView {
+        ScoresView {
+            since_start: ScoreView::of(&self.foresight.scores()),
+            held_out: self.learning.held_out().map(ScoreView::of).unwrap_or_default(),
+            lately: self.quality.shown(),
+        }
+    }
+
+    /// Notes what forecasts are worth, now and for the next start.
+    pub(super) fn note_quality(&mut self, end_ms: UnixMs) {
+        if self
+            .quality
+            .row(end_ms, self.foresight.all().map(|(_, forecast)| forecast))
+        {
+            let points = self.quality.shown();
+            self.remember(meta::QUALITY, &*points);
         }
     }
 

@@ -37,6 +37,8 @@ impl Engine {
         let prices = json(&recovered.meta, meta::PRICES).unwrap_or_default();
         let refused = self.dispatch.restore_books(recovered.books, &prices);
         self.figures.refused.with("books").add(refused as u64);
+        self.quality
+            .restore(json(&recovered.meta, meta::QUALITY).unwrap_or_default());
         let freeze = json::<Option<_>>(&recovered.meta, meta::FREEZE).flatten();
         self.restore_freeze(freeze);
         for (host, resource, since_ms, told) in recovered.anomalies {

@@ -87,6 +87,7 @@ impl Engine {
         self.watch.rewind(self.now_ms);
         self.dispatch.rewind(self.now_ms);
         self.fleet.rewind(self.now_ms);
+        self.quality.rewind(self.now_ms);
     }
 
     /// Forgets hosts of which nothing has come for long, and takes their retained views back.
@@ -147,6 +148,7 @@ impl Engine {
                 self.batch.forecasts.drain(..over);
             }
         }
+        self.note_quality(end_ms);
         let hosts = self.host_inputs(end_ms);
         self.dispatch.usage(end_ms, &hosts);
         self.dispatch.hurry(end_ms, &hosts);
@@ -250,7 +252,7 @@ impl Engine {
     }
 
     /// Notes a single value for the next start.
-    fn remember(&mut self, key: &'static str, value: &impl Serialize) {
+    pub(super) fn remember(&mut self, key: &'static str, value: &impl Serialize) {
         self.remember_json(key, serde_json::to_string(value));
     }
 

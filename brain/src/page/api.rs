@@ -13,6 +13,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use shadow::{Resource, UnixMs};
 use tokio::task::spawn_blocking;
+use utoipa::ToSchema;
 
 use super::{
     Shared,
@@ -31,7 +32,7 @@ pub(super) async fn snapshot(State(shared): State<Arc<Shared>>) -> Response {
     Json(&*shared.snapshot()).into_response()
 }
 
-/// One line a host, the model and the totals.
+/// Counts, the model and the totals.
 pub(super) async fn fleet(State(shared): State<Arc<Shared>>) -> Response {
     Json(Fleet::of(&shared.snapshot())).into_response()
 }
@@ -56,8 +57,8 @@ pub(super) struct SeriesQuery {
 }
 
 /// Recent values of one resource of one host.
-#[derive(Debug, Serialize)]
-struct Series {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Series {
     host: String,
     resource: Resource,
     /// The unit of the values: `1`, `B/s` or `W`.

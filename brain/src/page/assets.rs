@@ -2,6 +2,7 @@
 
 use std::{
     hash::{DefaultHasher, Hasher},
+    io::Write as _,
     sync::LazyLock,
 };
 
@@ -11,47 +12,80 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use flate2::{Compression, write::GzEncoder};
 
-use super::{plotly, problem::Problem};
+use super::problem::Problem;
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-/// One file as it is served.
+/// One file as it is served: as it is, and packed for slow links.
 struct Asset {
     kind: &'static str,
+    plain: Coded,
+    packed: Coded,
+}
+
+/// What goes over the wire, and what tells it from what went before.
+struct Coded {
     etag: HeaderValue,
     body: Bytes,
+}
+
+impl Coded {
+    fn new(body: Bytes) -> Self {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&body);
+        let etag = format!("\"{:016x}\"", hasher.finish());
+        Self {
+            etag: HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"0\"")),
+            body,
+        }
+    }
+}
+
+/// Nothing is packed that cannot be: then it goes as it is.
+fn pack(body: &[u8]) -> Option<Bytes> {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::best());
+    packer.write_all(body).ok()?;
+    Some(packer.finish().ok()?.into())
 }
 
 impl Asset {
     fn new(kind: &'static str, body: impl Into<Bytes>) -> Self {
         let body = body.into();
-        let mut hasher = DefaultHasher::new();
-        hasher.write(&body);
-        let etag = format!("\"{:016x}\"", hasher.finish());
+        let packed = pack(&body).unwrap_or_default();
         Self {
             kind,
-            etag: HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"0\"")),
-            body,
+            plain: Coded::new(body),
+            packed: Coded::new(packed),
         }
     }
 
     /// The file, or 304 when the browser has it. It asks each time: a new binary is seen at once.
     fn answer(&self, asked: &HeaderMap) -> Response {
+        let takes_packed = asked.get(header::ACCEPT_ENCODING).and_then(|told| told.to_str().ok());
+        let takes_packed = takes_packed.is_some_and(|told| told.split(',').any(|word| word.trim() == "gzip"));
+        let is_packed = takes_packed && !self.packed.body.is_empty();
+        let coded = if is_packed { &self.packed } else { &self.plain };
         let known = asked.get(header::IF_NONE_MATCH);
-        let fresh = known.is_some_and(|tags| tags.as_bytes() == self.etag.as_bytes());
+        let fresh = known.is_some_and(|tags| tags.as_bytes() == coded.etag.as_bytes());
         let headers = [
-            (header::ETAG, self.etag.clone()),
+            (header::ETAG, coded.etag.clone()),
             (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
             (header::CONTENT_TYPE, HeaderValue::from_static(self.kind)),
+            (header::VARY, HeaderValue::from_static("accept-encoding")),
         ];
+        let packing = is_packed.then(|| [(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"))]);
         if fresh {
             return (StatusCode::NOT_MODIFIED, headers).into_response();
         }
-        (headers, self.body.clone()).into_response()
+        match packing {
+            Some(packing) => (headers, packing, coded.body.clone()).into_response(),
+            None => (headers, coded.body.clone()).into_response(),
+        }
     }
 }
 
@@ -65,24 +99,39 @@ static INDEX: LazyLock<Asset> = LazyLock::new(|| Asset::new(HTML, include_str!("
 
 static FILES: LazyLock<Vec<(&str, Asset)>> = LazyLock::new(|| {
     files! {
+        "address.js": JS,
         "app.js": JS,
+        "axis.js": JS,
         "base.css": CSS,
-        "brain.js": JS,
+        "chart.css": CSS,
         "chart.js": JS,
-        "charts.js": JS,
+        "dialog.js": JS,
         "dom.js": JS,
         "events.js": JS,
         "feed.js": JS,
+        "fleet.css": CSS,
+        "fleet.js": JS,
         "format.js": JS,
+        "history.js": JS,
         "host.js": JS,
-        "hosts.js": JS,
         "icon.svg": SVG,
-        "page.css": CSS,
+        "incidents.js": JS,
+        "inventory.js": JS,
+        "keys.js": JS,
+        "lane.js": JS,
+        "layout.css": CSS,
+        "models.js": JS,
+        "plans.js": JS,
+        "plots.js": JS,
+        "pool.js": JS,
+        "readings.js": JS,
+        "row.js": JS,
+        "rows.js": JS,
+        "tables.js": JS,
+        "timeline.js": JS,
+        "top.js": JS,
     }
 });
-
-/// Apart from the others because it is cut out of a larger text at first use.
-static PLOTLY: LazyLock<Asset> = LazyLock::new(|| Asset::new(JS, plotly::script()));
 
 /// The page.
 pub(super) async fn index(asked: HeaderMap) -> Response {
@@ -92,8 +141,7 @@ pub(super) async fn index(asked: HeaderMap) -> Response {
 /// One file that the page names.
 pub(super) async fn asset(path: Result<Path<String>, PathRejection>, asked: HeaderMap) -> Result<Response, Problem> {
     let Path(name) = path?;
-    let own = || FILES.iter().find(|(known, _)| *known == name).map(|(_, asset)| asset);
-    let found = if name == "plotly.min.js" { Some(&*PLOTLY) } else { own() };
+    let found = FILES.iter().find(|(known, _)| *known == name).map(|(_, asset)| asset);
     found
         .map(|asset| asset.answer(&asked))
         .ok_or_else(|| Problem::not_found(format!("the page has no file {name:?}")))
@@ -108,8 +156,8 @@ mod tests {
     fn sources() -> Vec<(&'static str, &'static str)> {
         let files = FILES
             .iter()
-            .map(|(name, asset)| (*name, std::str::from_utf8(&asset.body).unwrap()));
-        let leaked = |asset: &'static Asset| std::str::from_utf8(&asset.body).unwrap();
+            .map(|(name, asset)| (*name, std::str::from_utf8(&asset.plain.body).unwrap()));
+        let leaked = |asset: &'static Asset| std::str::from_utf8(&asset.plain.body).unwrap();
         files.chain([("index.html", leaked(&INDEX))]).collect()
     }
 
@@ -126,7 +174,7 @@ mod tests {
             asked.extend(named(text, "\"/assets/", '"'));
             asked.extend(named(text, "from \"./", '"'));
         }
-        let served: BTreeSet<&str> = FILES.iter().map(|(name, _)| *name).chain(["plotly.min.js"]).collect();
+        let served: BTreeSet<&str> = FILES.iter().map(|(name, _)| *name).collect();
         assert_eq!(asked, served);
     }
 

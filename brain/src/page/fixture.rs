@@ -1,5 +1,7 @@
 //! A page over two hosts for tests, called without a socket.
 
+pub(super) mod fleet;
+
 use std::{
     path::Path,
     sync::{Arc, Mutex},
@@ -73,6 +75,7 @@ fn host(name: &str) -> HostView {
         absent: String::new(),
         capacity: Some(1.0),
         forecasts: vec![forecast(300, 0.6), forecast(900, 0.8)],
+        peaks: Vec::new(),
     };
     HostView {
         name: name.to_owned(),
@@ -115,6 +118,15 @@ pub(super) struct Page {
     pub(super) router: Router,
 }
 
+/// A switch that somebody has turned.
+pub(super) fn frozen_by(by: &str, reason: &str) -> Freeze {
+    Freeze {
+        by: by.to_owned(),
+        reason: reason.to_owned(),
+        since_ms: NOW_MS,
+    }
+}
+
 /// The page's state, and the engine's end of it.
 pub(super) fn state() -> (watch::Sender<Arc<Snapshot>>, Arc<OneHost>, PageState) {
     let (acknowledge, mut notices) = mpsc::channel::<Notice>(8);
@@ -132,12 +144,13 @@ pub(super) fn state() -> (watch::Sender<Arc<Snapshot>>, Arc<OneHost>, PageState)
     let (engine, snapshot) = watch::channel(Arc::new(snapshot()));
     let series = Arc::new(OneHost::default());
     let host = Arc::clone(&series);
-    // A brain that knows one incident.
+    // A brain that knows two incidents.
     tokio::spawn(async move {
         while let Some(notice) = notices.recv().await {
             match notice {
                 Notice::Taken(asked) => {
-                    let known = (&*asked.host, asked.since_ms, &*asked.by) == ("web-1", 7, "ann");
+                    let known = asked.host == "web-1" && [7, NOW_MS - 720_000].contains(&asked.since_ms);
+                    let known = known && asked.by == "ann";
                     asked.done.send(known).unwrap();
                 }
                 Notice::Refused { from, .. } => host.refused.lock().unwrap().push(from),
@@ -157,7 +170,25 @@ pub(super) fn state() -> (watch::Sender<Arc<Snapshot>>, Arc<OneHost>, PageState)
 }
 
 pub(super) fn page() -> Page {
+    with(state())
+}
+
+/// A page over another fleet, with a past.
+pub(super) fn page_of(snapshot: Snapshot) -> Page {
     let (engine, series, page) = state();
+    engine.send_replace(Arc::new(snapshot));
+    let series_of_fleet = Arc::new(fleet::Waves);
+    with((
+        engine,
+        series,
+        PageState {
+            series: series_of_fleet,
+            ..page
+        },
+    ))
+}
+
+fn with((engine, series, page): (watch::Sender<Arc<Snapshot>>, Arc<OneHost>, PageState)) -> Page {
     let closing = CancellationToken::new();
     let guard = Guard::new("127.0.0.1:8080".parse().unwrap(), &page.names);
     let shared = Arc::new(Shared {

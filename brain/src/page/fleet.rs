@@ -1,119 +1,116 @@
-//! What the page asks for each second: parts of a snapshot, borrowed, small enough for a large fleet.
-
-use std::collections::BTreeMap;
+//! What the page asks for each second: parts of a snapshot, borrowed, as small for a large fleet as for a small one.
 
 use serde::Serialize;
-use shadow::{Resource, UnixMs};
+use shadow::UnixMs;
+use utoipa::ToSchema;
 
 use crate::{
     dispatch::Freeze,
     snapshot::{
-        AnomalyView, CommandView, EventView, HostView, IncidentView, ModelView, PoolView, ResourceView, Snapshot,
-        Totals,
+        AnomalyView, CommandView, EventView, HeldStep, HostView, IncidentView, ModelView, PoolView, Snapshot, Totals,
     },
 };
 
-/// How many of the newest commands, events and anomalies of the whole cell go along.
+/// How many of the newest commands, events, incidents and anomalies of a host go along.
 const NEWEST: usize = 50;
 
 /// The cell at a glance.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Fleet<'a> {
     time_ms: UnixMs,
     cell: &'a str,
+    /// `recommend-only`, `acting` where commands are carried out, or `frozen`.
     mode: &'a str,
     freeze: Option<&'a Freeze>,
+    hosts: HostCounts,
+    incidents: IncidentCounts,
     /// What the cell as a whole has, where it has limits.
     pool: Vec<&'a PoolView>,
-    hosts: Vec<HostLine<'a>>,
     model: &'a ModelView,
     totals: &'a Totals,
-    commands: &'a [CommandView],
-    anomalies: &'a [AnomalyView],
-    incidents: &'a [IncidentView],
-    events: &'a [EventView],
+    /// Requests that wait for the pool.
+    queued: u64,
+    /// Needs that cannot be met, in words; some of them where they are many.
     unmet: &'a [String],
 }
 
-/// One host in a line.
-#[derive(Debug, Serialize)]
-struct HostLine<'a> {
-    name: &'a str,
-    state: &'a str,
-    last_sample_ms: UnixMs,
-    /// Anomalies that go on now.
-    anomalies: usize,
-    resources: Vec<Gauge>,
+/// How many hosts are in which state.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(super) struct HostCounts {
+    all: usize,
+    online: usize,
+    bmc_only: usize,
+    stale: usize,
+    offline: usize,
 }
 
-/// One resource in a bar.
-#[derive(Debug, Serialize)]
-struct Gauge {
-    resource: Resource,
-    unit: &'static str,
-    value: Option<f64>,
-    capacity: Option<f64>,
-    /// The p95 at the farthest horizon; absent without a forecast.
-    p95: Option<f64>,
-    /// How far ahead that is.
-    horizon_s: Option<u32>,
+/// How many incidents go on, among the newest hundred or so.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(super) struct IncidentCounts {
+    open: usize,
+    critical: usize,
+    warning: usize,
+    /// Open ones of which nobody has taken notice.
+    unnoticed: usize,
 }
 
 impl<'a> Fleet<'a> {
     pub(super) fn of(snapshot: &'a Snapshot) -> Self {
-        let mut ongoing = BTreeMap::<&str, usize>::new();
-        for anomaly in snapshot.anomalies.iter().filter(|a| a.until_ms >= snapshot.time_ms) {
-            *ongoing.entry(&anomaly.host).or_default() += 1;
-        }
-        let line = |host: &'a HostView| HostLine {
-            name: &host.name,
-            state: &host.state,
-            last_sample_ms: host.last_sample_ms,
-            anomalies: ongoing.get(host.name.as_str()).copied().unwrap_or(0),
-            resources: host.resources.iter().map(Gauge::of).collect(),
-        };
         Self {
             time_ms: snapshot.time_ms,
             cell: &snapshot.cell,
             mode: &snapshot.mode,
             freeze: snapshot.freeze.as_ref(),
+            hosts: HostCounts::of(&snapshot.hosts),
+            incidents: IncidentCounts::of(&snapshot.incidents),
             pool: snapshot.pool.iter().filter(|pool| pool.host.is_none()).collect(),
-            hosts: snapshot.hosts.iter().map(line).collect(),
             model: &snapshot.model,
             totals: &snapshot.totals,
-            commands: newest(&snapshot.commands),
-            anomalies: newest(&snapshot.anomalies),
-            incidents: newest(&snapshot.incidents),
-            events: newest(&snapshot.events),
-            unmet: newest(&snapshot.unmet),
+            queued: snapshot.plan.as_ref().map_or(0, |plan| plan.queued),
+            unmet: snapshot.unmet.get(..NEWEST).unwrap_or(&snapshot.unmet),
         }
     }
 }
 
-impl Gauge {
-    fn of(view: &ResourceView) -> Self {
-        let farthest = view.forecasts.iter().max_by_key(|forecast| forecast.horizon_s);
+impl HostCounts {
+    fn of(hosts: &[HostView]) -> Self {
+        let mut counts = Self {
+            all: hosts.len(),
+            ..Self::default()
+        };
+        for host in hosts {
+            match host.state.as_str() {
+                "online" => counts.online += 1,
+                "bmc only" => counts.bmc_only += 1,
+                "stale" => counts.stale += 1,
+                _ => counts.offline += 1,
+            }
+        }
+        counts
+    }
+}
+
+impl IncidentCounts {
+    fn of(incidents: &[IncidentView]) -> Self {
+        let open = || incidents.iter().filter(|incident| incident.goes_on);
+        let of = |severity: &str| open().filter(|incident| incident.severity == severity).count();
         Self {
-            resource: view.resource,
-            unit: view.unit,
-            value: view.value,
-            capacity: view.capacity,
-            p95: farthest.map(|forecast| forecast.quantiles.p95),
-            horizon_s: farthest.map(|forecast| forecast.horizon_s),
+            open: open().count(),
+            critical: of("critical"),
+            warning: of("warning"),
+            unnoticed: open().filter(|incident| incident.acknowledged_ms.is_none()).count(),
         }
     }
 }
 
-fn newest<T>(items: &[T]) -> &[T] {
-    items.get(..NEWEST).unwrap_or(items)
-}
-
-/// One host with its pool, commands, events and anomalies.
-#[derive(Debug, Serialize)]
+/// One host with its pool, commands, events, incidents and anomalies, newest first.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct HostDetail<'a> {
     time_ms: UnixMs,
     host: &'a HostView,
     pool: Vec<&'a PoolView>,
+    /// What was reserved over time, since the brain started, oldest first.
+    held: &'a [HeldStep],
     commands: Vec<&'a CommandView>,
     anomalies: Vec<&'a AnomalyView>,
     incidents: Vec<&'a IncidentView>,
@@ -124,38 +121,20 @@ impl<'a> HostDetail<'a> {
     /// `None` when the host was never seen.
     pub(super) fn of(snapshot: &'a Snapshot, name: &str) -> Option<Self> {
         let host = snapshot.hosts.iter().find(|host| host.name == name)?;
+        let pool = snapshot.pool.iter();
         Some(Self {
             time_ms: snapshot.time_ms,
             host,
-            pool: snapshot
-                .pool
-                .iter()
-                .filter(|pool| pool.host.as_deref() == Some(name))
-                .collect(),
-            commands: snapshot
-                .commands
-                .iter()
-                .filter(|c| c.command.host == name)
-                .take(NEWEST)
-                .collect(),
-            anomalies: snapshot
-                .anomalies
-                .iter()
-                .filter(|a| a.host == name)
-                .take(NEWEST)
-                .collect(),
-            incidents: snapshot
-                .incidents
-                .iter()
-                .filter(|incident| incident.host == name)
-                .take(NEWEST)
-                .collect(),
-            events: snapshot
-                .events
-                .iter()
-                .filter(|event| event.host == name)
-                .take(NEWEST)
-                .collect(),
+            pool: pool.filter(|pool| pool.host.as_deref() == Some(name)).collect(),
+            held: &host.held,
+            commands: own(&snapshot.commands, |view| view.command.host == name),
+            anomalies: own(&snapshot.anomalies, |view| view.host == name),
+            incidents: own(&snapshot.incidents, |view| view.host == name),
+            events: own(&snapshot.events, |view| view.host == name),
         })
     }
+}
+
+fn own<T>(all: &[T], is_own: impl Fn(&&T) -> bool) -> Vec<&T> {
+    all.iter().filter(is_own).take(NEWEST).collect()
 }

@@ -9,6 +9,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
+use utoipa::ToSchema;
 
 use super::{
     Shared,
@@ -21,7 +22,7 @@ use crate::dispatch::{Freeze, FreezeSwitch};
 const MAX_REASON: usize = 256;
 
 /// Who turns it, and why.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Turn {
     by: String,
@@ -30,7 +31,7 @@ pub(super) struct Turn {
 }
 
 /// How it stands.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Stands {
     frozen: bool,
     freeze: Option<Freeze>,

@@ -15,6 +15,7 @@ use serde::Serialize;
 use shadow::UnixMs;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 
 use super::Shared;
 use crate::snapshot::Snapshot;
@@ -54,8 +55,8 @@ impl Pulse {
 }
 
 /// The answer of `/healthz`.
-#[derive(Debug, Serialize)]
-struct Health {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Health {
     /// `ok`, `stale` (no snapshot for 30 s) or `stopped` (the engine is gone).
     status: &'static str,
     /// Milliseconds since the newest snapshot came.

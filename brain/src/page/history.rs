@@ -13,6 +13,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use shadow::{Resource, UnixMs};
 use tokio::{sync::SemaphorePermit, time::timeout};
+use utoipa::ToSchema;
 
 use super::{Shared, problem::Problem};
 use crate::{
@@ -57,10 +58,11 @@ pub(super) struct Points {
 }
 
 /// Rows of one host in columns.
-#[derive(Debug, Serialize)]
-struct SeriesAnswer<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SeriesAnswer<'a> {
     host: &'a str,
     /// `10s`, `1m` or `1h`.
+    #[schema(value_type = String)]
     resolution: Resolution,
     since_ms: UnixMs,
     until_ms: UnixMs,
@@ -71,6 +73,7 @@ struct SeriesAnswer<'a> {
     /// Share of each row that samples tell of, 0 to 1.
     coverage: &'a [f32],
     /// The columns that tell something, by name with unit; `null` where nothing is known.
+    #[schema(value_type = BTreeMap<String, Vec<Option<f32>>>)]
     columns: BTreeMap<String, &'a [f32]>,
 }
 
@@ -150,6 +153,23 @@ records! {
     commands,
     /// Events by when they happened.
     events
+}
+
+/// Plans by when they were made.
+pub(super) async fn plans(
+    State(shared): State<Arc<Shared>>,
+    query: Result<Query<Records>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(asked) = query?;
+    if asked.host.is_some() || asked.resource.is_some() {
+        return Err(Problem::bad_request("host, resource: a plan is of the whole cell"));
+    }
+    let filter = asked.filter("plans", shared.snapshot().time_ms)?;
+    let told = read(&shared, async |history| {
+        history.plans(&filter.within, filter.limit).await
+    })
+    .await?;
+    Ok(Json(told).into_response())
 }
 
 impl Records {

@@ -18,6 +18,7 @@ use runtime::{Clock, LogLimit};
 use serde::{Deserialize, Serialize};
 use shadow::UnixMs;
 use tokio::sync::oneshot;
+use utoipa::ToSchema;
 
 use super::{Shared, problem::Problem};
 use crate::watch::{Acknowledgement, Notice};
@@ -45,14 +46,14 @@ impl Default for Strangers {
 }
 
 /// Who takes notice.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct By {
     by: String,
 }
 
 /// What was done.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Done {
     host: String,
     since_ms: UnixMs,

@@ -7,12 +7,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// The longest `detail`, in characters: it may quote what a client sent.
 const MAX_DETAIL: usize = 300;
 
 /// Why a request has no answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct Problem {
     /// The status in short, stable words.
     title: &'static str,

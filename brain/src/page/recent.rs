@@ -12,6 +12,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use shadow::{Reading, UnixMs, Vantage};
+use utoipa::ToSchema;
 
 use super::{Shared, api, problem::Problem};
 
@@ -32,8 +33,8 @@ pub(super) struct RecentQuery {
 }
 
 /// Values of some metrics of one host at full rate.
-#[derive(Debug, Serialize)]
-struct Recent {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Recent {
     host: String,
     vantage: &'static str,
     /// The time that was asked for.
@@ -45,6 +46,7 @@ struct Recent {
     /// Unix milliseconds, oldest first.
     times_ms: Vec<UnixMs>,
     /// One list a metric, each as long as `times_ms`: values, or the word that tells why there is none.
+    #[schema(value_type = Vec<Vec<serde_json::Value>>)]
     columns: Vec<Vec<Reading>>,
 }
 

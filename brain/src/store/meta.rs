@@ -18,6 +18,8 @@ pub(crate) const FREEZE: &str = "freeze";
 pub(crate) const PRICES: &str = "prices";
 /// The highest reservations of seven days, as JSON.
 pub(crate) const HIGHEST: &str = "highest";
+/// How good forecasts were over the last days, as JSON.
+pub(crate) const QUALITY: &str = "quality";
 /// What outcomes taught, as JSON.
 pub(crate) const FEEDBACK: &str = "feedback";
 /// The mark of the last batch, where a database is on a server.

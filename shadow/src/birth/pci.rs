@@ -13,6 +13,7 @@ pub const MAX_PCI_REGISTERS: usize = 1_024;
 
 /// One PCI function.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PciDevice {
     /// `0000:00:1f.2`.
     pub address: String,
@@ -54,6 +55,7 @@ pub struct PciDevice {
 
 /// Advanced error reporting: raw registers (PCI Express 5.0, 7.8.4), and what the kernel has counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Aer {
     /// Uncorrectable error status, which the kernel clears once it has handled an error.
     pub uncorrectable_status: Option<u32>,
@@ -75,6 +77,7 @@ pub struct Aer {
 
 /// Downstream port containment (PCI Express 5.0, 7.9.15).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Dpc {
     /// Whether an error would trigger it.
     pub enabled: bool,
@@ -86,6 +89,7 @@ pub struct Dpc {
 
 /// Single root I/O virtualisation (PCI Express 5.0, 9.3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SrIov {
     /// Virtual functions that the device can have.
     pub total_vfs: u16,
@@ -95,6 +99,7 @@ pub struct SrIov {
 
 /// One 32 bit register.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Register {
     /// As its data sheet calls it.
     pub name: String,

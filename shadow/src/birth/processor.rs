@@ -4,6 +4,7 @@ use serde::Serialize;
 
 /// Identity and number of the processors; all of a host are of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Processor {
     /// CPUID leaf 0: `GenuineIntel`, `AuthenticAMD`.
     pub vendor: String,

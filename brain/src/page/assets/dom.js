@@ -22,6 +22,16 @@ function present(children) {
   return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
 }
 
+// The same for SVG: svg("path.line", {d}, ...children).
+export function svg(shape, attributes, ...children) {
+  const [tag, ...classes] = shape.split(".");
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  if (classes.length) node.setAttribute("class", classes.join(" "));
+  for (const [name, value] of Object.entries(attributes ?? {})) setAttribute(node, name, value);
+  node.append(...present(children));
+  return node;
+}
+
 // Puts `children` in place of what `node` holds.
 export function fill(node, ...children) {
   node.replaceChildren(...present(children));
@@ -78,4 +88,25 @@ export function ago(ms) {
 export function facts(rows) {
   const stated = rows.filter(([, value]) => value);
   return el("dl.facts", {}, stated.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+}
+
+// A part of a page with a heading.
+export function panel(title, aside, ...body) {
+  return el("section.panel", {}, el("header", {}, el("h2", {}, title), aside), body);
+}
+
+// A button that is one of several: `pressed` says which.
+export function choice(label, options, onChoose) {
+  const buttons = options.map(([value, text, title]) => el("button", {type: "button", title, "data-value": value, onclick: () => onChoose(value)}, text));
+  const node = el("span.switch", {role: "group", "aria-label": label}, buttons);
+  node.choose = (value) => buttons.forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.value === String(value))));
+  return node;
+}
+
+// A table of cells; those of `numbers` (by position) are set to the right.
+export function table(head, rows, numbers = []) {
+  const side = (at) => numbers.includes(at) ? ".number" : "";
+  return el("div.scroll", {}, el("table", {},
+    el("thead", {}, el("tr", {}, head.map((text, at) => el(`th${side(at)}`, {scope: "col"}, text)))),
+    el("tbody", {}, rows.map((cells) => el("tr", {}, cells.map((cell, at) => el(`td${side(at)}`, {}, cell)))))));
 }

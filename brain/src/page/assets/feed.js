@@ -2,33 +2,51 @@
 
 const PATIENCE_MS = 12_000; // an event is due every five seconds
 
-async function get(path, how = {}) {
-  const response = await fetch(path, {signal: AbortSignal.timeout(8_000), ...how});
+async function ask(path, how = {}) {
+  const response = await fetch(path, {signal: AbortSignal.timeout(8_000), ...how}).catch((error) => {
+    throw Object.assign(error, {unreachable: error.name !== "TimeoutError", late: error.name === "TimeoutError"});
+  });
   if (response.ok) return response.json();
   const problem = await response.json().catch(() => ({}));
   throw Object.assign(new Error(problem.detail ?? `${path}: ${response.status}`), {status: response.status});
 }
 
-export const fleet = () => get("/api/v1/fleet");
-
-// Null when the host was never seen.
-export async function host(name) {
+// Null where there is none.
+async function known(path) {
   try {
-    return await get(`/api/v1/hosts/${encodeURIComponent(name)}`);
+    return await ask(path);
   } catch (error) {
     if (error.status === 404) return null;
     throw error;
   }
 }
 
-// Somebody takes notice of an incident.
-export const acknowledge = (name, since_ms, by) => get(`/api/v1/hosts/${encodeURIComponent(name)}/incidents/${since_ms}/acknowledge`,
-  {method: "POST", headers: {"content-type": "application/json"}, body: JSON.stringify({by})});
+const query = (options) => new URLSearchParams(Object.entries(options).filter(([, value]) => value !== "" && value !== undefined && value !== null));
+const ofHost = (name) => `/api/v1/hosts/${encodeURIComponent(name)}`;
 
-export async function series(name, resource, minutes) {
-  const query = new URLSearchParams({resource, minutes});
-  return (await get(`/api/v1/hosts/${encodeURIComponent(name)}/series?${query}`)).points;
-}
+export const fleet = () => ask("/api/v1/fleet");
+export const rows = (options) => ask(`/api/v1/hosts?${query(options)}`);
+export const host = (name) => known(ofHost(name));
+export const inventory = (name) => known(`${ofHost(name)}/inventory`);
+export const readings = (name) => known(`${ofHost(name)}/readings`);
+export const incidents = () => ask("/api/v1/incidents");
+export const commands = () => ask("/api/v1/commands");
+export const plan = () => ask("/api/v1/plan");
+export const scores = () => ask("/api/v1/scores");
+
+// Values of the last minutes, at most a day: [[unix ms, value], ...].
+export const series = async (name, resource, minutes) => (await ask(`${ofHost(name)}/series?${query({resource, minutes})}`)).points;
+
+// What the store holds: `kind` is series, forecasts, incidents, commands, events or plans.
+export const stored = (kind, options) => ask(`/api/v1/history/${kind}?${query(options)}`);
+
+// What is changed goes as JSON, which no other web site can send without asking first.
+const send = (path, body) => ask(path, {method: "POST", headers: {"content-type": "application/json"}, body: JSON.stringify(body)});
+
+// Somebody takes notice of an incident.
+export const acknowledge = (name, since_ms, by) => send(`${ofHost(name)}/incidents/${since_ms}/acknowledge`, {by});
+export const freeze = (by, reason) => send("/api/v1/freeze", {by, reason});
+export const thaw = (by, reason) => send("/api/v1/thaw", {by, reason});
 
 // Calls `onTick` for each new snapshot; a tick that comes while it is at work is kept, not queued. Calls
 // `onSilence(since, reached)` whenever it is known whether the brain is silent: since when on the browser's clock,
@@ -38,11 +56,12 @@ export function follow(onTick, onSilence) {
   let reached = Date.now(); // when there was any answer
   let busy = false;
   let again = false;
+  let failed = false;
 
   const late = (since) => Date.now() - since > PATIENCE_MS;
-  const judge = () => onSilence(late(reached) ? reached : late(heard) ? heard : 0, !late(reached));
+  const judge = () => onSilence(late(reached) || failed ? reached : late(heard) ? heard : 0, !late(reached) && !failed);
 
-  async function ask(age_ms = 0) {
+  async function update(age_ms = 0) {
     again = busy;
     if (busy || document.hidden) return;
     busy = true;
@@ -50,32 +69,40 @@ export function follow(onTick, onSilence) {
       await onTick();
       reached = Date.now();
       heard = reached - age_ms;
+      failed = false;
     } catch (error) {
-      console.warn("the brain did not answer:", error.message);
+      // No answer at all is told at once; a fault that the brain tells of leaves it alive.
+      failed = error.unreachable === true;
+      if (error.status !== undefined) reached = Date.now();
+      if (failed || error.late || error.status !== undefined) console.warn("the brain did not answer:", error.message);
+      else console.error(error); // a fault of the page itself
     }
     busy = false;
     judge();
-    if (again) ask(age_ms);
+    if (again) update(age_ms);
   }
 
   function listen() {
     const source = new EventSource("/api/v1/stream");
     const age = (event) => JSON.parse(event.data).age_ms;
-    source.addEventListener("tick", (event) => ask(age(event)));
+    source.addEventListener("tick", (event) => update(age(event)));
     // The server answers, but its engine takes no pictures.
     source.addEventListener("quiet", (event) => {
       reached = Date.now();
       heard = reached - age(event);
+      failed = false;
       judge();
     });
     source.addEventListener("error", () => {
+      update(); // whether the brain is gone, or only this stream
       // The browser tries again by itself, except after a refusal.
       if (source.readyState === EventSource.CLOSED) setTimeout(listen, 5_000);
     });
   }
 
-  document.addEventListener("visibilitychange", () => ask());
+  document.addEventListener("visibilitychange", () => update());
   setInterval(() => { if (!document.hidden) judge(); }, 1_000);
   listen();
-  return () => ask();
+  update();
+  return () => update();
 }

@@ -96,3 +96,36 @@ export function moment(ms) {
 export function plural(number, noun) {
   return `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
 }
+
+// "+0.12", "−0.30".
+export function signed(number) {
+  const text = Math.abs(number).toFixed(2);
+  return text === "0.00" ? text : `${number < 0 ? "−" : "+"}${text}`;
+}
+
+// Text in the tone of what it says, for a skill.
+export function toned(number) {
+  if (number === null || number === undefined) return "–";
+  const node = document.createElement("span");
+  node.className = number > 0.005 ? "good" : number < -0.005 ? "bad" : "soft";
+  node.textContent = signed(number);
+  return node;
+}
+
+const UNITS = {Cel: "°C", "{rpm}": "rpm", "{core}": "cores", "/s": "/s"};
+
+// A metric's value in its own unit, as catalogues write them: `1` is a share.
+export function metric(unit, number, name) {
+  // Loads and counts have no unit either.
+  if (unit === "1") return number > 1.5 || /^(load|pci|agent\.threads)/.test(name) ? digits(number) : share(number);
+  if (unit === "By") return bytes(number);
+  if (unit === "By/s") return value("B/s", number);
+  const plain = UNITS[unit] ?? unit.replace(/^1\//, "/").replaceAll(/[{}]/g, "");
+  const text = Math.abs(number) >= 1e6 ? count(number) : digits(number);
+  return plain.startsWith("/") ? `${text}${plain}` : `${text}${GAP}${plain}`;
+}
+
+// How rare something of this score is.
+export function rarity(score) {
+  return score >= 9 ? "1 in over 10⁹" : `1 in ${count(Number((10 ** score).toPrecision(1)))}`;
+}

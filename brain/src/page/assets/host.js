@@ -1,179 +1,184 @@
-// Everything about the selected host.
+// One host: its five resources on one time axis, and all that belongs to it.
 
-import {el, fill, keyed, setText} from "./dom.js";
-import {drawCharts} from "./charts.js";
-import {anomaly, command, event, incident} from "./events.js";
-import {acknowledge} from "./feed.js";
+import * as address from "./address.js";
+import {choice, el, fill, keyed, panel, setText} from "./dom.js";
+import {anomaly, command, event, incident, list} from "./events.js";
+import * as feed from "./feed.js";
 import * as format from "./format.js";
+import {History} from "./history.js";
+import {inventoryParts} from "./inventory.js";
+import {ReadingsPart} from "./readings.js";
+import {STATE_TONES} from "./row.js";
+import {forecasts, pool, sources, workloads} from "./tables.js";
+import {Timeline} from "./timeline.js";
 
-const main = document.getElementById("host");
-let sections;
-let scope = "host"; // of the events: this host, or the whole cell
+const PARTS = [["now", "Now"], ["events", "Event log"], ["inventory", "Inventory"], ["sensors", "Sensors"], ["sources", "Sources"]];
+const STORED_EVERY_MS = 60_000;
 
-// `fleet`: the cell's events. `detail`: a HostDetail, or null. `history`: see drawCharts.
-export function drawHost({fleet, detail, history, selected}) {
-  if (!detail) return drawNothing(fleet, selected);
-  if (!sections) build();
-  drawTitle(detail);
-  drawCharts(sections.charts, detail, history);
-  drawEvents(fleet, detail);
-  drawTables(detail);
-}
+export class HostView {
+  constructor({host, options}) {
+    this.name = host;
+    this.title = host;
+    this.part = options.get("part") ?? "now";
+    this.span = {since: Number(options.get("since")) || null, until: Number(options.get("until")) || null};
+    this.history = new History(host);
+    this.readings = new ReadingsPart();
+    this.source = "all";
+    this.storedAt = 0;
+  }
 
-function drawNothing(fleet, selected) {
-  sections = undefined;
-  const text = selected ? `No host “${selected}” was ever seen in this cell.`
-    : fleet.hosts.length === 0 ? "Waiting for the first host. It appears a few seconds after its agent reached the broker." : "Select a host.";
-  if (main.textContent !== text) fill(main, el("section.panel.note", {}, text));
-}
+  mount(redraw, tick) {
+    Object.assign(this, {redraw, tick});
+    this.head = el("header.title");
+    this.timeline = new Timeline({span: this.span, changed: () => this.moved()});
+    this.tabs = choice("Part", PARTS, (part) => this.turn(part));
+    this.tabs.choose(this.part);
+    this.body = el("div.part");
+    this.root = el("div.host-view", {}, this.head, this.timeline.node, el("nav.tabs", {"aria-label": "Parts of the host"}, this.tabs), this.body);
+    return this.root;
+  }
 
-function build() {
-  const charts = el("div.pair.charts");
-  const incidents = el("ul.events");
-  const anomalies = el("ul.events");
-  const commands = el("ul.events");
-  const events = el("ul.events");
-  sections = {
-    title: el("header.title"), charts, incidents, anomalies, commands, events,
-    workloads: el("div.scroll"), pool: el("div.pool"), sources: el("div.scroll"),
-    switches: [], counts: {incidents: el("span.soft"), anomalies: el("span.soft"), commands: el("span.soft"), events: el("span.soft")},
-  };
-  fill(main, sections.title, charts,
-    el("div.pair", {},
-      el("div.stack", {},
-        panel(["Commands ", sections.counts.commands], scopeSwitch(), commands),
-        panel("Workloads", el("span.soft", {}, "in use / reserved"), sections.workloads)),
-      el("div.stack", {},
-        panel(["Incidents ", sections.counts.incidents], scopeSwitch(), incidents),
-        panel(["Anomalies ", sections.counts.anomalies], scopeSwitch(), anomalies),
-        panel(["Events ", sections.counts.events], scopeSwitch(), events),
-        panel("Pool", el("span.soft", {}, "reserved of what can be given"), sections.pool),
-        panel("Sources", el("span.soft", {}, "what the agent reads"), sections.sources))));
-}
+  turn(part) {
+    this.part = part;
+    this.tabs.choose(part);
+    this.sections = null;
+    this.note();
+    this.redraw();
+    this.tick();
+  }
 
-function panel(title, aside, body) {
-  return el("section.panel", {}, el("header", {}, el("h2", {}, title), aside), body);
-}
+  // The time that is shown has changed.
+  moved() {
+    this.note();
+    this.redraw();
+    clearTimeout(this.later);
+    this.later = setTimeout(() => this.tick(), 150);
+  }
 
-let redraw = () => {};
+  note() {
+    address.keep({...this.timeline.span(), part: this.part === "now" ? "" : this.part});
+  }
 
-// What to call when a person changed what is to be seen.
-export function listenHost(onChange) {
-  redraw = onChange;
-}
+  leave() {
+    this.timeline.leave();
+  }
 
-function scopeSwitch() {
-  const button = (value, text) => {
-    const node = el("button", {type: "button", onclick: () => { scope = value; redraw(); }}, text);
-    sections.switches.push([node, value]);
-    return node;
-  };
-  return el("span.switch", {role: "group", "aria-label": "Show"}, button("host", "this host"), button("cell", "all hosts"));
-}
+  async load(fleet) {
+    const detail = await feed.host(this.name);
+    this.detail = detail;
+    if (!detail) return;
+    const now = detail.time_ms;
+    const measured = detail.host.resources.filter((view) => view.value !== null).map((view) => view.resource);
+    const loads = [this.history.load(measured, this.timeline.range(now), now)];
+    if (this.part === "inventory") loads.push(feed.inventory(this.name).then((answer) => { this.inventory = answer; }));
+    if (this.part === "sensors") loads.push(feed.readings(this.name).then((answer) => { this.read = answer; }));
+    loads.push(this.loadStored(now));
+    await Promise.all(loads);
+  }
 
-function drawTitle({host, time_ms: now}) {
-  const item = {name: host.name, state: host.state, inventory: host.inventory, agent: host.agent_version,
-    interval: host.interval_ms, silent: host.state === "online" ? "" : format.age(now, host.last_sample_ms)};
-  keyed(sections.title, [item], () => "title", (host) => el("div.title", {},
-    el("h1", {}, host.name),
-    el(`span.chip.${{online: "good", "bmc only": "warn", stale: "warn", offline: "bad"}[host.state] ?? "soft"}`, {}, host.state),
-    host.silent ? el("span.soft", {}, `last sample ${host.silent}`) : null,
-    el("span.soft", {}, `a sample each ${format.duration(host.interval)}`),
-    el("span.soft", {}, `agent ${host.agent}`),
-    el("p.soft.inventory", {}, host.inventory)));
-}
+  // Older commands and events than the brain remembers, for the time that is shown.
+  async loadStored(now) {
+    const [since] = this.timeline.range(now);
+    const due = now - this.storedAt >= STORED_EVERY_MS || now < this.storedAt || since < this.storedSince;
+    if (!due) return;
+    const options = {host: this.name, since: Math.floor(Math.min(since, now - 86_400_000) / 1000), limit: 1000};
+    try {
+      const stored = {};
+      // One by one: the store answers two questions at a time, and the charts have theirs.
+      for (const kind of ["commands", "events", "incidents"]) stored[kind] = (await feed.stored(kind, options)).rows;
+      this.stored = stored;
+    } catch (error) {
+      this.stored = {fault: error.message}; // a store that is away takes nothing from what is in memory
+    }
+    this.storedAt = now;
+    this.storedSince = since;
+  }
 
-function drawEvents(fleet, detail) {
-  const {incidents, anomalies, commands, events} = scope === "cell" ? fleet : detail;
-  const now = detail.time_ms;
-  const place = (host) => scope === "cell" ? host : "";
-  const noticed = anomalies.map(({until_ms: until, ...item}) => ({...item, lasts: until >= now, place: place(item.host)}));
-  const notice = (item) => (by) => acknowledge(item.host, item.since_ms, by).catch((error) => alert(error.message));
-  drawList(sections.incidents, incidents.map((item) => ({...item, place: place(item.host), notice: notice(item)})),
-    (item) => `${item.host}/${item.since_ms}`, incident, "None. Nothing on this host is unusual.");
-  const asked = commands.map((item) => ({...item, place: place(item.command.host)}));
-  drawList(sections.anomalies, noticed, (item) => `${item.host}/${item.resource}/${item.since_ms}`, anomaly,
-    "None. Readings stay within what was forecast.");
-  drawList(sections.commands, asked, (item) => item.command.id, command,
-    "None yet. The brain commands when a reservation should change.");
-  drawList(sections.events, events.map((item) => ({...item, place: place(item.host)})),
-    (item) => `${item.host}/${item.time_ms}/${item.source}/${item.subject}/${item.kind}`, event,
-    "None. Registers, logs and sensors have told nothing unusual.");
-  setText(sections.counts.events, events.length ? String(events.length) : "");
-  setText(sections.counts.incidents, incidents.length ? String(incidents.length) : "");
-  setText(sections.counts.anomalies, anomalies.length ? String(anomalies.length) : "");
-  setText(sections.counts.commands, commands.length ? String(commands.length) : "");
-  for (const [node, value] of sections.switches) node.setAttribute("aria-pressed", String(scope === value));
-}
+  draw() {
+    const {detail} = this;
+    if (!detail) {
+      return fill(this.root, el("section.panel.note", {}, `No host “${this.name}” was ever seen in this cell. `, el("a", {href: "#/"}, "All hosts")));
+    }
+    if (!this.head.isConnected) fill(this.root, this.head, this.timeline.node, el("nav.tabs", {}, this.tabs), this.body);
+    const all = this.all();
+    this.drawTitle(detail);
+    this.timeline.draw({...detail, ...all, history: this.history});
+    this.drawPart(detail, all);
+  }
 
-const FEW = 6;
+  // What is in memory, and what is older from the store; newest first.
+  all() {
+    const {detail, stored} = this;
+    const joined = (kind, key, time) => {
+      const known = new Map((stored?.[kind] ?? []).map((item) => [key(item), item]));
+      for (const item of detail[kind]) known.set(key(item), item);
+      return [...known.values()].sort((a, b) => time(b) - time(a));
+    };
+    return {
+      commands: joined("commands", (item) => item.command.id, (item) => item.command.issued_ms),
+      events: joined("events", (item) => `${item.time_ms}/${item.source}/${item.subject}/${item.kind}`, (item) => item.time_ms),
+      incidents: joined("incidents", (item) => item.since_ms, (item) => item.since_ms),
+    };
+  }
 
-// The newest few; the others on demand.
-function drawList(node, items, key, build, none) {
-  const shown = node.all ? items : items.slice(0, FEW);
-  const more = items.length - shown.length;
-  const rows = [...shown, ...(more > 0 ? [{more}] : []), ...(items.length === 0 ? [{none}] : [])];
-  keyed(node, rows, (item) => item.more ? "more" : item.none ? "none" : key(item), (item) => {
-    if (item.none) return el("li.note", {}, item.none);
-    if (!item.more) return build(item);
-    return el("li", {}, el("span.switch", {}, el("button", {type: "button", onclick: () => { node.all = true; redraw(); }}, `show ${item.more} more`)));
-  });
-}
+  drawTitle({host, time_ms: now, incidents}) {
+    const open = incidents.filter((item) => item.goes_on);
+    const item = {name: host.name, state: host.state, inventory: host.inventory, agent: host.agent_version, interval: host.interval_ms,
+      silent: host.state === "online" ? "" : format.age(now, host.last_sample_ms), offset: Math.abs(host.clock_offset_ms ?? 0) >= 1000 ? host.clock_offset_ms : 0,
+      open: open.map(({severity, cause}) => ({severity, cause}))};
+    keyed(this.head, [item], () => "title", (host) => el("div.title", {},
+      el("a.back", {href: address.ofFleet(), "aria-label": "All hosts", title: "All hosts (Esc)"}, "‹"),
+      el("h1", {}, host.name),
+      el(`span.chip.${STATE_TONES[host.state] ?? "soft"}`, {}, host.state),
+      host.open.map(({severity, cause}) => el(`span.chip.${{critical: "bad", warning: "warn"}[severity] ?? "soft"}`, {title: cause}, severity)),
+      host.silent ? el("span.soft", {}, `last sample ${host.silent}`) : null,
+      el("span.soft", {}, `a sample each ${format.duration(host.interval)}`),
+      host.offset ? el("span.warn", {}, `its clock is ${format.duration(Math.abs(host.offset))} ${host.offset > 0 ? "ahead" : "behind"}`) : null,
+      el("span.soft", {}, `agent ${host.agent}`),
+      el("p.soft.inventory", {}, host.inventory)));
+  }
 
-function drawTables({host, pool}) {
-  keyed(sections.workloads, [host.workloads], () => "workloads", workloads);
-  keyed(sections.sources, [host.sources], () => "sources", sources);
-  keyed(sections.pool, pool.flatMap((item) => [{...item, part: "name"}, {...item, part: "bar"}, {...item, part: "text"}]),
-    (item) => `${item.resource}/${item.part}`, poolPart);
-}
+  drawPart(detail, all) {
+    const {body} = this;
+    if (this.part === "now") return this.drawNow(detail, all);
+    if (this.part === "events") return this.drawLog(all);
+    if (this.part === "inventory") return keyed(body, inventoryParts(this.inventory), (item) => item.key, (item) => item.build());
+    if (this.part === "sources") return keyed(body, [detail.host.sources], () => "sources", (list) => panel("Sources", el("span.soft", {}, "what the agents read"), sources(list)));
+    this.readings.draw(body, this.read, this.redraw);
+  }
 
-function workloads(list) {
-  if (list.length === 0) return el("p.note", {}, "None is configured or found on this host.");
-  const sorted = [...list].sort((a, b) => b.criticality - a.criticality || a.name.localeCompare(b.name));
-  return grid(["workload", "CPU", "expected", "memory", "expected"], sorted.map((item) => [
-    two(item.name, `${item.class}, criticality ${item.criticality}`),
-    pair(item.cpu_cores, item.cpu_reserved, format.digits), expected(item, "cpu", format.digits),
-    pair(item.memory_bytes, item.memory_reserved, format.bytes), expected(item, "memory", format.bytes)]));
-}
+  drawNow(detail, {commands, incidents}) {
+    if (!this.sections) {
+      const part = (title, aside = "") => ({node: el("ul.events"), count: el("span.soft"), title, aside});
+      this.sections = {incidents: part("Incidents"), anomalies: part("Readings out of their forecast"), commands: part("Commands")};
+      const framed = ({node, count, title, aside}) => panel([`${title} `, count], aside, node);
+      this.slots = {forecasts: el("div"), workloads: el("div"), pool: el("div")};
+      fill(this.body, el("div.pair", {},
+        el("div.stack", {}, framed(this.sections.incidents), framed(this.sections.anomalies), this.slots.forecasts, this.slots.pool),
+        el("div.stack", {}, this.slots.workloads, framed(this.sections.commands))));
+    }
+    const {sections, slots} = this;
+    const now = detail.time_ms;
+    const noticed = detail.anomalies.map(({until_ms: until, ...item}) => ({...item, lasts: until >= now}));
+    list(sections.incidents, incidents, (item) => item.since_ms, (item) => incident(item, {tick: this.tick}), "None. Nothing on this host is unusual.", this.redraw);
+    list(sections.anomalies, noticed, (item) => `${item.resource}/${item.since_ms}`, anomaly, "None. Readings stay within what was forecast.", this.redraw);
+    list(sections.commands, commands, (item) => item.command.id, command, "None yet. The brain commands when a reservation should change.", this.redraw);
+    keyed(slots.forecasts, [detail.host.resources], () => "forecasts", forecasts);
+    keyed(slots.workloads, [{list: detail.host.workloads, host: detail.host.name}], () => "workloads", workloads);
+    keyed(slots.pool, [detail.pool], () => "pool", (accounts) => panel("Pool", el("span.soft", {}, "reserved of what can be given"), pool(accounts)));
+  }
 
-// What a workload is expected to use at the farthest horizon, by its own forecast: median to p95.
-function expected({forecasts}, resource, write) {
-  const own = forecasts.filter((forecast) => forecast.resource === resource);
-  if (own.length === 0) return el("span.soft", {}, "–");
-  const {horizon_s: horizon, quantiles, rung} = own.reduce((far, next) => next.horizon_s > far.horizon_s ? next : far);
-  return two(write(quantiles.p50), `to ${write(quantiles.p95)}`, `p50 and p95 in ${Math.round(horizon / 60)} min, by ${rung}`);
-}
-
-function pair(used, reserved, write) {
-  const text = (number) => number === null ? "–" : write(number);
-  return two(text(used), reserved === null ? "" : `of ${write(reserved)}`);
-}
-
-// One below the other.
-function two(first, second, title) {
-  return el("span.two", title ? {title} : {}, first, el("span.soft", {}, second));
-}
-
-const SOURCE_TONES = {works: "good", absent: "", "no permission": "warn", failed: "bad"};
-
-function sources(list) {
-  if (list.length === 0) return el("p.note", {}, "The agent has not told what it reads.");
-  return grid(["source", "state", ""], list.map((item) => [
-    item.name, el(SOURCE_TONES[item.state] ? `span.chip.${SOURCE_TONES[item.state]}` : "span.chip", {}, item.state),
-    el("span.soft", {}, item.reason)]));
-}
-
-function grid(head, rows) {
-  return el("table", {},
-    el("thead", {}, el("tr", {}, head.map((text) => el("th", {}, text)))),
-    el("tbody", {}, rows.map((cells) => el("tr", {}, cells.map((cell) => el("td", {}, cell))))));
-}
-
-function poolPart({part, resource, capacity, reserved, reclaimable, queued}) {
-  if (part === "name") return el("span", {}, format.NAMES[resource]);
-  const share = capacity > 0 ? Math.min(1, reserved / capacity) : 0;
-  if (part === "bar") return el("span.bar", {role: "img", "aria-label": format.share(share)}, el("i", {style: {width: `${(100 * share).toFixed(1)}%`}}));
-  return el("span.soft", {}, `${format.amount(resource, reserved)} of ${format.amount(resource, capacity)}`,
-    reclaimable > 0 ? ` · ${format.amount(resource, reclaimable)} not needed` : null,
-    queued > 0 ? el("span.warn", {}, ` · ${queued} waiting`) : null);
+  drawLog({events}) {
+    if (!this.sections) {
+      const known = ["all", ...new Set(events.map((item) => item.source))];
+      const log = {node: el("ul.events"), count: el("span.soft")};
+      const chosen = choice("Source", known.map((name) => [name, name]), (source) => { this.source = source; this.sections = null; this.redraw(); });
+      chosen.choose(this.source);
+      this.sections = {log};
+      fill(this.body, panel(["Event log ", log.count], chosen, this.stored?.fault && el("p.warn", {}, `Older events cannot be read: ${this.stored.fault}`), log.node));
+    }
+    const wanted = events.filter((item) => this.source === "all" || item.source === this.source);
+    list(this.sections.log, wanted, (item) => `${item.time_ms}/${item.source}/${item.subject}/${item.kind}`, event,
+      "None within a day: registers, logs (the BMC's event log among them) and sensors have told nothing.", this.redraw, 50);
+  }
 }

@@ -1,0 +1,351 @@
+//! The API as an OpenAPI 3.1 document: `/api/v1/openapi.json`.
+//!
+//! Schemas are derived beside `Serialize`, so they tell of the fields that are answered. Which routes there are stands in one
+//! table here, which a test holds against the router, and against what the page asks for.
+
+use std::{borrow::Cow, collections::BTreeMap, sync::LazyLock};
+
+use axum::{
+    body::Bytes,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use utoipa::{
+    ToSchema,
+    openapi::{
+        Components, ComponentsBuilder, Content, ContentBuilder, HttpMethod, InfoBuilder, License, ObjectBuilder,
+        OpenApi, OpenApiBuilder, PathsBuilder, Ref, RefOr, Required, ResponseBuilder, Schema, SchemaFormat, Type,
+        path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem},
+        request_body::RequestBodyBuilder,
+        schema::KnownFormat,
+    },
+};
+
+use super::{api, fleet, freeze, health, history, hosts, incidents, inventory, problem::Problem, recent, records};
+use crate::{
+    history::{AnomalyView, CommandView, EventView, ForecastRow, HostRow, IncidentView, PlanView, Told},
+    snapshot::Snapshot,
+};
+
+const JSON: &str = "application/json";
+/// How utoipa calls the type of unix milliseconds, and how the document does.
+const MILLISECONDS: [&str; 2] = ["i64", "UnixMs"];
+
+/// The document, made at its first use.
+static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| openapi().to_json().unwrap_or_default().into());
+
+/// The API for machines.
+pub(super) async fn document() -> Response {
+    let kind = HeaderValue::from_static(JSON);
+    ([(header::CONTENT_TYPE, kind)], DOCUMENT.clone()).into_response()
+}
+
+/// One route with one method.
+struct Route {
+    path: &'static str,
+    method: HttpMethod,
+    summary: &'static str,
+    parameters: Vec<Parameter>,
+    body: Option<Shape>,
+    answer: Answer,
+}
+
+enum Answer {
+    Json(Shape),
+    /// Something else, by its content type.
+    Other(&'static str),
+}
+
+/// A type that is told as JSON: its name, and the schemas that it takes.
+#[derive(Clone, Copy)]
+struct Shape {
+    name: fn() -> Cow<'static, str>,
+    schemas: fn(&mut Vec<(String, RefOr<Schema>)>),
+}
+
+fn shape<T: ToSchema>() -> Shape {
+    Shape {
+        name: T::name,
+        schemas: |all| {
+            T::schemas(all);
+            all.push((T::name().into(), T::schema()));
+        },
+    }
+}
+
+fn get<T: ToSchema>(path: &'static str, summary: &'static str, parameters: Vec<Parameter>) -> Route {
+    Route {
+        path,
+        method: HttpMethod::Get,
+        summary,
+        parameters,
+        body: None,
+        answer: Answer::Json(shape::<T>()),
+    }
+}
+
+fn other(path: &'static str, summary: &'static str, kind: &'static str) -> Route {
+    Route {
+        answer: Answer::Other(kind),
+        ..get::<Problem>(path, summary, Vec::new())
+    }
+}
+
+fn post<B: ToSchema, T: ToSchema>(path: &'static str, summary: &'static str, parameters: Vec<Parameter>) -> Route {
+    Route {
+        method: HttpMethod::Post,
+        body: Some(shape::<B>()),
+        ..get::<T>(path, summary, parameters)
+    }
+}
+
+fn parameter(place: ParameterIn, name: &str, about: &str, is_required: bool) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(if is_required { Required::True } else { Required::False })
+        .description(Some(about))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()))
+        .build()
+}
+
+fn of_path(name: &str, about: &str) -> Parameter {
+    parameter(ParameterIn::Path, name, about, true)
+}
+
+fn optional(pairs: &[(&str, &str)]) -> Vec<Parameter> {
+    let each = pairs
+        .iter()
+        .map(|(name, about)| parameter(ParameterIn::Query, name, about, false));
+    each.collect()
+}
+
+fn needed(name: &str, about: &str) -> Parameter {
+    parameter(ParameterIn::Query, name, about, true)
+}
+
+fn all<const N: usize>(parts: [Vec<Parameter>; N]) -> Vec<Parameter> {
+    parts.into_iter().flatten().collect()
+}
+
+/// All routes under `/api/v1` and the two beside it.
+fn routes() -> Vec<Route> {
+    live().into_iter().chain(stored()).chain(written()).collect()
+}
+
+/// What is told from memory.
+fn live() -> Vec<Route> {
+    let host = || vec![of_path("host", "name of the host")];
+    let of = || optional(&[("host", "of this host alone")]);
+    let resource = || needed("resource", "cpu, memory, network, disk or power");
+    let choose = [
+        ("search", "words that are all in name, state, inventory or workloads"),
+        (
+            "show",
+            "all, silent, incidents or short (a peak above what is allocated)",
+        ),
+        (
+            "sort",
+            "name, state, age, incidents, pressure, or a resource by its use",
+        ),
+        ("order", "ascending or descending"),
+        ("offset", "rows to leave out"),
+        ("limit", "1 to 500, 100 unless it is said"),
+    ];
+    let full_rate = [
+        ("seconds", "1 to 3600, 60 unless it is said"),
+        ("vantage", "inband or oob"),
+    ];
+    vec![
+        get::<Snapshot>("/api/v1/snapshot", "Everything as it stands now", Vec::new()),
+        get::<fleet::Fleet<'_>>("/api/v1/fleet", "Counts, model and totals of the cell", Vec::new()),
+        get::<hosts::Rows>("/api/v1/hosts", "One row a host", optional(&choose)),
+        get::<fleet::HostDetail<'_>>("/api/v1/hosts/{host}", "One host with all that belongs to it", host()),
+        get::<inventory::InventoryAnswer<'_>>("/api/v1/hosts/{host}/inventory", "What a host is made of", host()),
+        get::<inventory::Readings>(
+            "/api/v1/hosts/{host}/readings",
+            "What everything on a host reads now",
+            host(),
+        ),
+        get::<api::Series>(
+            "/api/v1/hosts/{host}/series",
+            "Recent values of one resource",
+            all([
+                host(),
+                vec![resource()],
+                optional(&[("minutes", "1 to 1440, 60 unless it is said")]),
+            ]),
+        ),
+        get::<recent::Recent>(
+            "/api/v1/hosts/{host}/recent",
+            "Metrics at full rate",
+            all([
+                host(),
+                vec![needed("metrics", "1 to 64 names with commas between")],
+                optional(&full_rate),
+            ]),
+        ),
+        get::<records::Newest<IncidentView>>("/api/v1/incidents", "The newest incidents", of()),
+        get::<records::Newest<CommandView>>("/api/v1/commands", "The newest commands with their outcomes", of()),
+        get::<records::Newest<EventView>>("/api/v1/events", "The newest events", of()),
+        get::<records::PlanAnswer<'_>>(
+            "/api/v1/plan",
+            "What the newest round of allocation came to",
+            Vec::new(),
+        ),
+        get::<records::ScoresAnswer<'_>>("/api/v1/scores", "How good forecasts are and were", Vec::new()),
+        get::<freeze::Stands>("/api/v1/freeze", "How the freeze switch stands", Vec::new()),
+        get::<health::Health>("/healthz", "200 while snapshots keep coming, else 503", Vec::new()),
+        other(
+            "/api/v1/stream",
+            "Server-sent events tick, quiet and progress",
+            "text/event-stream",
+        ),
+        other("/api/v1/openapi.json", "This document", JSON),
+        other(
+            "/metrics",
+            "The brain's own metrics for Prometheus",
+            "application/openmetrics-text",
+        ),
+    ]
+}
+
+/// What is read from the store.
+fn stored() -> Vec<Route> {
+    let within = [
+        (
+            "since",
+            "a span back (2h), RFC 3339, or seconds of the unix clock; 1h unless it is said",
+        ),
+        ("until", "likewise; now unless it is said"),
+        ("limit", "rows at most: the newest, oldest first"),
+    ];
+    let (host, resource) = (("host", "of this host alone"), ("resource", "of this resource alone"));
+    let by_host = || all([optional(&[host]), optional(&within)]);
+    let by_both = || all([optional(&[host, resource]), optional(&within)]);
+    let series = all([
+        vec![needed("host", "name of the host")],
+        optional(&[resource, ("resolution", "auto, 10s, 1m or 1h")]),
+        optional(&within),
+    ]);
+    vec![
+        get::<Told<HostRow>>("/api/v1/history/hosts", "All hosts that the store knows", Vec::new()),
+        get::<history::SeriesAnswer<'_>>("/api/v1/history/series", "Rows of one host in columns", series),
+        get::<Told<ForecastRow>>(
+            "/api/v1/history/forecasts",
+            "Forecasts by when they were made",
+            by_both(),
+        ),
+        get::<Told<AnomalyView>>("/api/v1/history/anomalies", "Anomalies by any of their time", by_both()),
+        get::<Told<IncidentView>>("/api/v1/history/incidents", "Incidents by any of their time", by_host()),
+        get::<Told<CommandView>>(
+            "/api/v1/history/commands",
+            "Commands by when they were issued",
+            by_both(),
+        ),
+        get::<Told<EventView>>("/api/v1/history/events", "Events by when they happened", by_host()),
+        get::<Told<PlanView>>(
+            "/api/v1/history/plans",
+            "Plans by when they were made",
+            optional(&within),
+        ),
+    ]
+}
+
+/// What is changed: from the brain's own machine alone.
+fn written() -> Vec<Route> {
+    let incident = vec![
+        of_path("host", "name of the host"),
+        of_path("since_ms", "when the incident began"),
+    ];
+    vec![
+        post::<incidents::By, incidents::Done>(
+            "/api/v1/hosts/{host}/incidents/{since_ms}/acknowledge",
+            "Somebody takes notice of an incident",
+            incident,
+        ),
+        post::<freeze::Turn, freeze::Stands>("/api/v1/freeze", "Nothing is changed any more", Vec::new()),
+        post::<freeze::Turn, freeze::Stands>("/api/v1/thaw", "Changes are made again", Vec::new()),
+    ]
+}
+
+fn openapi() -> OpenApi {
+    let mut paths = PathsBuilder::new();
+    let mut schemas = Vec::new();
+    (shape::<Problem>().schemas)(&mut schemas);
+    for route in routes() {
+        let shapes = [
+            route.body,
+            match &route.answer {
+                Answer::Json(shape) => Some(*shape),
+                Answer::Other(_) => None,
+            },
+        ];
+        for shape in shapes.into_iter().flatten() {
+            (shape.schemas)(&mut schemas);
+        }
+        let (path, item) = (route.path, route.item());
+        paths = paths.path(path, item);
+    }
+    let info = InfoBuilder::new()
+        .title("foreshadow brain")
+        .description(Some(
+            "What a brain sees, and the little that can be changed there. Times are unix milliseconds.",
+        ))
+        .version(env!("CARGO_PKG_VERSION"))
+        .license(Some(License::new("Apache-2.0")));
+    OpenApiBuilder::new()
+        .info(info.build())
+        .paths(paths.build())
+        .components(Some(components(schemas)))
+        .build()
+}
+
+/// Every schema once, unix milliseconds under a name that says so.
+fn components(schemas: Vec<(String, RefOr<Schema>)>) -> Components {
+    let mut known: BTreeMap<String, RefOr<Schema>> = schemas.into_iter().collect();
+    let [plain, named] = MILLISECONDS;
+    let milliseconds = ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+        .description(Some("Unix time in milliseconds"));
+    if known.remove(plain).is_some() {
+        known.insert(named.to_owned(), milliseconds.into());
+    }
+    ComponentsBuilder::new().schemas_from_iter(known).build()
+}
+
+impl Shape {
+    fn content(self) -> Content {
+        let name = (self.name)();
+        ContentBuilder::new().schema(Some(Ref::from_schema_name(name))).build()
+    }
+}
+
+impl Route {
+    fn item(self) -> PathItem {
+        let answer = ResponseBuilder::new().description(self.summary);
+        let answer = match self.answer {
+            Answer::Json(shape) => answer.content(JSON, shape.content()),
+            Answer::Other(kind) => answer.content(kind, Content::default()),
+        };
+        let fault = ResponseBuilder::new()
+            .description("Why there is no answer (RFC 9457)")
+            .content("application/problem+json", shape::<Problem>().content());
+        let mut operation = OperationBuilder::new()
+            .summary(Some(self.summary))
+            .parameters(Some(self.parameters))
+            .response("200", answer.build())
+            .response("default", fault.build());
+        if let Some(body) = self.body {
+            let body = RequestBodyBuilder::new()
+                .content(JSON, body.content())
+                .required(Some(Required::True));
+            operation = operation.request_body(Some(body.build()));
+        }
+        PathItem::new(self.method, operation.build())
+    }
+}
+
+#[cfg(test)]
+mod tests;

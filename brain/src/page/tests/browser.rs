@@ -1,0 +1,323 @@
+//! The page as people see it, in chromium.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time;
+
+use super::driver::{Browser, Eyes, done};
+use crate::page::fixture::{self, HOSTILE, fleet::fleet};
+
+const VIEWS: [(&str, &str); 6] = [
+    ("#/", "fleet"),
+    ("#/hosts/web-1", "host"),
+    ("#/incidents", "incidents"),
+    ("#/plans", "plans"),
+    ("#/pool", "pool"),
+    ("#/models", "models"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_view_shows_what_the_brain_knows() {
+    let Some(browser) = Browser::open(fleet(30), Eyes::Desk).await else {
+        return;
+    };
+    browser.reads("30 of 30").await;
+    browser
+        .until("document.querySelectorAll('.rows .row a').length > 12")
+        .await;
+    browser.picture("fleet").await;
+
+    browser.click(".rows a", "web-1").await;
+    browser
+        .until("document.querySelectorAll('path.measured').length === 5")
+        .await;
+    for text in [
+        "peak in 15 min",
+        "LSTM",
+        "shop-1.service",
+        "the link fell back from x16 to x8",
+    ] {
+        browser.reads(text).await;
+    }
+    for path in ["path.measured", "path.held", "path.band", "path.p95"] {
+        let drawn =
+            format!("[...document.querySelectorAll('{path}')].some((path) => path.getAttribute('d').length > 20)");
+        browser.until(&drawn).await;
+    }
+    browser
+        .until("document.querySelectorAll('.lane .critical, .lane .warning').length >= 2")
+        .await;
+    browser.picture("host").await;
+    for (tab, text) in [
+        ("Inventory", "x8 at 8 GT/s"),
+        ("Sensors", "Inlet Temp"),
+        ("Event log", "sel"),
+        ("Sources", "/sys/class/powercap"),
+    ] {
+        browser.click(".tabs button", tab).await;
+        browser.reads(text).await;
+    }
+
+    for (view, texts) in [
+        ("#/incidents", ["web-1", "critical"]),
+        ("#/plans", ["taken back", "16 cores lack"]),
+        ("#/pool", ["540", "shop-9.service"]),
+        ("#/models", ["15 % of steps", "Calibration"]),
+    ] {
+        browser.follow(view).await;
+        for text in texts {
+            browser.reads(text).await;
+        }
+        browser.picture(&view[2..]).await;
+    }
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_hosts_are_there_within_a_second_and_only_seen_ones_exist() {
+    let Some(browser) = Browser::open(fleet(10_000), Eyes::Desk).await else {
+        return;
+    };
+    let mut best = f64::INFINITY;
+    for _ in 0..5 {
+        browser.go("#/").await;
+        browser
+            .until("document.querySelector('.rows .row a')?.innerText.startsWith('web-')")
+            .await;
+        let drawn = browser
+            .js("return performance.getEntriesByName('drawn')[0].startTime")
+            .await;
+        best = best.min(drawn.as_f64().unwrap());
+    }
+    assert!(best < 1_000.0, "the first hosts are there after {best} ms");
+    println!("the first hosts are there after {best:.0} ms");
+    browser.reads("9,400 of 10,000").await;
+    let rows = "document.querySelectorAll('.rows .row').length";
+    assert!(browser.js(&format!("return {rows}")).await.as_u64().unwrap() < 60);
+    browser.picture("fleet-10000").await;
+
+    browser.js("document.querySelector('.rows').scrollTop = 1e9").await;
+    browser.reads("web-9999").await;
+    assert!(browser.js(&format!("return {rows}")).await.as_u64().unwrap() < 60);
+
+    browser.click(".headings button", "CPU").await;
+    browser
+        .until("document.querySelector('.rows .row .now')?.innerText.startsWith('9')")
+        .await;
+    browser.until("location.hash.includes('sort=cpu')").await;
+
+    let search = browser.find("input[type=search]").await;
+    done(search.send_keys("web-4711").await);
+    browser
+        .until("document.querySelectorAll('.rows .row:not(.blank)').length === 1")
+        .await;
+    browser.reads("1 of 10,000 hosts").await;
+    done(search.send_keys("\u{e007}").await);
+    browser.until("document.activeElement.innerText === 'web-4711'").await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_brain_is_told_and_what_was_known_stays() {
+    let Some(mut browser) = Browser::open(fleet(5), Eyes::Desk).await else {
+        return;
+    };
+    browser.reads("web-4").await;
+    browser.until("document.querySelector('#banner').hidden").await;
+    browser.site.die().await;
+    browser.reads("No answer from the brain").await;
+    browser.reads("web-4").await;
+    browser.until("document.body.classList.contains('dead')").await;
+    browser.picture("dead").await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_axis_is_moved_by_keys_and_by_the_pointer() {
+    let Some(browser) = Browser::open(fleet(5), Eyes::Desk).await else {
+        return;
+    };
+    browser.go("#/hosts/web-1").await;
+    browser
+        .until("document.querySelectorAll('path.measured').length === 5")
+        .await;
+    let span = "(() => { const q = new URLSearchParams(location.hash.split('?')[1]); return q.get('until') - q.get('since') })()";
+    assert_eq!(browser.js(&format!("return {span}")).await, 0, "it follows the present");
+    let axis = "[...document.querySelectorAll('.axis text')].map((text) => text.textContent).join()";
+    let before = browser.js(&format!("return {axis}")).await;
+
+    let charts = browser.find(".charts").await;
+    browser.js("document.querySelector('.charts').focus()").await;
+    done(charts.send_keys("+").await);
+    browser.until(&format!("{axis} !== {before}")).await;
+    done(charts.send_keys("\u{e012}").await); // to the left
+    browser.until(&format!("{span} > 0")).await;
+    let whole = browser.js(&format!("return {span}")).await.as_f64().unwrap();
+    done(charts.send_keys("+").await);
+    browser.until(&format!("{span} < {}", 0.6 * whole)).await;
+    done(charts.send_keys("0").await);
+    browser.until(&format!("{axis} === {before}")).await;
+
+    // The cross-hair tells the same moment in every chart.
+    done(charts.send_keys("\u{e008}\u{e012}\u{e012}\u{e000}").await);
+    browser
+        .until("[...document.querySelectorAll('.chart .readout')].filter((node) => node.innerText !== '').length === 5")
+        .await;
+
+    // A part of the charts is pulled out.
+    let pull = "const charts = document.querySelector('.charts'); const {left, top, width} = charts.getBoundingClientRect(); \
+        const send = (type, x) => charts.dispatchEvent(new PointerEvent(type, {clientX: left + x * width, clientY: top + 90, pointerType: 'mouse', pointerId: 1, button: 0, bubbles: true})); \
+        charts.setPointerCapture = () => {}; send('pointerdown', 0.3); send('pointermove', 0.4); send('pointermove', 0.5); send('pointerup', 0.5)";
+    browser.js(pull).await;
+    browser.until(&format!("{span} > 0 && {span} < 20 * 60000")).await;
+    // The address leads others to the same part of time.
+    let address = browser.js("return location.hash").await;
+    browser.go(address.as_str().unwrap()).await;
+    browser
+        .until("document.querySelectorAll('path.measured').length === 5")
+        .await;
+    assert_eq!(browser.js("return location.hash").await, address);
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn incidents_are_acknowledged_and_the_cell_is_frozen_by_name() {
+    let Some(browser) = Browser::open(fleet(10), Eyes::Desk).await else {
+        return;
+    };
+    browser.follow("#/incidents").await;
+    browser.reads("web-1").await;
+    browser.click("summary .more", "").await;
+    browser.click("button", "acknowledge").await;
+    let name = browser.find("dialog input[name=by]").await;
+    done(name.clear().await);
+    done(name.send_keys("bob").await);
+    browser.picture("acknowledge").await;
+    browser.click("dialog button", "Acknowledge").await;
+    browser.reads("is remembered").await;
+    done(name.clear().await);
+    done(name.send_keys("ann").await);
+    browser.click("dialog button", "Acknowledge").await;
+    browser.until("!document.querySelector('dialog')").await;
+
+    browser.follow("#/plans").await;
+    browser.click("button", "freeze").await;
+    let reason = browser.find("dialog input[name=reason]").await;
+    done(reason.send_keys("a test").await);
+    browser.click("dialog button", "Freeze").await;
+    browser.until("!document.querySelector('dialog')").await;
+    let mut frozen = fleet(10);
+    frozen.mode = "frozen".to_owned();
+    frozen.freeze = Some(fixture::frozen_by("ann", "a test"));
+    browser.site.engine.send_replace(std::sync::Arc::new(frozen));
+    browser.reads("Frozen by ann: a test").await;
+    browser.click("button", "thaw").await;
+    browser.find("dialog input[name=by]").await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_view_fits_a_phone() {
+    let Some(browser) = Browser::open(fleet(30), Eyes::Phone).await else {
+        return;
+    };
+    for (view, name) in VIEWS {
+        browser.follow(view).await;
+        browser
+            .until(&format!("document.querySelector('main.of-{name} :is(.panel, .row a)')"))
+            .await;
+        let wide = browser
+            .js("return [...document.querySelectorAll('body *')].filter((node) => node.getBoundingClientRect().right > innerWidth + 1 && !node.closest('.scroll, .views, svg, .skip')).map((node) => node.tagName + '.' + node.className).slice(0, 5)")
+            .await;
+        assert_eq!(wide, json!([]), "{view}");
+        assert_eq!(
+            browser
+                .js("return document.scrollingElement.scrollWidth <= innerWidth")
+                .await,
+            true,
+            "{view}"
+        );
+        browser.picture(&format!("phone-{name}")).await;
+    }
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dark_is_dark_and_everything_can_be_read() {
+    let contrast = "const light = (text) => { const [r, g, b] = text.match(/[\\d.]+/g).map((c) => { const s = c / 255; return s <= 0.03928 ? s / 12.92 : ((s + 0.055) / 1.055) ** 2.4; }); return 0.2126 * r + 0.7152 * g + 0.0722 * b; }; \
+        const style = getComputedStyle(document.documentElement); \
+        const probe = document.createElement('span'); document.body.append(probe); \
+        const of = (name) => { probe.style.color = style.getPropertyValue(name); return light(getComputedStyle(probe).color); }; \
+        const panel = of('--panel'); \
+        const result = Object.fromEntries(['--ink', '--soft', '--faint', '--value', '--fan', '--good', '--warn', '--bad', '--held'].map((name) => { const one = of(name); return [name, (Math.max(one, panel) + 0.05) / (Math.min(one, panel) + 0.05)]; })); \
+        return [panel, result]";
+    for eyes in [Eyes::Desk, Eyes::Dark] {
+        let Some(browser) = Browser::open(fleet(30), eyes).await else {
+            return;
+        };
+        browser.reads("web-1").await;
+        let told = browser.js(contrast).await;
+        let is_dark = told[0].as_f64().unwrap() < 0.2;
+        assert_eq!(is_dark, matches!(eyes, Eyes::Dark));
+        // WCAG 2.2, 1.4.3: 4.5 to 1 for text, 3 to 1 for lines.
+        for (name, ratio) in told[1].as_object().unwrap() {
+            let least = if ["--held"].contains(&&**name) { 3.0 } else { 4.5 };
+            assert!(ratio.as_f64().unwrap() >= least, "{eyes:?} {name}: {ratio}");
+        }
+        if is_dark {
+            for (view, name) in VIEWS {
+                browser.follow(view).await;
+                browser
+                    .until(&format!("document.querySelector('main.of-{name} :is(.panel, .row a)')"))
+                    .await;
+                browser.picture(&format!("dark-{name}")).await;
+            }
+        }
+        browser.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_link_is_enough() {
+    let Some(browser) = Browser::open(fleet(1_000), Eyes::Desk).await else {
+        return;
+    };
+    // 400 kbit/s with 300 ms there and back: an edge site behind a bad mobile link.
+    browser.slow_down(50_000, 300).await;
+    browser.go("#/").await;
+    browser.reads("940 of 1,000").await;
+    let told = browser
+        .js("return [performance.getEntriesByName('drawn')[0].startTime, performance.getEntriesByType('resource').reduce((sum, entry) => sum + entry.transferSize, 0)]")
+        .await;
+    println!("drawn after {} ms, {} bytes", told[0], told[1]);
+    assert!(told[0].as_f64().unwrap() < 10_000.0, "{told}");
+    assert!(told[1].as_f64().unwrap() < 250_000.0, "{told}");
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_of_hosts_stays_text() {
+    let mut snapshot = fleet(3);
+    HOSTILE.clone_into(&mut snapshot.hosts[0].name);
+    HOSTILE.clone_into(&mut snapshot.hosts[0].inventory);
+    HOSTILE.clone_into(&mut snapshot.incidents[0].cause);
+    HOSTILE.clone_into(&mut snapshot.incidents[0].host);
+    let Some(browser) = Browser::open(snapshot, Eyes::Desk).await else {
+        return;
+    };
+    browser.reads(HOSTILE).await;
+    browser.click(".rows a", HOSTILE).await;
+    browser
+        .until("document.querySelector('h1')?.innerText.startsWith('<img')")
+        .await;
+    browser.follow("#/incidents").await;
+    browser.reads(HOSTILE).await;
+    // Time enough for a picture that cannot be loaded to call for help.
+    time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(
+        browser.js("return document.querySelectorAll('main img').length").await,
+        Value::from(0)
+    );
+    browser.close().await;
+}

@@ -52,7 +52,7 @@ pub(super) fn lines(top: &Top, width: usize, height: usize) -> Vec<Line<'static>
             line
         }
     }));
-    if rows.rows.is_empty() {
+    if rows.matching == 0 {
         lines.push(Line::from(if top.search.is_empty() {
             "no host yet"
         } else {

@@ -133,11 +133,11 @@ impl Top {
         match key.code {
             KeyCode::Char('q') => return Turn::Quit,
             KeyCode::Esc | KeyCode::Backspace | KeyCode::Left if self.host.is_some() => self.leave(),
-            KeyCode::Esc => self.search.clear(),
+            KeyCode::Esc => self.search_key(KeyCode::Esc),
             KeyCode::Char('?' | 'h') => self.help = true,
             KeyCode::Char('/') => (self.searching, self.host) = (true, None),
-            KeyCode::Char('s') => self.order = self.order.next(),
-            KeyCode::Char('r') => self.reversed = !self.reversed,
+            KeyCode::Char('s') => self.arrange(self.order.next(), self.reversed),
+            KeyCode::Char('r') => self.arrange(self.order, !self.reversed),
             KeyCode::Down | KeyCode::Char('j') => self.select(self.selected.saturating_add(1).min(last)),
             KeyCode::Up | KeyCode::Char('k') => self.select(self.selected.saturating_sub(1)),
             KeyCode::PageDown => self.select(self.selected.saturating_add(page).min(last)),
@@ -150,8 +150,17 @@ impl Top {
         Turn::On
     }
 
+    fn arrange(&mut self, order: Order, reversed: bool) {
+        (self.order, self.reversed) = (order, reversed);
+        self.rows.rows.clear();
+    }
+
+    /// What is in sight is of the search before: nothing of it can be entered.
     fn search_key(&mut self, code: KeyCode) {
         self.selected = 0;
+        if code != KeyCode::Enter {
+            self.rows.rows.clear();
+        }
         match code {
             KeyCode::Enter => self.searching = false,
             KeyCode::Esc => {

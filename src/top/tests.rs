@@ -135,7 +135,10 @@ fn keys_order_search_enter_and_leave() {
     // Letters of a search are no commands.
     press(&mut top, "/a-q");
     assert_eq!((top.window(24).search.as_str(), top.window(24).offset), ("a-q", 0));
-    press(&mut top, "\u{1b}/a\nj\n");
+    press(&mut top, "\u{1b}/a\n\n");
+    assert_eq!(top.host, None, "what was in sight is of the search before");
+    answer(&mut top, &hosts, 24);
+    press(&mut top, "j\n");
     assert_eq!((top.search.as_str(), top.host.as_deref()), ("a", Some("a-2")));
     press(&mut top, "k");
     assert_eq!(top.host.as_deref(), Some("a-1"), "up and down look at other hosts");

@@ -67,11 +67,8 @@ async fn a_row_tells_what_is_used_forecast_and_allocated_in_one_unit() {
 #[tokio::test]
 async fn rows_are_sorted_by_what_is_asked_for() {
     let page = page_of(fleet(200));
-    for (sort, value) in [
-        (
-            "cpu",
-            (|row| row["resources"][0]["value"].as_f64().unwrap()) as fn(&Value) -> f64,
-        ),
+    let sorts: [(&str, fn(&Value) -> f64); 5] = [
+        ("cpu", |row| row["resources"][0]["value"].as_f64().unwrap()),
         ("network", |row| row["resources"][2]["value"].as_f64().unwrap() / 1.25e9),
         ("incidents", |row| row["incidents"].as_f64().unwrap()),
         ("age", |row| NOW_MS as f64 - row["last_sample_ms"].as_f64().unwrap()),
@@ -87,7 +84,8 @@ async fn rows_are_sorted_by_what_is_asked_for() {
             };
             cells.map(share).fold(0.0, f64::max)
         }),
-    ] {
+    ];
+    for (sort, value) in sorts {
         let answer = ask(&page, &format!("sort={sort}&order=descending&limit=200")).await;
         let values: Vec<f64> = answer["rows"].as_array().unwrap().iter().map(value).collect();
         assert!(values.is_sorted_by(|a, b| a >= b), "{sort}: {values:?}");

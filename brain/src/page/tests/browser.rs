@@ -1,9 +1,6 @@
 //! The page as people see it, in chromium.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
-use tokio::time;
 
 use super::driver::{Browser, Eyes, done};
 use crate::page::fixture::{self, HOSTILE, fleet::fleet};
@@ -313,8 +310,6 @@ async fn text_of_hosts_stays_text() {
         .await;
     browser.follow("#/incidents").await;
     browser.reads(HOSTILE).await;
-    // Time enough for a picture that cannot be loaded to call for help.
-    time::sleep(Duration::from_millis(200)).await;
     assert_eq!(
         browser.js("return document.querySelectorAll('main img').length").await,
         Value::from(0)

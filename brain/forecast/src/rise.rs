@@ -26,9 +26,9 @@ fn exp_minus<const FMA: bool>(x: f32) -> f32 {
     // ln 2 in two pieces, the first of which has few bits.
     let rest = fma::<FMA>(twos, 0.693_359_4, -x);
     let rest = fma::<FMA>(twos, -2.121_944_4e-4, rest);
-    let mut p = fma::<FMA>(rest, 1.388_888_9e-3, 8.333_333e-3);
-    p = fma::<FMA>(rest, p, 4.166_666_6e-2);
-    p = fma::<FMA>(rest, p, 0.166_666_67);
+    let mut p = fma::<FMA>(rest, 1.0 / 720.0, 1.0 / 120.0);
+    p = fma::<FMA>(rest, p, 1.0 / 24.0);
+    p = fma::<FMA>(rest, p, 1.0 / 6.0);
     p = fma::<FMA>(rest, p, 0.5);
     p = fma::<FMA>(rest, p, 1.0);
     p = fma::<FMA>(rest, p, 1.0);

@@ -11,8 +11,9 @@ use std::{
 
 use super::aligned::Aligned;
 
-/// Most pieces that a thread keeps.
-const MOST: usize = 256;
+/// Most pieces that a thread keeps. A step of the served network on one thread needs some three hundred, and with fewer than it
+/// needs all of them are fetched anew each time.
+const MOST: usize = 1_024;
 
 thread_local! {
     static SPARE: RefCell<Vec<Aligned>> = const { RefCell::new(Vec::new()) };

@@ -36,6 +36,7 @@
 //! | `model` | the network: an LSTM joined with window statistics, quantiles that cannot cross |
 //! | [`lstm`] | the LSTM within it: a kernel of its own, with a way back |
 //! | `head` | the layers above it, likewise |
+//! | `rise` | what comes out of it becomes quantiles |
 //! | `training` | fit, average, hold out, score |
 //! | `inference` | all hosts in one forward pass |
 //! | `baseline` | exponentially weighted averages, and which one forecasts best |
@@ -71,6 +72,7 @@ pub mod lstm;
 mod marks;
 mod model;
 mod recent;
+mod rise;
 mod scaler;
 pub mod score;
 mod spread;

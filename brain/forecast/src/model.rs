@@ -18,7 +18,7 @@ use std::sync::Arc;
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
     nn::Linear,
-    tensor::{Device, Tensor, TensorData, activation},
+    tensor::{Device, Tensor, TensorData},
 };
 use lstm::Lstm;
 pub(crate) use packed::{Packed, Said};
@@ -80,15 +80,6 @@ pub(crate) struct Network {
     sizes: Sizes,
 }
 
-/// What the network says of B moments: rising quantiles of (value - newest) / scale.
-#[derive(Debug, Clone)]
-pub(crate) struct Outputs {
-    /// `[B * R * H, 4]`
-    pub(crate) values: Tensor<2>,
-    /// `[B * R * P, 6]`
-    pub(crate) peaks: Tensor<2>,
-}
-
 /// What the network reads of B moments.
 #[derive(Debug, Clone)]
 pub(crate) struct Inputs {
@@ -141,21 +132,21 @@ impl Network {
         }
     }
 
-    pub(crate) fn forward(&self, inputs: &Inputs, masks: Option<&Arc<Masks>>) -> Outputs {
-        let shape = self.sizes.head();
-        let statistics = inputs.statistics.clone();
-        let [rows, _] = statistics.dims();
-        let state = if self.sizes.sequence {
+    /// The LSTMs' last states side by side, `[B, K H]`.
+    pub(crate) fn states(&self, inputs: &Inputs) -> Tensor<2> {
+        if self.sizes.sequence {
             let each = self.lstms.iter().zip(&inputs.sequences);
             Tensor::cat(each.map(|(lstm, sequence)| lstm.last_state(sequence)).collect(), 1)
         } else {
-            Tensor::zeros([rows / shape.targets, shape.states], &statistics.device())
-        };
-        let steps = head::outputs(state, statistics, self.head(), shape, masks);
-        Outputs {
-            values: rise::<4>(steps.clone().narrow(1, 0, shape.values)),
-            peaks: rise::<6>(steps.narrow(1, shape.values, shape.peaks)),
+            let ([rows, _], shape) = (inputs.statistics.dims(), self.sizes.head());
+            Tensor::zeros([rows / shape.targets, shape.states], &inputs.statistics.device())
         }
+    }
+
+    /// What the quantiles are made of ([`crate::rise`]), from the states: `[B R, 4 Z + 6 P]`.
+    pub(crate) fn steps(&self, states: Tensor<2>, inputs: &Inputs, masks: Option<&Arc<Masks>>) -> Tensor<2> {
+        let statistics = inputs.statistics.clone();
+        head::outputs(states, statistics, self.head(), self.sizes.head(), masks)
     }
 
     fn head(&self) -> head::Weights {
@@ -179,28 +170,12 @@ impl Network {
         }
     }
 
-    /// Pinball loss over all quantiles, which are `taus`.
-    ///
-    /// `quantiles`: `[N, Q]`; `truths`: `[N, 1]`; `weights`: `[N, 1]`, 0 where there is no truth; `known`: truths, above 0.
-    pub(crate) fn loss<const Q: usize>(
-        quantiles: Tensor<2>,
-        taus: [f64; Q],
-        truths: Tensor<2>,
-        weights: Tensor<2>,
-        known: f32,
-    ) -> Tensor<1> {
-        let device = quantiles.device();
-        let taus: Tensor<2> = Tensor::from_floats([taus], &device);
-        let error = truths - quantiles;
-        // max(tau e, (tau - 1) e) = tau e + max(-e, 0)
-        let pinball = error.clone() * taus + activation::relu(error.neg());
-        (pinball * weights).sum().div_scalar(Q as f32 * known)
-    }
-
     /// Weights of the layers above the LSTMs, in the order in which these take them.
     fn flat_head(&self) -> Vec<f32> {
         fn flat<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-            tensor.into_data().iter::<f32>().collect()
+            let mut numbers = Vec::new();
+            extend(&mut numbers, tensor);
+            numbers
         }
         let head = self.head();
         [
@@ -232,17 +207,13 @@ impl Network {
     }
 }
 
-/// `[N, H * Q]` steps to `[N * H, Q]` quantiles: the first as it is, the others upwards from it.
-fn rise<const Q: usize>(steps: Tensor<2>) -> Tensor<2> {
-    let [rows, width] = steps.dims();
-    let device = steps.device();
-    let steps = steps.reshape([rows * width / Q, Q]);
-    let when = |holds: bool| if holds { 1.0_f32 } else { 0.0 };
-    let first: Tensor<2> = Tensor::from_floats([std::array::from_fn::<f32, Q, _>(|at| when(at == 0))], &device);
-    let others: Tensor<2> = Tensor::from_floats([std::array::from_fn::<f32, Q, _>(|at| when(at > 0))], &device);
-    let sum: [[f32; Q]; Q] = std::array::from_fn(|from| std::array::from_fn(|to| when(from <= to)));
-    let up = activation::softplus(steps.clone(), 1.0) * others + steps * first;
-    up.matmul(Tensor::from_floats(sum, &device))
+/// A tensor's numbers to the end of `numbers`.
+pub(crate) fn extend<const D: usize>(numbers: &mut Vec<f32>, tensor: Tensor<D>) {
+    let data = tensor.into_data();
+    match data.as_slice::<f32>() {
+        Ok(slice) => numbers.extend_from_slice(slice),
+        Err(_) => numbers.extend(data.iter::<f32>()),
+    }
 }
 
 /// Draws fresh weights.
@@ -284,7 +255,7 @@ struct Reader {
 
 impl ModuleVisitor for Reader {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.weights.extend(param.val().into_data().iter::<f32>());
+        extend(&mut self.weights, param.val());
     }
 }
 

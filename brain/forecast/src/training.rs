@@ -3,6 +3,7 @@
 mod adam;
 mod fit;
 mod held_out;
+pub(crate) mod loss;
 mod plan;
 #[cfg(test)]
 mod tests;

@@ -20,7 +20,7 @@ mod weights;
 use rayon::prelude::*;
 
 use super::Shape;
-use crate::lstm::kernel::isa::Isa;
+use crate::lstm::kernel::{aligned::Aligned, isa::Isa};
 use backward::{Back, Backward, Sums};
 use forward::Forward;
 pub(crate) use forward::Trace;
@@ -44,12 +44,12 @@ pub(crate) struct Head {
     /// `[F, D']`
     of_statistics: Matrix,
     /// `[R D']`
-    of_target: Vec<f32>,
+    of_target: Aligned,
     middle: Matrix,
-    middle_bias: Vec<f32>,
+    middle_bias: Aligned,
     /// `[D, V + P]`
     out: Matrix,
-    out_bias: Vec<f32>,
+    out_bias: Aligned,
     /// `[F, V + P]`
     straight: Matrix,
 }

@@ -79,8 +79,8 @@ impl FusedHead for Flex {
         masks: Option<Arc<Masks>>,
     ) -> FloatTensor<Self> {
         let arguments = Arguments::new(&state, &statistics, &weights, shape, masks);
-        let gone = arguments.with(|head, _, ins| head.forward(ins));
-        arguments.outputs(gone.map(|(outputs, _)| outputs))
+        let went = arguments.head().zip(arguments.ins());
+        arguments.outputs(went.and_then(|(head, ins)| head.infer(ins)))
     }
 }
 
@@ -99,10 +99,13 @@ impl<C: CheckpointStrategy> FusedHead for Autodiff<Flex, C> {
         match WayBack.prepare::<C>([of_state, of_weights]).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
                 let arguments = Arguments::new(&state, &statistics, &weights, shape, masks);
-                let gone = arguments.with(|head, _, ins| head.forward(ins));
-                let (outputs, traces) = gone.unzip();
+                let went = arguments.head().zip(arguments.ins()).and_then(|(head, ins)| {
+                    let (outputs, traces) = head.forward(ins)?;
+                    Some((outputs, (head, traces)))
+                });
+                let (outputs, went) = went.unzip();
                 let outputs = arguments.outputs(outputs);
-                prepared.finish((arguments, Arc::new(traces)), outputs)
+                prepared.finish((arguments, Arc::new(went)), outputs)
             }
             OpsKind::UnTracked(prepared) => prepared.finish(Flex::fused_head(state, statistics, weights, shape, masks)),
         }
@@ -136,15 +139,18 @@ impl Arguments {
         }
     }
 
-    /// `None` when something is empty, or is not what it has to be: single precision and in shape.
-    fn with<T>(&self, work: impl FnOnce(&Head, &[f32], Ins<'_>) -> Option<T>) -> Option<T> {
-        let weights: &[f32] = self.weights.as_slice()?;
-        let ins = Ins {
+    /// `None` when they are not of single precision.
+    fn ins(&self) -> Option<Ins<'_>> {
+        Some(Ins {
             state: self.state.as_slice()?,
             statistics: self.statistics.as_slice()?,
             masks: self.masks.as_deref(),
-        };
-        work(&Head::new(weights, self.shape, Isa::best())?, weights, ins)
+        })
+    }
+
+    /// With its weights laid out; `None` when they are not as many as they have to be, or not of single precision.
+    fn head(&self) -> Option<Head> {
+        Head::new(self.weights.as_slice()?, self.shape, Isa::best())
     }
 
     /// `[B R, V + P]`: zeros where there is nothing to go by.
@@ -164,16 +170,18 @@ fn tensor<const D: usize>(numbers: Option<Vec<f32>>, shape: [usize; D]) -> Float
 struct WayBack;
 
 impl Backward<Flex, 2> for WayBack {
-    type State = (Arguments, Arc<Option<Vec<Trace>>>);
+    /// With the weights as they were laid out for the way there.
+    type State = (Arguments, Arc<Option<(Head, Vec<Trace>)>>);
 
     fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let (arguments, traces) = ops.state;
+        let (arguments, went) = ops.state;
         let d_outputs = gradients.consume::<Flex>(&ops.node).to_contiguous();
-        let gone = arguments.with(|head, weights, ins| {
-            let (d_outputs, traces) = (d_outputs.as_slice()?, (*traces).as_ref()?);
-            head.backward(weights, ins, traces, d_outputs)
-        });
-        let (d_state, d_weights) = gone.unzip();
+        let back = || {
+            let (head, traces) = (*went).as_ref()?;
+            let (weights, d_outputs) = (arguments.weights.as_slice()?, d_outputs.as_slice()?);
+            head.backward(weights, arguments.ins()?, traces, d_outputs)
+        };
+        let (d_state, d_weights) = back().unzip();
         let [of_state, of_weights] = ops.parents;
         if let Some(node) = of_state {
             let shape: [usize; 2] = arguments.state.shape().dims();

@@ -15,6 +15,7 @@
               what is inlined gets a machine's instructions"
 )]
 
+pub(crate) mod aligned;
 mod backward;
 mod cell;
 mod forward;
@@ -59,6 +60,12 @@ pub(crate) struct Sequences<'a> {
     input: usize,
 }
 
+/// Rows of each part of a batch but the last, which may have fewer.
+pub(crate) fn part(batch: usize) -> usize {
+    let parts = batch.div_ceil(MOST_ROWS).max((batch / LEAST_ROWS).min(2));
+    batch.div_ceil(parts.max(1)).next_multiple_of(4)
+}
+
 impl<'a> Sequences<'a> {
     /// `None` when any size is 0 or there are not as many numbers.
     pub(crate) fn new(numbers: &'a [f32], [batch, steps, input]: [usize; 3]) -> Option<Self> {
@@ -71,10 +78,8 @@ impl<'a> Sequences<'a> {
         })
     }
 
-    /// Rows of each part but the last, which may have fewer.
     fn part(&self) -> usize {
-        let parts = self.batch.div_ceil(MOST_ROWS).max((self.batch / LEAST_ROWS).min(2));
-        self.batch.div_ceil(parts.max(1)).next_multiple_of(4)
+        part(self.batch)
     }
 
     fn parts(&self, rows: usize) -> impl IndexedParallelIterator<Item = Self> {
@@ -137,6 +142,19 @@ impl Lstm {
                     sequences,
                     last,
                 });
+            });
+        }
+        last
+    }
+
+    /// Like [`Lstm::infer`], by this thread alone.
+    pub(crate) fn infer_part(&self, sequences: Sequences<'_>) -> Vec<f32> {
+        let mut last = self.no_states(sequences);
+        if sequences.input == self.sizes.input {
+            self.isa.run(Infer {
+                layers: &self.layers,
+                sequences,
+                last: &mut last,
             });
         }
         last

@@ -60,8 +60,8 @@ pub(super) trait FusedLstm: Backend {
 impl FusedLstm for Flex {
     fn fused_lstm(sequence: FloatTensor<Self>, weights: FloatTensor<Self>, hidden: usize) -> FloatTensor<Self> {
         let arguments = Arguments::new(&sequence, &weights, hidden);
-        let state = arguments.with(|lstm, _, sequences| lstm.infer(sequences));
-        arguments.states(state)
+        let went = arguments.lstm().zip(arguments.sequences());
+        arguments.states(went.map(|(lstm, sequences)| lstm.infer(sequences)))
     }
 }
 
@@ -75,10 +75,13 @@ impl<C: CheckpointStrategy> FusedLstm for Autodiff<Flex, C> {
         {
             OpsKind::Tracked(prepared) => {
                 let arguments = Arguments::new(&sequence, &weights, hidden);
-                let gone = arguments.with(|lstm, _, sequences| lstm.forward(sequences));
-                let (state, traces) = gone.unzip();
+                let went = arguments.lstm().zip(arguments.sequences()).map(|(lstm, sequences)| {
+                    let (state, traces) = lstm.forward(sequences);
+                    (state, (lstm, traces))
+                });
+                let (state, went) = went.unzip();
                 let states = arguments.states(state);
-                prepared.finish((arguments, Arc::new(traces)), states)
+                prepared.finish((arguments, Arc::new(went)), states)
             }
             OpsKind::UnTracked(prepared) => prepared.finish(Flex::fused_lstm(sequence, weights, hidden)),
         }
@@ -102,18 +105,19 @@ impl Arguments {
         }
     }
 
-    /// `None` when something is empty, or is not what it has to be: single precision and in shape.
-    fn with<T>(&self, work: impl FnOnce(&Lstm, &[f32], Sequences<'_>) -> T) -> Option<T> {
-        let shape: [usize; 3] = self.sequence.shape().dims();
-        let sequences = Sequences::new(self.sequence.as_slice()?, shape)?;
-        let weights: &[f32] = self.weights.as_slice()?;
-        let [_, _, input] = shape;
+    /// `None` when there are none, or they are not of single precision.
+    fn sequences(&self) -> Option<Sequences<'_>> {
+        Sequences::new(self.sequence.as_slice()?, self.sequence.shape().dims())
+    }
+
+    /// With its weights laid out; `None` when they are not those of one layer or more, of single precision.
+    fn lstm(&self) -> Option<Lstm> {
+        let [_, _, input] = self.sequence.shape().dims();
         let sizes = Sizes {
             input,
             hidden: self.hidden,
         };
-        let lstm = Lstm::new(weights, sizes, Isa::best())?;
-        Some(work(&lstm, weights, sequences))
+        Lstm::new(self.weights.as_slice()?, sizes, Isa::best())
     }
 
     /// `[B, H]`: zeros where there is nothing to go by.
@@ -133,21 +137,23 @@ fn tensor<const D: usize>(numbers: Option<Vec<f32>>, shape: [usize; D]) -> Float
 struct WayBack;
 
 impl Backward<Flex, 2> for WayBack {
-    type State = (Arguments, Arc<Option<Traces>>);
+    /// With the weights as they were laid out for the way there.
+    type State = (Arguments, Arc<Option<(Lstm, Traces)>>);
 
     fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let (arguments, traces) = ops.state;
+        let (arguments, went) = ops.state;
         let d_last = gradients.consume::<Flex>(&ops.node).to_contiguous();
         let [of_sequence, of_weights] = ops.parents;
         let to = match of_sequence {
             Some(_) => To::WeightsAndInput,
             None => To::Weights,
         };
-        let gone = arguments.with(|lstm, weights, sequences| {
-            let (d_last, traces) = (d_last.as_slice()?, (*traces).as_ref()?);
-            Some(lstm.backward(weights, sequences, traces, d_last, to))
-        });
-        let (d_weights, d_input) = gone.flatten().unzip();
+        let back = || {
+            let (lstm, traces) = (*went).as_ref()?;
+            let (weights, d_last) = (arguments.weights.as_slice()?, d_last.as_slice()?);
+            Some(lstm.backward(weights, arguments.sequences()?, traces, d_last, to))
+        };
+        let (d_weights, d_input) = back().unzip();
         if let Some(node) = of_weights {
             let [count] = arguments.weights.shape().dims();
             gradients.register::<Flex>(node.id, tensor(d_weights, [count]));

@@ -1,10 +1,17 @@
-use burn::optim::{AdamConfig, GradientsParams};
+use burn::{
+    optim::{AdamConfig, GradientsParams},
+    tensor::activation,
+};
 use proptest::prelude::*;
 use rand::SeedableRng;
 
 use shadow::{PEAK_QUANTILES, QUANTILES};
 
 use super::*;
+use crate::{
+    dataset::Came,
+    training::loss::{Truths, loss},
+};
 
 mod reference;
 
@@ -44,6 +51,103 @@ fn inputs(size: f32, device: &Device) -> Inputs {
     }
 }
 
+/// Rising quantiles of (value - newest) / scale, from the library's tensors.
+struct Outputs {
+    /// `[B * R * Z, 4]`
+    values: Tensor<2>,
+    /// `[B * R * P, 6]`
+    peaks: Tensor<2>,
+}
+
+fn forward(network: &Network, inputs: &Inputs) -> Outputs {
+    let shape = network.sizes.head();
+    let steps = network.steps(network.states(inputs), inputs, None);
+    Outputs {
+        values: rise::<4>(steps.clone().narrow(1, 0, shape.values)),
+        peaks: rise::<6>(steps.narrow(1, shape.values, shape.peaks)),
+    }
+}
+
+/// `[N, H * Q]` steps to `[N * H, Q]` quantiles: the first as it is, the others upwards from it.
+fn rise<const Q: usize>(steps: Tensor<2>) -> Tensor<2> {
+    let [rows, width] = steps.dims();
+    let device = steps.device();
+    let steps = steps.reshape([rows * width / Q, Q]);
+    let when = |holds: bool| if holds { 1.0_f32 } else { 0.0 };
+    let first: Tensor<2> = Tensor::from_floats([std::array::from_fn::<f32, Q, _>(|at| when(at == 0))], &device);
+    let others: Tensor<2> = Tensor::from_floats([std::array::from_fn::<f32, Q, _>(|at| when(at > 0))], &device);
+    let sum: [[f32; Q]; Q] = std::array::from_fn(|from| std::array::from_fn(|to| when(from <= to)));
+    let up = activation::softplus(steps.clone(), 1.0) * others + steps * first;
+    up.matmul(Tensor::from_floats(sum, &device))
+}
+
+/// Mean pinball loss over all quantiles, which are `taus`, from the library's tensors.
+///
+/// `quantiles`: `[N, Q]`; `truths`: `[N, 1]`; `weights`: `[N, 1]`, 0 where there is no truth; `known`: truths, above 0.
+fn pinball<const Q: usize>(
+    quantiles: Tensor<2>,
+    taus: [f64; Q],
+    truths: Tensor<2>,
+    weights: Tensor<2>,
+    known: f32,
+) -> Tensor<1> {
+    let device = quantiles.device();
+    let taus: Tensor<2> = Tensor::from_floats([taus], &device);
+    let error = truths - quantiles;
+    // max(tau e, (tau - 1) e) = tau e + max(-e, 0)
+    let pinball = error.clone() * taus + activation::relu(error.neg());
+    (pinball * weights).sum().div_scalar(Q as f32 * known)
+}
+
+#[test]
+fn the_loss_and_its_gradient_are_those_of_the_library() {
+    let (rows, horizons, holds) = (300, 2, 3);
+    let device = Device::flex().autodiff();
+    let steps: Tensor<2> = uniform([rows, 4 * horizons + 6 * holds], 6.0, &device);
+    let steps = steps.require_grad();
+    let of = |answers: usize, seed: u64| {
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut numbers = |most: f32| -> Vec<f32> {
+            let count = rows * answers;
+            (0..count).map(|_| most * random.random::<f32>()).collect()
+        };
+        let truths = numbers(8.0);
+        // A third is not known.
+        let weights = numbers(3.0).iter().map(|weight| (weight - 1.0).max(0.0)).collect();
+        Came { truths, weights }
+    };
+    let (values, peaks) = (of(horizons, 1), of(holds, 2));
+    let expected = |came: &Came, quantiles: Tensor<2>| {
+        let count = came.truths.len();
+        let column = |of: &Vec<f32>| Tensor::<2>::from_data(TensorData::new(of.clone(), [count, 1]), &device);
+        let known = came.weights.iter().filter(|weight| **weight > 0.0).count() as f32;
+        (quantiles, column(&came.truths), column(&came.weights), known)
+    };
+    let (quantiles, truths, weights, known) = expected(&values, rise::<4>(steps.clone().narrow(1, 0, 4 * horizons)));
+    let of_values = pinball(quantiles, QUANTILES, truths, weights, known);
+    let (quantiles, truths, weights, known) =
+        expected(&peaks, rise::<6>(steps.clone().narrow(1, 4 * horizons, 6 * holds)));
+    let all = of_values + pinball(quantiles, PEAK_QUANTILES, truths, weights, known).mul_scalar(0.01);
+    let gradients = all.backward();
+    let numbers = |tensor: Tensor<2>| tensor.into_data().iter::<f32>().collect::<Vec<f32>>();
+    let gradient = numbers(steps.grad(&gradients).unwrap());
+    let numbers = numbers(steps.inner());
+    let truths = Truths {
+        values: &values,
+        peaks: &peaks,
+    };
+    let (found, found_gradient) = loss(&numbers, rows, truths).unwrap();
+    let all = all.into_scalar::<f32>();
+    assert!((found - all).abs() < 1e-5 * all, "{found} for {all}");
+    let size = gradient.iter().fold(0.0_f32, |size, number| size.max(number.abs()));
+    for (at, (found, expected)) in found_gradient.iter().zip(&gradient).enumerate() {
+        // Those of peaks are a hundredth.
+        let size = if at % 26 < 8 { size } else { 0.01 * size };
+        assert!((found - expected).abs() < 2e-5 * size, "{at}: {found} for {expected}");
+    }
+    assert!(loss(&numbers, rows - 1, truths).is_none() && loss(&numbers[1..], rows, truths).is_none());
+}
+
 /// Weights, each tensor by itself.
 #[derive(Default)]
 struct Tensors(Vec<Vec<f32>>);
@@ -69,10 +173,10 @@ fn every_weight_learns_and_the_loss_falls() {
     let weights: Tensor<2> = Tensor::ones([40, 1], &device);
     let of_peaks: Tensor<2> = uniform([60, 1], 2.0, &device);
     let loss = |network: &Network| {
-        let outputs = network.forward(&inputs, None);
+        let outputs = forward(network, &inputs);
         let peaks = Tensor::ones([60, 1], &device);
-        Network::loss(outputs.values, QUANTILES, truths.clone(), weights.clone(), 40.0)
-            + Network::loss(outputs.peaks, PEAK_QUANTILES, of_peaks.clone(), peaks, 60.0)
+        pinball(outputs.values, QUANTILES, truths.clone(), weights.clone(), 40.0)
+            + pinball(outputs.peaks, PEAK_QUANTILES, of_peaks.clone(), peaks, 60.0)
     };
     let (before, first) = (tensors(&network), loss(&network).into_scalar::<f32>());
     let mut optimiser = AdamConfig::new().init();
@@ -152,7 +256,7 @@ fn what_is_served_is_what_was_trained() {
         let statistics = flat(inputs.statistics.clone());
         let packed = Packed::new(&network).unwrap();
         let said = packed.infer(MOMENTS, &sequences, &statistics).unwrap();
-        let expected = network.forward(&inputs, None);
+        let expected = forward(&network, &inputs);
         for (said, expected) in [(said.values, flat(expected.values)), (said.peaks, flat(expected.peaks))] {
             assert_eq!(said.len(), expected.len());
             for (said, expected) in said.iter().zip(&expected) {
@@ -178,7 +282,7 @@ proptest! {
         let device = Device::flex();
         let network = Network::new(sizes(), &mut StdRng::seed_from_u64(seed), &device);
         let wild: Vec<f32> = network.weights().iter().map(|weight| weight * gain).collect();
-        let output = network.with_weights(&wild).forward(&inputs(size, &device), None);
+        let output = forward(&network.with_weights(&wild), &inputs(size, &device));
         for (tensor, width, count) in [(output.values, 4, 4 * 5 * 2), (output.peaks, 6, 4 * 5 * 3)] {
             let values: Vec<f32> = tensor.into_data().iter::<f32>().collect();
             prop_assert_eq!(values.len(), count * width);

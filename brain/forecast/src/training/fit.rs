@@ -8,21 +8,21 @@ use burn::{
     tensor::{Device, Tensor, TensorData},
 };
 use rand::{Rng, RngExt, rngs::StdRng};
-use shadow::{PEAK_QUANTILES, QUANTILES};
 
 use super::{
     Part, Progress, Watch,
     adam::{Adam, flat},
+    loss::{Truths, loss},
     plan::Plan,
     progress,
 };
 use crate::{
     artifact::sizes,
     config::{Config, Training},
-    dataset::{Batch, Came, Dataset, Shuffle},
+    dataset::{Batch, Dataset, Shuffle},
     error::TrainError,
     head::Masks,
-    model::{Network, Sizes},
+    model::{Network, Sizes, extend},
 };
 
 pub(super) fn fit(
@@ -87,12 +87,30 @@ impl Fit {
             return f32::NAN;
         };
         self.skip(&mut batch, random);
-        let masks = masks(&self.sizes, batch.moments, self.dropout, random);
-        let loss = batch_loss(&network, batch, &self.sizes, masks.as_ref(), &self.device);
-        let mut gradients = GradientsParams::from_grads(loss.backward(), &network);
+        let (moments, rows) = (batch.moments, batch.moments * self.sizes.targets);
+        let inputs = self
+            .sizes
+            .inputs(moments, batch.sequences, batch.statistics, &self.device);
+        let (states, masks) = rayon::join(
+            || network.states(&inputs),
+            || masks(&self.sizes, moments, self.dropout, random),
+        );
+        let steps = network.steps(states, &inputs, masks.as_ref());
+        let truths = Truths {
+            values: &batch.values,
+            peaks: &batch.peaks,
+        };
+        let mut numbers = Vec::new();
+        extend(&mut numbers, steps.clone());
+        let Some((loss, gradient)) = loss(&numbers, rows, truths) else {
+            return f32::NAN;
+        };
+        let gradient = Tensor::<2>::from_data(TensorData::new(gradient, steps.dims()), &self.device);
+        // A sum whose gradient is that of the loss.
+        let mut gradients = GradientsParams::from_grads((steps * gradient).sum().backward(), &network);
         let weights = self.adam.step(&flat(&network, &mut gradients), rate);
-        self.network = Some(network.with_weights(&weights));
-        loss.into_scalar::<f32>()
+        self.network = Some(network.with_weights(weights));
+        loss
     }
 
     /// Takes whole inputs out of all looks but the first, as if there had been nothing then.
@@ -112,31 +130,6 @@ impl Fit {
         let averages = self.adam.averages()?;
         Some(self.network?.with_weights(&averages).valid())
     }
-}
-
-/// What the loss of the peaks counts beside that of the values. It is small so that it has no part in the length of all
-/// gradients together; the optimiser's steps do not depend on it.
-const PEAKS: f32 = 0.01;
-
-fn batch_loss(
-    network: &Network,
-    batch: Batch,
-    sizes: &Sizes,
-    masks: Option<&Arc<Masks>>,
-    device: &Device,
-) -> Tensor<1> {
-    let inputs = sizes.inputs(batch.moments, batch.sequences, batch.statistics, device);
-    let outputs = network.forward(&inputs, masks);
-    let values = loss(outputs.values, QUANTILES, batch.values, device);
-    values + loss(outputs.peaks, PEAK_QUANTILES, batch.peaks, device).mul_scalar(PEAKS)
-}
-
-fn loss<const Q: usize>(quantiles: Tensor<2>, taus: [f64; Q], came: Came, device: &Device) -> Tensor<1> {
-    let known = came.weights.iter().filter(|weight| **weight > 0.0).count().max(1);
-    let outputs = came.truths.len();
-    let column = |values: Vec<f32>| -> Tensor<2> { Tensor::from_data(TensorData::new(values, [outputs, 1]), device) };
-    let (truths, weights) = (column(came.truths), column(came.weights));
-    Network::loss(quantiles, taus, truths, weights, known as f32)
 }
 
 /// How much more often than activations states are dropped, and inputs of LSTMs other than those of the last hour: moments

@@ -1,5 +1,7 @@
 //! The way back.
 
+use rayon::prelude::*;
+
 use super::{
     super::{Masks, Shape},
     Head,
@@ -12,6 +14,9 @@ use crate::lstm::kernel::{
     isa::{Isa, Job},
     spare::Spare,
 };
+
+/// Sums that a thread takes at once.
+const CHUNK: usize = 1 << 14;
 
 /// The same matrices for the way back.
 #[derive(Debug)]
@@ -47,33 +52,33 @@ impl Back {
 
 /// Sums of gradients, as [`gradient`] lays them.
 pub(super) struct Sums {
-    of_state: Vec<f32>,
-    of_statistics: Vec<f32>,
-    of_target: Vec<f32>,
-    middle: Vec<f32>,
-    middle_bias: Vec<f32>,
-    out: Vec<f32>,
-    out_bias: Vec<f32>,
-    straight: Vec<f32>,
+    of_state: Spare,
+    of_statistics: Spare,
+    of_target: Spare,
+    middle: Spare,
+    middle_bias: Spare,
+    out: Spare,
+    out_bias: Spare,
+    straight: Spare,
 }
 
 impl Sums {
     pub(super) fn new(shape: &Shape, isa: Isa) -> Self {
-        let zeros = |high: usize, wide: usize| vec![0.0; high.next_multiple_of(isa.rows()) * wide];
+        let zeros = |high: usize, wide: usize| Spare::zeros(high.next_multiple_of(isa.rows()) * wide);
         let (wide, outs) = (tiled(shape.dense, isa), tiled(shape.values + shape.peaks, isa));
         Self {
             of_state: zeros(shape.states, shape.targets * wide),
             of_statistics: zeros(shape.features, wide),
-            of_target: vec![0.0; shape.targets * wide],
+            of_target: Spare::zeros(shape.targets * wide),
             middle: zeros(shape.dense, wide),
-            middle_bias: vec![0.0; wide],
+            middle_bias: Spare::zeros(wide),
             out: zeros(shape.dense, outs),
-            out_bias: vec![0.0; outs],
+            out_bias: Spare::zeros(outs),
             straight: zeros(shape.features, outs),
         }
     }
 
-    fn each(&mut self) -> [&mut Vec<f32>; 8] {
+    fn each(&mut self) -> [&mut Spare; 8] {
         [
             &mut self.of_state,
             &mut self.of_statistics,
@@ -98,9 +103,8 @@ impl Sums {
             &more.straight,
         ];
         for (own, more) in self.each().into_iter().zip(others) {
-            for (own, more) in own.iter_mut().zip(more) {
-                *own += more;
-            }
+            let chunks = own.par_chunks_mut(CHUNK).zip(more.par_chunks(CHUNK));
+            chunks.for_each(|(own, more)| own.iter_mut().zip(more).for_each(|(own, more)| *own += more));
         }
     }
 

@@ -1,18 +1,23 @@
 //! Matrices in tiles of columns, and the three products that the layers above the LSTM are made of.
 
 use crate::lstm::kernel::{
+    aligned::Aligned,
     isa::Isa,
-    lanes::{Quad, Rows, accumulate, first_of, multiply_add, quads, quads_mut},
+    lanes::{Quad, Rows, accumulate, add_products, quads, quads_mut, side_by_side},
+    spare::Spare,
 };
 
 /// Rows of a matrix that a product goes through at a time: so much of a tile stays in the first cache.
 const HIGH: usize = 128;
 
+/// Rows that sums of gradients go through at a time: their gradients of a tile lie side by side in the first cache.
+const ROWS: usize = 160;
+
 /// A matrix in tiles of 4 L columns: `[tile, high, 4 L]`, the last one filled up with zeros.
 #[derive(Debug, Clone)]
 pub(super) struct Matrix {
     pub(super) high: usize,
-    numbers: Vec<f32>,
+    numbers: Aligned,
 }
 
 /// What a product begins with.
@@ -34,7 +39,7 @@ impl Matrix {
     /// From `rows` of at most `width` numbers each.
     pub(super) fn new<'a>(rows: impl ExactSizeIterator<Item = &'a [f32]>, width: usize, isa: Isa) -> Self {
         let (high, quad) = (rows.len(), 4 * isa.lanes());
-        let mut numbers = vec![0.0; high * tiled(width, isa)];
+        let mut numbers = Aligned::zeros(high * tiled(width, isa));
         for (row, from) in rows.enumerate() {
             for (to, from) in numbers.chunks_mut(high * quad).zip(from.chunks(quad)) {
                 to[row * quad..][..from.len()].copy_from_slice(from);
@@ -46,7 +51,7 @@ impl Matrix {
     /// Rows and columns changed over: from `rows`, of which as many numbers as there are columns `high` count.
     pub(super) fn turned<'a>(rows: impl ExactSizeIterator<Item = &'a [f32]>, high: usize, isa: Isa) -> Self {
         let (width, quad) = (rows.len(), 4 * isa.lanes());
-        let mut numbers = vec![0.0; high * tiled(width, isa)];
+        let mut numbers = Aligned::zeros(high * tiled(width, isa));
         for (column, from) in rows.enumerate() {
             let tile = &mut numbers[column / quad * high * quad + column % quad..];
             for (to, from) in tile.iter_mut().step_by(quad).zip(from).take(high) {
@@ -113,14 +118,24 @@ pub(super) fn gradient<const L: usize, const R: usize, const FMA: bool>(
     let high = wide.next_multiple_of(R);
     let d = quads::<L>(d);
     let tiles = d.len() / x.count;
-    for (tile, sums) in quads_mut::<L>(sums).chunks_exact_mut(high).enumerate() {
-        for (at, sums) in sums.as_chunks_mut::<R>().0.iter_mut().enumerate() {
-            let mut local = *sums;
-            for row in 0..x.count {
-                let numbers = &x.row(row)[at * R..wide];
-                multiply_add::<L, R, FMA>(&mut local, first_of(numbers), &d[row * tiles + tile]);
+    let mut numbers = Spare::new(high * ROWS);
+    let numbers = numbers.as_chunks_mut::<R>().0;
+    let mut column = Spare::new(4 * L * ROWS);
+    let column = quads_mut::<L>(&mut column);
+    let sums = quads_mut::<L>(sums);
+    for first in (0..x.count).step_by(ROWS) {
+        let count = ROWS.min(x.count - first);
+        for row in 0..count {
+            side_by_side::<R>(&x.row(first + row)[..wide], &mut numbers[row..], ROWS);
+        }
+        for (tile, sums) in sums.chunks_exact_mut(high).enumerate() {
+            for (row, column) in column.iter_mut().enumerate().take(count) {
+                *column = d[(first + row) * tiles + tile];
             }
-            *sums = local;
+            let places = sums.as_chunks_mut::<R>().0.iter_mut();
+            for (sums, numbers) in places.zip(numbers.chunks_exact(ROWS)) {
+                add_products::<L, R, FMA>(sums, numbers, &column[..count]);
+            }
         }
     }
 }

@@ -39,9 +39,12 @@ impl<'a> Ins<'a> {
         let state = cut(self.state, states, MOMENTS, from);
         let statistics = cut(self.statistics, features, MOMENTS * targets, rows);
         let moments = state.len() / states;
-        let masked = |numbers: &'a [f32], bytes: &[u8], cut: u8| -> Vec<f32> {
-            let pairs = numbers.iter().zip(bytes);
-            pairs.map(|(number, byte)| number * Masks::factor(cut, *byte)).collect()
+        let masked = |numbers: &'a [f32], bytes: &[u8], cut: u8| {
+            let mut masked = Spare::new(numbers.len());
+            for ((masked, number), byte) in masked.iter_mut().zip(numbers).zip(bytes) {
+                *masked = number * Masks::factor(cut, *byte);
+            }
+            masked
         };
         let drop = self.masks;
         Part {
@@ -64,14 +67,14 @@ impl<'a> Ins<'a> {
 /// Some numbers, or what dropout has left of them.
 pub(super) enum Numbers<'a> {
     Same(&'a [f32]),
-    Masked(Vec<f32>),
+    Masked(Spare),
 }
 
 impl Numbers<'_> {
     pub(super) fn rows(&self, width: usize) -> Rows<'_> {
         let numbers = match self {
-            Self::Same(numbers) => numbers,
-            Self::Masked(numbers) => numbers.as_slice(),
+            Self::Same(numbers) => *numbers,
+            Self::Masked(numbers) => numbers,
         };
         rows(numbers, width)
     }

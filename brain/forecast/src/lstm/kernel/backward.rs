@@ -13,6 +13,7 @@ use super::{
     lanes::{Quad, quads, quads_mut, vectors, vectors_mut, zip},
     layer::{Back, Layer},
     products::{Block, outer, through},
+    spare::Spare,
 };
 
 /// Rows times steps of a block, about: with 64 units their gradients take 128 KB.
@@ -21,15 +22,15 @@ const BLOCK: usize = 128;
 /// Sums of gradients of a layer's weights; `[G, high, 4, L]`, where `high` is the weights' filled up to whole tiles.
 #[derive(Debug)]
 pub(super) struct Gradients {
-    of_input: Vec<f32>,
-    of_state: Vec<f32>,
-    bias: Vec<f32>,
+    of_input: Spare,
+    of_state: Spare,
+    bias: Spare,
 }
 
 impl Gradients {
     /// `rows` of a tile.
     pub(super) fn new(layer: &Layer, rows: usize) -> Self {
-        let zeros = |wide: usize| vec![0.0; 4 * layer.padded * wide];
+        let zeros = |wide: usize| Spare::zeros(4 * layer.padded * wide);
         Self {
             of_input: zeros(layer.wide.next_multiple_of(rows)),
             of_state: zeros(layer.padded.next_multiple_of(rows)),
@@ -40,7 +41,7 @@ impl Gradients {
     pub(super) fn add(&mut self, more: &Self) {
         let own = [&mut self.of_input, &mut self.of_state, &mut self.bias];
         for (own, more) in own.into_iter().zip([&more.of_input, &more.of_state, &more.bias]) {
-            for (own, more) in own.iter_mut().zip(more) {
+            for (own, more) in own.iter_mut().zip(more.iter()) {
                 *own += more;
             }
         }
@@ -72,13 +73,13 @@ pub(super) struct Backward<'a> {
 /// Gradients that go from step to step, by layer, and from layer to layer.
 struct Carried {
     /// `[B, tiles of hidden]`
-    states: Vec<Vec<f32>>,
+    states: Vec<Spare>,
     /// `[G, B, L]`
-    cells: Vec<Vec<f32>>,
-    /// `[steps, G, B, 4, L]` of the layer at hand.
-    gates: Vec<f32>,
+    cells: Vec<Spare>,
+    /// `[G, steps, B, 4, L]` of the layer at hand.
+    gates: Spare,
     /// `[steps, B, tiles of input]`, from the layer at hand to the one below.
-    inputs: Vec<f32>,
+    inputs: Spare,
 }
 
 impl Job for Backward<'_> {
@@ -91,7 +92,7 @@ impl Job for Backward<'_> {
         while end > 0 {
             let first = end.saturating_sub(span);
             for at in (0..self.layers.len()).rev() {
-                self.layer::<L, R, FMA>(at, first..end, rows, &mut carried);
+                self.layer::<L, R, FMA>(at, first..end, (rows, span), &mut carried);
             }
             end = first;
         }
@@ -101,9 +102,9 @@ impl Job for Backward<'_> {
 impl Backward<'_> {
     fn carried(&self, rows: usize, span: usize) -> Carried {
         let most = |of: fn(&Layer) -> usize| self.layers.iter().map(of).max().unwrap_or(0);
-        let zeros = |width: fn(&Layer) -> usize| -> Vec<Vec<f32>> {
+        let zeros = |width: fn(&Layer) -> usize| -> Vec<Spare> {
             let layers = self.layers.iter();
-            layers.map(|layer| vec![0.0; rows * width(layer)]).collect()
+            layers.map(|layer| Spare::zeros(rows * width(layer))).collect()
         };
         let mut states = zeros(|layer| layer.tiled_width(layer.hidden));
         if let (Some(top), Some(layer)) = (states.last_mut(), self.layers.last()) {
@@ -115,8 +116,8 @@ impl Backward<'_> {
         Carried {
             states,
             cells: zeros(|layer| layer.padded),
-            gates: vec![0.0; span * rows * 4 * most(|layer| layer.padded)],
-            inputs: vec![0.0; span * rows * most(|layer| layer.tiled_width(layer.input))],
+            gates: Spare::new(span * rows * 4 * most(|layer| layer.padded)),
+            inputs: Spare::new(span * rows * most(|layer| layer.tiled_width(layer.input))),
         }
     }
 
@@ -126,17 +127,16 @@ impl Backward<'_> {
         &mut self,
         at: usize,
         steps: Range<usize>,
-        rows: usize,
+        (rows, span): (usize, usize),
         carried: &mut Carried,
     ) {
         let (layer, back, trace) = (&self.layers[at], &self.back[at], &self.traces[at]);
         let groups = layer.groups();
         let all = self.sequences.steps;
-        let d_gates = quads_mut::<L>(&mut carried.gates);
+        let d_gates = &mut quads_mut::<L>(&mut carried.gates)[..groups * span * rows];
         // What the layer above has left for this one.
         let above = self.layers.get(at + 1).map(|above| above.tiled_width(above.input));
         for step in steps.clone().rev() {
-            let d_gates = &mut d_gates[(step - steps.start) * groups * rows..][..groups * rows];
             let from_above = above.map(|width| {
                 let d_inputs = &carried.inputs[(step - steps.start) * rows * width..];
                 (&d_inputs[..rows * width], width)
@@ -144,16 +144,34 @@ impl Backward<'_> {
             let d_state = &mut carried.states[at];
             let d_cells = vectors_mut::<L>(&mut carried.cells[at]);
             let sums = quads_mut::<L>(&mut self.gradients[at].bias);
-            gates_back::<L, FMA>(trace, step, all, (&*d_state, from_above), d_cells, sums, d_gates);
+            let places = Places {
+                first: (step - steps.start) * rows,
+                apart: span * rows,
+                rows,
+            };
+            gates_back::<L, FMA>(
+                trace,
+                (step, all),
+                (&*d_state, from_above),
+                d_cells,
+                sums,
+                d_gates,
+                places,
+            );
             if step > 0 {
-                through::<L, R, FMA>(d_gates, rows, &back.to_state, d_state);
+                let block = Block {
+                    d_gates: &*d_gates,
+                    first: steps.start,
+                    span,
+                    rows,
+                };
+                through::<L, R, FMA>(block, step, &back.to_state, d_state);
             }
         }
-        let d_gates = &*d_gates;
         let block = Block {
-            d_gates,
+            d_gates: &*d_gates,
             first: steps.start,
-            groups,
+            span,
             rows,
         };
         let below = at.checked_sub(1).map(|below| &self.traces[below]);
@@ -165,14 +183,9 @@ impl Backward<'_> {
         outer::<L, R, FMA>(block, known, before, layer.padded, &mut self.gradients[at].of_state);
         if at > 0 || !self.d_input.is_empty() {
             let width = layer.tiled_width(layer.input);
-            for (step, d_inputs) in carried
-                .inputs
-                .chunks_exact_mut(rows * width)
-                .take(steps.len())
-                .enumerate()
-            {
-                let d_gates = &d_gates[step * groups * rows..][..groups * rows];
-                through::<L, R, FMA>(d_gates, rows, &back.to_input, d_inputs);
+            let d_inputs = carried.inputs.chunks_exact_mut(rows * width);
+            for (step, d_inputs) in steps.clone().zip(d_inputs) {
+                through::<L, R, FMA>(block, step, &back.to_input, d_inputs);
             }
         }
         if at == 0 {
@@ -193,22 +206,29 @@ impl Backward<'_> {
     }
 }
 
-/// Gradients of the gates' sums at `step`; their sums over the rows go to `sums`.
+/// Where gradients of a step's gates go: those of group g and row b to `first + g * apart + b`.
+#[derive(Debug, Clone, Copy)]
+struct Places {
+    first: usize,
+    apart: usize,
+    rows: usize,
+}
+
+/// Gradients of the gates' sums at a step of so many; their sums over the rows go to `sums`.
 ///
 /// `d_states`: from the step after, `[B, columns]`, and from the layer above with its columns.
 #[inline(always)]
 fn gates_back<const L: usize, const FMA: bool>(
     trace: &Trace,
-    step: usize,
-    steps: usize,
+    (step, steps): (usize, usize),
     d_states: (&[f32], Option<(&[f32], usize)>),
     d_cells: &mut [[f32; L]],
     sums: &mut [Quad<L>],
     d_gates: &mut [Quad<L>],
+    places: Places,
 ) {
-    let groups = sums.len();
-    let rows = d_gates.len() / groups;
-    let count = groups * rows;
+    let rows = places.rows;
+    let count = sums.len() * rows;
     let gates = &quads::<L>(&trace.gates)[step * count..][..count];
     let cells = vectors::<L>(&trace.cells);
     debug_assert_eq!(cells.len(), steps * count, "cells of all steps");
@@ -218,6 +238,7 @@ fn gates_back<const L: usize, const FMA: bool>(
     let own_width = own.len() / rows;
     for (group, sums) in sums.iter_mut().enumerate() {
         let mut local = *sums;
+        let d_gates = &mut d_gates[places.first + group * places.apart..][..rows];
         for row in 0..rows {
             let at = group * rows + row;
             let mut d_state = vectors::<L>(&own[row * own_width..])[group];
@@ -230,9 +251,10 @@ fn gates_back<const L: usize, const FMA: bool>(
                 before: if step > 0 { &before[at] } else { &[0.0; L] },
                 after: &after[at],
             };
-            d_gates[at] = cell::backward::<L, FMA>(&gates[at], &cells, &d_state, &mut d_cells[at]);
+            let d = cell::backward::<L, FMA>(&gates[at], &cells, &d_state, &mut d_cells[at]);
+            d_gates[row] = d;
             for v in 0..4 {
-                local[v] = zip(local[v], d_gates[at][v], |sum, gate| sum + gate);
+                local[v] = zip(local[v], d[v], |sum, gate| sum + gate);
             }
         }
         *sums = local;

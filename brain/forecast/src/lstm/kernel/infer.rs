@@ -5,6 +5,7 @@ use super::{
     isa::Job,
     lanes::{Quad, Rows, accumulate, quads_mut, vectors_mut, zip},
     layer::Layer,
+    spare::Spare,
 };
 
 /// One part of a batch through all layers and steps.
@@ -30,9 +31,9 @@ impl Job for Infer<'_> {
 
 /// A layer's state before and after a step, `[B, G, L]`, and its cells, `[G, B, L]`.
 struct State {
-    before: Vec<f32>,
-    after: Vec<f32>,
-    cells: Vec<f32>,
+    before: Spare,
+    after: Spare,
+    cells: Spare,
 }
 
 #[inline(always)]
@@ -46,7 +47,7 @@ fn together<const L: usize, const R: usize, const FMA: bool>(infer: Infer<'_>) {
         numbers, batch, steps, ..
     } = sequences;
     let rows = batch.next_multiple_of(R);
-    let zeros = |layer: &Layer| vec![0.0; rows * layer.padded];
+    let zeros = |layer: &Layer| Spare::zeros(rows * layer.padded);
     let mut states: Vec<State> = layers
         .iter()
         .map(|layer| State {
@@ -116,9 +117,9 @@ fn one_by_one<const L: usize, const R: usize, const FMA: bool>(infer: Infer<'_>)
     } = infer;
     let Sequences { steps, input, .. } = sequences;
     let widest = layers.iter().map(|layer| layer.padded).max().unwrap_or(0);
-    let mut sums = vec![0.0; steps.next_multiple_of(R) * 4 * widest];
+    let mut sums = Spare::new(steps.next_multiple_of(R) * 4 * widest);
     // Of a layer, after each step, behind the zeros it begins with.
-    let mut states = vec![0.0; (steps + 1) * widest];
+    let mut states = Spare::zeros((steps + 1) * widest);
     let width = last.len() / sequences.batch;
     let rows = sequences.numbers.chunks_exact(steps * input);
     for (last, sequence) in last.chunks_mut(width).zip(rows) {

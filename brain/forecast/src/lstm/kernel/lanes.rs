@@ -109,15 +109,33 @@ pub(crate) fn accumulate<const L: usize, const R: usize, const FMA: bool>(
     *sums = local;
 }
 
-/// The first R numbers, zeros where there are fewer.
+/// `sums[r] += numbers[k][r] * quads[k]`, over all of them.
 #[inline(always)]
-pub(crate) fn first_of<const R: usize>(numbers: &[f32]) -> [f32; R] {
-    if let Some(first) = numbers.first_chunk() {
-        return *first;
+pub(crate) fn add_products<const L: usize, const R: usize, const FMA: bool>(
+    sums: &mut [Quad<L>; R],
+    numbers: &[[f32; R]],
+    quads: &[Quad<L>],
+) {
+    // A copy that nothing else sees stays in registers.
+    let mut local = *sums;
+    let numbers = &numbers[..quads.len()];
+    for k in 0..quads.len() {
+        multiply_add::<L, R, FMA>(&mut local, numbers[k], &quads[k]);
     }
-    let mut first = [0.0; R];
-    for (to, from) in first.iter_mut().zip(numbers) {
-        *to = *from;
+    *sums = local;
+}
+
+/// A row's numbers in pieces of R, the last one filled up with zeros, to every `apart`th place of `places`: of many rows the
+/// same piece lies side by side then.
+#[inline(always)]
+pub(crate) fn side_by_side<const R: usize>(row: &[f32], places: &mut [[f32; R]], apart: usize) {
+    let (whole, rest) = row.as_chunks::<R>();
+    for (piece, numbers) in whole.iter().enumerate() {
+        places[piece * apart] = *numbers;
     }
-    first
+    if !rest.is_empty() {
+        let mut last = [0.0; R];
+        last[..rest.len()].copy_from_slice(rest);
+        places[whole.len() * apart] = last;
+    }
 }

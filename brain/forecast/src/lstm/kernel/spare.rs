@@ -9,16 +9,19 @@ use std::{
     ops::{Deref, DerefMut},
 };
 
-/// Most pieces that a thread keeps.
-const MOST: usize = 256;
+use super::aligned::Aligned;
+
+/// Most pieces that a thread keeps. A step of the served network on one thread needs some three hundred, and with fewer than it
+/// needs all of them are fetched anew each time.
+const MOST: usize = 1_024;
 
 thread_local! {
-    static SPARE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
+    static SPARE: RefCell<Vec<Aligned>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Numbers whose room goes back when it is dropped; at first they are what the room held before.
 #[derive(Debug)]
-pub(crate) struct Spare(Vec<f32>);
+pub(crate) struct Spare(Aligned);
 
 impl Spare {
     /// Room for `count` numbers.
@@ -28,14 +31,21 @@ impl Spare {
             let at = spare.iter().rposition(|numbers| numbers.len() == count);
             at.map(|at| spare.swap_remove(at))
         });
-        Self(found.ok().flatten().unwrap_or_else(|| vec![0.0; count]))
+        Self(found.ok().flatten().unwrap_or_else(|| Aligned::zeros(count)))
+    }
+
+    /// The same, filled with zeros.
+    pub(crate) fn zeros(count: usize) -> Self {
+        let mut spare = Self::new(count);
+        spare.fill(0.0);
+        spare
     }
 }
 
 impl Drop for Spare {
     fn drop(&mut self) {
         let numbers = mem::take(&mut self.0);
-        let keep = |spare: &RefCell<Vec<Vec<f32>>>| {
+        let keep = |spare: &RefCell<Vec<Aligned>>| {
             let mut spare = spare.borrow_mut();
             if spare.len() >= MOST {
                 spare.clear();

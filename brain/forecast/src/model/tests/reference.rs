@@ -108,12 +108,7 @@ fn the_output_is_that_of_the_reference_with_its_weights() {
         .chunks_mut(targets * features)
         .for_each(|row| scaler.apply(row));
     let inputs = sizes.inputs(3, vec![reference.window.concat().concat()], statistics, &device);
-    let found: Vec<f32> = network
-        .forward(&inputs, None)
-        .values
-        .into_data()
-        .iter::<f32>()
-        .collect();
+    let found: Vec<f32> = forward(&network, &inputs).values.into_data().iter::<f32>().collect();
     let expected = reference.z.concat().concat().concat();
     assert_eq!(found.len(), expected.len());
     for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {

@@ -64,6 +64,7 @@ fn render_row(row: &ScoreRow, scale: Scale) -> String {
             .collect::<Vec<_>>()
             .concat()
     };
+    let [_, _, coverage, _] = row.coverage;
     let served = row.served_share.map(|share| format!("{:.0}", share * 100.0)).join("/");
     format!(
         "{:<9}{:>8}{:>6}{:>9}  {}  {}  {:>6.1}%  {:>14}",
@@ -73,7 +74,7 @@ fn render_row(row: &ScoreRow, scale: Scale) -> String {
         compared.n,
         columns(|loss| loss.mae),
         columns(|loss| loss.pinball),
-        row.coverage_p95 * 100.0,
+        coverage * 100.0,
         served,
     )
 }
@@ -114,7 +115,7 @@ mod tests {
             horizon_s: 300,
             all: compared,
             with_lstm: None,
-            coverage_p95: 0.95,
+            coverage: [0.5, 0.9, 0.95, 0.99],
             served_share: [0.25, 0.75, 0.0],
         };
         let text = render(&ScoreTable { rows: vec![row] }, None);

@@ -49,6 +49,7 @@ pub(crate) struct Freeze {
 }
 
 /// Some hosts, in an order: `/api/v1/hosts`.
+#[expect(clippy::struct_field_names, reason = "the fields are the API's names")]
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct Rows {
     pub(crate) time_ms: UnixMs,

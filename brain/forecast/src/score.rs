@@ -27,8 +27,6 @@ pub struct ScoreRow {
     pub all: Compared,
     /// Over those moments only at which the LSTM forecast too, so that all compare fairly; `None` when there were none.
     pub with_lstm: Option<Compared>,
-    /// Share of truths at or below the served p95; ideally 0.95.
-    pub coverage_p95: f64,
     /// Share of truths at or below what was served at each of [`QUANTILES`]; zeros in scores of before this was counted.
     #[serde(default)]
     pub coverage: [f64; 4],
@@ -218,7 +216,6 @@ impl Cell {
             horizon_s,
             all: self.all.compared(false),
             with_lstm: (self.with_lstm.served.count > 0).then(|| self.with_lstm.compared(true)),
-            coverage_p95: share(self.covered[2]),
             coverage: self.covered.map(share),
             served_share: self.served.map(share),
         }
@@ -296,6 +293,6 @@ mod tests {
             ),
             (1, 0.0, 8.0, 0.0, 0.0)
         );
-        assert_eq!((row.coverage_p95, row.served_share), (1.0, [0.5, 0.0, 0.5]));
+        assert_eq!((row.coverage[2], row.served_share), (1.0, [0.5, 0.0, 0.5]));
     }
 }

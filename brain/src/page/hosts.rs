@@ -39,6 +39,7 @@ pub(super) struct RowsQuery {
 
 /// Hosts, a row each.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the fields are the API's names")]
 pub(super) struct Rows {
     /// The snapshot's time.
     time_ms: UnixMs,

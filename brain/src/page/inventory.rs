@@ -95,6 +95,7 @@ pub(super) async fn inventory(
 
 /// The newest reading of everything that is sampled on a host.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the fields are the API's names")]
 pub(super) struct Readings {
     host: String,
     /// The snapshot's time.

@@ -1,4 +1,4 @@
-//! The API as an OpenAPI 3.1 document: `/api/v1/openapi.json`.
+//! The API as an `OpenAPI` 3.1 document: `/api/v1/openapi.json`.
 //!
 //! Schemas are derived beside `Serialize`, so they tell of the fields that are answered. Which routes there are stands in one
 //! table here, which a test holds against the router, and against what the page asks for.

@@ -21,6 +21,7 @@ fn snapshot() -> Snapshot {
         absent: "no RAPL, no hwmon power sensor, no battery".repeat(9),
         capacity: Some(1.0),
         forecasts: [300, 900].map(|horizon_s| forecast(resource, horizon_s)).to_vec(),
+        peaks: Vec::new(),
     });
     let host = HostView {
         name: "a".into(),

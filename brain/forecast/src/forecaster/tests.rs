@@ -179,7 +179,7 @@ fn the_network_serves_at_once_where_it_wins_and_the_same_steps_give_the_same() {
     assert!(newest.rung == Rung::Lstm && newest.skill.unwrap() > 0.3, "{newest:?}");
     let cpu = &scores.rows[0];
     assert!(
-        cpu.served_share[2] > 0.8 && (cpu.coverage_p95 - 0.95).abs() < 0.05,
+        cpu.served_share[2] > 0.8 && (cpu.coverage[2] - 0.95).abs() < 0.05,
         "{cpu:?}"
     );
     let fair = cpu.with_lstm.unwrap();

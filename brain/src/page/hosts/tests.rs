@@ -66,8 +66,9 @@ async fn a_row_tells_what_is_used_forecast_and_allocated_in_one_unit() {
 
 #[tokio::test]
 async fn rows_are_sorted_by_what_is_asked_for() {
+    type Of = fn(&Value) -> f64;
     let page = page_of(fleet(200));
-    let sorts: [(&str, fn(&Value) -> f64); 5] = [
+    let sorts: [(&str, Of); 5] = [
         ("cpu", |row| row["resources"][0]["value"].as_f64().unwrap()),
         ("network", |row| row["resources"][2]["value"].as_f64().unwrap() / 1.25e9),
         ("incidents", |row| row["incidents"].as_f64().unwrap()),

@@ -1,5 +1,6 @@
 //! A page over two hosts for tests, called without a socket.
 
+#[path = "tests/fleet.rs"]
 pub(super) mod fleet;
 
 use std::{

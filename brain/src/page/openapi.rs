@@ -3,7 +3,7 @@
 //! Schemas are derived beside `Serialize`, so they tell of the fields that are answered. Which routes there are stands in one
 //! table here, which a test holds against the router, and against what the page asks for.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::LazyLock};
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use axum::{
     body::Bytes,
@@ -32,7 +32,10 @@ const JSON: &str = "application/json";
 const MILLISECONDS: [&str; 2] = ["i64", "UnixMs"];
 
 /// The document, made at its first use.
-static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| openapi().to_json().unwrap_or_default().into());
+static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
+    let [plain, named] = MILLISECONDS.map(|name| format!("\"#/components/schemas/{name}\""));
+    openapi().to_json().unwrap_or_default().replace(&plain, &named).into()
+});
 
 /// The API for machines.
 pub(super) async fn document() -> Response {
@@ -57,18 +60,33 @@ enum Answer {
 }
 
 /// A type that is told as JSON: its name, and the schemas that it takes.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Shape {
-    name: fn() -> Cow<'static, str>,
+    name: String,
     schemas: fn(&mut Vec<(String, RefOr<Schema>)>),
 }
 
 fn shape<T: ToSchema>() -> Shape {
     Shape {
-        name: T::name,
+        name: T::name().into(),
         schemas: |all| {
             T::schemas(all);
             all.push((T::name().into(), T::schema()));
+        },
+    }
+}
+
+/// A list of `I`: utoipa calls all lists of a kind the same, and leaves out what they are of.
+fn list_of<L: ToSchema, I: ToSchema>() -> Shape {
+    fn name<L: ToSchema, I: ToSchema>() -> String {
+        format!("{}Of{}", L::name(), I::name())
+    }
+    Shape {
+        name: name::<L, I>(),
+        schemas: |all| {
+            (shape::<I>().schemas)(all);
+            L::schemas(all);
+            all.push((name::<L, I>(), L::schema()));
         },
     }
 }
@@ -81,6 +99,22 @@ fn get<T: ToSchema>(path: &'static str, summary: &'static str, parameters: Vec<P
         parameters,
         body: None,
         answer: Answer::Json(shape::<T>()),
+    }
+}
+
+/// The newest records of one kind.
+fn newest<I: ToSchema>(path: &'static str, summary: &'static str, parameters: Vec<Parameter>) -> Route {
+    Route {
+        answer: Answer::Json(list_of::<records::Newest<I>, I>()),
+        ..get::<I>(path, summary, parameters)
+    }
+}
+
+/// Stored records of one kind.
+fn told<I: ToSchema>(path: &'static str, summary: &'static str, parameters: Vec<Parameter>) -> Route {
+    Route {
+        answer: Answer::Json(list_of::<Told<I>, I>()),
+        ..get::<I>(path, summary, parameters)
     }
 }
 
@@ -185,9 +219,9 @@ fn live() -> Vec<Route> {
                 optional(&full_rate),
             ]),
         ),
-        get::<records::Newest<IncidentView>>("/api/v1/incidents", "The newest incidents", of()),
-        get::<records::Newest<CommandView>>("/api/v1/commands", "The newest commands with their outcomes", of()),
-        get::<records::Newest<EventView>>("/api/v1/events", "The newest events", of()),
+        newest::<IncidentView>("/api/v1/incidents", "The newest incidents", of()),
+        newest::<CommandView>("/api/v1/commands", "The newest commands with their outcomes", of()),
+        newest::<EventView>("/api/v1/events", "The newest events", of()),
         get::<records::PlanAnswer<'_>>(
             "/api/v1/plan",
             "What the newest round of allocation came to",
@@ -229,22 +263,22 @@ fn stored() -> Vec<Route> {
         optional(&within),
     ]);
     vec![
-        get::<Told<HostRow>>("/api/v1/history/hosts", "All hosts that the store knows", Vec::new()),
+        told::<HostRow>("/api/v1/history/hosts", "All hosts that the store knows", Vec::new()),
         get::<history::SeriesAnswer<'_>>("/api/v1/history/series", "Rows of one host in columns", series),
-        get::<Told<ForecastRow>>(
+        told::<ForecastRow>(
             "/api/v1/history/forecasts",
             "Forecasts by when they were made",
             by_both(),
         ),
-        get::<Told<AnomalyView>>("/api/v1/history/anomalies", "Anomalies by any of their time", by_both()),
-        get::<Told<IncidentView>>("/api/v1/history/incidents", "Incidents by any of their time", by_host()),
-        get::<Told<CommandView>>(
+        told::<AnomalyView>("/api/v1/history/anomalies", "Anomalies by any of their time", by_both()),
+        told::<IncidentView>("/api/v1/history/incidents", "Incidents by any of their time", by_host()),
+        told::<CommandView>(
             "/api/v1/history/commands",
             "Commands by when they were issued",
             by_both(),
         ),
-        get::<Told<EventView>>("/api/v1/history/events", "Events by when they happened", by_host()),
-        get::<Told<PlanView>>(
+        told::<EventView>("/api/v1/history/events", "Events by when they happened", by_host()),
+        told::<PlanView>(
             "/api/v1/history/plans",
             "Plans by when they were made",
             optional(&within),
@@ -275,9 +309,9 @@ fn openapi() -> OpenApi {
     (shape::<Problem>().schemas)(&mut schemas);
     for route in routes() {
         let shapes = [
-            route.body,
+            route.body.clone(),
             match &route.answer {
-                Answer::Json(shape) => Some(*shape),
+                Answer::Json(shape) => Some(shape.clone()),
                 Answer::Other(_) => None,
             },
         ];
@@ -317,8 +351,9 @@ fn components(schemas: Vec<(String, RefOr<Schema>)>) -> Components {
 
 impl Shape {
     fn content(self) -> Content {
-        let name = (self.name)();
-        ContentBuilder::new().schema(Some(Ref::from_schema_name(name))).build()
+        ContentBuilder::new()
+            .schema(Some(Ref::from_schema_name(self.name)))
+            .build()
     }
 }
 

@@ -82,8 +82,10 @@ export function follow(onTick, onSilence) {
     if (again) update(age_ms);
   }
 
+  let source; // of the events
+
   function listen() {
-    const source = new EventSource("/api/v1/stream");
+    source = new EventSource("/api/v1/stream");
     const age = (event) => JSON.parse(event.data).age_ms;
     source.addEventListener("tick", (event) => update(age(event)));
     // The server answers, but its engine takes no pictures.
@@ -101,6 +103,13 @@ export function follow(onTick, onSilence) {
   }
 
   document.addEventListener("visibilitychange", () => update());
+  // A page that was left may be kept for the way back: its stream would take one of the browser's six connections.
+  window.addEventListener("pagehide", () => source.close());
+  window.addEventListener("pageshow", (event) => {
+    if (!event.persisted) return;
+    listen();
+    update();
+  });
   setInterval(() => { if (!document.hidden) judge(); }, 1_000);
   listen();
   update();

@@ -63,7 +63,7 @@ export class FleetView {
     const plain = {search: "", show: "all", sort: "name", order: "ascending"};
     address.keep(Object.fromEntries(Object.entries(this.asked).filter(([name, value]) => value !== plain[name])));
     this.press();
-    this.rows.begin();
+    this.rows.begin().then(() => this.tell());
   }
 
   press() {
@@ -100,9 +100,15 @@ export class FleetView {
     ];
     keyed(this.figures, figures, ([name]) => name, ([name, text, tone]) => el("div", {}, el("dt", {}, name), el(tone ? `dd.${tone}` : "dd", {}, text)));
     this.rows.draw(fleet.time_ms);
-    const {matching} = this.rows;
-    setText(this.note, hosts.all === 0 ? "Waiting for the first host. It appears a few seconds after its agent reached the broker."
-      : matching === 0 ? "No host matches." : matching < hosts.all ? `${format.count(matching)} of ${format.plural(hosts.all, "host")}` : "");
+    this.all = hosts.all;
+    this.tell();
+  }
+
+  // How many of all match.
+  tell() {
+    const {all, rows: {matching}} = this;
+    setText(this.note, all === 0 ? "Waiting for the first host. It appears a few seconds after its agent reached the broker."
+      : matching === 0 ? "No host matches." : matching < all ? `${format.count(matching)} of ${format.plural(all, "host")}` : "");
   }
 }
 

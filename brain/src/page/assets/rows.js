@@ -32,7 +32,7 @@ export class Rows {
   // From the top, with other rows.
   begin() {
     this.node.scrollTop = 0;
-    this.refresh().then(() => this.draw(this.now), () => {});
+    return this.refresh().then(() => this.draw(this.now), () => {});
   }
 
   // Height of a row, as the style sheet has it.

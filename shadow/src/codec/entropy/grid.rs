@@ -1,7 +1,7 @@
 //! Values to levels and back, in counts where the time that a rate is taken over is known.
 
 use super::{
-    super::quantize::{Quantizer, is_ordinary},
+    super::quantize::{Plan, Quantizer, is_ordinary},
     Cell, RAW, cell_missing, is_level, missing_cell,
 };
 use crate::{Bound, Grain, Metric, Reading, rate::per_seconds};
@@ -202,6 +202,15 @@ impl Grid {
         let counts = moments.rows.first().and_then(|moment| self.count(moment)).is_some();
         let alike = if counts { Alike::Counts(unit) } else { Alike::Values };
         moments.alike.then_some(alike)
+    }
+
+    /// How levels are found in such a frame, and whether they are levels of counts; `None` where that takes a closer look.
+    pub(super) fn plan(&self, moments: &Moments) -> Option<(Plan, bool)> {
+        let (levels, scale) = match self.alike(moments).filter(|_| self.has_zero)? {
+            Alike::Counts(unit) => (&self.counts, (unit, Some(moments.rows.first()?.ruling_s))),
+            Alike::Values => (&self.values, (1.0, None)),
+        };
+        Some((Plan::new(levels, scale, self.bound)?, scale.1.is_some()))
     }
 
     /// How levels become values in such a frame.

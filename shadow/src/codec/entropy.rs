@@ -24,7 +24,7 @@
 //! | `entropy/priors.rs` | how likely each symbol is in each context |
 //! | `entropy/writer.rs`, `entropy/draft.rs` | blocks to bodies |
 //! | `entropy/reader.rs`, `entropy/column.rs` | bodies to blocks |
-//! | `entropy/lanes.rs` | columns of quick frames to bits |
+//! | `entropy/lanes.rs`, `entropy/lanes/part.rs` | columns of quick frames to bits |
 //! | `entropy/apart.rs` | and back |
 //! | `entropy/training.rs` | recorded telemetry to tables |
 

@@ -223,15 +223,14 @@ impl Draft {
                 extremes.code_none(coder, metric);
                 continue;
             }
-            if self.quick {
-                self.lanes.show(at, &mut self.sheet);
-            }
-            let cells = self.sheet.cells(at);
-            grid.tell(cells, &self.moments, &mut self.told);
-            if cells.contains(&RAW) {
-                let without = cells.iter().zip(self.told.iter_mut().zip(sent));
-                let without = without.filter(|&(&cell, _)| cell == RAW);
-                without.for_each(|(_, (told, sent))| *told = *sent);
+            if !(self.quick && self.lanes.show(at, grid, &self.moments, &mut self.told)) {
+                let cells = self.sheet.cells(at);
+                grid.tell(cells, &self.moments, &mut self.told);
+                if cells.contains(&RAW) {
+                    let without = cells.iter().zip(self.told.iter_mut().zip(sent));
+                    let without = without.filter(|&(&cell, _)| cell == RAW);
+                    without.for_each(|(_, (told, sent))| *told = *sent);
+                }
             }
             extremes.code(coder, metric, &mut self.told, Some(sent))?;
         }

@@ -3,19 +3,22 @@
 
 #![expect(clippy::cast_possible_truncation, reason = "levels and counts in lanes are small")]
 
+mod part;
+
 use std::ops::Range;
 
+pub(super) use part::all_bits;
+use part::{Part, find, widen};
+
 use super::{
-    super::quantize::{LANES, Plan, Rows, Told, differences},
-    Cell,
+    super::quantize::{LANES, Plan, Rows, Told},
     class::{QUIET, Runs},
     coder::Writing,
     draft::{Draft, Still, closely},
-    grid::{Grid, Moment, Moments, all_zero},
+    grid::{Grid, Moment, Moments},
     link::Hint,
     memory::Column,
     quick::{self, ASIDE, KEPT},
-    sheet::Sheet,
 };
 use crate::{Block, Reading};
 
@@ -47,18 +50,6 @@ pub(super) struct Lanes {
     moved: Vec<usize>,
 }
 
-/// Some rows of a column.
-#[derive(Debug, Clone, Copy)]
-struct Part {
-    values: [Reading; LANES],
-    /// The level before them, and theirs.
-    levels: [i32; LANES + 1],
-    residuals: [i32; LANES],
-    told: Told,
-    /// Whether levels were quickly found.
-    near: bool,
-}
-
 /// A run that is told in front.
 #[derive(Debug, Clone, Copy, Default)]
 struct Fronted {
@@ -66,76 +57,6 @@ struct Fronted {
     marks: u32,
     rows: u16,
     class: u8,
-}
-
-impl Part {
-    const EMPTY: Self = Self {
-        values: [Reading::of(0.0); LANES],
-        levels: [0; LANES + 1],
-        residuals: [0; LANES],
-        told: Told::NONE,
-        near: false,
-    };
-}
-
-impl Part {
-    /// Takes readings, at most [`LANES`], and finds their levels behind a `last` one; returns the new one, unless that is not quickly
-    /// done.
-    #[inline]
-    fn find(&mut self, readings: &[Reading], plan: &Plan, rows: &Rows, last: i32) -> Option<i32> {
-        if let Some(to) = self.values.get_mut(..readings.len()) {
-            to.copy_from_slice(readings);
-        }
-        let [before, levels @ ..] = &mut self.levels;
-        *before = last;
-        self.near = plan.levels(&self.values, rows, levels);
-        self.near.then(|| levels.get(rows.last).copied().unwrap_or(last))
-    }
-
-    /// How far its levels are from those before them.
-    #[inline]
-    fn tell(&mut self, rows: &Rows) -> Told {
-        if self.near {
-            self.told = differences(&self.levels, rows, &mut self.residuals);
-        }
-        self.told
-    }
-}
-
-/// The same of a column of several parts.
-fn find(
-    parts: &mut [Part],
-    readings: &[Reading],
-    plan: &Plan,
-    (runs, rows): (&[Range<usize>], &[Rows]),
-    last: i32,
-) -> Option<i32> {
-    let each = rows.len() / runs.len();
-    let mut last = last;
-    let all = runs
-        .iter()
-        .zip(parts.chunks_exact_mut(each))
-        .zip(rows.chunks_exact(each));
-    for ((run, parts), rows) in all {
-        let readings = readings.get(run.clone()).unwrap_or_default().chunks(LANES);
-        let readings = readings.chain(std::iter::repeat(&[][..]));
-        for ((part, rows), readings) in parts.iter_mut().zip(rows).zip(readings) {
-            last = part.find(readings, plan, rows, last)?;
-        }
-    }
-    Some(last)
-}
-
-/// Lets residuals that are too far for a quick class be told by symbols.
-#[cold]
-fn widen(parts: &[Part], residuals: &mut [Cell]) {
-    if parts.iter().all(|part| part.near) {
-        let all = parts.iter().flat_map(|part| part.residuals);
-        residuals
-            .iter_mut()
-            .zip(all)
-            .for_each(|(to, residual)| *to = residual.into());
-    }
 }
 
 impl Lanes {
@@ -151,11 +72,11 @@ impl Lanes {
             self.plain.resize(runs.len() * self.each, Rows::default());
             for (run, parts) in runs.iter().zip(self.plain.chunks_exact_mut(self.each)) {
                 let lanes = parts.iter_mut().flat_map(|part| {
-                    let Rows { up, down, keep, .. } = part;
-                    up.iter_mut().zip(down).zip(keep)
+                    let Rows { down, keep, .. } = part;
+                    down.iter_mut().zip(keep)
                 });
-                for ((up, down), keep) in lanes.take(run.len()) {
-                    (*up, *down, *keep) = (1.0, 1.0, -1);
+                for (down, keep) in lanes.take(run.len()) {
+                    (*down, *keep) = (1.0, -1);
                 }
             }
             for part in &mut self.plain {
@@ -171,11 +92,9 @@ impl Lanes {
             self.fronted.resize(grids.len() * runs.len(), Fronted::default());
         }
         for (run, parts) in runs.iter().zip(self.rated.chunks_exact_mut(self.each)) {
-            let lanes = parts.iter_mut().flat_map(|part| part.up.iter_mut().zip(&mut part.down));
+            let lanes = parts.iter_mut().flat_map(|part| &mut part.down);
             let moments = moments.rows.get(run.clone()).unwrap_or_default();
-            for ((up, down), moment) in lanes.zip(moments) {
-                (*up, *down) = (moment.per_s, moment.gap_s);
-            }
+            lanes.zip(moments).for_each(|(down, moment)| *down = moment.gap_s);
         }
         self.close.clear();
         self.moved.clear();
@@ -193,26 +112,23 @@ impl Lanes {
         }
     }
 
-    /// Puts the levels of column `at` where they are told from, unless they are there.
-    pub(super) fn show(&self, at: usize, sheet: &mut Sheet) {
+    /// Fills `told` with what a reader will be told of column `at` of `grid`, but for extremes; tells whether its levels are known here.
+    pub(super) fn show(&self, at: usize, grid: &Grid, moments: &Moments, told: &mut [Reading]) -> bool {
         if self.close.contains(&at) {
-            return;
+            return false;
         }
-        let (_, cells, _) = sheet.split(at);
-        let parts = self
-            .parts
-            .get(at * self.plain.len()..(at + 1) * self.plain.len())
-            .unwrap_or_default();
-        if let ([part], true) = (parts, cells.len() <= LANES) {
-            let [_, levels @ ..] = &part.levels;
-            cells.iter_mut().zip(levels).for_each(|(to, &level)| *to = level.into());
-            return;
+        let place = at * self.plain.len()..(at + 1) * self.plain.len();
+        let parts = self.parts.get(place).unwrap_or_default();
+        if let [part] = parts {
+            return grid.tell_ordinary(part.levels(), moments, told);
         }
-        for (run, parts) in self.runs.all().iter().zip(parts.chunks_exact(self.each)) {
-            let levels = parts.iter().flat_map(|part| part.levels.into_iter().skip(1));
-            let cells = cells.get_mut(run.clone()).unwrap_or_default();
-            cells.iter_mut().zip(levels).for_each(|(to, level)| *to = level.into());
-        }
+        let levels = self
+            .runs
+            .all()
+            .iter()
+            .zip(parts.chunks_exact(self.each))
+            .flat_map(|(run, parts)| parts.iter().flat_map(Part::levels).take(run.len()));
+        grid.tell_ordinary(levels, moments, told)
     }
 }
 
@@ -279,11 +195,13 @@ impl Draft {
         let mut count = 0;
         let all = grids.iter().zip(columns).zip(&block.columns);
         for (at, ((grid, column), readings)) in (0..).zip(all) {
-            let was_zero = (column.last == 0) & column.missed().is_none() & grid.has_zero() & !renewed;
             if let Some(to) = moving.get_mut(count) {
                 *to = at;
             }
-            count += usize::from(!(was_zero & all_zero(readings)));
+            // Not by a condition: nothing is guessed.
+            let other = u64::from(renewed) | u64::from(!grid.has_zero()) | u64::from(column.missed().is_some());
+            let moves = other | column.last.cast_unsigned() | all_bits(readings);
+            count += usize::from(moves != 0);
         }
         self.still.clear();
         self.still.resize(grids.len(), Still::Zero);
@@ -309,6 +227,7 @@ impl Draft {
             ..
         } = &mut self.lanes;
         let runs = runs.all();
+        let sets = [plain.as_slice(), rated.as_slice()];
         for &at in all.iter().take(moving) {
             let at = at as usize;
             let place = at * plain.len()..(at + 1) * plain.len();
@@ -323,8 +242,8 @@ impl Draft {
             let near = column.last.unsigned_abs() < FAR.unsigned_abs() && !renewed && column.missed().is_none();
             let last = column.last as i32;
             let found = plan.as_ref().filter(|_| near).and_then(|(plan, is_rated)| {
-                let rows = if *is_rated { &*rated } else { &*plain };
-                match (&mut *parts, rows.as_slice()) {
+                let rows = sets.get(usize::from(*is_rated)).copied().unwrap_or_default();
+                match (&mut *parts, rows) {
                     ([part], [rows]) => part.find(readings, plan, rows, last),
                     (parts, rows) => find(parts, readings, plan, (runs, rows), last),
                 }
@@ -376,7 +295,7 @@ impl Draft {
                 };
                 *way = class;
                 *still = if class == QUIET { Still::Yes } else { Still::No };
-                fronted += usize::from((class != QUIET) & (class != ASIDE));
+                fronted += usize::from(class != QUIET && class != ASIDE);
                 if class == ASIDE {
                     let from = at * *length;
                     widen(
@@ -413,7 +332,7 @@ impl Draft {
                 };
                 *way = class;
                 moved |= class;
-                fronted += usize::from((class != QUIET) & (class != ASIDE));
+                fronted += usize::from(class != QUIET && class != ASIDE);
                 if class == ASIDE {
                     let from = at * *length + run.start;
                     widen(

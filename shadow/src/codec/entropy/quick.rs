@@ -153,15 +153,18 @@ fn write_sparse<'a>(
     front: &mut Front,
 ) {
     let half = 1 << width >> 1;
-    front.push(rows, all.into());
+    let (mut bits, mut count) = (u64::from(all), rows);
     let mut rest = all;
     for part in residuals {
         // A bit behind the last row is always there to be found.
         let mut marks = rest & (END - 1) | END;
         rest >>= LANES;
         while marks != END {
+            if count + width * SPARSE_AT_ONCE as u32 > MOST_BITS {
+                front.push(count, bits);
+                (bits, count) = (0, 0);
+            }
             // As many at once as there mostly are: little is guessed.
-            let (mut bits, mut count) = (0, 0);
             for _ in 0..SPARSE_AT_ONCE {
                 let row = marks.trailing_zeros();
                 // All bits if it is a row.
@@ -171,9 +174,9 @@ fn write_sparse<'a>(
                 bits |= u64::from(((number + half) & told).cast_unsigned()) << count;
                 count += width & told.cast_unsigned();
             }
-            front.push(count, bits);
         }
     }
+    front.push(count, bits);
 }
 
 /// The bit of the row behind the last lane.
@@ -188,17 +191,29 @@ const CLASS_BITS: u32 = 5;
 
 /// Tells the classes of runs, or that they are [`KEPT`].
 pub(super) fn write_classes(classes: &[u8], front: &mut Front) {
-    for part in classes.chunks(CLASSES_AT_ONCE) {
-        let (mut marks, mut bits, mut count) = (0, 0, 0);
-        for (row, &class) in part.iter().enumerate() {
-            let told = u64::from(class != KEPT);
-            marks |= told << row;
-            bits |= (u64::from(class) & told.wrapping_neg()) << count;
-            count += CLASS_BITS & told.wrapping_neg() as u32;
-        }
-        let rows = part.len() as u32;
-        front.push(rows + count, marks | bits << rows);
+    let (parts, rest) = classes.as_chunks::<CLASSES_AT_ONCE>();
+    for part in parts {
+        write_some(part, front);
     }
+    if !rest.is_empty() {
+        write_some(rest, front);
+    }
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "of a number that is known there are fewer steps")]
+fn write_some(classes: &[u8], front: &mut Front) {
+    let rows = classes.len() as u32;
+    let (mut marks, mut bits, mut count) = (0, 0, rows);
+    for (row, &class) in classes.iter().enumerate() {
+        // All bits if it is told.
+        let told = u64::from(class ^ KEPT).wrapping_neg().cast_signed() >> 63;
+        let told = told.cast_unsigned();
+        marks |= (told & 1) << row;
+        bits |= (u64::from(class) & told) << count;
+        count += CLASS_BITS & told as u32;
+    }
+    front.push(count, marks | bits);
 }
 
 /// Reads what [`write_classes`] wrote of so many runs.

@@ -1,4 +1,4 @@
-//! The way to levels, four rows at once: of what is ordinary, and in numbers of 32 bits, so that a processor works on several rows with
+//! The way to levels, twelve rows at once: of what is ordinary, and in numbers of 32 bits, so that a processor works on several rows with
 //! each instruction.
 
 use super::{EXPONENT_BIAS, MANTISSA, MANTISSA_BITS, Quantizer, Scale, TABLED, TWO_52, WHOLE, is_ordinary};
@@ -10,9 +10,7 @@ pub(crate) const LANES: usize = 12;
 /// What is known of some rows; of those that there are not, all is 0.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Rows {
-    /// What a level is worth in each row: 1, or of levels of counts 1 / gap in seconds.
-    pub(crate) up: [f64; LANES],
-    /// One by that.
+    /// What a value is multiplied with to be in levels: 1, or of levels of counts the gap in seconds.
     pub(crate) down: [f64; LANES],
     /// All bits of each row that there is.
     pub(crate) keep: [i32; LANES],
@@ -64,14 +62,17 @@ pub(crate) struct Plan {
 #[derive(Debug, Clone, Copy)]
 enum Straight {
     Linear,
-    Logarithmic {
-        /// Levels a floor, below it.
-        low: f64,
-        /// The floor's level.
-        base: f64,
-        /// Levels an octave.
-        octave: f64,
-    },
+    Logarithmic(Curve),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Curve {
+    /// Levels a floor, below it.
+    low: f64,
+    /// The floor's level.
+    base: f64,
+    /// Levels an octave.
+    octave: f64,
 }
 
 /// Levels are further from 0 than 32 bits tell well.
@@ -103,11 +104,11 @@ impl Plan {
             }),
             (Scale::Logarithmic(scale), Bound::Relative { ratio, floor }) if ratio >= LEAST_RATIO => {
                 scale.table.map(|_| Self {
-                    scale: Straight::Logarithmic {
+                    scale: Straight::Logarithmic(Curve {
                         low: scale.floor / scale.low_step,
                         base: scale.low_levels as f64,
                         octave: scale.octave_levels as f64,
-                    },
+                    }),
                     per_unit: 1.0 / (unit * scale.floor),
                     most: most(ratio * floor, unit * scale.low_step),
                 })
@@ -121,14 +122,25 @@ impl Plan {
     pub(crate) fn levels(&self, values: &[Reading; LANES], rows: &Rows, levels: &mut [i32; LANES]) -> bool {
         match self.scale {
             Straight::Linear => self.linear(values, rows, levels),
-            Straight::Logarithmic { low, base, octave } => self.logarithmic((low, base, octave), values, rows, levels),
+            Straight::Logarithmic(curve) => self.logarithmic(curve, values, rows, levels),
         }
     }
 }
 
 /// Fills `residuals` with how far each of `levels`, but for the first, is from the one before it, in rows that there are.
-#[inline(never)]
+#[inline]
 pub(crate) fn differences(levels: &[i32; LANES + 1], rows: &Rows, residuals: &mut [i32; LANES]) -> Told {
+    let (bits, marks) = subtract(levels, rows, residuals);
+    Told {
+        bits,
+        marks: marks & ((1 << LANES) - 1),
+        count: marks >> LANES,
+    }
+}
+
+/// Returns all bits of residuals, and marks with their number above them: in registers.
+#[inline(never)]
+fn subtract(levels: &[i32; LANES + 1], rows: &Rows, residuals: &mut [i32; LANES]) -> (i32, u32) {
     /// The bit of each row, and a one above all of them that is added up.
     const MARKS: [i32; LANES] = marks();
     // A number that the compiler does not know lets it work on four rows at once, as does that this is a function of its own.
@@ -140,7 +152,7 @@ pub(crate) fn differences(levels: &[i32; LANES + 1], rows: &Rows, residuals: &mu
         MARKS.get(..lanes),
         residuals.get_mut(..lanes),
     ) else {
-        return Told::NONE;
+        return (0, 0);
     };
     let (mut bits, mut marks) = (0, 0);
     for ((((now, before), keep), mark), to) in now.iter().zip(before).zip(keep).zip(each).zip(to) {
@@ -149,11 +161,7 @@ pub(crate) fn differences(levels: &[i32; LANES + 1], rows: &Rows, residuals: &mu
         bits |= residual ^ residual >> 31;
         marks += if residual == 0 { 0 } else { *mark };
     }
-    Told {
-        bits,
-        marks: marks.cast_unsigned() & ((1 << LANES) - 1),
-        count: marks.cast_unsigned() >> LANES,
-    }
+    (bits, marks.cast_unsigned())
 }
 
 #[expect(clippy::indexing_slicing, reason = "it is worked out when this is compiled")]
@@ -167,8 +175,13 @@ const fn marks() -> [i32; LANES] {
     all
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "lanes are as many everywhere, and of a level the lower half is what is taken"
+)]
 impl Plan {
-    /// Fills `levels` with that of each value; tells whether each is within the bound.
+    /// Fills `levels` with those of `values`; tells whether each is within the bound.
     #[inline]
     fn linear(&self, values: &[Reading; LANES], rows: &Rows, levels: &mut [i32; LANES]) -> bool {
         // The sign of what is less than 0; what is no number has none.
@@ -188,7 +201,7 @@ impl Plan {
     #[inline]
     fn logarithmic(
         &self,
-        (low, base, n): (f64, f64, f64),
+        Curve { low, base, octave: n }: Curve,
         values: &[Reading; LANES],
         rows: &Rows,
         levels: &mut [i32; LANES],
@@ -199,9 +212,9 @@ impl Plan {
             let floors = value * (rows.down[at] * self.per_unit);
             let bits = floors.to_bits();
             // The exponent as a mantissa: 2^52 and the bias are too much. Of what is no number it is very large.
-            let octave = f64::from_bits(bits >> MANTISSA_BITS | TWO_52.to_bits()) - (TWO_52 + EXPONENT_BIAS as f64);
+            let e = f64::from_bits(bits >> MANTISSA_BITS | TWO_52.to_bits()) - (TWO_52 + EXPONENT_BIAS as f64);
             let x = f64::from_bits(bits & MANTISSA | 1_f64.to_bits()) - 1.0;
-            let above = n * (octave + x * (4.0 - x) * (1.0 / 3.0)) + base;
+            let above = n * (e + x * (4.0 - x) * (1.0 / 3.0)) + base;
             let is_low = floors < 1.0;
             let position = if is_low { floors * low } else { above };
             let raised = position + WHOLE;

@@ -24,7 +24,8 @@
 //! | `entropy/priors.rs` | how likely each symbol is in each context |
 //! | `entropy/writer.rs`, `entropy/draft.rs` | blocks to bodies |
 //! | `entropy/reader.rs`, `entropy/column.rs` | bodies to blocks |
-//! | `entropy/apart.rs` | columns of quick frames, either way |
+//! | `entropy/lanes.rs`, `entropy/lanes/part.rs` | columns of quick frames to bits |
+//! | `entropy/apart.rs` | and back |
 //! | `entropy/training.rs` | recorded telemetry to tables |
 
 mod apart;
@@ -36,6 +37,7 @@ mod draft;
 mod extreme;
 mod front;
 mod grid;
+mod lanes;
 mod link;
 mod memory;
 mod priors;

@@ -1,6 +1,10 @@
 //! The lossy step: values to numbered levels, never off by more than the metric's bound.
 
+mod lanes;
+
 use std::sync::OnceLock;
+
+pub(crate) use lanes::{LANES, Plan, Rows, Told, differences};
 
 use crate::{Bound, Reading};
 

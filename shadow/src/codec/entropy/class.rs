@@ -49,6 +49,11 @@ pub(super) fn run(rows: usize, at: usize) -> Range<usize> {
 pub(super) struct Runs(Vec<Range<usize>>);
 
 impl Runs {
+    /// All of them.
+    pub(super) fn all(&self) -> &[Range<usize>] {
+        &self.0
+    }
+
     /// Becomes those of so many rows.
     pub(super) fn of(&mut self, rows: usize) -> &[Range<usize>] {
         if self.0.last().map_or(0, |last| last.end) != rows {

@@ -4,16 +4,15 @@ use std::ops::Range;
 
 use super::{
     super::CodecError,
-    ABSENT, BACK, Cell, RAW,
-    apart::write_runs,
+    ABSENT, BACK, Cell, RAW, class,
     coder::Writing,
     extreme::{Extremes, seconds},
-    front::Front,
     grid::{Grid, Moment, Moments},
     is_level,
+    lanes::Lanes,
     link::{Hint, Hints},
     memory::{Column, Memory},
-    quick::{self, ASIDE},
+    quick::{self, ASIDE, KEPT},
     sheet::Sheet,
 };
 use crate::{Block, Metric, Reading, UnixMs};
@@ -33,9 +32,9 @@ pub(super) struct Draft {
     pub(super) ways: Vec<u8>,
     /// Whether it is quick: its runs in quick classes, and no column follows another.
     pub(super) quick: bool,
-    /// The runs that are told in quick classes, and these classes or that they are kept.
-    pub(super) runs: Front,
+    /// The classes that are told of a quick frame, or that they are kept.
     pub(super) told_classes: Vec<u8>,
+    pub(super) lanes: Lanes,
     /// Whether each column stays as it is.
     pub(super) still: Vec<Still>,
     /// A column of which seconds' extremes are told.
@@ -91,31 +90,30 @@ impl Draft {
     }
 
     fn write_series(&mut self, coder: &mut Writing<'_>, class: &mut u8) {
-        self.begin_runs();
-        *class = if self.quick {
-            write_runs(
-                *class,
-                &self.series,
-                (&mut self.ways, &mut self.told_classes),
-                &mut self.runs,
-            )
+        self.ways.clear();
+        if self.quick {
+            self.write_quick_series(coder, class);
         } else {
-            coder.classes(*class, &self.series, &mut self.ways)
-        };
-        self.end_runs(coder);
+            *class = coder.classes(*class, &self.series, &mut self.ways);
+        }
         coder.series(&self.ways, &self.series, &mut std::iter::empty());
     }
 
-    pub(super) fn begin_runs(&mut self) {
-        self.ways.clear();
+    fn write_quick_series(&mut self, coder: &mut Writing<'_>, class: &mut u8) {
+        let rows = self.series.len();
         self.told_classes.clear();
-        self.runs.clear();
-    }
-
-    /// Tells classes before the runs.
-    pub(super) fn end_runs(&mut self, coder: &mut Writing<'_>) {
+        for at in 0..class::runs(rows) {
+            let run = self.series.get(class::run(rows, at)).unwrap_or_default();
+            let way = quick::class(&quick::told(run), u32::try_from(run.len()).unwrap_or(0));
+            self.ways.push(way);
+            self.told_classes.push(if way == *class { KEPT } else { way });
+            *class = way;
+        }
         quick::write_classes(&self.told_classes, coder.front);
-        coder.front.append(&self.runs);
+        for (at, &way) in self.ways.iter().enumerate() {
+            let run = self.series.get(class::run(rows, at)).unwrap_or_default();
+            quick::write_run(way, run, coder.front);
+        }
     }
 
     /// Tells the rows of each second of the epoch apart: after the times are known, before the extremes are.
@@ -188,7 +186,7 @@ impl Draft {
             return;
         }
         let rows = self.sheet.rows();
-        let runs = super::class::runs(rows);
+        let runs = class::runs(rows);
         let columns = self
             .residuals
             .chunks_exact(rows)
@@ -225,12 +223,14 @@ impl Draft {
                 extremes.code_none(coder, metric);
                 continue;
             }
-            let cells = self.sheet.cells(at);
-            grid.tell(cells, &self.moments, &mut self.told);
-            if cells.contains(&RAW) {
-                let without = cells.iter().zip(self.told.iter_mut().zip(sent));
-                let without = without.filter(|&(&cell, _)| cell == RAW);
-                without.for_each(|(_, (told, sent))| *told = *sent);
+            if !(self.quick && self.lanes.show(at, grid, &self.moments, &mut self.told)) {
+                let cells = self.sheet.cells(at);
+                grid.tell(cells, &self.moments, &mut self.told);
+                if cells.contains(&RAW) {
+                    let without = cells.iter().zip(self.told.iter_mut().zip(sent));
+                    let without = without.filter(|&(&cell, _)| cell == RAW);
+                    without.for_each(|(_, (told, sent))| *told = *sent);
+                }
             }
             extremes.code(coder, metric, &mut self.told, Some(sent))?;
         }

@@ -101,10 +101,15 @@ impl Extremes<'_> {
                 continue;
             };
             if metric.key {
-                self.code_one(coder, Side::Maximum, moments, (told, sent))?;
+                let extreme = self.code_one(coder, Side::Maximum, moments, (told, sent))?;
+                // A writer has no further use for it.
+                if sent.is_none() || metric.minimum {
+                    settle(Side::Maximum, told, extreme);
+                }
             }
             if metric.minimum {
-                self.code_one(coder, Side::Minimum, moments, (told, sent))?;
+                let extreme = self.code_one(coder, Side::Minimum, moments, (told, sent))?;
+                settle(Side::Minimum, told, extreme);
             }
         }
         Ok(())
@@ -121,36 +126,26 @@ impl Extremes<'_> {
         EXTREME + usize::from(self.still)
     }
 
+    /// Codes the extreme of a second; returns its row and value if that is told.
     fn code_one(
         &self,
         coder: &mut impl Coder,
         side: Side,
         moments: &[Moment],
-        (told, sent): (&mut [Reading], Option<&[Reading]>),
-    ) -> Result<(), CodecError> {
+        (told, sent): (&[Reading], Option<&[Reading]>),
+    ) -> Result<Option<(usize, f64)>, CodecError> {
         let extreme = sent.and_then(|sent| find(side, told, sent));
-        let way = extreme.map(|(row, value)| {
-            let number = self.number(told.get(row), moments.get(row), value);
-            (row, if number.is_some() { Way::Grains } else { Way::Raw })
-        });
-        let Some((row, way)) = code_row(coder, self.context(), way) else {
-            return Ok(());
+        let number = extreme.and_then(|(row, value)| self.number(told.get(row), moments.get(row), value));
+        let way = if number.is_some() { Way::Grains } else { Way::Raw };
+        let Some((row, way)) = code_row(coder, self.context(), extreme.map(|(row, _)| (row, way))) else {
+            return Ok(None);
         };
         let level = told.get(row).and_then(|reading| reading.value()).ok_or(INVALID)?;
-        let value = extreme.map(|(_, value)| value);
         let exact = match way {
-            Way::Grains => self.grains(coder, moments.get(row), level, value)?,
-            Way::Raw => f64::from_bits(coder.front(64, value.map_or(0, f64::to_bits))),
+            Way::Grains => self.grains(coder, moments.get(row), level, number)?,
+            Way::Raw => f64::from_bits(coder.front(64, extreme.map_or(0, |(_, value)| value.to_bits()))),
         };
-        if !exact.is_finite() {
-            return Err(INVALID);
-        }
-        clamp(side, told, exact);
-        told.iter_mut()
-            .skip(row)
-            .take(1)
-            .for_each(|to| *to = Reading::of(exact));
-        Ok(())
+        exact.is_finite().then_some(Some((row, exact))).ok_or(INVALID)
     }
 
     /// Which of the possible numbers of grains gives `sent`, if one does.
@@ -158,7 +153,8 @@ impl Extremes<'_> {
         let (told, moment) = (told?.value()?, moment?);
         let (first, count) = self.grid.grains(told, moment)?;
         let one = self.grid.exact(1.0, moment)?;
-        let number = (sent / one).round() - first;
+        // Any rounding will do, for what comes of it is looked at.
+        let number = (sent / one + TO_WHOLE) - TO_WHOLE - first;
         let exact = self.grid.exact(first + number, moment)?;
         (number >= 0.0 && number < count && exact.to_bits() == sent.to_bits()).then(|| whole(number))
     }
@@ -168,12 +164,10 @@ impl Extremes<'_> {
         coder: &mut impl Coder,
         moment: Option<&Moment>,
         level: f64,
-        sent: Option<f64>,
+        number: Option<u64>,
     ) -> Result<f64, CodecError> {
         let moment = moment.ok_or(INVALID)?;
         let (first, count) = self.grid.grains(level, moment).ok_or(INVALID)?;
-        let told = Some(Reading::of(level));
-        let number = sent.and_then(|sent| self.number(told.as_ref(), Some(moment), sent));
         let width = u64::BITS - (whole(count) - 1).leading_zeros();
         let number = coder.front(width, number.unwrap_or(0));
         self.grid.exact(first + number as f64, moment).ok_or(INVALID)
@@ -183,22 +177,45 @@ impl Extremes<'_> {
 /// The row that holds the extreme of what was sent and its value, unless it is what is told anyway, or there is none. A row
 /// without a value is none.
 fn find(side: Side, told: &[Reading], sent: &[Reading]) -> Option<(usize, f64)> {
-    let most = |readings: &[Reading]| {
-        let values = readings.iter().map(|reading| side.turn(reading.or_nan()));
-        values.fold(f64::NEG_INFINITY, |most, value| if value > most { value } else { most })
-    };
-    let extreme = most(sent);
-    if extreme == most(told) {
+    let extreme = most(side, sent);
+    if extreme == most(side, told) {
         return None;
     }
-    let row = sent.iter().position(|reading| side.turn(reading.or_nan()) == extreme)?;
+    let is_it = |reading: &Reading| side.turn(reading.or_nan()) == extreme;
+    let rows = sent.iter().enumerate().rev();
+    // The first of them, and nothing is guessed; there is none where nothing has a value.
+    let row = rows.fold(
+        None,
+        |first, (row, reading)| if is_it(reading) { Some(row) } else { first },
+    )?;
     Some((row, side.turn(extreme)))
 }
 
-/// Lets no reading pass `exact`.
+/// The largest value, turned; four at once.
 #[inline]
-fn clamp(side: Side, told: &mut [Reading], exact: f64) {
-    for reading in told {
+fn most(side: Side, readings: &[Reading]) -> f64 {
+    let larger = |most: f64, value: f64| if value > most { value } else { most };
+    let mut most = [f64::NEG_INFINITY; 4];
+    let (fours, rest) = readings.as_chunks::<4>();
+    for four in fours {
+        for (most, reading) in most.iter_mut().zip(four) {
+            *most = larger(*most, side.turn(reading.or_nan()));
+        }
+    }
+    for (most, reading) in most.iter_mut().zip(rest) {
+        *most = larger(*most, side.turn(reading.or_nan()));
+    }
+    most.into_iter().fold(f64::NEG_INFINITY, larger)
+}
+
+/// What rounds a number of less than 2^51 when it is added and taken away again.
+const TO_WHOLE: f64 = (3_u64 << 51) as f64;
+
+/// Puts the extreme where it is, if it is told, and lets no reading pass it.
+#[inline]
+fn settle(side: Side, told: &mut [Reading], extreme: Option<(usize, f64)>) {
+    let Some((row, exact)) = extreme else { return };
+    for reading in told.iter_mut() {
         let value = reading.or_nan();
         let passes = match side {
             Side::Maximum => value > exact,
@@ -206,6 +223,10 @@ fn clamp(side: Side, told: &mut [Reading], exact: f64) {
         };
         *reading = if passes { Reading::of(exact) } else { *reading };
     }
+    told.iter_mut()
+        .skip(row)
+        .take(1)
+        .for_each(|to| *to = Reading::of(exact));
 }
 
 /// Codes which row is told and how, if one is.

@@ -49,20 +49,6 @@ impl Front {
         self.push(count - low, bits >> low);
     }
 
-    /// Adds all bits of `other`.
-    pub(super) fn append(&mut self, other: &Self) {
-        const AT_ONCE: usize = MOST_BITS as usize / 8;
-        let full = other.bytes.get(..other.full).unwrap_or_default();
-        let mut parts = full.chunks_exact(AT_ONCE);
-        for part in parts.by_ref() {
-            let mut bytes = [0; size_of::<u64>()];
-            bytes.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
-            self.push(MOST_BITS, u64::from_le_bytes(bytes));
-        }
-        parts.remainder().iter().for_each(|&byte| self.push(8, byte.into()));
-        self.push(other.count, other.pending);
-    }
-
     #[cold]
     fn grow(&mut self) {
         let more = self.bytes.len().max(256);

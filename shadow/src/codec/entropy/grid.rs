@@ -1,8 +1,10 @@
 //! Values to levels and back, in counts where the time that a rate is taken over is known.
 
 use super::{
-    super::quantize::{Quantizer, is_ordinary},
-    Cell, RAW, cell_missing, is_level, missing_cell,
+    super::quantize::{Plan, Quantizer, is_ordinary},
+    Cell, RAW, cell_missing, is_level,
+    lanes::all_bits,
+    missing_cell,
 };
 use crate::{Bound, Grain, Metric, Reading, rate::per_seconds};
 
@@ -204,6 +206,15 @@ impl Grid {
         moments.alike.then_some(alike)
     }
 
+    /// How levels are found in such a frame, and whether they are levels of counts; `None` where that takes a closer look.
+    pub(super) fn plan(&self, moments: &Moments) -> Option<(Plan, bool)> {
+        let (levels, scale) = match self.alike(moments).filter(|_| self.has_zero)? {
+            Alike::Counts(unit) => (&self.counts, (unit, Some(moments.rows.first()?.ruling_s))),
+            Alike::Values => (&self.values, (1.0, None)),
+        };
+        Some((Plan::new(levels, scale, self.bound)?, scale.1.is_some()))
+    }
+
     /// How levels become values in such a frame.
     #[inline]
     fn quickly<'a>(&'a self, moments: &'a Moments) -> Option<Scaled<'a>> {
@@ -263,6 +274,20 @@ impl Grid {
         true
     }
 
+    /// The same of levels that a [`Plan`] has found.
+    pub(super) fn tell_ordinary(
+        &self,
+        levels: impl Iterator<Item = i32>,
+        moments: &Moments,
+        column: &mut [Reading],
+    ) -> bool {
+        let Some((grid, scale)) = self.quickly(moments) else {
+            return false;
+        };
+        grid.tell(levels.map(i64::from), scale, column);
+        true
+    }
+
     #[cold]
     fn tell_each<'a>(&self, cells: impl Iterator<Item = &'a Cell>, moments: &Moments, column: &mut [Reading]) -> bool {
         let mut finite = true;
@@ -286,7 +311,7 @@ impl Grid {
 
     /// The levels of a column of readings that `moments` go with, or why there are none. Tells whether all are levels.
     pub(super) fn each_level(&self, readings: &[Reading], moments: &Moments, cells: &mut [Cell]) -> bool {
-        if self.has_zero && all_zero(readings) {
+        if self.has_zero && all_bits(readings) == 0 {
             cells.fill(0);
             return true;
         }
@@ -391,12 +416,6 @@ impl Grid {
         let count = last - first + 1.0;
         ((1.0..=MOST_GRAINS).contains(&count) && middle.abs() < 1e15).then_some((first, count))
     }
-}
-
-/// Whether all `readings` are 0.
-#[inline]
-pub(super) fn all_zero(readings: &[Reading]) -> bool {
-    readings.iter().fold(0, |any, reading| any | reading.or_nan().to_bits()) == 0
 }
 
 /// The whole part of a number of less than 2^53, rounded down.

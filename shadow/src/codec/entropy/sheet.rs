@@ -23,11 +23,6 @@ impl Sheet {
         self.rows
     }
 
-    /// The cells of all columns, one after the other.
-    pub(super) fn all_cells(&mut self) -> &mut [Cell] {
-        &mut self.cells
-    }
-
     /// The cells of column `at`; none if there is no such column.
     #[inline]
     pub(super) fn cells(&self, at: usize) -> &[Cell] {

@@ -148,6 +148,7 @@ impl Writer {
         body.clear();
         self.frame.mark_seconds(epoch, &block.times_ms);
         self.code(base, block)?;
+        body.reserve_exact(self.front.bytes().len() + self.sink.room());
         body.extend_from_slice(self.front.bytes());
         self.sink.finish(self.priors.tables(), body);
         check_length(body)?;

@@ -54,15 +54,20 @@ impl Sink {
         self.items.extend(halves(count, bits));
     }
 
+    /// How many bytes [`Self::finish`] takes at most, on its way.
+    pub(in super::super) fn room(&self) -> usize {
+        let most = self.raw + (self.items.len() + 3) * PRECISION as usize;
+        most / 8 + 2 * size_of::<u64>()
+    }
+
     /// Appends everything to `out`.
     pub(in super::super) fn finish(&self, tables: &[Table], out: &mut Vec<u8>) {
-        let most = self.raw + (self.items.len() + 3) * PRECISION as usize;
         let mut bits = Bits {
             bytes: out.len(),
             ..Bits::default()
         };
         // Bits go out by 8 bytes, each time as many as are full.
-        out.resize(out.len() + most / 8 + 2 * size_of::<u64>(), 0);
+        out.resize(out.len() + self.room(), 0);
         let mask = STATES as u64 - 1;
         // The state of the next symbol and that of the one behind it.
         let (mut next, mut other) = (STATES as u32, STATES as u32);

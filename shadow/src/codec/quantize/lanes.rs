@@ -1,0 +1,234 @@
+//! The way to levels, twelve rows at once: of what is ordinary, and in numbers of 32 bits, so that a processor works on several rows with
+//! each instruction.
+
+use super::{EXPONENT_BIAS, MANTISSA, MANTISSA_BITS, Quantizer, Scale, TABLED, TWO_52, WHOLE, is_ordinary};
+use crate::{Bound, Reading};
+
+/// So many rows are worked on at once.
+pub(crate) const LANES: usize = 12;
+
+/// What is known of some rows; of those that there are not, all is 0.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Rows {
+    /// What a value is multiplied with to be in levels: 1, or of levels of counts the gap in seconds.
+    pub(crate) down: [f64; LANES],
+    /// All bits of each row that there is.
+    pub(crate) keep: [i32; LANES],
+    /// How many rows there is room for: [`LANES`].
+    pub(crate) lanes: usize,
+    /// Which is the last; [`LANES`] if there is none.
+    pub(crate) last: usize,
+}
+
+/// How far a run's levels lie from those before them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// All bits that any of the residuals has, the sign turned out of them.
+    pub(crate) bits: i32,
+    /// A bit for each row whose residual is not 0.
+    pub(crate) marks: u32,
+    /// How many these are.
+    pub(crate) count: u32,
+}
+
+impl Told {
+    /// Of no rows.
+    pub(crate) const NONE: Self = Self {
+        bits: 0,
+        marks: 0,
+        count: 0,
+    };
+
+    /// Of these rows and those behind them.
+    pub(crate) const fn before(self, behind: Self) -> Self {
+        Self {
+            bits: self.bits | behind.bits,
+            marks: self.marks | behind.marks << LANES,
+            count: self.count + behind.count,
+        }
+    }
+}
+
+/// How the levels of a column are found in a frame in which they mean the same in all rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    scale: Straight,
+    /// Levels in one of the column's unit, where the row's factor is 1; of relative bounds floors.
+    per_unit: f64,
+    /// How far from its level a value may be, in levels.
+    most: f64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Straight {
+    Linear,
+    Logarithmic(Curve),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Curve {
+    /// Levels a floor, below it.
+    low: f64,
+    /// The floor's level.
+    base: f64,
+    /// Levels an octave.
+    octave: f64,
+}
+
+/// Levels are further from 0 than 32 bits tell well.
+const MOST_LEVEL: f64 = (1 << 29) as f64;
+
+/// Ratios below this leave no room for what is lost in rounding.
+const LEAST_RATIO: f64 = 1e-6;
+
+/// Half a level, but for what may be lost in rounding.
+const HALF: f64 = 0.5 - 1e-6;
+
+/// A row's factor is at most 4/3 of the ruling one: that, and what may be lost in rounding.
+const UNSURE: f64 = 0.74;
+
+impl Plan {
+    /// How `levels`, each worth `unit`, or `unit` a row's gap which is about so many seconds, are found for values that have to be within
+    /// `bound`; `None` where it takes a closer look.
+    pub(crate) fn new(levels: &Quantizer, (unit, gap_s): (f64, Option<f64>), bound: Bound) -> Option<Self> {
+        // What levels of counts lie between is not within the bound.
+        let most = |bound: f64, step: f64| match gap_s {
+            None => HALF,
+            Some(gap_s) => (UNSURE * bound * gap_s / step).min(HALF),
+        };
+        match (&levels.scale, bound) {
+            (&Scale::Linear { step }, Bound::Absolute { step: within }) if is_ordinary(step) => Some(Self {
+                scale: Straight::Linear,
+                per_unit: 1.0 / (unit * step),
+                most: most(within / 2.0, unit * step),
+            }),
+            (Scale::Logarithmic(scale), Bound::Relative { ratio, floor }) if ratio >= LEAST_RATIO => {
+                scale.table.map(|_| Self {
+                    scale: Straight::Logarithmic(Curve {
+                        low: scale.floor / scale.low_step,
+                        base: scale.low_levels as f64,
+                        octave: scale.octave_levels as f64,
+                    }),
+                    per_unit: 1.0 / (unit * scale.floor),
+                    most: most(ratio * floor, unit * scale.low_step),
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// Fills `levels` with those of `values`. Tells whether each is clearly within the bound, and if not, `levels` holds nothing of use.
+    #[inline]
+    pub(crate) fn levels(&self, values: &[Reading; LANES], rows: &Rows, levels: &mut [i32; LANES]) -> bool {
+        match self.scale {
+            Straight::Linear => self.linear(values, rows, levels),
+            Straight::Logarithmic(curve) => self.logarithmic(curve, values, rows, levels),
+        }
+    }
+}
+
+/// Fills `residuals` with how far each of `levels`, but for the first, is from the one before it, in rows that there are.
+#[inline]
+pub(crate) fn differences(levels: &[i32; LANES + 1], rows: &Rows, residuals: &mut [i32; LANES]) -> Told {
+    let (bits, marks) = subtract(levels, rows, residuals);
+    Told {
+        bits,
+        marks: marks & ((1 << LANES) - 1),
+        count: marks >> LANES,
+    }
+}
+
+/// Returns all bits of residuals, and marks with their number above them: in registers.
+#[inline(never)]
+fn subtract(levels: &[i32; LANES + 1], rows: &Rows, residuals: &mut [i32; LANES]) -> (i32, u32) {
+    /// The bit of each row, and a one above all of them that is added up.
+    const MARKS: [i32; LANES] = marks();
+    // A number that the compiler does not know lets it work on four rows at once, as does that this is a function of its own.
+    let lanes = rows.lanes.min(LANES) & !3;
+    let (Some(before), Some(now), Some(keep), Some(each), Some(to)) = (
+        levels.get(..lanes),
+        levels.get(1..lanes + 1),
+        rows.keep.get(..lanes),
+        MARKS.get(..lanes),
+        residuals.get_mut(..lanes),
+    ) else {
+        return (0, 0);
+    };
+    let (mut bits, mut marks) = (0, 0);
+    for ((((now, before), keep), mark), to) in now.iter().zip(before).zip(keep).zip(each).zip(to) {
+        let residual = (now - before) & keep;
+        *to = residual;
+        bits |= residual ^ residual >> 31;
+        marks += if residual == 0 { 0 } else { *mark };
+    }
+    (bits, marks.cast_unsigned())
+}
+
+#[expect(clippy::indexing_slicing, reason = "it is worked out when this is compiled")]
+const fn marks() -> [i32; LANES] {
+    let mut all = [0; LANES];
+    let mut at = 0;
+    while at < LANES {
+        all[at] = 1 << LANES | 1 << at;
+        at += 1;
+    }
+    all
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "lanes are as many everywhere, and of a level the lower half is what is taken"
+)]
+impl Plan {
+    /// Fills `levels` with those of `values`; tells whether each is within the bound.
+    #[inline]
+    fn linear(&self, values: &[Reading; LANES], rows: &Rows, levels: &mut [i32; LANES]) -> bool {
+        // The sign of what is less than 0; what is no number has none.
+        let mut good = u64::MAX;
+        for at in 0..LANES {
+            let position = values[at].or_nan() * (rows.down[at] * self.per_unit);
+            let raised = position + WHOLE;
+            levels[at] = raised.to_bits() as i32;
+            let error = (position - (raised - WHOLE)).abs();
+            good &= (error - self.most).to_bits() & (position.abs() - MOST_LEVEL).to_bits();
+        }
+        good >> SIGN == 1
+    }
+
+    /// The same of values of 0 or more on levels whose bound is relative. From the floor on, the nearest level is within it: levels are
+    /// at most `2 r / (1 + r)` apart there, as logarithms, and half of that is less than `ln(1 + r)`, by `r / 2` of it.
+    #[inline]
+    fn logarithmic(
+        &self,
+        Curve { low, base, octave: n }: Curve,
+        values: &[Reading; LANES],
+        rows: &Rows,
+        levels: &mut [i32; LANES],
+    ) -> bool {
+        let mut good = u64::MAX;
+        for at in 0..LANES {
+            let value = values[at].or_nan();
+            let floors = value * (rows.down[at] * self.per_unit);
+            let bits = floors.to_bits();
+            // The exponent as a mantissa: 2^52 and the bias are too much. Of what is no number it is very large.
+            let e = f64::from_bits(bits >> MANTISSA_BITS | TWO_52.to_bits()) - (TWO_52 + EXPONENT_BIAS as f64);
+            let x = f64::from_bits(bits & MANTISSA | 1_f64.to_bits()) - 1.0;
+            let above = n * (e + x * (4.0 - x) * (1.0 / 3.0)) + base;
+            let is_low = floors < 1.0;
+            let position = if is_low { floors * low } else { above };
+            let raised = position + WHOLE;
+            levels[at] = raised.to_bits() as i32;
+            let error = (position - (raised - WHOLE)).abs();
+            let error = if is_low { error } else { 0.0 };
+            good &= (error - self.most).to_bits() & (position - LAST_TABLED).to_bits() & !value.to_bits();
+        }
+        good >> SIGN == 1
+    }
+}
+
+/// Where the sign of a double is.
+const SIGN: u32 = 63;
+
+/// What is rounded to the last level that is tabled, or beyond.
+const LAST_TABLED: f64 = TABLED as f64 - 1.0;

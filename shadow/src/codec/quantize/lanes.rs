@@ -232,3 +232,76 @@ const SIGN: u32 = 63;
 
 /// What is rounded to the last level that is tabled, or beyond.
 const LAST_TABLED: f64 = TABLED as f64 - 1.0;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A bound, and the levels of counts that go with it.
+    fn any_bound() -> impl Strategy<Value = (Bound, Bound)> {
+        let relative = (-5.9..-0.05_f64, -6.0..6.0_f64).prop_map(|(ratio, floor)| {
+            let (ratio, floor) = (10_f64.powf(ratio), 10_f64.powf(floor));
+            let counts = Bound::Relative {
+                ratio,
+                floor: 0.5 / ratio,
+            };
+            (Bound::Relative { ratio, floor }, counts)
+        });
+        let absolute = (-6.0..6.0_f64).prop_map(|step| {
+            (
+                Bound::Absolute {
+                    step: 10_f64.powf(step),
+                },
+                Bound::Absolute { step: 1.0 },
+            )
+        });
+        prop_oneof![3 => relative, 1 => absolute]
+    }
+
+    proptest! {
+        /// Whatever is quickly found is within the bound, also in the middle of two levels, where rounding decides; and what lies on a
+        /// level is quickly found.
+        #[test]
+        fn what_is_quickly_found_is_within_the_bound(
+            (bound, counts) in any_bound(),
+            is_rate in any::<bool>(),
+            unit in -9.0..4.0_f64,
+            gap in 0.76..1.32_f64,
+            places in prop::array::uniform12((0_i64..1_000, prop_oneof![Just(0.0), Just(0.5), -0.5..0.5_f64, Just(1e-9)])),
+        ) {
+            let (levels, unit) = (Quantizer::new(if is_rate { counts } else { bound }), 10_f64.powf(unit));
+            let (ruling_s, gap_s) = (0.1, 0.1 * gap);
+            let (scale, down, up) = if is_rate {
+                ((unit, Some(ruling_s)), gap_s, unit / gap_s)
+            } else {
+                ((1.0, None), 1.0, 1.0)
+            };
+            let plan = Plan::new(&levels, scale, bound);
+            // What has no plan is found value by value.
+            prop_assume!(plan.is_some());
+            let plan = plan.unwrap();
+            let rows = Rows { down: [down; LANES], keep: [-1; LANES], last: LANES - 1, lanes: LANES };
+            let values = places.map(|(level, part)| {
+                let (low, high) = (levels.value(level), levels.value(level + 1));
+                Reading::new((low + (high - low) * part).max(0.0) * up)
+            });
+            let mut found = [0; LANES];
+            if plan.levels(&values, &rows, &mut found) {
+                for (value, level) in values.iter().zip(found) {
+                    let value = value.value().unwrap();
+                    let told = levels.value(level.into()) * up;
+                    prop_assert!((told - value).abs() <= bound.max_error(value), "{value} became {told}");
+                }
+            }
+            let exact = places.map(|(level, _)| Reading::new(levels.value(level) * up));
+            if plan.levels(&exact, &rows, &mut found) {
+                prop_assert_eq!(found.map(i64::from), places.map(|(level, _)| level));
+            } else {
+                // A limit may be smaller than what is lost in rounding, where a count is far more than the bound.
+                prop_assert!(plan.most < 1e-9, "{:?}", plan);
+            }
+        }
+    }
+}

@@ -34,7 +34,8 @@ const ROW_HOSTS: usize = 200;
 const ROWS: i64 = 720;
 /// Figures in a row of the grid: mean, extremes, last one and 95th percentile of seven channels.
 const ROW_FIGURES: usize = 35;
-/// Readings that a row sums up: seven channels, ten times a second for ten seconds.
+/// Readings that a row sums up: seven channels, ten times a second for ten seconds. They are the points of a row, as they are of a
+/// frame: they are what comes, what the rival is given, and what nothing else is kept of past `store.keep_frames`.
 const ROW_READINGS: usize = 700;
 /// Points that the rival gets: enough for some seconds.
 const COPY_POINTS: usize = 500_000;
@@ -58,10 +59,14 @@ const POINTS_PER_S: Quantity = Quantity {
     metric: "points_per_s",
     unit: "1/s",
 };
-/// Of a row, whose points are the readings that it sums up.
+/// Of a row by what is written: the rival would write each figure as a point of its own.
 const FIGURES_PER_S: Quantity = Quantity {
     metric: "figures_per_s",
     unit: "1/s",
+};
+const BYTES_PER_FIGURE: Quantity = Quantity {
+    metric: "bytes_per_figure",
+    unit: "B",
 };
 const BYTES_PER_POINT: Quantity = Quantity {
     metric: "bytes_per_point",
@@ -101,12 +106,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
         tell(&mut report, "segments", place, segments, copied);
         let rows = runtime.block_on(rows(database))?;
         tell(&mut report, "rollup", place, rows, copied);
-        let figures = rows.points / ROW_READINGS as f64 * ROW_FIGURES as f64 / rows.took.as_secs_f64();
-        let rival = Rival {
-            name: "psql-copy",
-            value: copied.points / copied.took.as_secs_f64(),
-        };
-        report.push(&named("rollup", place), FIGURES_PER_S, figures, rival);
+        tell_figures(&mut report, place, rows, copied);
         let read = runtime.block_on(read(database))?;
         let limit = Rival {
             name: "limit",
@@ -143,6 +143,19 @@ fn tell(report: &mut Report, case: &str, place: &str, ours: Kept, rival: Kept) {
             value: of(rival),
         };
         report.push(&case, quantity, of(ours), rival);
+    }
+}
+
+/// The same rows by the figures that are written: a minute's, one in six, come on top and are not counted.
+fn tell_figures(report: &mut Report, place: &str, rows: Kept, copied: Kept) {
+    let figures = rows.points / ROW_READINGS as f64 * ROW_FIGURES as f64;
+    let seconds = |kept: Kept| kept.took.as_secs_f64();
+    for (quantity, ours, value) in [
+        (FIGURES_PER_S, figures / seconds(rows), copied.points / seconds(copied)),
+        (BYTES_PER_FIGURE, rows.bytes / figures, copied.bytes / copied.points),
+    ] {
+        let name = "psql-copy";
+        report.push(&named("rollup", place), quantity, ours, Rival { name, value });
     }
 }
 
@@ -219,8 +232,9 @@ async fn read(database: Option<&Psql>) -> anyhow::Result<Duration> {
     times.get(READS / 2).copied().context("nothing was read")
 }
 
-/// How long a brain takes until it is ready, with the past of a whole fleet: its rows, and a minute of frames of which
-/// the newest are read again.
+/// How long a brain takes until it is ready, with the past of a whole fleet: its rows, a minute of frames of which the newest
+/// are read again, what detectors and books have learnt, commands with their answers, and a network, by which the newest rows
+/// are stepped through again.
 async fn start(fleet: &Fleet, database: Option<&Psql>) -> anyhow::Result<Duration> {
     let place = Place::new(database)?;
     let mut durable = place.open().await?;
@@ -231,7 +245,7 @@ async fn start(fleet: &Fleet, database: Option<&Psql>) -> anyhow::Result<Duratio
     for row in now - START_ROWS..now {
         durable.write_row(&hosts, row * 10_000).await?;
     }
-    durable.write_detectors(&hosts, fleet.now_ms).await?;
+    durable.write_learnt(&hosts, fleet.now_ms, place.folder.path()).await?;
     for batch in fleet.deltas_of(START_HOSTS).chunks(FLUSH_S * START_HOSTS) {
         for (topic, payload) in batch {
             intake.message(topic.clone(), payload.clone(), fleet.now_ms);

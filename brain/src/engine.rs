@@ -25,6 +25,7 @@ use crate::{
     dispatch::{Dispatch, FreezeSwitch},
     fleet::Fleet,
     foresight::Foresight,
+    history::Database,
     ingest::{Ingest, Limits},
     journal::Journal,
     learning::{Learning, Trained},
@@ -33,7 +34,7 @@ use crate::{
     policy::Policy,
     quality::Quality,
     snapshot::Snapshot,
-    store::{Batch, FrameId, flush::Flushed, history::Open, memory::HotStore, meta},
+    store::{Batch, FrameId, flush::Flushed, memory::HotStore, meta},
     view::Views,
     watch::{Notice, Watch},
 };
@@ -43,6 +44,7 @@ mod buffer;
 mod freeze;
 mod intake;
 mod picture;
+mod records;
 mod restore;
 mod round;
 mod seal;
@@ -114,8 +116,10 @@ pub(crate) struct Engine {
     /// About how many bytes what agents told has, in the batch and in the one under way.
     buffered: usize,
     old_chunks: buffer::OldChunks,
-    /// About how many bytes the rows of the batch under way have.
-    rows_under_way: usize,
+    /// About how many bytes the rows and records of the batch under way have.
+    under_way: usize,
+    /// About how many bytes the records in the batch had when they were last counted.
+    records: usize,
     /// Watermarks and commands, oldest first.
     outbox: Vec<Publication>,
     views: Views,
@@ -152,8 +156,8 @@ pub(crate) struct Parts {
     pub(crate) trained: mpsc::Sender<Trained>,
     /// From [`crate::dispatch::next_issuer_epoch`].
     pub(crate) issuer_epoch: u64,
-    /// Opens the durable past, which trainings read; without one they take what is in memory.
-    pub(crate) durable: Option<Open>,
+    /// Where the durable past is, which trainings read; without one they take what is in memory.
+    pub(crate) durable: Option<Database>,
     /// Who the brain is and whom it believes.
     pub(crate) trust: Option<Arc<Trust>>,
     /// Where it is kept who has done what; benchmarks keep nothing.
@@ -194,7 +198,8 @@ impl Engine {
             watch: Watch::new(config.anomaly.budget()),
             buffered: 0,
             old_chunks: buffer::OldChunks::default(),
-            rows_under_way: 0,
+            under_way: 0,
+            records: 0,
             outbox: Vec::new(),
             views: Views::default(),
             quality: Quality::default(),

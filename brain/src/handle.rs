@@ -24,9 +24,7 @@ use crate::{
     policy::{self, Policy},
     run::{Edges, Request, Time, run},
     snapshot::Snapshot,
-    store::{
-        Recovered, Since, Sqlite, Store, Timescale, flush::Flusher, history::Open, meta, sqlite, start, timescale,
-    },
+    store::{Recovered, Since, Sqlite, Store, Timescale, flush::Flusher, meta, start},
 };
 
 /// Requests of a handle that may wait.
@@ -108,7 +106,7 @@ async fn start_on(
         models: config.data_dir.join("models"),
         trained: trained_in,
         issuer_epoch,
-        durable: Some(durable(&config)),
+        durable: Some(Database::of(&config)),
         trust,
         audit: Some(audit),
         config: config.clone(),
@@ -270,15 +268,6 @@ pub fn policy_of(path: &Path) -> Result<Policy, ConfigError> {
         let faults = refused.faults.into_iter().map(fault).collect();
         ConfigError::Invalid { file, faults }
     })
-}
-
-/// Readers of what is durable have a connection of their own.
-fn durable(config: &Config) -> Open {
-    let folder = config.data_dir.clone();
-    match config.store.timescale() {
-        None => Arc::new(move || sqlite::history(&folder)),
-        Some(options) => Arc::new(move || timescale::history(&options)),
-    }
 }
 
 /// A brain on virtual time takes all there is: its past may lie anywhere.

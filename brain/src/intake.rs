@@ -15,8 +15,9 @@ use crate::{
     policy::Policy,
     snapshot::SeriesSource,
     store::{Batch, Rollup, Sqlite, Store as _, StoreError, Timescale, meta},
-    watch::learnt,
 };
+
+mod learnt;
 
 /// A brain without edges.
 #[derive(Debug)]
@@ -166,28 +167,6 @@ impl Durable {
             rollups: rows.clone(),
             minutes: if begin_ms % 60_000 == 0 { rows } else { BTreeMap::new() },
             meta: [(meta::CLOSED_MS, (begin_ms + 10_000).to_string())].into(),
-            ..Batch::default()
-        };
-        self.batch(&batch).await
-    }
-
-    /// Writes a detector of each of `hosts` that has learnt a day of minutes, each of them unlike the others, until `saved_ms`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the database does not take it.
-    pub async fn write_detectors(&mut self, hosts: &[Arc<str>], saved_ms: UnixMs) -> Result<(), StoreError> {
-        let day = (0..1_440_u16).map(|minute| {
-            std::array::from_fn(|channel| {
-                let turn = (channel as f32 + 1.0) * f32::from(minute);
-                (turn * 0.37).sin().abs()
-            })
-        });
-        let body = learnt(day);
-        let batch = Batch {
-            detectors: hosts
-                .iter()
-                .map(|host| (Arc::clone(host), (saved_ms, body.clone())))
-                .collect(),
             ..Batch::default()
         };
         self.batch(&batch).await

@@ -19,6 +19,7 @@ pub(crate) enum Metric {
     Overflow,
     Late,
     Dropped,
+    RecordsDropped,
     Births,
     Outcomes,
     Commands,
@@ -65,6 +66,7 @@ impl Name for Metric {
             Self::Overflow => "brain_frames_overflow",
             Self::Late => "brain_frames_late",
             Self::Dropped => "brain_frames_out_of_grid",
+            Self::RecordsDropped => "brain_records_dropped",
             Self::Births => "brain_births",
             Self::Outcomes => "brain_outcomes",
             Self::Commands => "brain_commands",
@@ -111,6 +113,9 @@ impl Name for Metric {
             Self::Overflow => "Frames left to the agents' spools because the store could not keep up",
             Self::Late => "Frames with samples of rows that were closed already",
             Self::Dropped => "Frames with samples too old for the grid; the store has them",
+            Self::RecordsDropped => {
+                "Records of the brain's own left out for good, by kind: the store was away for long, or they came too late"
+            }
             Self::Births => "Births that said something new",
             Self::Outcomes => "Answers of agents, by state",
             Self::Commands => "Commands sent",
@@ -136,7 +141,7 @@ impl Name for Metric {
             Self::HostsSkewed => "Hosts whose clock is off by more than ingest.max_skew",
             Self::ClockOffsetSeconds => "Offset of the host's clock that is off farthest, less the delay of its frames",
             Self::MissingFrames => "Frames that are missing between others",
-            Self::BufferedBytes => "Bytes of frames that are not durable yet",
+            Self::BufferedBytes => "Bytes that are not durable yet: frames, events, rows, and the brain's own records",
             Self::TickSeconds => "How long the newest tick took",
             Self::ForecastAgeSeconds => "Age of the newest forecasts",
             Self::ModelDrift => {
@@ -162,6 +167,8 @@ pub(crate) struct Figures {
     pub(crate) overflow: Counter,
     pub(crate) late: Counter,
     pub(crate) dropped: Counter,
+    /// By kind of record.
+    pub(crate) records_dropped: Counters,
     pub(crate) births: Counter,
     pub(crate) outcomes: Counters,
     pub(crate) commands: Counter,
@@ -207,6 +214,7 @@ impl Figures {
             overflow: metrics.counter(Metric::Overflow),
             late: metrics.counter(Metric::Late),
             dropped: metrics.counter(Metric::Dropped),
+            records_dropped: metrics.counters(Metric::RecordsDropped, "kind"),
             births: metrics.counter(Metric::Births),
             outcomes: metrics.counters(Metric::Outcomes, "state"),
             commands: metrics.counter(Metric::Commands),

@@ -5,6 +5,7 @@
 use std::{
     collections::BTreeSet,
     fmt,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,11 +14,12 @@ use std::{
 
 use shadow::{Channel, Resource, UnixMs, Vantage};
 
+use self::durable::Durable;
 use crate::{
+    history::{Database, Resolution},
     snapshot::SeriesSource,
     store::{
-        History, StoreError, StoredRow,
-        history::{Open, Span},
+        StoreError, StoredRow,
         memory::{
             HotStore,
             columns::{self, Columns},
@@ -25,6 +27,8 @@ use crate::{
         },
     },
 };
+
+mod durable;
 
 /// Rows of all hosts together that a training is given: 224 MB. Of a larger fleet it learns from each second host, or
 /// each third, ...
@@ -35,12 +39,12 @@ const MAX_ROWS: usize = 8 << 20;
 pub(crate) struct Past {
     hot: Arc<HotStore>,
     /// Without one there is memory alone.
-    durable: Option<Open>,
+    durable: Option<Database>,
 }
 
 impl Past {
     /// The past that `hot` and the durable store hold.
-    pub(crate) const fn new(hot: Arc<HotStore>, durable: Option<Open>) -> Self {
+    pub(crate) const fn new(hot: Arc<HotStore>, durable: Option<Database>) -> Self {
         Self { hot, durable }
     }
 
@@ -58,7 +62,8 @@ impl Past {
                 .as_mut()
                 .and_then(|durable| told(durable.hosts()))
                 .into_iter()
-                .flatten(),
+                .flatten()
+                .map(Arc::from),
         );
         let rows = usize::try_from(end.saturating_sub(since)).unwrap_or(0);
         let each = hosts.len().saturating_mul(rows).div_ceil(MAX_ROWS).max(1);
@@ -69,7 +74,7 @@ impl Past {
             }
             let stored = durable
                 .as_mut()
-                .and_then(|durable| told(durable.rows(host, durable_ms.clone())))
+                .and_then(|durable| told(durable.rows(host, Resolution::TenSeconds, durable_ms.clone())))
                 .unwrap_or_default();
             let recent = self.hot.rows(host, since.max(in_memory), end);
             if let Some((first, rows)) = joined(&stored, recent, shape.step_ms) {
@@ -85,14 +90,14 @@ impl Past {
     }
 
     /// Puts into memory what it has room for and a start did not wait for, until `stop` says so.
-    pub(crate) fn fill(&self, span: &Span, stop: &impl Fn() -> bool) {
+    pub(crate) fn fill(&self, span: &Range<UnixMs>, stop: &impl Fn() -> bool) {
         let Some(mut durable) = self.open() else { return };
         let mut rows = 0;
         for host in told(durable.hosts()).into_iter().flatten() {
             if stop() {
                 return;
             }
-            let stored = told(durable.rows(&host, span.clone())).unwrap_or_default();
+            let stored = told(durable.rows(&host, Resolution::TenSeconds, span.clone())).unwrap_or_default();
             rows += stored.len();
             self.hot.fill(&host, &stored);
         }
@@ -100,16 +105,18 @@ impl Past {
     }
 
     /// Minutes that are durable and not in memory, in the form of points.
-    fn older(&self, host: &str, resource: Resource, span: Span) -> Vec<(UnixMs, f64)> {
+    fn older(&self, host: &str, resource: Resource, span: Range<UnixMs>) -> Vec<(UnixMs, f64)> {
         let minute_ms = self.hot.shape().step_ms.max(60_000);
-        let stored = self.open().and_then(|mut durable| told(durable.minutes(host, span)));
+        let stored = self
+            .open()
+            .and_then(|mut durable| told(durable.rows(host, Resolution::Minute, span)));
         let point = |row: StoredRow| Some((row.begin_ms + minute_ms, resource_value(&row.mean, resource)?));
         stored.into_iter().flatten().filter_map(point).collect()
     }
 
-    fn open(&self) -> Option<Box<dyn History>> {
-        let open = self.durable.as_ref()?;
-        told(open())
+    fn open(&self) -> Option<Durable> {
+        let database = self.durable.as_ref()?;
+        told(Durable::open(database))
     }
 }
 

@@ -17,7 +17,6 @@ mod comments;
 mod figures;
 pub(crate) mod flush;
 mod folder;
-pub(crate) mod history;
 pub(crate) mod memory;
 pub(crate) mod meta;
 mod migrations;
@@ -28,7 +27,6 @@ pub(crate) mod start;
 mod testing;
 pub(crate) mod timescale;
 
-pub(crate) use history::History;
 pub(crate) use sqlite::Sqlite;
 pub(crate) use timescale::Timescale;
 

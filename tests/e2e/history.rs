@@ -117,8 +117,14 @@ fn what_is_kept_is_told_and_exported_while_a_brain_writes() {
         "--train-fraction",
         "0.3",
     ];
-    let table = printed(&[&["backtest", "--from-store", &data][..], &few].concat());
-    assert!(table.contains("1 hosts") && table.contains("published"), "{table}");
+    // From the store as it is, and from the trace that was exported of it.
+    for past in [["--from-store", &data], ["--traces", &out]] {
+        let table = printed(&[&["backtest"][..], &past, &few].concat());
+        assert!(
+            table.contains("1 hosts") && table.contains("published"),
+            "{past:?}: {table}"
+        );
+    }
     assert!(brain.stop().0.success(), "nobody has kept it waiting");
 }
 

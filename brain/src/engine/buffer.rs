@@ -1,16 +1,18 @@
 //! What waits to become durable, and about how much memory it takes.
 //!
 //! What the store cannot keep up with is left to the agents, who hold it until a watermark covers it: past
-//! `store.buffer_bytes` nothing more is taken of them. Rows stop when frames do. Forecasts have a bound of their own.
+//! `store.buffer_bytes` nothing more is taken of them. Rows stop when frames do. What the brain makes itself ([`records`])
+//! is counted as well, and of it no more waits than half of these bytes: nobody else has it, so the oldest is left out, and
+//! that is told.
 
 use std::collections::BTreeSet;
 
 use shadow::{Birth, Frame, UnixMs};
 
-use super::{Engine, intake::At};
+use super::{Engine, intake::At, records};
 use crate::{
     config::Ticks,
-    store::{Batch, flush::Flushed},
+    store::{Batch, flush::Flushed, memory::Changed},
 };
 
 /// About how many bytes a frame has besides its body, here and in the statement that writes it.
@@ -24,21 +26,50 @@ const ROW_WEIGHT: usize = 256;
 /// A minute of a workload.
 const WORKLOAD_WEIGHT: usize = 192;
 
-/// What a database may keep in one chunk.
-const CHUNK_MS: i64 = 6 * 3_600_000;
-/// The most chunks that frames may be in which are past what is kept. A batch locks every chunk that it writes to, and a
-/// deletion every one that it drops: a server has room for some thousand locks.
-const MAX_OLD_CHUNKS: usize = 200;
+/// Share of `store.buffer_bytes` that the brain's own records may have: one in so many.
+const RECORDS_SHARE: usize = 2;
 
-/// Chunks of the frames that are past what is kept: those of a clock that is far behind, or of somebody who makes times up.
+/// What a database may keep in one chunk: of frames, and of minutes.
+const CHUNK_MS: i64 = 6 * 3_600_000;
+const WEEK_MS: i64 = 7 * 24 * 3_600_000;
+/// The most chunks of each table that may hold what is past what is kept of frames. A batch locks every chunk that it writes
+/// to, and one that it makes eleven times and more, with its indexes and what belongs to it: that is 2,200 locks for frames,
+/// minutes and those of workloads. By its own defaults a server has room for 6,400.
+const MAX_OLD_CHUNKS: usize = 64;
+const HOUR_MS: i64 = 3_600_000;
+
+/// Chunks of what is past what is kept of frames: of a clock that is far behind, or of somebody who makes times up.
 #[derive(Debug, Default)]
-pub(super) struct OldChunks(BTreeSet<i64>);
+pub(super) struct OldChunks {
+    frames: BTreeSet<i64>,
+    minutes: BTreeSet<i64>,
+}
 
 impl OldChunks {
+    /// Those of what is in `batch`.
+    fn of(batch: &Batch, oldest_ms: UnixMs) -> Self {
+        let chunks = |time_ms: UnixMs, chunk_ms: i64| (time_ms < oldest_ms).then_some(time_ms.div_euclid(chunk_ms));
+        let minutes = batch.minutes.keys().map(|(_, begin_ms)| *begin_ms);
+        let minutes = minutes.chain(batch.workloads.keys().map(|(.., begin_ms)| *begin_ms));
+        let frames = batch.frames.iter().map(|(_, frame)| frame.start_ms);
+        Self {
+            frames: frames.filter_map(|start_ms| chunks(start_ms, CHUNK_MS)).collect(),
+            minutes: minutes.filter_map(|begin_ms| chunks(begin_ms, WEEK_MS)).collect(),
+        }
+    }
+
     /// Whether a frame of this time can be taken.
     fn have_room(&mut self, start_ms: UnixMs) -> bool {
-        let chunk = start_ms.div_euclid(CHUNK_MS);
-        self.0.contains(&chunk) || (self.0.len() < MAX_OLD_CHUNKS && self.0.insert(chunk))
+        Self::has_room(&mut self.frames, start_ms.div_euclid(CHUNK_MS))
+    }
+
+    /// Whether a minute of this time can be.
+    fn have_room_for_minute(&mut self, begin_ms: UnixMs) -> bool {
+        Self::has_room(&mut self.minutes, begin_ms.div_euclid(WEEK_MS))
+    }
+
+    fn has_room(chunks: &mut BTreeSet<i64>, chunk: i64) -> bool {
+        chunks.contains(&chunk) || (chunks.len() < MAX_OLD_CHUNKS && chunks.insert(chunk))
     }
 }
 
@@ -59,7 +90,22 @@ fn rows_weight(batch: &Batch) -> usize {
 impl Engine {
     /// About how many bytes wait to become durable.
     pub(super) fn buffered_bytes(&self) -> usize {
-        self.buffered + self.rows_under_way + rows_weight(&self.batch)
+        self.buffered + self.under_way + rows_weight(&self.batch) + self.records
+    }
+
+    /// Counts what the brain has made itself, and leaves the oldest out where that is too much.
+    pub(super) fn bound_records(&mut self) {
+        let most = self.config.store.buffer_bytes / RECORDS_SHARE;
+        for records::Dropped { kind, count } in records::bound(&mut self.batch, most) {
+            self.figures.records_dropped.with(kind).add(count as u64);
+            tracing::error!(
+                kind,
+                count,
+                most,
+                "the store is away and what the brain made is past half of store.buffer_bytes: the oldest is left out for good"
+            );
+        }
+        self.records = records::weight(&self.batch);
     }
 
     /// Whether nothing more is taken of agents; counted then.
@@ -73,7 +119,7 @@ impl Engine {
 
     /// Whether a frame is left to its agent because frames past what is kept are in too many chunks already; counted then.
     pub(super) fn is_too_old(&mut self, start_ms: UnixMs, now_ms: UnixMs) -> bool {
-        let oldest_ms = now_ms.saturating_sub(self.config.store.keep_frames.as_millis());
+        let oldest_ms = self.oldest_ms(now_ms);
         // The past of a brain on virtual time may lie anywhere.
         let is_old = start_ms < oldest_ms && self.config.ticks == Ticks::EverySecond;
         let is_too_old = is_old && !self.old_chunks.have_room(start_ms);
@@ -83,9 +129,40 @@ impl Engine {
         is_too_old
     }
 
-    /// What is old is deleted now.
+    /// Leaves out minutes that are told too late: those past what is kept of them, for their hour is made of minutes that
+    /// are deleted by now and would be made anew of these alone, and those that lie in too many chunks. Their frames are
+    /// kept as long as any.
+    pub(super) fn leave_out_old(&mut self, changed: &mut Changed) {
+        // The past of a brain on virtual time may lie anywhere.
+        if self.config.ticks != Ticks::EverySecond {
+            return;
+        }
+        let kept_ms = self.now_ms.saturating_sub(self.config.store.keep_rollup_1m.as_millis());
+        let first_hour_ms = kept_ms
+            .saturating_add(HOUR_MS - 1)
+            .div_euclid(HOUR_MS)
+            .saturating_mul(HOUR_MS);
+        let (oldest_ms, chunks) = (self.oldest_ms(self.now_ms), &mut self.old_chunks);
+        let mut is_kept = |begin_ms: UnixMs| {
+            begin_ms >= first_hour_ms && (begin_ms >= oldest_ms || chunks.have_room_for_minute(begin_ms))
+        };
+        let before = changed.minutes.len() + changed.workloads.len();
+        changed.minutes.retain(|(_, begin_ms), _| is_kept(*begin_ms));
+        changed.workloads.retain(|(.., begin_ms), _| is_kept(*begin_ms));
+        let left_out = before - changed.minutes.len() - changed.workloads.len();
+        if left_out > 0 {
+            self.figures.records_dropped.with("minutes").add(left_out as u64);
+            tracing::debug!(left_out, "minutes that are told too late");
+        }
+    }
+
+    /// What is old and durable is deleted now: only what waits is still to be counted, however long it waits.
     pub(crate) fn pruned(&mut self) {
-        self.old_chunks = OldChunks::default();
+        self.old_chunks = OldChunks::of(&self.batch, self.oldest_ms(self.now_ms));
+    }
+
+    fn oldest_ms(&self, now_ms: UnixMs) -> UnixMs {
+        now_ms.saturating_sub(self.config.store.keep_frames.as_millis())
     }
 
     pub(super) fn flushed(&mut self, flushed: Flushed, at: At) {
@@ -115,7 +192,7 @@ impl Engine {
         let births: usize = batch.births.iter().map(|(_, birth)| birth_weight(birth)).sum();
         let others = EVENT_WEIGHT * batch.events.len() + HOLE_WEIGHT * batch.holes.len();
         self.buffered = self.buffered.saturating_sub(frames + births + others);
-        self.rows_under_way = 0;
+        self.under_way = 0;
         self.ingest.committed(&batch.watermarks);
         self.tell_watermarks();
     }
@@ -124,7 +201,8 @@ impl Engine {
     pub(crate) fn seal(&mut self) -> Batch {
         self.close_rows();
         self.batch.watermarks = self.ingest.seal();
-        self.rows_under_way = rows_weight(&self.batch);
+        self.under_way = rows_weight(&self.batch) + records::weight(&self.batch);
+        self.records = 0;
         std::mem::take(&mut self.batch)
     }
 }

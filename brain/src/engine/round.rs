@@ -23,8 +23,6 @@ const MAX_CATCH_UP: i64 = 360;
 const JITTER_MS: i64 = 1_000;
 /// How often forecasts are stored.
 const STORED_EVERY_MS: i64 = 60_000;
-/// The most forecasts that wait to be stored: half an hour of 500 hosts.
-const MAX_FORECASTS: usize = 200_000;
 
 impl Engine {
     /// Time has passed.
@@ -42,6 +40,7 @@ impl Engine {
         self.allocate(At { now_ms, monotonic_ns });
         self.renew_leases(At { now_ms, monotonic_ns });
         self.tell_watermarks();
+        self.bound_records();
         self.snapshot = self.picture().into();
         self.figures.tick_seconds.set(start.elapsed().as_secs_f64());
     }
@@ -142,11 +141,6 @@ impl Engine {
                 .map(|(host, forecast)| (host.clone(), forecast.clone()));
             self.batch.forecasts.extend(all);
             self.store_of_workloads();
-            let over = self.batch.forecasts.len().saturating_sub(MAX_FORECASTS);
-            if over > 0 {
-                tracing::warn!(forecasts = over, "the store is away: the oldest forecasts are left out");
-                self.batch.forecasts.drain(..over);
-            }
         }
         self.note_quality(end_ms);
         let hosts = self.host_inputs(end_ms);
@@ -158,11 +152,13 @@ impl Engine {
 
     /// Closes rows up to the open one, and hands over what changed in closed ones.
     pub(super) fn close_rows(&mut self) {
+        let mut changed = self.hot.close(self.open);
+        self.leave_out_old(&mut changed);
         let Changed {
             rollups,
             minutes,
             workloads,
-        } = self.hot.close(self.open);
+        } = changed;
         let step_ms = self.config.grid.step_ms();
         if let Some((_, begin_ms)) = rollups.keys().min_by_key(|(_, begin_ms)| *begin_ms) {
             self.first_row = self.first_row.min(begin_ms.div_euclid(step_ms));

@@ -1,74 +1,55 @@
-use std::sync::Mutex;
+use std::{collections::BTreeMap, path::Path};
 
 use super::*;
 use crate::{
     Config,
-    store::{StoredRow, memory::Readings},
+    store::{Batch, Rollup, Sqlite, Store as _, memory::Readings},
 };
 
 const STEP_MS: i64 = 10_000;
 
-type Rows = Vec<(Arc<str>, StoredRow)>;
-
-/// Rows by host, as a database has them; what is asked for is noted.
-#[derive(Clone, Default)]
-struct Stored {
-    rows: Arc<Mutex<Rows>>,
-    asked: Arc<Mutex<Vec<Span>>>,
-}
-
-impl Stored {
-    fn put(&self, host: &str, begin_ms: UnixMs, cpu: f32) {
-        let mut mean = [f32::NAN; Channel::COUNT];
-        mean[0] = cpu;
-        let row = StoredRow {
-            begin_ms,
-            coverage: 1.0,
-            mean,
+/// What is durable: rows and minutes of the processor by host and begin.
+fn store(folder: &Path, rows: &[(&str, i64, f32)], minutes: &[(&str, i64, f32)]) {
+    let told = |of: &[(&str, i64, f32)]| -> BTreeMap<_, _> {
+        let row = |&(host, begin_ms, cpu): &(&str, i64, f32)| {
+            let mut mean = [f32::NAN; Channel::COUNT];
+            mean[0] = cpu;
+            let rollup = Rollup {
+                step_ms: STEP_MS,
+                coverage: 1.0,
+                mean,
+                max: mean,
+                min: mean,
+                last: mean,
+                p95: mean,
+            };
+            ((Arc::from(host), begin_ms), rollup)
         };
-        self.rows.lock().unwrap().push((host.into(), row));
-    }
-
-    fn read(&self, host: &str, span: Span) -> Vec<StoredRow> {
-        self.asked.lock().unwrap().push(span.clone());
-        let rows = self.rows.lock().unwrap();
-        let of_host = rows
-            .iter()
-            .filter(|(of, row)| **of == *host && span.contains(&row.begin_ms));
-        of_host.map(|(_, row)| *row).collect()
-    }
+        of.iter().map(row).collect()
+    };
+    let all = rows.iter().chain(minutes);
+    let batch = Batch {
+        hosts: all.map(|(host, begin_ms, _)| (Arc::from(*host), *begin_ms)).collect(),
+        rollups: told(rows),
+        minutes: told(minutes),
+        ..Batch::default()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.unwrap().block_on(async {
+        let mut store = Sqlite::open(folder).await.unwrap();
+        store.write(&batch).await.unwrap();
+        store.close().await.unwrap();
+    });
 }
 
-impl History for Stored {
-    fn hosts(&mut self) -> Result<Vec<Arc<str>>, StoreError> {
-        let hosts: BTreeSet<_> = self
-            .rows
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|(host, _)| Arc::clone(host))
-            .collect();
-        Ok(hosts.into_iter().collect())
-    }
-
-    fn rows(&mut self, host: &str, span: Span) -> Result<Vec<StoredRow>, StoreError> {
-        Ok(self.read(host, span))
-    }
-
-    fn minutes(&mut self, host: &str, span: Span) -> Result<Vec<StoredRow>, StoreError> {
-        Ok(self.read(host, span))
-    }
-}
-
-/// A memory of ten rows and ten minutes, and what is durable.
-fn past() -> (Arc<HotStore>, Stored, Past) {
+/// A memory of ten rows and ten minutes, and what is durable in a folder.
+fn past() -> (Arc<HotStore>, tempfile::TempDir, Past) {
     let mut shape = Config::default().shape();
     (shape.rows, shape.minutes) = (10, 10);
-    let (hot, stored) = (Arc::new(HotStore::new(shape)), Stored::default());
-    let reader = stored.clone();
-    let open: Open = Arc::new(move || Ok(Box::new(reader.clone()) as _));
-    let past = Past::new(Arc::clone(&hot), Some(open));
-    (hot, stored, past)
+    let (hot, folder) = (Arc::new(HotStore::new(shape)), tempfile::tempdir().unwrap());
+    let database = Database::file(&folder.path().join("brain.db"));
+    let past = Past::new(Arc::clone(&hot), Some(database));
+    (hot, folder, past)
 }
 
 /// Rows `rows` of a host in memory, each with its number as the processor's value.
@@ -104,12 +85,16 @@ fn told(histories: &[forecast::History]) -> Vec<(&str, i64, Vec<f32>)> {
 
 #[test]
 fn a_training_is_given_what_is_durable_and_behind_it_what_is_in_memory() {
-    let (hot, stored, past) = past();
+    let (hot, folder, past) = past();
     tell(&hot, "a", 100..120);
-    for row in [102, 103, 105, 109, 110, 111] {
-        stored.put("a", row * STEP_MS, row as f32);
-    }
-    stored.put("gone", 104 * STEP_MS, 4.0);
+    // Of what memory has, the database is not asked.
+    let rows: Vec<_> = [102, 103, 105, 109]
+        .map(|row| ("a", row * STEP_MS, row as f32))
+        .into_iter()
+        .chain([("a", 110 * STEP_MS, 0.0), ("a", 111 * STEP_MS, 0.0)])
+        .chain([("gone", 104 * STEP_MS, 4.0)])
+        .collect();
+    store(folder.path(), &rows, &[]);
     let never = AtomicBool::new(false);
     let histories = past.histories(103 * STEP_MS, 120, &never);
     let [a, gone] = told(&histories).try_into().unwrap();
@@ -125,7 +110,6 @@ fn a_training_is_given_what_is_durable_and_behind_it_what_is_in_memory() {
         ("gone", 104, vec![4.0]),
         "also of a host that memory has forgotten"
     );
-    assert_eq!(stored.asked.lock().unwrap()[0], 103 * STEP_MS..110 * STEP_MS);
     assert!(
         past.histories(0, 120, &AtomicBool::new(true)).is_empty(),
         "told to stop"
@@ -134,50 +118,68 @@ fn a_training_is_given_what_is_durable_and_behind_it_what_is_in_memory() {
 
 #[test]
 fn what_is_all_in_memory_is_not_looked_for_in_the_database() {
-    let (hot, stored, past) = past();
+    let (hot, folder, past) = past();
     tell(&hot, "a", 100..120);
-    stored.put("a", 105 * STEP_MS, 0.0);
+    // Whoever asked it would hear of this one.
+    store(folder.path(), &[("elsewhere", 115 * STEP_MS, 0.0)], &[]);
     let histories = past.histories(110 * STEP_MS, 120, &AtomicBool::new(false));
-    assert_eq!(
-        told(&histories)[0].2,
-        (110..120).map(|row| row as f32).collect::<Vec<_>>()
-    );
-    assert!(stored.asked.lock().unwrap().is_empty());
+    let all = (110..120).map(|row| row as f32).collect::<Vec<_>>();
+    assert_eq!(told(&histories), [("a", 110, all)]);
 }
 
 #[test]
 fn a_database_that_cannot_be_read_costs_what_only_it_has() {
-    let (hot, _, _) = past();
+    // Nobody has made its file.
+    let (hot, folder, past) = past();
     tell(&hot, "a", 100..120);
-    let broken: Open = Arc::new(|| {
-        Err(StoreError::Busy {
-            database: "brain.db".into(),
-            reason: "locked".into(),
-        })
-    });
-    let past = Past::new(hot, Some(broken));
+    let database = past.durable.as_ref().unwrap();
+    let error = Durable::open(database).err().unwrap().to_string();
+    assert!(error.contains("brain.db") && error.contains("no such file"), "{error}");
     let histories = past.histories(0, 120, &AtomicBool::new(false));
     assert_eq!(told(&histories)[0].1, 110);
     assert!(past.series("a", Resource::Cpu, 0).is_some());
     assert_eq!(past.series("b", Resource::Cpu, 0), None);
+    assert!(!folder.path().join("brain.db").exists(), "readers make no database");
 }
 
 #[test]
 fn a_series_older_than_memory_comes_from_the_database() {
-    let (hot, stored, past) = past();
-    stored.put("a", 0, 0.5);
-    stored.put("a", 600_000, 0.75);
-    stored.put("gone", 0, 0.25);
-    // Rows 100 to 119 begin at 1,000 s; memory holds them as minutes and, the newest, as rows.
+    let (hot, folder, past) = past();
+    // Rows 100 to 119 begin at 1,000 s; memory holds them as minutes and, the newest, as rows. Of its minutes the database
+    // is not asked.
+    let minutes = [
+        ("a", 0, 0.5),
+        ("a", 600_000, 0.75),
+        ("a", 960_000, 7.0),
+        ("a", 1_140_000, 7.0),
+        ("gone", 0, 0.25),
+    ];
+    store(folder.path(), &[], &minutes);
     tell(&hot, "a", 100..120);
     let series = past.series("a", Resource::Cpu, 0).unwrap();
     assert_eq!(series[..2], [(60_000, 0.5), (660_000, 0.75)]);
     assert_eq!(series[2].0, 1_020_000, "a minute of memory");
     assert_eq!(series.last(), Some(&(1_200_000, 119.0)));
     assert!(series.is_sorted_by(|a, b| a.0 < b.0), "{series:?}");
-    assert_eq!(stored.asked.lock().unwrap().pop(), Some(0..960_000));
-    // What memory reaches back to is not looked for.
-    past.series("a", Resource::Cpu, 1_100_000).unwrap();
-    assert!(stored.asked.lock().unwrap().is_empty());
+    let newest = past.series("a", Resource::Cpu, 1_100_000).unwrap();
+    assert!(newest.iter().all(|(_, value)| *value != 7.0), "{newest:?}");
     assert_eq!(past.series("gone", Resource::Cpu, 0), Some(vec![(60_000, 0.25)]));
+}
+
+#[test]
+fn a_reader_goes_on_where_a_page_has_ended() {
+    let (_, folder, past) = past();
+    let rows: Vec<_> = (0..3).map(|row| ("a", row * STEP_MS, row as f32)).collect();
+    store(folder.path(), &rows, &[]);
+    let mut durable = past.open().unwrap();
+    let read = |durable: &mut Durable, page: usize| {
+        let within = STEP_MS..i64::MAX;
+        let rows = durable.paged("a", (Resolution::TenSeconds, page), within).unwrap();
+        rows.iter().map(|row| (row.begin_ms, row.mean[0])).collect::<Vec<_>>()
+    };
+    let all = [(10_000, 1.0), (20_000, 2.0)];
+    for page in 1..4 {
+        assert_eq!(read(&mut durable, page), all, "{page} at a time");
+    }
+    assert_eq!(durable.hosts().unwrap(), ["a"]);
 }

@@ -17,9 +17,9 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
-use self::sql::{history::Reader, prune, recover, references, write};
+use self::sql::{prune, recover, references, write};
 use super::{
-    Batch, Cutoffs, FrameId, History, Hours, Recovered, Since, Store, StoreError, Stream,
+    Batch, Cutoffs, FrameId, Hours, Recovered, Since, Store, StoreError, Stream,
     comments::{self, Comment},
     folder, migrations,
 };
@@ -183,24 +183,6 @@ fn schema_fault(file: &Path, error: &MigrateError) -> StoreError {
             reason: format!("{other}; the file was changed by another program or is damaged"),
         },
     }
-}
-
-/// Opens the durable past in `folder`, which is there already. In WAL mode readers see the database as it was when they
-/// began, and keep no writer waiting.
-///
-/// # Errors
-/// What the database answers.
-pub(crate) fn history(folder: &Path) -> Result<Box<dyn History>, StoreError> {
-    Ok(Box::new(reader(folder)?))
-}
-
-fn reader(folder: &Path) -> Result<Reader, StoreError> {
-    let file = folder.join("brain.db");
-    let options = SqliteConnectOptions::new().filename(&file).read_only(true);
-    Reader::open(
-        name(&file),
-        async move { SqliteConnection::connect_with(&options).await },
-    )
 }
 
 fn name(file: &Path) -> String {

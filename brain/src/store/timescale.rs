@@ -14,9 +14,9 @@ use tokio::time::{error::Elapsed, timeout};
 use self::{
     last::Last,
     patience::Patience,
-    sql::{history::Reader, prune, recover, references, write},
+    sql::{prune, recover, references, write},
 };
-use super::{Batch, Cutoffs, FrameId, History, Hours, Recovered, Since, Store, StoreError, Stream, folder};
+use super::{Batch, Cutoffs, FrameId, Hours, Recovered, Since, Store, StoreError, Stream, folder};
 
 mod dialect;
 mod fault;
@@ -145,20 +145,6 @@ impl Timescale {
         }
         answer.map_err(|error| fault::told(&self.name, &error))
     }
-}
-
-/// Opens the durable past, which is there already, in a session that cannot write.
-///
-/// # Errors
-/// What the database answers.
-pub(crate) fn history(options: &Options) -> Result<Box<dyn History>, StoreError> {
-    Ok(Box::new(reader(options)?))
-}
-
-fn reader(options: &Options) -> Result<Reader, StoreError> {
-    let (connect, name) = options.connect()?;
-    let connect = connect.options([("default_transaction_read_only", "on"), ("statement_timeout", "60s")]);
-    Reader::open(name, async move { PgConnection::connect_with(&connect).await })
 }
 
 impl Store for Timescale {

@@ -2,7 +2,7 @@
 
 use shadow::UnixMs;
 
-use super::{super::Engine, MAX_FORECASTS, MINUTE_MS};
+use super::{super::Engine, MINUTE_MS};
 use crate::{fleet::Fleet, foresight::Tenants};
 
 impl Engine {
@@ -24,14 +24,6 @@ impl Engine {
             let each = expected.forecasts.iter().cloned();
             let rows = each.map(|forecast| (host.clone(), workload.clone(), forecast));
             self.batch.workload_forecasts.extend(rows);
-        }
-        let over = self.batch.workload_forecasts.len().saturating_sub(MAX_FORECASTS);
-        if over > 0 {
-            tracing::warn!(
-                forecasts = over,
-                "the store is away: the oldest forecasts of workloads are left out"
-            );
-            self.batch.workload_forecasts.drain(..over);
         }
     }
 }

@@ -6,7 +6,6 @@
 pub(in crate::store) mod archive;
 pub(in crate::store) mod books;
 pub(in crate::store) mod forecasts;
-pub(in crate::store) mod history;
 pub(in crate::store) mod incidents;
 pub(in crate::store) mod plans;
 pub(in crate::store) mod prune;

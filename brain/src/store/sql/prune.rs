@@ -1,6 +1,6 @@
 //! Retention.
 
-use sqlx::{AssertSqlSafe, Connection as _, query};
+use sqlx::{AssertSqlSafe, Connection as _, query, query_scalar};
 
 use super::{
     super::dialect::{Connection, DROP_CHUNKS, at},
@@ -10,6 +10,10 @@ use crate::store::{Cutoffs, Hours};
 
 /// The most rows deleted from one table in one call, so that writes are never held up for long.
 const ROWS_A_CALL: i64 = 5_000;
+
+/// The most chunks dropped of one table in one call: each is locked ten times or so, with its indexes and what belongs to
+/// it, and a server has room for some thousand locks.
+const CHUNKS_A_CALL: i64 = 64;
 
 /// A table whose rows go once they are old: its key, the column that tells how old, and whether it is kept in chunks of
 /// time where the database has such.
@@ -93,8 +97,9 @@ async fn tables(connection: &mut Connection, cutoffs: &Cutoffs, hours: Hours) ->
         match DROP_CHUNKS.filter(|_| table.chunks) {
             Some(drop_chunks) => {
                 let before = at((table.kept)(cutoffs));
-                let drop = query(drop_chunks).bind(table.name).bind(before);
-                drop.execute(&mut *connection).await?;
+                let drop = query_scalar::<_, i64>(drop_chunks).bind(table.name).bind(before);
+                let dropped = drop.bind(CHUNKS_A_CALL).fetch_one(&mut *connection).await?;
+                more |= dropped >= CHUNKS_A_CALL;
             }
             None => more |= delete(connection, table, cutoffs).await?,
         }

@@ -8,15 +8,14 @@ use sqlx::{Row as _, query};
 
 use super::super::{
     dialect::{Connection, instant},
-    sql::history::Reader,
     testing::{COLUMNS, COMMENTS, Place, SLACK_DAYS, connection},
 };
 use crate::{
+    history::{Column, History, Resolution},
     ingest::RangeSet,
     store::{
-        Batch, Cutoffs, Rollup, Store as _, StoredRow, comments,
-        history::History as _,
-        meta,
+        Batch, Cutoffs, Rollup, Store as _, comments, meta,
+        reader::{Reader, Session},
         testing::{SINCE, full_batch, incident, stream, uses},
     },
     testing,
@@ -171,43 +170,44 @@ async fn the_past_is_read_beside_its_writer() {
         .map(|i| row("a", i * 10_000, 1.0, [i as f32; 2]))
         .chain([row("b", 50_000, 1.0, [1.0; 2])]);
     store.write(&batch(rows.collect())).await.unwrap();
-    let open = place.history();
-    // It blocks, so it is for a thread of its own.
-    let history = tokio::task::spawn_blocking(move || {
-        let mut history = open().unwrap();
-        let cpu = |rows: Vec<StoredRow>| rows.iter().map(|row| (row.begin_ms, row.mean[0])).collect::<Vec<_>>();
-        assert_eq!(history.hosts().unwrap(), ["a".into(), "b".into()]);
-        let read = history.rows("a", 30_000..60_000).unwrap();
-        assert!(
-            read.iter().all(|row| row.coverage == 1.0 && row.mean[1].is_nan()),
-            "{read:?}"
-        );
-        assert_eq!(cpu(read), [(30_000, 3.0), (40_000, 4.0), (50_000, 5.0)]);
-        assert_eq!(
-            cpu(history.minutes("a", 0..i64::MAX).unwrap()),
-            [(0, 0.0), (60_000, 6.0)]
-        );
-        assert_eq!(history.rows("nobody", 0..i64::MAX).unwrap(), []);
-        history
-    });
-    let mut history = history.await.unwrap();
+    let mut history = History::open(&place.database()).await.unwrap();
+    let columns = Column::means(None);
+    let mut page = async |host: &str, within: std::ops::Range<i64>, resolution| {
+        let read = history.page(host, &columns, &within, (resolution, 100)).await.unwrap();
+        assert!(read.coverage.iter().all(|coverage| *coverage == 1.0));
+        assert!(read.values[1].iter().all(|memory| memory.is_nan()), "what was not read");
+        read.begin_ms
+            .into_iter()
+            .zip(read.values[0].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        page("a", 30_000..60_000, Resolution::TenSeconds).await,
+        [(30_000, 3.0), (40_000, 4.0), (50_000, 5.0)]
+    );
+    assert_eq!(
+        page("a", 0..i64::MAX, Resolution::Minute).await,
+        [(0, 0.0), (60_000, 6.0)]
+    );
+    assert_eq!(page("nobody", 0..i64::MAX, Resolution::TenSeconds).await, []);
     // The writer goes on, and what it writes is seen.
     store
         .write(&batch(vec![row("b", 60_000, 1.0, [2.0; 2])]))
         .await
         .unwrap();
-    let check = tokio::task::spawn_blocking(move || {
-        assert_eq!(history.rows("b", 0..i64::MAX).unwrap().len(), 2);
-        let Reader {
-            runtime, connection, ..
-        } = &mut history;
-        let refused = runtime
-            .block_on(query("DELETE FROM rollup_10s").execute(connection))
-            .unwrap_err()
-            .to_string();
-        assert!(refused.contains("read"), "{refused}: it only reads");
-    });
-    check.await.unwrap();
+    assert_eq!(page("b", 0..i64::MAX, Resolution::TenSeconds).await.len(), 2);
+    let hosts = history.hosts().await.unwrap().rows;
+    let names: Vec<_> = hosts.iter().map(|row| row.host.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+    history.close().await.unwrap();
+    let mut reader = Reader::open(&place.database(), None).await.unwrap();
+    let delete = "DELETE FROM rollup_10s";
+    let refused = match &mut reader.session {
+        Session::Sqlite(session) => query(delete).execute(session).await.err(),
+        Session::Timescale(session) => query(delete).execute(session).await.err(),
+    };
+    let refused = refused.unwrap().to_string();
+    assert!(refused.contains("read"), "{refused}: it only reads");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A place for a database of a test.
 
-use super::{Sqlite, dialect::Connection, sql::history::Reader};
-use crate::store::{StoreError, reader::Database};
+use super::{Sqlite, dialect::Connection};
+use crate::store::reader::Database;
 
 /// A folder that goes with the test.
 pub(in crate::store) struct Place(tempfile::TempDir);
@@ -38,11 +38,3 @@ pub(in crate::store) const COMMENTS: &str = "SELECT relation, nullif(name, ''), 
 
 /// How many days longer than told rows may stay.
 pub(in crate::store) const SLACK_DAYS: i64 = 0;
-
-impl Place {
-    /// What opens the past of it.
-    pub(in crate::store) fn history(&self) -> impl FnOnce() -> Result<Reader, StoreError> + Send + 'static {
-        let folder = self.0.path().to_owned();
-        move || super::reader(&folder)
-    }
-}

@@ -4,8 +4,6 @@ use shadow::UnixMs;
 use sqlx::{ColumnIndex, Row as _};
 use time::OffsetDateTime;
 
-pub(in crate::store) use super::fault::told;
-
 /// The driver.
 pub(in crate::store) type Db = sqlx::Postgres;
 /// A connection of it.
@@ -33,9 +31,13 @@ pub(in crate::store) fn instant(row: &Row, column: impl ColumnIndex<Row>) -> Res
     Ok(i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(LATEST_MS))
 }
 
-/// How whole chunks of old rows are dropped: of the table `$1` those that end before `$2`.
-pub(in crate::store) const DROP_CHUNKS: Option<&str> =
-    Some("SELECT count(*) FROM drop_chunks($1::text::regclass, older_than => $2::timestamptz)");
+/// How whole chunks of old rows are dropped: of the table `$1` those that end before `$2`, the oldest `$3` at most; how many
+/// there were.
+pub(in crate::store) const DROP_CHUNKS: Option<&str> = Some(
+    "SELECT count(*) FROM drop_chunks($1::text::regclass, older_than => least($2::timestamptz, \
+     (SELECT range_end FROM timescaledb_information.chunks WHERE hypertable_schema = current_schema() \
+     AND hypertable_name = $1::text ORDER BY range_end OFFSET $3::bigint - 1 LIMIT 1)))",
+);
 
 /// Names of all tables.
 pub(in crate::store) const TABLES: &str =

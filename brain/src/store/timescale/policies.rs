@@ -32,6 +32,25 @@ const COMPRESS_AFTER_DAYS: u32 = 3;
 /// The same of tables that keep no more than that.
 const COMPRESS_SHORT_AFTER_DAYS: u32 = 1;
 
+/// Tables that are compressed, by which columns apart and in which order within, and after how many days.
+pub(super) const COMPRESSED: [(&str, &str, &str, u32); 5] = [
+    ("rollup_10s", "host", "bucket", COMPRESS_SHORT_AFTER_DAYS),
+    ("rollup_1m", "host", "bucket", COMPRESS_AFTER_DAYS),
+    ("workload_1m", "host, workload", "bucket", COMPRESS_AFTER_DAYS),
+    (
+        "forecasts",
+        "host, resource",
+        "made, horizon_s",
+        COMPRESS_SHORT_AFTER_DAYS,
+    ),
+    (
+        "workload_forecasts",
+        "host, workload, resource",
+        "made, horizon_s",
+        COMPRESS_SHORT_AFTER_DAYS,
+    ),
+];
+
 /// The table of the hours, where they are one.
 pub(super) const HOURS_TABLE: &str = include_str!("../../../migrations/timescale/hours.sql");
 
@@ -77,7 +96,7 @@ async fn by_the_database(
 }
 
 /// What is said to a database with policies, in this order. All of it may be said again.
-fn statements(retention: &Retention, hours: Hours) -> Vec<String> {
+pub(super) fn statements(retention: &Retention, hours: Hours) -> Vec<String> {
     let mut all = Vec::new();
     if hours == Hours::Theirs {
         all.push(aggregate());
@@ -88,23 +107,7 @@ fn statements(retention: &Retention, hours: Hours) -> Vec<String> {
         );
         all.extend(retain("rollup_1h", retention.rollup_1h));
     }
-    for (table, segment, order, days) in [
-        ("rollup_10s", "host", "bucket", COMPRESS_SHORT_AFTER_DAYS),
-        ("rollup_1m", "host", "bucket", COMPRESS_AFTER_DAYS),
-        ("workload_1m", "host, workload", "bucket", COMPRESS_AFTER_DAYS),
-        (
-            "forecasts",
-            "host, resource",
-            "made, horizon_s",
-            COMPRESS_SHORT_AFTER_DAYS,
-        ),
-        (
-            "workload_forecasts",
-            "host, workload, resource",
-            "made, horizon_s",
-            COMPRESS_SHORT_AFTER_DAYS,
-        ),
-    ] {
+    for (table, segment, order, days) in COMPRESSED {
         all.push(format!(
             "ALTER TABLE {table} SET (timescaledb.compress, timescaledb.compress_segmentby = '{segment}', \
              timescaledb.compress_orderby = '{order}')"
@@ -137,12 +140,19 @@ fn retain(table: &str, span: Span) -> [String; 2] {
 }
 
 fn aggregate() -> String {
+    format!(
+        "CREATE MATERIALIZED VIEW IF NOT EXISTS rollup_1h WITH (timescaledb.continuous) AS {} WITH NO DATA",
+        hours_of_minutes()
+    )
+}
+
+/// What the aggregate is made of.
+pub(super) fn hours_of_minutes() -> String {
     let column = |(figure, column): (&Figure, String)| format!(", ({})::real AS {column}", figure.of_minutes(&column));
     let columns: String = each_column(of_hours()).map(column).collect();
     format!(
-        "CREATE MATERIALIZED VIEW IF NOT EXISTS rollup_1h WITH (timescaledb.continuous) AS \
-         SELECT host, time_bucket(INTERVAL '1 hour', bucket) AS bucket, least(1, sum(coverage) / 60)::real AS coverage{columns} \
-         FROM rollup_1m GROUP BY host, time_bucket(INTERVAL '1 hour', bucket) WITH NO DATA"
+        "SELECT host, time_bucket(INTERVAL '1 hour', bucket) AS bucket, least(1, sum(coverage) / 60)::real AS coverage{columns} \
+         FROM rollup_1m GROUP BY host, time_bucket(INTERVAL '1 hour', bucket)"
     )
 }
 

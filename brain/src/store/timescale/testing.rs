@@ -7,7 +7,7 @@ use std::{
 
 use runtime::Span;
 
-use super::{Options, Retention, Timescale, dialect::Connection, sql::history::Reader};
+use super::{Options, Retention, Timescale, dialect::Connection};
 use crate::store::{StoreError, reader::Database};
 
 static PLACES: AtomicU32 = AtomicU32::new(0);
@@ -88,11 +88,3 @@ pub(in crate::store) const COMMENTS: &str = "SELECT c.relname::text, a.attname::
 
 /// How many days longer than told rows may stay: the longest chunk.
 pub(in crate::store) const SLACK_DAYS: i64 = 7;
-
-impl Place {
-    /// What opens the past of it.
-    pub(in crate::store) fn history(&self) -> impl FnOnce() -> Result<Reader, StoreError> + Send + 'static {
-        let options = self.options.clone();
-        move || super::reader(&options)
-    }
-}

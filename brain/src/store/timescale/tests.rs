@@ -7,6 +7,7 @@ use crate::store::testing::{SINCE, frame, full_batch, stream};
 
 mod outages;
 mod restore;
+mod tsl;
 mod upgrade;
 
 /// A second session, as another program has it.
@@ -156,27 +157,78 @@ async fn old_chunks_go_as_a_whole_and_the_rest_by_rows() {
     }
 }
 
-/// As many as the engine lets a batch have.
+/// A batch with as many old chunks as the engine lets one have: of frames, of minutes, and of those of workloads.
+fn scattered(first: i64) -> Batch {
+    const WEEK_MS: i64 = 7 * 86_400_000;
+    let mut batch = full_batch();
+    let times = || (first..first + 64).map(|week| week * WEEK_MS);
+    let minute = *batch.minutes.values().next().unwrap();
+    let uses = *batch.workloads.values().next().unwrap();
+    batch.frames = times().map(|ms| (stream(), frame(5 + ms.unsigned_abs(), ms))).collect();
+    batch.minutes = times().map(|ms| (("web-1".into(), ms), minute)).collect();
+    batch.workloads = times()
+        .map(|ms| (("web-1".into(), "web".to_owned(), ms), uses))
+        .collect();
+    batch
+}
+
+async fn count(store: &mut Timescale, sql: &'static str) -> i64 {
+    query_scalar(sql).fetch_one(testing::connection(store)).await.unwrap()
+}
+
+/// By the server's own defaults there is room for 64 locks of each of a hundred sessions.
 #[tokio::test]
-async fn frames_of_two_hundred_chunks_are_written_and_deleted() {
+async fn a_batch_of_times_made_up_needs_a_third_of_the_locks_that_a_server_has() {
     let Some(place) = Place::new() else { return };
     let mut store = place.open().await;
-    let mut batch = full_batch();
-    batch.frames = (0..200)
-        .map(|day: i64| (stream(), frame(5 + day.unsigned_abs(), day * 86_400_000)))
-        .collect();
-    store.write(&batch).await.unwrap();
-    let cutoffs = Cutoffs {
-        now: 300 * 86_400_000,
-        frames: 300 * 86_400_000,
-        ..Cutoffs::default()
-    };
-    store.prune(&cutoffs).await.unwrap();
-    let left: i64 = query_scalar("SELECT count(*) FROM frames")
-        .fetch_one(testing::connection(&mut store))
+    let locks = "CREATE TABLE locks AS SELECT 0::bigint AS taken; \
+                 CREATE FUNCTION count_locks() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                 UPDATE locks SET taken = (SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()); RETURN NEW; END $$; \
+                 CREATE TRIGGER count_locks BEFORE INSERT ON watermarks FOR EACH ROW EXECUTE FUNCTION count_locks()";
+    // Watermarks are written last.
+    sqlx::raw_sql(locks)
+        .execute(testing::connection(&mut store))
         .await
         .unwrap();
-    assert_eq!(left, 0);
+    store.write(&scattered(0)).await.unwrap();
+    let taken = count(&mut store, "SELECT taken FROM locks").await;
+    assert!((3 * 64 * 4..64 * 100 / 2).contains(&taken), "{taken} locks");
+    // Twice is once, as ever.
+    store.write(&scattered(0)).await.unwrap();
+    for table in [
+        "SELECT count(*) FROM frames",
+        "SELECT count(*) FROM rollup_1m",
+        "SELECT count(*) FROM workload_1m",
+    ] {
+        assert_eq!(count(&mut store, table).await, 64, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn chunks_are_dropped_a_bounded_number_at_a_time() {
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    for batch in 0..3 {
+        store.write(&scattered(64 * batch)).await.unwrap();
+    }
+    let week_ms = 7 * 86_400_000;
+    // All but the newest ten weeks.
+    let cutoffs = Cutoffs {
+        now: 200 * week_ms,
+        frames: 182 * week_ms,
+        rollup_1m: 182 * week_ms,
+        ..Cutoffs::default()
+    };
+    let frames = "SELECT count(*) FROM frames";
+    let mut left = Vec::new();
+    for more in [true, true, false] {
+        assert_eq!(store.prune(&cutoffs).await.unwrap(), more);
+        left.push(count(&mut store, frames).await);
+    }
+    assert_eq!(left, [192 - 64, 192 - 128, 10]);
+    assert_eq!(count(&mut store, "SELECT count(*) FROM workload_1m").await, 10);
+    assert!(!store.prune(&cutoffs).await.unwrap());
+    assert_eq!(count(&mut store, frames).await, 10);
 }
 
 #[tokio::test]
@@ -316,49 +368,4 @@ async fn what_the_page_shows_is_answered() {
         ("cpu", 1.0),
         "0.25 is above 0.2"
     );
-}
-
-/// Debian has the Apache edition alone: this needs a server with the Timescale licence.
-#[tokio::test]
-async fn with_the_timescale_licence_the_database_compresses_drops_and_makes_the_hours() {
-    let Some(place) = Place::new() else { return };
-    let mut store = place.open().await;
-    let licence: String = query_scalar("SELECT current_setting('timescaledb.license')")
-        .fetch_one(testing::connection(&mut store))
-        .await
-        .unwrap();
-    if licence != "timescale" {
-        assert_eq!(store.hours, Hours::Ours);
-        eprintln!("SKIPPED: this server has the edition {licence:?}, not \"timescale\"");
-        return;
-    }
-    assert_eq!(store.hours, Hours::Theirs);
-    store.write(&full_batch()).await.unwrap();
-    let jobs = "SELECT count(*) FROM timescaledb_information.jobs WHERE hypertable_schema = current_schema() \
-                OR hypertable_name LIKE '_materialized%'";
-    let jobs: i64 = query_scalar(jobs)
-        .fetch_one(testing::connection(&mut store))
-        .await
-        .unwrap();
-    assert!(jobs >= 11, "{jobs} policies");
-    for statement in [
-        "CALL refresh_continuous_aggregate('rollup_1h', NULL, NULL)",
-        "SELECT compress_chunk(show_chunks('rollup_10s'))",
-    ] {
-        query(statement).execute(testing::connection(&mut store)).await.unwrap();
-    }
-    // Late rows go into compressed chunks, too, and the same again changes nothing.
-    store.write(&full_batch()).await.unwrap();
-    let rows: i64 = query_scalar("SELECT count(*) FROM rollup_10s")
-        .fetch_one(testing::connection(&mut store))
-        .await
-        .unwrap();
-    assert_eq!(rows, 7);
-    let hours: i64 = query_scalar("SELECT count(*) FROM v_utilisation_1h")
-        .fetch_one(testing::connection(&mut store))
-        .await
-        .unwrap();
-    assert_eq!(hours, 1);
-    store.close().await.unwrap();
-    place.open().await;
 }

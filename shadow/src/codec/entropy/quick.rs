@@ -25,7 +25,7 @@ const AT_ONCE: usize = MOST_BITS as usize / WIDEST as usize;
 /// The same where only those are told that are not 0.
 const SPARSE_AT_ONCE: usize = MOST_BITS as usize / WIDEST_SPARSE as usize;
 
-/// How many residuals [`read`] writes and [`write`] takes, and so what they need room for.
+/// How many residuals [`read`] writes and [`write()`] takes, and so what they need room for.
 pub(super) const ROOM: usize = 2 * ROWS_AT_ONCE;
 
 /// How far the residuals of a run are from 0, at most [`ROOM`] of them; those that are no numbers are very far.

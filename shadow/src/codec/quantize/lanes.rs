@@ -261,6 +261,9 @@ mod tests {
     }
 
     proptest! {
+        // Three of four have no plan.
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
         /// Whatever is quickly found is within the bound, also in the middle of two levels, where rounding decides; and what lies on a
         /// level is quickly found.
         #[test]
@@ -278,10 +281,8 @@ mod tests {
             } else {
                 ((1.0, None), 1.0, 1.0)
             };
-            let plan = Plan::new(&levels, scale, bound);
             // What has no plan is found value by value.
-            prop_assume!(plan.is_some());
-            let plan = plan.unwrap();
+            let Some(plan) = Plan::new(&levels, scale, bound) else { return Ok(()) };
             let rows = Rows { down: [down; LANES], keep: [-1; LANES], last: LANES - 1, lanes: LANES };
             let values = places.map(|(level, part)| {
                 let (low, high) = (levels.value(level), levels.value(level + 1));

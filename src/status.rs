@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::client::{
     Page,
     picture::{Fleet, HostCounts, Incident, IncidentCounts, Issued, Model, Newest, Rows},
-    words::age,
+    words::{age, harmless},
 };
 
 /// Exits with 0 where all is well, 2 where something needs attention, 1 where no brain can be asked.
@@ -153,7 +153,7 @@ impl Picture {
             lines.push(("all is well", String::new()));
         }
         lines.extend(status.attention.iter().map(|text| ("ATTENTION", text.clone())));
-        let line = |(name, text): &(&str, String)| format!("{name:<10} {text}").trim_end().to_owned() + "\n";
+        let line = |(name, text): &(&str, String)| harmless(&format!("{name:<10} {text}")) + "\n";
         lines.iter().map(line).collect()
     }
 }

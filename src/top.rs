@@ -26,7 +26,7 @@ use self::{
     feed::{News, Wanted, last_hour, measured, rows},
     state::{AROUND, MAX_ROWS, Top, Turn},
 };
-use crate::client::{Page, picture::HostDetail};
+use crate::client::{Page, picture::HostDetail, words::harmless};
 
 /// The size of a terminal that does not tell.
 const PLAIN: (usize, usize) = (80, 24);
@@ -137,7 +137,7 @@ async fn once(arguments: &TopArgs) -> anyhow::Result<()> {
     let lines = lines(&top, output::width().unwrap_or(PLAIN.0), height);
     // The last line tells keys.
     let picture = lines.iter().take(lines.len().saturating_sub(1));
-    let text: Vec<String> = picture.map(|line| line.to_string().trim_end().to_owned()).collect();
+    let text: Vec<String> = picture.map(|line| harmless(&line.to_string())).collect();
     Ok(output::print_line(text.join("\n").trim_end())?)
 }
 

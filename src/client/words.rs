@@ -44,6 +44,11 @@ fn bytes(value: f64) -> String {
     format!("{value:.0}P")
 }
 
+/// A line that a terminal only shows: what hosts tell of themselves may hold bytes that would steer it.
+pub(crate) fn harmless(line: &str) -> String {
+    line.trim_end().replace(char::is_control, " ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +65,14 @@ mod tests {
         ] {
             assert_eq!(age(ms), text);
         }
+    }
+
+    #[test]
+    fn nothing_that_is_told_steers_the_terminal() {
+        assert_eq!(
+            harmless("heat \u{1b}]0;owned\u{7} \r\u{9b}2J \n"),
+            "heat  ]0;owned    2J"
+        );
     }
 
     #[test]

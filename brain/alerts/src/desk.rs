@@ -7,8 +7,8 @@ use shadow::{Severity, UnixMs};
 
 use crate::incident::Incident;
 
-/// What ended, or was never seen to end, is forgotten a week after it was told.
-const FORGET_MS: i64 = 7 * 86_400_000;
+/// What was told is forgotten after longer than anything waits to be told again: a month.
+const FORGET_MS: i64 = 31 * 86_400_000;
 
 /// Of what a receiver wants to be told, and how often.
 #[derive(Debug, Clone)]

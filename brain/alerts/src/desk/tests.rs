@@ -55,6 +55,19 @@ fn an_incident_is_told_when_it_begins_grows_goes_on_and_ends() {
 }
 
 #[test]
+fn the_end_of_what_went_on_for_weeks_is_told() {
+    let mut desk = Desk::new(rules(), None, 0);
+    let mut one = incident("a", Severity::Critical);
+    assert_eq!(told(&mut desk, MIN, std::slice::from_ref(&one)).len(), 1);
+    one.is_acknowledged = true;
+    let other = incident("b", Severity::Critical);
+    let weeks = 20 * 24 * 60 * MIN;
+    assert_eq!(told(&mut desk, weeks, &[one.clone(), other]).len(), 1);
+    one.goes_on = false;
+    assert_eq!(told(&mut desk, weeks + MIN, &[one]), [("a".to_owned(), Why::Ended)]);
+}
+
+#[test]
 fn what_nobody_asked_for_is_not_told() {
     let mut desk = Desk::new(rules(), None, 10 * MIN);
     let slight = incident("slight", Severity::Info);

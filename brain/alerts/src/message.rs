@@ -100,7 +100,7 @@ impl Message {
     }
 
     fn link(&self, host: &str) -> String {
-        format!("{}/#/{host}", self.page)
+        format!("{}/#/hosts/{host}", self.page)
     }
 }
 
@@ -172,7 +172,7 @@ mod tests {
         for part in [
             "since 1970-01-01T00:00:00Z until 1970-01-01T00:01:00Z",
             "14 GiB",
-            "http://127.0.0.1:8420/#/b",
+            "http://127.0.0.1:8420/#/hosts/b",
         ] {
             assert!(text.contains(part), "{part:?} in {text}");
         }

@@ -193,7 +193,7 @@ async fn an_alertmanager_gets_alerts_of_its_api() {
     assert!(request.starts_with("POST /api/v2/alerts HTTP/1.1"), "{request}");
     let alert = &body(&request)[0];
     assert_eq!(alert["labels"]["host"], "node-1");
-    assert_eq!(alert["generatorURL"], "http://127.0.0.1:8420/#/node-1");
+    assert_eq!(alert["generatorURL"], "http://127.0.0.1:8420/#/hosts/node-1");
     assert_eq!(alert["endsAt"], "2027-01-15T08:05:00Z");
 }
 

@@ -56,15 +56,25 @@ unsafe impl GlobalAlloc for Capped {
     }
 }
 
-/// Does `work`, which may take [`LONGEST_NS`].
+/// How often an input may take too long before that is a fault: a virtual processor that its host has stopped for a
+/// while counts the while as its thread's, so one slow time proves nothing. What is slow by itself is slow each time.
+const TRIES: u32 = 3;
+
+/// Does `work`, which may take [`LONGEST_NS`]; again, where it took longer.
 ///
 /// # Panics
-/// When it has taken longer.
-pub fn in_time(work: impl FnOnce()) {
-    let began = spent_ns();
-    work();
-    let took = spent_ns() - began;
-    assert!(took <= LONGEST_NS, "{} ms of processor time", took / 1_000_000);
+/// When each of [`TRIES`] times has taken longer.
+pub fn in_time(work: impl Fn()) {
+    let mut least = i64::MAX;
+    for _ in 0..TRIES {
+        let began = spent_ns();
+        work();
+        least = least.min(spent_ns() - began);
+        if least <= LONGEST_NS {
+            return;
+        }
+    }
+    panic!("{} ms of processor time, at the least of {TRIES} times", least / 1_000_000);
 }
 
 /// Reads a message; one that is taken must be written in about as many bytes, and read again as the same.

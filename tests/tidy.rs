@@ -46,10 +46,10 @@ const EDGES: &[(&str, &[&str])] = &[
 const HOMES: &[(&str, &[&str])] = &[
     ("rumqttc", &["bus"]),
     ("rumqttd", &["broker", "bench"]),
-    ("rustls", &["bus", "broker", "pki"]),
+    ("rustls", &["bus", "broker", "pki", "brain"]),
     ("ring", &["trust"]),
     ("rustls-webpki", &["trust"]),
-    ("argon2", &["broker"]),
+    ("argon2", &["trust"]),
     ("rcgen", &["pki", "bench"]),
     ("prost", &["schemas", "shadow", "bench"]),
     ("lz4_flex", &["shadow", "bench"]),

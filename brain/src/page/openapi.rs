@@ -21,11 +21,18 @@ use utoipa::{
     },
 };
 
-use super::{api, fleet, freeze, health, history, hosts, incidents, inventory, problem::Problem, recent, records};
+use super::{
+    api, fleet, freeze, health, history, hosts, incidents, inventory,
+    login::{self, form},
+    problem::Problem,
+    recent, records,
+};
 use crate::{
     history::{AnomalyView, CommandView, EventView, ForecastRow, HostRow, IncidentView, PlanView, Told},
     snapshot::Snapshot,
 };
+
+mod security;
 
 const JSON: &str = "application/json";
 /// How utoipa calls the type of unix milliseconds, and how the document does.
@@ -229,6 +236,7 @@ fn live() -> Vec<Route> {
         ),
         get::<records::ScoresAnswer<'_>>("/api/v1/scores", "How good forecasts are and were", Vec::new()),
         get::<freeze::Stands>("/api/v1/freeze", "How the freeze switch stands", Vec::new()),
+        get::<login::Me>("/api/v1/me", "Who asks", Vec::new()),
         get::<health::Health>("/healthz", "200 while snapshots keep coming, else 503", Vec::new()),
         other(
             "/api/v1/stream",
@@ -286,7 +294,7 @@ fn stored() -> Vec<Route> {
     ]
 }
 
-/// What is changed: from the brain's own machine alone.
+/// What is changed, by operators; and the way out.
 fn written() -> Vec<Route> {
     let incident = vec![
         of_path("host", "name of the host"),
@@ -300,6 +308,7 @@ fn written() -> Vec<Route> {
         ),
         post::<freeze::Turn, freeze::Stands>("/api/v1/freeze", "Nothing is changed any more", Vec::new()),
         post::<freeze::Turn, freeze::Stands>("/api/v1/thaw", "Changes are made again", Vec::new()),
+        post::<form::Leave, login::Me>("/logout", "Ends the session of the cookie", Vec::new()),
     ]
 }
 
@@ -346,7 +355,9 @@ fn components(schemas: Vec<(String, RefOr<Schema>)>) -> Components {
     if known.remove(plain).is_some() {
         known.insert(named.to_owned(), milliseconds.into());
     }
-    ComponentsBuilder::new().schemas_from_iter(known).build()
+    let components = ComponentsBuilder::new().schemas_from_iter(known);
+    let with = |components: ComponentsBuilder, (name, scheme)| components.security_scheme(name, scheme);
+    security::schemes().into_iter().fold(components, with).build()
 }
 
 impl Shape {
@@ -367,8 +378,11 @@ impl Route {
         let fault = ResponseBuilder::new()
             .description("Why there is no answer (RFC 9457)")
             .content("application/problem+json", shape::<Problem>().content());
+        let (securities, who) = security::needed(&self.method, self.path);
         let mut operation = OperationBuilder::new()
             .summary(Some(self.summary))
+            .description(who)
+            .securities(Some(securities))
             .parameters(Some(self.parameters))
             .response("200", answer.build())
             .response("default", fault.build());

@@ -5,6 +5,7 @@ import {askName} from "./dialog.js";
 import {ago, el, facts, keyed, setText, table} from "./dom.js";
 import {acknowledge} from "./feed.js";
 import * as format from "./format.js";
+import {mayChange} from "./who.js";
 
 const FEW = 6;
 
@@ -59,7 +60,7 @@ export function incident(item, {place = false, tick = () => {}} = {}) {
       ["noticed", by && `by ${by}, ${format.moment(noticed)}`]]),
     el("div.actions", {},
       el("a.button", {href: address.ofHost(host, when)}, "show on the time axis"),
-      !by && el("button.primary", {type: "button", onclick: () => askName({
+      !by && mayChange() && el("button.primary", {type: "button", onclick: () => askName({
         title: `Acknowledge: ${host}`, text: cause, action: "Acknowledge",
         act: async (name) => { await acknowledge(host, since_ms, name); tick(); }})}, "acknowledge"))));
 }

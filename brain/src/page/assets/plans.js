@@ -5,6 +5,7 @@ import {ago, choice, el, facts, keyed, panel, table} from "./dom.js";
 import {command, list} from "./events.js";
 import * as feed from "./feed.js";
 import * as format from "./format.js";
+import {mayChange} from "./who.js";
 
 const SHOWN = [["all", "all"], ["acting", "carried out"], ["told", "recommended"], ["trouble", "not as asked"]];
 const STORED_EVERY_MS = 60_000;
@@ -58,7 +59,7 @@ export class PlansView {
       ? () => askName({title: "Let the cell move again", action: "Thaw", act: async (by) => { await feed.thaw(by, ""); this.tick(); }})
       : () => askName({title: "Freeze the cell", text: "From now on nothing is changed, until somebody lets it.", action: "Freeze", reason: true,
         act: async (by, reason) => { await feed.freeze(by, reason); this.tick(); }});
-    return panel(["Mode: ", mode], el(freeze ? "button.primary" : "button", {type: "button", onclick: turn}, freeze ? "thaw" : "freeze"),
+    return panel(["Mode: ", mode], mayChange() && el(freeze ? "button.primary" : "button", {type: "button", onclick: turn}, freeze ? "thaw" : "freeze"),
       freeze && el("p.warn", {}, `Frozen by ${freeze.by}`, freeze.reason && `: ${freeze.reason}`, " (", ago(freeze.since_ms), ")"),
       el("p.soft", {}, MODES[mode] ?? ""),
       acting.length > 0 && facts(acting.map(([hosts, resources]) => [hosts, resources.join(", ")])));

@@ -215,6 +215,79 @@ async fn incidents_are_acknowledged_and_the_cell_is_frozen_by_name() {
     browser.close().await;
 }
 
+/// Fills the form in.
+async fn log_in(browser: &Browser, name: &str, password: &str) {
+    for (field, text) in [("name", name), ("password", password)] {
+        let input = browser.find(&format!("input[name={field}]")).await;
+        done(input.clear().await);
+        done(input.send_keys(text).await);
+    }
+    browser.click("form button", "Log in").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_log_in_see_what_they_may_and_log_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = crate::config::Page {
+        users: Some(fixture::list_of_people(folder.path())),
+        ..crate::config::Page::default()
+    };
+    let door = crate::page::Door::open(&config, runtime::Clock::system()).unwrap();
+    let Some(browser) = Browser::open_at(fleet(10), Eyes::Desk, Some(door)).await else {
+        return;
+    };
+    browser.until("location.pathname === '/login'").await;
+    browser.picture("login").await;
+    log_in(&browser, "bob", "a guess").await;
+    browser.reads("Wrong name or password.").await;
+    browser.picture("login-wrong").await;
+    log_in(&browser, "bob", "bob's: password").await;
+    browser.reads("web-4").await;
+    browser
+        .until("document.querySelector('#who').innerText === 'bob'")
+        .await;
+    assert_eq!(
+        browser.js("return document.cookie").await,
+        "",
+        "no script sees the session"
+    );
+
+    // A viewer finds nothing to press, and is refused where they ask all the same.
+    browser.follow("#/plans").await;
+    browser.reads("16 cores lack").await;
+    let buttons = "[...document.querySelectorAll('main button')].filter((node) => ['freeze', 'acknowledge'].includes(node.innerText)).length";
+    assert_eq!(browser.js(&format!("return {buttons}")).await, 0);
+    let freeze = "return fetch('/api/v1/freeze', {method: 'POST', headers: {'content-type': 'application/json'}, body: '{}'}).then((answer) => answer.status)";
+    assert_eq!(browser.js(freeze).await, 403);
+    browser.picture("viewer").await;
+    browser.click("#leave", "Log out").await;
+    browser.until("location.pathname === '/login'").await;
+    browser.go("#/plans").await;
+    browser.until("location.pathname === '/login'").await;
+
+    // The form leads back to the view that was asked for; an operator acts in their own name.
+    log_in(&browser, "ann", "ann's password").await;
+    browser
+        .until("location.pathname === '/' && location.hash === '#/plans'")
+        .await;
+    browser.click("button", "freeze").await;
+    let name = "document.querySelector('dialog input[name=by]')";
+    browser
+        .until(&format!("{name}?.readOnly && {name}.value === 'ann'"))
+        .await;
+    browser.click("dialog button", "Freeze").await;
+    browser.until("!document.querySelector('dialog')").await;
+    assert_eq!(browser.js(freeze).await, 200);
+    browser.picture("operator").await;
+
+    // A session that ends elsewhere leads to the form as well.
+    fixture::forget(folder.path(), "ann");
+    browser
+        .until("location.pathname === '/login' && location.hash === '#/plans'")
+        .await;
+    browser.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_view_fits_a_phone() {
     let Some(browser) = Browser::open(fleet(30), Eyes::Phone).await else {

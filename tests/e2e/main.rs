@@ -32,6 +32,7 @@ mod kcs_proxy;
 mod lab;
 mod latency;
 mod levers;
+mod login;
 mod loop_alive;
 mod mosquitto_tls;
 mod observer;

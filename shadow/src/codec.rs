@@ -27,7 +27,7 @@ pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use entropy::Tally;
 
-use crate::{Block, Catalogue, Frame, UnixMs, frame::MAX_SAMPLES, wire::MAX_FRAME_BYTES};
+use crate::{Block, Catalogue, Frame, Reading, UnixMs, frame::MAX_SAMPLES, wire::MAX_FRAME_BYTES};
 
 /// Codec 1: quantised, differences, changed-mask, varints, lz4.
 pub const MASK_VARINT_LZ4: u32 = 1;
@@ -204,15 +204,17 @@ fn check_block(block: &Block, metrics: usize, most: usize) -> Result<u64, CodecE
             expected: metrics,
         });
     }
-    for (column, readings) in block.columns.iter().enumerate() {
-        let found = readings.len();
-        if found != expected {
-            return Err(CodecError::ColumnLength {
-                column,
-                found,
-                expected,
-            });
-        }
+    // All of them without a condition; mostly they are sound.
+    let odd = |odd, readings: &Vec<Reading>| odd | (readings.len() ^ expected);
+    if block.columns.iter().fold(0, odd) != 0 {
+        let lengths = block.columns.iter().map(Vec::len).enumerate();
+        let mut odd = lengths.filter(|(_, found)| *found != expected);
+        let (column, found) = odd.next().unwrap_or_default();
+        return Err(CodecError::ColumnLength {
+            column,
+            found,
+            expected,
+        });
     }
     check_times(&block.times_ms)
 }

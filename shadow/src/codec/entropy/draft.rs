@@ -34,6 +34,8 @@ pub(super) struct Draft {
     pub(super) quick: bool,
     /// The classes that are told of a quick frame, or that they are kept.
     pub(super) told_classes: Vec<u8>,
+    /// Which residuals of times are not 0, by runs.
+    marks: Vec<u32>,
     pub(super) lanes: Lanes,
     /// Whether each column stays as it is.
     pub(super) still: Vec<Still>,
@@ -102,17 +104,20 @@ impl Draft {
     fn write_quick_series(&mut self, coder: &mut Writing<'_>, class: &mut u8) {
         let rows = self.series.len();
         self.told_classes.clear();
+        self.marks.clear();
         for at in 0..class::runs(rows) {
             let run = self.series.get(class::run(rows, at)).unwrap_or_default();
-            let way = quick::class(&quick::told(run), u32::try_from(run.len()).unwrap_or(0));
+            let told = quick::told(run);
+            let way = quick::class(&told, u32::try_from(run.len()).unwrap_or(0));
+            self.marks.push(told.marks);
             self.ways.push(way);
             self.told_classes.push(if way == *class { KEPT } else { way });
             *class = way;
         }
         quick::write_classes(&self.told_classes, coder.front);
-        for (at, &way) in self.ways.iter().enumerate() {
+        for (at, (&way, &marks)) in self.ways.iter().zip(&self.marks).enumerate() {
             let run = self.series.get(class::run(rows, at)).unwrap_or_default();
-            quick::write_run(way, run, coder.front);
+            quick::write_run(way, (run, marks), coder.front);
         }
     }
 

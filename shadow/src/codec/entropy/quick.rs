@@ -43,8 +43,8 @@ pub(super) fn told(residuals: &[Cell]) -> Told {
     Told { bits, marks, count }
 }
 
-/// Tells the residuals of a run, at most [`ROOM`] of them.
-pub(super) fn write_run(class: u8, residuals: &[Cell], front: &mut Front) {
+/// Tells the residuals of a run, at most [`ROOM`] of them, which are not 0 where there are `marks`.
+pub(super) fn write_run(class: u8, (residuals, marks): (&[Cell], u32), front: &mut Front) {
     if class == QUIET || class == ASIDE {
         return;
     }
@@ -52,7 +52,7 @@ pub(super) fn write_run(class: u8, residuals: &[Cell], front: &mut Front) {
     let mut lanes = [[0; LANES]; ROOM / LANES];
     lanes.iter_mut().zip(parts).for_each(|(to, part)| *to = part);
     let rows = residuals.len() as u32;
-    write(class, (rows, told(residuals).marks), lanes.iter(), front);
+    write(class, (rows, marks), lanes.iter(), front);
 }
 
 /// The lower half of each number, and 0 behind them.
@@ -325,7 +325,8 @@ mod tests {
         fn what_is_written_is_read(runs in vec(residuals(), 0..20)) {
             let mut front = Front::default();
             for run in &runs {
-                write_run(class(&told(run), run.len() as u32), run, &mut front);
+                let told = told(run);
+                write_run(class(&told, run.len() as u32), (run, told.marks), &mut front);
             }
             let mut padded = front.bytes().to_vec();
             let all = padded.len();

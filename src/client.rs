@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{net::TcpStream, time::timeout};
 
 /// How long an answer may take: the page of a large fleet on a busy machine takes a second.
@@ -32,7 +32,21 @@ impl Page {
     /// # Errors
     /// When nobody answers there within 10 s, the answer is a problem, or none of a page's.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        let asked = timeout(PATIENCE, self.ask(path)).await;
+        self.answer(path, Request::get(path).body(Full::default())?).await
+    }
+
+    /// What the page answers to `body`, sent as JSON to `path`, which begins with a slash.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        let body = Full::new(Bytes::from(serde_json::to_vec(body)?));
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+        self.answer(path, request.body(body)?).await
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, path: &str, request: Request<Full<Bytes>>) -> anyhow::Result<T> {
+        let asked = timeout(PATIENCE, self.ask(path, request)).await;
         let body = asked
             .map_err(|_| anyhow!("the page at {} has not answered within {PATIENCE:?}", self.address))
             .and_then(|answer| answer)?;
@@ -44,7 +58,7 @@ impl Page {
         })
     }
 
-    async fn ask(&self, path: &str) -> anyhow::Result<Bytes> {
+    async fn ask(&self, path: &str, mut request: Request<Full<Bytes>>) -> anyhow::Result<Bytes> {
         let stream = TcpStream::connect(&self.address).await.with_context(|| {
             let at = &self.address;
             format!("no brain's page at {at}: start one (`foreshadow up`), or name its address (--page HOST:PORT)")
@@ -53,9 +67,8 @@ impl Page {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.with_context(spoken)?;
         // It ends with the answer; what goes wrong with it, the answer tells.
         tokio::spawn(async move { drop(connection.await) });
-        let request = Request::get(path)
-            .header(header::HOST, &self.address)
-            .body(Empty::<Bytes>::new())?;
+        let host = self.address.parse().context("the page's address is no name")?;
+        request.headers_mut().insert(header::HOST, host);
         let response = sender.send_request(request).await.with_context(spoken)?;
         let status = response.status();
         let read = Limited::new(response.into_body(), MAX_ANSWER).collect().await;

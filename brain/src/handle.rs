@@ -122,9 +122,11 @@ async fn start_on(
     let (connected_in, connected) = watch::channel(false);
     let (acknowledge, notices) = mpsc::channel(REQUESTS);
     let (freeze, switches) = mpsc::channel(REQUESTS);
+    let (decide, verdicts) = mpsc::channel(REQUESTS);
     let page = PageState {
         acknowledge,
         freeze,
+        decide,
         snapshot: snapshot.clone(),
         series: Arc::new(engine.past().clone()) as _,
         history: Database::of(&config),
@@ -144,6 +146,7 @@ async fn start_on(
         trained,
         notices,
         switches,
+        verdicts,
         flusher: Flusher::start(store),
         page,
         page_stop,

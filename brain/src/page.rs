@@ -1,6 +1,7 @@
 //! The page: what the brain sees, for people and for machines, over HTTP/1.1.
 //!
-//! Everything is read-only, but that incidents are acknowledged ([`incidents`]) and the cell is frozen ([`freeze`]). What is shown now comes from the newest [`Snapshot`], series through [`SeriesSource`] in
+//! Everything is read-only, but that incidents are acknowledged ([`incidents`]), the cell is frozen ([`freeze`]) and
+//! proposals are decided on ([`proposals`]). What is shown now comes from the newest [`Snapshot`], series through [`SeriesSource`] in
 //! threads that may wait, and what the store holds over connections that only read ([`history`]); nothing here can slow the
 //! engine down.
 //!
@@ -16,7 +17,8 @@
 //! | `/api/v1/hosts/{host}/recent?metrics=host.cpu,host.memory&seconds=60` | metrics at full rate ([`recent`]) |
 //! | `/api/v1/hosts/{host}/incidents/{since_ms}/acknowledge` | POST: somebody takes notice of an incident |
 //! | `/api/v1/freeze`, `/api/v1/thaw` | POST: nothing is changed any more, or again ([`freeze`]) |
-//! | `/api/v1/incidents`, `commands`, `events`, `plan`, `scores` | what is newest of all hosts ([`records`]) |
+//! | `/api/v1/proposals/{id}/approve`, `decline` | POST: somebody decides on a proposal ([`proposals`]) |
+//! | `/api/v1/incidents`, `commands`, `events`, `proposals`, `plan`, `scores` | what is newest of all hosts ([`records`]) |
 //! | `/api/v1/history/hosts`, `series`, `forecasts`, `anomalies`, `incidents`, `commands`, `events`, `plans` | what the store holds |
 //! | `/api/v1/stream` | server-sent events: when to ask again ([`stream`]) |
 //! | `/api/v1/openapi.json` | all of this for machines ([`openapi`]) |
@@ -39,6 +41,7 @@ mod incidents;
 mod inventory;
 mod openapi;
 mod problem;
+mod proposals;
 mod recent;
 mod records;
 mod stream;
@@ -64,7 +67,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{guard::Guard, health::Pulse, problem::Problem};
 use crate::{
-    dispatch::FreezeSwitch,
+    dispatch::{FreezeSwitch, Verdict},
     history::Database,
     snapshot::{SeriesSource, Snapshot},
     watch::Notice,
@@ -89,6 +92,8 @@ pub struct PageState {
     pub acknowledge: mpsc::Sender<Notice>,
     /// Takes turns of the freeze switch.
     pub freeze: mpsc::Sender<FreezeSwitch>,
+    /// Takes verdicts on proposals.
+    pub decide: mpsc::Sender<Verdict>,
     /// Renders the brain's own metrics, in either text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Names besides `localhost` and addresses that a browser or scraper may reach the page by
@@ -174,6 +179,9 @@ fn router(shared: Arc<Shared>, guard: Guard) -> Router {
         .route("/api/v1/events", get(records::events))
         .route("/api/v1/plan", get(records::plan))
         .route("/api/v1/scores", get(records::scores))
+        .route("/api/v1/proposals", get(records::proposals))
+        .route("/api/v1/proposals/{id}/approve", post(proposals::approve))
+        .route("/api/v1/proposals/{id}/decline", post(proposals::decline))
         .route("/api/v1/freeze", get(freeze::stands).post(freeze::turn::<true>))
         .route("/api/v1/thaw", post(freeze::turn::<false>))
         .route("/api/v1/history/hosts", get(history::hosts))
@@ -215,6 +223,6 @@ async fn unknown_path(uri: Uri) -> Problem {
 
 async fn wrong_method(method: Method) -> Problem {
     Problem::method_not_allowed(format!(
-        "{method} is not answered here: everything is read with GET, and POST acknowledges incidents, freezes and thaws"
+        "{method} is not answered here: everything is read with GET, and POST acknowledges incidents, decides on proposals, freezes and thaws"
     ))
 }

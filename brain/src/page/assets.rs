@@ -124,6 +124,7 @@ static FILES: LazyLock<Vec<(&str, Asset)>> = LazyLock::new(|| {
         "plans.js": JS,
         "plots.js": JS,
         "pool.js": JS,
+        "proposals.js": JS,
         "readings.js": JS,
         "row.js": JS,
         "rows.js": JS,

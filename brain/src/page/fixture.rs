@@ -23,7 +23,8 @@ use tower::ServiceExt;
 use super::{MAX_STREAMS, PageState, Shared, guard::Guard, health::Pulse, history, incidents::Strangers, router};
 use crate::{
     Columns,
-    dispatch::{Freeze, FreezeSwitch},
+    allocate::proposals::{Fate, Proposal, Refusal},
+    dispatch::{Freeze, FreezeSwitch, Verdict},
     history::Database,
     snapshot::{AnomalyView, HostView, ResourceView, SeriesSource, Snapshot},
     watch::Notice,
@@ -128,6 +129,44 @@ pub(super) fn frozen_by(by: &str, reason: &str) -> Freeze {
     }
 }
 
+/// `page` with a brain behind it that decides on proposals, and shows that.
+pub(super) fn decided(engine: &watch::Sender<Arc<Snapshot>>, page: PageState) -> PageState {
+    let (decide, mut verdicts) = mpsc::channel::<Verdict>(1);
+    let shown = engine.clone();
+    tokio::spawn(async move {
+        while let Some(verdict) = verdicts.recv().await {
+            judge(&shown, verdict);
+        }
+    });
+    PageState { decide, ..page }
+}
+
+/// Decides on what is shown: what `carol` approves does not fit.
+fn judge(shown: &watch::Sender<Arc<Snapshot>>, verdict: Verdict) {
+    let mut snapshot = Snapshot::clone(&shown.borrow());
+    let all = Arc::make_mut(&mut snapshot.proposals);
+    let decided = match all.iter_mut().find(|known| known.id == verdict.id) {
+        None => Err(Refusal::Unknown),
+        Some(known) if known.fate == Fate::Lapsed => Err(Refusal::Lapsed(known.reason.clone())),
+        Some(_) if verdict.by == "carol" => Err(Refusal::Unfit("the cell is frozen by ann".to_owned())),
+        Some(known) if known.fate != Fate::Open => Err(Refusal::Decided(known.told())),
+        Some(known) => {
+            known.fate = if verdict.approves {
+                Fate::Approved
+            } else {
+                Fate::Declined
+            };
+            known.decided_ms = Some(NOW_MS);
+            known.by = verdict.by;
+            known.reason = verdict.reason;
+            known.command_id = verdict.approves.then(|| "1-web-1-4".to_owned());
+            Ok(Proposal::clone(known))
+        }
+    };
+    shown.send_replace(Arc::new(snapshot));
+    verdict.done.send(decided).unwrap();
+}
+
 /// The page's state, and the engine's end of it.
 pub(super) fn state() -> (watch::Sender<Arc<Snapshot>>, Arc<OneHost>, PageState) {
     let (acknowledge, mut notices) = mpsc::channel::<Notice>(8);
@@ -161,6 +200,7 @@ pub(super) fn state() -> (watch::Sender<Arc<Snapshot>>, Arc<OneHost>, PageState)
     let state = PageState {
         acknowledge,
         freeze,
+        decide: mpsc::channel(1).0,
         snapshot,
         series: Arc::clone(&series) as Arc<dyn SeriesSource>,
         history: Database::file(Path::new("/nowhere/brain.db")),
@@ -179,6 +219,7 @@ pub(super) fn page_of(snapshot: Snapshot) -> Page {
     let (engine, series, page) = state();
     engine.send_replace(Arc::new(snapshot));
     let series_of_fleet = Arc::new(fleet::Waves);
+    let page = decided(&engine, page);
     with((
         engine,
         series,

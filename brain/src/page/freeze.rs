@@ -51,21 +51,26 @@ pub(super) async fn turn<const FREEZES: bool>(
 ) -> Result<Json<Stands>, Problem> {
     admit(&shared, &extensions, &headers)?;
     let Json(Turn { by, reason }) = body?;
-    if reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
-        return Err(Problem::bad_request(format!(
-            "reason: at most {MAX_REASON} characters in a line"
-        )));
-    }
     let (done, wait) = oneshot::channel();
     let asked = FreezeSwitch {
         is_on: FREEZES,
         by: name(&by)?,
-        reason,
+        reason: why(reason)?,
         done,
     };
     let busy = || Problem::unavailable("the brain is busy or ending; ask again");
     shared.page.freeze.try_send(asked).map_err(|_| busy())?;
     Ok(Json(of(wait.await.map_err(|_| busy())?)))
+}
+
+/// A reason that can stand in a line, or none.
+pub(super) fn why(reason: String) -> Result<String, Problem> {
+    if reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
+        return Err(Problem::bad_request(format!(
+            "reason: at most {MAX_REASON} characters in a line"
+        )));
+    }
+    Ok(reason)
 }
 
 fn of(freeze: Option<Freeze>) -> Stands {

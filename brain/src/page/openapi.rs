@@ -21,8 +21,11 @@ use utoipa::{
     },
 };
 
-use super::{api, fleet, freeze, health, history, hosts, incidents, inventory, problem::Problem, recent, records};
+use super::{
+    api, fleet, freeze, health, history, hosts, incidents, inventory, problem::Problem, proposals, recent, records,
+};
 use crate::{
+    allocate::proposals::Proposal,
     history::{AnomalyView, CommandView, EventView, ForecastRow, HostRow, IncidentView, PlanView, Told},
     snapshot::Snapshot,
 };
@@ -222,6 +225,11 @@ fn live() -> Vec<Route> {
         newest::<IncidentView>("/api/v1/incidents", "The newest incidents", of()),
         newest::<CommandView>("/api/v1/commands", "The newest commands with their outcomes", of()),
         newest::<EventView>("/api/v1/events", "The newest events", of()),
+        newest::<Proposal>(
+            "/api/v1/proposals",
+            "Proposals that are open, and the newest before",
+            of(),
+        ),
         get::<records::PlanAnswer<'_>>(
             "/api/v1/plan",
             "What the newest round of allocation came to",
@@ -292,12 +300,19 @@ fn written() -> Vec<Route> {
         of_path("host", "name of the host"),
         of_path("since_ms", "when the incident began"),
     ];
+    let proposal = || vec![of_path("id", "name of the proposal")];
     vec![
         post::<incidents::By, incidents::Done>(
             "/api/v1/hosts/{host}/incidents/{since_ms}/acknowledge",
             "Somebody takes notice of an incident",
             incident,
         ),
+        post::<proposals::Yes, Proposal>(
+            "/api/v1/proposals/{id}/approve",
+            "What was proposed is commanded; 409 where it does not fit now",
+            proposal(),
+        ),
+        post::<proposals::No, Proposal>("/api/v1/proposals/{id}/decline", "Somebody says no", proposal()),
         post::<freeze::Turn, freeze::Stands>("/api/v1/freeze", "Nothing is changed any more", Vec::new()),
         post::<freeze::Turn, freeze::Stands>("/api/v1/thaw", "Changes are made again", Vec::new()),
     ]

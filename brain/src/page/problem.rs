@@ -49,6 +49,16 @@ impl Problem {
         Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected request", detail)
     }
 
+    /// It was decided otherwise, or cannot be done as things stand.
+    pub(super) fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", detail)
+    }
+
+    /// What was there and holds no more.
+    pub(super) fn gone(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::GONE, "gone", detail)
+    }
+
     /// More at a time than are served.
     pub(super) fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)

@@ -81,15 +81,20 @@ const STATES = {
   distrusted: ["distrusted", "bad"], raised: ["raised under pressure", "warn"], hurt: ["hurt, taken back", "bad"],
 };
 
+// What an agent has answered, in a word.
+export function answer(outcome) {
+  const [word, tone] = outcome ? STATES[outcome.state] ?? [outcome.state, ""] : ["no answer yet", "warn"];
+  return el(tone ? `span.chip.${tone}` : "span.chip", {}, word);
+}
+
 // `place`: tell the host.
 export function command({command, outcome}, {place = false} = {}) {
-  const [word, tone] = outcome ? STATES[outcome.state] ?? [outcome.state, ""] : ["no answer yet", "warn"];
   const [first, ...others] = command.changes;
   const [action] = command.actions;
   return el("li", {}, el("details", {},
     el("summary", {},
       el("div.line", {},
-        el(tone ? `span.chip.${tone}` : "span.chip", {}, word),
+        answer(outcome),
         place && el("a", {href: address.ofHost(command.host)}, el("strong", {}, command.host)),
         first ? changeLine(first) : action && el("strong", {}, action.kind.replaceAll("_", " ")),
         others.length > 0 && el("span.soft", {}, `and ${others.length} more`),
@@ -102,13 +107,13 @@ export function command({command, outcome}, {place = false} = {}) {
       ["answered", outcome ? format.moment(outcome.time_ms) : "not yet"]])));
 }
 
-function changeLine({workload, resource, before, target}) {
+export function changeLine({workload, resource, before, target}) {
   return el("span", {}, el("strong", {}, workload), ` ${format.NAMES[resource]} `,
     `${before === null ? "none" : format.amount(resource, before)} → `, el("strong", {}, format.amount(resource, target)));
 }
 
 // The first change is told in the summary; with `several`, each is told with its facts.
-function changeFacts(change, done, several) {
+export function changeFacts(change, done, several) {
   const {explanation: why, resource} = change;
   const amount = (number) => number === null || number === undefined ? "" : format.amount(resource, number);
   const basis = why.quantile > 0 && `p${+(why.quantile * 100).toFixed(1)} in ${format.horizon(why.horizon_s)}: ${amount(why.forecast)}, and ${format.share(why.margin)} on top`;

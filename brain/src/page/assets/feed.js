@@ -31,6 +31,7 @@ export const inventory = (name) => known(`${ofHost(name)}/inventory`);
 export const readings = (name) => known(`${ofHost(name)}/readings`);
 export const incidents = () => ask("/api/v1/incidents");
 export const commands = () => ask("/api/v1/commands");
+export const proposals = () => ask("/api/v1/proposals");
 export const plan = () => ask("/api/v1/plan");
 export const scores = () => ask("/api/v1/scores");
 
@@ -45,6 +46,8 @@ const send = (path, body) => ask(path, {method: "POST", headers: {"content-type"
 
 // Somebody takes notice of an incident.
 export const acknowledge = (name, since_ms, by) => send(`${ofHost(name)}/incidents/${since_ms}/acknowledge`, {by});
+export const approve = (id, by) => send(`/api/v1/proposals/${encodeURIComponent(id)}/approve`, {by});
+export const decline = (id, by, reason) => send(`/api/v1/proposals/${encodeURIComponent(id)}/decline`, {by, reason});
 export const freeze = (by, reason) => send("/api/v1/freeze", {by, reason});
 export const thaw = (by, reason) => send("/api/v1/thaw", {by, reason});
 

@@ -203,6 +203,7 @@ async fn real_answers_are_as_they_are_told() {
         ("/api/v1/incidents", "/api/v1/incidents"),
         ("/api/v1/commands", "/api/v1/commands?host=web-1"),
         ("/api/v1/events", "/api/v1/events"),
+        ("/api/v1/proposals", "/api/v1/proposals"),
         ("/api/v1/plan", "/api/v1/plan"),
         ("/api/v1/scores", "/api/v1/scores"),
         ("/api/v1/freeze", "/api/v1/freeze"),

@@ -216,6 +216,69 @@ async fn incidents_are_acknowledged_and_the_cell_is_frozen_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn proposals_are_approved_and_declined_with_keys_on_a_phone_too() {
+    for eyes in [Eyes::Desk, Eyes::Phone] {
+        let Some(browser) = Browser::open(fleet(10), eyes).await else {
+            return;
+        };
+        browser
+            .until("document.querySelector('#proposed').innerText === '2'")
+            .await;
+        browser.follow("#/plans").await;
+        browser.reads("with 5 % on top").await;
+        browser.reads("Decided and lapsed").await;
+        browser.picture(&format!("proposals-{eyes:?}").to_lowercase()).await;
+
+        // From the keyboard: the button has the focus, Enter presses it and sends the form.
+        let approve = "document.querySelector('[aria-label=\"approve shop-1.service CPU on web-1\"]')";
+        browser.until(&format!("!!{approve}")).await;
+        browser.js(&format!("{approve}.focus()")).await;
+        browser.until(&format!("document.activeElement === {approve}")).await;
+        let button = browser.find("[aria-label='approve shop-1.service CPU on web-1']").await;
+        done(button.send_keys("\u{e007}").await);
+        let name = browser.find("dialog input[name=by]").await;
+        done(name.clear().await);
+        done(name.send_keys("carol").await);
+        done(name.send_keys("\u{e007}").await);
+        browser.reads("it cannot be made now: the cell is frozen by ann").await;
+        done(name.clear().await);
+        done(name.send_keys("ann").await);
+        done(name.send_keys("\u{e007}").await);
+        browser.until("!document.querySelector('dialog')").await;
+        browser
+            .until("document.querySelector('#proposed').innerText === '1'")
+            .await;
+
+        browser
+            .js("document.querySelector('[aria-label=\"decline shop-9.service CPU on web-9\"]').focus()")
+            .await;
+        let button = browser.find("[aria-label='decline shop-9.service CPU on web-9']").await;
+        done(button.send_keys("\u{e007}").await);
+        let reason = browser.find("dialog input[name=reason]").await;
+        done(reason.send_keys("not before the release").await);
+        browser.click("dialog button", "Decline").await;
+        browser.until("!document.querySelector('dialog')").await;
+        browser.until("document.querySelector('#proposed').hidden").await;
+        browser.reads("None waits.").await;
+        browser
+            .js("document.querySelector('details.past > summary').click()")
+            .await;
+        for text in [
+            "approved by ann",
+            "no answer yet",
+            "declined by ann",
+            "not before the release",
+            "approved by bob",
+            "lapsed",
+        ] {
+            browser.reads(text).await;
+        }
+        browser.picture(&format!("decided-{eyes:?}").to_lowercase()).await;
+        browser.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_view_fits_a_phone() {
     let Some(browser) = Browser::open(fleet(30), Eyes::Phone).await else {
         return;

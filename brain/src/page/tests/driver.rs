@@ -26,7 +26,7 @@ use url::{ParseError, Url};
 use crate::{
     page::{
         PageState,
-        fixture::{fleet::Waves, state},
+        fixture::{decided, fleet::Waves, state},
         serve,
     },
     snapshot::Snapshot,
@@ -112,7 +112,7 @@ impl Site {
         engine.send_replace(Arc::new(snapshot));
         let page = PageState {
             series: Arc::new(Waves),
-            ..page
+            ..decided(&engine, page)
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -15,6 +15,7 @@ mod bad_input;
 #[path = "../../agent/tests/bmc/lab.rs"]
 #[allow(dead_code, reason = "the agent's own tests ask it for more")]
 mod bmc_lab;
+mod consent;
 mod dashboards;
 mod database;
 mod detect;

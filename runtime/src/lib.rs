@@ -11,10 +11,12 @@
 //! | [`output`] | standard output, whose reader may be gone |
 //! | [`process`] | arguments to an exit code |
 //! | [`metrics`] | counters and gauges in the Prometheus text form |
+//! | [`health`] | a server of this machine, asked whether it does its work |
 //! | [`usage`] | what this process takes of its machine |
 
 pub mod clock;
 pub mod config;
+pub mod health;
 pub mod logging;
 pub mod metrics;
 pub mod output;

@@ -38,6 +38,7 @@ mod observer;
 mod older;
 mod out_of_band;
 mod outages;
+mod packaged;
 mod policy;
 mod ports;
 mod rotation;

@@ -49,7 +49,7 @@ pub(crate) enum TraceError {
 pub(crate) struct Trace {
     /// The file's name without its endings.
     pub(crate) host: String,
-    /// The channels that it has a column for.
+    /// The channels that it has a value of.
     pub(crate) channels: Vec<Channel>,
     /// Columns that are no channel.
     pub(crate) unknown: Vec<String>,
@@ -150,7 +150,7 @@ fn parse(path: &Path, input: impl Read) -> Result<Trace, TraceError> {
     let layout = Layout::of(path, &header)?;
     let mut trace = Trace {
         host,
-        channels: layout.channels(),
+        channels: Vec::new(),
         unknown: layout.unknown,
         times_ms: Vec::new(),
         rows: Vec::new(),
@@ -176,6 +176,8 @@ fn parse(path: &Path, input: impl Read) -> Result<Trace, TraceError> {
             break;
         }
     }
+    // A column of empty fields, as exports have them of what a host does not tell, is not one of zeros.
+    trace.channels = told(&trace.rows);
     let rows = trace.rows.len();
     if (2..=MAX_ROWS).contains(&rows) {
         return Ok(trace);
@@ -184,6 +186,15 @@ fn parse(path: &Path, input: impl Read) -> Result<Trace, TraceError> {
         path: path.to_owned(),
         rows,
     })
+}
+
+/// Channels of which a value is known.
+pub(crate) fn told(rows: &[[f64; Channel::COUNT]]) -> Vec<Channel> {
+    let known = |channel: &Channel| {
+        rows.iter()
+            .any(|row| row.get(channel.index()).is_some_and(|v| v.is_finite()))
+    };
+    Channel::ALL.into_iter().filter(known).collect()
 }
 
 fn csv_error(path: &Path, line: u64, source: csv::Error) -> TraceError {
@@ -218,11 +229,6 @@ impl Layout {
         let unknown = header.iter().enumerate().filter(|&(at, _)| !known(at));
         let unknown = unknown.map(|(_, name)| name.trim().to_owned()).collect();
         Ok(Self { time, columns, unknown })
-    }
-
-    fn channels(&self) -> Vec<Channel> {
-        let there = |channel: &Channel| self.columns.get(channel.index()).is_some_and(Option::is_some);
-        Channel::ALL.into_iter().filter(there).collect()
     }
 }
 
@@ -298,7 +304,7 @@ mod tests {
 
     #[test]
     fn columns_come_in_any_order_and_may_be_empty() {
-        let trace = read("label,mem,time,cpu\n0,.5,0,.1\n0,,10,.2\n0,.6,20.5,.3\n").unwrap();
+        let trace = read("label,mem,time,power,cpu\n0,.5,0,,.1\n0,,10,,.2\n0,.6,20.5,,.3\n").unwrap();
         assert_eq!(trace.host, "web-1");
         assert_eq!(trace.channels, [Channel::Cpu, Channel::Memory]);
         assert_eq!(trace.unknown, ["label"]);

@@ -26,6 +26,10 @@ pub struct Config {
     pub prefix: String,
     /// Where the database, the models and the lock live. Made when it is not there.
     pub data_dir: PathBuf,
+    /// Whether the fleet is told as a Sparkplug B edge node too, with a device a host: `spBv1.0/<cell>/...`.
+    pub sparkplug: bool,
+    /// How often it tells what has changed.
+    pub sparkplug_every: Span,
     /// What moves the brain: not in the file, a lab sets it.
     #[serde(skip)]
     pub ticks: Ticks,
@@ -157,6 +161,8 @@ impl Default for Config {
             cell: "main".into(),
             prefix: "foreshadow".into(),
             data_dir: "data/brain".into(),
+            sparkplug: false,
+            sparkplug_every: Span::from_secs(1),
             ticks: Ticks::default(),
             broker: Broker::default(),
             trust: None,
@@ -277,6 +283,7 @@ impl Validate for Config {
         faults.check(bus::Topics::new(&self.prefix, "main"), "prefix");
         let data_dir = !self.data_dir.as_os_str().is_empty();
         faults.require(data_dir, "data_dir", "must name a folder");
+        between(faults, "sparkplug_every", self.sparkplug_every, 1, 60);
         faults.within("broker", |faults| {
             self.broker.validate(faults);
         });

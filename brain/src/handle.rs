@@ -23,6 +23,7 @@ use crate::{
     page::{self, PageState},
     policy::{self, Policy},
     run::{Edges, Request, Time, run},
+    scada,
     snapshot::Snapshot,
     store::{Recovered, Since, Sqlite, Store, Timescale, flush::Flusher, meta, start},
 };
@@ -116,6 +117,7 @@ async fn start_on(
     fill(&engine, older, &shutdown);
     let (snapshot_in, snapshot) = watch::channel(Arc::clone(engine.snapshot()));
     alerting::start(&config, &snapshot, page_addr, &metrics, &shutdown);
+    scada::start(&config, &snapshot, &shutdown);
     let (ingested_in, ingested) = watch::channel(0);
     let (connected_in, connected) = watch::channel(false);
     let (acknowledge, notices) = mpsc::channel(REQUESTS);

@@ -24,6 +24,7 @@
 //! | `dispatch`, [`feedback`] | plan to commands; outcomes to margins |
 //! | [`snapshot`], `view`, [`page`] | the picture after every tick; MQTT views; HTTP |
 //! | [`intake`] | the way in, for benchmarks |
+//! | `alerting`, `scada` | the picture for those who are told of incidents, and as a Sparkplug B edge node |
 //! | `metrics` | the brain's own figures |
 
 mod alerting;
@@ -51,6 +52,7 @@ pub mod policy;
 mod present;
 mod quality;
 mod run;
+mod scada;
 mod skew;
 pub mod snapshot;
 #[expect(clippy::duplicate_mod, reason = "statements are compiled once for each database")]

@@ -207,7 +207,7 @@ async fn stored(store: &str, source: &Source) -> anyhow::Result<Vec<Trace>> {
                 trace.rows.push(row);
             }
         }
-        trace.channels = told(&trace.rows);
+        trace.channels = trace::told(&trace.rows);
         if trace.rows.len() > 1 {
             traces.push(trace);
         }
@@ -219,15 +219,6 @@ async fn stored(store: &str, source: &Source) -> anyhow::Result<Vec<Trace>> {
         Path::new(store).display()
     );
     Ok(traces)
-}
-
-/// Channels of which a value is known.
-fn told(rows: &[[f64; Channel::COUNT]]) -> Vec<Channel> {
-    let known = |channel: &Channel| {
-        rows.iter()
-            .any(|row| row.get(channel.index()).is_some_and(|v| v.is_finite()))
-    };
-    Channel::ALL.into_iter().filter(known).collect()
 }
 
 #[cfg(test)]

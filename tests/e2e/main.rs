@@ -44,6 +44,7 @@ mod ports;
 mod rotation;
 mod secure_a_fleet;
 mod simulate;
+mod sparkplug;
 mod stack;
 mod terminal;
 mod timescale;

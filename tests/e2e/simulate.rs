@@ -95,6 +95,42 @@ fn simulate(json: &Path, arguments: &[&str]) -> (String, Vec<Value>) {
     (String::from_utf8(ended.stdout).unwrap(), ours.cloned().collect())
 }
 
+/// The kept minutes as traces.
+fn export(data: &str, to: &Path) {
+    let usual = [
+        "export",
+        "--format",
+        "csv",
+        "--resolution",
+        "1m",
+        "--since",
+        "5d",
+        "--data-dir",
+        data,
+    ];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_foreshadow"));
+    let ended = command.args(usual).arg("--output").arg(to).output().unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+}
+
+/// One table for a past, wherever it is read.
+fn same(stored: &[Value], traced: &[Value]) {
+    assert_eq!((stored.len(), traced.len()), (4, 4));
+    for (stored, traced) in stored.iter().zip(traced) {
+        assert_eq!(
+            (&stored["resource"], &stored["setting"]),
+            (&traced["resource"], &traced["setting"])
+        );
+        for figure in ["slack", "violation_rate", "changes_a_day"] {
+            let [stored, traced] = [stored, traced].map(|line| line[figure].as_f64().unwrap());
+            assert!(
+                (stored - traced).abs() <= 0.02 * traced.abs().max(0.01),
+                "{figure}: {stored} is not {traced}"
+            );
+        }
+    }
+}
+
 #[test]
 fn the_kept_past_of_real_machines_gives_what_their_traces_give_and_a_policy_rules_it() {
     let Some(shared) = env::var_os("FORESHADOW_SHARED") else {
@@ -132,23 +168,14 @@ fn the_kept_past_of_real_machines_gives_what_their_traces_give_and_a_policy_rule
         printed.contains("2 hosts, rows of 60 s") && printed.contains("left out new:"),
         "{printed}"
     );
-    let (_, traced) = simulate(
-        &json,
-        &[&["--traces", &traces.display().to_string()][..], &free].concat(),
-    );
-    assert_eq!((stored.len(), traced.len()), (4, 4));
-    for (stored, traced) in stored.iter().zip(&traced) {
-        assert_eq!(
-            (&stored["resource"], &stored["setting"]),
-            (&traced["resource"], &traced["setting"])
+    let exported = stack.path().join("exported");
+    export(&data, &exported);
+    for folder in [&traces, &exported] {
+        let (_, traced) = simulate(
+            &json,
+            &[&["--traces", &folder.display().to_string()][..], &free].concat(),
         );
-        for figure in ["slack", "violation_rate", "changes_a_day"] {
-            let [stored, traced] = [stored, traced].map(|line| line[figure].as_f64().unwrap());
-            assert!(
-                (stored - traced).abs() <= 0.02 * traced.abs().max(0.01),
-                "{figure}: {stored} is not {traced}"
-            );
-        }
+        same(&stored, &traced);
     }
 
     // A policy's targets hold where no argument names others, and so do its floors.

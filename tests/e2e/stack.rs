@@ -46,11 +46,20 @@ impl Stack {
         self.brain_on(None)
     }
 
+    /// The same with `keys` at the top of its configuration.
+    pub(crate) fn brain_with(&self, keys: &str) -> Process {
+        self.brain_of(keys, None)
+    }
+
     /// The same on the database of a server, where one is named.
     pub(crate) fn brain_on(&self, database: Option<&str>) -> Process {
+        self.brain_of("", database)
+    }
+
+    fn brain_of(&self, keys: &str, database: Option<&str>) -> Process {
         let database = database.map_or_else(String::new, |url| format!("database = {url:?}\n"));
         let text = format!(
-            "data_dir = {:?}\n[broker]\nport = {}\n[page]\nlisten = \"127.0.0.1:{}\"\n\
+            "{keys}data_dir = {:?}\n[broker]\nport = {}\n[page]\nlisten = \"127.0.0.1:{}\"\n\
              [grid]\nstep = \"1s\"\ngrace = \"0s\"\nlength = \"1h\"\n[store]\nflush_every = \"200ms\"\n{}[allocate]\nevery = \"2s\"\n",
             self.data(),
             self.port,

@@ -95,6 +95,8 @@ pub fn brain(prefix: &str, cell: &str) -> Vec<Rule> {
         rule(Access::Read, format!("{root}/+/status/+")),
         rule(Access::Write, format!("{root}/+/view/#")),
         rule(Access::Write, format!("{root}/_brain/status")),
+        rule(Access::Write, format!("spBv1.0/{cell}/+/{}/#", edge_node(prefix))),
+        rule(Access::Read, format!("spBv1.0/{cell}/NCMD/{}", edge_node(prefix))),
     ];
     is_told.into_iter().chain(tells).chain(others).collect()
 }
@@ -105,8 +107,14 @@ pub fn viewer(prefix: &str, cell: &str) -> Vec<Rule> {
     vec![
         read(format!("{prefix}/{cell}/+/status/#")),
         read(format!("{prefix}/{cell}/+/view/#")),
+        read(format!("spBv1.0/{cell}/+/{}/#", edge_node(prefix))),
         read("$SYS/#".to_owned()),
     ]
+}
+
+/// What the brain of each cell is called as an edge node of Sparkplug: one topic level.
+pub fn edge_node(prefix: &str) -> String {
+    prefix.replace('/', "-")
 }
 
 const fn rule(access: Access, filter: String) -> Rule {
@@ -182,15 +190,22 @@ mod tests {
                 "read p/lab/+/bin/+/hole",
                 "read p/lab/+/bin/+/outcome",
                 "read p/lab/+/status/+",
+                "read spBv1.0/lab/NCMD/p",
                 "write p/lab/+/bin/+/command",
                 "write p/lab/+/bin/+/watermark",
                 "write p/lab/+/view/#",
                 "write p/lab/_brain/status",
+                "write spBv1.0/lab/+/p/#",
             ]
         );
         assert_eq!(
             told(&["foreshadow:role/viewer"]),
-            ["read $SYS/#", "read p/+/+/status/#", "read p/+/+/view/#"]
+            [
+                "read $SYS/#",
+                "read p/+/+/status/#",
+                "read p/+/+/view/#",
+                "read spBv1.0/+/+/p/#"
+            ]
         );
     }
 }

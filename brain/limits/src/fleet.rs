@@ -162,14 +162,10 @@ impl Fleet {
         let prior = sums.prior(rates);
         let ground = Ground { prior: &prior, rates };
         let first = self.prices.violation;
-        for asked in asked {
-            if !self.series.contains_key(asked.host) {
-                self.series.insert(asked.host.to_owned(), Series::new(first));
-            }
-        }
         let mut decided = vec![None; asked.len()];
         let mut by_name: Vec<(&Asked<'_>, &mut Option<Decision>)> = asked.iter().zip(&mut decided).collect();
         by_name.sort_by_key(|(asked, _)| asked.host);
+        self.begin(by_name.iter().map(|(asked, _)| asked.host), first);
         let mut series = self.series.iter_mut().peekable();
         for (asked, slot) in by_name {
             if let Some(series) = find(&mut series, asked.host) {
@@ -208,6 +204,18 @@ impl Fleet {
             self.prices.learn(&self.settings, pace, violated, changes);
         }
         self.summed = Some(summed);
+    }
+
+    /// Begins a series for each of `hosts` that has none; they are in the order of their names.
+    fn begin<'a>(&mut self, hosts: impl Iterator<Item = &'a str>, violation: f64) {
+        let mut known = self.series.keys().map(String::as_str).peekable();
+        let is_new = |host: &&str| {
+            while known.next_if(|name| name < host).is_some() {}
+            known.peek() != Some(host)
+        };
+        let new: Vec<&str> = hosts.filter(is_new).collect();
+        let new = new.into_iter().map(|host| (host.to_owned(), Series::new(violation)));
+        self.series.extend(new);
     }
 
     #[cfg(test)]

@@ -97,7 +97,7 @@ pub(super) struct Ask {
     pub(super) wanted: f64,
     /// The bound that holds it: `floor`, `ceiling` or `capacity`; empty when none does.
     pub(super) clamp: &'static str,
-    /// What was considered and not taken.
+    /// What was considered and not taken; where books decide, they tell it.
     pub(super) rejected: String,
     /// Why it may not be lowered on this word; `None` when it may.
     pub(super) doubt: Option<String>,
@@ -173,14 +173,14 @@ fn choose(needs: &[Need], ground: &Ground<'_>) -> Option<(Pick, String)> {
     follow.or_else(|| Some((priority::pick(used).or(near)?, String::new())))
 }
 
-/// The decision of the books, where there is one and the class looks ahead, with the next best rule.
+/// The decision of the books, where there is one and the class looks ahead. The next best rule is put into words where a change
+/// is: most claims change nothing.
 fn by_books(needs: &[Need], ground: &Ground<'_>) -> Option<(Pick, String)> {
     let booked = ground.booked.filter(|booked| booked.amount.is_finite())?;
     let looks = [Strategy::Preemptive, Strategy::Dynamic]
         .into_iter()
         .find(|of| ground.class.uses(*of))?;
-    let rejected = explain::next_best(&booked.decision, ground.resource, ground.capacity);
-    Some((Pick::by_books(looks, booked, needs), rejected))
+    Some((Pick::by_books(looks, booked, needs), String::new()))
 }
 
 fn doubt(pick: &Pick, ground: &Ground<'_>) -> Option<String> {

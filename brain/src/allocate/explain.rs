@@ -59,7 +59,7 @@ pub(super) fn alternative(pick: &Pick, resource: Resource) -> String {
 }
 
 /// The cheapest rule that was not taken, with what it would set and cost.
-pub(super) fn next_best(decision: &Decision, resource: Resource, capacity: f64) -> String {
+fn next_best(decision: &Decision, resource: Resource, capacity: f64) -> String {
     let Decision { chosen, runner_up, .. } = decision;
     format!(
         "{}: {} of the host, {:.4} of it an interval in all instead of {:.4}",
@@ -310,6 +310,9 @@ fn rejected(claim: &Claim<'_>, draft: &Draft) -> String {
         }
         (Cause::Lowered | Cause::Reclaimed { .. }, _) => format!("keeping {spare} that are not needed"),
         (Cause::Throttled { by }, _) => format!("letting {} wait", by.join(", ")),
-        _ => ask.rejected.clone(),
+        _ => ask.pick.booked.map_or_else(
+            || ask.rejected.clone(),
+            |booked| next_best(&booked.decision, claim.key.resource, claim.capacity),
+        ),
     }
 }

@@ -43,7 +43,8 @@ impl Account {
 /// Every account of a cell.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pool {
-    hosts: BTreeMap<(String, Resource), Account>,
+    /// Of each host, in the order of [`Resource::ALL`].
+    hosts: BTreeMap<String, [Option<Account>; 5]>,
     cell: BTreeMap<Resource, Account>,
 }
 
@@ -64,13 +65,12 @@ impl Pool {
             if let Some(limit) = cell.of(resource) {
                 pool.cell.insert(resource, account(None, resource, limit));
             }
-            for (name, host) in hosts {
-                if let Some(capacity) = capacity(host, resource) {
-                    let own = account(Some(name), resource, capacity);
-                    pool.hosts.insert((name.clone(), resource), own);
-                }
-            }
         }
+        let of_host = |(name, host): (&String, &HostInput)| {
+            let own = |resource| Some(account(Some(name), resource, capacity(host, resource)?));
+            (name.clone(), Resource::ALL.map(own))
+        };
+        pool.hosts = hosts.iter().map(of_host).collect();
         pool
     }
 
@@ -93,7 +93,8 @@ impl Pool {
 
     /// Forgets everything that is reserved.
     pub(super) fn clear(&mut self) {
-        for account in self.hosts.values_mut().chain(self.cell.values_mut()) {
+        let of_hosts = self.hosts.values_mut().flatten().flatten();
+        for account in of_hosts.chain(self.cell.values_mut()) {
             account.reserved = 0.0;
             account.coming = 0.0;
         }
@@ -118,9 +119,7 @@ impl Pool {
 
     /// Notes that `amount` may be taken back from `key`.
     pub(super) fn reclaimable(&mut self, key: &Key, amount: f64) {
-        let host = self.hosts.get_mut(&(key.host.clone(), key.resource));
-        let cell = self.cell.get_mut(&key.resource);
-        for account in host.into_iter().chain(cell) {
+        for account in self.behind(key) {
             account.reclaimable += amount;
         }
     }
@@ -132,29 +131,32 @@ impl Pool {
 
     /// Changes what is reserved for `key` by `amount`, on its host and in the cell.
     pub(super) fn shift(&mut self, key: &Key, amount: f64) {
-        let host = self.hosts.get_mut(&(key.host.clone(), key.resource));
-        let cell = self.cell.get_mut(&key.resource);
-        for account in host.into_iter().chain(cell) {
+        for account in self.behind(key) {
             account.reserved = (account.reserved + amount).max(0.0);
         }
     }
 
     /// Counts a request for `key` that waits.
     pub(super) fn enqueue(&mut self, key: &Key) {
-        let host = self.hosts.get_mut(&(key.host.clone(), key.resource));
-        let cell = self.cell.get_mut(&key.resource);
-        for account in host.into_iter().chain(cell) {
+        for account in self.behind(key) {
             account.queued = account.queued.saturating_add(1);
         }
     }
 
     /// The accounts: hosts by name, then the cell's.
     pub(super) fn accounts(&self) -> impl Iterator<Item = &Account> {
-        self.hosts.values().chain(self.cell.values())
+        self.hosts.values().flatten().flatten().chain(self.cell.values())
     }
 
     fn host(&self, key: &Key) -> Option<&Account> {
-        self.hosts.get(&(key.host.clone(), key.resource))
+        self.hosts.get(&key.host)?.get(key.resource.index())?.as_ref()
+    }
+
+    /// The accounts that bear what is reserved for `key`: its host's and the cell's.
+    fn behind(&mut self, key: &Key) -> impl Iterator<Item = &mut Account> {
+        let of_host = self.hosts.get_mut(&key.host);
+        let host = of_host.and_then(|accounts| accounts.get_mut(key.resource.index())?.as_mut());
+        host.into_iter().chain(self.cell.get_mut(&key.resource))
     }
 }
 

@@ -36,6 +36,16 @@ enum Way {
     Raw,
 }
 
+/// An extreme that is told by the number of its grains.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    /// Counted from the first that its level leaves open.
+    number: u64,
+    /// How many its level leaves open.
+    of: f64,
+    exact: f64,
+}
+
 /// The highest or the lowest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
@@ -135,43 +145,52 @@ impl Extremes<'_> {
         (told, sent): (&[Reading], Option<&[Reading]>),
     ) -> Result<Option<(usize, f64)>, CodecError> {
         let extreme = sent.and_then(|sent| find(side, told, sent));
-        let number = extreme.and_then(|(row, value)| self.number(told.get(row), moments.get(row), value));
-        let way = if number.is_some() { Way::Grains } else { Way::Raw };
+        let known = extreme.and_then(|(row, value)| self.number(told.get(row), moments.get(row), value));
+        let way = if known.is_some() { Way::Grains } else { Way::Raw };
         let Some((row, way)) = code_row(coder, self.context(), extreme.map(|(row, _)| (row, way))) else {
             return Ok(None);
         };
         let level = told.get(row).and_then(|reading| reading.value()).ok_or(INVALID)?;
         let exact = match way {
-            Way::Grains => self.grains(coder, moments.get(row), level, number)?,
+            Way::Grains => match known {
+                Some(known) => {
+                    coder.front(width(known.of), known.number);
+                    known.exact
+                }
+                None => self.grains(coder, moments.get(row), level)?,
+            },
             Way::Raw => f64::from_bits(coder.front(64, extreme.map_or(0, |(_, value)| value.to_bits()))),
         };
         exact.is_finite().then_some(Some((row, exact))).ok_or(INVALID)
     }
 
     /// Which of the possible numbers of grains gives `sent`, if one does.
-    fn number(&self, told: Option<&Reading>, moment: Option<&Moment>, sent: f64) -> Option<u64> {
+    fn number(&self, told: Option<&Reading>, moment: Option<&Moment>, sent: f64) -> Option<Known> {
         let (told, moment) = (told?.value()?, moment?);
-        let (first, count) = self.grid.grains(told, moment)?;
+        let (first, of) = self.grid.grains(told, moment)?;
         let one = self.grid.exact(1.0, moment)?;
         // Any rounding will do, for what comes of it is looked at.
         let number = (sent / one + TO_WHOLE) - TO_WHOLE - first;
         let exact = self.grid.exact(first + number, moment)?;
-        (number >= 0.0 && number < count && exact.to_bits() == sent.to_bits()).then(|| whole(number))
+        (number >= 0.0 && number < of && exact.to_bits() == sent.to_bits()).then(|| Known {
+            number: whole(number),
+            of,
+            exact,
+        })
     }
 
-    fn grains(
-        &self,
-        coder: &mut impl Coder,
-        moment: Option<&Moment>,
-        level: f64,
-        number: Option<u64>,
-    ) -> Result<f64, CodecError> {
+    /// What a reader makes of the number that follows.
+    fn grains(&self, coder: &mut impl Coder, moment: Option<&Moment>, level: f64) -> Result<f64, CodecError> {
         let moment = moment.ok_or(INVALID)?;
-        let (first, count) = self.grid.grains(level, moment).ok_or(INVALID)?;
-        let width = u64::BITS - (whole(count) - 1).leading_zeros();
-        let number = coder.front(width, number.unwrap_or(0));
+        let (first, of) = self.grid.grains(level, moment).ok_or(INVALID)?;
+        let number = coder.front(width(of), 0);
         self.grid.exact(first + number as f64, moment).ok_or(INVALID)
     }
+}
+
+/// Bits of a number below `of`, which is whole.
+const fn width(of: f64) -> u32 {
+    u64::BITS - (whole(of) - 1).leading_zeros()
 }
 
 /// The row that holds the extreme of what was sent and its value, unless it is what is told anyway, or there is none. A row

@@ -105,8 +105,8 @@ mod tests {
         );
         for (answer, told) in [
             (&b"HTTP/1.1 503 Service Unavailable\r\n\r\n"[..], "503"),
-            (b"", "\"\""),
-            (b"200\r\n", "\"200\""),
+            (&b""[..], "\"\""),
+            (&b"200\r\n"[..], "\"200\""),
         ] {
             let (at, _server) = server(answer);
             let fault = http(at, "/healthz").unwrap_err().to_string();
@@ -116,12 +116,12 @@ mod tests {
 
     #[test]
     fn a_broker_that_answers_is_healthy_even_where_it_refuses() {
-        for answer in [&b"\x20\x02\0\0"[..], b"\x20\x02\0\x05"] {
+        for answer in [&b"\x20\x02\0\0"[..], &b"\x20\x02\0\x05"[..]] {
             let (at, server) = server(answer);
             mqtt(at).unwrap();
             assert_eq!(server.join().unwrap(), b"\x10\x0c\0\x04MQTT\x04\x02\0\x0a\0\0\xe0\0");
         }
-        for answer in [&b"HTTP"[..], b"\x20", b""] {
+        for answer in [&b"HTTP"[..], &b"\x20"[..], &b""[..]] {
             let (at, _server) = server(answer);
             mqtt(at).unwrap_err();
         }

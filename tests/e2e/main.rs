@@ -46,6 +46,7 @@ mod simulate;
 mod stack;
 mod terminal;
 mod timescale;
+mod topics;
 #[path = "../../brain/src/store/timescale/tests/outages/server.rs"]
 #[allow(dead_code, reason = "the brain's own tests ask it for more")]
 mod timescale_server;

@@ -11,8 +11,16 @@
     reason = "a test that meets what it does not expect is to fail there and then"
 )]
 
+#[path = "tidy/declared.rs"]
+mod declared;
 #[path = "tidy/documents.rs"]
 mod documents;
+#[path = "tidy/metrics.rs"]
+mod metrics;
+#[path = "tidy/reference.rs"]
+mod reference;
+#[path = "tidy/span_of.rs"]
+mod span_of;
 
 use std::{
     collections::BTreeSet,

@@ -61,13 +61,14 @@ fn page(document: &Value) -> String {
     }
     page.push_str("\n## Answers\n");
     for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
-        let text = schema["description"].as_str().unwrap_or_default();
-        let text = text.lines().next().unwrap_or_default();
-        let form = kind(schema);
-        let is_plain = schema["properties"].is_object() || schema["allOf"].is_array();
-        let about = [text, if is_plain { "" } else { &form }];
-        let about: Vec<&str> = about.into_iter().filter(|part| !part.is_empty()).collect();
-        writeln!(page, "\n### {name}\n\n{}", about.join(" Type: ")).unwrap();
+        let text = schema["description"]
+            .as_str()
+            .unwrap_or_default()
+            .lines()
+            .next()
+            .unwrap_or_default();
+        let about = if text.is_empty() { kind(schema) } else { text.to_owned() };
+        writeln!(page, "\n### {name}\n\n{about}").unwrap();
         let parts = schema["allOf"].as_array().into_iter().flatten().chain([schema]);
         let mut rows = String::new();
         for part in parts {

@@ -15,7 +15,7 @@ const MAX_VIEW: usize = 200;
 /// What MQTT Explorer keeps of one topic (`backend/src/Model/TreeNode.ts`): messages, and bytes together.
 const KEPT: (usize, usize) = (100, 20_000);
 /// Texts that may look like numbers, for they are names.
-const NAMES: [&str; 1] = ["version"];
+const NAMES: [&str; 2] = ["unit", "version"];
 
 /// One kind of topics, as the document tells it.
 #[derive(Debug)]

@@ -184,8 +184,7 @@ impl File<'_> {
                 });
                 continue;
             }
-            let is_it =
-                |field: &&Field| [key.clone(), format!("{key}_ms"), format!("{key}_s")].contains(&field.name);
+            let is_it = |field: &&Field| [key.clone(), format!("{key}_ms"), format!("{key}_s")].contains(&field.name);
             let field = declared.iter().flat_map(|declared| &declared.fields).find(is_it);
             let field = field
                 .unwrap_or_else(|| panic!("nothing is said of {whole}: add it to OWN_FORM"))

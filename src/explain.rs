@@ -1,8 +1,8 @@
-//! `foreshadow explain`: one command in words: what it rests on, what bound it, and what came of it.
+//! `foreshadow explain`: one command or proposal in words: what it rests on, what bound it, and what came of it.
 
 use anyhow::bail;
 use brain::{
-    allocate::amount,
+    allocate::{amount, proposals::Proposal},
     history::{CommandStory, History, Uses, rfc3339},
 };
 use clap::Args;
@@ -15,7 +15,7 @@ use crate::query::place::Place;
 const AFTER_MS: i64 = 3_600_000;
 
 const EXIT_STATUS: &str = "\
-Exit status: 0 when the command is known; 1 when it is not, or the database cannot be read; 64 for bad usage.
+Exit status: 0 when the command or proposal is known; 1 when it is not, or the database cannot be read; 64 for bad usage.
 IDs are told by the page, by `foreshadow query commands` and by the view `allocation` of a host.";
 
 /// Arguments of `foreshadow explain`.
@@ -24,26 +24,53 @@ IDs are told by the page, by `foreshadow query commands` and by the view `alloca
 pub(crate) struct ExplainArgs {
     #[command(flatten)]
     place: Place,
-    /// The command's name
+    /// The command's name, or the proposal's
     #[arg(value_name = "ID")]
     id: String,
 }
 
-/// Explains one command.
+/// Explains one command or proposal.
 ///
 /// # Errors
 /// A database that cannot be read, a command that is not known, or an output that cannot be written.
 pub(crate) async fn main(arguments: &ExplainArgs) -> anyhow::Result<()> {
     let mut history = History::open(&arguments.place.database()?).await?;
-    let story = history.story(&arguments.id, AFTER_MS).await?;
+    let id = &arguments.id;
+    let all = history.proposals().await?;
+    let is_asked = |proposal: &&Proposal| proposal.id == *id || proposal.command_id.as_ref() == Some(id);
+    let proposal = all.iter().find(is_asked);
+    let command = proposal.and_then(|proposal| proposal.command_id.as_ref());
+    let story = history.story(command.unwrap_or(id), AFTER_MS).await?;
     history.close().await?;
-    let Some(story) = story else {
-        bail!(
-            "no command called {:?} is kept; `foreshadow query commands` lists them",
-            arguments.id
-        );
+    match (proposal, &story) {
+        (proposal, Some(story)) => {
+            let approved = proposal.map(approval).unwrap_or_default();
+            Ok(print(&(approved + &told(story)))?)
+        }
+        (Some(proposal), None) => Ok(print(&proposed(proposal))?),
+        (None, None) => bail!(
+            "no command or proposal called {id:?} is kept; `foreshadow query commands` and `foreshadow proposals --all` list them"
+        ),
+    }
+}
+
+/// When it was proposed, and what became of that.
+fn approval(proposal: &Proposal) -> String {
+    let Proposal { id, host, made_ms, .. } = proposal;
+    let (made, told) = (rfc3339(*made_ms), proposal.told());
+    let stands = match proposal.decided_ms {
+        Some(decided_ms) => format!("{told}, {}", rfc3339(decided_ms)),
+        None => format!("it waits for approval until {}", rfc3339(proposal.expires_ms)),
     };
-    Ok(print(&told(&story))?)
+    format!("{id} for {host}, proposed {made}; {stands}.\n")
+}
+
+/// A proposal that was not made.
+fn proposed(proposal: &Proposal) -> String {
+    let change = &proposal.change;
+    let mut lines = vec![format!("{}\n{}.", approval(proposal), change.explanation.text)];
+    lines.extend(basis(change));
+    lines.join("\n") + "\n"
 }
 
 fn told(story: &CommandStory) -> String {
@@ -93,10 +120,31 @@ fn reason(reason: &str) -> String {
 }
 
 fn of_change(story: &CommandStory, (at, change): (usize, &Change), uses: &[Uses]) -> Vec<String> {
+    let mut lines = basis(change);
+    if change.explanation.strategy == LEASE {
+        return lines;
+    }
+    for outcome in &story.outcomes {
+        if let Some(written) = written(outcome, (at, change)) {
+            lines.push(line("written", &written));
+        }
+    }
+    let next = next(story, change);
+    let after = after(story.command.issued_ms, change, uses, next);
+    lines.extend(after.iter().map(|after| line("after", after)));
+    lines
+}
+
+fn line(name: &str, what: &str) -> String {
+    format!("  {name:<12}{what}")
+}
+
+/// What a change rests on, and what bound it.
+fn basis(change: &Change) -> Vec<String> {
     let why = &change.explanation;
     let amount = |value: f64| amount(change.resource, value);
     let mut lines = Vec::new();
-    let mut line = |name: &str, what: String| lines.push(format!("  {name:<12}{what}"));
+    let mut line = |name: &str, what: String| lines.push(line(name, &what));
     let before = change.before.map_or_else(|| "nothing".to_owned(), amount);
     line(
         "change",
@@ -137,15 +185,6 @@ fn of_change(story: &CommandStory, (at, change): (usize, &Change), uses: &[Uses]
         &why.rejected
     };
     line("considered", rejected.to_owned());
-    for outcome in &story.outcomes {
-        if let Some(written) = written(outcome, (at, change)) {
-            line("written", written);
-        }
-    }
-    let next = next(story, change);
-    for after in after(story.command.issued_ms, change, uses, next) {
-        line("after", after);
-    }
     lines
 }
 

@@ -12,6 +12,7 @@ mod lab;
 mod live;
 mod pki;
 mod policy;
+mod proposals;
 mod query;
 mod report;
 mod shell;
@@ -50,8 +51,14 @@ enum Command {
     Inspect(Box<inspect::InspectArgs>),
     /// What a brain has kept: hosts, series, forecasts, anomalies, commands, events
     Query(Box<query::QueryArgs>),
-    /// One command in words: what it rests on, what bound it, and what came of it
+    /// One command or proposal in words: what it rests on, what bound it, and what came of it
     Explain(Box<explain::ExplainArgs>),
+    /// Changes that wait for somebody's word, with their reasons
+    Proposals(proposals::ProposalsArgs),
+    /// Has a proposed change made
+    Approve(proposals::ApproveArgs),
+    /// Says no to a proposed change
+    Decline(proposals::DeclineArgs),
     /// What allocation has saved, and whom it hurt
     Report(Box<report::ReportArgs>),
     /// Series of hosts as trace CSVs or Parquet, a file a host
@@ -109,6 +116,9 @@ impl Command {
             | Self::Inspect(_)
             | Self::Query(_)
             | Self::Explain(_)
+            | Self::Proposals(_)
+            | Self::Approve(_)
+            | Self::Decline(_)
             | Self::Report(_)
             | Self::Export(_)
             | Self::Detect(_)
@@ -134,6 +144,9 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Inspect(arguments) => inspect::main(*arguments).await,
         Command::Query(arguments) => Box::pin(query::main(*arguments)).await,
         Command::Explain(arguments) => Box::pin(explain::main(&arguments)).await,
+        Command::Proposals(arguments) => proposals::list(&arguments).await,
+        Command::Approve(arguments) => proposals::approve(&arguments).await,
+        Command::Decline(arguments) => proposals::decline(&arguments).await,
         Command::Report(arguments) => Box::pin(report::main(&arguments)).await,
         Command::Export(arguments) => Box::pin(export::main(*arguments)).await,
         Command::Detect(arguments) => detect::main(&arguments),

@@ -64,6 +64,8 @@ struct Status<'a> {
     missing_frames: u64,
     /// Requests that wait for the pool.
     queued: u64,
+    /// Proposals that wait for somebody's word.
+    proposals: u64,
     /// The code that the command ends with.
     exit_code: u8,
     /// What a person should look at, in words.
@@ -93,6 +95,7 @@ impl Picture {
             share_of_packed: (totals.packed_bytes > 0).then(share),
             missing_frames: totals.missing,
             queued: fleet.queued,
+            proposals: fleet.proposals,
             exit_code: if attention.is_empty() { 0 } else { EXIT_ATTENTION },
             attention,
         }
@@ -149,6 +152,10 @@ impl Picture {
             ("command", command(self.commands.rows.first(), fleet.time_ms)),
             ("pool", format!("{} requests wait", status.queued)),
         ];
+        if status.proposals > 0 {
+            let told = format!("{} wait for approval: foreshadow proposals", status.proposals);
+            lines.push(("proposals", told));
+        }
         if status.attention.is_empty() {
             lines.push(("all is well", String::new()));
         }
@@ -264,6 +271,10 @@ mod tests {
              command    none yet\npool       0 requests wait\nall is well\n"
         );
         assert_eq!(picture.status().exit_code, 0);
+        let mut asked = picture;
+        asked.fleet.proposals = 2;
+        let end = "proposals  2 wait for approval: foreshadow proposals\nall is well\n";
+        assert!(told(&asked).ends_with(end), "{}", told(&asked));
     }
 
     #[test]

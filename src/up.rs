@@ -52,6 +52,8 @@ struct Parts {
     agent: agent::Handle,
     agent_stop: Shutdown,
     data_dir: PathBuf,
+    /// How the page is spoken to.
+    scheme: &'static str,
 }
 
 impl Parts {
@@ -88,6 +90,7 @@ impl Parts {
             },
             ..agent_config
         };
+        let scheme = brain_config.page.scheme();
         let brain = brain::start(brain_config, clock.clone(), brain_stop.clone()).await?;
         let agent = agent::start(agent_config, clock, agent_stop.clone()).await?;
         Ok(Self {
@@ -100,12 +103,13 @@ impl Parts {
             agent,
             agent_stop,
             data_dir,
+            scheme,
         })
     }
 
     fn introduce(&self) -> Result<(), OutputError> {
         let (page, broker) = (self.core.brain.page_addr(), self.core.broker.addr());
-        print_line(&format!("page    http://{page}"))?;
+        print_line(&format!("page    {}://{page}", self.scheme))?;
         print_line(&format!("broker  mqtt://{broker}"))?;
         print_line(&format!("data    {}", self.data_dir.display()))?;
         print_line(&format!(

@@ -11,8 +11,16 @@
     reason = "a test that meets what it does not expect is to fail there and then"
 )]
 
+#[path = "tidy/declared.rs"]
+mod declared;
 #[path = "tidy/documents.rs"]
 mod documents;
+#[path = "tidy/metrics.rs"]
+mod metrics;
+#[path = "tidy/reference.rs"]
+mod reference;
+#[path = "tidy/span_of.rs"]
+mod span_of;
 
 use std::{
     collections::BTreeSet,
@@ -55,10 +63,10 @@ const EDGES: &[(&str, &[&str])] = &[
 const HOMES: &[(&str, &[&str])] = &[
     ("rumqttc", &["bus"]),
     ("rumqttd", &["broker", "bench"]),
-    ("rustls", &["bus", "broker", "pki"]),
+    ("rustls", &["bus", "broker", "pki", "brain"]),
     ("ring", &["trust"]),
     ("rustls-webpki", &["trust"]),
-    ("argon2", &["broker"]),
+    ("argon2", &["trust"]),
     ("rcgen", &["pki", "bench"]),
     ("prost", &["schemas", "shadow", "brain/sparkplug", "bench"]),
     ("lz4_flex", &["shadow", "bench"]),
@@ -331,8 +339,13 @@ fn the_lab_stack_is_configured() {
     let path = |name: &str| root().join("deploy/compose").join(name);
     let broker: broker::Config = runtime::config::load(&path("broker.toml")).unwrap();
     let brain: brain::Config = runtime::config::load(&path("brain.toml")).unwrap();
-    let agent: agent::Config = runtime::config::load(&path("agent.toml")).unwrap();
-    assert_eq!([brain.broker.port, agent.broker.port], [broker.listen.port(); 2]);
+    let agents =
+        ["agent.toml", "agent-bmc.toml"].map(|name| runtime::config::load::<agent::Config>(&path(name)).unwrap());
+    for agent in &agents {
+        assert_eq!([brain.broker.port, agent.broker.port], [broker.listen.port(); 2]);
+        assert!(agent.broker.tls.is_some() && agent.trust.is_some() && agent.broker.host == "broker");
+    }
+    assert!(broker.tls.is_some() && brain.broker.tls.is_some() && brain.trust.is_some());
     assert_eq!(broker.access.anonymous, broker::Anonymous::Nothing);
     assert!(broker.data.is_some() && broker.audit.is_some());
     let compose = fs::read_to_string(root().join("docker-compose.yml")).unwrap();
@@ -343,12 +356,15 @@ fn the_lab_stack_is_configured() {
         "  agent-3:\n",
         "- broker:/var/lib/foreshadow\n",
         "  timescaledb:\n",
+        "  load:\n",
+        "  bmc:\n",
+        "./deploy/compose/agent-bmc.toml:/etc/foreshadow/agent.toml:ro",
         brain.store.password_file.as_ref().unwrap().to_str().unwrap(),
         &format!("127.0.0.1:{brain_port}:{brain_port}"),
     ] {
         assert!(compose.contains(part), "docker-compose.yml lacks {part:?}");
     }
-    assert_eq!([brain.broker.host, agent.broker.host], ["broker", "broker"]);
+    assert_eq!(brain.broker.host, "broker");
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub enum AgentCommand {
     Doctor(DoctorArgs),
     /// Show which processes of this machine take its cores and memory now
     Processes(ProcessesArgs),
+    /// Tell by the exit code whether an agent of this user is connected to its broker
+    Healthy(HealthyArgs),
 }
 
 /// How to run.
@@ -100,6 +102,14 @@ pub struct ProcessesArgs {
     pub json: bool,
 }
 
+/// Whose health is asked for.
+#[derive(Debug, Args)]
+pub struct HealthyArgs {
+    /// Configuration that the agent runs with
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
 /// Does what the arguments say, on the system's clock, until it is done or a signal comes.
 ///
 /// # Errors
@@ -111,6 +121,7 @@ pub async fn main(arguments: AgentArgs) -> anyhow::Result<()> {
         Some(AgentCommand::Record(arguments)) => run_record(&arguments, &shutdown).await,
         Some(AgentCommand::Doctor(arguments)) => doctor(&arguments, &shutdown).await,
         Some(AgentCommand::Processes(arguments)) => show_processes(&arguments).await,
+        Some(AgentCommand::Healthy(arguments)) => healthy(&arguments),
         Some(AgentCommand::Run(arguments)) => run(&arguments, &shutdown).await,
         None => run(&arguments.run, &shutdown).await,
     }
@@ -171,6 +182,17 @@ pub async fn show_processes(arguments: &ProcessesArgs) -> anyhow::Result<()> {
     } else {
         print(&crate::processes::table(&processes))?;
     }
+    Ok(())
+}
+
+fn healthy(arguments: &HealthyArgs) -> anyhow::Result<()> {
+    let port = load(arguments.config.as_deref())?.broker.port;
+    let connected = crate::healthy::connected(port).context("connections cannot be looked at")?;
+    anyhow::ensure!(
+        connected,
+        "no connection of this user to port {port}: the agent is not connected to its broker"
+    );
+    print_line("connected")?;
     Ok(())
 }
 

@@ -19,6 +19,7 @@
 //! | `spool` | frames and events that are not durable yet |
 //! | `receive` | watermarks and commands |
 //! | `fence` | which command was obeyed last, over a restart |
+//! | `healthy` | whether an agent is connected to its broker |
 //! | `refusals` | how much is made of commands that nobody vouches for |
 //! | [`guard`] | whether a command may be carried out |
 //! | [`act`] | carries it out, or tells what it would do |
@@ -45,6 +46,7 @@ pub mod status;
 mod agent;
 mod fence;
 mod flood;
+mod healthy;
 mod inventory;
 mod pattern;
 mod receive;

@@ -38,10 +38,7 @@ fn installed(drop_ins: &[&str]) -> tempfile::TempDir {
     let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/systemd");
     let folder = tempfile::tempdir().unwrap();
     let unit = fs::read_to_string(units.join(UNIT)).unwrap();
-    let unit = unit.replace(
-        "/usr/local/bin/foreshadow-agent",
-        env!("CARGO_BIN_EXE_foreshadow-agent"),
-    );
+    let unit = unit.replace("/usr/bin/foreshadow-agent", env!("CARGO_BIN_EXE_foreshadow-agent"));
     fs::write(folder.path().join(UNIT), unit).unwrap();
     let beside = folder.path().join(format!("{UNIT}.d"));
     fs::create_dir(&beside).unwrap();
@@ -54,7 +51,7 @@ fn installed(drop_ins: &[&str]) -> tempfile::TempDir {
 
 fn check(drop_ins: &[&str], capabilities: &[&str]) {
     let folder = installed(drop_ins);
-    let (content, said) = analyze(folder.path(), &["verify"]);
+    let (content, said) = analyze(folder.path(), &["verify", "--man=no"]);
     assert!(content && !said.contains("foreshadow"), "{drop_ins:?}: {said}");
     let (_, said) = analyze(folder.path(), &["security", "--offline=true", "--no-pager"]);
     let left = said

@@ -105,6 +105,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
             feedback: &feedback,
             state: &state,
             hosts: &hosts,
+            proposed: None,
         });
         let all = of_books + watch.ns();
         ensure!(

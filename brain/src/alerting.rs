@@ -52,7 +52,7 @@ pub(crate) fn start(
         Count::Failed => failed.with(kind.as_str()).inc(),
     });
     let folder = config.data_dir.join("alerts");
-    let cell = (config.cell.as_str(), &*format!("http://{page}"));
+    let cell = (config.cell.as_str(), &*format!("{}://{page}", config.page.scheme()));
     alerts::start(&config.alerts, cell, &folder, &source, &counted, shutdown).detach_all();
 }
 

@@ -23,6 +23,11 @@
 //! compete for a host, each with the criticality of its most critical workload.
 //! A resource whose capacity is not known has no account, and nothing of it is reserved.
 //!
+//! # By somebody's word
+//! A class in mode `recommend` is planned for twice in a round: once as if everybody agreed, which gives the proposals
+//! ([`proposals`]), and once with what it holds as it stands, which gives the commands of the others. In the latter an open
+//! proposal reserves what it would raise, so that nobody else is given it, and gives back nothing ([`consent`]).
+//!
 //! # Recommend-only
 //! A plan is a proposal. Reservations in [`State`] are what was recommended; whether an agent writes them is
 //! decided by the command's `dry_run` and the agent's own guard, and comes back through [`State::settle`].
@@ -37,6 +42,7 @@ use self::round::Round;
 use crate::{feedback::Feedback, policy::Policy};
 
 pub use self::{
+    consent::{Asking, admit},
     explain::amount,
     pool::Account,
     spare::Wake,
@@ -47,6 +53,7 @@ mod ask;
 mod bounds;
 mod budget;
 mod claim;
+mod consent;
 mod contention;
 mod draft;
 mod dynamic;
@@ -57,6 +64,7 @@ pub(crate) mod peaks;
 mod pool;
 mod preemptive;
 mod priority;
+pub mod proposals;
 mod report;
 mod round;
 mod spare;
@@ -77,6 +85,9 @@ pub struct Inputs<'a> {
     pub state: &'a State,
     /// The hosts by name. A host that is not named keeps what it has, and is not planned for.
     pub hosts: &'a BTreeMap<String, HostInput>,
+    /// What is changed by somebody's word alone stays as it is, but that raises up to these targets are reserved: those of
+    /// open proposals. `None`: as if everybody agreed, which is what is to be proposed.
+    pub proposed: Option<&'a BTreeMap<Key, f64>>,
 }
 
 /// One host, as its shadow tells it.
@@ -153,6 +164,8 @@ pub struct Plan {
     pub changes: BTreeMap<String, Vec<Change>>,
     /// Those that must only be told, even where the policy acts: what is not limited is not limited in doubt.
     pub only_told: BTreeSet<Key>,
+    /// What of the changes is made by somebody's word alone, where everybody is taken to agree.
+    pub asking: Asking,
     /// Changes that the cell could still have made in this minute.
     pub changes_left: u32,
     /// Spare hosts to wake, in this order.

@@ -1,6 +1,6 @@
 //! What a person can set: `config/brain.toml` shows every key with its default.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::path::PathBuf;
 
 use anomaly::residual;
 pub use bus::Broker;
@@ -11,9 +11,11 @@ use shadow::check_name;
 use crate::watch::Budget;
 
 mod hot;
+mod page;
 mod store;
 
 pub use hot::Hot;
+pub use page::{Page, Tls};
 pub use store::Store;
 
 /// The brain of one cell.
@@ -39,7 +41,7 @@ pub struct Config {
     /// agent is believed: for one machine, over loopback.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trust: Option<trust::Config>,
-    /// Where the page listens.
+    /// Where the page listens, and who may do what there.
     pub page: Page,
     /// What is taken in.
     pub ingest: Ingest,
@@ -67,17 +69,6 @@ pub enum Ticks {
     EverySecond,
     /// [`Handle::tick`](crate::Handle::tick) only: a lab's virtual time.
     Manual,
-}
-
-/// Where the page listens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Page {
-    /// Address and port; port 0 takes a free one, which the log and the handle tell.
-    pub listen: SocketAddr,
-    /// Names besides `localhost` and addresses that it may be reached by; requests that name another host
-    /// are refused.
-    pub names: Vec<String>,
 }
 
 /// What is taken in.
@@ -175,15 +166,6 @@ impl Default for Config {
             anomaly: Anomaly::default(),
             alerts: alerts::Config::default(),
             allocate: Allocate::default(),
-        }
-    }
-}
-
-impl Default for Page {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8420)),
-            names: Vec::new(),
         }
     }
 }
@@ -290,6 +272,7 @@ impl Validate for Config {
         if let Some(trust) = &self.trust {
             faults.within("trust", |faults| trust.validate(faults));
         }
+        faults.within("page", |faults| self.page.validate(faults));
         faults.within("ingest", |faults| self.ingest.validate(faults));
         faults.within("grid", |faults| self.grid.validate(faults));
         faults.within("hot", |faults| self.hot.validate(faults));

@@ -12,6 +12,7 @@ use limits::Prices;
 use shadow::{Command, Outcome, OutcomeState, Resource, UnixMs, wire::MAX_CHANGES};
 
 mod answer;
+mod consent;
 mod freeze;
 mod held;
 mod issue;
@@ -20,16 +21,22 @@ mod renew;
 mod savings;
 mod sent;
 
-pub use self::freeze::{Freeze, FreezeSwitch};
 use self::{
     answer::follows,
     savings::{Savings, Use},
     sent::Sent,
 };
+pub use self::{
+    consent::Verdict,
+    freeze::{Freeze, FreezeSwitch},
+};
 pub(crate) use self::{issue::next_issuer_epoch, sent::MAX_SENT};
 
 use crate::{
-    allocate::{self, HostInput, Inputs, Key, Plan, State},
+    allocate::{
+        self, HostInput, Inputs, Key, Plan, State,
+        proposals::{Proposal, Proposals},
+    },
     feedback::{Feedback, Look, Strain},
     limits::{Limits, Waiting},
     policy::Policy,
@@ -83,6 +90,10 @@ pub(crate) struct Dispatch {
     short: BTreeSet<Key>,
     /// Plans that are not stored yet.
     plans: Vec<PlanRow>,
+    /// What waits for somebody's word, and what did.
+    proposals: Proposals,
+    /// As they are shown; `None` since one has changed.
+    shown_proposals: Option<Arc<Vec<Proposal>>>,
 }
 
 /// What an answer was.
@@ -125,6 +136,8 @@ impl Dispatch {
             savings: Savings::new(issuer_epoch),
             short: BTreeSet::new(),
             plans: Vec::new(),
+            proposals: Proposals::default(),
+            shown_proposals: None,
         }
     }
 
@@ -150,6 +163,7 @@ impl Dispatch {
         self.started_ms = now_ms;
         self.state.rewind(now_ms);
         self.feedback.rewind();
+        self.proposals.rewind(now_ms);
         self.limits.rewind();
     }
 
@@ -172,7 +186,8 @@ impl Dispatch {
     /// Makes a plan and the commands that carry it out. Of a frozen cell the plan is shown, and nothing comes of it.
     pub(crate) fn round(&mut self, now_ms: UnixMs, hosts: &BTreeMap<String, HostInput>) -> Vec<Command> {
         self.last_ms = Some(now_ms);
-        let mut plan = allocate::plan(&self.inputs(now_ms, hosts));
+        let proposed = self.propose(now_ms, hosts);
+        let mut plan = allocate::plan(&self.inputs((now_ms, hosts), Some(&proposed)));
         self.show(&plan);
         if self.freeze.is_some() {
             self.record(&plan, hosts.len(), 0);
@@ -210,7 +225,11 @@ impl Dispatch {
         commands
     }
 
-    fn inputs<'a>(&'a self, now_ms: UnixMs, hosts: &'a BTreeMap<String, HostInput>) -> Inputs<'a> {
+    fn inputs<'a>(
+        &'a self,
+        (now_ms, hosts): (UnixMs, &'a BTreeMap<String, HostInput>),
+        proposed: Option<&'a BTreeMap<Key, f64>>,
+    ) -> Inputs<'a> {
         Inputs {
             now_ms,
             // Where another brain may rule the wait after a start begins anew.
@@ -219,6 +238,7 @@ impl Dispatch {
             feedback: &self.feedback,
             state: &self.state,
             hosts,
+            proposed,
         }
     }
 
@@ -229,7 +249,7 @@ impl Dispatch {
             return;
         }
         let acts = |key: &&Key| self.policy.act.is_on(&key.host, key.resource);
-        let short: BTreeSet<Key> = allocate::short(&self.inputs(now_ms, hosts))
+        let short: BTreeSet<Key> = allocate::short(&self.inputs((now_ms, hosts), None))
             .filter(acts)
             .cloned()
             .collect();
@@ -284,6 +304,7 @@ impl Dispatch {
         self.shown = None;
         self.state.settle(&view.command, outcome);
         self.feedback.outcome(&view.command, outcome);
+        self.proposals.answered(outcome);
         Answer::Taken
     }
 
@@ -381,6 +402,7 @@ fn pool_view(account: &allocate::Account) -> PoolView {
         reserved: account.reserved,
         reclaimable: account.reclaimable,
         coming: account.coming,
+        proposed: account.proposed,
         free: account.free(),
         queued: account.queued,
     }

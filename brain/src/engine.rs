@@ -22,7 +22,7 @@ use trust::{Trust, audit::Audit};
 
 use crate::{
     Config, Error,
-    dispatch::{Dispatch, FreezeSwitch},
+    dispatch::{Dispatch, FreezeSwitch, Verdict},
     fleet::Fleet,
     foresight::Foresight,
     history::Database,
@@ -41,6 +41,7 @@ use crate::{
 
 mod audit;
 mod buffer;
+mod consent;
 mod freeze;
 mod intake;
 mod picture;
@@ -77,6 +78,8 @@ pub(crate) enum Event {
     Notice(Notice),
     /// Somebody freezes the cell, or lets it move.
     Freeze(FreezeSwitch),
+    /// Somebody decides on a proposal.
+    Verdict(Verdict),
     /// Somebody asks for the scores.
     Scores(oneshot::Sender<forecast::ScoreTable>),
 }
@@ -237,6 +240,7 @@ impl Engine {
             Event::Trained(trained) => self.trained(*trained),
             Event::Notice(told) => self.noticed(told, At { now_ms, monotonic_ns }),
             Event::Freeze(switch) => self.switched(switch, At { now_ms, monotonic_ns }),
+            Event::Verdict(verdict) => self.decided(verdict, At { now_ms, monotonic_ns }),
             // Nobody waits any more when this fails.
             Event::Scores(ask) => drop(ask.send(self.foresight.scores())),
         }

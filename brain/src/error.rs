@@ -23,6 +23,12 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+    /// The list of the page's users.
+    #[error("page.users: {0}")]
+    Users(#[from] crate::page::login::users::UsersError),
+    /// The certificate of the page.
+    #[error("page.tls: {0}")]
+    Certificate(#[source] trust::TrustError),
     /// The page's server ended.
     #[error("page: {0}")]
     Page(io::Error),

@@ -20,7 +20,7 @@ use crate::{
     dispatch::next_issuer_epoch,
     engine::{Engine, Parts, status},
     history::Database,
-    page::{self, PageState},
+    page::{self, Certificates, Door, PageState},
     policy::{self, Policy},
     run::{Edges, Request, Time, run},
     scada,
@@ -54,7 +54,8 @@ pub struct Handle {
 pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Handle, Error> {
     runtime::config::check(&config, "brain")?;
     // Faults that a person has to mend are told before anything is made.
-    let rules = (policy(&config)?, believed(&config)?);
+    let entrance = entrance(&config, &clock)?;
+    let rules = (policy(&config)?, believed(&config)?, entrance);
     let since = since(&config, clock.now_ms());
     match config.store.timescale() {
         None => {
@@ -85,12 +86,12 @@ fn fill(engine: &Engine, older: Range<UnixMs>, shutdown: &Shutdown) {
 async fn start_on(
     (store, recovered): (impl Store, Recovered),
     since: Since,
-    rules: (Policy, Option<Arc<Trust>>),
+    rules: (Policy, Option<Arc<Trust>>, Entrance),
     config: Config,
     clock: Clock,
     shutdown: Shutdown,
 ) -> Result<Handle, Error> {
-    let (policy, trust) = rules;
+    let (policy, trust, (door, certificates)) = rules;
     let now_ms = clock.now_ms();
     let audit = Audit::start(&config.data_dir.join("audit.jsonl"), Keep::default())?;
     let older = since.rollups_ms..recovered.rollups_since_ms;
@@ -122,14 +123,18 @@ async fn start_on(
     let (connected_in, connected) = watch::channel(false);
     let (acknowledge, notices) = mpsc::channel(REQUESTS);
     let (freeze, switches) = mpsc::channel(REQUESTS);
+    let (decide, verdicts) = mpsc::channel(REQUESTS);
     let page = PageState {
         acknowledge,
         freeze,
+        decide,
         snapshot: snapshot.clone(),
         series: Arc::new(engine.past().clone()) as _,
         history: Database::of(&config),
         metrics: Arc::new(move || metrics.render()),
         names: config.page.names.clone(),
+        door,
+        certificates,
     };
     let page_stop = Shutdown::new();
     let page_stopped = page_stop.clone();
@@ -144,6 +149,7 @@ async fn start_on(
         trained,
         notices,
         switches,
+        verdicts,
         flusher: Flusher::start(store),
         page,
         page_stop,
@@ -230,6 +236,21 @@ impl Handle {
         self.task = None;
         ended.unwrap_or(Err(Error::Panicked("the engine")))
     }
+}
+
+/// Who comes in to the page, and by which certificate it is known.
+type Entrance = (Arc<Door>, Option<Arc<Certificates>>);
+
+fn entrance(config: &Config, clock: &Clock) -> Result<Entrance, Error> {
+    // A lab's clock leaps, and people who look at it do not.
+    let clock = if clock.is_manual() {
+        Clock::system()
+    } else {
+        clock.clone()
+    };
+    let certificates = config.page.tls.clone().map(Certificates::load).transpose();
+    let certificates = certificates.map_err(Error::Certificate)?.map(Arc::new);
+    Ok((Arc::new(Door::open(&config.page, clock)?), certificates))
 }
 
 fn believed(config: &Config) -> Result<Option<Arc<Trust>>, Error> {

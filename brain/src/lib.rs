@@ -63,7 +63,7 @@ mod view;
 mod watch;
 
 pub use config::{Config, Ticks};
-pub use dispatch::{Freeze, FreezeSwitch};
+pub use dispatch::{Freeze, FreezeSwitch, Verdict};
 pub use error::Error;
 pub use handle::{Handle, policy_of, start};
 pub use store::{StoreError, archive, backup, memory::columns::Columns};

@@ -1,6 +1,7 @@
 //! The page: what the brain sees, for people and for machines, over HTTP/1.1.
 //!
-//! Everything is read-only, but that incidents are acknowledged ([`incidents`]) and the cell is frozen ([`freeze`]). What is shown now comes from the newest [`Snapshot`], series through [`SeriesSource`] in
+//! Everything is read-only, but that incidents are acknowledged ([`incidents`]), the cell is frozen ([`freeze`]) and
+//! proposals are decided on ([`proposals`]). Who may ask for what stands in one table ([`login`]). What is shown now comes from the newest [`Snapshot`], series through [`SeriesSource`] in
 //! threads that may wait, and what the store holds over connections that only read ([`history`]); nothing here can slow the
 //! engine down.
 //!
@@ -16,14 +17,16 @@
 //! | `/api/v1/hosts/{host}/recent?metrics=host.cpu,host.memory&seconds=60` | metrics at full rate ([`recent`]) |
 //! | `/api/v1/hosts/{host}/incidents/{since_ms}/acknowledge` | POST: somebody takes notice of an incident |
 //! | `/api/v1/freeze`, `/api/v1/thaw` | POST: nothing is changed any more, or again ([`freeze`]) |
-//! | `/api/v1/incidents`, `commands`, `events`, `plan`, `scores` | what is newest of all hosts ([`records`]) |
+//! | `/api/v1/proposals/{id}/approve`, `decline` | POST: somebody decides on a proposal ([`proposals`]) |
+//! | `/api/v1/incidents`, `commands`, `events`, `proposals`, `plan`, `scores` | what is newest of all hosts ([`records`]) |
 //! | `/api/v1/history/hosts`, `series`, `forecasts`, `anomalies`, `incidents`, `commands`, `events`, `plans` | what the store holds |
 //! | `/api/v1/stream` | server-sent events: when to ask again ([`stream`]) |
 //! | `/api/v1/openapi.json` | all of this for machines ([`openapi`]) |
+//! | `/login`, `/logout`, `/api/v1/me` | the form, the way out, and who asks ([`login`]) |
 //! | `/metrics` | the brain's own metrics as Prometheus text |
 //! | `/healthz` | 200 while snapshots keep coming, else 503 ([`health`]) |
 //!
-//! Errors are problem documents (RFC 9457, [`problem`]); who may ask is decided in [`guard`].
+//! Errors are problem documents (RFC 9457, [`problem`]); what a request may be addressed to is decided in [`guard`].
 
 mod api;
 mod assets;
@@ -37,20 +40,24 @@ mod history;
 mod hosts;
 mod incidents;
 mod inventory;
+pub(crate) mod login;
 mod openapi;
 mod problem;
+mod proposals;
 mod recent;
 mod records;
+mod server;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tls;
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, io, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::State,
-    http::{HeaderValue, Method, Uri, header},
+    extract::{DefaultBodyLimit, State},
+    http::{HeaderValue, Uri, header},
     middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -62,16 +69,26 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{guard::Guard, health::Pulse, problem::Problem};
+use self::{
+    guard::Guard,
+    health::Pulse,
+    login::{form, gate, told::Told},
+    problem::Problem,
+    server::Server,
+};
+pub(crate) use self::{login::Door, tls::Certificates};
 use crate::{
-    dispatch::FreezeSwitch,
+    dispatch::{FreezeSwitch, Verdict},
     history::Database,
     snapshot::{SeriesSource, Snapshot},
     watch::Notice,
 };
 
-/// How long open requests may take to finish after the shutdown began.
-const DRAIN: Duration = Duration::from_secs(2);
+/// The largest body of a request, in bytes.
+const MAX_BODY: usize = 16 << 10;
+
+/// How often it is looked whether users and certificate have changed, and whose session is over.
+const UPKEEP: Duration = Duration::from_secs(1);
 
 /// How many event streams may be open at a time; each open page holds one.
 const MAX_STREAMS: usize = 64;
@@ -89,11 +106,17 @@ pub struct PageState {
     pub acknowledge: mpsc::Sender<Notice>,
     /// Takes turns of the freeze switch.
     pub freeze: mpsc::Sender<FreezeSwitch>,
+    /// Takes verdicts on proposals.
+    pub decide: mpsc::Sender<Verdict>,
     /// Renders the brain's own metrics, in either text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Names besides `localhost` and addresses that a browser or scraper may reach the page by
     /// (without port, `brain.example.org`). A request that names another host is refused: see [`guard`].
     pub names: Vec<String>,
+    /// Who may do what.
+    pub(crate) door: Arc<Door>,
+    /// The certificate that is shown; without one HTTP is plain.
+    pub(crate) certificates: Option<Arc<Certificates>>,
 }
 
 /// What the handlers share.
@@ -105,7 +128,7 @@ struct Shared {
     streams: Arc<Semaphore>,
     /// A permit for each answer that is read from the database at a time.
     reads: Semaphore,
-    strangers: incidents::Strangers,
+    told: Told,
 }
 
 impl Shared {
@@ -133,7 +156,7 @@ pub async fn serve(
         closing: closing.clone(),
         streams: Arc::new(Semaphore::new(MAX_STREAMS)),
         reads: Semaphore::new(history::MAX_READS),
-        strangers: incidents::Strangers::default(),
+        told: Told::default(),
     });
 
     let stop = closing.clone();
@@ -141,15 +164,27 @@ pub async fn serve(
         shutdown.await;
         stop.cancel();
     });
-    let service = router(shared, guard).into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, service).with_graceful_shutdown(closing.clone().cancelled_owned());
-    let overdue = async {
-        closing.cancelled().await;
-        time::sleep(DRAIN).await;
+    let (door, tls) = (Arc::clone(&shared.page.door), shared.page.certificates.clone());
+    if door.has_lock() || tls.is_some() {
+        tokio::spawn(upkeep(Arc::clone(&door), tls.clone(), closing.clone()));
+    }
+    let server = Server {
+        behind_proxy: door.is_behind_proxy(),
+        router: router(shared, guard),
+        tls,
+        closing,
     };
-    tokio::select! {
-        served = server.into_future() => served,
-        () = overdue => Ok(()),
+    server.run(listener).await;
+    Ok(())
+}
+
+/// Keeps users, sessions and certificate as they should be.
+async fn upkeep(door: Arc<Door>, tls: Option<Arc<Certificates>>, closing: CancellationToken) {
+    while closing.run_until_cancelled(time::sleep(UPKEEP)).await.is_some() {
+        door.upkeep();
+        if let Some(tls) = &tls {
+            tls.refresh();
+        }
     }
 }
 
@@ -174,6 +209,9 @@ fn router(shared: Arc<Shared>, guard: Guard) -> Router {
         .route("/api/v1/events", get(records::events))
         .route("/api/v1/plan", get(records::plan))
         .route("/api/v1/scores", get(records::scores))
+        .route("/api/v1/proposals", get(records::proposals))
+        .route("/api/v1/proposals/{id}/approve", post(proposals::approve))
+        .route("/api/v1/proposals/{id}/decline", post(proposals::decline))
         .route("/api/v1/freeze", get(freeze::stands).post(freeze::turn::<true>))
         .route("/api/v1/thaw", post(freeze::turn::<false>))
         .route("/api/v1/history/hosts", get(history::hosts))
@@ -186,11 +224,15 @@ fn router(shared: Arc<Shared>, guard: Guard) -> Router {
         .route("/api/v1/history/plans", get(history::plans))
         .route("/api/v1/stream", get(stream::events))
         .route("/api/v1/openapi.json", get(openapi::document))
+        .route("/api/v1/me", get(form::me))
+        .route("/login", get(form::show).post(form::enter))
+        .route("/logout", post(form::leave))
         .route("/metrics", get(metrics))
         .route("/healthz", get(health::healthz))
         .fallback(unknown_path)
-        .method_not_allowed_fallback(wrong_method)
-        .with_state(shared)
+        .with_state(Arc::clone(&shared))
+        .layer(middleware::from_fn_with_state(shared, gate::check))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn(guard::secure_headers))
         .layer(middleware::from_fn_with_state(Arc::new(guard), guard::check_host))
 }
@@ -210,11 +252,5 @@ async fn unknown_path(uri: Uri) -> Problem {
     Problem::not_found(format!(
         "there is no {}; the routes begin at / and /api/v1/",
         uri.path()
-    ))
-}
-
-async fn wrong_method(method: Method) -> Problem {
-    Problem::method_not_allowed(format!(
-        "{method} is not answered here: everything is read with GET, and POST acknowledges incidents, freezes and thaws"
     ))
 }

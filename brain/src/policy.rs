@@ -11,6 +11,7 @@ use shadow::{Resource, UnixMs};
 use thiserror::Error;
 
 pub(crate) mod act;
+mod mode;
 mod read;
 mod section;
 mod spare;
@@ -19,6 +20,7 @@ mod words;
 
 pub use self::{
     act::Acting,
+    mode::{Mode, ProposalRules},
     spare::{Spare, Wake},
     window::{Effect, When, Window},
 };
@@ -43,6 +45,8 @@ pub struct Policy {
     pub safety: Safety,
     /// What all hosts together may hold.
     pub cell: CellLimits,
+    /// How long proposals stand.
+    pub proposals: ProposalRules,
     /// What limits are held to that the books of rules decide.
     pub limits: Settings,
     /// How requests wait.
@@ -185,6 +189,8 @@ impl PerResource {
 /// What a class of workloads is promised. Shares are of the host's capacity.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Class {
+    /// Whose word its changes wait for, where the policy acts.
+    pub mode: Mode,
     /// How it decides, each at most once.
     pub strategies: Vec<Strategy>,
     /// The quantile that is reserved for: one of [`shadow::QUANTILES`].
@@ -248,6 +254,7 @@ impl Class {
 impl Default for Class {
     fn default() -> Self {
         Self {
+            mode: Mode::Act,
             strategies: Strategy::ALL.to_vec(),
             quantile: 0.95,
             horizon_s: 900,
@@ -293,6 +300,7 @@ impl Default for Policy {
                 min_coverage: 0.85,
             },
             cell: CellLimits::default(),
+            proposals: ProposalRules::default(),
             limits: Settings::default(),
             queue: Queue {
                 ageing_per_hour: 10.0,
@@ -328,6 +336,26 @@ impl Policy {
             Some((name, class)) => (name, class),
             None => (DEFAULT_CLASS, &self.fallback),
         }
+    }
+
+    /// Whether `resource` of workloads of `class` on `host` is changed by somebody's word alone: the policy acts there, and
+    /// the class only recommends.
+    pub fn asks(&self, host: &str, resource: Resource, class: &Class) -> bool {
+        class.mode == Mode::Recommend && self.act.is_on(host, resource)
+    }
+
+    /// Whether anything is changed by somebody's word alone.
+    pub fn asks_any(&self) -> bool {
+        self.act.is_any() && self.each_class().any(|class| class.mode == Mode::Recommend)
+    }
+
+    /// Whether everything is changed by somebody's word alone.
+    pub fn asks_always(&self) -> bool {
+        self.each_class().all(|class| class.mode == Mode::Recommend)
+    }
+
+    fn each_class(&self) -> impl Iterator<Item = &Class> {
+        self.classes.values().chain([&self.fallback])
     }
 
     /// What holds back changes of workloads of `class` on `host` at `now_ms`, the strictest; `None` outside all windows.

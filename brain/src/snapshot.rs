@@ -17,7 +17,7 @@ pub use self::{
     plan::{HeldStep, PlanView, RequestView, SumView},
     scores::{LossView, QualityView, ScoreView, ScoresView},
 };
-use crate::{dispatch::Freeze, store::memory::columns::Columns};
+use crate::{allocate::proposals::Proposal, dispatch::Freeze, store::memory::columns::Columns};
 
 /// How far ahead the page looks for a peak, in seconds.
 const PEAK_S: u32 = 900;
@@ -29,7 +29,7 @@ pub struct Snapshot {
     pub time_ms: UnixMs,
     /// The cell that this brain rules.
     pub cell: String,
-    /// `recommend-only`, `acting` where commands are carried out, or `frozen`.
+    /// `recommend-only`, `recommend` where each change waits for approval, `acting` where commands are carried out, or `frozen`.
     pub mode: String,
     /// Who has frozen the cell, and why.
     pub freeze: Option<Freeze>,
@@ -58,6 +58,9 @@ pub struct Snapshot {
     /// The newest plan; the page asks for it by itself.
     #[serde(skip)]
     pub plan: Option<Arc<PlanView>>,
+    /// Proposals: those that are open, then those before, the newest first; the page asks for them by themselves.
+    #[serde(skip)]
+    pub proposals: Arc<Vec<Proposal>>,
     /// How good forecasts were lately and are in sum; the page asks for it by itself.
     #[serde(skip)]
     pub scores: Arc<ScoresView>,
@@ -339,6 +342,8 @@ pub struct PoolView {
     pub reclaimable: f64,
     /// What was taken back, and may still be held until its agents have answered.
     pub coming: f64,
+    /// What of what is reserved is for open proposals.
+    pub proposed: f64,
     /// What is not reserved.
     pub free: f64,
     /// Requests that wait.

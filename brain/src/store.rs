@@ -143,7 +143,7 @@ pub(crate) struct AnomalyRow {
 pub struct PlanRow {
     /// When.
     pub time_ms: UnixMs,
-    /// `recommend-only`, `acting` or `frozen`.
+    /// `recommend-only`, `recommend`, `acting` or `frozen`.
     pub mode: String,
     /// Hosts that were planned for.
     pub hosts: u64,

@@ -112,12 +112,23 @@ pub struct Acknowledgement {
     pub done: oneshot::Sender<bool>,
 }
 
-/// What the page tells of incidents that somebody would take notice of.
+/// What the page tells of people.
 #[derive(Debug)]
 pub enum Notice {
     /// Somebody takes notice of one.
     Taken(Acknowledgement),
-    /// Somebody may not: the request came from this address, and why it was refused.
+    /// Somebody has logged in or out.
+    Entered {
+        /// By which name.
+        who: String,
+        /// The caller's address; empty where that is not known.
+        from: String,
+        /// In words.
+        how: &'static str,
+        /// Others of this name since one was told last.
+        suppressed: u64,
+    },
+    /// Somebody may not do something: the request came from this address, and why it was refused.
     Refused {
         /// The caller's address; empty where that is not known.
         from: String,

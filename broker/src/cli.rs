@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
-use runtime::{Clock, ConfigError, Shutdown};
+use runtime::{Clock, ConfigError, Shutdown, health, output::print_line};
 use tokio::signal::unix::{SignalKind, signal};
 use trust::audit::{Audit, Keep, keep_trail};
 
@@ -32,6 +32,16 @@ pub struct BrokerArgs {
 pub enum BrokerCommand {
     /// Sets the password of a user, read from the terminal or from the first line of standard input
     Password(PasswordArgs),
+    /// Tells by the exit code whether the broker of this machine answers
+    Healthy(HealthyArgs),
+}
+
+/// Whose health is asked for.
+#[derive(Debug, Clone, Args)]
+pub struct HealthyArgs {
+    /// Configuration that the broker runs with
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 impl BrokerArgs {
@@ -40,10 +50,12 @@ impl BrokerArgs {
     /// # Errors
     /// [`ConfigError`], ready to be shown.
     pub fn load(&self) -> Result<Config, ConfigError> {
-        self.config
-            .as_deref()
-            .map_or_else(|| Ok(Config::default()), runtime::config::load)
+        load(self.config.as_deref())
     }
+}
+
+fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
+    path.map_or_else(|| Ok(Config::default()), runtime::config::load)
 }
 
 /// Runs a broker until a signal comes or it fails. At SIGHUP it reads certificates, users and rules anew.
@@ -51,8 +63,10 @@ impl BrokerArgs {
 /// # Errors
 /// A faulty configuration ([`ConfigError`]), or why the broker does not start or has ended.
 pub async fn main(arguments: BrokerArgs) -> anyhow::Result<()> {
-    if let Some(BrokerCommand::Password(arguments)) = &arguments.command {
-        return password::run(arguments);
+    match &arguments.command {
+        Some(BrokerCommand::Password(arguments)) => return password::run(arguments),
+        Some(BrokerCommand::Healthy(arguments)) => return healthy(&load(arguments.config.as_deref())?),
+        None => {}
     }
     let config = arguments.load()?;
     let audit = config.audit.as_deref().map(keep_logins).transpose()?;
@@ -74,6 +88,16 @@ pub async fn main(arguments: BrokerArgs) -> anyhow::Result<()> {
             }
         }
     }
+}
+
+/// By its figures where they are served, for they leave no trace; else as a client, which an audit log may tell as refused.
+fn healthy(config: &Config) -> anyhow::Result<()> {
+    match config.metrics {
+        Some(listen) => health::http(listen, "/metrics"),
+        None => health::mqtt(config.listen),
+    }
+    .context("the broker does not answer")?;
+    Ok(print_line("answers")?)
 }
 
 /// Keeps what is told of logins in the audit log at `path`.

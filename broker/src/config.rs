@@ -6,7 +6,7 @@ use std::{
 };
 
 use runtime::{Faults, Span, Validate};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{access::config::Access, durable::Fsync};
 
@@ -14,7 +14,7 @@ use crate::{access::config::Access, durable::Fsync};
 const PROTOCOL_MAX_PACKET: usize = 268_435_455;
 
 /// The broker's configuration.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Address and port; port 0 takes a free one. Anything but loopback is open to everyone who reaches it.
@@ -43,7 +43,7 @@ pub struct Config {
 }
 
 /// MQTT over WebSocket. TLS and limits are those of the other port.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WebSocket {
     /// Address and port; port 0 takes a free one.
@@ -63,7 +63,7 @@ impl Default for WebSocket {
 }
 
 /// TLS at the broker's ports. All files are PEM.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
     /// The broker's certificate, with what leads to its authority.
@@ -82,7 +82,7 @@ pub struct Tls {
 }
 
 /// What a client may ask for. Past a limit the one who asks is refused, never another.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Connections at once; the next one is closed.

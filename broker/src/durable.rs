@@ -30,7 +30,7 @@ use std::{
 };
 
 use rumqttd::protocol::Packet;
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use tokio::sync::watch;
 
 use self::folder::Folder;
@@ -69,6 +69,15 @@ impl<'de> Deserialize<'de> for Fsync {
             return Ok(Self::Always);
         }
         text.parse().map(Self::Every).map_err(de::Error::custom)
+    }
+}
+
+impl Serialize for Fsync {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Always => serializer.serialize_str("always"),
+            Self::Every(span) => span.serialize(serializer),
+        }
     }
 }
 

@@ -9,16 +9,20 @@
 //! | [`logging`] | `tracing` to standard error, and a limit for noisy sites |
 //! | [`trail`] | events of the target `audit`, for whoever keeps them |
 //! | [`output`] | standard output, whose reader may be gone |
+//! | [`prompt`] | passwords, typed without being shown |
 //! | [`process`] | arguments to an exit code |
 //! | [`metrics`] | counters and gauges in the Prometheus text form |
+//! | [`health`] | a server of this machine, asked whether it does its work |
 //! | [`usage`] | what this process takes of its machine |
 
 pub mod clock;
 pub mod config;
+pub mod health;
 pub mod logging;
 pub mod metrics;
 pub mod output;
 pub mod process;
+pub mod prompt;
 pub mod shutdown;
 pub mod span;
 pub mod trail;

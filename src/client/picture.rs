@@ -9,7 +9,7 @@ pub(crate) struct Fleet {
     /// When the picture was taken.
     pub(crate) time_ms: UnixMs,
     pub(crate) cell: String,
-    /// `recommend-only`, `acting` or `frozen`.
+    /// `recommend-only`, `recommend`, `acting` or `frozen`.
     pub(crate) mode: String,
     pub(crate) freeze: Option<Freeze>,
     pub(crate) hosts: HostCounts,
@@ -18,6 +18,9 @@ pub(crate) struct Fleet {
     pub(crate) totals: Totals,
     /// Requests that wait for the pool.
     pub(crate) queued: u64,
+    /// Proposals that wait for somebody's word.
+    #[serde(default)]
+    pub(crate) proposals: u64,
     /// Needs that cannot be met, in words.
     pub(crate) unmet: Vec<String>,
 }

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use crate::harness::{Process, write};
 
 /// Two hosts, two and a half hours at 10 s: a job every twelve minutes on one, a saw tooth on the other.
-fn traces() -> TempDir {
+pub(crate) fn traces() -> TempDir {
     let folder = TempDir::new().unwrap();
     for (host, shift) in [("web-1", 0), ("web-2", 31)] {
         let mut text = String::from("time,cpu,mem,net_rx,net_tx,disk_read,disk_write\n");

@@ -15,9 +15,11 @@ mod bad_input;
 #[path = "../../agent/tests/bmc/lab.rs"]
 #[allow(dead_code, reason = "the agent's own tests ask it for more")]
 mod bmc_lab;
+mod consent;
 mod dashboards;
 mod database;
 mod detect;
+mod docs;
 mod edge_vm;
 mod enrolment;
 mod fleet;
@@ -26,18 +28,22 @@ mod guest;
 mod harness;
 mod history;
 mod hostile;
+mod http;
 mod inspect;
 mod kcs;
 mod kcs_proxy;
 mod lab;
 mod latency;
 mod levers;
+mod login;
 mod loop_alive;
+mod metrics;
 mod mosquitto_tls;
 mod observer;
 mod older;
 mod out_of_band;
 mod outages;
+mod packaged;
 mod policy;
 mod ports;
 mod rotation;
@@ -50,4 +56,5 @@ mod timescale;
 #[path = "../../brain/src/store/timescale/tests/outages/server.rs"]
 #[allow(dead_code, reason = "the brain's own tests ask it for more")]
 mod timescale_server;
+mod topics;
 mod views;

@@ -16,7 +16,7 @@ use crate::harness::{PATIENCE, until};
 
 type Messages = BTreeMap<String, Vec<Vec<u8>>>;
 
-/// Subscribed to `foreshadow/#` from its start; reconnects by itself.
+/// Subscribed from its start; reconnects by itself.
 pub(crate) struct Observer {
     client: Client,
     messages: Arc<Mutex<Messages>>,
@@ -24,7 +24,13 @@ pub(crate) struct Observer {
 }
 
 impl Observer {
+    /// Subscribed to everything of ours.
     pub(crate) fn new(port: u16) -> Self {
+        Self::of(port, &["foreshadow/#"])
+    }
+
+    /// Subscribed to `filters`.
+    pub(crate) fn of(port: u16, filters: &'static [&'static str]) -> Self {
         let mut options = MqttOptions::new(format!("observer-{port}"), "127.0.0.1", port);
         options.set_max_packet_size(8 << 20, 8 << 20);
         let (client, mut connection) = Client::new(options, 64);
@@ -35,7 +41,9 @@ impl Observer {
             for event in connection.iter() {
                 match event {
                     Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                        drop(again.try_subscribe("foreshadow/#", QoS::AtLeastOnce))
+                        for filter in filters {
+                            drop(again.try_subscribe(*filter, QoS::AtLeastOnce));
+                        }
                     }
                     Ok(Event::Incoming(Packet::Publish(message))) => {
                         seen.lock()

@@ -34,6 +34,81 @@ fn each_of_the_twelve_faults_names_its_test() {
     }
 }
 
+#[test]
+fn links_lead_somewhere_and_every_page_is_in_the_book() {
+    let mut files = vec![
+        root().join("README.md"),
+        root().join("ARCHITECTURE.md"),
+        root().join("CONTRIBUTING.md"),
+    ];
+    files.push(root().join("deploy/README.md"));
+    for folder in ["docs", "docs/decisions"] {
+        let entries = fs::read_dir(root().join(folder))
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        files.extend(entries.filter(|path| path.extension().is_some_and(|ending| ending == "md")));
+    }
+    let mut dead = Vec::new();
+    for file in &files {
+        let text = fs::read_to_string(file).unwrap();
+        for link in links(&text) {
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() {
+                file.clone()
+            } else {
+                file.parent().unwrap().join(path)
+            };
+            let leads = target.exists()
+                && (anchor.is_empty()
+                    || anchors(&fs::read_to_string(&target).unwrap_or_default()).contains(&anchor.to_owned()));
+            if !leads {
+                dead.push(format!("{}: {link}", file.display()));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "{}", dead.join("\n"));
+    let book = fs::read_to_string(root().join("docs/README.md")).unwrap();
+    let book = links(&book);
+    for page in fs::read_dir(root().join("docs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+    {
+        let name = page.to_str().unwrap();
+        let is_page = name.ends_with(".md") && name != "README.md";
+        assert!(!is_page || book.contains(&name), "docs/{name} is not in docs/README.md");
+    }
+}
+
+/// Where a text links to within the project: outside of code.
+fn links(text: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    for block in text.split("```").step_by(2) {
+        for line in block.lines() {
+            let targets = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+            found.extend(targets.filter(|target| !target.contains("://") && !target.contains(' ')));
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// The anchors of a text's headings, as forges make them.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .filter_map(|line| line.split_once("# "));
+    let anchor = |(_, heading): (&str, &str)| {
+        let kept = heading.to_lowercase();
+        let kept = kept
+            .chars()
+            .filter(|letter| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_'));
+        kept.map(|letter| if letter == ' ' { '-' } else { letter }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
 /// The tests that a text names: a file of Rust, and behind it, with no more than a comma or `and` between, functions.
 fn named_tests(text: &str) -> Vec<(&str, &str)> {
     let mut named = Vec::new();

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown},
     path::{Path, PathBuf},
 };
 
@@ -28,6 +28,31 @@ pub fn read(path: &Path) -> Result<Vec<u8>, TrustError> {
         ));
     }
     Ok(bytes)
+}
+
+/// As [`read`], of a file of secrets: others must not be able to read it, nor anybody but its owner to write it.
+///
+/// # Errors
+/// [`TrustError`] as well when its mode lets them.
+pub fn read_private(path: &Path) -> Result<Vec<u8>, TrustError> {
+    let mode = fs::metadata(path).map_err(TrustError::file(path))?.permissions().mode() & 0o777;
+    if mode & 0o027 != 0 {
+        return Err(TrustError::content(
+            path,
+            format!("its mode {mode:03o} lets others read or write it: chmod 600, or 640 where a group is to read it"),
+        ));
+    }
+    read(path)
+}
+
+/// What tells a file from the one that was there before: device, number, length, and when it was written to the nanosecond;
+/// `None` where there is none.
+pub type Stamp = Option<(u64, u64, u64, i64, i64)>;
+
+/// That of the file at `path` now. Some microseconds.
+pub fn stamp(path: &Path) -> Stamp {
+    let found = fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
 }
 
 /// Makes a folder that its owner alone may look into, with those above it. One that is there stays as it is.
@@ -58,6 +83,23 @@ pub fn create(path: &Path, bytes: &[u8]) -> Result<(), TrustError> {
 /// [`TrustError::File`].
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), TrustError> {
     put(path, bytes, |beside| fs::rename(beside, path))
+}
+
+/// As [`replace`], with owner, group and mode of what was there: a file that a service reads stays one that it can read.
+///
+/// # Errors
+/// [`TrustError::File`], also where the owner cannot be given it.
+pub fn rewrite(path: &Path, bytes: &[u8]) -> Result<(), TrustError> {
+    put(path, bytes, |beside| {
+        if let Ok(was) = fs::metadata(path) {
+            let is = fs::metadata(beside)?;
+            if (is.uid(), is.gid()) != (was.uid(), was.gid()) {
+                chown(beside, Some(was.uid()), Some(was.gid()))?;
+            }
+            fs::set_permissions(beside, fs::Permissions::from_mode(was.mode() & 0o7777))?;
+        }
+        fs::rename(beside, path)
+    })
 }
 
 fn put(path: &Path, bytes: &[u8], take_place: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), TrustError> {
@@ -92,8 +134,6 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
@@ -114,6 +154,18 @@ mod tests {
         replace(&file, b"two").unwrap();
         assert_eq!(read(&file).unwrap(), b"two");
         assert_eq!(fs::read_dir(&below).unwrap().count(), 1, "nothing is left beside it");
+        read_private(&file).unwrap();
+        for mode in [0o644, 0o660, 0o604] {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            let told = read_private(&file).unwrap_err().to_string();
+            assert!(
+                told.contains(&format!("{mode:o}")) && told.contains("chmod 600"),
+                "{told}"
+            );
+        }
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        rewrite(&file, b"three").unwrap();
+        assert_eq!((mode(&file), read(&file).unwrap()), (0o640, b"three".to_vec()));
         let error = read(&below.join("none")).unwrap_err().to_string();
         assert!(error.contains("x.key") || error.contains("none"), "{error}");
     }

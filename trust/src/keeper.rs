@@ -1,20 +1,16 @@
 //! Identities and authorities from files that may be renewed while they are used.
 
-use std::{
-    fs,
-    os::unix::fs::MetadataExt,
-    sync::{
-        Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, PoisonError, RwLock,
+    atomic::{AtomicU64, Ordering},
 };
 
 use shadow::UnixMs;
 
-use crate::{Authorities, Config, Identity, Scope, SealError, Signer, TrustError};
-
-/// What tells a file from the one that was there before: device, number, length, and when it was written to the nanosecond.
-type Stamp = Option<(u64, u64, u64, i64, i64)>;
+use crate::{
+    Authorities, Config, Identity, Scope, SealError, Signer, TrustError,
+    files::{self, Stamp},
+};
 
 /// Who this part is and whom it believes.
 #[derive(Debug)]
@@ -169,9 +165,5 @@ fn newest(identities: &[Identity], now_ms: UnixMs) -> Option<&Identity> {
 }
 
 fn stamps(config: &Config) -> Vec<Stamp> {
-    let stamp = |path: &std::path::Path| {
-        let found = fs::metadata(path).ok()?;
-        Some((found.dev(), found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
-    };
-    config.files().map(stamp).collect()
+    config.files().map(files::stamp).collect()
 }

@@ -18,6 +18,7 @@
 //! | `validity` | from when to when a certificate is good |
 //! | [`secret`] | random numbers and digests |
 //! | [`audit`] | who has done what and when, in a file whose lines are chained |
+//! | `password` | passwords of people, behind the feature `passwords` |
 //! | [`files`] | files that are whole, private and never overwritten by accident |
 
 pub mod access;
@@ -30,6 +31,8 @@ pub mod files;
 pub mod identity;
 pub mod keeper;
 pub mod name;
+#[cfg(feature = "passwords")]
+pub mod password;
 pub mod scope;
 pub mod secret;
 pub mod signer;

@@ -10,6 +10,7 @@ use super::{
     HostInput, Inputs, WorkloadInput,
     ask::{Ask, Booked, Ground, ask},
     bounds::{Stand, Step, clamp, step},
+    consent,
     contention::NOTHING,
     draft::Draft,
     need::{self, Question, needs_of_workload},
@@ -36,6 +37,9 @@ pub(super) struct Claim<'a> {
     pub(super) damping: Damping,
     /// Why nothing of it may be taken; `None` when it may give.
     pub(super) held_by: Option<String>,
+    /// It is changed by somebody's word alone, and reserves so much at most until then: what it holds, or what an open
+    /// proposal would raise it to.
+    pub(super) reserves: Option<f64>,
     /// Why it is left alone altogether: its agent did not do as asked lately, or a window says so.
     pub(super) rests: Option<String>,
     /// What feedback has put on top, in words.
@@ -69,10 +73,11 @@ impl Claim<'_> {
     pub(super) fn goal(&self) -> Option<f64> {
         let ask = self.ask.as_ref().filter(|_| self.rests.is_none())?;
         let before = self.before.map(|held| held.amount);
-        Some(match self.step {
+        let goal = match self.step {
             Step::Raise { to, .. } => to,
             Step::Keep | Step::Lower { .. } => before.map_or(ask.wanted, |held| held.min(ask.wanted)),
-        })
+        };
+        Some(self.reserves.map_or(goal, |most| goal.min(most)))
     }
 
     /// The name under which others speak of it.
@@ -209,6 +214,8 @@ fn claim<'a>(inputs: &Inputs<'a>, key: Key, details: &WorkloadInput, place: Plac
             .or_else(|| hold.map(str::to_owned))
             .or_else(|| ask.doubt.clone()),
     };
+    let reserves = consent::reserves(inputs, &key, class, before);
+    let held_by = held_by.or_else(|| reserves.map(|_| consent::AWAITED.to_owned()));
     let learnt = inputs
         .feedback
         .explain(&key)
@@ -226,6 +233,7 @@ fn claim<'a>(inputs: &Inputs<'a>, key: Key, details: &WorkloadInput, place: Plac
         step,
         damping,
         held_by,
+        reserves,
         rests,
         learnt,
         draft: None,

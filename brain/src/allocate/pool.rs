@@ -24,6 +24,8 @@ pub struct Account {
     pub reclaimable: f64,
     /// What was taken back and may still be held until its agents have answered: of accounts of the cell.
     pub coming: f64,
+    /// What of what is reserved is for open proposals.
+    pub proposed: f64,
     /// Requests that wait for it.
     pub queued: u32,
 }
@@ -58,6 +60,7 @@ impl Pool {
             reserved: 0.0,
             reclaimable: 0.0,
             coming: 0.0,
+            proposed: 0.0,
             queued: 0,
         };
         let mut pool = Self::default();
@@ -133,6 +136,13 @@ impl Pool {
     pub(super) fn shift(&mut self, key: &Key, amount: f64) {
         for account in self.behind(key) {
             account.reserved = (account.reserved + amount).max(0.0);
+        }
+    }
+
+    /// Notes that `amount` of what `key` reserves is for its proposal.
+    pub(super) fn propose(&mut self, key: &Key, amount: f64) {
+        for account in self.behind(key) {
+            account.proposed += amount;
         }
     }
 

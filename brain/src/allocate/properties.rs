@@ -9,6 +9,8 @@ use shadow::{Capacity, Forecast, Quantiles, Resource, Rung, Shares};
 use super::{HostInput, Inputs, Key, Plan, Reservation, State, WorkloadInput, plan};
 use crate::{feedback::Feedback, policy::Policy};
 
+mod consent;
+
 /// Room for rounding, as a share of the capacity.
 const ROUNDING: f64 = 1e-9;
 
@@ -204,6 +206,7 @@ impl World {
             feedback: &self.feedback,
             state,
             hosts,
+            proposed: None,
         })
     }
 }

@@ -25,14 +25,17 @@ impl Round<'_> {
         for (key, amount) in &reclaimable {
             self.pool.reclaimable(key, *amount);
         }
+        let unmet = self.unmet();
+        self.release();
         Plan {
             time_ms: self.inputs.now_ms,
             changes: self.changes(),
             only_told: self.only_told(),
+            asking: self.asking(),
             changes_left: self.budget.left_in_cell(),
             wakes: self.waking.wakes.clone(),
             throttled: self.throttled(),
-            unmet: self.unmet(),
+            unmet,
             pool: self.pool.accounts().cloned().collect(),
             state: self.state(&queue),
             queue,

@@ -191,13 +191,17 @@ impl<'a> Round<'a> {
 
     /// Whether a change of `key` would be one more, and there is none left.
     pub(super) fn is_beyond_budget(&self, key: &Key) -> bool {
-        let is_counted = self.claims.get(key).is_some_and(|claim| claim.is_counted);
-        !is_counted && self.budget.left(&key.host) == 0
+        let is_free = |claim: &Claim<'_>| claim.is_counted || claim.reserves.is_some();
+        !self.claims.get(key).is_some_and(is_free) && self.budget.left(&key.host) == 0
     }
 
-    /// Counts a change of `key` against the budget, once a round.
+    /// Counts a change of `key` against the budget, once a round. To reserve for a proposal is no change.
     pub(super) fn count(&mut self, key: &Key) {
-        if let Some(claim) = self.claims.get_mut(key).filter(|claim| !claim.is_counted) {
+        if let Some(claim) = self
+            .claims
+            .get_mut(key)
+            .filter(|claim| !claim.is_counted && claim.reserves.is_none())
+        {
             claim.is_counted = true;
             self.budget.spend(&key.host);
         }
@@ -205,7 +209,8 @@ impl<'a> Round<'a> {
 
     /// Takes back a count that led to no change.
     pub(super) fn uncount(&mut self, key: &Key) {
-        if let Some(claim) = self.claims.get_mut(key).filter(|claim| claim.draft.is_none()) {
+        let counted = |claim: &&mut Claim<'_>| claim.draft.is_none() && claim.is_counted;
+        if let Some(claim) = self.claims.get_mut(key).filter(counted) {
             claim.is_counted = false;
             self.budget.refund(&key.host);
         }

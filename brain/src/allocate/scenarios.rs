@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use shadow::{Capacity, Command, Explanation, Forecast, Outcome, OutcomeState, Quantiles, Resource, Rung, Shares};
 
-use super::{Account, HostInput, Inputs, Key, Plan, Reservation, State, WorkloadInput, plan};
+use super::{Account, Asking, HostInput, Inputs, Key, Plan, Reservation, State, WorkloadInput, plan};
 use crate::{feedback::Feedback, policy::Policy};
 
+mod consent;
 mod supply;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -90,6 +91,7 @@ impl Scene {
             feedback: &self.feedback,
             state: &self.state,
             hosts: &self.hosts,
+            proposed: None,
         })
     }
 }

@@ -161,7 +161,7 @@ fn settled(state: OutcomeState, change: &Change, told: Option<&ChangeOutcome>) -
 }
 
 /// Whether two amounts are the same but for the last digits, which a stored text may lose.
-fn is_same(one: f64, other: f64) -> bool {
+pub(super) fn is_same(one: f64, other: f64) -> bool {
     (one - other).abs() <= 1e-12 * one.abs().max(other.abs())
 }
 

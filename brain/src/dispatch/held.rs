@@ -76,6 +76,7 @@ mod tests {
             reserved,
             reclaimable: 0.0,
             coming: 0.0,
+            proposed: 0.0,
             queued: 0,
         }
     }

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use shadow::{Action, ActionKind, Change, Command, Explanation, Resource, UnixMs};
 
 use super::Dispatch;
-use crate::allocate::{Key, Wake};
+use crate::{
+    allocate::{Key, Wake},
+    policy::HOST_CLASS,
+};
 
 /// Changes of one host that go together.
 pub(super) struct Part {
@@ -39,7 +42,10 @@ impl Dispatch {
 
     /// A spare host is switched on by the agent beside its BMC, where the policy acts on its power.
     pub(super) fn wake(&mut self, now_ms: UnixMs, wake: &Wake) -> Command {
-        let dry_run = !self.policy.act.is_on(&wake.host, Resource::Power);
+        // Where the host as a whole is changed by somebody's word alone it is told, and nobody is woken.
+        let (_, class) = self.policy.class(HOST_CLASS);
+        let acts = self.policy.act.is_on(&wake.host, Resource::Power);
+        let dry_run = !acts || self.policy.asks(&wake.host, Resource::Power, class);
         let action = Action {
             kind: ActionKind::ChassisOn,
             workload: String::new(),

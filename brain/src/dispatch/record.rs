@@ -99,10 +99,12 @@ impl Dispatch {
         self.plan.clone()
     }
 
-    /// How commands are meant: `recommend-only`, `acting` or `frozen`.
+    /// How commands are meant: `recommend-only`, `recommend`, `acting` or `frozen`.
     pub(crate) fn mode(&self) -> &'static str {
         if self.freeze.is_some() {
             "frozen"
+        } else if self.policy.act.is_any() && self.policy.asks_always() {
+            "recommend"
         } else if self.policy.act.is_any() {
             "acting"
         } else {

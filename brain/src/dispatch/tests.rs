@@ -3,7 +3,7 @@
 use shadow::{Capacity, Forecast, Quantiles, Rung, Shares};
 
 use super::*;
-use crate::allocate::WorkloadInput;
+use crate::allocate::{WorkloadInput, proposals::Refusal};
 
 fn dispatch() -> Dispatch {
     let timing = Timing {
@@ -456,4 +456,134 @@ fn ten_thousand_commands_in_a_minute_find_their_answers_and_are_bounded() {
     };
     assert_eq!(dispatch.outcome(&first[0].host, &old), Answer::Unknown, "forgotten");
     assert!(dispatch.shown().len() == MAX_SHOWN);
+}
+
+/// A dispatch whose changes of cpu wait for somebody's word.
+fn asking() -> Dispatch {
+    let policy = "[act]\n\"*\" = [\"cpu\"]\n[class.default]\nmode = \"recommend\"";
+    let timing = Timing {
+        every_ms: 60_000,
+        ttl_ms: 300_000,
+    };
+    Dispatch::new(Policy::parse(policy).unwrap(), timing, 7, 0)
+}
+
+/// The hosts with forecasts of `now_ms`.
+fn hosts_at(now_ms: UnixMs) -> BTreeMap<String, HostInput> {
+    let mut hosts = hosts();
+    for forecast in hosts.values_mut().flat_map(|host| &mut host.forecasts) {
+        forecast.made_ms = now_ms;
+    }
+    hosts
+}
+
+#[test]
+fn a_proposal_does_nothing_until_it_is_approved_and_then_is_the_command_that_was_shown() {
+    let mut dispatch = asking();
+    assert_eq!(dispatch.mode(), "recommend");
+    assert_eq!(dispatch.round(HOUR_MS, &hosts()), []);
+    assert_eq!(
+        dispatch.reserved("a", "web", Resource::Cpu),
+        None,
+        "nothing is promised"
+    );
+    assert_eq!(dispatch.renew(HOUR_MS + 250_000, |_| Some(500)), [], "nor held");
+    let shown = dispatch.shown_proposals();
+    let proposal = &shown[0];
+    let account = dispatch
+        .pool()
+        .iter()
+        .find(|account| account.resource == Resource::Cpu)
+        .unwrap();
+    assert!((account.proposed - proposal.change.target).abs() < 1e-9, "{account:?}");
+
+    let (approved, command) = dispatch
+        .approve((&proposal.id, "ann"), HOUR_MS + 1_000, &hosts())
+        .unwrap();
+    let command = command.unwrap();
+    assert_eq!(
+        (command.dry_run, &command.changes),
+        (false, &vec![proposal.change.clone()])
+    );
+    assert_eq!(approved.command_id.as_ref(), Some(&command.id));
+    assert_eq!(
+        dispatch.reserved("a", "web", Resource::Cpu),
+        Some(proposal.change.target)
+    );
+    let again = dispatch.approve((&proposal.id, "bob"), HOUR_MS + 2_000, &hosts());
+    assert_eq!(again, Ok((approved, None)), "once");
+    assert_eq!(
+        dispatch.outcome("a", &answer(&command, OutcomeState::Applied)),
+        Answer::Taken
+    );
+    let told = dispatch.new_proposals().unwrap().shown().remove(0);
+    assert_eq!(told.outcome.map(|outcome| outcome.state), Some(OutcomeState::Applied));
+    // What was approved is held on like any other, and nothing is proposed while it suffices.
+    assert_eq!(dispatch.round(HOUR_MS + 60_000, &hosts()), []);
+    assert_eq!(dispatch.open_proposals(), 0);
+    let renewed = dispatch.renew(HOUR_MS + 260_000, |_| Some(500)).remove(0);
+    assert_eq!(renewed.changes[0].target, proposal.change.target);
+}
+
+#[test]
+fn a_frozen_cell_proposes_nothing_and_lets_nothing_be_approved() {
+    let mut dispatch = asking();
+    dispatch.round(HOUR_MS, &hosts());
+    let proposal = dispatch.shown_proposals()[0].clone();
+    dispatch.set_freeze(Some(Freeze {
+        by: "ann".into(),
+        reason: "a release".into(),
+        since_ms: HOUR_MS,
+    }));
+    let refused = dispatch.approve((&proposal.id, "bob"), HOUR_MS + 1_000, &hosts());
+    assert_eq!(refused, Err(Refusal::Unfit("the cell is frozen by ann".to_owned())));
+    dispatch.round(HOUR_MS + 60_000, &hosts());
+    assert_eq!(dispatch.shown_proposals()[0], proposal, "it stays open for its time");
+    dispatch.round(HOUR_MS + 900_000, &hosts());
+    assert_eq!(dispatch.open_proposals(), 0);
+    dispatch.set_freeze(None);
+    let late = dispatch.approve((&proposal.id, "bob"), HOUR_MS + 900_000, &hosts());
+    assert_eq!(late, Err(Refusal::Lapsed("nobody decided in time".to_owned())));
+    assert_eq!(dispatch.round(HOUR_MS + 960_000, &hosts_at(HOUR_MS + 960_000)), []);
+    assert_eq!(dispatch.open_proposals(), 1, "thawed");
+}
+
+#[test]
+fn open_proposals_outlive_a_restart_and_declined_ones_are_remembered() {
+    let mut dispatch = asking();
+    dispatch.round(HOUR_MS, &hosts());
+    let proposal = dispatch.shown_proposals()[0].clone();
+    let stored = serde_json::to_string(dispatch.new_proposals().unwrap()).unwrap();
+    let restarted = || {
+        let mut again = Dispatch {
+            issuer_epoch: 8,
+            started_ms: HOUR_MS + 60_000,
+            ..asking()
+        };
+        again.restore_proposals(serde_json::from_str(&stored).unwrap());
+        again
+    };
+    // A brain that has just started lets nothing be limited, and keeps what was proposed.
+    let mut again = restarted();
+    assert_eq!(again.round(HOUR_MS + 120_000, &hosts()), []);
+    assert_eq!(again.shown_proposals()[0], proposal);
+    let early = again.approve((&proposal.id, "ann"), HOUR_MS + 120_000, &hosts());
+    assert_eq!(early, Err(Refusal::Unfit("the brain runs for 60 s only".to_owned())));
+    let (_, command) = again
+        .approve((&proposal.id, "ann"), HOUR_MS + 700_000, &hosts_at(HOUR_MS + 700_000))
+        .unwrap();
+    assert_eq!(command.unwrap().id, "8-a-1");
+
+    let mut again = restarted();
+    again
+        .decline(&proposal.id, ("ann", "not today"), HOUR_MS + 700_000)
+        .unwrap();
+    again.round(HOUR_MS + 760_000, &hosts_at(HOUR_MS + 760_000));
+    assert_eq!(again.open_proposals(), 0);
+    let account = again
+        .pool()
+        .iter()
+        .find(|account| account.resource == Resource::Cpu)
+        .unwrap();
+    assert!(account.reserved.abs() < 1e-9, "and reserves nothing: {account:?}");
 }

@@ -77,7 +77,14 @@ impl Engine {
         audit.record(entry.with("suppressed", suppressed));
     }
 
-    /// Somebody, by their own word, takes notice of the incident of a host that began then, if there is one.
+    /// Somebody has logged in to the page, or out.
+    pub(super) fn tell_entered(&self, who: &str, how: &str, (from, suppressed): (&str, u64), at: At) {
+        let Some(audit) = &self.audit.audit else { return };
+        let entry = Entry::new(at.now_ms, What::Login, how, who).with("from", from);
+        audit.record(entry.with("suppressed", suppressed));
+    }
+
+    /// Somebody, by their own word or their login, takes notice of the incident of a host that began then, if there is one.
     pub(super) fn tell_acknowledgement(&mut self, by: &str, (host, since_ms): (&str, UnixMs), known: bool, at: At) {
         let entry = Entry::new(at.now_ms, What::Approval, "acknowledged", by)
             .with("host", host)

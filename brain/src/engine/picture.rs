@@ -13,6 +13,7 @@ impl Engine {
     /// Everything as it stands now.
     pub(super) fn picture(&mut self) -> Snapshot {
         let commands = self.dispatch.shown();
+        let proposals = self.dispatch.shown_proposals();
         let events = self.journal.shown();
         let scores = self.scores_view().into();
         let hosts: Vec<HostView> = self
@@ -58,6 +59,7 @@ impl Engine {
             events,
             unmet: self.dispatch.unmet().to_vec(),
             plan: self.dispatch.plan(),
+            proposals,
             scores,
             totals: Totals {
                 frames: figures.frames.get(),

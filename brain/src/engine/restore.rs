@@ -40,6 +40,8 @@ impl Engine {
         self.figures.refused.with("books").add(refused as u64);
         self.quality
             .restore(json(&recovered.meta, meta::QUALITY).unwrap_or_default());
+        self.dispatch
+            .restore_proposals(json(&recovered.meta, meta::PROPOSALS).unwrap_or_default());
         let freeze = json::<Option<_>>(&recovered.meta, meta::FREEZE).flatten();
         self.restore_freeze(freeze);
         for (host, resource, since_ms, told) in recovered.anomalies {

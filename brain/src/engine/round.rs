@@ -39,6 +39,8 @@ impl Engine {
         self.tell_expiry(now_ms);
         self.allocate(At { now_ms, monotonic_ns });
         self.renew_leases(At { now_ms, monotonic_ns });
+        self.dispatch.expire(now_ms);
+        self.note_proposals();
         self.tell_watermarks();
         self.bound_records();
         self.snapshot = self.picture().into();
@@ -223,7 +225,7 @@ impl Engine {
         self.remember_allocation();
     }
 
-    fn remember_allocation(&mut self) {
+    pub(super) fn remember_allocation(&mut self) {
         self.batch.plans.extend(self.dispatch.take_plans());
         let savings = self.dispatch.take_savings(self.now_ms, false);
         if !savings.is_empty() {
@@ -252,7 +254,7 @@ impl Engine {
         self.remember_json(key, serde_json::to_string(value));
     }
 
-    fn remember_json(&mut self, key: &'static str, json: serde_json::Result<String>) {
+    pub(super) fn remember_json(&mut self, key: &'static str, json: serde_json::Result<String>) {
         match json {
             Ok(json) => drop(self.batch.meta.insert(key, json)),
             Err(error) => tracing::error!(key, %error, "not stored"),
@@ -280,7 +282,7 @@ impl Engine {
         self.remember_allocation();
     }
 
-    fn send(&mut self, command: Command, at: At) {
+    pub(super) fn send(&mut self, command: Command, at: At) {
         if self.publish_command(&command, at) {
             self.batch.commands.push(command);
         }
@@ -329,7 +331,7 @@ impl Engine {
     }
 
     /// What allocation knows of each host.
-    fn host_inputs(&self, now_ms: UnixMs) -> BTreeMap<String, HostInput> {
+    pub(super) fn host_inputs(&self, now_ms: UnixMs) -> BTreeMap<String, HostInput> {
         let input = |(name, host): (&std::sync::Arc<str>, &crate::fleet::Host)| {
             let uses = self.hot.uses(name);
             let present = self.hot.present(name);

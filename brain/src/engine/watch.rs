@@ -53,6 +53,15 @@ impl Engine {
     pub(super) fn noticed(&mut self, told: Notice, at: At) {
         match told {
             Notice::Taken(told) => self.acknowledged(told, at),
+            Notice::Entered {
+                who,
+                from,
+                how,
+                suppressed,
+            } => {
+                tracing::info!(who, from, how, suppressed, "page: login");
+                self.tell_entered(&who, how, (&from, suppressed), at);
+            }
             Notice::Refused { from, why, suppressed } => {
                 tracing::warn!(from, why, suppressed, "request refused");
                 self.tell_refusal("page", &why, (&from, suppressed), at);

@@ -7,14 +7,18 @@ use std::{
 };
 
 use axum::{
+    Extension,
     body::Bytes,
     extract::{Path, rejection::PathRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
 };
 use flate2::{Compression, write::GzEncoder};
 
-use super::problem::Problem;
+use super::{
+    login::{Caller, gate::is_from_elsewhere},
+    problem::Problem,
+};
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
@@ -120,21 +124,28 @@ static FILES: LazyLock<Vec<(&str, Asset)>> = LazyLock::new(|| {
         "keys.js": JS,
         "lane.js": JS,
         "layout.css": CSS,
+        "login.js": JS,
         "models.js": JS,
         "plans.js": JS,
         "plots.js": JS,
         "pool.js": JS,
+        "proposals.js": JS,
         "readings.js": JS,
         "row.js": JS,
         "rows.js": JS,
         "tables.js": JS,
         "timeline.js": JS,
         "top.js": JS,
+        "who.js": JS,
     }
 });
 
-/// The page.
-pub(super) async fn index(asked: HeaderMap) -> Response {
+/// The page. Who has to log in first is led there; but not who follows a link of another site: it may be that they have, and
+/// that their browser keeps it back until the page itself asks.
+pub(super) async fn index(Extension(caller): Extension<Caller>, asked: HeaderMap) -> Response {
+    if caller.is_stranger() && !is_from_elsewhere(&asked) {
+        return Redirect::to("/login").into_response();
+    }
     INDEX.answer(&asked)
 }
 
@@ -153,12 +164,19 @@ mod tests {
 
     use super::*;
 
+    const PAGES: [&str; 2] = ["index.html", "login.html"];
+
     fn sources() -> Vec<(&'static str, &'static str)> {
         let files = FILES
             .iter()
             .map(|(name, asset)| (*name, std::str::from_utf8(&asset.plain.body).unwrap()));
         let leaked = |asset: &'static Asset| std::str::from_utf8(&asset.plain.body).unwrap();
-        files.chain([("index.html", leaked(&INDEX))]).collect()
+        files
+            .chain([
+                ("index.html", leaked(&INDEX)),
+                ("login.html", include_str!("assets/login.html")),
+            ])
+            .collect()
     }
 
     /// What stands between `before` and `after`, wherever both are there.
@@ -205,9 +223,10 @@ mod tests {
                 "{name}: {links:?}"
             );
         }
-        let (_, html) = sources().into_iter().find(|(name, _)| *name == "index.html").unwrap();
-        for script in named(html, "<script", '<') {
-            assert!(script.contains("src=\"/assets/") && script.ends_with('>'), "{script}");
+        for (_, html) in sources().into_iter().filter(|(name, _)| PAGES.contains(name)) {
+            for script in named(html, "<script", '<') {
+                assert!(script.contains("src=\"/assets/") && script.ends_with('>'), "{script}");
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 pub(super) mod fleet;
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
@@ -14,16 +14,29 @@ use axum::{
     http::{HeaderMap, Request, StatusCode, header},
     response::Response,
 };
+use runtime::Clock;
 use serde_json::Value;
 use shadow::{Forecast, Quantiles, Reading, Resource, Rung, Shares, UnixMs, Vantage};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::{MAX_STREAMS, PageState, Shared, guard::Guard, health::Pulse, history, incidents::Strangers, router};
+use super::{
+    Door, MAX_STREAMS, PageState, Shared,
+    guard::Guard,
+    health::Pulse,
+    history,
+    login::{
+        told::Told,
+        users::{self, Role, Users},
+    },
+    router,
+};
 use crate::{
     Columns,
-    dispatch::{Freeze, FreezeSwitch},
+    allocate::proposals::{Fate, Proposal, Refusal},
+    config,
+    dispatch::{Freeze, FreezeSwitch, Verdict},
     history::Database,
     snapshot::{AnomalyView, HostView, ResourceView, SeriesSource, Snapshot},
     watch::Notice,
@@ -38,6 +51,7 @@ pub(super) const NOW_MS: UnixMs = 1_700_000_000_000;
 pub(super) struct OneHost {
     pub(super) asked: Mutex<Option<(Resource, UnixMs)>>,
     pub(super) refused: Mutex<Vec<String>>,
+    pub(super) entered: Mutex<Vec<String>>,
 }
 
 impl SeriesSource for OneHost {
@@ -119,6 +133,45 @@ pub(super) struct Page {
     pub(super) router: Router,
 }
 
+/// What Ann, an operator, and Bob, a viewer, log in with.
+pub(super) const PASSWORDS: [(&str, Role, &str); 2] = [
+    ("ann", Role::Operator, "ann's password"),
+    ("bob", Role::Viewer, "bob's: password"),
+];
+
+/// Ann and Bob, in a file.
+pub(super) fn list_of_people(folder: &Path) -> PathBuf {
+    let path = folder.join("users");
+    for (name, role, password) in PASSWORDS {
+        users::set(&path, name, Some(role), Some(password)).unwrap();
+    }
+    path
+}
+
+/// Takes somebody out of the list.
+pub(super) fn forget(folder: &Path, name: &str) {
+    users::remove(&folder.join("users"), name).unwrap();
+}
+
+/// The same two, with hashes of no password.
+pub(super) fn people() -> Users {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("users");
+    let hash = "$argon2id$v=19$m=1024,t=1,p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let text = PASSWORDS
+        .map(|(name, role, _)| format!("{name}:{role}:{hash}\n"))
+        .concat();
+    trust::files::replace(&path, text.as_bytes()).unwrap();
+    Users::load(&path).unwrap()
+}
+
+/// A page where people log in, on a clock of the test's.
+pub(super) fn page_with(config: &config::Page, clock: &Clock) -> Page {
+    let (engine, series, page) = state();
+    let door = Arc::new(Door::open(config, clock.clone()).unwrap());
+    with((engine, series, PageState { door, ..page }))
+}
+
 /// A switch that somebody has turned.
 pub(super) fn frozen_by(by: &str, reason: &str) -> Freeze {
     Freeze {
@@ -126,6 +179,44 @@ pub(super) fn frozen_by(by: &str, reason: &str) -> Freeze {
         reason: reason.to_owned(),
         since_ms: NOW_MS,
     }
+}
+
+/// `page` with a brain behind it that decides on proposals, and shows that.
+pub(super) fn decided(engine: &watch::Sender<Arc<Snapshot>>, page: PageState) -> PageState {
+    let (decide, mut verdicts) = mpsc::channel::<Verdict>(1);
+    let shown = engine.clone();
+    tokio::spawn(async move {
+        while let Some(verdict) = verdicts.recv().await {
+            judge(&shown, verdict);
+        }
+    });
+    PageState { decide, ..page }
+}
+
+/// Decides on what is shown: what `carol` approves does not fit.
+fn judge(shown: &watch::Sender<Arc<Snapshot>>, verdict: Verdict) {
+    let mut snapshot = Snapshot::clone(&shown.borrow());
+    let all = Arc::make_mut(&mut snapshot.proposals);
+    let decided = match all.iter_mut().find(|known| known.id == verdict.id) {
+        None => Err(Refusal::Unknown),
+        Some(known) if known.fate == Fate::Lapsed => Err(Refusal::Lapsed(known.reason.clone())),
+        Some(_) if verdict.by == "carol" => Err(Refusal::Unfit("the cell is frozen by ann".to_owned())),
+        Some(known) if known.fate != Fate::Open => Err(Refusal::Decided(known.told())),
+        Some(known) => {
+            known.fate = if verdict.approves {
+                Fate::Approved
+            } else {
+                Fate::Declined
+            };
+            known.decided_ms = Some(NOW_MS);
+            known.by = verdict.by;
+            known.reason = verdict.reason;
+            known.command_id = verdict.approves.then(|| "1-web-1-4".to_owned());
+            Ok(Proposal::clone(known))
+        }
+    };
+    shown.send_replace(Arc::new(snapshot));
+    verdict.done.send(decided).unwrap();
 }
 
 /// The page's state, and the engine's end of it.
@@ -155,17 +246,21 @@ pub(super) fn state() -> (watch::Sender<Arc<Snapshot>>, Arc<OneHost>, PageState)
                     asked.done.send(known).unwrap();
                 }
                 Notice::Refused { from, .. } => host.refused.lock().unwrap().push(from),
+                Notice::Entered { who, how, .. } => host.entered.lock().unwrap().push(format!("{who} {how}")),
             }
         }
     });
     let state = PageState {
         acknowledge,
         freeze,
+        decide: mpsc::channel(1).0,
         snapshot,
         series: Arc::clone(&series) as Arc<dyn SeriesSource>,
         history: Database::file(Path::new("/nowhere/brain.db")),
         metrics: Arc::new(|| "# TYPE foreshadow_up gauge\nforeshadow_up 1\n# EOF\n".to_owned()),
         names: vec!["brain.example.org".to_owned()],
+        door: Arc::new(Door::open(&config::Page::default(), Clock::system()).unwrap()),
+        certificates: None,
     };
     (engine, series, state)
 }
@@ -179,6 +274,7 @@ pub(super) fn page_of(snapshot: Snapshot) -> Page {
     let (engine, series, page) = state();
     engine.send_replace(Arc::new(snapshot));
     let series_of_fleet = Arc::new(fleet::Waves);
+    let page = decided(&engine, page);
     with((
         engine,
         series,
@@ -198,7 +294,7 @@ fn with((engine, series, page): (watch::Sender<Arc<Snapshot>>, Arc<OneHost>, Pag
         closing,
         streams: Arc::new(Semaphore::new(MAX_STREAMS)),
         reads: Semaphore::new(history::MAX_READS),
-        strangers: Strangers::default(),
+        told: Told::default(),
     });
     let router = router(Arc::clone(&shared), guard);
     Page {

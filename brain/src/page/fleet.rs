@@ -5,6 +5,7 @@ use shadow::UnixMs;
 use utoipa::ToSchema;
 
 use crate::{
+    allocate::proposals::Fate,
     dispatch::Freeze,
     snapshot::{
         AnomalyView, CommandView, EventView, HeldStep, HostView, IncidentView, ModelView, PoolView, Snapshot, Totals,
@@ -19,7 +20,7 @@ const NEWEST: usize = 50;
 pub(super) struct Fleet<'a> {
     time_ms: UnixMs,
     cell: &'a str,
-    /// `recommend-only`, `acting` where commands are carried out, or `frozen`.
+    /// `recommend-only`, `recommend` where each change waits for approval, `acting` where commands are carried out, or `frozen`.
     mode: &'a str,
     freeze: Option<&'a Freeze>,
     hosts: HostCounts,
@@ -30,6 +31,8 @@ pub(super) struct Fleet<'a> {
     totals: &'a Totals,
     /// Requests that wait for the pool.
     queued: u64,
+    /// Proposals that wait for somebody's word.
+    proposals: usize,
     /// Needs that cannot be met, in words; some of them where they are many.
     unmet: &'a [String],
 }
@@ -67,6 +70,11 @@ impl<'a> Fleet<'a> {
             model: &snapshot.model,
             totals: &snapshot.totals,
             queued: snapshot.plan.as_ref().map_or(0, |plan| plan.queued),
+            proposals: snapshot
+                .proposals
+                .iter()
+                .filter(|known| known.fate == Fate::Open)
+                .count(),
             unmet: snapshot.unmet.get(..NEWEST).unwrap_or(&snapshot.unmet),
         }
     }

@@ -3,19 +3,14 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{State, rejection::JsonRejection},
-    http::{Extensions, HeaderMap},
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
-use super::{
-    Shared,
-    incidents::{admit, name},
-    problem::Problem,
-};
+use super::{Shared, login::Caller, problem::Problem};
 use crate::dispatch::{Freeze, FreezeSwitch};
 
 /// The most characters of a reason.
@@ -25,7 +20,8 @@ const MAX_REASON: usize = 256;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Turn {
-    by: String,
+    /// Needed where nobody logs in; otherwise it is the name of the login.
+    by: Option<String>,
     #[serde(default)]
     reason: String,
 }
@@ -45,27 +41,30 @@ pub(super) async fn stands(State(shared): State<Arc<Shared>>) -> Json<Stands> {
 /// Nothing is changed from now on, or changes are made again. It is durable with the next flush.
 pub(super) async fn turn<const FREEZES: bool>(
     State(shared): State<Arc<Shared>>,
-    extensions: Extensions,
-    headers: HeaderMap,
+    Extension(caller): Extension<Caller>,
     body: Result<Json<Turn>, JsonRejection>,
 ) -> Result<Json<Stands>, Problem> {
-    admit(&shared, &extensions, &headers)?;
     let Json(Turn { by, reason }) = body?;
-    if reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
-        return Err(Problem::bad_request(format!(
-            "reason: at most {MAX_REASON} characters in a line"
-        )));
-    }
     let (done, wait) = oneshot::channel();
     let asked = FreezeSwitch {
         is_on: FREEZES,
-        by: name(&by)?,
-        reason,
+        by: caller.acts_as(by.as_deref())?,
+        reason: why(reason)?,
         done,
     };
     let busy = || Problem::unavailable("the brain is busy or ending; ask again");
     shared.page.freeze.try_send(asked).map_err(|_| busy())?;
     Ok(Json(of(wait.await.map_err(|_| busy())?)))
+}
+
+/// A reason that can stand in a line, or none.
+pub(super) fn why(reason: String) -> Result<String, Problem> {
+    if reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
+        return Err(Problem::bad_request(format!(
+            "reason: at most {MAX_REASON} characters in a line"
+        )));
+    }
+    Ok(reason)
 }
 
 fn of(freeze: Option<Freeze>) -> Stands {

@@ -1,7 +1,7 @@
 //! Who may ask, and what a browser may do with the answer.
 //!
-//! The page has no login: it listens on loopback unless told otherwise. A web site that a person visits
-//! could still reach it through DNS rebinding, by letting its own name point to 127.0.0.1. Such a request
+//! Who they are is asked in [`login`](super::login). Where nobody logs in, on loopback, a web site that a person visits
+//! could reach the page through DNS rebinding, by letting its own name point to 127.0.0.1. Such a request
 //! carries that name in its `Host`, so only loopback names, addresses of this listener and configured names
 //! are answered.
 
@@ -95,7 +95,8 @@ pub(super) async fn secure_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in SECURE_HEADERS {
-        headers.insert(name, HeaderValue::from_static(value));
+        // A page with a form says so itself.
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     headers
         .entry(header::CACHE_CONTROL)

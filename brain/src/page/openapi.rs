@@ -21,11 +21,19 @@ use utoipa::{
     },
 };
 
-use super::{api, fleet, freeze, health, history, hosts, incidents, inventory, problem::Problem, recent, records};
+use super::{
+    api, fleet, freeze, health, history, hosts, incidents, inventory,
+    login::{self, form},
+    problem::Problem,
+    proposals, recent, records,
+};
 use crate::{
+    allocate::proposals::Proposal,
     history::{AnomalyView, CommandView, EventView, ForecastRow, HostRow, IncidentView, PlanView, Told},
     snapshot::Snapshot,
 };
+
+mod security;
 
 const JSON: &str = "application/json";
 /// How utoipa calls the type of unix milliseconds, and how the document does.
@@ -222,6 +230,11 @@ fn live() -> Vec<Route> {
         newest::<IncidentView>("/api/v1/incidents", "The newest incidents", of()),
         newest::<CommandView>("/api/v1/commands", "The newest commands with their outcomes", of()),
         newest::<EventView>("/api/v1/events", "The newest events", of()),
+        newest::<Proposal>(
+            "/api/v1/proposals",
+            "Proposals that are open, and the newest before",
+            of(),
+        ),
         get::<records::PlanAnswer<'_>>(
             "/api/v1/plan",
             "What the newest round of allocation came to",
@@ -229,6 +242,7 @@ fn live() -> Vec<Route> {
         ),
         get::<records::ScoresAnswer<'_>>("/api/v1/scores", "How good forecasts are and were", Vec::new()),
         get::<freeze::Stands>("/api/v1/freeze", "How the freeze switch stands", Vec::new()),
+        get::<login::Me>("/api/v1/me", "Who asks", Vec::new()),
         get::<health::Health>("/healthz", "200 while snapshots keep coming, else 503", Vec::new()),
         other(
             "/api/v1/stream",
@@ -286,20 +300,28 @@ fn stored() -> Vec<Route> {
     ]
 }
 
-/// What is changed: from the brain's own machine alone.
+/// What is changed, by operators; and the way out.
 fn written() -> Vec<Route> {
     let incident = vec![
         of_path("host", "name of the host"),
         of_path("since_ms", "when the incident began"),
     ];
+    let proposal = || vec![of_path("id", "name of the proposal")];
     vec![
         post::<incidents::By, incidents::Done>(
             "/api/v1/hosts/{host}/incidents/{since_ms}/acknowledge",
             "Somebody takes notice of an incident",
             incident,
         ),
+        post::<proposals::Yes, Proposal>(
+            "/api/v1/proposals/{id}/approve",
+            "What was proposed is commanded; 409 where it does not fit now",
+            proposal(),
+        ),
+        post::<proposals::No, Proposal>("/api/v1/proposals/{id}/decline", "Somebody says no", proposal()),
         post::<freeze::Turn, freeze::Stands>("/api/v1/freeze", "Nothing is changed any more", Vec::new()),
         post::<freeze::Turn, freeze::Stands>("/api/v1/thaw", "Changes are made again", Vec::new()),
+        post::<form::Leave, login::Me>("/logout", "Ends the session of the cookie", Vec::new()),
     ]
 }
 
@@ -346,7 +368,9 @@ fn components(schemas: Vec<(String, RefOr<Schema>)>) -> Components {
     if known.remove(plain).is_some() {
         known.insert(named.to_owned(), milliseconds.into());
     }
-    ComponentsBuilder::new().schemas_from_iter(known).build()
+    let components = ComponentsBuilder::new().schemas_from_iter(known);
+    let with = |components: ComponentsBuilder, (name, scheme)| components.security_scheme(name, scheme);
+    security::schemes().into_iter().fold(components, with).build()
 }
 
 impl Shape {
@@ -367,8 +391,11 @@ impl Route {
         let fault = ResponseBuilder::new()
             .description("Why there is no answer (RFC 9457)")
             .content("application/problem+json", shape::<Problem>().content());
+        let (securities, who) = security::needed(&self.method, self.path);
         let mut operation = OperationBuilder::new()
             .summary(Some(self.summary))
+            .description(who)
+            .securities(Some(securities))
             .parameters(Some(self.parameters))
             .response("200", answer.build())
             .response("default", fault.build());

@@ -1,5 +1,7 @@
 //! Errors as problem documents: RFC 9457, `application/problem+json`.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::rejection::{JsonRejection, PathRejection, QueryRejection},
@@ -8,6 +10,8 @@ use axum::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use super::MAX_BODY;
 
 /// The longest `detail`, in characters: it may quote what a client sent.
 const MAX_DETAIL: usize = 300;
@@ -21,6 +25,9 @@ pub(super) struct Problem {
     status: u16,
     /// What was wrong with this request, and what would be right.
     detail: String,
+    /// After how many seconds to come again: a header, not part of the document.
+    #[serde(skip)]
+    retry_after_s: Option<u64>,
 }
 
 impl Problem {
@@ -39,6 +46,24 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed", detail)
     }
 
+    /// A request by somebody who has to log in first, or has failed to.
+    pub(super) fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+    }
+
+    /// What comes too often; after `wait` it may come again.
+    pub(super) fn too_many(detail: impl Into<String>, wait: Duration) -> Self {
+        Self {
+            retry_after_s: Some(wait.as_secs() + 1),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too many requests", detail)
+        }
+    }
+
+    /// A request that does not end.
+    pub(super) fn late(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request timeout", detail)
+    }
+
     /// A request by somebody who may only read.
     pub(super) fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
@@ -47,6 +72,16 @@ impl Problem {
     /// A request that names a host which this page is not.
     pub(super) fn misdirected(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected request", detail)
+    }
+
+    /// It was decided otherwise, or cannot be done as things stand.
+    pub(super) fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", detail)
+    }
+
+    /// What was there and holds no more.
+    pub(super) fn gone(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::GONE, "gone", detail)
     }
 
     /// More at a time than are served.
@@ -60,12 +95,17 @@ impl Problem {
             title,
             status: status.as_u16(),
             detail: detail.chars().take(MAX_DETAIL).collect(),
+            retry_after_s: None,
         }
     }
 }
 
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            let detail = format!("a body has at most {MAX_BODY} bytes");
+            return Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload too large", detail);
+        }
         Self::bad_request(rejection.body_text())
     }
 }
@@ -86,6 +126,13 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let kind = HeaderValue::from_static("application/problem+json");
-        (status, [(header::CONTENT_TYPE, kind)], Json(self)).into_response()
+        let retry = self
+            .retry_after_s
+            .map(|seconds| [(header::RETRY_AFTER, HeaderValue::from(seconds))]);
+        let answer = (status, [(header::CONTENT_TYPE, kind)], Json(self));
+        match retry {
+            Some(retry) => (retry, answer).into_response(),
+            None => answer.into_response(),
+        }
     }
 }

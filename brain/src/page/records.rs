@@ -13,6 +13,7 @@ use shadow::UnixMs;
 use utoipa::ToSchema;
 
 use super::{Shared, problem::Problem};
+use crate::allocate::proposals::Proposal;
 use crate::snapshot::{CommandView, EventView, IncidentView, PlanView, ScoresView};
 
 /// Whose records are asked for.
@@ -55,6 +56,8 @@ newest! {
     commands: CommandView, |view| &view.command.host;
     /// Events by when they happened.
     events: EventView, |view| &view.host;
+    /// Proposals: those that are open, then those before.
+    proposals: Proposal, |view| &view.host;
 }
 
 /// What the newest round of allocation came to.

@@ -7,6 +7,7 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
+    Extension,
     extract::State,
     response::{
         IntoResponse, Response, Sse,
@@ -19,7 +20,7 @@ use tokio::{
     time::{self, Instant},
 };
 
-use super::{MAX_STREAMS, Shared, problem::Problem};
+use super::{MAX_STREAMS, Shared, login::Caller, problem::Problem};
 use crate::snapshot::Snapshot;
 
 /// The shortest time between two events. A lab takes hundreds of snapshots a second; nobody reads as fast.
@@ -27,14 +28,15 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// The longest time between two events.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Opens a stream, unless too many are open.
-pub(super) async fn events(State(shared): State<Arc<Shared>>) -> Response {
+/// Opens a stream, unless too many are open. It ends with the session that it was opened in.
+pub(super) async fn events(State(shared): State<Arc<Shared>>, Extension(caller): Extension<Caller>) -> Response {
     let Ok(permit) = Arc::clone(&shared.streams).try_acquire_owned() else {
         return Problem::unavailable(format!("{MAX_STREAMS} event streams are open already; close a page"))
             .into_response();
     };
     let closing = shared.closing.clone().cancelled_owned();
-    let events = ticks(shared, permit).take_until(closing);
+    let left = caller.ended().cancelled_owned();
+    let events = ticks(shared, permit).take_until(closing).take_until(left);
     Sse::new(events).keep_alive(KeepAlive::default()).into_response()
 }
 

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 
 use super::{
     BudgetPolicy, CellLimits, Class, Confident, DEFAULT_CLASS, Flap, Lower, Policy, PolicyError, Queue, Raise, Safety,
-    act,
+    act, mode,
     section::{Faults, MARGIN, Range, SHARE, SKILL, STEP, Section},
     spare, window,
 };
@@ -68,6 +68,7 @@ fn whole(mut root: Section, faults: &mut Faults) -> Policy {
             faults.add(format!("spare[{at}].host"), format!("{} is named twice", spare.host));
         }
     }
+    let proposals = mode::rules(root.section("proposals", faults), base.proposals, faults);
     let act = act::read(root.section("act", faults), faults);
     let queue = queue(root.section("queue", faults), base.queue, faults);
     let wake = spare::wake(root.section("wake", faults), faults);
@@ -77,6 +78,7 @@ fn whole(mut root: Section, faults: &mut Faults) -> Policy {
         budget,
         safety,
         cell,
+        proposals,
         limits,
         queue,
         windows,
@@ -157,6 +159,7 @@ fn cell(mut section: Section, faults: &mut Faults) -> CellLimits {
 
 fn class(mut section: Section, base: &Class, faults: &mut Faults) -> Class {
     let read = Class {
+        mode: section.read("mode", base.mode, faults, mode::mode),
         strategies: section.strategies("strategies", &base.strategies, faults),
         quantile: section.quantile("quantile", base.quantile, faults),
         horizon_s: section.seconds("horizon", base.horizon_s, faults),

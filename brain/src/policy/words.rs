@@ -2,7 +2,7 @@
 
 use shadow::Resource;
 
-use super::{Class, PerResource, Policy, Strategy, window};
+use super::{Class, Mode, PerResource, Policy, Strategy, window};
 
 /// A line for each rule and class.
 pub(super) fn of(policy: &Policy) -> String {
@@ -42,7 +42,16 @@ fn acting(policy: &Policy) -> Vec<String> {
         format!("Acts on hosts {pattern}: {}.", some(&names, "nothing"))
     };
     let rules = policy.act.rules().iter().map(rule);
-    rules.chain(["All else is recommended only.".to_owned()]).collect()
+    let consent = policy.asks_any().then(|| {
+        let (open, declined) = (span(policy.proposals.open_for_ms), span(policy.proposals.declined_for_ms));
+        format!(
+            "What is proposed is changed when somebody approves it within {open}; what is declined is not proposed again for {declined}."
+        )
+    });
+    rules
+        .chain(consent)
+        .chain(["All else is recommended only.".to_owned()])
+        .collect()
 }
 
 fn safety(policy: &Policy) -> String {
@@ -89,8 +98,12 @@ fn class(name: &str, class: &Class) -> String {
     } else {
         "takes from nobody and waits"
     };
+    let proposed = match class.mode {
+        Mode::Act => "",
+        Mode::Recommend => "each change is proposed and waits for approval; ",
+    };
     format!(
-        "Class {name}: {}, with {margin} on top; floor {floor}; ceiling {ceiling}; lowered by at most {} at a time, {} \
+        "Class {name}: {proposed}{}, with {margin} on top; floor {floor}; ceiling {ceiling}; lowered by at most {} at a time, {} \
          after its last change, at most {} times in {} after a rise; {takes}; overdue after {} in the queue.",
         reserves(class),
         each(class.lower.slew),

@@ -36,6 +36,7 @@ fn edges(store: Sqlite, page: JoinHandle<std::io::Result<()>>) -> (Engine, Edges
         trained,
         notices: mpsc::channel(1).1,
         switches: mpsc::channel(1).1,
+        verdicts: mpsc::channel(1).1,
         flusher: Flusher::start(store),
         page,
         page_stop: Shutdown::new(),

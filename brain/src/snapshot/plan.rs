@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 pub struct PlanView {
     /// When it was made.
     pub time_ms: UnixMs,
-    /// `recommend-only`, `acting` or `frozen`.
+    /// `recommend-only`, `recommend`, `acting` or `frozen`.
     pub mode: String,
     /// Hosts that were planned for.
     pub hosts: u64,

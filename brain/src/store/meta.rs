@@ -14,6 +14,8 @@ pub(crate) const ALLOCATION: &str = "allocation";
 pub(crate) const MODEL: &str = "model";
 /// Who has frozen the cell, as JSON.
 pub(crate) const FREEZE: &str = "freeze";
+/// What waits for somebody's word, and what did, as JSON.
+pub(crate) const PROPOSALS: &str = "proposals";
 /// What violations and changes are priced with by resource, as JSON.
 pub(crate) const PRICES: &str = "prices";
 /// The highest reservations of seven days, as JSON.

@@ -9,9 +9,10 @@ use std::{
 use shadow::UnixMs;
 use sqlx::{Connection as _, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use super::{StoreError, timescale::Options};
+use super::{StoreError, meta, timescale::Options};
 use crate::{
     Config,
+    allocate::proposals::{Proposal, Proposals},
     history::{
         AnomalyView, Column, CommandStory, CommandView, EventView, Filter, ForecastRow, HostRow, IncidentView,
         MAX_ROWS, PlanView, Resolution, Rows, SavingView, Series, Told,
@@ -329,6 +330,16 @@ impl History {
             later,
             uses,
         }))
+    }
+
+    /// Proposals that are remembered: those that are open, then those before, the newest first.
+    ///
+    /// # Errors
+    /// As [`hosts`](Self::hosts).
+    pub async fn proposals(&mut self) -> Result<Vec<Proposal>, StoreError> {
+        let stored = ask!(self.reader, read::single(meta::PROPOSALS))?;
+        let proposals: Option<Proposals> = stored.and_then(|json| serde_json::from_str(&json).ok());
+        Ok(proposals.unwrap_or_default().into_all().collect())
     }
 
     /// Ends the connection.

@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use runtime::{Faults, Validate};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use trust::Name;
 
 /// Who may come in, and what they may do.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Access {
     /// The first levels of the topics that the roles are about, as in the configurations of agents and brain.
@@ -23,7 +23,7 @@ pub struct Access {
 }
 
 /// What a client of this machine may do that does not say who it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Anonymous {
     /// Everything.

@@ -5,7 +5,6 @@ use std::{
     sync::Arc,
 };
 
-use argon2::password_hash::phc::PasswordHash;
 use rumqttd::protocol::{ConnectReturnCode, Login};
 use rustls::{
     CertificateError,
@@ -15,13 +14,14 @@ use thiserror::Error;
 use trust::{
     Bearer, Name, Role,
     access::{rules_of, viewer},
+    password::{self, Hash},
 };
 
 use super::{
     Gate, MAX_WAITING, MAX_WAITING_PER_ADDRESS,
     config::Anonymous,
     files::Current,
-    is_local, passwords,
+    is_local,
     refusals::Refusal,
     rules::{Effect, Permit, Rules},
     seats::{Seat, household},
@@ -89,7 +89,7 @@ pub(crate) struct Badge {
 pub(super) enum Proof {
     Certificate(Vec<CertificateDer<'static>>),
     /// By the password of this hash.
-    Password(Arc<PasswordHash>),
+    Password(Arc<Hash>),
     /// Not at all, from this machine or not.
     Nothing {
         local: bool,
@@ -218,12 +218,7 @@ impl Gate {
     }
 
     /// Checks a password in a thread where nobody waits for it, when it is its turn.
-    async fn check_password(
-        &self,
-        peer: IpAddr,
-        hash: Option<Arc<PasswordHash>>,
-        password: String,
-    ) -> Result<bool, Denied> {
+    async fn check_password(&self, peer: IpAddr, hash: Option<Arc<Hash>>, password: String) -> Result<bool, Denied> {
         let waits = self
             .waiting
             .take(household(peer), MAX_WAITING_PER_ADDRESS)
@@ -238,7 +233,7 @@ impl Gate {
         let checked = tokio::task::spawn_blocking(move || {
             // Held until it is done, also when the client is gone meanwhile.
             let _turn = turn;
-            passwords::check(hash.as_deref(), password.as_bytes())
+            password::check(hash.as_deref(), password.as_bytes())
         });
         let checked = checked.await;
         drop((waits, in_line));

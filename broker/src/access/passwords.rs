@@ -5,30 +5,17 @@
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
-use argon2::{
-    Argon2, Params,
-    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
-};
+use trust::password::{self, Hash};
 
 use super::error::AccessError;
-
-/// The most that one check may cost: memory in KiB, passes over it, lanes.
-const MAX_COST: (u32, u32, u32) = (256 * 1024, 16, 4);
-
-/// The longest name, in bytes.
-const MAX_NAME: usize = 256;
 
 /// The longest password, in bytes: MQTT has no longer one.
 const MAX_PASSWORD: usize = 65_535;
 
-/// What stands in for the hash of a user who is not there, so that the answer takes its time: that of no password.
-const NOBODY: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$Zm9yZXNoYWRvdy1ub2JvZHk$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-
 /// Hashes by user.
 #[derive(Debug, Default)]
 pub(crate) struct Passwords {
-    hashes: HashMap<String, Arc<PasswordHash>>,
+    hashes: HashMap<String, Arc<Hash>>,
 }
 
 impl Passwords {
@@ -58,49 +45,17 @@ impl Passwords {
     }
 
     /// The hash of a user.
-    pub(crate) fn get(&self, name: &str) -> Option<&Arc<PasswordHash>> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Arc<Hash>> {
         self.hashes.get(name)
     }
 }
 
-/// Whether `password` is that of `hash`; without one, no password is, and to say so takes as long.
-pub(crate) fn check(hash: Option<&PasswordHash>, password: &[u8]) -> bool {
-    let Ok(nobody) = PasswordHash::new(NOBODY) else {
-        return false;
-    };
-    let good = Argon2::default().verify_password(password, hash.unwrap_or(&nobody));
-    good.is_ok() && hash.is_some()
-}
-
 /// A line; the message never repeats a hash.
-fn entry(line: &str) -> Result<(&str, PasswordHash), String> {
+fn entry(line: &str) -> Result<(&str, Hash), String> {
     let (name, hash) = line.split_once(':').ok_or("no line NAME:HASH")?;
-    check_name(name)?;
-    let hash = PasswordHash::new(hash).map_err(|error| format!("{name:?}: no hash in the PHC format: {error}"))?;
-    if hash.algorithm.as_str() != "argon2id" {
-        return Err(format!("{name:?}: {} is not argon2id", hash.algorithm));
-    }
-    let params = Params::try_from(&hash).map_err(|error| format!("{name:?}: {error}"))?;
-    let (memory, passes, lanes) = MAX_COST;
-    if params.m_cost() > memory || params.t_cost() > passes || params.p_cost() > lanes {
-        return Err(format!(
-            "{name:?}: costs more than m={memory},t={passes},p={lanes} to check"
-        ));
-    }
-    if hash.salt.is_none() || hash.hash.is_none() {
-        return Err(format!("{name:?}: salt or hash is missing"));
-    }
+    password::check_name(name)?;
+    let hash = Hash::parse(hash).map_err(|what| format!("{name:?}: {what}"))?;
     Ok((name, hash))
-}
-
-fn check_name(name: &str) -> Result<(), String> {
-    let good = (1..=MAX_NAME).contains(&name.len()) && !name.contains([':', '#']) && !name.contains(char::is_control);
-    if good && name.trim() == name {
-        return Ok(());
-    }
-    Err(format!(
-        "{name:?} is no name of a user: 1 to {MAX_NAME} bytes without `:`, `#` and spaces around"
-    ))
 }
 
 /// Sets the password of `name` in the list at `path`, which is made if it is not there, for its owner alone to read.
@@ -109,13 +64,12 @@ fn check_name(name: &str) -> Result<(), String> {
 /// # Errors
 /// When the name or the password cannot be taken, or the file cannot be read or written.
 pub(crate) fn set(path: &Path, name: &str, password: &str) -> Result<(), AccessError> {
-    check_name(name).map_err(AccessError::Password)?;
+    password::check_name(name).map_err(AccessError::Password)?;
     if password.is_empty() || password.len() > MAX_PASSWORD {
         let what = format!("must have 1 to {MAX_PASSWORD} bytes");
         return Err(AccessError::Password(what));
     }
-    let hash = Argon2::default().hash_password(password.as_bytes());
-    let hash = hash.map_err(|error| AccessError::Password(error.to_string()))?;
+    let hash = Hash::of(password).map_err(AccessError::Password)?;
     let before = if path.exists() {
         trust::files::read(path)?
     } else {
@@ -145,7 +99,8 @@ mod tests {
         set(&path, "bob", "b").unwrap();
         set(&path, "ann", "new:er").unwrap();
         let passwords = Passwords::load(&path).unwrap();
-        let good = |name: &str, password: &str| check(passwords.get(name).map(|hash| &**hash), password.as_bytes());
+        let good =
+            |name: &str, password: &str| password::check(passwords.get(name).map(|hash| &**hash), password.as_bytes());
         assert!(good("ann", "new:er") && good("bob", "b"));
         assert!(!good("ann", "old") && !good("ann", "") && !good("eve", "b") && !good("eve", ""));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -169,12 +124,5 @@ mod tests {
         let lines: Vec<&str> = error.lines().map(|line| line.split(':').nth(1).unwrap()).collect();
         assert_eq!(lines, ["3", "4", "5", "6", "7", "8"], "{error}");
         assert!(!error.contains("secret") && !error.contains("AAAA"), "{error}");
-    }
-
-    #[test]
-    fn nobody_takes_as_long_as_somebody() {
-        let nobody = Params::try_from(&PasswordHash::new(NOBODY).unwrap()).unwrap();
-        let cost = |params: &Params| (params.m_cost(), params.t_cost(), params.p_cost());
-        assert_eq!(cost(&nobody), cost(&Params::DEFAULT));
     }
 }

@@ -74,7 +74,7 @@ impl Host {
             "NBIRTH" | "DBIRTH" => payload
                 .metrics
                 .into_iter()
-                .for_each(|metric| self.learn(&device, metric)),
+                .for_each(|metric| self.learn(device.as_ref(), metric)),
             "NDATA" | "DDATA" => {
                 assert!(!payload.metrics.is_empty(), "data without any");
                 for metric in payload.metrics {
@@ -88,7 +88,7 @@ impl Host {
         }
     }
 
-    fn learn(&mut self, device: &Option<String>, metric: payload::Metric) {
+    fn learn(&mut self, device: Option<&String>, metric: payload::Metric) {
         let name = metric.name.unwrap();
         assert!(metric.datatype.is_some(), "{name}");
         assert_eq!(metric.is_null.unwrap_or(false), metric.value.is_none(), "{name}");
@@ -100,7 +100,7 @@ impl Host {
             }
             return;
         };
-        let place = (device.clone(), name);
+        let place = (device.cloned(), name);
         assert_eq!(self.names.insert(alias, place.clone()), None, "each alias once");
         self.values.insert(place, metric.value);
     }
@@ -142,7 +142,9 @@ fn a_birth_tells_all_and_then_what_changes() {
         ["NBIRTH/foreshadow", "DBIRTH/foreshadow/a", "DBIRTH/foreshadow/b"]
     );
     let mut host = Host::default();
-    birth.iter().for_each(|message| host.hears(message));
+    for message in &birth {
+        host.hears(message);
+    }
     host.knows(&first);
     assert_eq!(host.bd_seq, Some(7));
 
@@ -236,7 +238,9 @@ proptest! {
         let (mut node, mut host) = (Node::new(name(), 0), Host::default());
         for (at, (is_asked, picture)) in pictures.iter().enumerate() {
             let messages = if at == 0 || *is_asked { node.birth(picture) } else { node.news(picture) };
-            messages.iter().for_each(|message| host.hears(message));
+            for message in &messages {
+                host.hears(message);
+            }
             host.knows(picture);
         }
     }

@@ -15,10 +15,12 @@ import {ModelsView} from "./models.js";
 import {PlansView} from "./plans.js";
 import {PoolView} from "./pool.js";
 import {drawSilence, drawTop} from "./top.js";
+import {askWho} from "./who.js";
 
 const VIEWS = {fleet: FleetView, host: HostView, incidents: IncidentsView, plans: PlansView, pool: PoolView, models: ModelsView};
 const root = document.getElementById("view");
 
+let known = false; // who looks at the page
 let shown = null; // {view, key, place, loaded} on the page
 let fleet = null; // the newest picture
 
@@ -43,7 +45,7 @@ function mount() {
 async function update() {
   const place = mount();
   const {view} = shown;
-  const newest = await feed.fleet();
+  const [newest] = await Promise.all([feed.fleet(), known || askWho().then(() => { known = true; })]);
   await view.load(newest, place);
   if (shown.view !== view) return;
   shown.loaded = true;

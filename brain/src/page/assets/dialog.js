@@ -1,10 +1,13 @@
-// Asks a person for their name, and for a reason where one is wanted.
+// Asks a person for their name, unless they have logged in by one, and for a reason where one is wanted.
 
 import {el, setText} from "./dom.js";
+import {loginName} from "./who.js";
 
 // `act(name, reason)` is awaited; what it throws is told in the dialog, which stays. The name is kept in this browser.
 export function askName({title, text, action, reason = false, act}) {
-  const by = el("input", {type: "text", name: "by", required: true, maxlength: 64, autocomplete: "name", value: localStorage.getItem("name") ?? ""});
+  const user = loginName();
+  const by = el("input", {type: "text", name: "by", required: true, maxlength: 64, autocomplete: "name",
+    readonly: user !== null, value: user ?? localStorage.getItem("name") ?? ""});
   const why = reason && el("input", {type: "text", name: "reason", maxlength: 256, autocomplete: "off"});
   const fault = el("p.bad", {role: "alert"});
   const send = el("button.primary", {type: "submit"}, action);
@@ -17,7 +20,7 @@ export function askName({title, text, action, reason = false, act}) {
     event.preventDefault();
     const name = by.value.trim();
     if (!name) return setText(fault, "A name is needed: it stands in the audit log.");
-    localStorage.setItem("name", name);
+    if (user === null) localStorage.setItem("name", name);
     send.disabled = true;
     try {
       await act(name, why ? why.value.trim() : "");
@@ -29,5 +32,5 @@ export function askName({title, text, action, reason = false, act}) {
   });
   document.body.append(dialog);
   dialog.showModal();
-  by.select();
+  if (user === null) by.select(); else (why || send).focus();
 }

@@ -5,6 +5,7 @@ import {askName} from "./dialog.js";
 import {ago, el, facts, keyed, setText, table} from "./dom.js";
 import {acknowledge} from "./feed.js";
 import * as format from "./format.js";
+import {mayChange} from "./who.js";
 
 const FEW = 6;
 
@@ -59,7 +60,7 @@ export function incident(item, {place = false, tick = () => {}} = {}) {
       ["noticed", by && `by ${by}, ${format.moment(noticed)}`]]),
     el("div.actions", {},
       el("a.button", {href: address.ofHost(host, when)}, "show on the time axis"),
-      !by && el("button.primary", {type: "button", onclick: () => askName({
+      !by && mayChange() && el("button.primary", {type: "button", onclick: () => askName({
         title: `Acknowledge: ${host}`, text: cause, action: "Acknowledge",
         act: async (name) => { await acknowledge(host, since_ms, name); tick(); }})}, "acknowledge"))));
 }
@@ -81,15 +82,20 @@ const STATES = {
   distrusted: ["distrusted", "bad"], raised: ["raised under pressure", "warn"], hurt: ["hurt, taken back", "bad"],
 };
 
+// What an agent has answered, in a word.
+export function answer(outcome) {
+  const [word, tone] = outcome ? STATES[outcome.state] ?? [outcome.state, ""] : ["no answer yet", "warn"];
+  return el(tone ? `span.chip.${tone}` : "span.chip", {}, word);
+}
+
 // `place`: tell the host.
 export function command({command, outcome}, {place = false} = {}) {
-  const [word, tone] = outcome ? STATES[outcome.state] ?? [outcome.state, ""] : ["no answer yet", "warn"];
   const [first, ...others] = command.changes;
   const [action] = command.actions;
   return el("li", {}, el("details", {},
     el("summary", {},
       el("div.line", {},
-        el(tone ? `span.chip.${tone}` : "span.chip", {}, word),
+        answer(outcome),
         place && el("a", {href: address.ofHost(command.host)}, el("strong", {}, command.host)),
         first ? changeLine(first) : action && el("strong", {}, action.kind.replaceAll("_", " ")),
         others.length > 0 && el("span.soft", {}, `and ${others.length} more`),
@@ -102,13 +108,13 @@ export function command({command, outcome}, {place = false} = {}) {
       ["answered", outcome ? format.moment(outcome.time_ms) : "not yet"]])));
 }
 
-function changeLine({workload, resource, before, target}) {
+export function changeLine({workload, resource, before, target}) {
   return el("span", {}, el("strong", {}, workload), ` ${format.NAMES[resource]} `,
     `${before === null ? "none" : format.amount(resource, before)} → `, el("strong", {}, format.amount(resource, target)));
 }
 
 // The first change is told in the summary; with `several`, each is told with its facts.
-function changeFacts(change, done, several) {
+export function changeFacts(change, done, several) {
   const {explanation: why, resource} = change;
   const amount = (number) => number === null || number === undefined ? "" : format.amount(resource, number);
   const basis = why.quantile > 0 && `p${+(why.quantile * 100).toFixed(1)} in ${format.horizon(why.horizon_s)}: ${amount(why.forecast)}, and ${format.share(why.margin)} on top`;

@@ -1,12 +1,15 @@
 // Talks to the brain: asks when told that there is something new, and notices when nothing comes.
 
 const PATIENCE_MS = 12_000; // an event is due every five seconds
+let left = false; // whether somebody has logged out here
 
 async function ask(path, how = {}) {
   const response = await fetch(path, {signal: AbortSignal.timeout(8_000), ...how}).catch((error) => {
     throw Object.assign(error, {unreachable: error.name !== "TimeoutError", late: error.name === "TimeoutError"});
   });
   if (response.ok) return response.json();
+  // The form leads back to the view that was looked at.
+  if (response.status === 401) location.assign(`/login${location.hash}`);
   const problem = await response.json().catch(() => ({}));
   throw Object.assign(new Error(problem.detail ?? `${path}: ${response.status}`), {status: response.status});
 }
@@ -31,6 +34,7 @@ export const inventory = (name) => known(`${ofHost(name)}/inventory`);
 export const readings = (name) => known(`${ofHost(name)}/readings`);
 export const incidents = () => ask("/api/v1/incidents");
 export const commands = () => ask("/api/v1/commands");
+export const proposals = () => ask("/api/v1/proposals");
 export const plan = () => ask("/api/v1/plan");
 export const scores = () => ask("/api/v1/scores");
 
@@ -45,8 +49,17 @@ const send = (path, body) => ask(path, {method: "POST", headers: {"content-type"
 
 // Somebody takes notice of an incident.
 export const acknowledge = (name, since_ms, by) => send(`${ofHost(name)}/incidents/${since_ms}/acknowledge`, {by});
+export const approve = (id, by) => send(`/api/v1/proposals/${encodeURIComponent(id)}/approve`, {by});
+export const decline = (id, by, reason) => send(`/api/v1/proposals/${encodeURIComponent(id)}/decline`, {by, reason});
 export const freeze = (by, reason) => send("/api/v1/freeze", {by, reason});
 export const thaw = (by, reason) => send("/api/v1/thaw", {by, reason});
+
+// Who asks, {name, role}; and the end of their session.
+export const me = () => ask("/api/v1/me");
+export async function leave() {
+  left = true; // what is told to ask from now on would only be refused
+  await send("/logout", {}).catch((error) => { left = false; throw error; });
+}
 
 // Calls `onTick` for each new snapshot; a tick that comes while it is at work is kept, not queued. Calls
 // `onSilence(since, reached)` whenever it is known whether the brain is silent: since when on the browser's clock,
@@ -63,7 +76,7 @@ export function follow(onTick, onSilence) {
 
   async function update(age_ms = 0) {
     again = busy;
-    if (busy || document.hidden) return;
+    if (busy || left || document.hidden) return;
     busy = true;
     try {
       await onTick();

@@ -1,16 +1,19 @@
-// What is planned and commanded, why, and what came of it; and the switch that freezes the cell.
+// What is proposed, planned and commanded, why, and what came of it; and the switch that freezes the cell.
 
 import {askName} from "./dialog.js";
 import {ago, choice, el, facts, keyed, panel, table} from "./dom.js";
 import {command, list} from "./events.js";
 import * as feed from "./feed.js";
 import * as format from "./format.js";
+import {Proposals} from "./proposals.js";
+import {mayChange} from "./who.js";
 
 const SHOWN = [["all", "all"], ["acting", "carried out"], ["told", "recommended"], ["trouble", "not as asked"]];
 const STORED_EVERY_MS = 60_000;
 const MODES = {
-  "recommend-only": "Commands are recommendations: agents guard them and tell what they would have done, and write nothing. Where they are to be carried out is said in [act] of the policy; a single recommendation is neither approved nor declined here.",
-  acting: "Commands are carried out where [act] of the policy says so, and recommended elsewhere.",
+  "recommend-only": "Commands are recommendations: agents guard them and tell what they would have done, and write nothing. Where they are to be carried out is said in [act] of the policy; with mode = \"recommend\" there each change is proposed here, to be approved or declined.",
+  recommend: "Each change that [act] of the policy names is proposed, and made when somebody approves it. All else is recommended only.",
+  acting: "Commands are carried out where [act] of the policy says so, and recommended elsewhere. Of classes in mode recommend each change is proposed.",
   frozen: "Nothing is changed. What agents hold is told again, so that nothing runs out; under pressure they still raise by themselves.",
 };
 
@@ -26,16 +29,17 @@ export class PlansView {
     this.choice = choice("Show", SHOWN, (shown) => { this.shown = shown; this.choice.choose(shown); redraw(); });
     this.choice.choose(this.shown);
     this.search = el("input", {type: "search", placeholder: "Search host, workload or reason  ( / )", "aria-label": "Search commands", autocomplete: "off", spellcheck: "false", oninput: redraw});
+    this.proposals = new Proposals(redraw, tick);
     this.mode = el("div");
     this.newest = el("div");
     this.rounds = el("div");
     return el("div.pair.plans-view", {},
-      el("div.stack", {}, panel(["Commands ", this.list.count], this.choice, this.search, this.list.node)),
+      el("div.stack", {}, this.proposals.node, panel(["Commands ", this.list.count], this.choice, this.search, this.list.node)),
       el("div.stack", {}, this.mode, this.newest, this.rounds));
   }
 
   async load(fleet) {
-    const [commands, answer] = await Promise.all([feed.commands(), feed.plan()]);
+    const [commands, answer] = await Promise.all([feed.commands(), feed.plan(), this.proposals.load()]);
     this.commands = commands.rows;
     this.plan = answer.plan;
     if (Math.abs(fleet.time_ms - this.pastAt) < STORED_EVERY_MS) return;
@@ -47,6 +51,7 @@ export class PlansView {
     keyed(this.mode, [{mode: fleet.mode, freeze: fleet.freeze, acting: this.plan?.acting ?? []}], () => "mode", (item) => this.drawMode(item));
     keyed(this.newest, [this.plan], () => "plan", drawPlan);
     keyed(this.rounds, [this.past], () => "rounds", drawRounds);
+    this.proposals.draw(fleet.mode);
     const words = this.search.value.toLowerCase().split(/\s+/);
     const wanted = this.commands.filter((item) => wants(this.shown, item) && matches(item, words));
     list(this.list, wanted, (item) => item.command.id, (item) => command(item, {place: true}),
@@ -58,7 +63,7 @@ export class PlansView {
       ? () => askName({title: "Let the cell move again", action: "Thaw", act: async (by) => { await feed.thaw(by, ""); this.tick(); }})
       : () => askName({title: "Freeze the cell", text: "From now on nothing is changed, until somebody lets it.", action: "Freeze", reason: true,
         act: async (by, reason) => { await feed.freeze(by, reason); this.tick(); }});
-    return panel(["Mode: ", mode], el(freeze ? "button.primary" : "button", {type: "button", onclick: turn}, freeze ? "thaw" : "freeze"),
+    return panel(["Mode: ", mode], mayChange() && el(freeze ? "button.primary" : "button", {type: "button", onclick: turn}, freeze ? "thaw" : "freeze"),
       freeze && el("p.warn", {}, `Frozen by ${freeze.by}`, freeze.reason && `: ${freeze.reason}`, " (", ago(freeze.since_ms), ")"),
       el("p.soft", {}, MODES[mode] ?? ""),
       acting.length > 0 && facts(acting.map(([hosts, resources]) => [hosts, resources.join(", ")])));

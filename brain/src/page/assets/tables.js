@@ -68,7 +68,7 @@ export function sources(list) {
 export function pool(accounts) {
   if (accounts.length === 0) return el("p.note", {}, "Nothing is planned for yet, or no capacity is known.");
   return el("div.pool", {}, accounts.map((account) => {
-    const {resource, capacity, reserved, reclaimable, coming, queued} = account;
+    const {resource, capacity, reserved, reclaimable, coming, proposed, queued} = account;
     const share = (number) => `${(100 * (capacity > 0 ? Math.min(1, number / capacity) : 0)).toFixed(1)}%`;
     const full = capacity > 0 ? reserved / capacity : 0;
     return [el("span", {}, format.NAMES[resource]),
@@ -76,6 +76,7 @@ export function pool(accounts) {
         el("s", {style: {left: share(Math.max(0, reserved - reclaimable)), width: share(reclaimable)}})),
       el("span.soft", {}, `${format.amount(resource, reserved)} of ${format.amount(resource, capacity)}`,
         reclaimable > 0 ? ` · ${format.amount(resource, reclaimable)} not asked for` : null,
+        proposed > 0 ? ` · ${format.amount(resource, proposed)} for proposals` : null,
         coming > 0 ? ` · ${format.amount(resource, coming)} coming back` : null,
         queued > 0 ? el("span.warn", {}, ` · ${queued} waiting`) : null)];
   }));

@@ -8,10 +8,11 @@ const byId = (id) => document.getElementById(id);
 export function drawTop(fleet, place) {
   setText(byId("cell"), fleet.cell);
   setText(byId("mode"), fleet.mode);
-  byId("mode").className = fleet.mode === "recommend-only" ? "chip" : fleet.mode === "frozen" ? "chip warn" : "chip good";
+  byId("mode").className = fleet.mode.startsWith("recommend") ? "chip" : fleet.mode === "frozen" ? "chip warn" : "chip good";
   byId("mode").title = fleet.freeze
     ? `by ${fleet.freeze.by}, ${format.moment(fleet.freeze.since_ms)}: ${fleet.freeze.reason}` : "what becomes of commands";
   count(byId("open"), fleet.incidents.open, fleet.incidents.critical ? "bad" : fleet.incidents.open ? "warn" : "");
+  count(byId("proposed"), fleet.proposals, "warn");
   count(byId("queued"), fleet.queued, "warn");
   setText(byId("clock"), fleet.time_ms ? format.clock(fleet.time_ms) : "–");
   byId("clock").title = fleet.time_ms ? format.moment(fleet.time_ms) : "";

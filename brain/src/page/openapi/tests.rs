@@ -27,9 +27,43 @@ fn every_route_is_told_and_every_route_told_is_there() {
         .skip(1)
         .map(|rest| rest.split('"').nth(1).unwrap().to_owned());
     let served: BTreeSet<String> = routes
-        .filter(|path| !["/", "/assets/{name}"].contains(&&**path))
+        .filter(|path| !["/", "/assets/{name}", "/login"].contains(&&**path))
         .collect();
     assert_eq!(paths(), served);
+}
+
+#[test]
+fn every_route_has_a_line_in_the_table_of_roles_and_tells_of_it() {
+    let document = document_told();
+    let mut told = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            told.insert((path.clone(), method.clone()));
+            let needs = operation["security"].as_array().unwrap().len();
+            assert_eq!(needs, if path == "/healthz" { 0 } else { 2 }, "{method} {path}");
+            let who = operation["description"].as_str().unwrap_or_default();
+            assert_eq!(
+                who.starts_with("For operators"),
+                method == "post" && path != "/logout",
+                "{method} {path}"
+            );
+            assert_ne!(who, "For nobody.", "{method} {path}");
+        }
+    }
+    let mut listed = BTreeSet::new();
+    for (path, read, write) in login::roles::all() {
+        for (method, least) in [("get", read), ("post", write)] {
+            if least.is_some() && !["/", "/assets/{name}", "/login"].contains(&path) {
+                listed.insert((path.to_owned(), method.to_owned()));
+            }
+        }
+    }
+    assert_eq!(told, listed);
+    let schemes = &document["components"]["securitySchemes"];
+    assert_eq!(
+        (&schemes["basic"]["scheme"], &schemes["session"]["in"]),
+        (&"basic".into(), &"cookie".into())
+    );
 }
 
 #[test]
@@ -203,9 +237,11 @@ async fn real_answers_are_as_they_are_told() {
         ("/api/v1/incidents", "/api/v1/incidents"),
         ("/api/v1/commands", "/api/v1/commands?host=web-1"),
         ("/api/v1/events", "/api/v1/events"),
+        ("/api/v1/proposals", "/api/v1/proposals"),
         ("/api/v1/plan", "/api/v1/plan"),
         ("/api/v1/scores", "/api/v1/scores"),
         ("/api/v1/freeze", "/api/v1/freeze"),
+        ("/api/v1/me", "/api/v1/me"),
         ("/healthz", "/healthz"),
     ] {
         let (status, answer) = page.json(asked).await;

@@ -25,8 +25,8 @@ use url::{ParseError, Url};
 
 use crate::{
     page::{
-        PageState,
-        fixture::{fleet::Waves, state},
+        Door, PageState,
+        fixture::{decided, fleet::Waves, state},
         serve,
     },
     snapshot::Snapshot,
@@ -107,11 +107,13 @@ pub(super) struct Site {
 }
 
 impl Site {
-    async fn new(snapshot: Snapshot) -> Self {
+    async fn new(snapshot: Snapshot, door: Option<Door>) -> Self {
         let (engine, _, page) = state();
         engine.send_replace(Arc::new(snapshot));
+        let page = decided(&engine, page);
         let page = PageState {
             series: Arc::new(Waves),
+            door: door.map_or_else(|| Arc::clone(&page.door), Arc::new),
             ..page
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -141,6 +143,11 @@ impl Site {
 impl Browser {
     /// A browser on `#/`; `None`, and a printed reason, where there is no chromedriver.
     pub(super) async fn open(snapshot: Snapshot, eyes: Eyes) -> Option<Self> {
+        Self::open_at(snapshot, eyes, None).await
+    }
+
+    /// As [`Browser::open`], where people log in.
+    pub(super) async fn open_at(snapshot: Snapshot, eyes: Eyes, door: Option<Door>) -> Option<Self> {
         let mut driver = Driver::start()?;
         let port = driver.port();
         let mut builder = ClientBuilder::new(HttpConnector::new());
@@ -148,7 +155,7 @@ impl Browser {
         let client = builder.connect(&format!("http://127.0.0.1:{port}")).await.unwrap();
         let browser = Self {
             client,
-            site: Site::new(snapshot).await,
+            site: Site::new(snapshot, door).await,
             _driver: driver,
         };
         browser.go("#/").await;

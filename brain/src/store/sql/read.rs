@@ -61,6 +61,14 @@ const fn table(resolution: Resolution) -> &'static str {
     }
 }
 
+/// A single value of `meta`.
+pub(in crate::store) async fn single(from: &mut Connection, key: &str) -> Result<Option<String>, sqlx::Error> {
+    query_scalar("SELECT value FROM meta WHERE key = $1")
+        .bind(key)
+        .fetch_optional(from)
+        .await
+}
+
 /// When the oldest row of `host` within a time begins.
 pub(in crate::store) async fn oldest(
     from: &mut Connection,

@@ -1,0 +1,23 @@
+// Who looks at the page, and whether they may change something.
+
+import * as feed from "./feed.js";
+
+const byId = (id) => document.getElementById(id);
+let me = {name: null, role: null};
+
+// Asks once: who logs in as somebody else loads the page anew.
+export async function askWho() {
+  me = await feed.me();
+  byId("who").hidden = me.name === null;
+  byId("who").textContent = me.name ?? "";
+  byId("who").title = me.role ?? "";
+  byId("leave").hidden = me.name === null;
+  byId("leave").onclick = async () => {
+    await feed.leave();
+    location.assign("/login");
+  };
+}
+
+// The name of the login; null where nobody logs in.
+export const loginName = () => me.name;
+export const mayChange = () => me.role === "operator";

@@ -1,0 +1,270 @@
+//! A change that waits for somebody's word, in real processes: nothing comes of it until it is approved, a restart included,
+//! and then the host has what was shown.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+use shadow::{Change, wire};
+
+use crate::{
+    database::number,
+    harness::{PATIENCE, Process, free_port, listens, until, write},
+    observer::Observer,
+};
+
+/// A limit of the host's memory that a program of the site keeps in a file, so that it moves on any machine.
+const AGENT: &str = "
+[probes.workload]
+parents = [\"nowhere\"]
+[act]
+enabled = true
+dwell = \"0s\"
+[[act.allow]]
+workload = \"host\"
+resource = \"memory\"
+lever = \"exec.shape\"
+[[act.exec]]
+name = \"shape\"
+resource = \"memory\"
+";
+
+/// Each change is proposed, as each forecast says.
+const POLICY: &str = "
+[act]
+\"*\" = [\"memory\"]
+[budget]
+host_per_minute = 1000
+[proposals]
+open_for = \"10m\"
+declined_for = \"0s\"
+[safety]
+settle = \"0s\"
+min_history = \"0s\"
+min_coverage = 0
+[class.default]
+mode = \"recommend\"
+[class.host]
+floor = 0
+[class.host.raise]
+hysteresis = 0
+[class.host.lower]
+hysteresis = 0
+dwell = \"0s\"
+[class.host.flap]
+most = 16
+within = \"1s\"
+";
+
+/// What stands there before anybody limits it.
+const BEFORE: &str = "64000000000";
+
+struct Cell {
+    page: String,
+    data: String,
+    brain: String,
+}
+
+impl Cell {
+    fn new(path: &Path, port: u16) -> Self {
+        let page = format!("127.0.0.1:{}", free_port());
+        let data = path.join("data").display().to_string();
+        let policy = write(path, "policy.toml", POLICY);
+        let brain = write(
+            path,
+            "brain.toml",
+            &format!(
+                "data_dir = {data:?}\n[broker]\nport = {port}\n[page]\nlisten = {page:?}\n[grid]\nstep = \"1s\"\ngrace = \"0s\"\n\
+                 length = \"1h\"\n[store]\nflush_every = \"200ms\"\n[forecast]\nhorizons = [\"3s\", \"5s\", \"10s\"]\ntrain = false\n\
+                 [allocate]\nevery = \"2s\"\npolicy = {policy:?}\n",
+            ),
+        );
+        Self { page, data, brain }
+    }
+
+    fn start(&self) -> Process {
+        Process::foreshadow(&["brain", "--config", &self.brain])
+    }
+
+    fn run(&self, arguments: &[&str], place: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_foreshadow"));
+        command.args(arguments).args(place).stdin(Stdio::null());
+        command.output().unwrap()
+    }
+
+    fn ask(&self, arguments: &[&str]) -> Output {
+        self.run(arguments, &["--page", &self.page])
+    }
+
+    /// What is proposed, the newest first; with `all` what was, too. Nothing while no brain answers.
+    fn proposals(&self, all: bool) -> Vec<Value> {
+        let wide: &[&str] = if all {
+            &["proposals", "--json", "--all"]
+        } else {
+            &["proposals", "--json"]
+        };
+        let told = self.ask(wide);
+        serde_json::from_slice(&told.stdout).unwrap_or_default()
+    }
+
+    fn known(&self, id: &str) -> Option<Value> {
+        self.proposals(true).into_iter().find(|known| known["id"] == id)
+    }
+
+    fn explained(&self, id: &str) -> String {
+        let told = self.run(&["explain", id], &["--data-dir", &self.data]);
+        String::from_utf8(told.stdout).unwrap()
+    }
+
+    /// Decides on what is proposed at the moment; what lapses meanwhile leads to the next.
+    fn decide(&self, word: &str, more: &[&str]) -> Value {
+        let mut decided = Value::Null;
+        until(&format!("something is proposed, to {word} it"), 3 * PATIENCE, || {
+            let open = self.proposals(false);
+            let Some(id) = open.first().and_then(|known| known["id"].as_str()) else {
+                return false;
+            };
+            let told = self.ask(&[&[word, id, "--json"], more].concat());
+            decided = serde_json::from_slice(&told.stdout).unwrap_or_default();
+            let said = String::from_utf8_lossy(&told.stderr);
+            let may_fail = ["lapsed", "cannot be made now"].iter().any(|why| said.contains(why));
+            assert!(told.status.success() || may_fail, "{word} {id}: {said}");
+            told.status.success()
+        });
+        decided
+    }
+}
+
+#[test]
+fn a_proposal_does_nothing_until_it_is_approved_and_then_the_host_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let port = free_port();
+    let limit = path.join("limit");
+    fs::write(&limit, BEFORE).unwrap();
+    let text = format!(
+        "#!/bin/sh\nif [ \"$1\" = set ]; then echo \"$2\" > {0}; else cat {0}; fi\n",
+        limit.display()
+    );
+    let tool = write(path, "shape", &text);
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+    let config = write(path, "broker.toml", &format!("listen = \"127.0.0.1:{port}\"\n"));
+    let _broker = Process::foreshadow(&["broker", "--config", &config]);
+    until("the broker listens", PATIENCE, || listens(port));
+    let observer = Observer::new(port);
+    let cell = Cell::new(path, port);
+    let brain = cell.start();
+    let text = format!(
+        "host = \"web-1\"\nstate_dir = {:?}\nruntime_dir = {:?}\n[broker]\nport = {port}\n[pace]\nmin = \"100ms\"\nmax = \"200ms\"\n\
+         [frame]\nspan = \"200ms\"\n{AGENT}get = [{tool:?}, \"get\"]\nset = [{tool:?}, \"set\", \"{{value}}\"]\nscale = 1.0\n\
+         deadline = \"5s\"\noutlives_reboot = true\n",
+        path.join("state"),
+        path.join("run"),
+    );
+    let config = write(path, "agent.toml", &text);
+    let _agent = Process::foreshadow(&["agent", "--config", &config]);
+
+    // It is proposed, round after round, and nothing comes of it.
+    until("something is proposed", PATIENCE, || !cell.proposals(false).is_empty());
+    let database = Path::new(&cell.data);
+    let rounds = || number(database, "SELECT count(*) FROM plans");
+    let first = rounds();
+    until("plans are made", PATIENCE, || rounds() > first + 3);
+    let mut seen = 0;
+    let mut told = || {
+        let payloads = observer.newer("web-1/bin/inband/command", &mut seen);
+        let all = payloads.iter().map(|payload| wire::decode_command(payload).unwrap());
+        all.filter(|command| !command.dry_run).collect::<Vec<_>>()
+    };
+    assert_eq!(told(), []);
+    assert_eq!(fs::read_to_string(&limit).unwrap(), BEFORE);
+
+    // A restart keeps it.
+    let id = cell.proposals(false)[0]["id"].as_str().unwrap().to_owned();
+    until("it is durable", PATIENCE, || {
+        cell.explained(&id).contains(", proposed ")
+    });
+    assert!(brain.stop().0.success());
+    let _brain = cell.start();
+    until("the brain that follows knows it", PATIENCE, || {
+        cell.known(&id).is_some()
+    });
+    assert_eq!(told(), []);
+
+    // Somebody says yes, and the host has exactly what was shown.
+    let approved = cell.decide("approve", &["--by", "ann"]);
+    let change: Change = serde_json::from_value(approved["change"].clone()).unwrap();
+    let id = approved["id"].as_str().unwrap();
+    let mut commands = Vec::new();
+    until("it is commanded", PATIENCE, || {
+        commands.extend(told());
+        !commands.is_empty()
+    });
+    assert_eq!(approved["command_id"], commands[0].id.as_str());
+    let [made] = commands[0].changes.as_slice() else {
+        panic!("{:?}", commands[0])
+    };
+    // A number that went through JSON may have lost its last digit.
+    assert!(
+        (made.target / change.target - 1.0).abs() < 1e-12,
+        "{made:?} is not {change:?}"
+    );
+    let told = |change: &Change| {
+        (
+            change.workload.clone(),
+            change.resource,
+            change.explanation.text.clone(),
+        )
+    };
+    assert_eq!(told(made), told(&change));
+    until("the agent has answered", PATIENCE, || {
+        cell.known(id)
+            .is_some_and(|known| known["outcome"]["state"] == "applied")
+    });
+    let written: f64 = fs::read_to_string(&limit).unwrap().trim().parse().unwrap();
+    let target = commands[0].changes[0].target;
+    assert!(
+        (written / target - 1.0).abs() < 1e-3,
+        "{written} stands there, {target} was approved"
+    );
+    until("it explains itself", PATIENCE, || {
+        cell.explained(id).contains(": applied")
+    });
+    let told = cell.explained(id);
+    for part in [
+        "approved by ann, ",
+        "to be carried out",
+        "  forecast ",
+        "  written     applied: exec.shape",
+    ] {
+        assert!(told.contains(part), "{part:?} is not in\n{told}");
+    }
+    assert_eq!(cell.explained(&commands[0].id), told, "by either name");
+    let again = cell.ask(&["approve", id, "--by", "bob"]);
+    assert!(String::from_utf8_lossy(&again.stdout).starts_with("approved by ann: it is the command "));
+
+    // Somebody says no to the next one.
+    let declined = cell.decide("decline", &["--by", "bob", "--reason", "not before the release"]);
+    let id = declined["id"].as_str().unwrap();
+    until("it is durable", PATIENCE, || {
+        cell.explained(id).contains("declined by bob: not before the release")
+    });
+    let refused = cell.ask(&["approve", id, "--by", "ann"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        said.contains("it was declined by bob: not before the release"),
+        "{said}"
+    );
+    let unknown = cell.ask(&["decline", "7-nobody-p1", "--by", "ann"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    let text = String::from_utf8(cell.ask(&["proposals", "--all"]).stdout).unwrap();
+    assert!(
+        text.starts_with("ID ") && text.contains("approved by ann: applied"),
+        "{text}"
+    );
+}

@@ -1,0 +1,139 @@
+//! The page where people log in, over TLS, as an operator sets it up and a program asks it.
+
+use std::{
+    fs,
+    io::Write as _,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::harness::{PATIENCE, Process, free_port, until};
+
+/// Runs the command with `input`; what it prints.
+fn foreshadow(arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_foreshadow"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Who needs no input may have ended already.
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap_or_default();
+    child.wait_with_output().unwrap()
+}
+
+fn done(arguments: &[&str], input: &str) -> String {
+    let output = foreshadow(arguments, input);
+    assert!(output.status.success(), "{arguments:?}: {}", complaint(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn complaint(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_page_with_users_and_tls_is_set_up_by_commands_and_asked_by_them() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (pki, users, config, password) = (path("pki"), path("users"), path("brain.toml"), path("password"));
+
+    done(&["pki", "--dir", &pki, "init"], "");
+    done(&["pki", "--dir", &pki, "broker", "--address", "localhost"], "");
+    let user = |arguments: &[&str], input: &str| {
+        foreshadow(
+            &[&["brain", "user"][..], arguments, &["--file", users.as_str()]].concat(),
+            input,
+        )
+    };
+    let added = user(&["add", "ann", "--role", "viewer"], "a password of hers\n");
+    assert!(added.status.success(), "{}", complaint(&added));
+    let again = user(&["add", "ann", "--role", "operator"], "another password\n");
+    assert!(
+        !again.status.success() && complaint(&again).contains("is there already"),
+        "{}",
+        complaint(&again)
+    );
+    assert!(complaint(&user(&["add", "bob", "--role", "viewer"], "short\n")).contains("8 to 1024 bytes"));
+    assert_eq!(String::from_utf8(user(&["list"], "").stdout).unwrap(), "viewer   ann\n");
+
+    let identity = path("pki/issued/_broker/identity.pem");
+    let text = format!(
+        "[page]\nusers = \"{users}\"\ntls = {{ certificate = \"{identity}\", key = \"{identity}\" }}\n[forecast]\ntrain = false\n"
+    );
+    fs::write(&config, text).unwrap();
+    let (broker, port) = (format!("127.0.0.1:{}", free_port()), free_port());
+    let (data, page) = (path("data"), format!("127.0.0.1:{port}"));
+    let up = [
+        "up",
+        "--data-dir",
+        &data,
+        "--broker",
+        &broker,
+        "--page",
+        &page,
+        "--brain-config",
+        &config,
+    ];
+    let mut up = Process::foreshadow(&up);
+    up.expect_text("page    https://");
+
+    fs::write(&password, "a password of hers\n").unwrap();
+    let (page, ca) = (format!("https://localhost:{port}"), path("pki/ca.pem"));
+    let ask = |more: &[&str]| {
+        foreshadow(
+            &[
+                &["status", "--json", "--page", page.as_str(), "--ca", ca.as_str()][..],
+                more,
+            ]
+            .concat(),
+            "",
+        )
+    };
+    let by_ann = ["--user", "ann", "--password-file", &password];
+    until("the host is online", PATIENCE, || {
+        let told = ask(&by_ann);
+        let told: Value = serde_json::from_slice(&told.stdout).unwrap_or_else(|_| panic!("{}", complaint(&told)));
+        told["hosts"]["online"] == 1
+    });
+    let nobody = ask(&[]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(
+        complaint(&nobody).contains("say --user NAME --password-file FILE"),
+        "{}",
+        complaint(&nobody)
+    );
+    fs::write(&password, "a guess\n").unwrap();
+    assert!(complaint(&ask(&by_ann)).contains("wrong name or password"));
+    done(&["pki", "--dir", &path("foreign"), "init"], "");
+    let foreign = foreshadow(&["status", "--page", &page, "--ca", &path("foreign/ca.pem")], "");
+    assert!(
+        complaint(&foreign).contains("no TLS with localhost"),
+        "{}",
+        complaint(&foreign)
+    );
+    assert!(up.stop().0.success());
+}
+
+#[test]
+fn a_page_that_anybody_could_reach_does_not_start() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let broker = format!("127.0.0.1:{}", free_port());
+    let refused = foreshadow(
+        &["up", "--data-dir", data, "--broker", &broker, "--page", "0.0.0.0:0"],
+        "",
+    );
+    assert!(!refused.status.success());
+    for part in ["page.tls", "page.users", "behind_proxy = true", "brain user add"] {
+        assert!(complaint(&refused).contains(part), "{}", complaint(&refused));
+    }
+}

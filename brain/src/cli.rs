@@ -29,7 +29,7 @@ pub enum BrainCommand {
     /// Who logs in to the page: `page.users` names the list, and a brain that runs takes each change within a second or two
     #[command(subcommand)]
     User(UserCommand),
-    /// Tells by the exit code whether the brain of this machine answers and goes on
+    /// Tells by the exit code whether the brain of this machine answers and goes on; of a page with TLS, whether it listens
     Healthy(HealthyArgs),
 }
 

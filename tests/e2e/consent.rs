@@ -253,6 +253,21 @@ fn a_proposal_does_nothing_until_it_is_approved_and_then_the_host_has_it() {
     until("it is durable", PATIENCE, || {
         cell.explained(id).contains("declined by bob: not before the release")
     });
+    // Whose word it was stands in the audit log, with what it was on.
+    let lines = || fs::read_to_string(database.join("audit.jsonl")).unwrap();
+    let stands = |what: &str, by: &str, id: &str| {
+        let of_it = |line: &&str| {
+            [what, by, id, &*change.workload]
+                .iter()
+                .all(|part| line.contains(&format!("\"{part}\"")))
+        };
+        lines().lines().filter(of_it).count() == 1
+    };
+    let yes = approved["id"].as_str().unwrap();
+    until("both words stand in the audit log", PATIENCE, || {
+        stands("approved", "ann", yes) && stands("declined", "bob", id)
+    });
+
     let refused = cell.ask(&["approve", id, "--by", "ann"]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(1));

@@ -236,6 +236,11 @@ impl Proposals {
         self.open.iter().map(target).collect()
     }
 
+    /// Whether the one called `id` is open.
+    pub fn is_open(&self, id: &str) -> bool {
+        self.open.values().any(|open| open.id == id)
+    }
+
     /// How many are open.
     pub fn open(&self) -> usize {
         self.open.len()

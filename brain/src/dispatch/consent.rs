@@ -104,6 +104,11 @@ impl Dispatch {
         self.proposals.take_ended()
     }
 
+    /// Whether the proposal called `id` waits for somebody's word.
+    pub(crate) fn is_open(&self, id: &str) -> bool {
+        self.proposals.is_open(id)
+    }
+
     /// How many proposals are open.
     pub(crate) fn open_proposals(&self) -> usize {
         self.proposals.open()

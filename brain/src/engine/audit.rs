@@ -31,6 +31,13 @@ impl From<Option<Audit>> for Book {
 }
 
 impl Book {
+    /// Something was changed by a person's word, which is as bounded as what can be changed.
+    pub(super) fn record(&self, entry: Entry) {
+        if let Some(audit) = &self.audit {
+            audit.record(entry);
+        }
+    }
+
     /// A person has approved or declined something. What comes too often is left out, and its number is told with the next one.
     pub(super) fn approve(&mut self, entry: Entry, monotonic_ns: u64) {
         let Some(audit) = &self.audit else { return };
@@ -47,15 +54,27 @@ impl Engine {
     /// A command is on its way.
     pub(super) fn tell_command(&self, command: &Command, vantage: Vantage, at: At) {
         let Some(audit) = &self.audit.audit else { return };
-        let change = |change: &shadow::Change| format!("{} {} {}", change.workload, change.resource, change.target);
+        let change = |change: &shadow::Change| {
+            let ceiling = change
+                .ceiling
+                .map_or_else(String::new, |most| format!(" at most {most}"));
+            format!("{} {} {}{ceiling}", change.workload, change.resource, change.target)
+        };
         let changes: Vec<String> = command.changes.iter().map(change).collect();
+        let action = |action: &shadow::Action| {
+            let amount = action.amount.map_or_else(String::new, |amount| format!(" {amount}"));
+            let workload = if action.workload.is_empty() { "" } else { " " };
+            format!("{}{workload}{}{amount}", action.kind.as_str(), action.workload)
+        };
+        let actions: Vec<String> = command.actions.iter().map(action).collect();
         let entry = Entry::new(at.now_ms, What::Command, "issued", &command.host)
             .with("id", &command.id)
             .with("vantage", vantage)
             .with("dry_run", command.dry_run)
             .with("sealed", self.trust.is_some())
             .with("ttl_ms", command.ttl_ms)
-            .with("changes", changes.join(", "));
+            .with("changes", changes.join(", "))
+            .with("actions", actions.join(", "));
         audit.record(entry);
     }
 

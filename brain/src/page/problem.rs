@@ -41,7 +41,7 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not found", detail)
     }
 
-    /// A method other than GET and HEAD.
+    /// A method that is not answered there.
     pub(super) fn method_not_allowed(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed", detail)
     }

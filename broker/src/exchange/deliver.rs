@@ -204,7 +204,10 @@ impl Exchange {
                 match pushed {
                     Some(Pushed::Queued | Pushed::Behind) => {
                         done.queued += 1;
-                        done.behind |= pushed == Some(Pushed::Behind);
+                        if pushed == Some(Pushed::Behind) {
+                            done.behind = true;
+                            self.slow.of(&session.id).slowed += 1;
+                        }
                         return;
                     }
                     Some(Pushed::Withheld) => withheld.push(*number),
@@ -216,10 +219,13 @@ impl Exchange {
         done.dropped += u64::from(wanted);
         // Nobody has room: whoever's turn it was is the one that is to know.
         let mut turn = members.iter().filter(|(number, _)| !withheld.contains(number));
-        if let Some((number, wants)) = turn.next().filter(|_| wanted)
-            && wants.qos.min(message.qos) > Qos::AtMostOnce
-        {
+        let Some((number, wants)) = turn.next().filter(|_| wanted) else {
+            return;
+        };
+        if wants.qos.min(message.qos) > Qos::AtMostOnce {
             self.overflow(*number);
+        } else if let Some(session) = self.sessions.get(number) {
+            self.slow.of(&session.id).dropped += 1;
         }
     }
 

@@ -39,7 +39,7 @@ pub(in crate::page) async fn enter(State(shared): State<Arc<Shared>>, request: R
         return Problem::not_found("nobody logs in here: page.users names no list").into_response();
     }
     let (asked, body) = request.into_parts();
-    let (from, peer) = (gate::address(door, &asked), gate::peer(&asked));
+    let (from, whence) = (gate::address(door, &asked), gate::whence(door, &asked));
     let before = gate::token(door, &asked.headers);
     let Ok(body) = to_bytes(body, MAX_BODY).await else {
         return page(
@@ -51,7 +51,7 @@ pub(in crate::page) async fn enter(State(shared): State<Arc<Shared>>, request: R
     let user = match door.check(from, &name, &password).await {
         Ok(user) => user,
         Err(denied) => {
-            tell_refused(&shared, peer, Some(&name), denied.words());
+            tell_refused(&shared, &whence, Some(&name), denied.words());
             return denied.page();
         }
     };
@@ -63,7 +63,7 @@ pub(in crate::page) async fn enter(State(shared): State<Arc<Shared>>, request: R
     if let Some(before) = before {
         door.sessions.end(&before);
     }
-    told::entered(&shared, &name, peer, "logged in");
+    told::entered(&shared, &name, &whence, "logged in");
     with_cookie(Redirect::to("/"), &door.cookie(&token))
 }
 
@@ -86,8 +86,8 @@ pub(in crate::page) async fn leave(
         door.sessions.end(&token);
     }
     if let Some(live) = &caller.live {
-        let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
-        told::entered(&shared, &live.user.name, peer, "logged out");
+        let peer = peer.map(|Extension(ConnectInfo(peer))| peer.to_string());
+        told::entered(&shared, &live.user.name, &peer.unwrap_or_default(), "logged out");
     }
     Ok(with_cookie(
         Json(Caller { live: None, role: None }.me()),

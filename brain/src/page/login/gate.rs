@@ -56,7 +56,7 @@ pub(in crate::page) async fn check(State(shared): State<Arc<Shared>>, request: R
     }
     let reads = matches!(asked.method, Method::GET | Method::HEAD);
     if !reads && let Err(why) = same_site(&asked.headers, shared.page.door.is_secure) {
-        tell_refused(&shared, peer(&asked), caller.user(), why);
+        tell_refused(&shared, &whence(&shared.page.door, &asked), caller.user(), why);
         return Problem::forbidden(why).into_response();
     }
     asked.extensions.insert(caller);
@@ -72,8 +72,7 @@ pub(in crate::page) async fn check(State(shared): State<Arc<Shared>>, request: R
 async fn identify(shared: &Shared, asked: &Parts) -> Result<Caller, Problem> {
     let door = &shared.page.door;
     if !door.has_lock() {
-        // A proxy on this machine speaks for others.
-        let local = !door.behind_proxy && peer(asked).is_some_and(|from| from.ip().to_canonical().is_loopback());
+        let local = is_of_this_machine(door, asked);
         let role = if local { Role::Operator } else { Role::Viewer };
         return Ok(Caller {
             live: None,
@@ -86,6 +85,13 @@ async fn identify(shared: &Shared, asked: &Parts) -> Result<Caller, Problem> {
     };
     let role = live.as_ref().map(|live| live.user.role);
     Ok(Caller { live, role })
+}
+
+/// Whether somebody of this machine asks: a proxy on it speaks for others, whether it was configured or shows itself.
+fn is_of_this_machine(door: &Door, asked: &Parts) -> bool {
+    const OF_PROXIES: [&str; 3] = ["x-forwarded-for", "forwarded", "via"];
+    let is_direct = !door.behind_proxy && OF_PROXIES.iter().all(|name| !asked.headers.contains_key(*name));
+    is_direct && peer(asked).is_some_and(|from| from.ip().to_canonical().is_loopback())
 }
 
 /// The digest of the token in the cookie.
@@ -113,11 +119,11 @@ async fn by_pair(shared: &Shared, asked: &Parts, shown: &HeaderValue) -> Result<
     };
     match door.check(address(door, asked), name, password).await {
         Ok(user) => {
-            told::entered(shared, &user.name, peer(asked), "with each request");
+            told::entered(shared, &user.name, &whence(door, asked), "with each request");
             Ok(door.sessions.begin(pair, user, door.clock.monotonic_ns()))
         }
         Err(denied) => {
-            tell_refused(shared, peer(asked), Some(name), denied.words());
+            tell_refused(shared, &whence(door, asked), Some(name), denied.words());
             Err(denied.problem())
         }
     }
@@ -144,7 +150,7 @@ fn refuse(shared: &Shared, asked: &Parts, caller: &Caller) -> Response {
     } else {
         "this is done from the brain's own machine only, or by users who log in (page.users)"
     };
-    tell_refused(shared, peer(asked), caller.user(), why);
+    tell_refused(shared, &whence(door, asked), caller.user(), why);
     Problem::forbidden(why).into_response()
 }
 
@@ -209,6 +215,16 @@ fn same_site(headers: &HeaderMap, is_secure: bool) -> Result<(), &'static str> {
 /// Who is at the other end of the connection.
 pub(super) fn peer(asked: &Parts) -> Option<SocketAddr> {
     asked.extensions.get().map(|ConnectInfo(address)| *address)
+}
+
+/// Where somebody comes from, as it is logged: behind a proxy the address that it speaks for.
+pub(super) fn whence(door: &Door, asked: &Parts) -> String {
+    let peer = || peer(asked).map(|peer| peer.to_string()).unwrap_or_default();
+    if door.behind_proxy {
+        address(door, asked).to_string()
+    } else {
+        peer()
+    }
 }
 
 /// Whom tries are counted for: behind a proxy, the last that it says it speaks for, which it has seen itself.

@@ -11,16 +11,18 @@ use runtime::{Clock, LogLimit};
 
 use crate::{page::Shared, watch::Notice};
 
-/// One refusal each 10 s is told, with the number of the others; likewise of each user's logins.
+/// One refusal each 10 s is told, with the number of the others; likewise of a user's logins from one address.
 const TOLD: Duration = Duration::from_secs(10);
+/// Users and addresses that are remembered for it.
+const MOST: usize = 4_096;
 
 /// What was told last.
 #[derive(Debug)]
 pub(in crate::page) struct Told {
     clock: Clock,
     refused: LogLimit,
-    /// Of each user: there are as many as the list has had.
-    entered: Mutex<HashMap<Arc<str>, LogLimit>>,
+    /// Of each user, address and what they did.
+    entered: Mutex<HashMap<(Arc<str>, String, &'static str), LogLimit>>,
 }
 
 impl Default for Told {
@@ -34,14 +36,23 @@ impl Default for Told {
 }
 
 /// Somebody has logged in, or left.
-pub(super) fn entered(shared: &Shared, name: &Arc<str>, from: Option<SocketAddr>, how: &'static str) {
+pub(super) fn entered(shared: &Shared, name: &Arc<str>, from: &str, how: &'static str) {
     let Told { clock, entered, .. } = &shared.told;
     let mut entered = entered.lock().unwrap_or_else(PoisonError::into_inner);
-    let limit = entered.entry(Arc::clone(name)).or_insert_with(|| LogLimit::new(TOLD));
+    if entered.len() >= MOST {
+        entered.clear();
+    }
+    // Each connection has another port.
+    let address = from
+        .parse()
+        .map_or(from.to_owned(), |from: SocketAddr| from.ip().to_string());
+    let limit = entered
+        .entry((Arc::clone(name), address, how))
+        .or_insert_with(|| LogLimit::new(TOLD));
     let Some(suppressed) = limit.pass(clock.monotonic_ns()) else {
         return;
     };
-    let (who, from) = (name.to_string(), text(from));
+    let (who, from) = (name.to_string(), from.to_owned());
     tell(
         shared,
         Notice::Entered {
@@ -54,7 +65,7 @@ pub(super) fn entered(shared: &Shared, name: &Arc<str>, from: Option<SocketAddr>
 }
 
 /// Somebody may not do what they have asked for.
-pub(super) fn tell_refused(shared: &Shared, from: Option<SocketAddr>, user: Option<&str>, why: &str) {
+pub(super) fn tell_refused(shared: &Shared, from: &str, user: Option<&str>, why: &str) {
     let Told { clock, refused, .. } = &shared.told;
     let Some(suppressed) = refused.pass(clock.monotonic_ns()) else {
         return;
@@ -67,12 +78,8 @@ pub(super) fn tell_refused(shared: &Shared, from: Option<SocketAddr>, user: Opti
             .collect::<String>()
     });
     let why = user.map_or_else(|| why.to_owned(), |user| format!("{user}: {why}"));
-    let from = text(from);
+    let from = from.to_owned();
     tell(shared, Notice::Refused { from, why, suppressed });
-}
-
-fn text(from: Option<SocketAddr>) -> String {
-    from.map(|address| address.to_string()).unwrap_or_default()
 }
 
 /// An engine that is busy is not told.

@@ -147,6 +147,13 @@ impl Ingest {
                 "a frame is lost: what it is read against is no longer stored"
             );
             epoch.came(frame.sequence);
+            // Who waits for that one waits in vain too, and is to learn of it once the hole is durable.
+            if epoch.references().any(|reference| reference == frame.sequence) {
+                self.wanted.insert(FrameId {
+                    sequence: frame.sequence,
+                    ..id.clone()
+                });
+            }
             let hole = Hole {
                 epoch: id.epoch,
                 first: frame.sequence,

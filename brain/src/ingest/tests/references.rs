@@ -96,6 +96,29 @@ fn what_came_before_a_restart_is_looked_for_in_the_store() {
 }
 
 #[test]
+fn who_waits_for_a_frame_that_is_lost_is_given_up_as_well() {
+    let frames = chain(6);
+    let mut ingest = Ingest::new(LIMITS);
+    let mut durable = RangeSet::default();
+    durable.insert(0..3);
+    ingest.restore(&stream(), Some(birth(EPOCH).into()), EPOCH, durable);
+    assert!(give(&mut ingest, frames[3..].to_vec()).is_empty());
+    // The store has none of what the first of them is read against, nor ever the others.
+    let mut lost = Vec::new();
+    for _ in 3..6 {
+        for id in ingest.take_wanted() {
+            let found = ingest.found(id, false);
+            assert!(found.readable.is_empty());
+            lost.extend(found.lost.into_iter().map(|(_, hole)| hole.first));
+        }
+        commit(&mut ingest);
+    }
+    assert_eq!(lost, [3, 4, 5]);
+    assert_eq!((mark(&ingest, EPOCH).durable_below, ingest.held_bytes), (6, 0));
+    assert!(ingest.take_wanted().is_empty());
+}
+
+#[test]
 fn what_is_not_written_yet_is_looked_for_again() {
     let mut ingest = born();
     let frames = chain(3);

@@ -1,3 +1,5 @@
+mod picture;
+
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde_json::json;
 use shadow::Resource;

@@ -239,6 +239,16 @@ impl Browser {
         self.client.issue_cmd(Extra { path, body }).await.unwrap()
     }
 
+    /// A window of so many pixels.
+    pub(super) async fn resize(&self, width: u32, height: u32) {
+        self.client.set_window_size(width, height).await.unwrap();
+    }
+
+    /// What is seen, as a PNG.
+    pub(super) async fn png(&self) -> Vec<u8> {
+        self.client.screenshot().await.unwrap()
+    }
+
     /// Keeps a picture where `FORESHADOW_PICTURES` names a folder.
     pub(super) async fn picture(&self, name: &str) {
         let Some(folder) = std::env::var_os("FORESHADOW_PICTURES") else {

@@ -1,0 +1,63 @@
+//! The pictures of the documents: `FORESHADOW_WRITE_DOCS=1` and this test make them anew.
+
+use std::{fs, path::Path};
+
+use super::driver::{Browser, Eyes};
+use crate::page::fixture::fleet::fleet;
+
+/// What a reader has to load for one, in bytes.
+const MOST: usize = 250_000;
+
+/// Who looks at what, until what is there, in a window of which height.
+const PICTURES: [(&str, Eyes, &str, &str, u32); 3] = [
+    (
+        "page-fleet",
+        Eyes::Desk,
+        "#/",
+        "document.querySelectorAll('.rows .row a').length > 12",
+        700,
+    ),
+    ("page-host", Eyes::Desk, "#/hosts/web-1", HOST, 1_000),
+    (
+        "page-plans",
+        Eyes::Desk,
+        "#/plans",
+        "document.body.innerText.includes('taken back')",
+        700,
+    ),
+];
+const HOST: &str =
+    "document.querySelectorAll('path.measured').length === 5 && document.querySelectorAll('path.band').length > 0";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pictures_of_the_documents_are_small_and_of_this_page() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/images");
+    for (name, eyes, view, there, height) in PICTURES {
+        let Some(browser) = Browser::open(fleet(30), eyes).await else {
+            return;
+        };
+        if matches!(eyes, Eyes::Desk) {
+            browser.resize(1_300, height).await;
+        }
+        browser.go(view).await;
+        browser.until(there).await;
+        let picture = browser.png().await;
+        browser.close().await;
+        assert!(picture.len() < MOST, "{name} has {} bytes", picture.len());
+        let file = folder.join(format!("{name}.png"));
+        if std::env::var_os("FORESHADOW_WRITE_DOCS").is_some() {
+            fs::write(&file, &picture).unwrap();
+        }
+        // Fonts differ from machine to machine, so that what is compared is the size.
+        let kept = fs::read(&file).unwrap_or_else(|error| panic!("docs/images/{name}.png: {error}"));
+        assert!(kept.len() < MOST, "docs/images/{name}.png has {} bytes", kept.len());
+        assert_eq!(size(&kept), size(&picture), "docs/images/{name}.png is of another page");
+    }
+}
+
+/// Width and height of a PNG, by its first chunk.
+fn size(png: &[u8]) -> (u32, u32) {
+    assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n");
+    let number = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
+    (number(16), number(20))
+}

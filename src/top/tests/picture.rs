@@ -119,7 +119,12 @@ fn picture(lines: &[Line<'_>]) -> String {
                 more.push_str(if has(modifier) { attribute } else { "" });
             }
             if !span.content.trim().is_empty() {
-                let text = span.content.replace('&', "&amp;").replace('<', "&lt;");
+                // Plain spaces at the begin and the end would be left out.
+                let text = span
+                    .content
+                    .replace('&', "&amp;")
+                    .replace('<', "&lt;")
+                    .replace(' ', "\u{a0}");
                 writeln!(
                     svg,
                     "<text x=\"{x:.1}\" y=\"{y:.1}\" textLength=\"{wide:.1}\" fill=\"{ink}\"{more}>{text}</text>"

@@ -16,13 +16,15 @@ const TOLD: Duration = Duration::from_secs(10);
 /// Users and addresses that are remembered for it.
 const MOST: usize = 4_096;
 
+/// A user, their address, and what they did.
+type Who = (Arc<str>, String, &'static str);
+
 /// What was told last.
 #[derive(Debug)]
 pub(in crate::page) struct Told {
     clock: Clock,
     refused: LogLimit,
-    /// Of each user, address and what they did.
-    entered: Mutex<HashMap<(Arc<str>, String, &'static str), LogLimit>>,
+    entered: Mutex<HashMap<Who, LogLimit>>,
 }
 
 impl Default for Told {

@@ -22,7 +22,7 @@ impl Default for Hot {
     fn default() -> Self {
         Self {
             recent: Span::from_secs(900),
-            recent_bytes: 248 << 10,
+            recent_bytes: 256 << 10,
             minutes: Span::from_secs(DAY_S),
         }
     }

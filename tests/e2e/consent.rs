@@ -15,23 +15,8 @@ use crate::{
     database::number,
     harness::{PATIENCE, Process, free_port, listens, until, write},
     observer::Observer,
+    stack::KEPT_BY_A_PROGRAM,
 };
-
-/// A limit of the host's memory that a program of the site keeps in a file, so that it moves on any machine.
-const AGENT: &str = "
-[probes.workload]
-parents = [\"nowhere\"]
-[act]
-enabled = true
-dwell = \"0s\"
-[[act.allow]]
-workload = \"host\"
-resource = \"memory\"
-lever = \"exec.shape\"
-[[act.exec]]
-name = \"shape\"
-resource = \"memory\"
-";
 
 /// Each change is proposed, as each forecast says.
 const POLICY: &str = "
@@ -160,7 +145,7 @@ fn a_proposal_does_nothing_until_it_is_approved_and_then_the_host_has_it() {
     let brain = cell.start();
     let text = format!(
         "host = \"web-1\"\nstate_dir = {:?}\nruntime_dir = {:?}\n[broker]\nport = {port}\n[pace]\nmin = \"100ms\"\nmax = \"200ms\"\n\
-         [frame]\nspan = \"200ms\"\n{AGENT}get = [{tool:?}, \"get\"]\nset = [{tool:?}, \"set\", \"{{value}}\"]\nscale = 1.0\n\
+         [frame]\nspan = \"200ms\"\n{KEPT_BY_A_PROGRAM}get = [{tool:?}, \"get\"]\nset = [{tool:?}, \"set\", \"{{value}}\"]\nscale = 1.0\n\
          deadline = \"5s\"\noutlives_reboot = true\n",
         path.join("state"),
         path.join("run"),

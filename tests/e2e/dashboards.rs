@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use serde_json::Value;
 
 use crate::{
-    harness::{PATIENCE, Process, free_port, get, listens, until, write},
+    harness::{PATIENCE, free_port, get, until},
     stack::Stack,
 };
 
@@ -102,12 +102,7 @@ fn every_metric_that_is_watched_is_told() {
 
     let stack = Stack::new();
     let port = free_port();
-    let text = format!(
-        "listen = \"127.0.0.1:{}\"\nmetrics = \"127.0.0.1:{port}\"\n",
-        stack.port
-    );
-    let _broker = Process::foreshadow(&["broker", "--config", &write(stack.path(), "broker.toml", &text)]);
-    until("the broker listens", PATIENCE, || listens(stack.port) && listens(port));
+    let _broker = stack.broker_with_metrics(port);
     let _brain = stack.brain();
     let _agent = stack.agent();
     let told = || get(stack.page, "/metrics") + &get(port, "/metrics");

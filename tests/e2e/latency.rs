@@ -12,27 +12,12 @@ use shadow::{Command, Outcome, OutcomeState, wire};
 use crate::{
     harness::{PATIENCE, Process, free_port, listens, until, write},
     observer::Observer,
+    stack::KEPT_BY_A_PROGRAM,
 };
 
 /// The longest that it may take, and of how many the middle one is asked.
 const MOST_MS: i64 = 1_000;
 const COMMANDS: usize = 10;
-
-/// A limit of the host's memory, which moves on any machine, that a program of the site keeps in a file. No workload is looked for.
-const AGENT: &str = "
-[probes.workload]
-parents = [\"nowhere\"]
-[act]
-enabled = true
-dwell = \"0s\"
-[[act.allow]]
-workload = \"host\"
-resource = \"memory\"
-lever = \"exec.shape\"
-[[act.exec]]
-name = \"shape\"
-resource = \"memory\"
-";
 
 /// Everything is lowered and raised as each forecast says.
 const POLICY: &str = "
@@ -92,7 +77,7 @@ fn a_new_forecast_is_a_limit_in_force_and_acknowledged_within_a_second() {
         "agent.toml",
         &format!(
             "host = \"web-1\"\nstate_dir = {:?}\nruntime_dir = {:?}\n[broker]\nport = {port}\n[pace]\nmin = \"100ms\"\nmax = \"200ms\"\n\
-         [frame]\nspan = \"200ms\"\n{AGENT}get = [{tool:?}, \"get\"]\nset = [{tool:?}, \"set\", \"{{value}}\"]\nscale = 1.0\n\
+         [frame]\nspan = \"200ms\"\n{KEPT_BY_A_PROGRAM}get = [{tool:?}, \"get\"]\nset = [{tool:?}, \"set\", \"{{value}}\"]\nscale = 1.0\n\
          deadline = \"5s\"\noutlives_reboot = true\n",
             path.join("state"),
             path.join("run"),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    harness::{PATIENCE, Process, free_port, get, listens, until, write},
+    harness::{PATIENCE, free_port, get, until},
     stack::Stack,
 };
 
@@ -38,12 +38,7 @@ fn what_is_told_is_what_the_page_says() {
     }
     let stack = Stack::new();
     let port = free_port();
-    let text = format!(
-        "listen = \"127.0.0.1:{}\"\nmetrics = \"127.0.0.1:{port}\"\n",
-        stack.port
-    );
-    let _broker = Process::foreshadow(&["broker", "--config", &write(stack.path(), "broker.toml", &text)]);
-    until("the broker listens", PATIENCE, || listens(stack.port) && listens(port));
+    let _broker = stack.broker_with_metrics(port);
     let _brain = stack.brain();
     let _agent = stack.agent();
     let mut told = String::new();

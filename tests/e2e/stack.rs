@@ -6,6 +6,23 @@ use tempfile::TempDir;
 
 use crate::harness::{PATIENCE, Process, free_port, listens, until, write};
 
+/// Of an agent's configuration: a limit of the host's memory that a program of the site keeps in a file, so that it moves on any machine;
+/// what the program is called with follows. No workload is looked for.
+pub(crate) const KEPT_BY_A_PROGRAM: &str = "
+[probes.workload]
+parents = [\"nowhere\"]
+[act]
+enabled = true
+dwell = \"0s\"
+[[act.allow]]
+workload = \"host\"
+resource = \"memory\"
+lever = \"exec.shape\"
+[[act.exec]]
+name = \"shape\"
+resource = \"memory\"
+";
+
 /// Ports and folders of one test.
 pub(crate) struct Stack {
     pub(crate) port: u16,
@@ -38,6 +55,19 @@ impl Stack {
         let config = write(self.path(), "broker.toml", &text);
         let broker = Process::foreshadow(&["broker", "--config", &config]);
         until("the broker listens", PATIENCE, || listens(self.port));
+        broker
+    }
+
+    /// The same with its metrics on `metrics`.
+    pub(crate) fn broker_with_metrics(&self, metrics: u16) -> Process {
+        let text = format!(
+            "listen = \"127.0.0.1:{}\"\nmetrics = \"127.0.0.1:{metrics}\"\n",
+            self.port
+        );
+        let broker = Process::foreshadow(&["broker", "--config", &write(self.path(), "broker.toml", &text)]);
+        until("the broker listens", PATIENCE, || {
+            listens(self.port) && listens(metrics)
+        });
         broker
     }
 

@@ -4,7 +4,7 @@ mod lanes;
 
 use std::sync::OnceLock;
 
-pub(crate) use lanes::{LANES, Plan, Rows, Told, differences};
+pub(crate) use lanes::{LANES, Plan, Rows, Told, USUAL, differences};
 
 use crate::{Bound, Reading};
 

@@ -80,9 +80,8 @@ impl Lanes {
                 }
             }
             for part in &mut self.plain {
-                let rows = part.keep.iter().filter(|&&keep| keep != 0).count();
-                part.last = rows.checked_sub(1).unwrap_or(LANES);
-                part.lanes = LANES;
+                part.count = part.keep.iter().filter(|&&keep| keep != 0).count();
+                part.last = part.count.checked_sub(1).unwrap_or(LANES);
             }
             self.rated.clone_from(&self.plain);
             // Behind the last row all is 0.

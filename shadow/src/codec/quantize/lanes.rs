@@ -7,6 +7,9 @@ use crate::{Bound, Reading};
 /// So many rows are worked on at once.
 pub(crate) const LANES: usize = 12;
 
+/// A second has so many rows: these are worked on where they are.
+pub(crate) const USUAL: usize = 10;
+
 /// What is known of some rows; of those that there are not, all is 0.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Rows {
@@ -14,8 +17,8 @@ pub(crate) struct Rows {
     pub(crate) down: [f64; LANES],
     /// All bits of each row that there is.
     pub(crate) keep: [i32; LANES],
-    /// How many rows there is room for: [`LANES`].
-    pub(crate) lanes: usize,
+    /// How many rows there are.
+    pub(crate) count: usize,
     /// Which is the last; [`LANES`] if there is none.
     pub(crate) last: usize,
 }
@@ -117,9 +120,10 @@ impl Plan {
         }
     }
 
-    /// Fills `levels` with those of `values`. Tells whether each is clearly within the bound, and if not, `levels` holds nothing of use.
+    /// Fills `levels` with those of `values`, and something behind them. Tells whether each is clearly within the bound, and if not, `levels`
+    /// holds nothing of use.
     #[inline]
-    pub(crate) fn levels(&self, values: &[Reading; LANES], rows: &Rows, levels: &mut [i32; LANES]) -> bool {
+    pub(crate) fn levels<const N: usize>(&self, values: &[Reading; N], rows: &Rows, levels: &mut [i32; LANES]) -> bool {
         match self.scale {
             Straight::Linear => self.linear(values, rows, levels),
             Straight::Logarithmic(curve) => self.logarithmic(curve, values, rows, levels),
@@ -144,7 +148,7 @@ fn subtract(levels: &[i32; LANES + 1], rows: &Rows, residuals: &mut [i32; LANES]
     /// The bit of each row, and a one above all of them that is added up.
     const MARKS: [i32; LANES] = marks();
     // A number that the compiler does not know lets it work on four rows at once, as does that this is a function of its own.
-    let lanes = rows.lanes.min(LANES) & !3;
+    let lanes = rows.count.min(LANES).next_multiple_of(4);
     let (Some(before), Some(now), Some(keep), Some(each), Some(to)) = (
         levels.get(..lanes),
         levels.get(1..lanes + 1),
@@ -183,14 +187,14 @@ const fn marks() -> [i32; LANES] {
 impl Plan {
     /// Fills `levels` with those of `values`; tells whether each is within the bound.
     #[inline]
-    fn linear(&self, values: &[Reading; LANES], rows: &Rows, levels: &mut [i32; LANES]) -> bool {
-        // The sign of what is less than 0; what is no number has none.
+    fn linear<const N: usize>(&self, values: &[Reading; N], rows: &Rows, levels: &mut [i32; LANES]) -> bool {
         let mut good = u64::MAX;
-        for at in 0..LANES {
+        for at in 0..N {
             let position = values[at].or_nan() * (rows.down[at] * self.per_unit);
             let raised = position + WHOLE;
             levels[at] = raised.to_bits() as i32;
             let error = (position - (raised - WHOLE)).abs();
+            // The sign of what is less than 0; what is no number has none.
             good &= (error - self.most).to_bits() & (position.abs() - MOST_LEVEL).to_bits();
         }
         good >> SIGN == 1
@@ -199,15 +203,15 @@ impl Plan {
     /// The same of values of 0 or more on levels whose bound is relative. From the floor on, the nearest level is within it: levels are
     /// at most `2 r / (1 + r)` apart there, as logarithms, and half of that is less than `ln(1 + r)`, by `r / 2` of it.
     #[inline]
-    fn logarithmic(
+    fn logarithmic<const N: usize>(
         &self,
         Curve { low, base, octave: n }: Curve,
-        values: &[Reading; LANES],
+        values: &[Reading; N],
         rows: &Rows,
         levels: &mut [i32; LANES],
     ) -> bool {
         let mut good = u64::MAX;
-        for at in 0..LANES {
+        for at in 0..N {
             let value = values[at].or_nan();
             let floors = value * (rows.down[at] * self.per_unit);
             let bits = floors.to_bits();
@@ -283,7 +287,7 @@ mod tests {
             };
             // What has no plan is found value by value.
             let Some(plan) = Plan::new(&levels, scale, bound) else { return Ok(()) };
-            let rows = Rows { down: [down; LANES], keep: [-1; LANES], last: LANES - 1, lanes: LANES };
+            let rows = Rows { down: [down; LANES], keep: [-1; LANES], last: LANES - 1, count: LANES };
             let values = places.map(|(level, part)| {
                 let (low, high) = (levels.value(level), levels.value(level + 1));
                 Reading::new((low + (high - low) * part).max(0.0) * up)

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::super::{
-    super::quantize::{LANES, Plan, Rows, Told, differences},
+    super::quantize::{LANES, Plan, Rows, Told, USUAL, differences},
     Cell,
 };
 use crate::Reading;
@@ -11,7 +11,6 @@ use crate::Reading;
 /// Some rows of a column.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Part {
-    values: [Reading; LANES],
     /// The level before them, and theirs.
     levels: [i32; LANES + 1],
     pub(super) residuals: [i32; LANES],
@@ -23,7 +22,6 @@ pub(super) struct Part {
 impl Part {
     /// Nothing but 0.
     pub(super) const EMPTY: Self = Self {
-        values: [Reading::of(0.0); LANES],
         levels: [0; LANES + 1],
         residuals: [0; LANES],
         told: Told::NONE,
@@ -34,10 +32,17 @@ impl Part {
     /// done.
     #[inline]
     pub(super) fn find(&mut self, readings: &[Reading], plan: &Plan, rows: &Rows, last: i32) -> Option<i32> {
-        copy(readings, &mut self.values);
         let [before, levels @ ..] = &mut self.levels;
         *before = last;
-        self.near = plan.levels(&self.values, rows, levels);
+        self.near = if let Ok(values) = <&[Reading; USUAL]>::try_from(readings) {
+            plan.levels(values, rows, levels)
+        } else if let Ok(values) = <&[Reading; LANES]>::try_from(readings) {
+            plan.levels(values, rows, levels)
+        } else if readings.len() <= FEW {
+            plan.levels(&padded::<FEW>(readings), rows, levels)
+        } else {
+            plan.levels(&padded::<LANES>(readings), rows, levels)
+        };
         self.near.then(|| levels.get(rows.last).copied().unwrap_or(last))
     }
 
@@ -57,22 +62,15 @@ impl Part {
     }
 }
 
-/// Copies readings, at most [`LANES`], to the begin of `to`.
+/// What a run has left for a second part is mostly so few rows.
+const FEW: usize = 2;
+
+/// Readings, at most `N`, and 0 behind them.
 #[inline]
-fn copy(readings: &[Reading], to: &mut [Reading; LANES]) {
-    let to = to.get_mut(..readings.len()).unwrap_or_default();
-    // Of the usual number, the first and the last eight: without counting.
-    if let (Some(first), Some(last)) = (readings.first_chunk::<8>(), readings.last_chunk::<8>()) {
-        let (first, last) = (*first, *last);
-        if let Some(to) = to.first_chunk_mut() {
-            *to = first;
-        }
-        if let Some(to) = to.last_chunk_mut() {
-            *to = last;
-        }
-        return;
-    }
-    to.iter_mut().zip(readings).for_each(|(to, from)| *to = *from);
+fn padded<const N: usize>(readings: &[Reading]) -> [Reading; N] {
+    let mut all = [Reading::of(0.0); N];
+    all.iter_mut().zip(readings).for_each(|(to, from)| *to = *from);
+    all
 }
 
 /// The same as [`Part::find`] of a column of several parts.

@@ -20,7 +20,7 @@ mod weights;
 use rayon::prelude::*;
 
 use super::Shape;
-use crate::lstm::kernel::{aligned::Aligned, isa::Isa};
+use crate::lstm::kernel::{isa::Isa, spare::Spare};
 use backward::{Back, Backward, Sums};
 use forward::Forward;
 pub(crate) use forward::Trace;
@@ -44,12 +44,12 @@ pub(crate) struct Head {
     /// `[F, D']`
     of_statistics: Matrix,
     /// `[R D']`
-    of_target: Aligned,
+    of_target: Spare,
     middle: Matrix,
-    middle_bias: Aligned,
+    middle_bias: Spare,
     /// `[D, V + P]`
     out: Matrix,
-    out_bias: Aligned,
+    out_bias: Spare,
     /// `[F, V + P]`
     straight: Matrix,
 }
@@ -75,14 +75,14 @@ impl Head {
         let both = values + peaks;
         let outs = tiled(both, isa);
         Some(Self {
-            of_state: Matrix::new(of_state.chunks_exact(targets * wide), targets * wide, isa),
-            of_statistics: Matrix::new(of.of_statistics.chunks_exact(dense), dense, isa),
+            of_state: Matrix::new(&of_state, targets * wide, isa),
+            of_statistics: Matrix::new(of.of_statistics, dense, isa),
             of_target: padded(of.of_target, dense, wide),
-            middle: Matrix::new(of.middle.chunks_exact(dense), dense, isa),
+            middle: Matrix::new(of.middle, dense, isa),
             middle_bias: padded(of.middle_bias, dense, wide),
-            out: Matrix::new(out.chunks_exact(both), both, isa),
+            out: Matrix::new(&out, both, isa),
             out_bias: padded(&[of.out_bias, of.peaks_bias].concat(), both, outs),
-            straight: Matrix::new(straight.chunks_exact(both), both, isa),
+            straight: Matrix::new(&straight, both, isa),
             isa,
             shape,
         })
@@ -156,25 +156,26 @@ impl Head {
         let each = parts.div_ceil(SUMS);
         let taken = d_state.par_chunks_mut(MOMENTS * states).zip(traces);
         let taken = taken.zip(d_out.par_chunks(MOMENTS * targets * (values + peaks)));
-        let sums: Vec<Sums> = taken
-            .enumerate()
-            .chunks(each)
-            .map(|parts| {
-                let mut sums = Sums::new(&self.shape, self.isa);
-                for (part, ((d_state, trace), d_out)) in parts {
-                    self.isa.run(Backward {
-                        head: self,
-                        back: &back,
-                        ins: ins.part(part, &self.shape),
-                        trace,
-                        d_out,
-                        d_state,
-                        sums: &mut sums,
-                    });
-                }
-                sums
-            })
+        // Made by the thread that will drop them: see `spare`.
+        let mut sums: Vec<Sums> = (0..parts)
+            .step_by(each)
+            .map(|_| Sums::new(&self.shape, self.isa))
             .collect();
+        let taken = taken.enumerate().chunks(each).zip(&mut sums);
+        taken.for_each(|(parts, sums)| {
+            sums.clear();
+            for (part, ((d_state, trace), d_out)) in parts {
+                self.isa.run(Backward {
+                    head: self,
+                    back: &back,
+                    ins: ins.part(part, &self.shape),
+                    trace,
+                    d_out,
+                    d_state,
+                    sums,
+                });
+            }
+        });
         let mut sums = sums.into_iter();
         let mut total = sums.next()?;
         sums.for_each(|more| total.add(&more));

@@ -219,25 +219,26 @@ impl Lstm {
         let taken = taken
             .zip(d_last.par_chunks(rows * self.sizes.hidden))
             .zip(&mut d_inputs);
-        let sums: Vec<Vec<Gradients>> = taken
-            .chunks(each)
-            .map(|parts| {
-                let fresh = |layer| Gradients::new(layer, self.isa.rows());
-                let mut gradients: Vec<Gradients> = self.layers.iter().map(fresh).collect();
-                for (((sequences, traces), d_last), d_input) in parts {
-                    self.isa.run(Backward {
-                        layers: &self.layers,
-                        back: &back,
-                        sequences,
-                        traces,
-                        d_last,
-                        d_input,
-                        gradients: &mut gradients,
-                    });
-                }
-                gradients
-            })
+        // Made by the thread that will drop them: see `spare`.
+        let fresh = |layer| Gradients::new(layer, self.isa.rows());
+        let mut sums: Vec<Vec<Gradients>> = (0..parts)
+            .step_by(each)
+            .map(|_| self.layers.iter().map(fresh).collect())
             .collect();
+        taken.chunks(each).zip(&mut sums).for_each(|(parts, gradients)| {
+            gradients.iter_mut().for_each(Gradients::clear);
+            for (((sequences, traces), d_last), d_input) in parts {
+                self.isa.run(Backward {
+                    layers: &self.layers,
+                    back: &back,
+                    sequences,
+                    traces,
+                    d_last,
+                    d_input,
+                    gradients,
+                });
+            }
+        });
         (self.flat(sums, weights.len()), d_input)
     }
 

@@ -111,25 +111,21 @@ fn length(gradients: &[f32]) -> f32 {
     chunks.iter().sum::<f64>().sqrt() as f32
 }
 
-/// The gradients of all weights, in the order of [`Network::weights`]; 0 where there is none.
-pub(super) fn flat(network: &Network, gradients: &mut GradientsParams) -> Vec<f32> {
-    let mut reader = Reader {
-        gradients,
-        flat: Vec::new(),
-    };
-    network.visit(&mut reader);
-    reader.flat
+/// Fills `flat` with the gradients of all weights, in the order of [`Network::weights`]; 0 where there is none.
+pub(super) fn read(network: &Network, gradients: &mut GradientsParams, flat: &mut Vec<f32>) {
+    flat.clear();
+    network.visit(&mut Reader { gradients, flat });
 }
 
 struct Reader<'a> {
     gradients: &'a mut GradientsParams,
-    flat: Vec<f32>,
+    flat: &'a mut Vec<f32>,
 }
 
 impl ModuleVisitor for Reader<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         match self.gradients.remove::<D>(param.id) {
-            Some(gradient) => extend(&mut self.flat, gradient),
+            Some(gradient) => extend(self.flat, gradient),
             None => self
                 .flat
                 .resize(self.flat.len() + param.val().dims().iter().product::<usize>(), 0.0),

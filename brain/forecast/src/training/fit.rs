@@ -11,7 +11,7 @@ use rand::{Rng, RngExt, rngs::StdRng};
 
 use super::{
     Part, Progress, Watch,
-    adam::{Adam, flat},
+    adam::{self, Adam},
     loss::{Truths, loss},
     plan::Plan,
     progress,
@@ -64,6 +64,9 @@ pub(super) struct Fit {
     /// `None` only within a step.
     network: Option<Network>,
     adam: Adam,
+    /// Room for gradients and outputs, used again at each step.
+    gradients: Vec<f32>,
+    outputs: Vec<f32>,
     sizes: Sizes,
     dropout: f64,
     device: Device,
@@ -75,6 +78,8 @@ impl Fit {
         Self {
             adam: Adam::new(&network.weights(), training.weight_decay),
             network: Some(network),
+            gradients: Vec::new(),
+            outputs: Vec::new(),
             sizes,
             dropout: training.dropout,
             device: Device::flex().autodiff(),
@@ -100,15 +105,16 @@ impl Fit {
             values: &batch.values,
             peaks: &batch.peaks,
         };
-        let mut numbers = Vec::new();
-        extend(&mut numbers, steps.clone());
-        let Some((loss, gradient)) = loss(&numbers, rows, truths) else {
+        self.outputs.clear();
+        extend(&mut self.outputs, steps.clone());
+        let Some((loss, gradient)) = loss(&self.outputs, rows, truths) else {
             return f32::NAN;
         };
         let gradient = Tensor::<2>::from_data(TensorData::new(gradient, steps.dims()), &self.device);
         // A sum whose gradient is that of the loss.
         let mut gradients = GradientsParams::from_grads((steps * gradient).sum().backward(), &network);
-        let weights = self.adam.step(&flat(&network, &mut gradients), rate);
+        adam::read(&network, &mut gradients, &mut self.gradients);
+        let weights = self.adam.step(&self.gradients, rate);
         self.network = Some(network.with_weights(weights));
         loss
     }

@@ -1,5 +1,7 @@
 //! The way back.
 
+use std::slice::from_ref;
+
 use rayon::prelude::*;
 
 use super::{
@@ -43,9 +45,9 @@ impl Back {
         let of_state = padded(of.of_state, dense, wide);
         debug_assert_eq!(of_state.len(), states * targets * wide, "states");
         Some(Self {
-            of_state: Matrix::turned(of_state.chunks_exact(targets * wide), targets * wide, head.isa),
-            middle: Matrix::turned(of.middle.chunks_exact(dense), dense, head.isa),
-            out: Matrix::turned(of.out.chunks_exact(values), values, head.isa),
+            of_state: Matrix::turned(&of_state, targets * wide, head.isa),
+            middle: Matrix::turned(of.middle, dense, head.isa),
+            out: Matrix::turned(of.out, values, head.isa),
         })
     }
 }
@@ -63,19 +65,24 @@ pub(super) struct Sums {
 }
 
 impl Sums {
+    /// Room for them.
     pub(super) fn new(shape: &Shape, isa: Isa) -> Self {
-        let zeros = |high: usize, wide: usize| Spare::zeros(high.next_multiple_of(isa.rows()) * wide);
+        let room = |high: usize, wide: usize| Spare::new(high.next_multiple_of(isa.rows()) * wide);
         let (wide, outs) = (tiled(shape.dense, isa), tiled(shape.values + shape.peaks, isa));
         Self {
-            of_state: zeros(shape.states, shape.targets * wide),
-            of_statistics: zeros(shape.features, wide),
-            of_target: Spare::zeros(shape.targets * wide),
-            middle: zeros(shape.dense, wide),
-            middle_bias: Spare::zeros(wide),
-            out: zeros(shape.dense, outs),
-            out_bias: Spare::zeros(outs),
-            straight: zeros(shape.features, outs),
+            of_state: room(shape.states, shape.targets * wide),
+            of_statistics: room(shape.features, wide),
+            of_target: Spare::new(shape.targets * wide),
+            middle: room(shape.dense, wide),
+            middle_bias: Spare::new(wide),
+            out: room(shape.dense, outs),
+            out_bias: Spare::new(outs),
+            straight: room(shape.features, outs),
         }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.each().into_iter().for_each(|sums| sums.fill(0.0));
     }
 
     fn each(&mut self) -> [&mut Spare; 8] {
@@ -120,29 +127,27 @@ impl Sums {
         } = *shape;
         let (wide, quad) = (tiled(dense, isa), 4 * isa.lanes());
         let mut flat = Vec::with_capacity(count);
-        // A row of all targets' columns, then the padding falls out.
-        let mut of_state = Vec::with_capacity(states * targets * wide);
+        let (rows, of_dense) = (isa.rows(), 0..dense);
+        let of_targets: Vec<_> = (0..targets)
+            .map(|target| target * wide..target * wide + dense)
+            .collect();
+        untile(&self.of_state, (states, rows), &of_targets, quad, &mut flat);
         untile(
-            &self.of_state,
-            (states, isa.rows()),
-            0..targets * wide,
+            &self.of_statistics,
+            (features, rows),
+            from_ref(&of_dense),
             quad,
-            &mut of_state,
+            &mut flat,
         );
-        let cut = |numbers: &[f32], flat: &mut Vec<f32>| {
-            numbers
-                .chunks_exact(wide)
-                .for_each(|numbers| flat.extend_from_slice(&numbers[..dense]));
-        };
-        cut(&of_state, &mut flat);
-        untile(&self.of_statistics, (features, isa.rows()), 0..dense, quad, &mut flat);
-        cut(&self.of_target, &mut flat);
-        untile(&self.middle, (dense, isa.rows()), 0..dense, quad, &mut flat);
+        for columns in of_targets {
+            flat.extend_from_slice(&self.of_target[columns]);
+        }
+        untile(&self.middle, (dense, rows), from_ref(&of_dense), quad, &mut flat);
         flat.extend_from_slice(&self.middle_bias[..dense]);
         for columns in [0..values, values..values + peaks] {
-            untile(&self.out, (dense, isa.rows()), columns.clone(), quad, &mut flat);
+            untile(&self.out, (dense, rows), from_ref(&columns), quad, &mut flat);
             flat.extend_from_slice(&self.out_bias[columns.clone()]);
-            untile(&self.straight, (features, isa.rows()), columns, quad, &mut flat);
+            untile(&self.straight, (features, rows), from_ref(&columns), quad, &mut flat);
         }
         flat
     }

@@ -1,7 +1,10 @@
 //! Matrices in tiles of columns, and the three products that the layers above the LSTM are made of.
 
+use std::ops::Range;
+
+use rayon::prelude::*;
+
 use crate::lstm::kernel::{
-    aligned::Aligned,
     isa::Isa,
     lanes::{Quad, Rows, accumulate, add_products, quads, quads_mut, side_by_side},
     spare::Spare,
@@ -17,7 +20,7 @@ const ROWS: usize = 160;
 #[derive(Debug, Clone)]
 pub(super) struct Matrix {
     pub(super) high: usize,
-    numbers: Aligned,
+    numbers: Spare,
 }
 
 /// What a product begins with.
@@ -36,28 +39,38 @@ pub(super) fn tiled(width: usize, isa: Isa) -> usize {
 }
 
 impl Matrix {
-    /// From `rows` of at most `width` numbers each.
-    pub(super) fn new<'a>(rows: impl ExactSizeIterator<Item = &'a [f32]>, width: usize, isa: Isa) -> Self {
-        let (high, quad) = (rows.len(), 4 * isa.lanes());
-        let mut numbers = Aligned::zeros(high * tiled(width, isa));
-        for (row, from) in rows.enumerate() {
-            for (to, from) in numbers.chunks_mut(high * quad).zip(from.chunks(quad)) {
-                to[row * quad..][..from.len()].copy_from_slice(from);
+    /// From rows of `width` numbers each.
+    pub(super) fn new(rows: &[f32], width: usize, isa: Isa) -> Self {
+        let (high, quad) = (rows.len() / width, 4 * isa.lanes());
+        Self::of_tiles(high, width, isa, |tile, to| {
+            let columns = tile * quad..width.min((tile + 1) * quad);
+            for (to, row) in to.chunks_exact_mut(quad).zip(rows.chunks_exact(width)) {
+                to[..columns.len()].copy_from_slice(&row[columns.clone()]);
+                to[columns.len()..].fill(0.0);
             }
-        }
-        Self { high, numbers }
+        })
     }
 
-    /// Rows and columns changed over: from `rows`, of which as many numbers as there are columns `high` count.
-    pub(super) fn turned<'a>(rows: impl ExactSizeIterator<Item = &'a [f32]>, high: usize, isa: Isa) -> Self {
-        let (width, quad) = (rows.len(), 4 * isa.lanes());
-        let mut numbers = Aligned::zeros(high * tiled(width, isa));
-        for (column, from) in rows.enumerate() {
-            let tile = &mut numbers[column / quad * high * quad + column % quad..];
-            for (to, from) in tile.iter_mut().step_by(quad).zip(from).take(high) {
-                *to = *from;
+    /// The same with rows and columns changed over.
+    pub(super) fn turned(rows: &[f32], width: usize, isa: Isa) -> Self {
+        let quad = 4 * isa.lanes();
+        Self::of_tiles(width, rows.len() / width, isa, |tile, to| {
+            let rows = &rows[tile * quad * width..];
+            let rows = &rows[..rows.len().min(quad * width)];
+            for (column, to) in to.chunks_exact_mut(quad).enumerate() {
+                let count = rows.len() / width;
+                let from = rows[column..].iter().step_by(width);
+                to[..count].iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                to[count..].fill(0.0);
             }
-        }
+        })
+    }
+
+    /// Threads fill the tiles.
+    fn of_tiles(high: usize, width: usize, isa: Isa, fill: impl Fn(usize, &mut [f32]) + Sync) -> Self {
+        let mut numbers = Spare::new(high * tiled(width, isa));
+        let tiles = numbers.par_chunks_mut(high * 4 * isa.lanes()).enumerate();
+        tiles.for_each(|(tile, to)| fill(tile, to));
         Self { high, numbers }
     }
 }
@@ -160,16 +173,16 @@ fn add<const L: usize>(sum: &mut Quad<L>, row: &Quad<L>) {
     }
 }
 
-/// What [`gradient`] has summed, to the end of `flat`: rows of `width` numbers from column `from` on, `wide` of them.
+/// What [`gradient`] has summed, to the end of `flat`: `wide` rows, of each the `columns`.
 pub(super) fn untile(
     sums: &[f32],
     (wide, rows): (usize, usize),
-    columns: std::ops::Range<usize>,
+    columns: &[Range<usize>],
     quad: usize,
     flat: &mut Vec<f32>,
 ) {
     let high = wide.next_multiple_of(rows);
-    for row in 0..wide {
+    for (row, columns) in (0..wide).flat_map(|row| columns.iter().map(move |columns| (row, columns))) {
         let mut column = columns.start;
         while column < columns.end {
             let until = columns.end.min((column / quad + 1) * quad);

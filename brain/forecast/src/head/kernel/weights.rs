@@ -1,7 +1,7 @@
 //! Where each weight lies among all of them.
 
 use super::super::Shape;
-use crate::lstm::kernel::aligned::Aligned;
+use crate::lstm::kernel::spare::Spare;
 
 /// Where each weight lies among all of them.
 pub(super) struct Weights<'a> {
@@ -48,8 +48,8 @@ impl<'a> Weights<'a> {
 }
 
 /// `numbers` in pieces of `from`, each filled up to `to`.
-pub(super) fn padded(numbers: &[f32], from: usize, to: usize) -> Aligned {
-    let mut padded = Aligned::zeros(numbers.len() / from * to);
+pub(super) fn padded(numbers: &[f32], from: usize, to: usize) -> Spare {
+    let mut padded = Spare::zeros(numbers.len() / from * to);
     for (to, from) in padded.chunks_mut(to).zip(numbers.chunks(from)) {
         to[..from.len()].copy_from_slice(from);
     }

@@ -28,14 +28,19 @@ pub(super) struct Gradients {
 }
 
 impl Gradients {
-    /// `rows` of a tile.
+    /// Room for them; `rows` of a tile.
     pub(super) fn new(layer: &Layer, rows: usize) -> Self {
-        let zeros = |wide: usize| Spare::zeros(4 * layer.padded * wide);
+        let room = |wide: usize| Spare::new(4 * layer.padded * wide);
         Self {
-            of_input: zeros(layer.wide.next_multiple_of(rows)),
-            of_state: zeros(layer.padded.next_multiple_of(rows)),
-            bias: zeros(1),
+            of_input: room(layer.wide.next_multiple_of(rows)),
+            of_state: room(layer.padded.next_multiple_of(rows)),
+            bias: room(1),
         }
+    }
+
+    pub(super) fn clear(&mut self) {
+        let each = [&mut self.of_input, &mut self.of_state, &mut self.bias];
+        each.into_iter().for_each(|sums| sums.fill(0.0));
     }
 
     pub(super) fn add(&mut self, more: &Self) {

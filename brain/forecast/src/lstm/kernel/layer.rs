@@ -1,6 +1,6 @@
 //! A layer's weights in the order in which the kernel reads them.
 
-use super::{aligned::Aligned, isa::Isa, lanes::Quad};
+use super::{isa::Isa, lanes::Quad, spare::Spare};
 
 /// Weights for the way there. G groups of L units; quads hold the four gates of a group's units.
 #[derive(Debug, Clone)]
@@ -13,18 +13,18 @@ pub(super) struct Layer {
     /// G x L
     pub(super) padded: usize,
     /// `[G, wide, 4, L]`
-    pub(super) of_input: Aligned,
+    pub(super) of_input: Spare,
     /// `[G, padded, 4, L]`
-    pub(super) of_state: Aligned,
+    pub(super) of_state: Spare,
     /// `[G, 4, L]`, both biases together.
-    pub(super) bias: Aligned,
+    pub(super) bias: Spare,
 }
 
 /// Weights for the way back, in tiles of 4 L columns: `[tile, 4 padded, 4, L]`; rows are gates in the order of a quad.
 #[derive(Debug, Clone)]
 pub(super) struct Back {
-    pub(super) to_input: Aligned,
-    pub(super) to_state: Aligned,
+    pub(super) to_input: Spare,
+    pub(super) to_state: Spare,
 }
 
 /// One layer's weights as `PyTorch` has them.
@@ -62,9 +62,9 @@ impl Layer {
             wide,
             hidden,
             padded: hidden.next_multiple_of(lanes),
-            of_input: Aligned::default(),
-            of_state: Aligned::default(),
-            bias: Aligned::default(),
+            of_input: Spare::default(),
+            of_state: Spare::default(),
+            bias: Spare::default(),
         };
         layer.of_input = layer.grouped(weights.of_input, input, wide);
         layer.of_state = layer.grouped(weights.of_state, hidden, layer.padded);
@@ -103,8 +103,8 @@ impl Layer {
     }
 
     /// `[4 hidden, width]` as `[G, wide, 4, L]`.
-    fn grouped(&self, matrix: &[f32], width: usize, wide: usize) -> Aligned {
-        let mut grouped = Aligned::zeros(4 * self.padded * wide);
+    fn grouped(&self, matrix: &[f32], width: usize, wide: usize) -> Spare {
+        let mut grouped = Spare::zeros(4 * self.padded * wide);
         self.each(matrix, width, |group, place, row| {
             let column = grouped[4 * self.lanes * group * wide + place..].iter_mut();
             for (to, from) in column.step_by(4 * self.lanes).zip(row) {
@@ -115,9 +115,9 @@ impl Layer {
     }
 
     /// `[4 hidden, width]` as `[tile, 4 padded, 4 L]`.
-    fn tiled(&self, matrix: &[f32], width: usize) -> Aligned {
+    fn tiled(&self, matrix: &[f32], width: usize) -> Spare {
         let quad = 4 * self.lanes;
-        let mut tiled = Aligned::zeros(4 * self.padded * self.tiled_width(width));
+        let mut tiled = Spare::zeros(4 * self.padded * self.tiled_width(width));
         self.each(matrix, width, |group, place, row| {
             let tiles = tiled[quad * (quad * group + place)..].chunks_mut(quad * 4 * self.padded);
             for (to, from) in tiles.zip(row.chunks(quad)) {

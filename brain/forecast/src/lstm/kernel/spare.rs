@@ -5,32 +5,30 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeMap,
     mem,
     ops::{Deref, DerefMut},
 };
 
 use super::aligned::Aligned;
 
-/// Most pieces that a thread keeps. A step of the served network on one thread needs some three hundred, and with fewer than it
-/// needs all of them are fetched anew each time.
-const MOST: usize = 1_024;
+/// Most pieces of a length that a thread keeps. A step of the served network on one thread needs some three hundred of all lengths, and
+/// with fewer than it needs the others are fetched anew each time.
+const MOST: usize = 256;
 
 thread_local! {
-    static SPARE: RefCell<Vec<Aligned>> = const { RefCell::new(Vec::new()) };
+    /// By their length.
+    static SPARE: RefCell<BTreeMap<usize, Vec<Aligned>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// Numbers whose room goes back when it is dropped; at first they are what the room held before.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Spare(Aligned);
 
 impl Spare {
     /// Room for `count` numbers.
     pub(crate) fn new(count: usize) -> Self {
-        let found = SPARE.try_with(|spare| {
-            let mut spare = spare.borrow_mut();
-            let at = spare.iter().rposition(|numbers| numbers.len() == count);
-            at.map(|at| spare.swap_remove(at))
-        });
+        let found = SPARE.try_with(|spare| spare.borrow_mut().get_mut(&count)?.pop());
         Self(found.ok().flatten().unwrap_or_else(|| Aligned::zeros(count)))
     }
 
@@ -42,15 +40,23 @@ impl Spare {
     }
 }
 
+impl Clone for Spare {
+    fn clone(&self) -> Self {
+        let mut other = Self::new(self.len());
+        other.copy_from_slice(self);
+        other
+    }
+}
+
 impl Drop for Spare {
     fn drop(&mut self) {
         let numbers = mem::take(&mut self.0);
-        let keep = |spare: &RefCell<Vec<Aligned>>| {
+        let keep = |spare: &RefCell<BTreeMap<usize, Vec<Aligned>>>| {
             let mut spare = spare.borrow_mut();
-            if spare.len() >= MOST {
-                spare.clear();
+            let alike = spare.entry(numbers.len()).or_default();
+            if alike.len() < MOST {
+                alike.push(numbers);
             }
-            spare.push(numbers);
         };
         // It fails where the thread is ending and nobody will ask for it.
         SPARE.try_with(keep).ok();

@@ -66,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
 
 /// What all hosts tell.
 pub(crate) struct Fleet {
-    birth: Birth,
+    pub(crate) birth: Birth,
     /// The frames of one host, as they travel.
     frames: Vec<Bytes>,
     /// The same samples as packed doubles.
@@ -123,15 +123,15 @@ impl Fleet {
 
     /// A brain that knows all hosts.
     pub(crate) fn brain(&self) -> anyhow::Result<Intake> {
-        let mut intake = self.brain_of(HOSTS)?;
+        let mut intake = self.brain_of(HOSTS, &self.birth)?;
         intake.settle();
         Ok(intake)
     }
 
-    /// A brain that knows so many, and has not made it durable.
-    pub(crate) fn brain_of(&self, hosts: usize) -> anyhow::Result<Intake> {
+    /// A brain that knows so many, each born so, and has not made it durable.
+    pub(crate) fn brain_of(&self, hosts: usize, birth: &Birth) -> anyhow::Result<Intake> {
         let mut intake = Intake::new(self.now_ms)?;
-        let birth = Bytes::from(wire::encode_birth(&self.birth));
+        let birth = Bytes::from(wire::encode_birth(birth));
         for host in 0..hosts {
             intake.message(Self::topic(host, "birth"), birth.clone(), self.now_ms);
         }

@@ -18,6 +18,7 @@ use brain::{
     intake::Durable,
 };
 use runtime::{Clock, Shutdown};
+use shadow::{Birth, Capacity, Workload};
 use tokio::runtime::Runtime as Tokio;
 
 use self::psql::Psql;
@@ -46,9 +47,10 @@ const DAY_MINUTES: i64 = 1_440;
 const READ_ROWS: usize = 1_440;
 const READS: usize = 51;
 
-/// Hosts of the case `start-1000`, each with a minute of frames, a quarter of a day in minutes and as many rows of the grid as
-/// memory takes.
+/// Hosts of the case `start-1000`, each with a minute of frames, a quarter of a day in minutes, its own and those of four
+/// workloads, and as many rows of the grid as memory takes.
 const START_HOSTS: usize = 1_000;
+const START_WORKLOADS: [&str; 4] = ["web", "database", "queue", "batch"];
 const START_ROWS: i64 = 2_160;
 
 const MS: Quantity = Quantity {
@@ -232,18 +234,22 @@ async fn read(database: Option<&Psql>) -> anyhow::Result<Duration> {
     times.get(READS / 2).copied().context("nothing was read")
 }
 
-/// How long a brain takes until it is ready, with the past of a whole fleet: its rows, a minute of frames of which the newest
+/// How long a brain takes until it is ready, with the past of a whole fleet: its rows, minutes of its workloads, a minute of frames of which the newest
 /// are read again, what detectors and books have learnt, commands with their answers, and a network, by which the newest rows
 /// are stepped through again.
 async fn start(fleet: &Fleet, database: Option<&Psql>) -> anyhow::Result<Duration> {
     let place = Place::new(database)?;
     let mut durable = place.open().await?;
     let hosts: Vec<Arc<str>> = (0..START_HOSTS).map(|host| format!("host-{host}").into()).collect();
-    let mut intake = fleet.brain_of(START_HOSTS)?;
+    let workloads = START_WORKLOADS.map(str::to_owned);
+    let mut intake = fleet.brain_of(START_HOSTS, &with_workloads(fleet, &workloads))?;
     durable.write(&mut intake).await?;
     let now = fleet.now_ms.div_euclid(10_000);
     for row in now - START_ROWS..now {
         durable.write_row(&hosts, row * 10_000).await?;
+        if row % 6 == 0 {
+            durable.write_workloads(&hosts, &workloads, row * 10_000).await?;
+        }
     }
     durable.write_learnt(&hosts, fleet.now_ms, place.folder.path()).await?;
     for batch in fleet.deltas_of(START_HOSTS).chunks(FLUSH_S * START_HOSTS) {
@@ -261,6 +267,24 @@ async fn start(fleet: &Fleet, database: Option<&Psql>) -> anyhow::Result<Duratio
     shutdown.trigger("measured");
     brain.join().await?;
     Ok(ready)
+}
+
+/// A birth of the fleet's that tells of these workloads, and of what their host has: without it they are not forecast.
+fn with_workloads(fleet: &Fleet, names: &[String]) -> Birth {
+    let workload = |name: &String| Workload {
+        name: name.clone(),
+        criticality: 50,
+        class: "default".to_owned(),
+    };
+    Birth {
+        capacity: Capacity {
+            cpu_cores: Some(64.0),
+            memory_bytes: Some(256e9),
+            ..Capacity::default()
+        },
+        workloads: names.iter().map(workload).collect(),
+        ..fleet.birth.clone()
+    }
 }
 
 /// Where a store of one case is.

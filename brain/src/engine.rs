@@ -52,7 +52,7 @@ mod seal;
 mod signers;
 mod strain;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod watch;
 
 pub(crate) use intake::At;

@@ -20,6 +20,8 @@ pub(crate) use ring::Ring;
 /// collected, so that late samples join them exactly.
 const REMEMBERED_MS: i64 = 300_000;
 const REMEMBERED: (i64, i64) = (5, 30);
+/// Besides these, rows that are open and rows of which something comes late: two, and a sixth of those that are remembered.
+const BESIDES: (i64, i64) = (2, 6);
 /// The longest time that one sample can tell of; the agent takes no rate over a longer gap.
 const MAX_SPAN_MS: i64 = 60_000;
 /// The most rows ahead of the closed ones that are collected. Further samples are from another time.
@@ -29,9 +31,17 @@ const MAX_OPEN: i64 = 4_096;
 #[derive(Debug, Clone)]
 pub(crate) struct Grid<const N: usize, const K: usize> {
     step_ms: i64,
+    /// For so many rows one is remembered after it was touched.
+    remembered: i64,
+    /// Samples so far.
+    samples: u32,
     cells: BTreeMap<i64, Box<Cell<N, K>>>,
     means: Ring<[f32; N]>,
     details: Ring<Detail<N>>,
+    /// Rows that have changed and made room for others before they were told.
+    untold: Vec<Row<N>>,
+    /// So many rows back samples are taken.
+    reach: i64,
     /// Number of the newest closed row of which anything is known.
     newest: i64,
 }
@@ -84,12 +94,27 @@ impl<const N: usize> Detail<N> {
 impl<const N: usize, const K: usize> Grid<N, K> {
     /// An empty grid of rows of `step_ms`, of which so many are kept.
     pub(crate) fn new(step_ms: i64, lengths: Lengths) -> Self {
+        let step_ms = step_ms.max(1);
+        let means = Ring::new(lengths.means.max(1), [f32::NAN; N]);
         Self {
-            step_ms: step_ms.max(1),
+            step_ms,
+            remembered: (REMEMBERED_MS / step_ms).clamp(REMEMBERED.0, REMEMBERED.1),
+            samples: 0,
             cells: BTreeMap::new(),
-            means: Ring::new(lengths.means.max(1), [f32::NAN; N]),
+            reach: means.capacity(),
+            means,
             details: Ring::new(lengths.details, Detail::UNKNOWN),
+            untold: Vec::new(),
             newest: i64::MIN,
+        }
+    }
+
+    /// The same, which takes samples however old they are. What comes of a row that is neither collected nor kept any more
+    /// is told by itself.
+    pub(crate) fn of_any_age(step_ms: i64, lengths: Lengths) -> Self {
+        Self {
+            reach: i64::MAX,
+            ..Self::new(step_ms, lengths)
         }
     }
 
@@ -101,6 +126,7 @@ impl<const N: usize, const K: usize> Grid<N, K> {
         // A sample at the very begin of a row tells only of the row before.
         let last = time_ms.saturating_sub(1).div_euclid(self.step_ms);
         let first = begin_ms.div_euclid(self.step_ms);
+        self.samples = self.samples.wrapping_add(1);
         let mut added = Added::default();
         for row in first..=last {
             if row < self.oldest(open) || row >= open.saturating_add(MAX_OPEN) {
@@ -110,10 +136,14 @@ impl<const N: usize, const K: usize> Grid<N, K> {
             let row_ms = row * self.step_ms;
             let within = |time_ms: UnixMs| u32::try_from((time_ms - row_ms).clamp(0, self.step_ms)).unwrap_or(0);
             let span_ms = (within(begin_ms), within(time_ms));
-            let (step_ms, until) = (self.step_ms, open.max(row) + self.remembered());
+            let (step_ms, touched) = (self.step_ms, self.samples);
+            let until = open.max(row) + self.remembered;
+            if self.cells.len() >= self.most() && !self.cells.contains_key(&row) {
+                self.make_room(1, open);
+            }
             let cell = self.cell(row);
             cell.add(values, span_ms, step_ms as f32);
-            cell.until = until;
+            (cell.until, cell.touched) = (until, touched);
             cell.changed = true;
             added.late |= row < open;
         }
@@ -133,45 +163,62 @@ impl<const N: usize, const K: usize> Grid<N, K> {
         })
     }
 
-    fn remembered(&self) -> i64 {
-        (REMEMBERED_MS / self.step_ms).clamp(REMEMBERED.0, REMEMBERED.1)
+    /// How many rows are collected at a time, unless more are open.
+    fn most(&self) -> usize {
+        let most = self.remembered + BESIDES.0 + self.remembered / BESIDES.1;
+        usize::try_from(most).unwrap_or(1)
     }
 
     /// The oldest row that may still change.
     fn oldest(&self, open: i64) -> i64 {
-        open.saturating_sub(self.means.capacity()).max(0)
+        open.saturating_sub(self.reach).max(0)
     }
 
-    /// Closes all rows before `open` and returns those that changed since the last call, oldest first.
+    /// Closes all rows before `open` and returns those that changed since the last call. Of a row that is there twice, as
+    /// it made room for others in between, the later one holds.
     pub(crate) fn close(&mut self, open: i64) -> Vec<Row<N>> {
-        let mut changed = Vec::new();
-        for (&row, cell) in self.cells.range_mut(..open).filter(|(_, cell)| cell.changed) {
-            let closed = cell.row(row * self.step_ms, self.step_ms);
-            self.means.put(row, closed.mean);
-            self.details.put(row, closed.detail);
-            if closed.detail.coverage > 0.0 {
-                self.newest = self.newest.max(row);
-            }
-            cell.changed = false;
-            changed.push(closed);
-        }
+        let mut changed = std::mem::take(&mut self.untold);
+        let closed: Vec<i64> = self.cells.range(..open).map(|(&row, _)| row).collect();
+        changed.extend(closed.into_iter().filter_map(|row| self.keep(row)));
         self.means.advance(open);
         self.details.advance(open);
-        self.release(open);
-        changed
-    }
-
-    /// Lets go of cells that are long closed, and of the oldest where many late rows came at once: what is left of
-    /// these is in the rings.
-    fn release(&mut self, open: i64) {
         let oldest = self.oldest(open);
         self.cells
             .retain(|&row, cell| row >= open || (row >= oldest && cell.until >= open));
-        let most = usize::try_from(2 * self.remembered()).unwrap_or(0);
-        let closed = self.cells.range(..open).count();
-        for _ in most..closed {
-            self.cells.pop_first();
+        self.make_room(0, open);
+        changed
+    }
+
+    /// Puts what is collected of a closed row into the rings, if it has changed since that was done last.
+    fn keep(&mut self, row: i64) -> Option<Row<N>> {
+        let cell = self.cells.get_mut(&row).filter(|cell| cell.changed)?;
+        cell.changed = false;
+        let closed = cell.row(row * self.step_ms, self.step_ms);
+        self.means.put(row, closed.mean);
+        self.details.put(row, closed.detail);
+        if closed.detail.coverage > 0.0 {
+            self.newest = self.newest.max(row);
         }
+        Some(closed)
+    }
+
+    /// Makes room for `new` rows where many are open, or come late at once: closed ones of which nothing has come for
+    /// longest are remembered no longer. What is left of them is in the rings.
+    fn make_room(&mut self, new: usize, open: i64) {
+        while self.cells.len() + new > self.most()
+            && let Some(row) = self.idlest(open)
+        {
+            let kept = self.keep(row);
+            self.untold.extend(kept);
+            self.cells.remove(&row);
+        }
+    }
+
+    fn idlest(&self, open: i64) -> Option<i64> {
+        // Of those that are idle for equally long, the oldest.
+        let closed = self.cells.range(..open).rev();
+        let idlest = closed.max_by_key(|(_, cell)| self.samples.wrapping_sub(cell.touched));
+        idlest.map(|(&row, _)| row)
     }
 
     /// The clock was set back: rows from `open` on are forgotten.
@@ -179,6 +226,8 @@ impl<const N: usize, const K: usize> Grid<N, K> {
         self.means.truncate(open);
         self.details.truncate(open);
         self.cells.split_off(&open);
+        self.untold
+            .retain(|row| row.begin_ms < open.saturating_mul(self.step_ms));
         self.newest = self.newest.min(open.saturating_sub(1));
     }
 
@@ -189,10 +238,10 @@ impl<const N: usize, const K: usize> Grid<N, K> {
         self.means.put(row, mean);
         self.newest = self.newest.max(row);
         let mut cell = Cell::of(&mean, coverage * self.step_ms as f32, None);
-        cell.until = row + self.remembered();
+        (cell.until, cell.touched) = (row + self.remembered, self.samples);
         self.details.put(row, cell.row(begin_ms, self.step_ms).detail);
         self.cells.insert(row, Box::new(cell));
-        while self.cells.len() > usize::try_from(self.remembered()).unwrap_or(1) {
+        while self.cells.len() > usize::try_from(self.remembered).unwrap_or(1) {
             self.cells.pop_first();
         }
     }
@@ -204,7 +253,9 @@ impl<const N: usize, const K: usize> Grid<N, K> {
 
     /// Whether nothing has come for as long as is kept.
     pub(crate) fn is_forgotten(&self) -> bool {
-        self.cells.is_empty() && (self.newest < self.means.begin() || self.means.rows().is_empty())
+        self.cells.is_empty()
+            && self.untold.is_empty()
+            && (self.newest < self.means.begin() || self.means.rows().is_empty())
     }
 
     /// The means of closed rows.

@@ -14,7 +14,7 @@ use crate::{
     learning::Trained,
     policy::Policy,
     snapshot::SeriesSource,
-    store::{Batch, Rollup, Sqlite, Store as _, StoreError, Timescale, meta},
+    store::{Batch, Rollup, Sqlite, Store as _, StoreError, Timescale, WorkloadMinute, meta},
 };
 
 mod learnt;
@@ -74,12 +74,9 @@ impl Intake {
         Arc::new(self.engine.past().clone())
     }
 
-    /// Lets the hot store forget all hosts, so that it shows what it took.
-    pub fn forget_past(&mut self) {
-        let hot = self.engine.hot();
-        for host in hot.names() {
-            hot.forget(&host);
-        }
+    /// Lets the hot store forget a host, so that it shows what that took.
+    pub fn forget_past(&mut self, host: &str) {
+        self.engine.hot().forget(&host.into());
     }
 
     /// Frames taken in so far.
@@ -167,6 +164,32 @@ impl Durable {
             rollups: rows.clone(),
             minutes: if begin_ms % 60_000 == 0 { rows } else { BTreeMap::new() },
             meta: [(meta::CLOSED_MS, (begin_ms + 10_000).to_string())].into(),
+            ..Batch::default()
+        };
+        self.batch(&batch).await
+    }
+
+    /// Writes a minute of each of `workloads` of each of `hosts` that begins at `begin_ms`: cores and bytes.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database does not take it.
+    pub async fn write_workloads(
+        &mut self,
+        hosts: &[Arc<str>],
+        workloads: &[String],
+        begin_ms: UnixMs,
+    ) -> Result<(), StoreError> {
+        let of_host = |(number, host): (usize, &Arc<str>)| {
+            let turn = (number as f32).mul_add(0.37, begin_ms as f32 / 3.6e6).sin().abs();
+            let minute = WorkloadMinute {
+                coverage: 1.0,
+                uses: [8.0 * turn, 1e9 * turn],
+            };
+            let key = |workload: &String| ((Arc::clone(host), workload.clone(), begin_ms), minute);
+            workloads.iter().map(key).collect::<Vec<_>>()
+        };
+        let batch = Batch {
+            workloads: hosts.iter().enumerate().flat_map(of_host).collect(),
             ..Batch::default()
         };
         self.batch(&batch).await

@@ -118,7 +118,7 @@ impl Name for Metric {
             Self::Late => "Frames with samples of rows that were closed already",
             Self::Dropped => "Frames with samples too old for the grid; the store has them",
             Self::RecordsDropped => {
-                "Records of the brain's own left out for good, by kind: the store was away for long, or they came too late"
+                "Forecasts that were not stored because the store was away for long, and minutes that came too late, by kind"
             }
             Self::Births => "Births that said something new",
             Self::Outcomes => "Answers of agents, by state",

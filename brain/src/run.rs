@@ -310,7 +310,10 @@ impl Edges {
         self.drain(&mut engine).await;
         let flushed = timeout(LAST_FLUSH, last_flush(self.flusher, &mut engine)).await;
         let flushed = flushed.unwrap_or_else(|_| {
-            tracing::error!("the store did not take the last batch in time; agents still hold its frames");
+            tracing::error!(
+                "the store did not take the last batch in time: agents still hold its frames, the audit log has commands and \
+                 outcomes; what else the brain has made since is lost"
+            );
             Ok(())
         });
         waiting.extend(engine.take_outbox());

@@ -24,7 +24,7 @@ pub(crate) mod reader;
 pub(crate) mod sqlite;
 pub(crate) mod start;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub(crate) mod timescale;
 
 pub(crate) use sqlite::Sqlite;

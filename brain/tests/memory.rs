@@ -59,12 +59,19 @@ static ALLOCATOR: Counting = Counting;
 const MOST: usize = 512 << 10;
 /// What the frames of a saturated host have: 3.66 % of packed doubles (docs/benchmarks.md).
 const SATURATED_BYTES: usize = 185;
-const HOSTS: usize = 2;
+/// The one that always had a link, and the one that has lost it for a while twice.
+const LINKED: usize = 0;
+const CUT_OFF: usize = 1;
+const BOTH: [usize; 2] = [LINKED, CUT_OFF];
 const METRICS: usize = 62;
 const START_MS: UnixMs = 1_764_000_000_000;
 const DAY_S: i64 = 86_400;
 /// The recent window, a chain more, and some.
 const FULL_RATE_S: i64 = 1_020;
+/// What was told in an outage comes when there is a link again, so many frames a second (`RESEND_PER_S` of the agent).
+const RESENT: usize = 200;
+/// How long the outages lasted.
+const OUTAGE_S: i64 = 1_200;
 
 /// A host whose values move: shares by `noise`, rates by as many parts of them.
 struct Host {
@@ -126,8 +133,8 @@ fn topic(host: usize, kind: &str) -> String {
     format!("foreshadow/main/host-{host}/bin/inband/{kind}")
 }
 
-/// Lets all hosts tell `frames`, with a tick each `every_ms`.
-fn tell(brain: &mut Intake, host: &Host, start_ms: UnixMs, frames: &[(UnixMs, Bytes)], every_ms: i64) {
+/// Lets `hosts` be born at `start_ms`.
+fn born(brain: &mut Intake, host: &Host, hosts: &[usize], start_ms: UnixMs) {
     let birth = Birth {
         epoch: start_ms as u64 * 1_000,
         time_ms: start_ms,
@@ -135,10 +142,17 @@ fn tell(brain: &mut Intake, host: &Host, start_ms: UnixMs, frames: &[(UnixMs, By
         ..Birth::default()
     };
     let birth: Bytes = encode_birth(&birth).into();
-    (0..HOSTS).for_each(|host| brain.message(topic(host, "birth"), birth.clone(), start_ms));
+    let tell = |host: &usize| brain.message(topic(*host, "birth"), birth.clone(), start_ms);
+    hosts.iter().for_each(tell);
+}
+
+/// Lets both hosts tell `frames`, with a tick each `every_ms`.
+fn tell(brain: &mut Intake, host: &Host, start_ms: UnixMs, frames: &[(UnixMs, Bytes)], every_ms: i64) {
+    born(brain, host, &BOTH, start_ms);
     let mut ticked_ms = start_ms;
     for (newest_ms, frame) in frames {
-        (0..HOSTS).for_each(|host| brain.message(topic(host, "delta"), frame.clone(), *newest_ms));
+        BOTH.iter()
+            .for_each(|host| brain.message(topic(*host, "delta"), frame.clone(), *newest_ms));
         if newest_ms - ticked_ms >= every_ms {
             brain.tick(*newest_ms);
             brain.settle();
@@ -147,10 +161,27 @@ fn tell(brain: &mut Intake, host: &Host, start_ms: UnixMs, frames: &[(UnixMs, By
     }
 }
 
+/// Lets the host that was cut off send `OUTAGE_S` of frames from `start_ms` on, with a tick each second but the last, when
+/// most is in memory.
+fn resend(brain: &mut Intake, host: &mut Host, start_ms: UnixMs, now_ms: &mut UnixMs) {
+    let frames = host.frames(start_ms, OUTAGE_S, 10, 100);
+    born(brain, host, &[CUT_OFF], start_ms);
+    for second in frames.chunks(RESENT) {
+        brain.tick(*now_ms);
+        brain.settle();
+        *now_ms += 1_000;
+        for (_, frame) in second {
+            brain.message(topic(CUT_OFF, "delta"), frame.clone(), *now_ms);
+        }
+    }
+}
+
 /// What a host takes after a day and a full recent window.
 struct Measured {
     /// Bytes in the hot store.
     hot: usize,
+    /// The same while it sends what it has told in outages.
+    resending: usize,
     /// Bytes of a frame of a second.
     frame: usize,
     /// Seconds at full rate that are kept.
@@ -160,7 +191,7 @@ struct Measured {
 fn measure(noise: f64) -> Measured {
     let mut host = Host::new(noise);
     // A day of few samples fills rows and minutes; then the full rate fills the recent window.
-    let day = host.frames(START_MS - DAY_S * 1_000, DAY_S, 1, 10_000);
+    let day = host.frames(START_MS - DAY_S * 1_000, DAY_S - OUTAGE_S, 1, 10_000);
     let full = host.frames(START_MS, FULL_RATE_S, 10, 100);
     let frame = full.iter().map(|(_, frame)| frame.len()).sum::<usize>() / full.len();
 
@@ -168,17 +199,41 @@ fn measure(noise: f64) -> Measured {
     let mut brain = Intake::new(START_MS - DAY_S * 1_000).unwrap();
     tell(&mut brain, &host, START_MS - DAY_S * 1_000, &day, 7_200_000);
     tell(&mut brain, &host, START_MS, &full, 10_000);
-    assert_eq!(brain.frames(), ((day.len() + full.len()) * HOSTS) as u64);
+    let mut told = (day.len() + full.len()) * BOTH.len();
+    assert_eq!(brain.frames(), told as u64);
     let all = LIVE.load(Ordering::Relaxed) - empty;
     let recent = brain
         .past()
         .recent("host-0", shadow::Vantage::Inband, &["host.cpu"], START_MS);
     let seconds = recent.unwrap().times_ms.len() / 10;
-    brain.forget_past();
-    let hot = all + empty - LIVE.load(Ordering::Relaxed);
-    let (hot, all) = (hot / HOSTS, all / HOSTS);
-    println!("{hot} bytes a host in the hot store, {all} in the whole brain; {seconds} s of frames of {frame} bytes");
-    Measured { hot, frame, seconds }
+    let hot = forgotten(&mut brain, LINKED);
+    // Rows and minutes that are known come late; then minutes that are a day old, and older ones of which memory knows nothing.
+    let mut now_ms = START_MS + FULL_RATE_S * 1_000;
+    let (late_ms, long_ago_ms) = (START_MS - OUTAGE_S * 1_000, now_ms - (DAY_S + OUTAGE_S / 2) * 1_000);
+    for start_ms in [late_ms, long_ago_ms] {
+        resend(&mut brain, &mut host, start_ms, &mut now_ms);
+    }
+    told += 2 * usize::try_from(OUTAGE_S).unwrap();
+    assert_eq!(brain.frames(), told as u64);
+    let resending = forgotten(&mut brain, CUT_OFF);
+    let all = all / BOTH.len();
+    println!(
+        "{hot} bytes a host in the hot store, {resending} after outages, {all} in the whole brain; {seconds} s of frames of \
+         {frame} bytes"
+    );
+    Measured {
+        hot,
+        resending,
+        frame,
+        seconds,
+    }
+}
+
+/// What a host took in the hot store.
+fn forgotten(brain: &mut Intake, host: usize) -> usize {
+    let before = LIVE.load(Ordering::Relaxed);
+    brain.forget_past(&format!("host-{host}"));
+    before - LIVE.load(Ordering::Relaxed)
 }
 
 #[test]
@@ -190,7 +245,12 @@ fn a_host_takes_at_most_512_kb_in_the_hot_store() {
         busy.frame
     );
     assert!(busy.seconds >= 900, "{} s", busy.seconds);
-    assert!(busy.hot <= MOST, "{} bytes", busy.hot);
+    assert!(
+        busy.hot <= MOST && busy.resending <= MOST,
+        "{} bytes, {} after outages",
+        busy.hot,
+        busy.resending
+    );
     // One whose frames are far larger keeps fewer of them.
     let wild = measure(0.5);
     assert!(
@@ -198,5 +258,10 @@ fn a_host_takes_at_most_512_kb_in_the_hot_store() {
         "{} bytes",
         wild.frame
     );
-    assert!(wild.hot <= MOST, "{} bytes", wild.hot);
+    assert!(
+        wild.hot <= MOST && wild.resending <= MOST,
+        "{} bytes, {} after outages",
+        wild.hot,
+        wild.resending
+    );
 }

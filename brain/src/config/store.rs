@@ -23,7 +23,8 @@ pub struct Store {
     /// How often what has come is made durable, 5 s at most: what comes while a batch is being written waits for the
     /// next one, and so for 10 s at most on a disk that keeps up.
     pub flush_every: Span,
-    /// What is kept in memory while the database cannot take it, in bytes. The rest is left to the agents' spools.
+    /// What is kept in memory while the database cannot take it, in bytes. From three quarters on frames are left to the
+    /// agents' spools; the last quarter is for what the brain makes itself.
     pub buffer_bytes: usize,
     /// Frames as they came, at full rate.
     pub keep_frames: Span,

@@ -1,12 +1,14 @@
 //! What waits to become durable, and about how much memory it takes.
 //!
 //! What the store cannot keep up with is left to the agents, who hold it until a watermark covers it: past
-//! `store.buffer_bytes` nothing more is taken of them. Rows stop when frames do. What the brain makes itself ([`records`])
-//! is counted as well, and of it no more waits than half of these bytes: nobody else has it, so the oldest is left out, and
-//! that is told.
+//! three quarters of `store.buffer_bytes` nothing more is taken of them, and rows stop when frames do. What the brain makes
+//! itself ([`records`]) is counted as well and nobody else has it, so nothing of it is ever left out: past seven eighths it
+//! stores no forecasts, makes no plans, and leaves what was learnt for later. What comes all the same has the last eighth:
+//! rows of what was taken, outcomes of what was commanded, incidents that end, sums that are kept once.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
+use runtime::LogLimit;
 use shadow::{Birth, Frame, UnixMs};
 
 use super::{Engine, intake::At, records};
@@ -26,8 +28,12 @@ const ROW_WEIGHT: usize = 256;
 /// A minute of a workload.
 const WORKLOAD_WEIGHT: usize = 192;
 
-/// Share of `store.buffer_bytes` that the brain's own records may have: one in so many.
-const RECORDS_SHARE: usize = 2;
+/// Eighths of `store.buffer_bytes` from which on nothing is taken of agents, and nothing made that need not be.
+const TAKEN: usize = 6;
+const MADE: usize = 7;
+
+/// How often it is told that there is no room.
+static NO_ROOM: LogLimit = LogLimit::new(Duration::from_mins(1));
 
 /// What a database may keep in one chunk: of frames, and of minutes.
 const CHUNK_MS: i64 = 6 * 3_600_000;
@@ -93,24 +99,33 @@ impl Engine {
         self.buffered + self.under_way + rows_weight(&self.batch) + self.records
     }
 
-    /// Counts what the brain has made itself, and leaves the oldest out where that is too much.
-    pub(super) fn bound_records(&mut self) {
-        let most = self.config.store.buffer_bytes / RECORDS_SHARE;
-        for records::Dropped { kind, count } in records::bound(&mut self.batch, most) {
-            self.figures.records_dropped.with(kind).add(count as u64);
-            tracing::error!(
-                kind,
-                count,
-                most,
-                "the store is away and what the brain made is past half of store.buffer_bytes: the oldest is left out for good"
+    /// Counts what the brain has made itself, and tells when there is no room for more.
+    pub(super) fn count_records(&mut self, monotonic_ns: u64) {
+        self.records = records::weight(&self.batch);
+        if !self.has_room()
+            && let Some(_) = NO_ROOM.pass(monotonic_ns)
+        {
+            tracing::warn!(
+                bytes = self.buffered_bytes(),
+                "the store is away and seven eighths of store.buffer_bytes are full: until it is back no forecasts are stored \
+                 and no plans made; all else waits"
             );
         }
-        self.records = records::weight(&self.batch);
+    }
+
+    /// Whether the brain makes what it need not make: forecasts for the store, plans, copies of what was learnt. A plan
+    /// would rest on what is old by now, and nothing is commanded that cannot be recorded.
+    pub(super) fn has_room(&self) -> bool {
+        !self.is_past(MADE)
+    }
+
+    fn is_past(&self, eighths: usize) -> bool {
+        self.buffered_bytes() >= self.config.store.buffer_bytes / 8 * eighths
     }
 
     /// Whether nothing more is taken of agents; counted then.
     pub(super) fn is_full(&self) -> bool {
-        let is_full = self.buffered_bytes() >= self.config.store.buffer_bytes;
+        let is_full = self.is_past(TAKEN);
         if is_full {
             self.figures.overflow.inc();
         }

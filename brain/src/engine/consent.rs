@@ -66,6 +66,10 @@ impl Engine {
             let why = "the brain has no certificate that is good now, so no agent would believe it";
             return Err(Refusal::Unfit(why.to_owned()));
         }
+        if !self.has_room() {
+            let why = "the store is away, and there is no room to note a command until it is back";
+            return Err(Refusal::Unfit(why.to_owned()));
+        }
         // What is not open is answered without a look at the cell.
         let is_open = self.dispatch.is_open(id);
         let hosts = if is_open {

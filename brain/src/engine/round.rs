@@ -42,7 +42,7 @@ impl Engine {
         self.dispatch.expire(now_ms);
         self.note_proposals();
         self.tell_watermarks();
-        self.bound_records();
+        self.count_records(monotonic_ns);
         self.snapshot = self.picture().into();
         self.figures.tick_seconds.set(start.elapsed().as_secs_f64());
     }
@@ -137,12 +137,7 @@ impl Engine {
         let made = self.foresight.all().count();
         self.figures.forecasts.add(made as u64);
         if end_ms.rem_euclid(STORED_EVERY_MS.max(self.config.grid.step_ms())) == 0 {
-            let all = self
-                .foresight
-                .all()
-                .map(|(host, forecast)| (host.clone(), forecast.clone()));
-            self.batch.forecasts.extend(all);
-            self.store_of_workloads();
+            self.store_forecasts();
         }
         self.note_quality(end_ms);
         let hosts = self.host_inputs(end_ms);
@@ -215,7 +210,8 @@ impl Engine {
     fn allocate(&mut self, at: At) {
         let now_ms = at.now_ms;
         // While the bus is away nobody hears a command, and a plan would count as carried out.
-        if !self.connected || self.foresight.made_ms().is_none() || !self.dispatch.is_due(now_ms) {
+        let is_of_use = self.connected && self.has_room() && self.foresight.made_ms().is_some();
+        if !is_of_use || !self.dispatch.is_due(now_ms) {
             return;
         }
         let hosts = self.host_inputs(now_ms);
@@ -242,9 +238,11 @@ impl Engine {
         }
     }
 
-    /// Where an interval has ended, books of some hosts are stored, and the prices.
+    /// Where an interval has ended, books of some hosts are stored, and the prices; later where there is no room.
     pub(super) fn store_books(&mut self) {
-        if let Some(prices) = self.dispatch.store_books(&mut self.batch.books) {
+        if self.has_room()
+            && let Some(prices) = self.dispatch.store_books(&mut self.batch.books)
+        {
             self.remember(meta::PRICES, &prices);
         }
     }

@@ -32,7 +32,8 @@ impl Engine {
             self.watch
                 .forecast(&host, end_ms, self.foresight.latest(&host), attention);
         }
-        if attention == Attention::Tell {
+        // Without room it is stored at the next turn.
+        if attention == Attention::Tell && self.has_room() {
             self.batch.detectors.extend(self.watch.take_learnt(end_ms));
         }
     }

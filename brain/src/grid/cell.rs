@@ -10,6 +10,8 @@ pub(super) struct Cell<const N: usize, const K: usize> {
     series: [Sums<K>; N],
     /// Row up to which it is remembered.
     pub(super) until: i64,
+    /// The sample that it was touched by last, of all that came.
+    pub(super) touched: u32,
     /// Whether it has changed since it was last put into the rings.
     pub(super) changed: bool,
 }
@@ -63,6 +65,7 @@ impl<const N: usize, const K: usize> Cell<N, K> {
     pub(super) const EMPTY: Self = Self {
         series: [Sums::EMPTY; N],
         until: 0,
+        touched: 0,
         changed: false,
     };
 

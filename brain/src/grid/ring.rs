@@ -14,7 +14,7 @@ pub(crate) struct Ring<T> {
 }
 
 /// Which part of its capacity a ring may hold besides, and takes memory for at a time.
-const SLACK: usize = 16;
+const SLACK: usize = 32;
 
 impl<T: Copy> Ring<T> {
     /// An empty ring of at most `capacity` rows. Memory is taken as rows come.

@@ -20,7 +20,8 @@ pub(super) const SLACK: f32 = 4.0 * ABOVE;
 pub(super) struct Tail<const K: usize> {
     /// Value and milliseconds, largest value first.
     entries: [(f32, f32); K],
-    len: usize,
+    /// Half a word, as the others: a host has some three hundred tails.
+    len: u32,
     /// Milliseconds of all of them.
     total_ms: f32,
 }
@@ -55,7 +56,7 @@ impl<const K: usize> Tail<K> {
             return;
         }
         let at = self.held().partition_point(|&(held, _)| held >= value);
-        if self.len == K {
+        if self.held().len() == K {
             self.merge_neighbours(at, (value, ms));
         } else {
             self.insert(at, (value, ms));
@@ -82,12 +83,12 @@ impl<const K: usize> Tail<K> {
     }
 
     fn held(&self) -> &[(f32, f32)] {
-        self.entries.get(..self.len).unwrap_or_default()
+        self.entries.get(..self.len as usize).unwrap_or_default()
     }
 
     fn insert(&mut self, at: usize, entry: (f32, f32)) {
         self.len += 1;
-        if let Some(from_there) = self.entries.get_mut(at..self.len) {
+        if let Some(from_there) = self.entries.get_mut(at..self.len as usize) {
             from_there.rotate_right(1);
         }
         if let Some(slot) = self.entries.get_mut(at) {

@@ -148,17 +148,51 @@ fn what_was_closed_long_ago_still_takes_late_samples() {
 }
 
 #[test]
-fn a_flood_of_late_rows_is_let_go_of_once_it_is_closed() {
+fn a_flood_of_late_rows_makes_room_for_itself_and_all_is_told() {
     let mut grid = grid(1_000);
     for row in 100..900 {
         grid.add(10_000 * row + 10_000, STEP, &[row as f64], 900);
+        assert!(grid.cells.len() <= 37, "30 that are remembered, and 7");
     }
-    assert_eq!(grid.close(900).len(), 800);
-    assert_eq!(grid.cells.len(), 60);
+    let told: Vec<_> = grid.close(900).iter().map(|row| row.begin_ms / STEP).collect();
+    assert_eq!(told, (100..900).collect::<Vec<_>>());
+    assert_eq!(grid.cells.len(), 37);
     assert_eq!(
         means(&grid)[..800],
         (100..900).map(|row| row as f32).collect::<Vec<_>>()
     );
+}
+
+/// Two agents of a host send again what they have kept, each from where it stands.
+#[test]
+fn rows_that_are_being_filled_are_not_the_ones_that_make_room() {
+    let mut grid = grid(1_000);
+    for row in 0..200 {
+        // In turns: a row of one, two of the other.
+        for second in 1..=10 {
+            for at in [100 + row, 400 + 2 * row, 401 + 2 * row] {
+                grid.add(10_000 * at + 1_000 * second, 1_000, &[1.0], 900);
+            }
+        }
+    }
+    let mut told = grid.close(900);
+    told.sort_by_key(|row| row.begin_ms);
+    assert_eq!(told.len(), 600, "each once, for none was let go of before it was whole");
+    assert!(told.iter().all(|row| row.detail.coverage == 1.0));
+}
+
+#[test]
+fn a_grid_of_any_age_tells_rows_that_it_does_not_keep() {
+    let lengths = Lengths { means: 30, details: 30 };
+    let mut grid = Grid::<1, 8>::of_any_age(STEP, lengths);
+    for row in 0..100 {
+        for at in [5_000 + row, 100 + row] {
+            let added = grid.add(10_000 * (at + 1), STEP, &[at as f64], 6_000);
+            assert!(!added.dropped);
+        }
+    }
+    let told: std::collections::BTreeSet<_> = grid.close(6_000).iter().map(|row| row.begin_ms / STEP).collect();
+    assert!(told.into_iter().eq((100..200).chain(5_000..5_100)));
 }
 
 #[test]

@@ -38,13 +38,27 @@ pub(super) fn frame(sequence: u64, start_ms: i64) -> Frame {
 }
 
 /// Something of everything.
-pub(super) fn full_batch() -> Batch {
-    let host: Arc<str> = "web-1".into();
+pub(crate) fn full_batch() -> Batch {
+    full_batch_of("web-1", 0)
+}
+
+/// The same of another host, so much later.
+pub(super) fn full_batch_of(host: &str, by_ms: i64) -> Batch {
+    let host: Arc<str> = host.into();
+    let stream = || Stream {
+        host: Arc::clone(&host),
+        vantage: Vantage::Inband,
+    };
+    let epoch = 7 + 1_000 * by_ms.unsigned_abs();
+    let frame = |sequence: u64, start_ms: i64| Frame {
+        epoch,
+        ..frame(sequence, by_ms + start_ms)
+    };
     let mut mean = [f32::NAN; 7];
     mean[0] = 0.25;
     let rollup = |bucket_ms: i64| {
         (
-            (host.clone(), bucket_ms),
+            (host.clone(), by_ms + bucket_ms),
             Rollup {
                 step_ms: 10_000,
                 coverage: 0.5,
@@ -56,18 +70,18 @@ pub(super) fn full_batch() -> Batch {
             },
         )
     };
-    let command = command();
+    let command = command(&host, by_ms);
     let outcome = Outcome {
         command_id: command.id.clone(),
         state: OutcomeState::DryRun,
         reason: String::new(),
-        time_ms: 61_000,
+        time_ms: by_ms + 61_000,
         changes: Vec::new(),
         actions: Vec::new(),
     };
     let forecast = Forecast {
         resource: Resource::Cpu,
-        made_ms: 60_000,
+        made_ms: by_ms + 60_000,
         horizon_s: 300,
         quantiles: Quantiles::from_array([0.1, 0.2, 0.3, 0.4]),
         rung: Rung::Ewma,
@@ -76,41 +90,41 @@ pub(super) fn full_batch() -> Batch {
         coverage: Some(0.95),
     };
     let anomaly = AnomalyRow {
-        until_ms: 70_000,
+        until_ms: by_ms + 70_000,
         score: 4.5,
         evidence: "cpu 0.9".into(),
     };
     Batch {
-        hosts: [(host.clone(), 69_000)].into(),
-        births: vec![(stream(), testing::birth(7).into())],
+        hosts: [(host.clone(), by_ms + 69_000)].into(),
+        births: vec![(stream(), testing::birth(epoch).into())],
         frames: vec![(stream(), frame(0, 60_000)), (stream(), frame(2, 65_000))],
         events: vec![
-            (stream(), testing::event(7, 3, 60_000)),
-            (stream(), testing::event(7, 4, 61_000)),
+            (stream(), testing::event(epoch, 3, by_ms + 60_000)),
+            (stream(), testing::event(epoch, 4, by_ms + 61_000)),
         ],
         holes: vec![(
             stream(),
             Hole {
-                epoch: 7,
+                epoch,
                 first: 1,
                 end: 2,
             },
-            60_000,
+            by_ms + 60_000,
         )],
-        watermarks: [((stream(), 7), RangeSet::from_ranges([0..1, 2..3]))].into(),
+        watermarks: [((stream(), epoch), RangeSet::from_ranges([0..1, 2..3]))].into(),
         rollups: (0..7).map(|i| rollup(i * 10_000)).collect(),
         minutes: [rollup(0), rollup(60_000)].into(),
-        workloads: [((host.clone(), "web".into(), 0), uses(1.0, 1.5))].into(),
+        workloads: [((host.clone(), "web".into(), by_ms), uses(1.0, 1.5))].into(),
         workload_forecasts: vec![(host.clone(), "web".into(), forecast.clone())],
         forecasts: vec![(host.clone(), forecast)],
-        anomalies: [((host.clone(), Resource::Cpu, 60_000), anomaly)].into(),
-        incidents: [((host.clone(), 60_000), (incident(), true))].into(),
-        detectors: [(host, (60_000, vec![1, 2, 3]))].into(),
-        books: [(("web-1".to_owned(), Resource::Disk), (60_000, vec![4, 5]))].into(),
+        anomalies: [((host.clone(), Resource::Cpu, by_ms + 60_000), anomaly)].into(),
+        incidents: [((host.clone(), by_ms + 60_000), (incident_of(by_ms), true))].into(),
+        detectors: [(host.clone(), (by_ms + 60_000, vec![1, 2, 3]))].into(),
+        books: [((host.to_string(), Resource::Disk), (by_ms + 60_000, vec![4, 5]))].into(),
         commands: vec![command],
         outcomes: vec![outcome],
         plans: vec![PlanRow {
-            time_ms: 60_000,
+            time_ms: by_ms + 60_000,
             mode: "acting".into(),
             raised: 2,
             renewed: 3,
@@ -119,10 +133,10 @@ pub(super) fn full_batch() -> Batch {
             words: "cpu of web on web-1 asks for more".into(),
             ..PlanRow::default()
         }],
-        savings: [(("web-1".to_owned(), 0, Resource::Cpu), saving())].into(),
+        savings: [((host.to_string(), by_ms, Resource::Cpu), saving())].into(),
         models: vec![ModelRow {
-            version: "1-a".into(),
-            trained_ms: 5,
+            version: format!("{}-a", by_ms + 1),
+            trained_ms: by_ms + 5,
             rows: 9,
             took_ms: 3,
             note: "n".into(),
@@ -150,13 +164,13 @@ pub(super) fn saving() -> SavingRow {
     }
 }
 
-fn command() -> Command {
+fn command(host: &str, by_ms: i64) -> Command {
     Command {
-        id: "1-web-1-1".into(),
-        host: "web-1".into(),
+        id: format!("1-{host}-{}", by_ms + 1),
+        host: host.into(),
         issuer_epoch: 1,
         sequence: 1,
-        issued_ms: 60_000,
+        issued_ms: by_ms + 60_000,
         ttl_ms: 300_000,
         dry_run: true,
         changes: vec![Change {
@@ -176,9 +190,13 @@ fn command() -> Command {
 
 /// An incident of a minute that somebody has taken notice of.
 pub(super) fn incident() -> Incident {
+    incident_of(0)
+}
+
+fn incident_of(by_ms: i64) -> Incident {
     Incident {
-        since_ms: 60_000,
-        until_ms: 70_000,
+        since_ms: by_ms + 60_000,
+        until_ms: by_ms + 70_000,
         signals: vec![Signal {
             kind: Kind::Event,
             subject: "mc0".into(),

@@ -1,6 +1,8 @@
 //! What runs on hosts: its forecasts, as often as anything is allocated but at least once a minute, and those that are stored.
 
-use shadow::UnixMs;
+use std::sync::Arc;
+
+use shadow::{Forecast, UnixMs};
 
 use super::{super::Engine, MINUTE_MS};
 use crate::{fleet::Fleet, foresight::Tenants};
@@ -18,12 +20,22 @@ impl Engine {
         }
     }
 
-    /// Hands over the newest forecasts of workloads, to be made durable.
-    pub(super) fn store_of_workloads(&mut self) {
-        for (host, workload, expected) in self.foresight.of_workloads() {
+    /// Hands over the newest forecasts, to be made durable. While there is no room for them they are used and not stored,
+    /// which is counted.
+    pub(super) fn store_forecasts(&mut self) {
+        let of_host = |(host, forecast): (&Arc<str>, &Forecast)| (host.clone(), forecast.clone());
+        let hosts = self.foresight.all().map(of_host);
+        let workloads = self.foresight.of_workloads().flat_map(|(host, workload, expected)| {
             let each = expected.forecasts.iter().cloned();
-            let rows = each.map(|forecast| (host.clone(), workload.clone(), forecast));
-            self.batch.workload_forecasts.extend(rows);
+            each.map(move |forecast| (host.clone(), workload.clone(), forecast))
+        });
+        if self.has_room() {
+            self.batch.forecasts.extend(hosts);
+            self.batch.workload_forecasts.extend(workloads);
+            return;
+        }
+        for (kind, count) in [("forecasts", hosts.count()), ("workload_forecasts", workloads.count())] {
+            self.figures.records_dropped.with(kind).add(count as u64);
         }
     }
 }

@@ -98,20 +98,14 @@ fn a_jump_alone_moves_no_reservation() {
     assert_eq!(bench.commands(), []);
 }
 
-/// The store holds rows, frames and times of a clock that was wrong, and they are newer than all others.
-#[tokio::test]
-async fn a_brain_that_is_restarted_after_a_wrong_year_hears_its_hosts() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut store = Sqlite::open(folder.path()).await.unwrap();
+/// A brain on a `store` that holds rows, frames and times of a clock that was wrong, which are newer than all others, is
+/// restarted and hears its host. Each kind of store is tried so.
+pub(crate) async fn a_wrong_year_is_over(mut store: impl Store) {
     let mut bench = Bench::new();
     for (epoch, by_ms) in [(EPOCH, 0), (EPOCH + 1, YEAR_MS), (EPOCH + 2, -YEAR_MS)] {
         bench.now_ms += by_ms;
         bench.born_now(epoch);
-        for sequence in 0..60 {
-            bench.now_ms += 1_000;
-            bench.frame(epoch, sequence, &[bench.now_ms], 0.5);
-            bench.tick();
-        }
+        seconds(&mut bench, epoch, 0..60);
         store.write(&bench.commit()).await.unwrap();
     }
 
@@ -119,10 +113,36 @@ async fn a_brain_that_is_restarted_after_a_wrong_year_hears_its_hosts() {
     again.engine.restore(store.recover(EVERYTHING).await.unwrap(), 0);
     let told_ms = again.engine.snapshot().hosts[0].last_sample_ms;
     assert!(told_ms <= again.now_ms, "{told_ms} is not yet");
-    again.now_ms += 1_000;
-    again.frame(EPOCH + 2, 60, &[again.now_ms], 0.75);
-    again.tick();
+    seconds(&mut again, EPOCH + 2, 60..61);
     let host = &again.engine.snapshot().hosts[0];
     assert_eq!((host.state.as_str(), host.last_sample_ms), ("online", again.now_ms));
-    assert_eq!(host.resources[Resource::Cpu.index()].value, Some(0.75));
+    assert_eq!(host.resources[Resource::Cpu.index()].value, Some(0.5));
+
+    // What is written by the right clock is durable beside what was written by the wrong one.
+    seconds(&mut again, EPOCH + 2, 61..90);
+    store.write(&again.commit()).await.unwrap();
+    let back = store.recover(EVERYTHING).await.unwrap();
+    let rows = back.rollups["a"].iter().filter(|row| row.mean[0] == 0.5);
+    let (wrong, right): (Vec<i64>, Vec<i64>) = rows
+        .map(|row| row.begin_ms)
+        .partition(|&ms| ms > START_MS + YEAR_MS / 2);
+    assert!(wrong.len() >= 5 && right.len() >= 13, "{wrong:?} {right:?}");
+    let durable = back
+        .watermarks
+        .into_iter()
+        .map(|((_, epoch), durable)| (epoch, durable));
+    let below = |end| crate::ingest::RangeSet::from_ranges([0..end]);
+    assert_eq!(
+        durable.collect::<Vec<_>>(),
+        [(EPOCH, below(60)), (EPOCH + 1, below(60)), (EPOCH + 2, below(90))]
+    );
+}
+
+/// A frame each second.
+fn seconds(bench: &mut Bench, epoch: u64, sequences: std::ops::Range<u64>) {
+    for sequence in sequences {
+        bench.now_ms += 1_000;
+        bench.frame(epoch, sequence, &[bench.now_ms], 0.5);
+        bench.tick();
+    }
 }

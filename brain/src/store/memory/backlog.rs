@@ -3,19 +3,20 @@
 
 use std::collections::BTreeMap;
 
-use shadow::{Channel, UnixMs};
+use shadow::UnixMs;
 
 use super::{
     Channels, Use,
-    series::{MAX_WORKLOADS, MinuteRow, TAILS, told, told_uses},
+    series::{MAX_WORKLOADS, MinuteRow, told, told_uses},
 };
 use crate::{
     grid::{Grid, Lengths},
     store::{Rollup, WorkloadMinute},
 };
 
-/// What comes out of order by more than so many minutes is left out.
-const MINUTES: usize = 120;
+/// What comes out of order by more than so many minutes is told by itself: agents of a host that send again from different
+/// times are no trouble, for what each is filling is collected.
+const MINUTES: usize = 30;
 /// After so many closings without a sample no more is expected.
 const IDLE: u32 = 30;
 
@@ -39,7 +40,7 @@ impl Backlog {
         Self {
             minute_ms,
             end: 0,
-            host: Grid::<{ Channel::COUNT }, { TAILS.1 }>::new(minute_ms, lengths()),
+            host: MinuteRow::of_any_age(minute_ms, lengths()),
             workloads: BTreeMap::new(),
             idle: 0,
         }
@@ -59,7 +60,7 @@ impl Backlog {
                 return;
             }
             self.workloads
-                .insert(name.to_owned(), Grid::new(self.minute_ms, lengths()));
+                .insert(name.to_owned(), Grid::of_any_age(self.minute_ms, lengths()));
         }
         if let Some(workload) = self.workloads.get_mut(name) {
             workload.add(time_ms, span_ms, used, self.end);

@@ -17,12 +17,12 @@ const CHUNKS_A_CALL: i64 = 64;
 
 /// A table whose rows go once they are old: its key, the column that tells how old, and whether it is kept in chunks of
 /// time where the database has such.
-struct Table {
-    name: &'static str,
+pub(super) struct Table {
+    pub(super) name: &'static str,
     key: &'static str,
     time: &'static str,
-    chunks: bool,
-    kept: fn(&Cutoffs) -> i64,
+    pub(super) chunks: bool,
+    pub(super) kept: fn(&Cutoffs) -> i64,
 }
 
 const fn chunked(name: &'static str, key: &'static str, time: &'static str, kept: fn(&Cutoffs) -> i64) -> Table {
@@ -42,7 +42,7 @@ const fn whole(name: &'static str, key: &'static str, time: &'static str, kept: 
     }
 }
 
-const TABLES: [Table; 17] = [
+pub(super) const TABLES: [Table; 17] = [
     chunked("frames", "host, vantage, epoch, sequence", "start", |c| c.frames),
     chunked("rollup_10s", "host, bucket", "bucket", |c| c.rollup_10s),
     chunked("rollup_1m", "host, bucket", "bucket", |c| c.rollup_1m),
@@ -67,7 +67,7 @@ const TABLES: [Table; 17] = [
     whole("models", "version", "trained", |c| c.events),
 ];
 
-const HOURS: Table = whole("rollup_1h", "host, bucket", "bucket", |c| c.rollup_1h);
+pub(super) const HOURS: Table = whole("rollup_1h", "host, bucket", "bucket", |c| c.rollup_1h);
 
 /// Deletes what is older than `cutoffs`; tells whether more is left. What is deleted of one table stays deleted if the
 /// next one takes too long: no two need each other.

@@ -6,17 +6,21 @@ use std::{
 use shadow::{Forecast, Resource};
 use sqlx::{Row as _, query};
 
-use super::super::{
-    dialect::{Connection, instant},
-    testing::{COLUMNS, COMMENTS, Place, SLACK_DAYS, connection},
+use super::{
+    super::{
+        dialect::{Connection, TABLES, instant},
+        testing::{COLUMNS, COMMENTS, Place, SLACK_DAYS, connection},
+    },
+    prune,
 };
 use crate::{
+    engine::tests::clocks,
     history::{Column, History, Resolution},
     ingest::RangeSet,
     store::{
         Batch, Cutoffs, Rollup, Store as _, comments, meta,
         reader::{Reader, Session},
-        testing::{SINCE, full_batch, incident, stream, uses},
+        testing::{SINCE, full_batch, full_batch_of, incident, stream, uses},
     },
     testing,
 };
@@ -541,14 +545,13 @@ async fn an_hour_is_made_when_it_is_over_and_again_when_it_changes() {
     assert_eq!(write(60..61, 0.9, 3_660_000).await.len(), 1);
 }
 
-/// Six years, three days at a time.
+/// Of all that a batch may tell, three days at a time for six years, that is left which is to be kept, and nothing else: in
+/// every table that there is.
 #[tokio::test]
 async fn years_of_retention_leave_what_is_to_be_kept_and_nothing_else() {
     const DAY_MS: i64 = 86_400_000;
     let Some(place) = Place::new() else { return };
     let mut store = place.open().await;
-    let host: Arc<str> = "a".into();
-    let first_ms = 1_700_006_400_000;
     let cutoffs = |now_ms: i64| Cutoffs {
         now: now_ms,
         frames: now_ms - 2 * DAY_MS,
@@ -558,62 +561,113 @@ async fn years_of_retention_leave_what_is_to_be_kept_and_nothing_else() {
         forecasts: now_ms - 3 * DAY_MS,
         events: now_ms - 90 * DAY_MS,
     };
-    let template = full_batch();
-    let mut now_ms = first_ms;
-    while now_ms < first_ms + 6 * 365 * DAY_MS {
-        now_ms += 3 * DAY_MS;
-        // The last minute of an hour, so that the hour is made.
-        let last_ms = now_ms.div_euclid(3_600_000) * 3_600_000 - 10_000;
-        let mut batch = Batch {
-            hosts: [(host.clone(), last_ms)].into(),
-            events: template.events.clone(),
-            frames: template.frames.clone(),
-            forecasts: template.forecasts.clone(),
-            workload_forecasts: template.workload_forecasts.clone(),
-            minutes: template
-                .rollups
-                .values()
-                .take(1)
-                .map(|row| ((host.clone(), last_ms), *row))
-                .collect(),
-            rollups: template
-                .rollups
-                .values()
-                .take(1)
-                .map(|row| ((host.clone(), last_ms), *row))
-                .collect(),
-            ..Batch::default()
-        };
-        for (_, event) in &mut batch.events {
-            (event.epoch, event.time_ms) = (now_ms.unsigned_abs() * 1_000, now_ms);
-        }
-        for (_, frame) in &mut batch.frames {
-            (frame.epoch, frame.start_ms) = (now_ms.unsigned_abs() * 1_000, now_ms);
-        }
-        for (_, forecast) in &mut batch.forecasts {
-            forecast.made_ms = now_ms;
-        }
-        for (_, _, forecast) in &mut batch.workload_forecasts {
-            forecast.made_ms = now_ms;
-        }
+    let tables = tables_that_age();
+    assert_eq!(
+        tables
+            .iter()
+            .map(|(name, ..)| (*name).to_owned())
+            .collect::<BTreeSet<_>>(),
+        all_tables(connection(&mut store)).await,
+        "a table has no retention, or is not tried"
+    );
+    let mut of_a_batch = BTreeMap::new();
+    let mut now_ms = 0;
+    for step in 0..6 * 365 / 3 {
+        // The minutes are the last ones of an hour.
+        let begin_ms = 1_700_006_400_000 + 3 * step * DAY_MS - 120_000;
+        let batch = full_batch_of(&format!("host-{step}"), begin_ms);
         store.write(&batch).await.unwrap();
-        store.prune(&cutoffs(now_ms)).await.unwrap();
+        now_ms = begin_ms + DAY_MS / 2;
+        while store.prune(&cutoffs(now_ms)).await.unwrap() {}
+        for (name, ..) in tables.iter().filter(|_| step == 0) {
+            of_a_batch.insert(*name, count(connection(&mut store), name).await);
+        }
     }
-    for (table, days, least) in [
-        ("frames", 2, 2),
-        ("rollup_10s", 3, 1),
-        ("rollup_1m", 90, 30),
-        ("rollup_1h", 1_826, 608),
-        ("forecasts", 3, 1),
-        ("workload_forecasts", 3, 1),
-        ("events", 90, 60),
-    ] {
-        let rows = count(connection(&mut store), table).await;
-        // Where rows go by chunks, those of the chunk that is not over stay with them.
-        let most = least + 2 * (SLACK_DAYS / 3 + 1);
+    for (name, kept, chunks) in tables {
+        let days = (now_ms - kept(&cutoffs(now_ms))) / DAY_MS;
+        let rows = of_a_batch[name];
+        assert!(rows > 0, "{name}: nothing was written");
+        // The newest batch is half a day old. Where rows go by chunks, those of the chunk that is not over stay with them.
+        let least = rows * ((2 * days - 1) / 6 + 1);
+        let most = least + i64::from(chunks) * rows * ((SLACK_DAYS + 2) / 3);
+        let left = count(connection(&mut store), name).await;
         assert!(
-            (least..=most).contains(&rows),
-            "{table}: {rows} rows are left of {days} days"
+            (least..=most).contains(&left),
+            "{name}: {left} rows are left of {days} days, not {least} to {most}"
         );
+    }
+}
+
+/// Whether a table goes by chunks, and from when on its rows are kept.
+type Ageing = (&'static str, fn(&Cutoffs) -> i64, bool);
+
+/// Those with an age of their own, and those that go by what they belong to: hosts by their hours, births and watermarks of
+/// a silent host by its minutes.
+fn tables_that_age() -> Vec<Ageing> {
+    let by_age = prune::TABLES.into_iter().chain([prune::HOURS]);
+    let by_age = by_age.map(|table| (table.name, table.kept, table.chunks));
+    let others: [Ageing; 3] = [
+        ("hosts", |c| c.rollup_1h, false),
+        ("births", |c| c.rollup_1m, false),
+        ("watermarks", |c| c.rollup_1m, false),
+    ];
+    by_age.chain(others).collect()
+}
+
+/// All of the schema but single values, and what tells of the schema itself.
+async fn all_tables(session: &mut Connection) -> BTreeSet<String> {
+    let names = query(TABLES).fetch_all(session).await.unwrap();
+    let names = names.iter().map(|row| row.get::<String, _>(0));
+    names
+        .filter(|name| !["meta", "comments", "_sqlx_migrations"].contains(&name.as_str()))
+        .collect()
+}
+
+/// Whatever the clock was like, what comes by the right one is heard and kept.
+#[tokio::test]
+async fn a_clock_that_goes_back_a_year_costs_nothing_of_the_present() {
+    let Some(place) = Place::new() else { return };
+    clocks::a_wrong_year_is_over(place.open().await).await;
+}
+
+/// Each figure of an hour is that of its minutes.
+#[tokio::test]
+async fn hours_tell_what_their_minutes_were() {
+    let Some(place) = Place::new() else { return };
+    let mut store = place.open().await;
+    let minute = |at: i64| {
+        let (key, mut row) = row("a", at * 60_000, 1.0, [0.0; 2]);
+        // The first half hour and the second.
+        row.mean = std::array::from_fn(|channel| (channel as f32 + 1.0) * if at < 30 { 0.25 } else { 0.75 });
+        row.max = row.mean.map(|mean| 2.0 * mean);
+        (key, row)
+    };
+    let batch = Batch {
+        hosts: [("a".into(), 3_600_000)].into(),
+        minutes: (0..60).map(minute).collect(),
+        ..Batch::default()
+    };
+    store.write(&batch).await.unwrap();
+    let hour = query("SELECT * FROM v_utilisation_1h");
+    let hour = hour.fetch_one(connection(&mut store)).await.unwrap();
+    assert_eq!(hour.get::<&str, _>("host"), "a");
+    for (column, expected) in [
+        ("cpu_percent", 50.0),
+        ("cpu_peak_percent", 150.0),
+        ("memory_percent", 100.0),
+        ("memory_peak_percent", 300.0),
+        ("network_rx_bytes_per_s", 1.5),
+        ("network_tx_bytes_per_s", 2.0),
+        ("disk_read_bytes_per_s", 2.5),
+        ("disk_write_bytes_per_s", 3.0),
+        ("power_w", 3.5),
+        ("power_peak_w", 10.5),
+        ("coverage", 1.0),
+    ] {
+        let whole = hour.try_get::<f64, _>(column);
+        let told = whole
+            .or_else(|_| hour.try_get::<f32, _>(column).map(f64::from))
+            .unwrap();
+        assert!((told - expected).abs() < 1e-4, "{column}: {told}, not {expected}");
     }
 }

@@ -100,11 +100,7 @@ pub(super) fn statements(retention: &Retention, hours: Hours) -> Vec<String> {
     let mut all = Vec::new();
     if hours == Hours::Theirs {
         all.push(aggregate());
-        all.push(
-            "SELECT add_continuous_aggregate_policy('rollup_1h', start_offset => INTERVAL '3 days', \
-             end_offset => INTERVAL '1 hour', schedule_interval => INTERVAL '30 minutes', if_not_exists => true)"
-                .to_owned(),
-        );
+        all.extend(refresh(retention.rollup_1m));
         all.extend(retain("rollup_1h", retention.rollup_1h));
     }
     for (table, segment, order, days) in COMPRESSED {
@@ -127,6 +123,21 @@ pub(super) fn statements(retention: &Retention, hours: Hours) -> Vec<String> {
         all.extend(retain(table, span));
     }
     all
+}
+
+/// Hours are made anew wherever minutes have come, however late, of all that is kept of these. They are also unmade
+/// wherever minutes were dropped, so the window ends a chunk before that: by then the chunk is not due by any clock.
+fn refresh(minutes: Span) -> [String; 2] {
+    let (kept_s, chunk_s) = (minutes.as_secs(), 7 * 86_400);
+    // Where little is kept; and less than two hours besides the one at the end is refused.
+    let start_s = kept_s.saturating_sub(chunk_s).max(kept_s / 2).max(4 * 3_600);
+    [
+        "SELECT remove_continuous_aggregate_policy('rollup_1h', if_exists => true)".to_owned(),
+        format!(
+            "SELECT add_continuous_aggregate_policy('rollup_1h', start_offset => INTERVAL '{start_s} seconds', \
+             end_offset => INTERVAL '1 hour', schedule_interval => INTERVAL '30 minutes')"
+        ),
+    ]
 }
 
 fn retain(table: &str, span: Span) -> [String; 2] {
@@ -181,6 +192,43 @@ mod tests {
         let theirs = statements(&RETENTION, Hours::Theirs);
         let ours = statements(&RETENTION, Hours::Ours);
         let (of_hours, others): (Vec<_>, Vec<_>) = theirs.into_iter().partition(|sql| sql.contains("rollup_1h"));
-        assert_eq!((of_hours.len(), others), (4, ours));
+        assert_eq!((of_hours.len(), others), (5, ours));
+    }
+
+    /// The seconds of an interval in the first of `said` with `function` for `table`.
+    fn seconds(said: &[String], function: &str, (table, argument): (&str, &str)) -> i64 {
+        let call = format!("SELECT {function}('{table}', ");
+        let told = said.iter().find(|sql| sql.starts_with(&call)).unwrap();
+        let (_, value) = told.split_once(&format!("{argument} => INTERVAL '")).unwrap();
+        value.split_once(" seconds'").unwrap().0.parse().unwrap()
+    }
+
+    #[test]
+    fn hours_are_made_anew_of_all_minutes_that_are_kept_and_of_none_that_are_dropped() {
+        const HOUR_S: i64 = 3_600;
+        const DAY_S: i64 = 24 * HOUR_S;
+        for (kept_s, start_s) in [
+            (90 * DAY_S, 83 * DAY_S),
+            (1_826 * DAY_S, 1_819 * DAY_S),
+            (14 * DAY_S, 7 * DAY_S),
+            (10 * DAY_S, 5 * DAY_S),
+            (DAY_S, 12 * HOUR_S),
+            (HOUR_S, 4 * HOUR_S),
+        ] {
+            let retention = Retention {
+                rollup_1m: Span::from_secs(kept_s.unsigned_abs()),
+                ..RETENTION
+            };
+            let said = statements(&retention, Hours::Theirs);
+            let refreshed = seconds(&said, "add_continuous_aggregate_policy", ("rollup_1h", "start_offset"));
+            let dropped = seconds(&said, "add_retention_policy", ("rollup_1m", "drop_after"));
+            assert_eq!((refreshed, dropped), (start_s, kept_s));
+            assert!(refreshed < dropped || dropped <= 4 * HOUR_S, "they overlap");
+            // One that was set before with other times is set anew.
+            let place = |sql: &str| said.iter().position(|told| told.starts_with(sql)).unwrap();
+            let removed = place("SELECT remove_continuous_aggregate_policy('rollup_1h', if_exists => true)");
+            assert!(place("CREATE MATERIALIZED VIEW") < removed);
+            assert_eq!(removed + 1, place("SELECT add_continuous_aggregate_policy("));
+        }
     }
 }

@@ -8,7 +8,10 @@ use std::{
 use runtime::Span;
 
 use super::{Options, Retention, Timescale, dialect::Connection};
-use crate::store::{StoreError, reader::Database};
+use crate::{
+    store::{StoreError, reader::Database},
+    testing::step_aside,
+};
 
 static PLACES: AtomicU32 = AtomicU32::new(0);
 
@@ -34,7 +37,7 @@ impl Place {
     /// `None`, and a printed reason, where no server is named.
     pub(in crate::store) fn new() -> Option<Self> {
         let Ok(url) = std::env::var("FORESHADOW_TEST_DATABASE_URL") else {
-            eprintln!("SKIPPED: FORESHADOW_TEST_DATABASE_URL names no TimescaleDB");
+            step_aside("FORESHADOW_TEST_DATABASE_URL names no TimescaleDB");
             return None;
         };
         Some(Self::at(url))

@@ -5,7 +5,10 @@ use std::{path::Path, process::Command};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, query_scalar, raw_sql};
 
 use super::{super::testing::Place, *};
-use crate::store::testing::{SINCE, full_batch};
+use crate::{
+    store::testing::{SINCE, full_batch},
+    testing::step_aside,
+};
 
 fn run(folder: &str, program: &str, arguments: &[&str]) {
     let ended = Command::new(Path::new(folder).join(program))
@@ -29,8 +32,7 @@ async fn say(url: &str, sql: String) {
 async fn a_restored_database_goes_on_with_its_watermarks() {
     let Some(place) = Place::new() else { return };
     let Ok(programs) = std::env::var("FORESHADOW_TEST_PG_BIN") else {
-        eprintln!("SKIPPED: FORESHADOW_TEST_PG_BIN names no folder with pg_dump and pg_restore");
-        return;
+        return step_aside("FORESHADOW_TEST_PG_BIN names no folder with pg_dump and pg_restore");
     };
     let (connect, _) = place.options.connect().unwrap();
     let server = format!(

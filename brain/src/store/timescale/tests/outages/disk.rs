@@ -11,9 +11,12 @@ use std::{
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, raw_sql};
 
 use super::{super::super::testing::Place, Server, insist, next_batch, rows};
-use crate::store::{
-    Store as _,
-    testing::{SINCE, full_batch},
+use crate::{
+    store::{
+        Store as _,
+        testing::{SINCE, full_batch},
+    },
+    testing::step_aside,
 };
 
 struct Small(PathBuf);
@@ -27,7 +30,7 @@ impl Small {
             .arg(at)
             .status();
         if !mount.is_ok_and(|status| status.success()) {
-            eprintln!("SKIPPED: this user may not mount a small file system");
+            step_aside("this user may not mount a small file system");
             return None;
         }
         let owner = fs::metadata(data).unwrap();

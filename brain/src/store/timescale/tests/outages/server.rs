@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::testing::step_aside;
+
 /// A server with its data, both gone after the test.
 pub(crate) struct Server {
     program: PathBuf,
@@ -21,7 +23,7 @@ impl Server {
     /// `None`, and a printed reason, where no program is named.
     pub(crate) fn start() -> Option<Self> {
         let Some(program) = env::var_os("FORESHADOW_TIMESCALEDB") else {
-            eprintln!("SKIPPED: FORESHADOW_TIMESCALEDB names no program that starts a TimescaleDB");
+            step_aside("FORESHADOW_TIMESCALEDB names no program that starts a TimescaleDB");
             return None;
         };
         let port = net::TcpListener::bind("127.0.0.1:0")

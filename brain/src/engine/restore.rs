@@ -5,15 +5,15 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::de::DeserializeOwned;
 use shadow::{Birth, Frame, UnixMs};
 
-use super::Engine;
+use super::{Engine, watch::MINUTE_MS};
 use crate::{
     ingest::RangeSet,
     store::{Recovered, StoredRow, Stream, WorkloadMinutes, meta},
     watch::Attention,
 };
 
-/// Rows of all hosts together that are stepped through, so that a start takes seconds: a fifth of a millisecond each, where a
-/// network has to forecast five resources.
+/// Rows of all hosts together that are stepped through, and minutes of their workloads, so that a start takes seconds: a fifth
+/// of a millisecond each, where a network has to forecast five resources.
 const MAX_WARM_UP: i64 = 5_000;
 
 impl Engine {
@@ -163,9 +163,9 @@ impl Engine {
     fn warm_up(&mut self) {
         let step_ms = self.config.grid.step_ms();
         let longest = i64::try_from(self.hot.longest()).unwrap_or(0);
-        let hosts = i64::try_from(self.fleet.len()).unwrap_or(i64::MAX).max(1);
         let asked = self.config.forecast.warm_up.as_millis() / step_ms;
-        let rows = asked.min(longest).min(MAX_WARM_UP / hosts);
+        let minute = (MINUTE_MS / step_ms).max(1);
+        let rows = asked.min(longest).min(self.affordable(minute));
         // States are quickly learnt, and of what was learnt before nothing is learnt twice.
         for end in self.open - longest + 1..=self.open - rows {
             self.minute(end * step_ms, Attention::Learn);
@@ -173,12 +173,23 @@ impl Engine {
         for end in self.open - rows + 1..=self.open {
             // What was unusual is known from the store.
             drop(self.foresight.step(end * step_ms, end, &self.hot));
-            self.workloads(end * step_ms);
+            // Of less than a minute they would learn nothing.
+            if rows >= minute {
+                self.workloads(end * step_ms);
+            }
             self.minute(end * step_ms, Attention::Learn);
         }
         if rows > 0 {
             tracing::info!(rows, "stepped through the stored past");
         }
+    }
+
+    /// How many rows can be stepped through, of which so many are a minute.
+    fn affordable(&self, minute: i64) -> i64 {
+        let count = |all: usize| i64::try_from(all).unwrap_or(i64::MAX);
+        let workloads = self.fleet.hosts().map(|(_, host)| host.workloads().len()).sum();
+        let steps = minute.saturating_mul(count(self.fleet.len()).max(1));
+        MAX_WARM_UP * minute / steps.saturating_add(count(workloads))
     }
 }
 

@@ -545,11 +545,12 @@ async fn an_hour_is_made_when_it_is_over_and_again_when_it_changes() {
     assert_eq!(write(60..61, 0.9, 3_660_000).await.len(), 1);
 }
 
-/// Of all that a batch may tell, three days at a time for six years, that is left which is to be kept, and nothing else: in
+/// Of all that a batch may tell, half a month at a time for six years, that is left which is to be kept, and nothing else: in
 /// every table that there is.
 #[tokio::test]
 async fn years_of_retention_leave_what_is_to_be_kept_and_nothing_else() {
     const DAY_MS: i64 = 86_400_000;
+    const DAYS: i64 = 15;
     let Some(place) = Place::new() else { return };
     let mut store = place.open().await;
     let cutoffs = |now_ms: i64| Cutoffs {
@@ -572,9 +573,9 @@ async fn years_of_retention_leave_what_is_to_be_kept_and_nothing_else() {
     );
     let mut of_a_batch = BTreeMap::new();
     let mut now_ms = 0;
-    for step in 0..6 * 365 / 3 {
+    for step in 0..6 * 365 / DAYS {
         // The minutes are the last ones of an hour.
-        let begin_ms = 1_700_006_400_000 + 3 * step * DAY_MS - 120_000;
+        let begin_ms = 1_700_006_400_000 + DAYS * step * DAY_MS - 120_000;
         let batch = full_batch_of(&format!("host-{step}"), begin_ms);
         store.write(&batch).await.unwrap();
         now_ms = begin_ms + DAY_MS / 2;
@@ -588,8 +589,8 @@ async fn years_of_retention_leave_what_is_to_be_kept_and_nothing_else() {
         let rows = of_a_batch[name];
         assert!(rows > 0, "{name}: nothing was written");
         // The newest batch is half a day old. Where rows go by chunks, those of the chunk that is not over stay with them.
-        let least = rows * ((2 * days - 1) / 6 + 1);
-        let most = least + i64::from(chunks) * rows * ((SLACK_DAYS + 2) / 3);
+        let least = rows * ((2 * days - 1) / (2 * DAYS) + 1);
+        let most = least + i64::from(chunks) * rows * ((SLACK_DAYS + DAYS - 1) / DAYS);
         let left = count(connection(&mut store), name).await;
         assert!(
             (least..=most).contains(&left),

@@ -545,12 +545,12 @@ async fn an_hour_is_made_when_it_is_over_and_again_when_it_changes() {
     assert_eq!(write(60..61, 0.9, 3_660_000).await.len(), 1);
 }
 
-/// Of all that a batch may tell, half a month at a time for six years, that is left which is to be kept, and nothing else: in
+/// Of all that a batch may tell, a month at a time for six years, that is left which is to be kept, and nothing else: in
 /// every table that there is.
 #[tokio::test]
 async fn years_of_retention_leave_what_is_to_be_kept_and_nothing_else() {
     const DAY_MS: i64 = 86_400_000;
-    const DAYS: i64 = 15;
+    const DAYS: i64 = 30;
     let Some(place) = Place::new() else { return };
     let mut store = place.open().await;
     let cutoffs = |now_ms: i64| Cutoffs {

@@ -106,13 +106,12 @@ async fn a_store_that_is_away_for_hours_has_all_in_the_end() {
     assert!(taken < 2_900, "{taken} frames: the others stay with their agent");
     let mut rest = engine.batch.clone();
     (rest.forecasts, rest.workload_forecasts) = (Vec::new(), Vec::new());
-    println!(
-        "{waits} wait, records {} of which {} no forecasts, {} plans {} commands {} incidents {taken}",
-        engine.records,
-        records::weight(&rest),
-        away.plans.len(),
-        away.commands.len(),
-        away.incidents.len()
+    let rest = records::weight(&rest);
+    assert!(2 * rest > most, "{rest} bytes that no agent has");
+    let (commands, incidents) = (away.commands.len(), away.incidents.len());
+    assert!(
+        commands > 20 && incidents > 2,
+        "{commands} commands, {incidents} incidents"
     );
 
     away.write(&mut store, refused).await;

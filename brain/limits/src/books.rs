@@ -1,11 +1,12 @@
-//! The books of one series: what each rule would have done and cost, and the fleet's sums of them.
+//! The books of one series: what each rule's limit is and what it has cost.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     need::Largest,
     react::{self, SLACK},
-    rule::{BASES, HELD, MULTIPLES, RULES},
+    rule::{BASES, Rule, WAYS, Way},
+    sums::{Costs, Each, NOTHING, Rates, Row, Sums, add, least},
 };
 
 /// What is left of a book after another interval: the half is forgotten in two days.
@@ -17,45 +18,30 @@ pub(crate) const MOVED: f64 = 0.005;
 /// The lowest limit.
 pub(crate) const LOWEST: f64 = 0.005;
 
-/// Rules that are moved and booked together: those of one base.
-const TOGETHER: usize = RULES / BASES;
+/// What an interval may count for until sums are made small again: forty half-lives, which are eighty days.
+const MOST_SCALE: f64 = (1_u64 << 40) as f64;
 
-/// How far a limit of each of them must lie above what is needed before it is lowered.
-#[allow(
-    clippy::indexing_slicing,
-    reason = "places are below both lengths, and it is done when this is compiled"
-)]
-const BANDS: [f64; TOGETHER] = {
-    let (mut bands, mut place) = ([0.0; TOGETHER], 0);
-    while place < TOGETHER {
-        bands[place] = HELD[place % HELD.len()].band;
-        place += 1;
-    }
-    bands
-};
-
-/// A number of each rule, in the order of the table.
-pub(crate) type Each = [f64; RULES];
-
-/// What each rule's limit is, and forgetting sums of what it has cost: 14 KB in one piece, for a fleet's books are larger than
-/// any cache and every interval goes through all of them. Limits are below 0 before the first one.
+/// What each rule's limit is, and what it has cost: 14 KB in one piece.
+///
+/// A fleet's books are larger than any cache and every interval goes through all of them, so what stays as it is, is not
+/// written, and read only where it is asked for:
+/// - Sums do not fade. What comes counts for more instead, for `scale`, and they are divided by that where they are read.
+/// - What a limit leaves over is not added up while it stands: it is the limit as often as there are intervals, less what these
+///   have used. So a rule's slack is `rest / scale + limit x weight - used`, and its `rest`, which `sums` has in place of the
+///   slack, changes where the limit moves or is violated alone.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Books {
-    pub(crate) limits: Each,
-    pub(crate) sums: Sums,
-    /// Whether the limit moved at the last decision.
-    pub(crate) moved: [bool; RULES],
-    /// Intervals that are in the sums.
+    /// Intervals that were booked, faded.
     pub(crate) weight: f64,
-}
-
-/// Sums of what each rule has cost.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Sums {
-    pub(crate) slack: Each,
-    pub(crate) violations: Each,
-    pub(crate) excess: Each,
-    pub(crate) changes: Each,
+    /// Their mean uses summed up, faded.
+    used: f64,
+    /// What the newest of them counts for in `sums`.
+    scale: f64,
+    /// Whether the limit moved at the last decision.
+    moved: [[bool; BASES]; WAYS.len()],
+    /// 0 before the first decision.
+    limits: Each,
+    sums: Sums,
 }
 
 /// What a rule has cost, an interval.
@@ -71,215 +57,219 @@ pub struct Book {
     pub changes: f64,
 }
 
-/// What an interval and rule costs: its calm part, and what violations are priced with.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Costs {
-    pub(crate) calm: Each,
-    pub(crate) bad: Each,
-}
-
-/// What costs are made with.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Rates {
-    pub(crate) change: f64,
-    pub(crate) excess: f64,
-}
-
-impl Sums {
-    pub(crate) const NONE: Self = Self {
-        slack: [0.0; RULES],
-        violations: [0.0; RULES],
-        excess: [0.0; RULES],
-        changes: [0.0; RULES],
-    };
-
-    /// Adds what is in other sums.
-    pub(crate) fn add(&mut self, other: &Self) {
-        add(&mut self.slack, &other.slack);
-        add(&mut self.violations, &other.violations);
-        add(&mut self.excess, &other.excess);
-        add(&mut self.changes, &other.changes);
-    }
-
-    /// What they cost, times `by`.
-    pub(crate) fn costs(&self, rates: Rates, by: f64) -> Costs {
-        let mut costs = Costs {
-            calm: self.slack,
-            bad: self.violations,
-        };
-        for (calm, changes) in costs.calm.iter_mut().zip(&self.changes) {
-            *calm = by * (*calm + rates.change * changes);
-        }
-        for (bad, excess) in costs.bad.iter_mut().zip(&self.excess) {
-            *bad = by * (*bad + rates.excess * excess);
-        }
-        costs
-    }
-}
-
-fn add(sums: &mut Each, other: &Each) {
-    for (sum, other) in sums.iter_mut().zip(other) {
-        *sum += other;
-    }
-}
-
 impl Books {
     pub(crate) const NEW: Self = Self {
-        limits: [-1.0; RULES],
-        sums: Sums::NONE,
-        moved: [false; RULES],
         weight: 0.0,
+        used: 0.0,
+        scale: 1.0,
+        moved: [[false; BASES]; WAYS.len()],
+        limits: NOTHING,
+        sums: Sums::NONE,
     };
+
+    /// Books without limits that have cost `sums` in so many intervals.
+    pub(crate) const fn of(weight: f64, sums: Sums) -> Self {
+        Self {
+            weight,
+            sums,
+            ..Self::NEW
+        }
+    }
 
     /// The limits begin anew with the next need; what they have cost stays.
     pub(crate) fn begin_anew(&mut self) {
-        self.limits.fill(-1.0);
-        self.moved.fill(false);
+        let worth = self.weight * self.scale;
+        for (rests, limits) in self.sums.slack.iter_mut().zip(&self.limits) {
+            add(rests, limits, worth);
+        }
+        self.limits = NOTHING;
+        self.moved = Self::NEW.moved;
     }
 
-    /// Moves every rule's limit to what it makes of the needs: up at once, down only when that pays, within `lowest` and
-    /// `highest`.
-    #[allow(
-        clippy::needless_bitwise_bool,
-        reason = "without a branch the rules of a block are moved at once"
-    )]
-    pub(crate) fn decide(&mut self, largest: &Largest, (lowest, highest): (f64, f64)) {
-        let rules = blocks(&mut self.limits).zip(self.moved.as_chunks_mut::<TOGETHER>().0);
-        for (base, (limits, moved)) in rules.enumerate() {
-            let largest = largest.each_ref().map(|bases| bases.get(base).copied().unwrap_or(0.0));
-            let [now, ..] = largest;
-            let (mut needs, mut holds) = ([0.0; TOGETHER], [0.0; TOGETHER]);
-            let each = needs.as_chunks_mut().0.iter_mut().zip(holds.as_chunks_mut().0);
-            for (multiple, (needs, holds)) in MULTIPLES.into_iter().zip(each) {
-                *needs = [now * multiple; HELD.len()];
-                // Not below what is needed now with its head-room: every window holds this moment.
-                *holds = HELD.map(|held| largest.get(held.window).copied().unwrap_or(now) * multiple * held.room);
-            }
-            let old = *limits;
-            for (((limit, need), hold), band) in limits.iter_mut().zip(needs).zip(holds).zip(BANDS) {
-                let stays = (need <= *limit) & (*limit - hold <= band);
-                *limit = (if stays { *limit } else { hold }).max(lowest).min(highest);
-            }
-            for ((moved, limit), old) in moved.iter_mut().zip(limits).zip(old) {
-                *moved = (old >= 0.0) & ((*limit - old).abs() > MOVED);
+    /// Moves every rule's limit to what it makes of the needs: up at once, down only when that pays, within the lowest and the
+    /// highest of `bounds`.
+    pub(crate) fn decide(&mut self, largest: &Largest, bounds: (f64, f64)) {
+        let worth = self.weight * self.scale;
+        let rules = self.limits.iter_mut().zip(&mut self.sums.slack);
+        for (way, ((limits, rests), moved)) in WAYS.iter().zip(rules.zip(&mut self.moved)) {
+            let new = next(limits, way, largest, bounds);
+            *moved = [false; BASES];
+            if any(new.iter().zip(&*limits).map(|(new, old)| new != old)) {
+                for (((old, new), rest), moved) in limits.iter_mut().zip(new).zip(rests).zip(moved) {
+                    *moved = (*old > 0.0) & ((new - *old).abs() > MOVED);
+                    *rest += (*old - new) * worth;
+                    *old = new;
+                }
             }
         }
     }
 
-    /// Books an interval: what each limit left over and what it did not cover. With a reaction limits rise within it.
-    pub(crate) fn observe(&mut self, samples: &[f64], reacts: bool) {
-        let a_sample = 1.0 / samples.len() as f64;
+    /// Books an interval: what each limit left over and what it did not cover. With a reaction limits rise within it. What is
+    /// booked is added to `fleet` as well, whose sums fade.
+    pub(crate) fn observe(&mut self, samples: &[f64], reacts: bool, fleet: &mut Sums) {
         let highest = samples.iter().copied().fold(0.0, f64::max);
-        let mean = samples.iter().sum::<f64>() * a_sample;
-        let sums = &mut self.sums;
-        let limits = self.limits.as_chunks_mut::<TOGETHER>().0.iter_mut();
-        let moved = self.moved.as_chunks::<TOGETHER>().0;
-        let calm = blocks(&mut sums.slack).zip(blocks(&mut sums.changes));
-        let bad = blocks(&mut sums.violations).zip(blocks(&mut sums.excess));
-        for (((limits, moved), (slack, changes)), (violations, excess)) in limits.zip(moved).zip(calm).zip(bad) {
-            if limits.iter().all(|limit| *limit >= highest) {
-                // As it mostly is: nothing is violated, and nothing reacts.
-                book(slack, &limits.map(|limit| limit - mean), 1.0);
-                fade(violations);
-                fade(excess);
-                fade(changes);
-            } else {
-                let came = Block::of(limits, samples, reacts);
-                book(slack, &came.spare, a_sample);
-                book(violations, &came.over, a_sample);
-                book(excess, &came.above, a_sample);
-                book(changes, &came.raised, 1.0);
+        let mean = samples.iter().sum::<f64>() / samples.len() as f64;
+        let faded = self.weight * KEEP;
+        self.weight = faded + 1.0;
+        self.used = self.used * KEEP + mean;
+        self.scale /= KEEP;
+        if self.scale > MOST_SCALE {
+            self.sums.times(1.0 / self.scale);
+            self.scale = 1.0;
+        }
+        let rules = self.limits.iter_mut().zip(&self.moved);
+        for ((limits, moved), (own, fleet)) in rules.zip(self.sums.ways_mut().zip(fleet.ways_mut())) {
+            // Of most ways no rule is violated, and nothing reacts.
+            let lowest = least(limits);
+            if lowest < highest {
+                let missed = Missed::by(limits, samples, reacts, lowest);
+                add(own.violations, &missed.over, self.scale);
+                add(own.excess, &missed.above, self.scale);
+                add(own.changes, &missed.raised, self.scale);
+                add(own.slack, &missed.spare, self.scale);
+                add(own.slack, &missed.rise, -self.scale * faded);
+                add(fleet.violations, &missed.over, 1.0);
+                add(fleet.excess, &missed.above, 1.0);
+                add(fleet.changes, &missed.raised, 1.0);
+                add(fleet.slack, &missed.spare, 1.0);
             }
-            for (changes, moved) in changes.iter_mut().zip(moved) {
-                *changes += f64::from(u8::from(*moved));
+            for (slack, limit) in fleet.slack.iter_mut().zip(limits) {
+                *slack += *limit - mean;
+            }
+            if any(moved.iter().copied()) {
+                let moved = moved.map(|moved| f64::from(u8::from(moved)));
+                add(own.changes, &moved, self.scale);
+                add(fleet.changes, &moved, 1.0);
             }
         }
-        self.weight = self.weight * KEEP + 1.0;
     }
 
-    /// What each rule costs, in the order of the table: own sums, with `prior`, which is of the fleet.
+    /// What each rule costs: own sums, with `prior`, which is of the fleet.
     pub(crate) fn costs(&self, prior: &Costs, price: f64, rates: Rates) -> Each {
-        let mut costs = [0.0; RULES];
-        let own = self.sums.slack.iter().zip(&self.sums.changes);
-        let own = own.zip(self.sums.violations.iter().zip(&self.sums.excess));
+        let (mut costs, by) = (NOTHING, 1.0 / self.scale);
+        let own = self.limits.iter().zip(&self.sums.slack).zip(&self.sums.changes);
+        let own = own.zip(&self.sums.violations).zip(&self.sums.excess);
         let lent = prior.calm.iter().zip(&prior.bad);
-        for ((cost, ((slack, changes), (violations, excess))), (calm, bad)) in costs.iter_mut().zip(own).zip(lent) {
-            *cost =
-                (slack + rates.change * changes) + price * (violations + rates.excess * excess) + (calm + price * bad);
+        for (costs, (((((limits, rests), changes), violations), excess), (calm, bad))) in
+            costs.iter_mut().zip(own.zip(lent))
+        {
+            let each = costs.iter_mut().zip(limits).zip(rests).zip(changes).zip(violations);
+            for (((((cost, limit), rest), changes), violations), (calm, bad)) in each.zip(calm.iter().zip(bad)) {
+                let own = (rest + rates.change * changes) + price * violations;
+                *cost = (limit * self.weight - self.used) + by * own + (calm + price * bad);
+            }
+            // Where nothing is paid for it, it is not even looked at.
+            if rates.excess > 0.0 {
+                add(costs, excess, by * price * rates.excess);
+            }
         }
         costs
     }
 
-    /// What the rule at `place` has cost, an interval.
-    pub(crate) fn of(&self, place: usize) -> Book {
-        let mean = |sums: &Each| sums.get(place).copied().unwrap_or(0.0) / self.weight.max(1e-9);
+    /// What the rules have cost, summed up and faded.
+    pub(crate) fn sums(&self) -> Sums {
+        let mut sums = self.sums.clone();
+        sums.times(1.0 / self.scale);
+        for (slack, limit) in sums.slack.as_flattened_mut().iter_mut().zip(self.limits.as_flattened()) {
+            // Rounding may leave a little less than nothing.
+            *slack = (*slack + limit * self.weight - self.used).max(0.0);
+        }
+        sums
+    }
+
+    /// What a rule has cost, an interval.
+    pub(crate) fn book(&self, rule: Rule) -> Book {
+        let weight = self.weight.max(1e-9);
+        let mean = |sums: &Each| rule.of(sums) / self.scale / weight;
         Book {
-            slack: mean(&self.sums.slack),
+            slack: (mean(&self.sums.slack) + (self.limit(rule) * self.weight - self.used) / weight).max(0.0),
             violations: mean(&self.sums.violations),
             excess: mean(&self.sums.excess),
             changes: mean(&self.sums.changes),
         }
     }
 
-    /// The limit of the rule at `place`.
-    pub(crate) fn limit(&self, place: usize) -> f64 {
-        self.limits.get(place).copied().unwrap_or(1.0)
+    /// The limit of a rule.
+    pub(crate) fn limit(&self, rule: Rule) -> f64 {
+        rule.of(&self.limits)
     }
 }
 
-/// What an interval came to with each of a few rules.
-struct Block {
-    spare: [f64; TOGETHER],
-    over: [f64; TOGETHER],
-    above: [f64; TOGETHER],
-    raised: [f64; TOGETHER],
+/// What `limits` are moved to.
+fn next(limits: &Row, way: &Way, largest: &Largest, (lowest, highest): (f64, f64)) -> Row {
+    let [now, ..] = largest;
+    let within = largest.get(way.window).unwrap_or(now);
+    let mut new = *limits;
+    for ((limit, now), within) in new.iter_mut().zip(now).zip(within) {
+        let need = now * way.multiple;
+        // Not below what is needed now with its head-room: every window holds this moment.
+        let hold = within * way.multiple * way.room;
+        let stays = (need <= *limit) & (*limit - hold <= way.band);
+        let limit_ = if stays { *limit } else { hold };
+        let limit_ = if limit_ < lowest { lowest } else { limit_ };
+        *limit = if limit_ > highest { highest } else { limit_ };
+    }
+    new
 }
 
-impl Block {
-    /// Sums over `samples`; `limits` are left as the last of them leaves them.
-    fn of(limits: &mut [f64; TOGETHER], samples: &[f64], reacts: bool) -> Self {
-        let mut came = Self {
-            spare: [0.0; TOGETHER],
-            over: [0.0; TOGETHER],
-            above: [0.0; TOGETHER],
-            raised: [0.0; TOGETHER],
+/// Whether one of them is true, without a branch at each.
+fn any(each: impl Iterator<Item = bool>) -> bool {
+    each.fold(false, |any, is| any | is)
+}
+
+/// What an interval came to with rules some of which did not cover it.
+struct Missed {
+    /// Share of samples above the limit.
+    over: Row,
+    /// Mean of use less limit, where that is above 0.
+    above: Row,
+    /// What was left over beyond the last limit less the mean use.
+    spare: Row,
+    /// How often a reaction has moved the limit within the interval.
+    raised: Row,
+    /// By how much in all.
+    rise: Row,
+}
+
+impl Missed {
+    /// By `limits`, the least of which is `lowest`; they are left as the last of `samples` leaves them.
+    fn by(limits: &mut Row, samples: &[f64], reacts: bool, lowest: f64) -> Self {
+        let mut missed = Self {
+            over: [0.0; BASES],
+            above: [0.0; BASES],
+            spare: [0.0; BASES],
+            raised: [0.0; BASES],
+            rise: [0.0; BASES],
         };
-        for (place, used) in samples.iter().enumerate() {
-            let sums = came.spare.iter_mut().zip(&mut came.over).zip(&mut came.above);
-            for (limit, ((spare, over), above)) in limits.iter().zip(sums) {
-                let left = limit - used;
-                *spare += left.max(0.0);
-                *above += (-left).max(0.0);
-                *over += if left < -SLACK { 1.0 } else { 0.0 };
+        let a_sample = 1.0 / samples.len() as f64;
+        for (place, used) in samples.iter().enumerate().filter(|(_, used)| **used > lowest) {
+            for ((limit, over), above) in limits.iter().zip(&mut missed.over).zip(&mut missed.above) {
+                let lacks = used - limit;
+                *above += a_sample * if lacks > 0.0 { lacks } else { 0.0 };
+                *over += if lacks > SLACK { a_sample } else { 0.0 };
             }
-            if !reacts {
-                continue;
-            }
-            for (limit, raised) in limits.iter_mut().zip(&mut came.raised) {
-                let next = react::after(*limit, *used);
-                let counts = place + 1 < samples.len() && (next - *limit).abs() > MOVED;
-                *raised += if counts { 1.0 } else { 0.0 };
-                *limit = next;
+            if reacts {
+                missed.react(limits, *used, (place + 1, samples.len()));
             }
         }
-        came
+        for (spare, above) in missed.spare.iter_mut().zip(&missed.above) {
+            *spare += above;
+        }
+        missed
     }
-}
 
-fn blocks(each: &mut Each) -> impl Iterator<Item = &mut [f64; TOGETHER]> {
-    each.as_chunks_mut::<TOGETHER>().0.iter_mut()
-}
-
-/// Forgets a little of the sums.
-fn fade(sums: &mut [f64; TOGETHER]) {
-    for sum in sums {
-        *sum *= KEEP;
-    }
-}
-
-/// Forgets a little of the sums and adds what came.
-fn book(sums: &mut [f64; TOGETHER], came: &[f64; TOGETHER], by: f64) {
-    for (sum, came) in sums.iter_mut().zip(came) {
-        *sum = *sum * KEEP + came * by;
+    /// Raises limits by a reaction to the sample that is the `count`-th of `all`.
+    fn react(&mut self, limits: &mut Row, used: f64, (count, all): (usize, usize)) {
+        let came = count as f64 / all as f64;
+        let each = self.spare.iter_mut().zip(&mut self.raised).zip(&mut self.rise);
+        for (limit, ((spare, raised), rise)) in limits.iter_mut().zip(each) {
+            let next = react::after(*limit, used);
+            let by = next - *limit;
+            *raised += if count < all && by > MOVED { 1.0 } else { 0.0 };
+            // So far the last limit did not stand yet.
+            *spare -= by * came;
+            *rise += by;
+            *limit = next;
+        }
     }
 }

@@ -6,12 +6,13 @@ use std::{
 };
 
 use crate::{
-    books::{Costs, Rates, Sums},
+    books::KEEP,
     decision::Decision,
     need::Needs,
     prices::{self, A_DAY, Prices},
     series::{Came, Ground, PRIOR, Series},
     settings::{Fault, Settings},
+    sums::{Costs, Rates, Sums},
 };
 
 /// What is asked for one series at the begin of an interval.
@@ -47,7 +48,7 @@ pub struct Fleet {
     settings: Settings,
     prices: Prices,
     series: BTreeMap<String, Series>,
-    /// What the last [`Fleet::observe`] summed up, until it is used or no longer so.
+    /// What all series have cost; `None` where some came or went that had books.
     summed: Option<Summed>,
 }
 
@@ -158,8 +159,8 @@ impl Fleet {
     /// is needed now, and keep their books.
     pub fn decide(&mut self, at: i64, asked: &[Asked<'_>]) -> Vec<Option<Decision>> {
         let rates = self.rates();
-        let sums = self.summed.take().unwrap_or_else(|| Summed::of(self.series.values()));
-        let prior = sums.prior(rates);
+        let summed = self.summed.get_or_insert_with(|| Summed::of(self.series.values()));
+        let prior = summed.prior(rates);
         let ground = Ground { prior: &prior, rates };
         let first = self.prices.violation;
         let mut decided = vec![None; asked.len()];
@@ -180,15 +181,19 @@ impl Fleet {
         let mut by_name: Vec<&Used<'_>> = used.iter().collect();
         by_name.sort_by_key(|used| used.host);
         let mut by_name = by_name.into_iter().peekable();
-        let mut summed = Summed::default();
+        let summed = self.summed.get_or_insert_with(|| Summed::of(self.series.values()));
+        summed.fade();
         let mut came: Vec<(&mut Series, Came)> = Vec::with_capacity(used.len());
         let all = self.series.len() as f64;
         for (host, series) in &mut self.series {
             while by_name.next_if(|used| used.host < host.as_str()).is_some() {}
             let used = by_name.next_if(|used| used.host == host);
-            let of_host = used.and_then(|used| series.observe(at, used.samples, &self.settings));
-            // While they are at hand: what the next decisions begin with.
-            summed.add(series);
+            let of_host = used.and_then(|used| series.observe(at, used.samples, &self.settings, &mut summed.sums));
+            summed.weight += series.books.weight;
+            if of_host.is_none() && series.books.weight > 0.0 {
+                // Its books have not faded.
+                summed.sums.add(&series.books.sums(), 1.0 - KEEP);
+            }
             came.extend(of_host.map(|of_host| (series, of_host)));
         }
         if !came.is_empty() {
@@ -203,7 +208,6 @@ impl Fleet {
             }
             self.prices.learn(&self.settings, pace, violated, changes);
         }
-        self.summed = Some(summed);
     }
 
     /// Begins a series for each of `hosts` that has none; they are in the order of their names.
@@ -231,7 +235,7 @@ impl Fleet {
     }
 }
 
-/// The sums of all series, in the order of their names.
+/// The sums of all series. They are carried on from interval to interval: what rounding has made of them fades as they do.
 #[derive(Debug, Clone, PartialEq)]
 struct Summed {
     sums: Box<Sums>,
@@ -250,13 +254,17 @@ impl Default for Summed {
 impl Summed {
     fn of<'a>(series: impl Iterator<Item = &'a Series>) -> Self {
         let mut summed = Self::default();
-        series.for_each(|series| summed.add(series));
+        for series in series {
+            summed.sums.add(&series.books.sums(), 1.0);
+            summed.weight += series.books.weight;
+        }
         summed
     }
 
-    fn add(&mut self, series: &Series) {
-        self.sums.add(&series.books.sums);
-        self.weight += series.books.weight;
+    /// Forgets a little, and the weight, which is summed up anew.
+    fn fade(&mut self) {
+        self.sums.times(KEEP);
+        self.weight = 0.0;
     }
 
     /// What each rule costs an interval, mean over the fleet, with the weight of [`PRIOR`] intervals.

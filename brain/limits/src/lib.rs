@@ -31,6 +31,7 @@
 //! | `rule.rs` | the table of rules and their names |
 //! | `need.rs` | what is expected, and the largest of it within windows |
 //! | `books.rs` | what each rule's limit is and what it has cost |
+//! | `sums.rs` | sums of what rules have cost, and their price |
 //! | `react.rs` | what an agent does by itself within an interval |
 //! | `prices.rs` | prices that move until targets are met |
 //! | `series.rs` | one series: which rule it uses |
@@ -49,6 +50,7 @@ mod rule;
 mod series;
 mod settings;
 mod stored;
+mod sums;
 
 pub use books::Book;
 pub use decision::{Decision, Standing};

@@ -1,8 +1,9 @@
 //! What a series needs, now and within the windows over which needs are held.
 
-use std::collections::VecDeque;
-
-use crate::rule::{BASES, HOLDS_MIN, LONGEST, QUANTILES, WINDOWS};
+use crate::{
+    rule::{BASES, HOLDS_MIN, QUANTILES, WINDOWS},
+    sums::Row,
+};
 
 /// What is expected of one series at one moment, in shares of its capacity.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,39 +30,63 @@ impl Needs {
     }
 }
 
-/// The largest of each base within each window, the newest moment included: `[window][base]`.
-pub(crate) type Largest = [[f64; BASES]; WINDOWS.len()];
+/// The largest of each base within each of [`WINDOWS`], the newest moment included.
+pub(crate) type Largest = [Row; WINDOWS.len()];
+
+/// Moments of a group, which is the second window; the third is two of them, and the longest six.
+const GROUP: usize = WINDOWS[1];
+const LONGEST: usize = WINDOWS[3];
 
 /// Needs of the newest intervals, as many as the longest window, and the largest of them: 6 KB.
-#[derive(Debug, Clone, PartialEq, Default)]
+///
+/// A moment takes the place of the one that leaves the longest window. Groups that are full hold at each place the largest from
+/// there to their end, so that a window is the rest of one group, groups as a whole and the newest one: few rows of many.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Recent {
-    newest_first: VecDeque<[f64; BASES]>,
-    largest: Largest,
+    rows: [Row; LONGEST],
+    /// Where the newest is.
+    place: usize,
+    /// The largest of its group so far, and of the groups that are within the longest window as a whole.
+    newest: Row,
+    others: Row,
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self {
+            rows: [[0.0; BASES]; LONGEST],
+            place: LONGEST - 1,
+            newest: [0.0; BASES],
+            others: [0.0; BASES],
+        }
+    }
 }
 
 impl Recent {
-    /// Takes in what is needed now.
-    pub(crate) fn push(&mut self, needs: &Needs) {
-        let new = needs.bases();
-        let leaving = WINDOWS.map(|window| self.newest_first.get(window - 1).copied());
-        self.newest_first.truncate(LONGEST - 1);
-        self.newest_first.push_front(new);
-        for ((largest, window), leaving) in self.largest.iter_mut().zip(WINDOWS).zip(leaving) {
-            let falls = leaving.is_some_and(|leaving| {
-                let mut bases = largest.iter().zip(leaving).zip(new);
-                bases.any(|((high, leaving), new)| leaving >= *high && new < leaving)
-            });
-            // Most moments neither raise the largest need nor lose it, and none of the others has to be looked at.
-            if falls {
-                *largest = new;
-                self.newest_first
-                    .iter()
-                    .take(window)
-                    .for_each(|row| raise(largest, row));
-            } else {
-                raise(largest, &new);
+    /// Takes in what is needed now, and tells the largest within each window.
+    pub(crate) fn push(&mut self, needs: &Needs) -> Largest {
+        let now = needs.bases();
+        self.place = (self.place + 1) % LONGEST;
+        let in_group = self.place % GROUP;
+        if in_group == 0 {
+            self.newest = [0.0; BASES];
+            self.others =
+                (1..LONGEST / GROUP).fold([0.0; BASES], |others, back| larger(others, self.row(back * GROUP)));
+        }
+        self.put(0, now);
+        self.newest = larger(self.newest, &now);
+        if in_group == GROUP - 1 {
+            for back in 1..GROUP {
+                self.put(back, larger(*self.row(back), self.row(back - 1)));
             }
         }
+        let [_, group, two, longest] = WINDOWS.map(|window| larger(self.newest, self.row(window - 1)));
+        [
+            now,
+            group,
+            larger(two, self.row(in_group + GROUP)),
+            larger(longest, &self.others),
+        ]
     }
 
     /// Forgets all.
@@ -69,16 +94,29 @@ impl Recent {
         *self = Self::default();
     }
 
-    /// The largest of what is there within each window.
-    pub(crate) const fn largest(&self) -> &Largest {
-        &self.largest
+    /// What stands at the place of so many moments before the newest, fewer than the longest window.
+    fn row(&self, back: usize) -> &Row {
+        self.rows.get(self.at(back)).unwrap_or(&self.newest)
+    }
+
+    fn put(&mut self, back: usize, row: Row) {
+        let place = self.at(back);
+        if let Some(slot) = self.rows.get_mut(place) {
+            *slot = row;
+        }
+    }
+
+    const fn at(&self, back: usize) -> usize {
+        (self.place + LONGEST - back) % LONGEST
     }
 }
 
-fn raise(largest: &mut [f64; BASES], row: &[f64; BASES]) {
-    for (high, value) in largest.iter_mut().zip(row) {
-        *high = f64::max(*high, *value);
+fn larger(one: Row, other: &Row) -> Row {
+    let mut larger = one;
+    for (one, other) in larger.iter_mut().zip(other) {
+        *one = if *other > *one { *other } else { *one };
     }
+    larger
 }
 
 #[cfg(test)]
@@ -87,31 +125,43 @@ mod tests {
 
     #[test]
     fn windows_hold_the_largest_need_as_long_as_they_are() {
-        let mut recent = Recent::default();
+        let (mut recent, mut past, mut number) = (Recent::default(), Vec::new(), 1_u64);
+        for moment in 0..200 {
+            if moment == 120 {
+                recent.clear();
+                past.clear();
+            }
+            let needs = Needs {
+                peaks: std::array::from_fn(|_| {
+                    std::array::from_fn(|_| {
+                        number = number * 1_103_515_245 % (1 << 31);
+                        number as f64
+                    })
+                }),
+                last: f64::from(moment % 45),
+            };
+            let largest = recent.push(&needs);
+            past.push(needs.bases());
+            for (largest, window) in largest.iter().zip(WINDOWS) {
+                for (base, largest) in largest.iter().enumerate() {
+                    let within = past.iter().rev().take(window).map(|bases| bases[base]);
+                    assert_eq!(
+                        *largest,
+                        within.fold(0.0, f64::max),
+                        "{base} within {window} at {moment}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn needs_are_numbers() {
         let needs = |last: f64| Needs {
-            peaks: [[last / 2.0; 6]; 3],
+            peaks: [[0.1; 6]; 3],
             last,
         };
-        recent.push(&needs(0.9));
-        for _ in 0..5 {
-            recent.push(&needs(0.1));
-        }
-        let last = |recent: &Recent| recent.largest().map(|bases| bases[BASES - 1]);
-        assert_eq!(last(&recent), [0.1, 0.9, 0.9, 0.9]);
-        assert_eq!(recent.largest()[1][0], 0.45);
-        for (more, expected) in [(6, [0.2, 0.2, 0.9, 0.9]), (24, [0.2, 0.2, 0.2, 0.9]), (1, [0.2; 4])] {
-            for _ in 0..more {
-                recent.push(&needs(0.2));
-            }
-            assert_eq!(last(&recent), expected, "{more} more");
-        }
-        assert_eq!(recent.newest_first.len(), 36);
-        assert!(
-            !Needs {
-                last: f64::NAN,
-                ..needs(0.1)
-            }
-            .are_sound()
-        );
+        let sound = [0.0, 0.1, f64::NAN, f64::INFINITY, -0.1].map(|last| needs(last).are_sound());
+        assert_eq!(sound, [true, true, false, false, false]);
     }
 }

@@ -16,13 +16,15 @@ pub(crate) fn after(limit: f64, used: f64) -> f64 {
 /// The limit at each of an interval's samples and after the last of them. Without reaction it stands.
 pub fn path(limit: f64, samples: &[f64], reacts: bool) -> (Vec<f64>, f64) {
     let mut now = limit;
-    let at = |used: &f64| {
-        let at = now;
-        if reacts {
-            now = after(now, *used);
-        }
-        at
-    };
-    let path = samples.iter().map(at).collect();
+    let path = samples.iter().map(|used| step(&mut now, *used, reacts)).collect();
     (path, now)
+}
+
+/// The limit at a sample; `now` is the one after it.
+pub(crate) fn step(now: &mut f64, used: f64, reacts: bool) -> f64 {
+    let at = *now;
+    if reacts {
+        *now = after(at, used);
+    }
+    at
 }

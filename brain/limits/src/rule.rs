@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::need::Needs;
+use crate::{need::Needs, sums::Each};
 
 /// Holds of the peaks that needs are made of, in minutes.
 pub const HOLDS_MIN: [u32; 3] = [5, 15, 60];
@@ -10,21 +10,17 @@ pub const HOLDS_MIN: [u32; 3] = [5, 15, 60];
 /// Quantiles of the peaks that needs are made of.
 pub const QUANTILES: [f64; 6] = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99];
 
-/// What a need is multiplied with.
-pub(crate) const MULTIPLES: [f64; 3] = [1.0, 1.15, 1.3];
-
 /// Amounts that needs are made of: the quantiles of each hold, and the last interval's peak.
 pub(crate) const BASES: usize = HOLDS_MIN.len() * QUANTILES.len() + 1;
 
-/// Needs, each a base times a multiple.
-pub(crate) const NEEDS: usize = BASES * MULTIPLES.len();
+/// Rules: each base in each way of making a limit of it.
+pub const RULES: usize = BASES * WAYS.len();
 
-/// Rules: each need in each way of holding it.
-pub const RULES: usize = NEEDS * HELD.len();
-
-/// How a need is held.
+/// A way of making a limit of a base.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Held {
+pub(crate) struct Way {
+    /// What is needed is the base times this.
+    pub(crate) multiple: f64,
     /// Which of [`WINDOWS`]: over how many intervals the largest need is taken.
     pub(crate) window: usize,
     /// How far the limit must lie above what is needed before it is lowered, as a share of the capacity.
@@ -34,15 +30,20 @@ pub(crate) struct Held {
 }
 
 /// Intervals over which needs are held.
-pub(crate) const WINDOWS: [usize; 4] = [1, 6, 12, LONGEST];
-pub(crate) const LONGEST: usize = 36;
+pub(crate) const WINDOWS: [usize; 4] = [1, 6, 12, 36];
 
-const fn held(window: usize, band: f64, room: f64) -> Held {
-    Held { window, band, room }
+const MULTIPLES: [f64; 3] = [1.0, 1.15, 1.3];
+
+const fn held(window: usize, band: f64, room: f64) -> Way {
+    Way {
+        multiple: 1.0,
+        window,
+        band,
+        room,
+    }
 }
 
-/// The ways of holding.
-pub(crate) const HELD: [Held; 6] = [
+const HELD: [Way; 6] = [
     held(0, 0.0, 1.0),
     held(0, 0.06, 1.1),
     held(1, 0.04, 1.0),
@@ -50,6 +51,23 @@ pub(crate) const HELD: [Held; 6] = [
     held(3, 0.12, 1.1),
     held(2, 0.25, 1.1),
 ];
+
+/// All of them: each multiple, held in each way.
+#[allow(
+    clippy::indexing_slicing,
+    reason = "places are below both lengths, and it is done when this is compiled"
+)]
+pub(crate) const WAYS: [Way; MULTIPLES.len() * HELD.len()] = {
+    let (mut ways, mut place) = ([held(0, 0.0, 1.0); MULTIPLES.len() * HELD.len()], 0);
+    while place < ways.len() {
+        ways[place] = Way {
+            multiple: MULTIPLES[place / HELD.len()],
+            ..HELD[place % HELD.len()]
+        };
+        place += 1;
+    }
+    ways
+};
 
 /// One of the [`RULES`] rules, by its place in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -64,42 +82,66 @@ impl Rule {
 
     /// What it makes of needs at one moment, with its head-room; how long it holds them is not asked.
     pub fn amount(self, needs: &Needs) -> f64 {
-        let (need, held) = (self.place() / HELD.len(), self.place() % HELD.len());
-        let base = needs.bases().get(need / MULTIPLES.len()).copied();
-        let multiple = MULTIPLES.get(need % MULTIPLES.len()).copied();
-        let room = HELD.get(held).map_or(1.0, |held| held.room);
-        base.unwrap_or(needs.last) * multiple.unwrap_or(1.0) * room
+        let base = needs.bases().get(self.base()).copied().unwrap_or(needs.last);
+        WAYS.get(self.way()).map_or(base, |way| base * way.multiple * way.room)
     }
 
     /// Its place in the table, below [`RULES`].
     pub const fn place(self) -> usize {
         self.0 as usize
     }
+
+    /// All of them, in the order of the table.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        (0..RULES).filter_map(Self::at)
+    }
+
+    /// The rule of a base in a way.
+    pub(crate) fn made(way: usize, base: usize) -> Option<Self> {
+        Self::at(base * WAYS.len() + way)
+    }
+
+    /// Its number among those of all.
+    pub(crate) fn of(self, each: &Each) -> f64 {
+        let row = each.get(self.way());
+        row.and_then(|row| row.get(self.base())).copied().unwrap_or(0.0)
+    }
+
+    /// Likewise; there is always one.
+    pub(crate) fn of_mut(self, each: &mut Each) -> Option<&mut f64> {
+        each.get_mut(self.way())?.get_mut(self.base())
+    }
+
+    const fn base(self) -> usize {
+        self.place() / WAYS.len()
+    }
+
+    const fn way(self) -> usize {
+        self.place() % WAYS.len()
+    }
 }
 
 /// `the median peak over 60 min x 1.15, held 60 min, lowered by .12 or more, room .1`.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (need, held) = (self.place() / HELD.len(), self.place() % HELD.len());
-        let (base, multiple) = (need / MULTIPLES.len(), need % MULTIPLES.len());
-        let hold = HOLDS_MIN.get(base / QUANTILES.len());
-        match (hold, QUANTILES.get(base % QUANTILES.len())) {
+        let hold = HOLDS_MIN.get(self.base() / QUANTILES.len());
+        match (hold, QUANTILES.get(self.base() % QUANTILES.len())) {
             (Some(hold), Some(quantile)) => write!(f, "peak over {hold} min at p{:.0}", quantile * 100.0)?,
             _ => f.write_str("last peak")?,
         }
-        if let Some(multiple) = MULTIPLES.get(multiple).filter(|multiple| **multiple > 1.0) {
-            write!(f, " x {multiple}")?;
+        let Some(way) = WAYS.get(self.way()) else { return Ok(()) };
+        if way.multiple > 1.0 {
+            write!(f, " x {}", way.multiple)?;
         }
-        let Some(held) = HELD.get(held) else { return Ok(()) };
-        match WINDOWS.get(held.window) {
+        match WINDOWS.get(way.window) {
             Some(window) if *window > 1 => write!(f, ", held {} min", 5 * window)?,
             _ => f.write_str(", as it comes")?,
         }
-        if held.band > 0.0 {
-            write!(f, ", lowered by {:.0} % or more", held.band * 100.0)?;
+        if way.band > 0.0 {
+            write!(f, ", lowered by {:.0} % or more", way.band * 100.0)?;
         }
-        if held.room > 1.0 {
-            write!(f, ", {:.0} % head-room", (held.room - 1.0) * 100.0)?;
+        if way.room > 1.0 {
+            write!(f, ", {:.0} % head-room", (way.room - 1.0) * 100.0)?;
         }
         Ok(())
     }

@@ -1,13 +1,14 @@
 //! One series: its books, its own price of a violation, and which rule it uses.
 
 use crate::{
-    books::{Books, Costs, LOWEST, MOVED, Rates},
+    books::{Books, LOWEST, MOVED},
     decision::{Decision, Standing},
     fleet::Asked,
     need::Recent,
     prices, react,
     rule::Rule,
     settings::Settings,
+    sums::{Costs, Each, Rates, Sums, least},
 };
 
 /// Intervals that the fleet's costs count as beside a series' own.
@@ -20,7 +21,7 @@ const STICK: f64 = 0.03;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Series {
     pub(crate) books: Box<Books>,
-    pub(crate) recent: Recent,
+    pub(crate) recent: Box<Recent>,
     pub(crate) price: f64,
     /// Which is in use.
     pub(crate) rule: Option<Rule>,
@@ -54,7 +55,7 @@ impl Series {
     pub(crate) fn new(price: f64) -> Self {
         Self {
             books: Box::new(Books::NEW),
-            recent: Recent::default(),
+            recent: Box::default(),
             price,
             rule: None,
             standing: None,
@@ -76,10 +77,9 @@ impl Series {
             self.last = None;
         }
         self.weight = asked.weight;
-        self.recent.push(&asked.needs);
-        let bounds = (asked.lowest.max(LOWEST), asked.highest.max(LOWEST));
-        self.books
-            .decide(self.recent.largest(), (bounds.0.min(bounds.1), bounds.1));
+        let largest = self.recent.push(&asked.needs);
+        let (lowest, highest) = (asked.lowest.max(LOWEST), asked.highest.max(LOWEST));
+        self.books.decide(&largest, (lowest.min(highest), highest));
         let decision = self.choose(at, ground);
         self.rule = decision.map(|decision| decision.chosen.rule).or(self.rule);
         self.standing = decision;
@@ -90,21 +90,12 @@ impl Series {
     /// The cheapest rule, or the one in use where none is much cheaper.
     fn choose(&self, at: i64, ground: &Ground<'_>) -> Option<Decision> {
         let price = self.price * self.weight;
-        let used = self.rule;
-        let (mut best, mut second) = ((f64::INFINITY, None), (f64::INFINITY, None));
         let costs = self.books.costs(ground.prior, price, ground.rates);
-        for (place, cost) in costs.into_iter().enumerate() {
-            if cost < best.0 {
-                second = best;
-                best = (cost, Rule::at(place));
-            } else if cost < second.0 {
-                second = (cost, Rule::at(place));
-            }
-        }
-        let kept = used.and_then(|rule| Some((*costs.get(rule.place())?, Some(rule))));
+        let [best, second] = cheapest(&costs);
+        let kept = self.rule.map(|rule| (rule.of(&costs), Some(rule)));
         let (chosen, other) = match kept {
             Some(kept) if kept.1 == best.1 => (best, second),
-            Some(kept) if best.0 < kept.0 * (1.0 - STICK) => (best, if second.1.is_some() { second } else { kept }),
+            Some(kept) if best.0 < kept.0 * (1.0 - STICK) => (best, second),
             Some(kept) => (kept, best),
             None => (best, second),
         };
@@ -112,9 +103,9 @@ impl Series {
             let rule = rule?;
             Some(Standing {
                 rule,
-                limit: self.books.limit(rule.place()),
+                limit: self.books.limit(rule),
                 cost: cost / (self.books.weight + PRIOR),
-                book: self.books.of(rule.place()),
+                book: self.books.book(rule),
             })
         };
         let chosen = standing(chosen)?;
@@ -128,25 +119,30 @@ impl Series {
         })
     }
 
-    /// Books the use of the interval that was decided for. `None` where it is another one, or none of it is known.
-    pub(crate) fn observe(&mut self, at: i64, samples: &[f64], settings: &Settings) -> Option<Came> {
+    /// Books the use of the interval that was decided for, to `fleet` as well. `None` where it is another one, or none of it is
+    /// known.
+    pub(crate) fn observe(&mut self, at: i64, samples: &[f64], settings: &Settings, fleet: &mut Sums) -> Option<Came> {
         let decision = self.standing.filter(|standing| self.open && standing.at == at)?;
         if samples.is_empty() || !samples.iter().all(|used| used.is_finite()) {
             return None;
         }
         self.open = false;
-        let (path, _) = react::path(decision.limit, samples, settings.reacts);
-        self.books.observe(samples, settings.reacts);
-        let over = path
-            .iter()
-            .zip(samples)
-            .filter(|(limit, used)| **used > **limit + react::SLACK);
-        let violated = over.count() as f64 / samples.len() as f64;
-        let move_ = |(one, other): (&f64, &f64)| if (one - other).abs() > MOVED { 1.0 } else { 0.0 };
-        let within: f64 = path.iter().zip(path.iter().skip(1)).map(move_).sum();
-        let changes = self.last.map(|last| move_((&last, &decision.limit)) + within);
-        self.last = path.last().copied();
-        Some(Came { violated, changes })
+        self.books.observe(samples, settings.reacts, fleet);
+        let (mut over, mut within) = (0, 0);
+        let (mut before, mut limit) = (decision.limit, decision.limit);
+        for used in samples {
+            let now = react::step(&mut limit, *used, settings.reacts);
+            over += u32::from(*used > now + react::SLACK);
+            within += u32::from((now - before).abs() > MOVED);
+            before = now;
+        }
+        let moved = |last: f64| u32::from((last - decision.limit).abs() > MOVED);
+        let changes = self.last.map(|last| f64::from(moved(last) + within));
+        self.last = Some(before);
+        Some(Came {
+            violated: f64::from(over) / samples.len() as f64,
+            changes,
+        })
     }
 
     /// Moves the own price: by the own violations, the more the more of it is `own`, and by the fleet's.
@@ -154,4 +150,25 @@ impl Series {
         let by = settings.own * prices::off(settings, own) + (1.0 - settings.own) * pace * prices::off(settings, fleet);
         self.price = prices::moved(self.price, by);
     }
+}
+
+/// The cheapest rule and the next; of equals the one that the table has first.
+fn cheapest(costs: &Each) -> [(f64, Option<Rule>); 2] {
+    let (mut best, mut second) = ((f64::INFINITY, None), (f64::INFINITY, None));
+    for (way, costs) in costs.iter().enumerate() {
+        // The least of a row says whether any of it has to be looked at.
+        if least(costs) > second.0 {
+            continue;
+        }
+        for (base, cost) in costs.iter().enumerate() {
+            let found = (*cost, Rule::made(way, base));
+            if found < best {
+                second = best;
+                best = found;
+            } else if found < second {
+                second = found;
+            }
+        }
+    }
+    [best, second]
 }

@@ -5,10 +5,11 @@
 //! which rules begin anew with what is needed then.
 
 use crate::{
-    books::{Books, Each},
+    books::Books,
     prices,
     rule::Rule,
     series::Series,
+    sums::{Each, Sums},
 };
 
 /// What the bytes begin with; another layout begins with something else.
@@ -28,13 +29,12 @@ impl Series {
         for number in [MARK, self.books.weight.to_bits(), self.price.to_bits(), rule] {
             out.extend_from_slice(&number.to_le_bytes());
         }
-        let sums = &self.books.sums;
-        for each in [&sums.slack, &sums.violations, &sums.excess, &sums.changes] {
+        for each in self.books.sums().all() {
             #[allow(
                 clippy::cast_possible_truncation,
                 reason = "single precision is enough for a sum of two days"
             )]
-            out.extend(each.iter().flat_map(|sum| (*sum as f32).to_le_bytes()));
+            out.extend(Rule::all().flat_map(|rule| (rule.of(each) as f32).to_le_bytes()));
         }
         let check = checksum(&out);
         out.extend_from_slice(&check.to_le_bytes());
@@ -54,20 +54,13 @@ impl Series {
             NO_RULE => None,
             place => Some(Rule::at(usize::try_from(place).ok()?)?),
         };
-        let mut books = Box::new(Books::NEW);
-        books.weight = weight;
-        let sums = &mut books.sums;
-        for each in [
-            &mut sums.slack,
-            &mut sums.violations,
-            &mut sums.excess,
-            &mut sums.changes,
-        ] {
+        let mut sums = Sums::NONE;
+        for each in sums.all_mut() {
             from.sums(each)?;
         }
         let sound = from.0.is_empty() && (0.0..MOST_WEIGHT).contains(&weight) && prices::is_of_violation(price);
         sound.then(|| Self {
-            books,
+            books: Box::new(Books::of(weight, sums)),
             rule,
             ..Self::new(price)
         })
@@ -90,9 +83,9 @@ impl Reader<'_> {
 
     /// Sums are numbers, and none is below 0.
     fn sums(&mut self, each: &mut Each) -> Option<()> {
-        for sum in each {
+        for rule in Rule::all() {
             let told = f64::from(f32::from_le_bytes(self.take()?));
-            *sum = Some(told).filter(|told| told.is_finite() && *told >= 0.0)?;
+            *rule.of_mut(each)? = Some(told).filter(|told| told.is_finite() && *told >= 0.0)?;
         }
         Some(())
     }

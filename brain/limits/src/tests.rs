@@ -97,13 +97,13 @@ fn check(samples: usize, settings: Settings, expected: &Expected) {
         let series = fleet.of(host);
         near(series.price, expected.prices[at]);
         near(series.books.weight, 473.376_841_459_418_24);
-        for place in 0..RULES {
-            let book = series.books.of(place);
+        for rule in Rule::all() {
+            let book = series.books.book(rule);
             let of = [book.slack, book.violations, book.excess, book.changes];
             for (sum, value) in sums.iter_mut().zip(of) {
                 *sum += value * series.books.weight;
             }
-            ends[at] += series.books.limit(place);
+            ends[at] += series.books.limit(rule);
         }
         near(ends[at], expected.ends[at]);
     }
@@ -256,8 +256,8 @@ fn after_a_restart_books_and_prices_go_on() {
         let (found, expected) = (fleet.of(host), before.of(host));
         assert_eq!((found.price, found.rule), (expected.price, expected.rule));
         assert_eq!(found.books.weight, expected.books.weight);
-        for place in 0..RULES {
-            let (found, expected) = (found.books.of(place), expected.books.of(place));
+        for rule in Rule::all() {
+            let (found, expected) = (found.books.book(rule), expected.books.book(rule));
             for (found, expected) in [(found.slack, expected.slack), (found.changes, expected.changes)] {
                 assert!((found - expected).abs() <= 1e-7 * expected, "{found} is not {expected}");
             }

@@ -69,6 +69,7 @@ mod report;
 mod round;
 mod spare;
 mod state;
+mod walk;
 
 /// All that a plan rests on.
 #[derive(Debug, Clone, Copy)]

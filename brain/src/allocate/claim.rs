@@ -15,8 +15,9 @@ use super::{
     draft::Draft,
     need::{self, Question, needs_of_workload},
     peaks,
-    pool::Pool,
+    pool::capacity,
     state::{Damping, Key, Reservation},
+    walk::Walk,
 };
 
 /// One workload's claim on one resource of its host.
@@ -119,27 +120,34 @@ pub(super) fn is_silent(inputs: &Inputs<'_>, host: &HostInput) -> bool {
 }
 
 /// The claims of all hosts that are not silent, on all resources whose capacity is known.
-pub(super) fn claims<'a>(inputs: &Inputs<'a>, pool: &Pool) -> BTreeMap<Key, Claim<'a>> {
-    let mut claims = BTreeMap::new();
+pub(super) fn claims<'a>(inputs: &Inputs<'a>) -> BTreeMap<Key, Claim<'a>> {
+    let mut claims = Vec::with_capacity(inputs.state.reservations.len());
+    let mut held = Walk::new(&inputs.state.reservations);
     for (name, host) in inputs.hosts {
         if is_silent(inputs, host) {
             continue;
         }
         let hold = hold(inputs, host);
         let whole = whole(host);
-        for (workload, resource, details) in subjects(host, &whole) {
-            let key = Key::new(name, workload, resource);
-            if let Some(capacity) = pool.capacity(&key) {
+        let subjects = subjects(host, &whole);
+        let mut keys: Vec<(Key, &WorkloadInput)> = subjects
+            .map(|(workload, resource, details)| (Key::new(name, workload, resource), details))
+            .collect();
+        keys.sort_by(|(one, _), (other, _)| one.cmp(other));
+        for (key, details) in keys {
+            if let Some(capacity) = capacity(host, key.resource) {
                 let place = Place {
                     host,
                     capacity,
+                    before: held.find(&key).map(|held| **held),
                     hold: hold.as_deref(),
                 };
-                claims.insert(key.clone(), claim(inputs, key, details, place));
+                claims.push((key.clone(), claim(inputs, key, details, place)));
             }
         }
     }
-    claims
+    // In order, so that the map is made in one piece.
+    claims.into_iter().collect()
 }
 
 /// A host as one workload, as critical as the most critical on it.
@@ -177,6 +185,7 @@ pub(super) fn is_subject(host: &HostInput, key: &Key) -> bool {
 struct Place<'p> {
     host: &'p HostInput,
     capacity: f64,
+    before: Option<Reservation>,
     hold: Option<&'p str>,
 }
 
@@ -184,7 +193,7 @@ fn claim<'a>(inputs: &Inputs<'a>, key: Key, details: &WorkloadInput, place: Plac
     let Place { capacity, hold, .. } = place;
     let (name, class) = inputs.policy.class(&details.class);
     let window = inputs.policy.window(inputs.now_ms, &key.host, name);
-    let before = inputs.state.reservations.get(&key).copied().filter(is_amount);
+    let before = place.before.filter(is_amount);
     let mut ask = ask_of(inputs, &key, place, class);
     let scar = inputs.feedback.least(&key, inputs.now_ms);
     if let (Some(ask), Some((least, _))) = (&mut ask, &scar) {
@@ -321,6 +330,7 @@ pub(super) fn is_short(inputs: &Inputs<'_>, key: &Key, held: &Reservation) -> Op
     let place = Place {
         host,
         capacity,
+        before: Some(*held),
         hold: None,
     };
     let ask = ask_of(inputs, key, place, class)?;

@@ -142,6 +142,9 @@ pub(super) fn correct(round: &mut Round<'_>) {
         .filter(|account| account.excess() > NOTHING * account.capacity)
         .cloned()
         .collect();
+    if over.is_empty() {
+        return;
+    }
     for account in over {
         let host = account.host.as_deref();
         let mut holders: Vec<&Claim<'_>> = round.holders(host, account.resource).collect();

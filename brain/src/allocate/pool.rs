@@ -7,7 +7,7 @@ use shadow::Resource;
 
 use crate::policy::CellLimits;
 
-use super::{HostInput, state::Key};
+use super::{HostInput, state::Key, walk::Walk};
 
 /// One account of the pool: a resource of a host, or of the cell.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -39,6 +39,11 @@ impl Account {
     /// What is reserved beyond the capacity, 0 or more (a host lost cores, or a limit was tightened).
     pub fn excess(&self) -> f64 {
         (self.reserved - self.capacity).max(0.0)
+    }
+
+    /// Changes what is reserved by `amount`.
+    pub(super) fn reserve(&mut self, amount: f64) {
+        self.reserved = (self.reserved + amount).max(0.0);
     }
 }
 
@@ -77,11 +82,6 @@ impl Pool {
         pool
     }
 
-    /// The capacity behind `key`, where it is known.
-    pub(super) fn capacity(&self, key: &Key) -> Option<f64> {
-        self.host(key).map(|account| account.capacity)
-    }
-
     /// What may be given to `key` without taking from others: what is free on its host and in the cell.
     pub(super) fn free(&self, key: &Key) -> f64 {
         let host = self.host(key).map_or(0.0, Account::free);
@@ -103,6 +103,18 @@ impl Pool {
         }
     }
 
+    /// Does `with` the accounts behind each of `amounts`, which are in the order of their keys, and the amount.
+    pub(super) fn each<'k>(&mut self, amounts: impl Iterator<Item = (&'k Key, f64)>, with: impl Fn(&mut Account, f64)) {
+        let mut hosts = Walk::new(self.hosts.iter_mut().map(|(host, accounts)| (host.as_str(), accounts)));
+        for (key, amount) in amounts {
+            let of_host = hosts.find(&key.host);
+            let host = of_host.and_then(|accounts| accounts.get_mut(key.resource.index())?.as_mut());
+            for account in host.into_iter().chain(self.cell.get_mut(&key.resource)) {
+                with(account, amount);
+            }
+        }
+    }
+
     /// Whether the cell shares `resource` among its hosts.
     pub(super) fn is_shared(&self, resource: Resource) -> bool {
         self.cell.contains_key(&resource)
@@ -120,13 +132,6 @@ impl Pool {
         }
     }
 
-    /// Notes that `amount` may be taken back from `key`.
-    pub(super) fn reclaimable(&mut self, key: &Key, amount: f64) {
-        for account in self.behind(key) {
-            account.reclaimable += amount;
-        }
-    }
-
     /// What of `resource` is free in the cell; infinite where it has no limit.
     pub(super) fn free_in_cell(&self, resource: Resource) -> f64 {
         self.cell.get(&resource).map_or(f64::INFINITY, Account::free)
@@ -134,9 +139,7 @@ impl Pool {
 
     /// Changes what is reserved for `key` by `amount`, on its host and in the cell.
     pub(super) fn shift(&mut self, key: &Key, amount: f64) {
-        for account in self.behind(key) {
-            account.reserved = (account.reserved + amount).max(0.0);
-        }
+        self.behind(key).for_each(|account| account.reserve(amount));
     }
 
     /// Notes that `amount` of what `key` reserves is for its proposal.
@@ -158,6 +161,12 @@ impl Pool {
         self.hosts.values().flatten().flatten().chain(self.cell.values())
     }
 
+    /// Likewise, when all is done.
+    pub(super) fn into_accounts(self) -> Vec<Account> {
+        let of_hosts = self.hosts.into_values().flatten().flatten();
+        of_hosts.chain(self.cell.into_values()).collect()
+    }
+
     fn host(&self, key: &Key) -> Option<&Account> {
         self.hosts.get(&key.host)?.get(key.resource.index())?.as_ref()
     }
@@ -171,7 +180,7 @@ impl Pool {
 }
 
 /// What `host` has of `resource`; `None` where it is not known or nothing.
-fn capacity(host: &HostInput, resource: Resource) -> Option<f64> {
+pub(super) fn capacity(host: &HostInput, resource: Resource) -> Option<f64> {
     let told = host.capacity.of(resource);
     told.filter(|capacity| capacity.is_finite() && *capacity > 0.0)
 }

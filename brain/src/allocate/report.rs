@@ -11,6 +11,7 @@ use super::{
     explain, priority,
     round::Round,
     state::{Key, Reservation, State, Turn},
+    walk::shared,
 };
 
 impl Round<'_> {
@@ -21,10 +22,8 @@ impl Round<'_> {
         for request in &queue {
             self.pool.enqueue(&request.key);
         }
-        let reclaimable: Vec<(Key, f64)> = self.claims.values().filter_map(reclaimable).collect();
-        for (key, amount) in &reclaimable {
-            self.pool.reclaimable(key, *amount);
-        }
+        let spare = self.claims.values().filter_map(reclaimable);
+        self.pool.each(spare, |account, amount| account.reclaimable += amount);
         let unmet = self.unmet();
         self.release();
         Plan {
@@ -36,9 +35,9 @@ impl Round<'_> {
             wakes: self.waking.wakes.clone(),
             throttled: self.throttled(),
             unmet,
-            pool: self.pool.accounts().cloned().collect(),
             state: self.state(&queue),
             queue,
+            pool: self.pool.into_accounts(),
         }
     }
 
@@ -146,23 +145,19 @@ impl Round<'_> {
     fn state(&self, queue: &[Request]) -> State {
         let now_ms = self.inputs.now_ms;
         let mut changed = budget::recent(&self.inputs.state.changed, now_ms);
-        let mut reservations = self.others.clone();
-        for claim in self.claims.values() {
-            let draft = claim.draft.as_ref().map(|draft| changed_at(draft.amount, now_ms));
-            if draft.is_some() {
-                changed.entry(claim.key.host.clone()).or_default().push(now_ms);
-            }
-            reservations.extend(draft.or(claim.before).map(|held| (claim.key.clone(), held)));
+        for claim in self.claims.values().filter(|claim| claim.draft.is_some()) {
+            changed.entry(claim.key.host.clone()).or_default().push(now_ms);
         }
+        let held = self.claims.values().filter_map(|claim| {
+            let draft = claim.draft.as_ref().map(|draft| changed_at(draft.amount, now_ms));
+            Some((claim.key.clone(), draft.or(claim.before)?))
+        });
+        let reservations: BTreeMap<Key, Reservation> = held.chain(self.others.clone()).collect();
         let waiting: BTreeMap<Key, UnixMs> = queue.iter().map(|r| (r.key.clone(), r.since_ms)).collect();
-        let leases = self.inputs.state.leases.clone();
         State {
             turns: self.turns(&reservations),
             pending: self.pending(&reservations),
-            leases: leases
-                .into_iter()
-                .filter(|(key, _)| reservations.contains_key(key))
-                .collect(),
+            leases: shared(&self.inputs.state.leases, &reservations),
             waking: self.waking.under_way.clone(),
             reservations,
             waiting,
@@ -172,8 +167,7 @@ impl Round<'_> {
 
     /// Which way reservations have gone. What there is too little of is no to and fro.
     fn turns(&self, reservations: &BTreeMap<Key, Reservation>) -> BTreeMap<Key, Turn> {
-        let mut turns = self.inputs.state.turns.clone();
-        turns.retain(|key, _| reservations.contains_key(key));
+        let mut turns = shared(&self.inputs.state.turns, reservations);
         for claim in self.claims.values() {
             let (Some(draft), Some(before)) = (&claim.draft, claim.before) else {
                 continue;
@@ -227,8 +221,8 @@ impl Round<'_> {
 const PENDING_MS: i64 = 600_000;
 
 /// What `claim` holds, does not ask for, and may be taken back from it.
-fn reclaimable(claim: &Claim<'_>) -> Option<(Key, f64)> {
+fn reclaimable<'c>(claim: &'c Claim<'_>) -> Option<(&'c Key, f64)> {
     let ask = claim.ask.as_ref().filter(|_| claim.held_by.is_none())?;
     let spare = claim.held() - ask.wanted.max(claim.floor());
-    (spare > 0.0).then(|| (claim.key.clone(), spare))
+    (spare > 0.0).then_some((&claim.key, spare))
 }

@@ -11,10 +11,11 @@ use super::{
     claim::{self, Claim, claims, is_amount, is_silent},
     contention::{self, acquire},
     draft::{Cause, Draft},
-    pool::Pool,
+    pool::{Account, Pool},
     priority,
     spare::Waking,
     state::{Key, Reservation},
+    walk::Walk,
 };
 
 /// A round of planning.
@@ -36,13 +37,12 @@ pub(super) struct Round<'a> {
 impl<'a> Round<'a> {
     /// Gathers claims and fills the accounts with what is held.
     pub(super) fn open(inputs: &Inputs<'a>) -> Self {
-        let pool = Pool::new(inputs.hosts, &inputs.policy.cell);
-        let claims = claims(inputs, &pool);
+        let claims = claims(inputs);
         let mut round = Self {
             inputs: *inputs,
             others: others(inputs, &claims),
             claims,
-            pool,
+            pool: Pool::new(inputs.hosts, &inputs.policy.cell),
             budget: Budget::new(inputs.policy.budget, &inputs.state.changed, inputs.now_ms),
             spoken_for: [0.0; 5],
             awaited: BTreeMap::new(),
@@ -54,12 +54,11 @@ impl<'a> Round<'a> {
 
     /// Sums up the accounts anew, so that no rounding of earlier sums stays in them.
     pub(super) fn recount(&mut self) {
-        self.pool.clear();
         let own = self.claims.iter().map(|(key, claim)| (key, claim.held()));
         let others = self.others.iter().map(|(key, held)| (key, held.amount));
-        for (key, held) in own.chain(others) {
-            self.pool.shift(key, held);
-        }
+        self.pool.clear();
+        self.pool.each(own, Account::reserve);
+        self.pool.each(others, Account::reserve);
         let shared = |key: &&Key| self.pool.is_shared(key.resource);
         let keys = self.claims.keys().chain(self.others.keys()).filter(shared);
         let coming: Vec<(Resource, f64)> = keys
@@ -245,11 +244,9 @@ fn others(inputs: &Inputs<'_>, claims: &BTreeMap<Key, Claim<'_>>) -> BTreeMap<Ke
         Some(host) if is_silent(inputs, host) => true,
         Some(host) => claim::is_subject(host, key),
     };
-    let unclaimed = inputs
-        .state
-        .reservations
-        .iter()
-        .filter(|(key, _)| !claims.contains_key(key));
+    let mut claims = Walk::new(claims);
+    let held = inputs.state.reservations.iter();
+    let unclaimed = held.filter(|(key, _)| claims.find(key).is_none());
     unclaimed
         .filter(|(key, held)| is_amount(held) && stays(key))
         .map(|(key, held)| (key.clone(), *held))

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, ensure};
 use brain::{
-    allocate::{self, HostInput, Inputs, State},
+    allocate::{self, HostInput, Inputs, Plan, State, proposals::Proposals},
     feedback::Feedback,
     policy::Policy,
 };
-use limits::{Asked, Fleet, Needs, Settings, Used};
+use limits::{Asked, Decision, Fleet, Needs, Settings, Used};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use shadow::{Capacity, Forecast, Quantiles, Resource, Rung, Shares};
 
@@ -45,22 +45,51 @@ pub(crate) struct Arguments {
     hosts: usize,
 }
 
-/// Runs the case.
+/// Every change of every host waits for somebody's word.
+const RECOMMEND: &str = r#"
+[act]
+"*" = ["cpu", "memory", "network", "disk", "power"]
+
+[class.host]
+mode = "recommend"
+"#;
+
+/// The built-in budget lets a cell of this size begin over an hour; here everything is reserved for before it is timed.
+const BEGIN: &str = "[budget]\nhost_per_minute = 1000\ncell_per_minute = 10000000";
+
+/// Runs the cases.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
+    let mut report = Report::new("plan");
+    let case = format!("{}x5", arguments.hosts);
+    let times = rounds(arguments.hosts, &Policy::built_in())?;
+    report.push(&case, MS, median(times.whole), LIMIT);
+    report.push(&format!("{case}/books"), MS, median(times.books), LIMIT);
+    let recommend = Policy::parse(RECOMMEND).context("a policy")?;
+    let times = rounds(arguments.hosts, &recommend)?;
+    report.push(&format!("{case}/recommend"), MS, median(times.whole), LIMIT);
+    Ok(report)
+}
+
+/// Milliseconds of each round.
+#[derive(Default)]
+struct Times {
+    whole: Vec<f64>,
+    books: Vec<f64>,
+}
+
+/// Times rounds of a cell under `policy`.
+fn rounds(count: usize, policy: &Policy) -> anyhow::Result<Times> {
     let mut random = StdRng::seed_from_u64(1);
-    let policy = Policy::built_in();
-    // The built-in budget lets a cell of this size begin over an hour; here everything is reserved for before it is timed.
-    let begin = Policy::parse("[budget]\nhost_per_minute = 1000\ncell_per_minute = 10000000").context("a policy")?;
-    let feedback = Feedback::default();
-    let mut state = State::default();
-    let names: Vec<String> = (0..arguments.hosts).map(|host| format!("host-{host:05}")).collect();
+    let begin = Policy::parse(BEGIN).context("a policy")?;
+    let (mut state, mut proposals) = (State::default(), Proposals::default());
+    let names: Vec<String> = (0..count).map(|host| format!("host-{host:05}")).collect();
     let mut levels: Vec<f64> = names.iter().map(|_| random.random()).collect();
     let fleet = || Fleet::new(Settings::default()).context("the settings of a fleet");
     let mut fleets = Resource::ALL
         .map(|_| fleet())
         .into_iter()
         .collect::<anyhow::Result<Vec<Fleet>>>()?;
-    let (mut whole, mut books) = (Vec::new(), Vec::new());
+    let mut times = Times::default();
     for round in 0..ROUNDS + WARM {
         for level in &mut levels {
             *level = (*level + 0.1 * (random.random::<f64>() - 0.5)).clamp(0.01, 0.9);
@@ -75,54 +104,76 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
             .iter()
             .map(|level| [(); SAMPLES].map(|()| level * (0.9 + 0.2 * random.random::<f64>())))
             .collect();
-        let needs: Vec<Needs> = levels.iter().map(|level| needs(*level)).collect();
         let watch = Stopwatch::start();
-        let mut decisions = Vec::with_capacity(fleets.len());
-        for fleet in &mut fleets {
-            let used = names.iter().zip(&samples).map(|(host, samples)| Used { host, samples });
-            fleet.observe(round as i64 - 1, &used.collect::<Vec<_>>());
-            let asked = names.iter().zip(&needs).map(|(host, needs)| Asked {
-                host,
-                needs: *needs,
-                lowest: 0.01,
-                highest: 1.0,
-                weight: 1.0,
-            });
-            let decided = fleet.decide(round as i64, &asked.collect::<Vec<_>>());
-            ensure!(decided.iter().all(Option::is_some), "a series without a decision");
-            decisions.push(decided);
-        }
-        let of_books = watch.ns();
+        let decisions = decide(&mut fleets, round as i64, (&names, &samples, &levels))?;
+        let books = watch.ns();
         // The plan rests on what books have decided; names and hosts are in the same order.
         for (at, host) in hosts.values_mut().enumerate() {
             host.limits = std::array::from_fn(|resource| *decisions.get(resource)?.get(at)?);
         }
-        let watch = Stopwatch::start();
-        let plan = allocate::plan(&Inputs {
+        let inputs = Inputs {
             now_ms,
             started_ms: 0,
-            policy: if round < WARM { &begin } else { &policy },
-            feedback: &feedback,
+            policy: if round < WARM { &begin } else { policy },
+            feedback: &Feedback::default(),
             state: &state,
             hosts: &hosts,
             proposed: None,
-        });
-        let all = of_books + watch.ns();
+        };
+        let watch = Stopwatch::start();
+        let plan = plan(&inputs, &mut proposals);
+        let whole = books + watch.ns();
         ensure!(
             plan.state.reservations().count() == 5 * names.len(),
             "a resource without a plan"
         );
         state = plan.state;
         if round >= WARM {
-            whole.push(all / 1e6);
-            books.push(of_books / 1e6);
+            ensure!(
+                policy.asks_any() == (proposals.open() > 0),
+                "proposals are made where they are asked for"
+            );
+            times.whole.push(whole / 1e6);
+            times.books.push(books / 1e6);
         }
     }
-    let mut report = Report::new("plan");
-    let case = format!("{}x5", arguments.hosts);
-    report.push(&case, MS, median(whole), LIMIT);
-    report.push(&format!("{case}/books"), MS, median(books), LIMIT);
-    Ok(report)
+    Ok(times)
+}
+
+/// The plan of a round; where somebody's word is awaited it is the second one, after what is proposed by the first.
+fn plan(inputs: &Inputs<'_>, proposals: &mut Proposals) -> Plan {
+    if !inputs.policy.asks_any() {
+        return allocate::plan(inputs);
+    }
+    proposals.expire(inputs.now_ms);
+    proposals.round(&allocate::plan(inputs), inputs.policy.proposals, 1);
+    allocate::plan(&Inputs {
+        proposed: Some(&proposals.targets()),
+        ..*inputs
+    })
+}
+
+/// Books the interval that has ended, and decides the next one.
+fn decide(
+    fleets: &mut [Fleet],
+    interval: i64,
+    (names, samples, levels): (&[String], &[[f64; SAMPLES]], &[f64]),
+) -> anyhow::Result<Vec<Vec<Option<Decision>>>> {
+    let each = fleets.iter_mut().map(|fleet| {
+        let used = names.iter().zip(samples).map(|(host, samples)| Used { host, samples });
+        fleet.observe(interval - 1, &used.collect::<Vec<_>>());
+        let asked = names.iter().zip(levels).map(|(host, level)| Asked {
+            host,
+            needs: needs(*level),
+            lowest: 0.01,
+            highest: 1.0,
+            weight: 1.0,
+        });
+        let decided = fleet.decide(interval, &asked.collect::<Vec<_>>());
+        ensure!(decided.iter().all(Option::is_some), "a series without a decision");
+        Ok(decided)
+    });
+    each.collect()
 }
 
 fn needs(level: f64) -> Needs {

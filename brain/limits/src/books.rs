@@ -273,3 +273,76 @@ impl Missed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{need::Recent, tests::Numbers};
+
+    /// Slack, violations, excess and changes of a rule, booked one by one, and its limit.
+    #[derive(Default)]
+    struct Plain {
+        limit: f64,
+        sums: [f64; 4],
+    }
+
+    impl Plain {
+        fn book(&mut self, decided: f64, samples: &[f64], reacts: bool) {
+            let (path, after) = react::path(decided, samples, reacts);
+            let is_move = |(one, other): (f64, f64)| f64::from(u8::from((other - one).abs() > MOVED));
+            let began = self.limit > 0.0;
+            let mut came = [0.0, 0.0, 0.0, if began { is_move((self.limit, decided)) } else { 0.0 }];
+            for (limit, used) in path.iter().zip(samples) {
+                came[0] += (limit - used).max(0.0) / samples.len() as f64;
+                came[1] += f64::from(u8::from(used - limit > SLACK)) / samples.len() as f64;
+                came[2] += (used - limit).max(0.0) / samples.len() as f64;
+            }
+            came[3] += path.windows(2).map(|pair| is_move((pair[0], pair[1]))).sum::<f64>();
+            for (sum, came) in self.sums.iter_mut().zip(came) {
+                *sum = *sum * KEEP + came;
+            }
+            self.limit = after;
+        }
+    }
+
+    #[test]
+    fn what_is_not_written_is_as_if_it_were() {
+        for reacts in [false, true] {
+            let (mut numbers, mut books, mut recent) = (Numbers(1), Box::new(Books::NEW), Recent::default());
+            // Sums are made small again on the way.
+            books.scale = 0.9 * MOST_SCALE;
+            let mut plain: Vec<Plain> = Rule::all().map(|_| Plain::default()).collect();
+            let mut fleet = Sums::NONE;
+            for interval in 0..400 {
+                if interval == 300 {
+                    books.begin_anew();
+                    recent.clear();
+                    plain.iter_mut().for_each(|plain| plain.limit = 0.0);
+                }
+                let level = 0.2 + 0.3 * numbers.next();
+                let needs = crate::Needs {
+                    peaks: std::array::from_fn(|_| std::array::from_fn(|_| level + 0.1 * numbers.next())),
+                    last: level,
+                };
+                let samples = [(); 5].map(|()| level + 0.1 * numbers.next());
+                books.decide(&recent.push(&needs), (LOWEST, 0.45));
+                for (plain, rule) in plain.iter_mut().zip(Rule::all()) {
+                    plain.book(books.limit(rule), &samples, reacts);
+                }
+                fleet.times(KEEP);
+                books.observe(&samples, reacts, &mut fleet);
+            }
+            assert!(books.scale < MOST_SCALE / 1e6, "sums were not made small");
+            let sums = books.sums();
+            for (plain, rule) in plain.iter().zip(Rule::all()) {
+                assert!((books.limit(rule) - plain.limit).abs() < 1e-12, "{rule}");
+                for ((found, fleet), expected) in sums.all().into_iter().zip(fleet.all()).zip(plain.sums) {
+                    for found in [rule.of(found), rule.of(fleet)] {
+                        let off = (found - expected).abs();
+                        assert!(off < 1e-10 * (1.0 + expected), "{rule}: {found} is not {expected}");
+                    }
+                }
+            }
+        }
+    }
+}

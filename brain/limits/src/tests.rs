@@ -7,10 +7,10 @@ const HOSTS: [&str; 3] = ["a", "b", "c"];
 const INTERVALS: usize = 700;
 
 /// Numbers between 0 and 1 that every language makes alike.
-struct Numbers(u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
-    fn next(&mut self) -> f64 {
+    pub(crate) fn next(&mut self) -> f64 {
         self.0 = (self.0 * 1_103_515_245 + 12_345) % (1 << 31);
         self.0 as f64 / (1_u64 << 31) as f64
     }

@@ -28,3 +28,18 @@ pub(super) fn shared<K: Ord + Clone, V: Clone, W>(map: &BTreeMap<K, V>, names: &
     let found = map.iter().filter(|(name, _)| names.find(name).is_some());
     found.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_looked_up_in_order_is_found() {
+        let map: BTreeMap<u32, u32> = [1, 3, 4, 8].map(|name| (name, 10 * name)).into();
+        let mut walk = Walk::new(&map);
+        let found = [0, 1, 1, 2, 4, 5, 8, 9].map(|name| walk.find(&name).map(|value| **value));
+        assert_eq!(found, [None, Some(10), Some(10), None, Some(40), None, Some(80), None]);
+        let names = BTreeMap::from([(0, ()), (3, ()), (8, ()), (9, ())]);
+        assert_eq!(shared(&map, &names), BTreeMap::from([(3, 30), (8, 80)]));
+    }
+}

@@ -71,24 +71,8 @@ pub(super) fn full_batch_of(host: &str, by_ms: i64) -> Batch {
         )
     };
     let command = command(&host, by_ms);
-    let outcome = Outcome {
-        command_id: command.id.clone(),
-        state: OutcomeState::DryRun,
-        reason: String::new(),
-        time_ms: by_ms + 61_000,
-        changes: Vec::new(),
-        actions: Vec::new(),
-    };
-    let forecast = Forecast {
-        resource: Resource::Cpu,
-        made_ms: by_ms + 60_000,
-        horizon_s: 300,
-        quantiles: Quantiles::from_array([0.1, 0.2, 0.3, 0.4]),
-        rung: Rung::Ewma,
-        shares: Shares::default(),
-        skill: None,
-        coverage: Some(0.95),
-    };
+    let outcome = outcome(&command.id, by_ms);
+    let forecast = forecast(by_ms);
     let anomaly = AnomalyRow {
         until_ms: by_ms + 70_000,
         score: 4.5,
@@ -123,16 +107,7 @@ pub(super) fn full_batch_of(host: &str, by_ms: i64) -> Batch {
         books: [((host.to_string(), Resource::Disk), (by_ms + 60_000, vec![4, 5]))].into(),
         commands: vec![command],
         outcomes: vec![outcome],
-        plans: vec![PlanRow {
-            time_ms: by_ms + 60_000,
-            mode: "acting".into(),
-            raised: 2,
-            renewed: 3,
-            pool: "[]".into(),
-            queue: "[]".into(),
-            words: "cpu of web on web-1 asks for more".into(),
-            ..PlanRow::default()
-        }],
+        plans: vec![plan(by_ms)],
         savings: [((host.to_string(), by_ms, Resource::Cpu), saving())].into(),
         models: vec![ModelRow {
             version: format!("{}-a", by_ms + 1),
@@ -146,6 +121,43 @@ pub(super) fn full_batch_of(host: &str, by_ms: i64) -> Batch {
             (meta::STEP_MS, "10000".to_owned()),
         ]
         .into(),
+    }
+}
+
+fn outcome(id: &str, by_ms: i64) -> Outcome {
+    Outcome {
+        command_id: id.into(),
+        state: OutcomeState::DryRun,
+        reason: String::new(),
+        time_ms: by_ms + 61_000,
+        changes: Vec::new(),
+        actions: Vec::new(),
+    }
+}
+
+fn forecast(by_ms: i64) -> Forecast {
+    Forecast {
+        resource: Resource::Cpu,
+        made_ms: by_ms + 60_000,
+        horizon_s: 300,
+        quantiles: Quantiles::from_array([0.1, 0.2, 0.3, 0.4]),
+        rung: Rung::Ewma,
+        shares: Shares::default(),
+        skill: None,
+        coverage: Some(0.95),
+    }
+}
+
+fn plan(by_ms: i64) -> PlanRow {
+    PlanRow {
+        time_ms: by_ms + 60_000,
+        mode: "acting".into(),
+        raised: 2,
+        renewed: 3,
+        pool: "[]".into(),
+        queue: "[]".into(),
+        words: "cpu of web on web-1 asks for more".into(),
+        ..PlanRow::default()
     }
 }
 

@@ -137,9 +137,11 @@ impl Books {
                 *slack += *limit - mean;
             }
             if any(moved.iter().copied()) {
-                let moved = moved.map(|moved| f64::from(u8::from(moved)));
-                add(own.changes, &moved, self.scale);
-                add(fleet.changes, &moved, 1.0);
+                for ((own, fleet), moved) in own.changes.iter_mut().zip(fleet.changes).zip(moved) {
+                    let moved = f64::from(u8::from(*moved));
+                    *own += self.scale * moved;
+                    *fleet += moved;
+                }
             }
         }
     }

@@ -80,12 +80,12 @@ impl Recent {
                 self.put(back, larger(*self.row(back), self.row(back - 1)));
             }
         }
-        let [_, group, two, longest] = WINDOWS.map(|window| larger(self.newest, self.row(window - 1)));
+        let [_, group, two, longest] = WINDOWS;
         [
             now,
-            group,
-            larger(two, self.row(in_group + GROUP)),
-            larger(longest, &self.others),
+            larger(self.newest, self.row(group - 1)),
+            larger(larger(self.newest, self.row(two - 1)), self.row(in_group + GROUP)),
+            larger(larger(self.newest, self.row(longest - 1)), &self.others),
         ]
     }
 

@@ -116,6 +116,7 @@ impl Sums {
 }
 
 /// Adds `by` times `other`.
+#[inline]
 pub(crate) fn add(row: &mut Row, other: &Row, by: f64) {
     for (sum, other) in row.iter_mut().zip(other) {
         *sum += by * other;
@@ -123,6 +124,7 @@ pub(crate) fn add(row: &mut Row, other: &Row, by: f64) {
 }
 
 /// The least of them; four at a time, for each comparison waits for the one before.
+#[inline]
 pub(crate) fn least(row: &Row) -> f64 {
     let less = |one: f64, other: f64| if one < other { one } else { other };
     let (fours, rest) = row.as_chunks::<4>();

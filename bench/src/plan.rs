@@ -2,7 +2,8 @@
 //!
 //! Each host is reserved for as a whole in five resources. Time is the processor's, spent by the one thread that plans. What
 //! is timed is the dearest round there is: one in which an interval of five minutes ends, all books are written, every series
-//! chooses its rule anew, and every host is planned for.
+//! chooses its rule anew, and every host is planned for. In the case `recommend` every change waits for somebody's word, and a
+//! round makes two plans: one of what is proposed, and one of what stays as it is until then.
 
 use std::collections::BTreeMap;
 

@@ -131,7 +131,7 @@ pub(crate) async fn a_wrong_year_is_over(mut store: impl Store) {
         .watermarks
         .into_iter()
         .map(|((_, epoch), durable)| (epoch, durable));
-    let below = |end| crate::ingest::RangeSet::from_ranges([0..end]);
+    let below = |end| crate::ingest::RangeSet::from_ranges(std::iter::once(0..end));
     assert_eq!(
         durable.collect::<Vec<_>>(),
         [(EPOCH, below(60)), (EPOCH + 1, below(60)), (EPOCH + 2, below(90))]

@@ -628,7 +628,7 @@ async fn all_tables(session: &mut Connection) -> BTreeSet<String> {
 #[tokio::test]
 async fn a_clock_that_goes_back_a_year_costs_nothing_of_the_present() {
     let Some(place) = Place::new() else { return };
-    clocks::a_wrong_year_is_over(place.open().await).await;
+    Box::pin(clocks::a_wrong_year_is_over(place.open().await)).await;
 }
 
 /// Each figure of an hour is that of its minutes.

@@ -57,6 +57,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "trust",
         ],
     ),
+    ("tests/browser", &[]),
 ];
 
 /// Each heavy dependency, and the only crates that may name it; tests and benches excepted.
@@ -74,7 +75,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("parquet", &["."]),
     ("axum", &["brain"]),
     ("utoipa", &["brain", "brain/anomaly", "shadow"]),
-    ("fantoccini", &["brain"]),
+    ("fantoccini", &["tests/browser"]),
     ("burn", &["brain/forecast"]),
     ("sysinfo", &["agent", "bench"]),
     ("ipmi-rs", &["agent"]),

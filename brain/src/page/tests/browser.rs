@@ -1,8 +1,9 @@
 //! The page as people see it, in chromium.
 
+use browser::{Browser, Eyes, done};
 use serde_json::{Value, json};
 
-use super::driver::{Browser, Eyes, done};
+use super::site::{open, open_at};
 use crate::page::fixture::{self, HOSTILE, fleet::fleet};
 
 const VIEWS: [(&str, &str); 6] = [
@@ -16,7 +17,7 @@ const VIEWS: [(&str, &str); 6] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_view_shows_what_the_brain_knows() {
-    let Some(browser) = Browser::open(fleet(30), Eyes::Desk).await else {
+    let Some((browser, _site)) = open(fleet(30), Eyes::Desk).await else {
         return;
     };
     browser.reads("30 of 30").await;
@@ -73,7 +74,7 @@ async fn every_view_shows_what_the_brain_knows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_hosts_are_there_within_a_second_and_only_seen_ones_exist() {
-    let Some(browser) = Browser::open(fleet(10_000), Eyes::Desk).await else {
+    let Some((browser, _site)) = open(fleet(10_000), Eyes::Desk).await else {
         return;
     };
     let mut best = f64::INFINITY;
@@ -118,12 +119,12 @@ async fn ten_thousand_hosts_are_there_within_a_second_and_only_seen_ones_exist()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_brain_is_told_and_what_was_known_stays() {
-    let Some(mut browser) = Browser::open(fleet(5), Eyes::Desk).await else {
+    let Some((browser, mut site)) = open(fleet(5), Eyes::Desk).await else {
         return;
     };
     browser.reads("web-4").await;
     browser.until("document.querySelector('#banner').hidden").await;
-    browser.site.die().await;
+    site.die().await;
     browser.reads("No answer from the brain").await;
     browser.reads("web-4").await;
     browser.until("document.body.classList.contains('dead')").await;
@@ -133,7 +134,7 @@ async fn a_dead_brain_is_told_and_what_was_known_stays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_time_axis_is_moved_by_keys_and_by_the_pointer() {
-    let Some(browser) = Browser::open(fleet(5), Eyes::Desk).await else {
+    let Some((browser, _site)) = open(fleet(5), Eyes::Desk).await else {
         return;
     };
     browser.go("#/hosts/web-1").await;
@@ -181,7 +182,7 @@ async fn the_time_axis_is_moved_by_keys_and_by_the_pointer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn incidents_are_acknowledged_and_the_cell_is_frozen_by_name() {
-    let Some(browser) = Browser::open(fleet(10), Eyes::Desk).await else {
+    let Some((browser, site)) = open(fleet(10), Eyes::Desk).await else {
         return;
     };
     browser.follow("#/incidents").await;
@@ -208,7 +209,7 @@ async fn incidents_are_acknowledged_and_the_cell_is_frozen_by_name() {
     let mut frozen = fleet(10);
     frozen.mode = "frozen".to_owned();
     frozen.freeze = Some(fixture::frozen_by("ann", "a test"));
-    browser.site.engine.send_replace(std::sync::Arc::new(frozen));
+    site.engine.send_replace(std::sync::Arc::new(frozen));
     browser.reads("Frozen by ann: a test").await;
     browser.click("button", "thaw").await;
     browser.find("dialog input[name=by]").await;
@@ -233,7 +234,7 @@ async fn people_log_in_see_what_they_may_and_log_out() {
         ..crate::config::Page::default()
     };
     let door = crate::page::Door::open(&config, runtime::Clock::system()).unwrap();
-    let Some(browser) = Browser::open_at(fleet(10), Eyes::Desk, Some(door)).await else {
+    let Some((browser, _site)) = open_at(fleet(10), Eyes::Desk, Some(door)).await else {
         return;
     };
     browser.until("location.pathname === '/login'").await;
@@ -291,7 +292,7 @@ async fn people_log_in_see_what_they_may_and_log_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn proposals_are_approved_and_declined_with_keys_on_a_phone_too() {
     for eyes in [Eyes::Desk, Eyes::Phone] {
-        let Some(browser) = Browser::open(fleet(10), eyes).await else {
+        let Some((browser, _site)) = open(fleet(10), eyes).await else {
             return;
         };
         browser
@@ -353,7 +354,7 @@ async fn proposals_are_approved_and_declined_with_keys_on_a_phone_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_view_fits_a_phone() {
-    let Some(browser) = Browser::open(fleet(30), Eyes::Phone).await else {
+    let Some((browser, _site)) = open(fleet(30), Eyes::Phone).await else {
         return;
     };
     for (view, name) in VIEWS {
@@ -387,7 +388,7 @@ async fn the_dark_is_dark_and_everything_can_be_read() {
         const result = Object.fromEntries(['--ink', '--soft', '--faint', '--value', '--fan', '--good', '--warn', '--bad', '--held'].map((name) => { const one = of(name); return [name, (Math.max(one, panel) + 0.05) / (Math.min(one, panel) + 0.05)]; })); \
         return [panel, result]";
     for eyes in [Eyes::Desk, Eyes::Dark] {
-        let Some(browser) = Browser::open(fleet(30), eyes).await else {
+        let Some((browser, _site)) = open(fleet(30), eyes).await else {
             return;
         };
         browser.reads("web-1").await;
@@ -414,7 +415,7 @@ async fn the_dark_is_dark_and_everything_can_be_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_link_is_enough() {
-    let Some(browser) = Browser::open(fleet(1_000), Eyes::Desk).await else {
+    let Some((browser, _site)) = open(fleet(1_000), Eyes::Desk).await else {
         return;
     };
     // 400 kbit/s with 300 ms there and back: an edge site behind a bad mobile link.
@@ -437,7 +438,7 @@ async fn text_of_hosts_stays_text() {
     HOSTILE.clone_into(&mut snapshot.hosts[0].inventory);
     HOSTILE.clone_into(&mut snapshot.incidents[0].cause);
     HOSTILE.clone_into(&mut snapshot.incidents[0].host);
-    let Some(browser) = Browser::open(snapshot, Eyes::Desk).await else {
+    let Some((browser, _site)) = open(snapshot, Eyes::Desk).await else {
         return;
     };
     browser.reads(HOSTILE).await;

@@ -2,7 +2,9 @@
 
 use std::{fs, path::Path};
 
-use super::driver::{Browser, Eyes};
+use browser::Eyes;
+
+use super::site::open;
 use crate::page::fixture::fleet::fleet;
 
 /// What a reader has to load for one, in bytes.
@@ -33,7 +35,7 @@ const HOST: &str =
 async fn the_pictures_of_the_documents_are_small_and_of_this_page() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/images");
     for (name, eyes, view, there, height) in PICTURES {
-        let Some(browser) = Browser::open(fleet(30), eyes).await else {
+        let Some((browser, _site)) = open(fleet(30), eyes).await else {
             return;
         };
         if matches!(eyes, Eyes::Desk) {

@@ -18,7 +18,7 @@ use std::{
 use anyhow::{Context, anyhow, ensure};
 use bus::Topics;
 use clap::{Args, ValueEnum};
-use runtime::{Clock, Shutdown, Span, output::print_line};
+use runtime::{Clock, Shutdown, Span, output::print_line, process::raise_file_limit};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -33,6 +33,8 @@ use timeline::Timeline;
 
 /// How long frames may take from a host to the brain before the lab gives up, in real time.
 const ARRIVAL: Duration = Duration::from_secs(30);
+/// Connections beside those of the hosts: the brain, its database, and those who look at page and broker.
+const LOOKERS: usize = 100;
 /// How long the replayed hosts may take to say goodbye.
 const STOP: Duration = Duration::from_secs(1);
 /// What the brain keeps in memory of a replay, in grid rows: a day of 10 s steps at least, six weeks of minutes at most.
@@ -125,9 +127,16 @@ impl<'a> Lab<'a> {
         let data = TempDir::with_prefix("foreshadow-lab-").context("no folder for the lab's data")?;
         let [broker_stop, brain_stop] = [(); 2].map(|()| Shutdown::new());
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let hosts = arguments.hosts.unwrap_or(traces.len());
+        has_room_for(hosts)?;
+        let defaults = broker::Config::default();
         let broker = broker::Config {
             listen,
-            ..broker::Config::default()
+            limits: broker::Limits {
+                max_connections: defaults.limits.max_connections.max(hosts + LOOKERS),
+                ..defaults.limits
+            },
+            ..defaults
         };
         let broker = broker::start(broker, broker_stop.clone()).await?;
         let config = brain_config(arguments, timeline, data.path(), broker.addr());
@@ -135,7 +144,6 @@ impl<'a> Lab<'a> {
         let brain = brain::start(config, clock.clone(), brain_stop.clone()).await?;
         listens(&brain).await?;
         let normalised = is_normalised(arguments.rates, traces);
-        let hosts = arguments.hosts.unwrap_or(traces.len());
         let address = (&*broker.addr().ip().to_string(), broker.addr().port());
         let fleet = Fleet::start(traces, hosts, normalised, &topics, address, &clock)?;
         Ok(Self {
@@ -225,6 +233,17 @@ impl<'a> Lab<'a> {
     async fn stop(self) -> anyhow::Result<()> {
         stop::in_order(self.fleet.stop(STOP), self.core).await
     }
+}
+
+/// Whether this process may have both ends of all connections open.
+fn has_room_for(hosts: usize) -> anyhow::Result<()> {
+    let files = raise_file_limit().context("no more files can be opened than by default")?;
+    let needed = 2 * (hosts + LOOKERS) as u64;
+    ensure!(
+        needed <= files,
+        "--hosts {hosts}: they need {needed} open files, and this process may have {files}: `ulimit -n {needed}` beforehand, or fewer hosts"
+    );
+    Ok(())
 }
 
 /// Waits until the brain hears what hosts tell: on virtual time no later frame shows that one is missing.

@@ -6,8 +6,7 @@ use std::{
 };
 
 use bus::Topics;
-use runtime::{Clock, Shutdown};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use runtime::{Clock, Shutdown, process::raise_file_limit};
 use shadow::Vantage;
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use trust::Trust;
@@ -61,7 +60,10 @@ impl Handle {
 pub async fn start(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Handle, AgentError> {
     config.broker.check()?;
     let host = own_host(&config)?;
-    raise_file_limit();
+    // A workload keeps some ten files open.
+    if let Err(fault) = raise_file_limit() {
+        tracing::warn!(%fault, "the limit of open files stays; sources past it will fail");
+    }
     let trust = believed(&config)?;
     let mut samplers = JoinSet::new();
     for view in views(config, &host) {
@@ -147,18 +149,6 @@ async fn open(config: Config, own: &str, trust: Option<Arc<Trust>>, clock: Clock
     let levers = Levers::of(&config, &place, ledger, &clock);
     let publisher = Publisher::resume(settings, kept?, levers, clock.clone())?;
     Ok(Sampler::new(config, place, probes, publisher, clock))
-}
-
-/// A workload keeps some ten files open: on a host of many, the usual soft limit of 1,024 is too low.
-fn raise_file_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    if let Err(fault) = setrlimit(Resource::Nofile, raised) {
-        tracing::warn!(%fault, "the limit of open files stays; sources past it will fail");
-    }
 }
 
 /// Where the probes of a host look. Its BMC is asked from now on, its event log from where the file `cursor` says.

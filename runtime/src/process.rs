@@ -3,6 +3,7 @@
 use std::{future::Future, io, process::ExitCode};
 
 use clap::Parser;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 
 use crate::{ConfigError, OutputError, logging};
@@ -48,6 +49,21 @@ pub async fn run(level: &str, work: impl Future<Output = anyhow::Result<()>>) ->
             exit_code(&fault)
         }
     }
+}
+
+/// Lets this process have as many files open as it may at most, and tells how many: the usual soft limit of 1,024 is too low for
+/// a host of many workloads and for many hosts in one process.
+///
+/// # Errors
+/// Where the system does not let it.
+pub fn raise_file_limit() -> io::Result<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, raised)?;
+    Ok(limit.maximum.unwrap_or(u64::MAX))
 }
 
 fn is_closed(fault: &anyhow::Error) -> bool {

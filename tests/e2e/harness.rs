@@ -102,6 +102,16 @@ impl Process {
         Self::start(named.as_deref().unwrap_or(env!("CARGO_BIN_EXE_foreshadow")), arguments)
     }
 
+    /// As [`Process::foreshadow`], where the shell's `ulimit` has been told `limit` beforehand.
+    pub(crate) fn foreshadow_within<S: AsRef<str>>(limit: &str, arguments: &[S]) -> Self {
+        let named = std::env::var("FORESHADOW_PROGRAM");
+        let program = named.as_deref().unwrap_or(env!("CARGO_BIN_EXE_foreshadow"));
+        let within = format!("ulimit {limit} && exec \"$0\" \"$@\"");
+        let arguments = arguments.iter().map(AsRef::as_ref);
+        let all: Vec<&str> = ["-c", &within, program].into_iter().chain(arguments).collect();
+        Self::start("sh", &all)
+    }
+
     /// Starts any program, its output kept.
     pub(crate) fn start<S: AsRef<str>>(program: &str, arguments: &[S]) -> Self {
         let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();

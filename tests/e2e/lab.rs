@@ -57,3 +57,11 @@ fn the_table_hangs_on_traces_and_seed_alone() {
     );
     assert_eq!(fast, run("3000"));
 }
+
+#[test]
+fn more_hosts_than_a_process_may_have_connections_are_refused_with_what_helps() {
+    let mut lab = Process::foreshadow_within("-n 500", &["lab", "--hosts", "1000"]);
+    assert!(!lab.wait().success());
+    let text = "--hosts 1000: they need 2200 open files, and this process may have 500: `ulimit -n 2200` beforehand, or fewer hosts";
+    lab.wait_for_text(text);
+}

@@ -23,7 +23,7 @@ use shadow::Resource;
 use tokio::sync::{mpsc, watch};
 
 use self::{
-    feed::{News, Wanted, last_hour, measured, rows},
+    feed::{News, Wanted, last_hour, measured, open, rows},
     state::{AROUND, MAX_ROWS, Top, Turn},
 };
 use crate::client::{Page, picture::HostDetail, words::harmless};
@@ -122,6 +122,7 @@ async fn once(arguments: &TopArgs) -> anyhow::Result<()> {
         let detail: HostDetail = page.get(&path(host)).await?;
         let measured = measured(&detail);
         top.detail = Some(detail);
+        top.proposals = open(page, host).await?;
         let wanted = measured.into_iter().map(|resource| (host.clone(), resource));
         (PLAIN.1, wanted.collect::<Vec<_>>())
     } else {
@@ -221,6 +222,12 @@ fn take(top: &mut Top, told: News) {
             if top.host.as_ref() == Some(&detail.host.name) {
                 top.detail = Some(*detail);
             }
+        }
+        News::Proposals(host, open) => {
+            if top.host.as_ref() == Some(&host) {
+                top.proposals = open;
+            }
+            top.fault = old;
         }
         News::Series(host, resource, series) => {
             top.series.insert((host, resource), series);

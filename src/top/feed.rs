@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use brain::allocate::proposals::{Fate, Proposal};
 use shadow::Resource;
 use tokio::{
     sync::{mpsc, watch},
@@ -14,7 +15,7 @@ use tokio::{
 use super::state::{Order, Window};
 use crate::client::{
     Page,
-    picture::{Fleet, HostDetail, Rows, Series},
+    picture::{Fleet, HostDetail, Newest, Rows, Series},
 };
 
 /// How long the last hour of a host in the fleet view stays as it is.
@@ -33,6 +34,7 @@ pub(super) struct Wanted {
 pub(super) enum News {
     Fleet(Box<Fleet>, Rows),
     Host(Box<HostDetail>),
+    Proposals(String, Vec<Proposal>),
     Series(String, Resource, Series),
     Fault(String),
 }
@@ -80,7 +82,8 @@ impl Feed {
         for resource in measured {
             self.series(host, resource).await?;
         }
-        Ok(())
+        let open = open(&self.page, host).await?;
+        Ok(self.news.send(News::Proposals(host.clone(), open)).await?)
     }
 
     async fn last_hours(&mut self, hosts: &[String]) -> anyhow::Result<()> {
@@ -129,6 +132,16 @@ fn escaped(text: &str) -> String {
 pub(super) fn measured(detail: &HostDetail) -> Vec<Resource> {
     let views = detail.host.resources.iter().filter(|view| view.value.is_some());
     views.map(|view| view.resource).collect()
+}
+
+/// What waits for somebody's word on a host.
+///
+/// # Errors
+/// As [`Page::get`].
+pub(super) async fn open(page: &Page, host: &str) -> anyhow::Result<Vec<Proposal>> {
+    let Newest { mut rows } = page.get(&format!("/api/v1/proposals?host={host}")).await?;
+    rows.retain(|known: &Proposal| known.fate == Fate::Open);
+    Ok(rows)
 }
 
 /// The last hour of one of them.

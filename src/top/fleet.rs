@@ -39,11 +39,7 @@ pub(super) fn lines(top: &Top, width: usize, height: usize) -> Vec<Line<'static>
     };
     let rows = &top.rows;
     let name = width.saturating_sub(FIXED).clamp(MIN_NAME, 40);
-    let mut lines = vec![
-        cell(fleet, width),
-        Line::from(left(&status::model(&fleet.model), width)).style(faint()),
-        titles(name),
-    ];
+    let mut lines = vec![cell(fleet, width), standing(fleet, width), titles(name)];
     lines.extend(rows.rows.iter().enumerate().map(|(index, row)| {
         let line = host_line(top, row, name);
         if rows.offset + index == top.selected {
@@ -77,6 +73,26 @@ fn cell(fleet: &Fleet, width: usize) -> Line<'static> {
         fleet.unmet.len()
     );
     Line::from(left(&text, width)).add_modifier(Modifier::BOLD)
+}
+
+/// What waits for somebody's word, where anything does, and how the model stands.
+fn standing(fleet: &Fleet, width: usize) -> Line<'static> {
+    let waiting = match fleet.proposals {
+        0 => String::new(),
+        1 => "1 proposal waits: foreshadow proposals · ".to_owned(),
+        many => format!("{many} proposals wait: foreshadow proposals · "),
+    };
+    let waiting: String = waiting.chars().take(width).collect();
+    let rest = width - waiting.chars().count();
+    let model = if rest == 0 {
+        String::new()
+    } else {
+        left(&status::model(&fleet.model), rest)
+    };
+    Line::from(vec![
+        Span::from(waiting).style(heat(Some(0.8))),
+        Span::from(model).style(faint()),
+    ])
 }
 
 fn titles(name: usize) -> Line<'static> {

@@ -1,6 +1,6 @@
 //! One host: its resources with their past and forecasts, who uses them, and what was told and done.
 
-use brain::allocate::amount;
+use brain::allocate::{amount, proposals::Proposal};
 use ratatui::{
     style::{Modifier, Style, Stylize},
     text::{Line, Span},
@@ -34,7 +34,7 @@ pub(super) fn lines(top: &Top, width: usize, height: usize) -> Vec<Line<'static>
         lines.extend(resource(top, detail, view, width));
     }
     let left_over = height.saturating_sub(lines.len() + 1);
-    let told = told(detail, width);
+    let told = told(top, detail, width);
     let for_told = told.len().min(left_over / 2).max(LIST.min(left_over));
     lines.extend(workloads(
         &detail.host.workloads,
@@ -187,9 +187,28 @@ fn plain(resource: Resource, value: f64) -> String {
         .replace("iB", "")
 }
 
-/// Incidents that go on, then the newest commands.
-fn told(detail: &HostDetail, width: usize) -> Vec<Line<'static>> {
-    let mut lines = vec![Line::from(left("INCIDENTS AND COMMANDS", width)).add_modifier(Modifier::UNDERLINED)];
+/// What waits for somebody's word, incidents that go on, then the newest commands.
+fn told(top: &Top, detail: &HostDetail, width: usize) -> Vec<Line<'static>> {
+    let waiting = |proposal: &Proposal| {
+        let change = &proposal.change;
+        let said = |value| amount(change.resource, value);
+        let text = format!(
+            "proposal {}: {} of {} from {} to {}",
+            proposal.id,
+            change.resource,
+            change.workload,
+            change.before.map_or_else(|| "none".to_owned(), said),
+            said(change.target)
+        );
+        Line::from(left(&text, width)).style(heat(Some(0.8)))
+    };
+    let title = if top.proposals.is_empty() {
+        "INCIDENTS AND COMMANDS"
+    } else {
+        "PROPOSALS, INCIDENTS AND COMMANDS: foreshadow approve ID, decline ID"
+    };
+    let mut lines = vec![Line::from(left(title, width)).add_modifier(Modifier::UNDERLINED)];
+    lines.extend(top.proposals.iter().map(waiting));
     lines.extend(
         detail
             .incidents

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use brain::allocate::proposals::Proposal;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use shadow::Resource;
 
@@ -72,6 +73,8 @@ pub(super) struct Top {
     /// The host that is looked at; `None` is the fleet.
     pub(super) host: Option<String>,
     pub(super) detail: Option<HostDetail>,
+    /// What waits for somebody's word on that host.
+    pub(super) proposals: Vec<Proposal>,
     pub(super) order: Order,
     pub(super) reversed: bool,
     /// Hosts whose names have it are shown.
@@ -93,6 +96,7 @@ impl Top {
             series: BTreeMap::new(),
             host,
             detail: None,
+            proposals: Vec::new(),
             order: Order::Pressure,
             reversed: false,
             search: String::new(),
@@ -187,11 +191,13 @@ impl Top {
         if let Some(row) = at.and_then(|at| self.rows.rows.get(at)) {
             self.host = Some(row.name.clone());
             self.detail = None;
+            self.proposals.clear();
         }
     }
 
     fn leave(&mut self) {
         (self.host, self.detail) = (None, None);
+        self.proposals.clear();
     }
 }
 

@@ -1,8 +1,9 @@
 mod picture;
 
+use brain::allocate::proposals::{Fate, Proposal};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde_json::json;
-use shadow::Resource;
+use shadow::{Change, Explanation, Resource};
 
 use super::{
     feed::News,
@@ -99,6 +100,28 @@ fn the_fleet_fits_a_small_terminal() {
 }
 
 #[test]
+fn proposals_that_wait_are_told_with_the_command_that_lists_them() {
+    let hosts = [host("full", "online", 0.5, 0.97)];
+    let mut top = top(&hosts, 24);
+    for (proposals, told) in [
+        (0, "training, steps 20 of 150"),
+        (1, "1 proposal waits: foreshadow proposals · training, steps 20"),
+        (12, "12 proposals wait: foreshadow proposals · training, steps 20"),
+    ] {
+        top.fleet.as_mut().unwrap().proposals = proposals;
+        for width in [1, 20, 80] {
+            let line = &shown(&top, (width, 24))[1];
+            assert_eq!(line.chars().count(), width, "{line:?}");
+            let both = line.chars().zip(told.chars());
+            assert!(
+                both.take(width - 1).all(|(is, should)| is == should),
+                "{line:?}, not {told:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn the_selected_host_is_asked_for_and_stays_in_sight() {
     let hosts: Vec<_> = (0..100)
         .map(|n| host(&format!("node-{n:03}"), "online", 0.1, 0.1))
@@ -192,6 +215,41 @@ fn looked_at() -> Top {
         serde_json::from_value(series).unwrap(),
     );
     top
+}
+
+#[test]
+fn a_host_shows_what_waits_for_a_word_by_the_name_to_approve() {
+    let mut top = looked_at();
+    let open = vec![Proposal {
+        id: "7-node-1-p3".to_owned(),
+        host: "node-1".to_owned(),
+        made_ms: 0,
+        expires_ms: 900_000,
+        change: Change {
+            workload: "shop.service".to_owned(),
+            resource: Resource::Cpu,
+            before: Some(2.0),
+            target: 3.0,
+            ceiling: None,
+            explanation: Explanation::default(),
+        },
+        fate: Fate::Open,
+        decided_ms: None,
+        by: String::new(),
+        reason: String::new(),
+        command_id: None,
+        outcome: None,
+    }];
+    take(&mut top, News::Proposals("another".to_owned(), open.clone()));
+    let told = "proposal 7-node-1-p3: cpu of shop.service from 2 cores to 3 cores";
+    assert!(
+        !shown(&top, (80, 24)).join("\n").contains(told),
+        "it is of another host"
+    );
+    take(&mut top, News::Proposals("node-1".to_owned(), open));
+    let lines = shown(&top, (80, 24));
+    let at = lines.iter().position(|line| line.starts_with(told));
+    assert!(lines[at.unwrap() - 1].starts_with("PROPOSALS, INCIDENTS"), "{lines:#?}");
 }
 
 #[test]

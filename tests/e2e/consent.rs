@@ -168,6 +168,17 @@ fn a_proposal_does_nothing_until_it_is_approved_and_then_the_host_has_it() {
     assert_eq!(told(), []);
     assert_eq!(fs::read_to_string(&limit).unwrap(), BEFORE);
 
+    // Whoever looks at the cell in a terminal is told of it; at a host too, where it may have lapsed by then.
+    let drawn = |more: &[&str]| String::from_utf8(cell.ask(&[&["top", "--once"], more].concat()).stdout).unwrap();
+    until("the fleet tells that one waits", PATIENCE, || {
+        drawn(&[]).contains("1 proposal waits: foreshadow proposals · ")
+    });
+    until("the host tells which", PATIENCE, || {
+        let seen = drawn(&["--host", "web-1"]);
+        let mut lines = seen.lines();
+        lines.any(|line| line.starts_with("proposal ") && line.contains(": memory of host from "))
+    });
+
     // A restart keeps it.
     let id = cell.proposals(false)[0]["id"].as_str().unwrap().to_owned();
     until("it is durable", PATIENCE, || {

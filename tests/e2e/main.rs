@@ -48,6 +48,7 @@ mod policy;
 mod ports;
 mod rotation;
 mod secure_a_fleet;
+mod seen;
 mod simulate;
 mod sparkplug;
 mod stack;

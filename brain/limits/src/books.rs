@@ -198,6 +198,10 @@ impl Books {
 }
 
 /// What `limits` are moved to.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "without a branch the rules of a row are moved at once"
+)]
 fn next(limits: &Row, way: &Way, largest: &Largest, (lowest, highest): (f64, f64)) -> Row {
     let [now, ..] = largest;
     let within = largest.get(way.window).unwrap_or(now);

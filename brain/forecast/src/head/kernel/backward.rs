@@ -82,7 +82,9 @@ impl Sums {
     }
 
     pub(super) fn clear(&mut self) {
-        self.each().into_iter().for_each(|sums| sums.fill(0.0));
+        for sums in self.each() {
+            sums.fill(0.0);
+        }
     }
 
     fn each(&mut self) -> [&mut Spare; 8] {

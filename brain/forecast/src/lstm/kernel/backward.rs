@@ -39,8 +39,9 @@ impl Gradients {
     }
 
     pub(super) fn clear(&mut self) {
-        let each = [&mut self.of_input, &mut self.of_state, &mut self.bias];
-        each.into_iter().for_each(|sums| sums.fill(0.0));
+        for sums in [&mut self.of_input, &mut self.of_state, &mut self.bias] {
+            sums.fill(0.0);
+        }
     }
 
     pub(super) fn add(&mut self, more: &Self) {

@@ -39,7 +39,7 @@ mod tests {
         let mut walk = Walk::new(&map);
         let found = [0, 1, 1, 2, 4, 5, 8, 9].map(|name| walk.find(&name).map(|value| **value));
         assert_eq!(found, [None, Some(10), Some(10), None, Some(40), None, Some(80), None]);
-        let names = BTreeMap::from([(0, ()), (3, ()), (8, ()), (9, ())]);
+        let names = BTreeMap::from([0, 3, 8, 9].map(|name| (name, true)));
         assert_eq!(shared(&map, &names), BTreeMap::from([(3, 30), (8, 80)]));
     }
 }

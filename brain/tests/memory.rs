@@ -151,8 +151,9 @@ fn tell(brain: &mut Intake, host: &Host, start_ms: UnixMs, frames: &[(UnixMs, By
     born(brain, host, &BOTH, start_ms);
     let mut ticked_ms = start_ms;
     for (newest_ms, frame) in frames {
-        BOTH.iter()
-            .for_each(|host| brain.message(topic(*host, "delta"), frame.clone(), *newest_ms));
+        for host in BOTH {
+            brain.message(topic(host, "delta"), frame.clone(), *newest_ms);
+        }
         if newest_ms - ticked_ms >= every_ms {
             brain.tick(*newest_ms);
             brain.settle();

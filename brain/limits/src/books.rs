@@ -323,7 +323,9 @@ mod tests {
                 if interval == 300 {
                     books.begin_anew();
                     recent.clear();
-                    plain.iter_mut().for_each(|plain| plain.limit = 0.0);
+                    for plain in &mut plain {
+                        plain.limit = 0.0;
+                    }
                 }
                 let level = 0.2 + 0.3 * numbers.next();
                 let needs = crate::Needs {

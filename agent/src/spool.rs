@@ -111,7 +111,7 @@ pub(crate) struct Due {
 /// How much is kept.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    /// Bytes in memory.
+    /// Bytes in memory; one frame more where all others may wait for it.
     pub(crate) memory: usize,
     /// Bytes on disk.
     pub(crate) disk: u64,

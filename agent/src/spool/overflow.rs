@@ -35,7 +35,7 @@ impl Spool {
         dropped
     }
 
-    fn unload(&mut self, segment: u64) {
+    pub(super) fn unload(&mut self, segment: u64) {
         let loaded =
             |(id, entry): (&Serial, &Entry)| (entry.segment == Some(segment) && !entry.is_hole()).then_some(*id);
         let ids: Vec<Serial> = self.entries.iter().filter_map(loaded).collect();

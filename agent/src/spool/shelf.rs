@@ -228,11 +228,11 @@ impl Shelf {
         std::mem::take(&mut self.dead)
     }
 
-    /// The segment with the oldest of what is not in memory, and its bytes; `None` while part of that segment is: what
-    /// follows is read against the rest of it, and would wait in memory.
-    pub(crate) fn next(&self) -> Option<(u64, u64)> {
-        let (_, id, segment) = self.not_whole().min_by_key(|(first, ..)| *first)?;
-        segment.loaded.is_none().then_some((id, segment.bytes))
+    /// The segment with the oldest of what is not in memory, its bytes, and that oldest; `None` while part of that segment is
+    /// in memory: what follows is read against the rest of it, and would wait there.
+    pub(crate) fn next(&self) -> Option<(u64, u64, Serial)> {
+        let (first, id, segment) = self.not_whole().min_by_key(|(first, ..)| *first)?;
+        segment.loaded.is_none().then_some((id, segment.bytes, first))
     }
 
     /// The oldest that lies in other segments than this one and not in memory.

@@ -67,14 +67,33 @@ impl Spool {
         self.trim()
     }
 
-    /// The segment that should be read back now: the oldest, when little else waits and memory has room for it.
-    pub(crate) fn to_load(&self, low: usize) -> Option<u64> {
-        let (segment, bytes) = self.shelf.next()?;
+    /// The segment that should be read back now: the oldest, when little else waits and memory has room for it. What of
+    /// later segments is in memory makes room: the brain cannot read it before what this one has.
+    pub(crate) fn to_load(&mut self, low: usize) -> Option<u64> {
+        if self.again.len() >= low {
+            return None;
+        }
+        let (segment, bytes, first) = self.shelf.next()?;
+        while !self.fits(bytes, first) {
+            let later = self.shelf.newest_loaded()?;
+            self.unload(later);
+        }
+        Some(segment)
+    }
+
+    /// Whether memory has room for a segment of so many bytes.
+    fn fits(&self, bytes: u64, first: Serial) -> bool {
         let room = self.bounds.memory.saturating_sub(self.bytes) as u64;
-        // A segment of small frames takes some three times its bytes. One alone is read as far as it goes.
-        let fits = bytes.saturating_mul(3) <= room
-            || (self.shelf.newest_loaded().is_none() && room * 2 > self.bounds.memory as u64);
-        (self.again.len() < low && fits).then_some(segment)
+        // A segment of small frames takes some three times its bytes. One alone is read as far as it goes; when all that is in
+        // memory may wait for it, however little that is.
+        bytes.saturating_mul(3) <= room
+            || (self.shelf.newest_loaded().is_none() && (room * 2 > self.bounds.memory as u64 || self.is_older(first)))
+    }
+
+    /// Whether a frame or an event on disk is older than all in memory.
+    fn is_older(&self, id: Serial) -> bool {
+        let oldest = self.entries.iter().find(|(_, entry)| !entry.is_hole());
+        oldest.is_none_or(|(oldest, _)| id < *oldest)
     }
 
     /// A segment was read back: oldest first, as far as memory has room, and up to what lies in another segment. So
@@ -92,7 +111,8 @@ impl Spool {
         let (mut count, wanted) = (0, records.len());
         for Record { id, content, payload } in records {
             let Content::Numbered(kind) = content else { continue };
-            let room = self.entries.is_empty() || self.bytes + self.cost(&payload) <= self.bounds.memory;
+            // One is always taken that all others may wait for.
+            let room = self.is_older(id) || self.bytes + self.cost(&payload) <= self.bounds.memory;
             if !room || until.is_some_and(|until| id > until) {
                 break;
             }

@@ -46,7 +46,11 @@ impl Outbox {
             births: self.births_of(&spill),
             spill,
             dead,
-            load: self.spool.to_load(LOW).filter(|_| self.connected && !alone),
+            load: if self.connected && !alone {
+                self.spool.to_load(LOW)
+            } else {
+                None
+            },
             wanted: std::mem::take(&mut self.wanted),
         }
     }

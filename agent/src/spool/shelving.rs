@@ -69,7 +69,7 @@ impl Spool {
 
     /// The segment that should be read back now: the oldest, when little else waits and memory has room for it. What of
     /// later segments is in memory makes room: the brain cannot read it before what this one has.
-    pub(crate) fn to_load(&mut self, low: usize) -> Option<u64> {
+    pub(crate) fn next_load(&mut self, low: usize) -> Option<u64> {
         if self.again.len() >= low {
             return None;
         }

@@ -251,9 +251,9 @@ fn frames_go_to_disk_and_come_back() {
     assert_eq!(spool.shelved(1, 500, &records), 0);
     assert_eq!((spool.len(), spool.disk_bytes()), (3, 500));
     spool.mark(&mark(1, 2, &[]), 0);
-    assert_eq!(spool.to_load(400), Some(1));
+    assert_eq!(spool.next_load(400), Some(1));
     assert_eq!(spool.load(1, records.clone()), 0);
-    assert_eq!(spool.to_load(400), None, "it is here");
+    assert_eq!(spool.next_load(400), None, "it is here");
     assert_eq!(
         due(&mut spool, 0),
         [
@@ -327,7 +327,7 @@ fn a_segment_is_let_go_of_before_anything_is_lost() {
     }
     assert_eq!(spool.len(), 5, "no room for the segment");
     spool.mark(&mark(1, 9, &[(0, 4)]), 0);
-    assert_eq!(spool.to_load(400), Some(1));
+    assert_eq!(spool.next_load(400), Some(1));
     assert_eq!(holes(&mut spool), []);
 }
 
@@ -351,13 +351,13 @@ fn what_all_others_wait_for_is_read_back_however_full_memory_is() {
     }
     due(&mut spool, 0);
     for sequence in 0..4 {
-        assert_eq!(spool.to_load(400), Some(1));
+        assert_eq!(spool.next_load(400), Some(1));
         spool.load(1, records.clone());
         assert_eq!(due(&mut spool, 0), [(1, sequence, true)], "one has room");
         spool.mark(&mark(1, sequence + 1, &[]), 0);
     }
     spool.mark(&mark(1, 10, &[]), 0);
-    assert_eq!((spool.len(), spool.disk_bytes(), spool.to_load(400)), (0, 200, None));
+    assert_eq!((spool.len(), spool.disk_bytes(), spool.next_load(400)), (0, 200, None));
     assert_eq!(spool.take_dead().segments, [1]);
 }
 
@@ -376,7 +376,7 @@ fn a_later_segment_makes_room_for_the_one_that_it_waits_for() {
     spool.load(2, files[1].clone());
     spool.unload(1);
     assert_eq!(spool.len(), 2);
-    assert_eq!(spool.to_load(400), Some(1));
+    assert_eq!(spool.next_load(400), Some(1));
     assert_eq!(spool.len(), 0, "it is on disk");
     spool.load(1, files[0].clone());
     assert_eq!(due(&mut spool, 0), [(1, 2, true), (1, 3, true)]);
@@ -429,7 +429,7 @@ proptest! {
                     }
                 }
                 _ => {
-                    if let Some(segment) = spool.to_load(10) {
+                    if let Some(segment) = spool.next_load(10) {
                         let mut records = files[&segment].clone();
                         if at == 0 { records.pop(); }
                         spool.load(segment, records);

@@ -29,7 +29,7 @@ mod dialect;
 pub(super) mod sql;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -47,7 +47,7 @@ impl Outbox {
             spill,
             dead,
             load: if self.connected && !alone {
-                self.spool.to_load(LOW)
+                self.spool.next_load(LOW)
             } else {
                 None
             },

@@ -1,8 +1,7 @@
 //! A store that takes nothing for hours, and then all of it.
 
-use sqlx::{Connection as _, Row as _, SqliteConnection};
-
 use super::*;
+use crate::store::sqlite::testing::count;
 
 /// A brain whose store is away, the agent that it hears, and what was made meanwhile.
 struct Away {
@@ -124,14 +123,8 @@ async fn a_store_that_is_away_for_hours_has_all_in_the_end() {
     away.live(10);
     let last = away.bench.engine.seal();
     away.write(&mut store, last).await;
-    store.close().await.unwrap();
 
-    let file = format!("sqlite://{}", folder.path().join("brain.db").display());
-    let mut file = SqliteConnection::connect(&file).await.unwrap();
-    let mut count = async |what: &'static str| -> usize {
-        let row = sqlx::query(what).fetch_one(&mut file).await.unwrap();
-        usize::try_from(row.get::<i64, _>(0)).unwrap()
-    };
+    let mut count = async |what| count(&mut store, what).await;
     assert_eq!(count("SELECT count(*) FROM commands").await, away.commands.len());
     assert_eq!(count("SELECT count(*) FROM outcomes").await, away.commands.len());
     assert_eq!(count("SELECT count(*) FROM plans").await, away.plans.len());

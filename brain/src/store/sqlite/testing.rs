@@ -29,6 +29,12 @@ pub(in crate::store) fn connection(store: &mut Sqlite) -> &mut Connection {
     &mut store.connection
 }
 
+/// What a query counts.
+pub(crate) async fn count(store: &mut Sqlite, what: &'static str) -> usize {
+    let count: i64 = sqlx::query_scalar(what).fetch_one(connection(store)).await.unwrap();
+    usize::try_from(count).unwrap()
+}
+
 /// Tables and views with their columns.
 pub(in crate::store) const COLUMNS: &str = "SELECT m.name, c.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c \
      WHERE m.type IN ('table', 'view') AND m.name NOT IN ('_sqlx_migrations', 'comments')";

@@ -454,6 +454,97 @@ proptest! {
     }
 }
 
+/// A brain that takes what it can read and holds the rest, and tells what it has.
+#[derive(Default)]
+struct Reader {
+    held: BTreeMap<u64, u64>,
+    has: BTreeSet<u64>,
+}
+
+impl Reader {
+    fn take(&mut self, due: &Due) {
+        match due.kind {
+            Kind::Frame { reference } => drop(self.held.insert(due.id.sequence, reference)),
+            Kind::Event => drop(self.has.insert(due.id.sequence)),
+            Kind::Hole { end } => self.has.extend(due.id.sequence..end),
+        }
+        // Rising: what a frame is read against comes before it.
+        let has = &mut self.has;
+        self.held.retain(|sequence, reference| {
+            let reads = *reference == 0 || has.contains(&(sequence - *reference));
+            if reads {
+                has.insert(*sequence);
+            }
+            !reads
+        });
+    }
+
+    fn mark(&self) -> EpochMark {
+        let below = self.has.last().map_or(0, |last| last + 1);
+        let missing: Vec<(u64, u64)> = (0..below)
+            .filter(|sequence| !self.has.contains(sequence))
+            .map(|sequence| (sequence, sequence + 1))
+            .collect();
+        mark(1, below, &missing)
+    }
+}
+
+proptest! {
+    /// Whatever has happened, once there is a brain that listens all of it gets across, with no new frame to help it.
+    #[test]
+    fn all_gets_across_in_the_end(steps in prop::collection::vec((0_u8..8, 0_u64..40, 0_usize..120), 1..150), memory in 1_000_usize..4_000) {
+        let mut spool = Spool::new(Bounds { memory, disk: 3_000, mirrored: false });
+        let mut files: BTreeMap<u64, Vec<Record>> = BTreeMap::new();
+        let mut reader = Reader::default();
+        let mut next = 0;
+        for (now, &(step, at, size)) in steps.iter().enumerate() {
+            let now_ns = now as u64 * SECOND;
+            match step {
+                0..=3 => {
+                    let reference = (at % 4).min(next);
+                    spool.push(id(1, next), Kind::Frame { reference }, Bytes::from(vec![0; size]));
+                    next += 1;
+                }
+                4 => if let Some(due) = spool.next(now_ns, true) {
+                    if at % 2 == 0 {
+                        reader.take(&due);
+                    }
+                },
+                5 => {
+                    spool.send_again();
+                    spool.mark(&reader.mark(), now_ns);
+                }
+                6 => {
+                    let records = spool.to_shelve(size * 4);
+                    if !records.is_empty() {
+                        let segment = files.len() as u64;
+                        spool.shelved(segment, records.len() as u64 * 50, &records);
+                        files.insert(segment, records);
+                    }
+                }
+                _ => if let Some(segment) = spool.next_load(10) {
+                    spool.load(segment, files[&segment].clone());
+                },
+            }
+        }
+        for round in 0.. {
+            let now_ns = (1_000 + 4 * round) * SECOND;
+            while let Some(due) = spool.next(now_ns, true) {
+                reader.take(&due);
+            }
+            if (0..next).all(|sequence| reader.has.contains(&sequence)) {
+                break;
+            }
+            prop_assert!(round < 400, "{:?} of {} never came, {:?} are held", (0..next).filter(|sequence| !reader.has.contains(sequence)).collect::<Vec<_>>(), next, reader.held);
+            spool.mark(&reader.mark(), now_ns);
+            spool.send_overdue(now_ns);
+            if let Some(segment) = spool.next_load(10) {
+                spool.load(segment, files[&segment].clone());
+            }
+        }
+    }
+}
+
 fn check_places(spool: &Spool, model: &Model) -> Result<(), TestCaseError> {
     let on_disk = spool.shelf.of_epoch(1);
     for sequence in 0..model.next {

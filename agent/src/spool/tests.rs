@@ -505,10 +505,8 @@ proptest! {
                     spool.push(id(1, next), Kind::Frame { reference }, Bytes::from(vec![0; size]));
                     next += 1;
                 }
-                4 => if let Some(due) = spool.next(now_ns, true) {
-                    if at % 2 == 0 {
-                        reader.take(&due);
-                    }
+                4 => if let Some(due) = spool.next(now_ns, true) && at % 2 == 0 {
+                    reader.take(&due);
                 },
                 5 => {
                     spool.send_again();

@@ -246,6 +246,9 @@ async fn nothing_is_lost_when_the_broker_dies() {
     tell(&mut publisher, 1_001_000, 0.3);
     broker.restart();
     brain.connected().await;
+    // Frames that came to the broker before the brain did are told again when it says what it has.
+    clock.set(1_040_000);
+    brain.say("watermark", mark(first, 0, &[], false)).await;
 
     let mut told = std::collections::BTreeSet::new();
     while told.len() < 3 {

@@ -383,6 +383,16 @@ fn a_later_segment_makes_room_for_the_one_that_it_waits_for() {
     assert_eq!(holes(&mut spool), []);
 }
 
+/// Some `most` bytes of memory go to a file of their own.
+fn shelve(spool: &mut Spool, files: &mut BTreeMap<u64, Vec<Record>>, most: usize) {
+    let records = spool.to_shelve(most);
+    if !records.is_empty() {
+        let segment = files.len() as u64;
+        spool.shelved(segment, records.len() as u64 * 50, &records);
+        files.insert(segment, records);
+    }
+}
+
 /// What a model of the ring knows: each serial is kept, durable or declared, and nothing else.
 #[derive(Default)]
 struct Model {
@@ -420,14 +430,7 @@ proptest! {
                     spool.mark(&mark, now_ns);
                     model.durable.extend((0..below).filter(|sequence| mark.covers(*sequence)));
                 }
-                6 => {
-                    let records = spool.to_shelve(size * 4);
-                    if !records.is_empty() {
-                        let segment = files.len() as u64;
-                        spool.shelved(segment, records.len() as u64 * 50, &records);
-                        files.insert(segment, records);
-                    }
-                }
+                6 => shelve(&mut spool, &mut files, size * 4),
                 _ => {
                     if let Some(segment) = spool.next_load(10) {
                         let mut records = files[&segment].clone();
@@ -512,14 +515,7 @@ proptest! {
                     spool.send_again();
                     spool.mark(&reader.mark(), now_ns);
                 }
-                6 => {
-                    let records = spool.to_shelve(size * 4);
-                    if !records.is_empty() {
-                        let segment = files.len() as u64;
-                        spool.shelved(segment, records.len() as u64 * 50, &records);
-                        files.insert(segment, records);
-                    }
-                }
+                6 => shelve(&mut spool, &mut files, size * 4),
                 _ => if let Some(segment) = spool.next_load(10) {
                     spool.load(segment, files[&segment].clone());
                 },

@@ -82,7 +82,7 @@ pub struct Matured {
     /// What it was made of.
     pub experts: Experts,
     /// The series' recent spread when it was made, in the resource's unit, above 0: residuals divided by it
-    /// compare between series.
+    /// compare between series. Where it was a guess then, as in a series' first minutes, it is what is known now.
     pub scale: f64,
 }
 

@@ -36,6 +36,8 @@ struct Pending {
     made_ms: UnixMs,
     last: f32,
     scale: f32,
+    /// Rows that were known then.
+    known: usize,
     levels: Levels,
     recent: Option<[[f32; 4]; 3]>,
     said: Vec<Said>,
@@ -116,6 +118,15 @@ impl Series {
                 }
             }
             past.push((value, self.averages.levels()));
+        }
+    }
+
+    /// Forecasts of when fewer than `rows` were known are judged by `scale`, which is what is known by now. Theirs was hardly
+    /// more than a guess: an error over a scale that was far too small would be taken for a usual one, times what the scale
+    /// really is.
+    pub(crate) fn rescale(&mut self, rows: usize, scale: f32) {
+        for pending in self.pending.iter_mut().filter(|pending| pending.known < rows) {
+            pending.scale = scale;
         }
     }
 
@@ -248,6 +259,7 @@ impl Series {
                 made_ms: now.time_ms,
                 last: now.last,
                 scale: now.scale,
+                known: now.known,
                 levels,
                 recent: now.recent,
                 said,

@@ -40,7 +40,7 @@ pub(super) const HOST_SCALE: f32 = 0.05;
 pub(super) const PART_SCALE: f32 = 0.005;
 
 /// Known rows from which on a series' own scale is trusted alone.
-const OWN_SCALE_ROWS: f32 = 60.0;
+const OWN_SCALE_ROWS: usize = 60;
 
 impl Fleet {
     /// Targets of `resources` are forecast, others only read. Their `scale` over the mark is what is assumed at first.
@@ -86,15 +86,12 @@ impl Fleet {
 
     /// The series of a target that is met first, begun with the window's rows; `None` while it was never measured.
     fn begin(&self, target: usize, seen: &Seen<'_>) -> Option<Series> {
-        let mark = seen
-            .moment
-            .targets
-            .get(target)
-            .filter(|standing| standing.last.is_finite())?
-            .mark;
+        let (now, typical) = seen.moment.targets.get(target).zip(self.typical.get(target))?;
+        let (_, scale) = standing(now, *typical)?;
         let of = self.targets.get(target)?;
         let mut series = Series::new(of, &self.horizons_s, &self.holds_s, self.layout.step_s);
-        let (values, scales) = seen.past(&self.layout, of, mark);
+        let (values, mut scales) = seen.past(&self.layout, of, now.mark);
+        settle(&values, &mut scales, scale);
         series.learn_past(&values, &scales);
         Some(series)
     }
@@ -105,6 +102,10 @@ impl Fleet {
         };
         let layout = &self.layout;
         let truth = |due_ms: UnixMs| seen.value_at(layout, of, due_ms);
+        let now = seen.moment.targets.get(target).zip(self.typical.get(target));
+        if let Some((_, scale)) = now.and_then(|(now, typical)| standing(now, *typical)) {
+            series.rescale(OWN_SCALE_ROWS, scale);
+        }
         let ripe = series.judge(since_ms, seen.time_ms, truth, spreads, &mut self.board, target);
         let fresh = fresh(layout, since_ms, seen.time_ms, seen.rows.len());
         series.push(seen.values(of).skip(seen.rows.len() - fresh));
@@ -182,8 +183,19 @@ impl Fleet {
 /// The newest known value and the scale in the target's unit; `None` when the window has no value. While few rows are
 /// known, the scale leans on the fleet's.
 fn standing(of: &Standing, typical: f32) -> Option<(f32, f32)> {
-    let known = of.known as f32;
-    let lent = OWN_SCALE_ROWS / 4.0 * (1.0 - known / OWN_SCALE_ROWS).max(0.0);
+    let (known, own) = (of.known as f32, OWN_SCALE_ROWS as f32);
+    let lent = own / 4.0 * (1.0 - known / own).max(0.0);
     let blended = ((known * of.scale * of.scale + lent * typical * typical) / (known + lent)).sqrt();
     of.last.is_finite().then_some((of.last * of.mark, blended * of.mark))
+}
+
+/// Of the rows before a series' own scale is trusted, the scale is what is known of it at their end, or `now` where they are
+/// all there is, as [`Series::rescale`] has it of forecasts that were made.
+fn settle(values: &[f32], scales: &mut [f32], now: f32) {
+    let known = values.iter().enumerate().filter(|(_, value)| value.is_finite());
+    let (young, scale) = match known.map(|(row, _)| row).nth(OWN_SCALE_ROWS) {
+        Some(row) => (row, scales.get(row).copied().unwrap_or(now)),
+        None => (scales.len(), now),
+    };
+    scales.iter_mut().take(young).for_each(|slot| *slot = scale);
 }

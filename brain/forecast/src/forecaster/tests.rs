@@ -77,6 +77,28 @@ fn of_a_part_of_a_host_little_is_expected_before_it_is_known() {
 }
 
 #[test]
+fn an_error_over_a_scale_that_was_a_guess_is_no_usual_one() {
+    // Next to nothing goes over its link at first, then 50 MB/s, a little to and fro.
+    let row = |minute: usize| {
+        let busy = [2.4e7, 2.5e7, 2.6e7][minute % 3];
+        let rate = if minute == 0 { 1e3 } else { busy };
+        [0.03, 0.5, rate, rate, rate, rate, f32::NAN]
+    };
+    let rows: Vec<Row> = (0..50).map(row).collect();
+    let highest = |made: &[HostForecasts]| {
+        let all = made.iter().flat_map(|made| &made.forecasts);
+        let network = all.filter(|forecast| forecast.resource == Resource::Network);
+        network.map(|forecast| forecast.quantiles.p99).fold(0.0, f64::max)
+    };
+    // Minute by minute, and after a restart, which begins with all rows.
+    for from in [0, 5, 20, 49] {
+        let made = run(&mut Forecaster::new(quick()).unwrap(), &rows, from);
+        let most = highest(&made);
+        assert!((5e7..4e8).contains(&most), "from row {from}: {most:e} B/s");
+    }
+}
+
+#[test]
 fn truths_mature_after_their_horizon_with_what_was_published() {
     let mut forecaster = Forecaster::new(quick()).unwrap();
     let rows = cycle("a", 30, 1).rows;

@@ -134,7 +134,8 @@ fn quota_v1(cpuacct: &Path) -> Option<f64> {
     limits.find_map(|(quota, period)| cores(&quota, &period))
 }
 
-/// Never below what is used and a margin: the kernel takes any number, and reclaims or kills.
+/// Never below what is used and a margin: the kernel takes any number, and reclaims or kills. What is used is with the page cache,
+/// which is more than the working set that is told of a workload.
 fn memory(bytes: f64, v1: bool, workload: Option<&Found>) -> Write {
     let dir = workload.and_then(|w| w.memory.as_deref());
     let number = |file: &str| text(&dir?.join(file)).parse::<f64>().ok();
@@ -194,7 +195,7 @@ mod tests {
             2e6,
             (None, 2_002_944.0, "memory.high = 2002944", ""),
         );
-        let raised = "raised to what is used and a margin";
+        let raised = "raised to what is used, page cache included, and a margin";
         check(
             &tree,
             Quantity::Memory,

@@ -180,7 +180,10 @@ async fn memory_is_never_limited_below_what_is_used() {
     brain.expect("birth").await;
     for (sequence, target) in [(1, 100.0), (2, 0.0), (3, 81_919_999.0)] {
         let outcome = ask(&mut brain, acting(sequence, "app", Resource::Memory, target)).await;
-        assert_eq!(outcome.changes[0].note, "raised to what is used and a margin");
+        assert_eq!(
+            outcome.changes[0].note,
+            "raised to what is used, page cache included, and a margin"
+        );
         assert_eq!(host.file("ours/app/memory.max"), "90112000");
     }
 }

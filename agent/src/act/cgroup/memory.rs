@@ -79,7 +79,7 @@ fn used(folder: &Folder<'_>) -> Option<f64> {
 pub(crate) fn bounded(bytes: f64, used: f64) -> (f64, &'static str) {
     let least = used * MARGIN;
     let note = if least > bytes {
-        "raised to what is used and a margin"
+        "raised to what is used, page cache included, and a margin"
     } else {
         ""
     };

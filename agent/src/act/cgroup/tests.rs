@@ -66,7 +66,7 @@ fn version_2_is_spoken_in_its_own_words() {
     check(&tree, "cpuset.cpus", 2.0, "2-3", 2.0, "");
     check(&tree, "cpuset.cpus", 0.1, "3", 1.0, "rounded to whole processors");
     check(&tree, "memory.high", 40_960_000.0, "40960000", 40_960_000.0, "");
-    let raised = "raised to what is used and a margin";
+    let raised = "raised to what is used, page cache included, and a margin";
     check(&tree, "memory.high", 100.0, "9011200", 9_011_200.0, raised);
     check(&tree, "memory.max", 0.0, "9011200", 9_011_200.0, raised);
     check(&tree, "pids.max", 20.0, "20", 20.0, "");

@@ -41,6 +41,7 @@ use crate::{
 
 mod audit;
 mod buffer;
+mod command;
 mod consent;
 mod freeze;
 mod intake;
@@ -110,6 +111,7 @@ pub(crate) struct Engine {
     foresight: Foresight,
     learning: Learning,
     dispatch: Dispatch,
+    decisions: consent::Decisions,
     trust: Option<Arc<Trust>>,
     signers: Signers,
     audit: audit::Book,
@@ -189,6 +191,7 @@ impl Engine {
         batch.meta.insert(meta::STEP_MS, config.grid.step_ms().to_string());
         Ok(Self {
             dispatch: Dispatch::new(parts.policy, config.allocate.timing(), parts.issuer_epoch, now_ms),
+            decisions: consent::Decisions::default(),
             trust: parts.trust,
             signers: Signers::default(),
             audit: parts.audit.into(),

@@ -147,6 +147,9 @@ pub(crate) async fn run(mut engine: Engine, mut edges: Edges, config: Config) ->
             Ok(Turn::End) => break Ok(()),
             Err(error) => break Err(error),
         }
+        if engine.is_hurried() {
+            edges.flush(&mut engine);
+        }
         edges.publish(&mut engine, &mut waiting);
         edges.show(&engine);
         // Whoever waits for a tick sees what came of it; who no longer waits need not be told.

@@ -1,18 +1,19 @@
 //! A change that waits for somebody's word, in real processes: nothing comes of it until it is approved, a restart included,
-//! and then the host has what was shown.
+//! and then the host has what was shown; nor of an approval that is not noted first.
 
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
 
 use serde_json::Value;
 use shadow::{Change, wire};
+use tempfile::TempDir;
 
 use crate::{
-    database::number,
+    database::{Held, number, texts},
     harness::{PATIENCE, Process, free_port, listens, until, write},
     observer::Observer,
     stack::KEPT_BY_A_PROGRAM,
@@ -124,52 +125,153 @@ impl Cell {
     }
 }
 
+/// A broker that is listened to, an agent that limits the memory of its host by a program, and where the brain is to be.
+struct Stage {
+    cell: Cell,
+    limit: PathBuf,
+    observer: Observer,
+    seen: usize,
+    _parts: [Process; 2],
+    _folder: TempDir,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let port = free_port();
+        let limit = path.join("limit");
+        fs::write(&limit, BEFORE).unwrap();
+        let text = format!(
+            "#!/bin/sh\nif [ \"$1\" = set ]; then echo \"$2\" > {0}; else cat {0}; fi\n",
+            limit.display()
+        );
+        let tool = write(path, "shape", &text);
+        fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+        let config = write(path, "broker.toml", &format!("listen = \"127.0.0.1:{port}\"\n"));
+        let broker = Process::foreshadow(&["broker", "--config", &config]);
+        until("the broker listens", PATIENCE, || listens(port));
+        let text = format!(
+            "host = \"web-1\"\nstate_dir = {:?}\nruntime_dir = {:?}\n[broker]\nport = {port}\n[pace]\nmin = \"100ms\"\nmax = \"200ms\"\n\
+             [frame]\nspan = \"200ms\"\n{KEPT_BY_A_PROGRAM}get = [{tool:?}, \"get\"]\nset = [{tool:?}, \"set\", \"{{value}}\"]\nscale = 1.0\n\
+             deadline = \"5s\"\noutlives_reboot = true\n",
+            path.join("state"),
+            path.join("run"),
+        );
+        let config = write(path, "agent.toml", &text);
+        let agent = Process::foreshadow(&["agent", "--config", &config]);
+        Self {
+            cell: Cell::new(path, port),
+            limit,
+            observer: Observer::new(port),
+            seen: 0,
+            _parts: [agent, broker],
+            _folder: folder,
+        }
+    }
+
+    /// What was commanded since this was asked last, to be carried out.
+    fn told(&mut self) -> Vec<shadow::Command> {
+        let payloads = self.observer.newer("web-1/bin/inband/command", &mut self.seen);
+        let all = payloads.iter().map(|payload| wire::decode_command(payload).unwrap());
+        all.filter(|command| !command.dry_run).collect()
+    }
+
+    /// What stands there.
+    fn limit(&self) -> String {
+        fs::read_to_string(&self.limit).unwrap()
+    }
+}
+
+#[test]
+fn a_word_comes_to_nothing_unless_it_is_noted_first() {
+    let mut stage = Stage::new();
+    let brain = stage.cell.start();
+    let database = PathBuf::from(&stage.cell.data);
+    let open = |cell: &Cell| {
+        let first = cell.proposals(false).into_iter().next()?;
+        first["id"].as_str().map(str::to_owned)
+    };
+    until("something is proposed", PATIENCE, || open(&stage.cell).is_some());
+    let is_approved = |cell: &Cell| cell.proposals(true).iter().any(|known| known["fate"] == "approved");
+
+    // A store that takes nothing: whoever approves is told that nothing came of it, and the next one at once.
+    let held = Held::new(&database);
+    let refused = |cell: &Cell, why: &str| {
+        until(why, 3 * PATIENCE, || {
+            let Some(id) = open(cell) else { return false };
+            let told = cell.ask(&["approve", &id, "--by", "ann"]);
+            assert_eq!(told.status.code(), Some(1), "{told:?}");
+            String::from_utf8_lossy(&told.stderr).contains(why)
+        });
+    };
+    refused(
+        &stage.cell,
+        "the store has not noted it within 8 s: nothing was changed",
+    );
+    refused(&stage.cell, "the store takes nothing at the moment");
+    assert!(!is_approved(&stage.cell));
+    held.let_go();
+    until("that it was never sent is noted", PATIENCE, || {
+        let reasons = texts(&database, "SELECT reason FROM outcomes");
+        reasons.iter().any(|reason| reason.starts_with("never sent: "))
+    });
+    assert_eq!((stage.told(), stage.limit().as_str()), (Vec::new(), BEFORE));
+
+    // The brain is killed between somebody's word and the store.
+    let held = Held::new(&database);
+    until("a word waits for the store", 3 * PATIENCE, || {
+        let Some(id) = open(&stage.cell) else { return false };
+        let place = ["approve", &id, "--by", "ann", "--page", &stage.cell.page];
+        let mut asked = Process::foreshadow(&place);
+        // It may have lapsed; then it is the next one's turn.
+        until("it waits, or it is answered", PATIENCE, || {
+            is_approved(&stage.cell) || !asked.runs()
+        });
+        asked.runs() && is_approved(&stage.cell)
+    });
+    brain.kill();
+    held.let_go();
+    let _brain = stage.cell.start();
+    until("the brain that follows answers", PATIENCE, || {
+        !stage.cell.proposals(true).is_empty()
+    });
+    assert!(!is_approved(&stage.cell));
+    assert_eq!((stage.told(), stage.limit().as_str()), (Vec::new(), BEFORE));
+
+    // With both there, it is made.
+    let approved = stage.cell.decide("approve", &["--by", "ann"]);
+    let mut commands = Vec::new();
+    until("it is commanded", PATIENCE, || {
+        commands.extend(stage.told());
+        !commands.is_empty()
+    });
+    assert_eq!(approved["command_id"], commands[0].id.as_str());
+    let known = texts(&database, "SELECT id FROM commands");
+    assert!(
+        known.contains(&commands[0].id),
+        "{} is not in {known:?}",
+        commands[0].id
+    );
+}
+
 #[test]
 fn a_proposal_does_nothing_until_it_is_approved_and_then_the_host_has_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path();
-    let port = free_port();
-    let limit = path.join("limit");
-    fs::write(&limit, BEFORE).unwrap();
-    let text = format!(
-        "#!/bin/sh\nif [ \"$1\" = set ]; then echo \"$2\" > {0}; else cat {0}; fi\n",
-        limit.display()
-    );
-    let tool = write(path, "shape", &text);
-    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
-    let config = write(path, "broker.toml", &format!("listen = \"127.0.0.1:{port}\"\n"));
-    let _broker = Process::foreshadow(&["broker", "--config", &config]);
-    until("the broker listens", PATIENCE, || listens(port));
-    let observer = Observer::new(port);
-    let cell = Cell::new(path, port);
-    let brain = cell.start();
-    let text = format!(
-        "host = \"web-1\"\nstate_dir = {:?}\nruntime_dir = {:?}\n[broker]\nport = {port}\n[pace]\nmin = \"100ms\"\nmax = \"200ms\"\n\
-         [frame]\nspan = \"200ms\"\n{KEPT_BY_A_PROGRAM}get = [{tool:?}, \"get\"]\nset = [{tool:?}, \"set\", \"{{value}}\"]\nscale = 1.0\n\
-         deadline = \"5s\"\noutlives_reboot = true\n",
-        path.join("state"),
-        path.join("run"),
-    );
-    let config = write(path, "agent.toml", &text);
-    let _agent = Process::foreshadow(&["agent", "--config", &config]);
+    let mut stage = Stage::new();
+    let brain = stage.cell.start();
 
     // It is proposed, round after round, and nothing comes of it.
-    until("something is proposed", PATIENCE, || !cell.proposals(false).is_empty());
-    let database = Path::new(&cell.data);
-    let rounds = || number(database, "SELECT count(*) FROM plans");
+    until("something is proposed", PATIENCE, || {
+        !stage.cell.proposals(false).is_empty()
+    });
+    let database = PathBuf::from(&stage.cell.data);
+    let rounds = || number(&database, "SELECT count(*) FROM plans");
     let first = rounds();
     until("plans are made", PATIENCE, || rounds() > first + 3);
-    let mut seen = 0;
-    let mut told = || {
-        let payloads = observer.newer("web-1/bin/inband/command", &mut seen);
-        let all = payloads.iter().map(|payload| wire::decode_command(payload).unwrap());
-        all.filter(|command| !command.dry_run).collect::<Vec<_>>()
-    };
-    assert_eq!(told(), []);
-    assert_eq!(fs::read_to_string(&limit).unwrap(), BEFORE);
+    assert_eq!((stage.told(), stage.limit().as_str()), (Vec::new(), BEFORE));
 
     // Whoever looks at the cell in a terminal is told of it; at a host too, where it may have lapsed by then.
-    let drawn = |more: &[&str]| String::from_utf8(cell.ask(&[&["top", "--once"], more].concat()).stdout).unwrap();
+    let drawn = |more: &[&str]| String::from_utf8(stage.cell.ask(&[&["top", "--once"], more].concat()).stdout).unwrap();
     until("the fleet tells that one waits", PATIENCE, || {
         drawn(&[]).contains("1 proposal waits: foreshadow proposals · ")
     });
@@ -180,24 +282,24 @@ fn a_proposal_does_nothing_until_it_is_approved_and_then_the_host_has_it() {
     });
 
     // A restart keeps it.
-    let id = cell.proposals(false)[0]["id"].as_str().unwrap().to_owned();
+    let id = stage.cell.proposals(false)[0]["id"].as_str().unwrap().to_owned();
     until("it is durable", PATIENCE, || {
-        cell.explained(&id).contains(", proposed ")
+        stage.cell.explained(&id).contains(", proposed ")
     });
     assert!(brain.stop().0.success());
-    let _brain = cell.start();
+    let _brain = stage.cell.start();
     until("the brain that follows knows it", PATIENCE, || {
-        cell.known(&id).is_some()
+        stage.cell.known(&id).is_some()
     });
-    assert_eq!(told(), []);
+    assert_eq!(stage.told(), []);
 
     // Somebody says yes, and the host has exactly what was shown.
-    let approved = cell.decide("approve", &["--by", "ann"]);
+    let approved = stage.cell.decide("approve", &["--by", "ann"]);
     let change: Change = serde_json::from_value(approved["change"].clone()).unwrap();
     let id = approved["id"].as_str().unwrap();
     let mut commands = Vec::new();
     until("it is commanded", PATIENCE, || {
-        commands.extend(told());
+        commands.extend(stage.told());
         !commands.is_empty()
     });
     assert_eq!(approved["command_id"], commands[0].id.as_str());
@@ -218,19 +320,21 @@ fn a_proposal_does_nothing_until_it_is_approved_and_then_the_host_has_it() {
     };
     assert_eq!(told(made), told(&change));
     until("the agent has answered", PATIENCE, || {
-        cell.known(id)
+        stage
+            .cell
+            .known(id)
             .is_some_and(|known| known["outcome"]["state"] == "applied")
     });
-    let written: f64 = fs::read_to_string(&limit).unwrap().trim().parse().unwrap();
+    let written: f64 = stage.limit().trim().parse().unwrap();
     let target = commands[0].changes[0].target;
     assert!(
         (written / target - 1.0).abs() < 1e-3,
         "{written} stands there, {target} was approved"
     );
     until("it explains itself", PATIENCE, || {
-        cell.explained(id).contains(": applied")
+        stage.cell.explained(id).contains(": applied")
     });
-    let told = cell.explained(id);
+    let told = stage.cell.explained(id);
     for part in [
         "approved by ann, ",
         "to be carried out",
@@ -239,15 +343,20 @@ fn a_proposal_does_nothing_until_it_is_approved_and_then_the_host_has_it() {
     ] {
         assert!(told.contains(part), "{part:?} is not in\n{told}");
     }
-    assert_eq!(cell.explained(&commands[0].id), told, "by either name");
-    let again = cell.ask(&["approve", id, "--by", "bob"]);
+    assert_eq!(stage.cell.explained(&commands[0].id), told, "by either name");
+    let again = stage.cell.ask(&["approve", id, "--by", "bob"]);
     assert!(String::from_utf8_lossy(&again.stdout).starts_with("approved by ann: it is the command "));
 
     // Somebody says no to the next one.
-    let declined = cell.decide("decline", &["--by", "bob", "--reason", "not before the release"]);
+    let declined = stage
+        .cell
+        .decide("decline", &["--by", "bob", "--reason", "not before the release"]);
     let id = declined["id"].as_str().unwrap();
     until("it is durable", PATIENCE, || {
-        cell.explained(id).contains("declined by bob: not before the release")
+        stage
+            .cell
+            .explained(id)
+            .contains("declined by bob: not before the release")
     });
     // Whose word it was stands in the audit log, with what it was on.
     let lines = || fs::read_to_string(database.join("audit.jsonl")).unwrap();
@@ -264,16 +373,16 @@ fn a_proposal_does_nothing_until_it_is_approved_and_then_the_host_has_it() {
         stands("approved", "ann", yes) && stands("declined", "bob", id)
     });
 
-    let refused = cell.ask(&["approve", id, "--by", "ann"]);
+    let refused = stage.cell.ask(&["approve", id, "--by", "ann"]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(1));
     assert!(
         said.contains("it was declined by bob: not before the release"),
         "{said}"
     );
-    let unknown = cell.ask(&["decline", "7-nobody-p1", "--by", "ann"]);
+    let unknown = stage.cell.ask(&["decline", "7-nobody-p1", "--by", "ann"]);
     assert_eq!(unknown.status.code(), Some(1));
-    let text = String::from_utf8(cell.ask(&["proposals", "--all"]).stdout).unwrap();
+    let text = String::from_utf8(stage.cell.ask(&["proposals", "--all"]).stdout).unwrap();
     assert!(
         text.starts_with("ID ") && text.contains("approved by ann: applied"),
         "{text}"

@@ -8,6 +8,8 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteRow},
 };
 
+use crate::harness::PATIENCE;
+
 /// The numbers in the first column that `query` selects from the brain's database in `folder`.
 pub(crate) fn numbers(folder: &Path, query: &'static str) -> Vec<i64> {
     let rows = select(folder, query);
@@ -21,17 +23,47 @@ pub(crate) fn texts(folder: &Path, query: &'static str) -> Vec<String> {
 }
 
 fn select(folder: &Path, query: &'static str) -> Vec<SqliteRow> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         let options = SqliteConnectOptions::new().filename(folder.join("brain.db"));
         let mut database = SqliteConnection::connect_with(&options).await.unwrap();
         let rows = sqlx::query(query).fetch_all(&mut database).await.unwrap();
         database.close().await.unwrap();
         rows
     })
+}
+
+/// Keeps the brain's database from being written while it is there, as a disk that does not answer does.
+pub(crate) struct Held {
+    runtime: tokio::runtime::Runtime,
+    database: SqliteConnection,
+}
+
+impl Held {
+    /// Waits until nobody else writes to the database in `folder`.
+    pub(crate) fn new(folder: &Path) -> Self {
+        let runtime = runtime();
+        let options = SqliteConnectOptions::new()
+            .filename(folder.join("brain.db"))
+            .busy_timeout(PATIENCE);
+        let database = runtime.block_on(async {
+            let mut database = SqliteConnection::connect_with(&options).await.unwrap();
+            sqlx::query("BEGIN IMMEDIATE").execute(&mut database).await.unwrap();
+            database
+        });
+        Self { runtime, database }
+    }
+
+    /// Lets the brain write again.
+    pub(crate) fn let_go(self) {
+        self.runtime.block_on(self.database.close()).unwrap();
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 /// The one number that `query` selects.

@@ -221,6 +221,27 @@ impl Proposals {
         self.end(approved, now_ms)
     }
 
+    /// The proposal called `id` was decided on just now, and nothing came of that: it is open as it was.
+    pub fn reopen(&mut self, id: &str) {
+        let Some(at) = self.decided.iter().rposition(|known| known.id == id) else {
+            return;
+        };
+        let Some(decided) = self.decided.remove(at) else { return };
+        if let Some(counted) = self.ended.iter().rposition(|fate| *fate == decided.fate) {
+            self.ended.remove(counted);
+        }
+        let open = Proposal {
+            fate: Fate::Open,
+            decided_ms: None,
+            by: String::new(),
+            reason: String::new(),
+            command_id: None,
+            ..decided
+        };
+        self.open.insert(open.key(), open);
+        self.is_news = true;
+    }
+
     /// An agent has answered: noted where that is of a command that somebody has approved.
     pub fn answered(&mut self, outcome: &Outcome) {
         let mut all = self.decided.iter_mut().rev();

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use shadow::{Command, UnixMs};
+use shadow::{Command, Outcome, OutcomeState, UnixMs};
 use tokio::sync::oneshot;
 
 use super::Dispatch;
@@ -25,7 +25,7 @@ pub struct Verdict {
     pub by: String,
     /// Why not, in their words, or empty.
     pub reason: String,
-    /// Told what became of it.
+    /// Told what became of it once that is durable. Where nobody waits for it any more, nothing does.
     pub done: oneshot::Sender<Result<Proposal, Refusal>>,
 }
 
@@ -69,7 +69,6 @@ impl Dispatch {
             outcome: None,
         });
         self.shown = None;
-        self.savings.changed(&proposal.key(), now_ms);
         let approved = self.proposals.approved(proposal, (by, &command.id), now_ms);
         Ok((approved, Some(command)))
     }
@@ -80,6 +79,37 @@ impl Dispatch {
     /// [`Refusal`].
     pub(crate) fn decline(&mut self, id: &str, why: (&str, &str), now_ms: UnixMs) -> Result<Proposal, Refusal> {
         self.proposals.decline(id, why, now_ms)
+    }
+
+    /// What was approved is on its way.
+    pub(crate) fn made(&mut self, approved: &Proposal, now_ms: UnixMs) {
+        self.savings.changed(&approved.key(), now_ms);
+    }
+
+    /// Nothing comes of what was decided on the proposal called `id`, for `reason`: it is open again, and its `command` was
+    /// never sent. What is promised is as if its agent had refused it. Tells that as an answer, to be stored.
+    pub(crate) fn take_back(
+        &mut self,
+        id: &str,
+        command: Option<&Command>,
+        (now_ms, reason): (UnixMs, &str),
+    ) -> Option<Outcome> {
+        self.proposals.reopen(id);
+        let command = command?;
+        let outcome = Outcome {
+            command_id: command.id.clone(),
+            state: OutcomeState::Failed,
+            reason: format!("never sent: {reason}"),
+            time_ms: now_ms,
+            changes: Vec::new(),
+            actions: Vec::new(),
+        };
+        if let Some(view) = self.sent.get_mut(&command.host, &command.id) {
+            view.outcome = Some(outcome.clone());
+        }
+        self.shown = None;
+        self.state.settle(command, &outcome);
+        Some(outcome)
     }
 
     /// Time has passed: proposals lapse, whether plans are made or not.

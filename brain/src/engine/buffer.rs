@@ -201,7 +201,7 @@ impl Engine {
         }
     }
 
-    /// A batch is durable: only now do watermarks cover its frames.
+    /// A batch is durable: only now do watermarks cover its frames, and only now is carried out what was decided.
     pub(crate) fn committed(&mut self, batch: &Batch) {
         let frames: usize = batch.frames.iter().map(|(_, frame)| frame_weight(frame)).sum();
         let births: usize = batch.births.iter().map(|(_, birth)| birth_weight(birth)).sum();
@@ -210,6 +210,7 @@ impl Engine {
         self.under_way = 0;
         self.ingest.committed(&batch.watermarks);
         self.tell_watermarks();
+        self.decisions_noted();
     }
 
     /// Everything that came since the last batch, to be made durable.
@@ -218,6 +219,7 @@ impl Engine {
         self.batch.watermarks = self.ingest.seal();
         self.under_way = rows_weight(&self.batch) + records::weight(&self.batch);
         self.records = 0;
+        self.decisions.seal();
         std::mem::take(&mut self.batch)
     }
 }

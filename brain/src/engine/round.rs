@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::atomic::AtomicBool, time::Instant};
 
 use bus::Qos;
 use serde::Serialize;
-use shadow::{Command, Resource, UnixMs, Vantage};
+use shadow::{Resource, UnixMs};
 
 use super::{Engine, Publication, intake::At, watch::MINUTE_MS};
 use crate::{
@@ -37,10 +37,12 @@ impl Engine {
         self.end_quiet();
         self.learn(now_ms);
         self.tell_expiry(now_ms);
+        self.forget_decisions();
         self.allocate(At { now_ms, monotonic_ns });
         self.renew_leases(At { now_ms, monotonic_ns });
         self.dispatch.expire(now_ms);
         self.note_proposals();
+        self.count_proposals();
         self.tell_watermarks();
         self.count_records(monotonic_ns);
         self.snapshot = self.picture().into();
@@ -211,6 +213,8 @@ impl Engine {
         let now_ms = at.now_ms;
         // While the bus is away nobody hears a command, and a plan would count as carried out.
         let is_of_use = self.connected && self.has_room() && self.foresight.made_ms().is_some();
+        // What somebody has decided goes out first.
+        let is_of_use = is_of_use && self.decisions.is_empty();
         if !is_of_use || !self.dispatch.is_due(now_ms) {
             return;
         }
@@ -256,75 +260,6 @@ impl Engine {
         match json {
             Ok(json) => drop(self.batch.meta.insert(key, json)),
             Err(error) => tracing::error!(key, %error, "not stored"),
-        }
-    }
-
-    /// What is to stay is told again before it runs out. Renewals are not stored: they are many, and change nothing.
-    fn renew_leases(&mut self, at: At) {
-        if !self.connected {
-            return;
-        }
-        let (fleet, now_ms) = (&self.fleet, at.now_ms);
-        let age_ms = |host: &str| {
-            let newest_ms = fleet.get(host)?.newest_ms();
-            let age_ms = now_ms.saturating_sub(newest_ms);
-            (newest_ms > 0).then(|| u64::try_from(age_ms).unwrap_or(0))
-        };
-        let renewals = self.dispatch.renew(now_ms, age_ms);
-        if renewals.is_empty() {
-            return;
-        }
-        for command in renewals {
-            self.publish_command(&command, at);
-        }
-        self.remember_allocation();
-    }
-
-    pub(super) fn send(&mut self, command: Command, at: At) {
-        if self.publish_command(&command, at) {
-            self.batch.commands.push(command);
-        }
-    }
-
-    /// Whether it is on its way.
-    fn publish_command(&mut self, command: &Command, at: At) -> bool {
-        let vantage = self.who_obeys(command);
-        let topic = self.topics.command(&command.host, vantage);
-        let payload = match self.sealed(command, vantage, at.now_ms) {
-            Ok(payload) => payload,
-            Err(fault) => {
-                self.refuse("seal", &fault, &topic, at);
-                return false;
-            }
-        };
-        if payload.len() > shadow::wire::MAX_COMMAND_BYTES {
-            let reason = "the plan for this host is too long for one command";
-            self.refuse("command", &reason, &topic, at);
-            return false;
-        }
-        self.figures.commands.inc();
-        self.tell_command(command, vantage, at);
-        self.outbox.push(Publication {
-            topic,
-            payload: payload.into(),
-            qos: Qos::AtLeastOnce,
-            retain: false,
-        });
-        true
-    }
-
-    /// Power is limited out of band where an agent speaks for the BMC, which works whatever the host does.
-    pub(super) fn who_obeys(&self, command: &Command) -> Vantage {
-        let switches = |action: &shadow::Action| action.kind == shadow::ActionKind::ChassisOn;
-        if command.actions.iter().any(switches) {
-            return Vantage::Oob;
-        }
-        let power = command.changes.iter().all(|change| change.resource == Resource::Power);
-        let has_bmc = self.fleet.get(&command.host).is_some_and(crate::fleet::Host::has_bmc);
-        if power && has_bmc {
-            Vantage::Oob
-        } else {
-            Vantage::Inband
         }
     }
 

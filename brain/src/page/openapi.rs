@@ -315,7 +315,7 @@ fn written() -> Vec<Route> {
         ),
         post::<proposals::Yes, Proposal>(
             "/api/v1/proposals/{id}/approve",
-            "What was proposed is commanded; 409 where it does not fit now",
+            "What was proposed is noted, then commanded; 409 where it does not fit now, 503 where the store does not take it",
             proposal(),
         ),
         post::<proposals::No, Proposal>("/api/v1/proposals/{id}/decline", "Somebody says no", proposal()),

@@ -1,6 +1,6 @@
 //! Proposals, decided on by the same people as the cell is frozen by ([`super::freeze`]).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension, Json,
@@ -10,7 +10,7 @@ use axum::{
     },
 };
 use serde::Deserialize;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 use utoipa::ToSchema;
 
 use super::{Shared, freeze::why, login::Caller, problem::Problem};
@@ -18,6 +18,9 @@ use crate::{
     allocate::proposals::{Proposal, Refusal},
     dispatch::Verdict,
 };
+
+/// How long a decision may take to become durable: less than `foreshadow approve` waits for an answer.
+const NOTED_WITHIN: Duration = Duration::from_secs(8);
 
 /// Who approves.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -75,8 +78,7 @@ async fn decide(
     };
     let busy = || Problem::unavailable("the brain is busy or ending; ask again");
     shared.page.decide.try_send(asked).map_err(|_| busy())?;
-    let decided = wait.await.map_err(|_| busy())?;
-    decided.map(Json).map_err(|refusal| match refusal {
+    answer(wait).await?.map(Json).map_err(|refusal| match refusal {
         Refusal::Unknown => Problem::not_found(format!(
             "no proposal {id:?} is remembered; /api/v1/proposals lists those that are open"
         )),
@@ -84,4 +86,68 @@ async fn decide(
         Refusal::Decided(told) => Problem::conflict(format!("it was {told}")),
         Refusal::Unfit(reason) => Problem::conflict(format!("it cannot be made now: {reason}")),
     })
+}
+
+/// What became of it, once that is durable.
+///
+/// # Errors
+/// When the brain ends meanwhile, or the store has not taken it in time: nothing comes of what nobody waits for.
+async fn answer(mut wait: oneshot::Receiver<Result<Proposal, Refusal>>) -> Result<Result<Proposal, Refusal>, Problem> {
+    let late = || {
+        let within = NOTED_WITHIN.as_secs();
+        Problem::unavailable(format!(
+            "the store has not noted it within {within} s: nothing was changed, and it stays open"
+        ))
+    };
+    let ended = || {
+        Problem::unavailable(
+            "the brain ends: when it is back, `foreshadow proposals --all` tells whether this was noted",
+        )
+    };
+    match timeout(NOTED_WITHIN, &mut wait).await {
+        Ok(answer) => answer.map_err(|_| ended()),
+        Err(_) => {
+            // What is told at this very moment is heard; later nothing is.
+            wait.close();
+            wait.try_recv().map_err(|_| late())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_noted_in_time_is_told_so_and_cannot_be_answered_any_more() {
+        let (done, wait) = oneshot::channel();
+        let begun = Instant::now();
+        let late = answer(wait).await.unwrap_err();
+        assert_eq!(begun.elapsed(), NOTED_WITHIN);
+        let told = serde_json::to_value(&late).unwrap();
+        assert_eq!(
+            (told["status"].as_u64(), told["detail"].as_str()),
+            (
+                Some(503),
+                Some("the store has not noted it within 8 s: nothing was changed, and it stays open")
+            )
+        );
+        assert!(done.is_closed() && done.send(Err(Refusal::Unknown)).is_err());
+
+        let (done, wait) = oneshot::channel();
+        tokio::spawn(async move {
+            sleep(NOTED_WITHIN / 2).await;
+            done.send(Err(Refusal::Unknown)).unwrap();
+        });
+        assert_eq!(answer(wait).await, Ok(Err(Refusal::Unknown)));
+        let (done, wait) = oneshot::channel();
+        drop(done);
+        let ended = serde_json::to_value(answer(wait).await.unwrap_err()).unwrap();
+        assert!(
+            ended["detail"].as_str().unwrap().starts_with("the brain ends: "),
+            "{ended}"
+        );
+    }
 }

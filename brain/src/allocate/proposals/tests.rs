@@ -121,6 +121,27 @@ fn what_nobody_decides_on_lapses_and_is_never_made() {
 }
 
 #[test]
+fn what_came_to_nothing_is_open_as_it_was_and_counts_as_nothing() {
+    let (mut book, first) = first_of(&raise(0, 3.0));
+    let untouched = book.clone();
+    book.approved(first.clone(), ("ann", "7-a-1"), MINUTE_MS);
+    book.reopen(&first.id);
+    assert!(book.take_news());
+    assert_eq!((book.shown(), book.take_ended()), (vec![first.clone()], Vec::new()));
+    book.decline(&first.id, ("ann", "too dear"), MINUTE_MS).unwrap();
+    book.reopen(&first.id);
+    book.reopen("7-a-p9");
+    let as_before = Proposals {
+        is_news: true,
+        ..untouched
+    };
+    assert_eq!(book, as_before);
+    // Its time goes on.
+    assert_eq!(book.find(&first.id, Fate::Approved, 899_999), Ok(&first));
+    assert!(book.find(&first.id, Fate::Approved, 900_000).is_err());
+}
+
+#[test]
 fn what_was_declined_does_not_come_again_at_once_and_then_says_so() {
     let (mut book, first) = first_of(&raise(0, 3.0));
     let declined = book.decline(&first.id, ("ann", "too dear"), MINUTE_MS).unwrap();

@@ -36,6 +36,7 @@ mod fleet;
 mod freeze;
 mod guard;
 mod health;
+pub(crate) mod healthy;
 mod history;
 mod hosts;
 mod incidents;
@@ -220,6 +221,7 @@ fn router(shared: Arc<Shared>, guard: Guard) -> Router {
         .route("/api/v1/history/anomalies", get(history::anomalies))
         .route("/api/v1/history/incidents", get(history::incidents))
         .route("/api/v1/history/commands", get(history::commands))
+        .route("/api/v1/history/proposals", get(history::proposals))
         .route("/api/v1/history/events", get(history::events))
         .route("/api/v1/history/plans", get(history::plans))
         .route("/api/v1/stream", get(stream::events))

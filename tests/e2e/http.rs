@@ -69,6 +69,9 @@ fn page(document: &Value) -> String {
             .unwrap_or_default();
         let about = if text.is_empty() { kind(schema) } else { text.to_owned() };
         writeln!(page, "\n### {name}\n\n{about}").unwrap();
+        if schema["enum"].is_array() && !text.is_empty() {
+            writeln!(page, "\nOne of {}.", kind(schema)).unwrap();
+        }
         let parts = schema["allOf"].as_array().into_iter().flatten().chain([schema]);
         let mut rows = String::new();
         for part in parts {

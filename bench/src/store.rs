@@ -52,6 +52,12 @@ const READS: usize = 51;
 const START_HOSTS: usize = 1_000;
 const START_WORKLOADS: [&str; 4] = ["web", "database", "queue", "batch"];
 const START_ROWS: i64 = 2_160;
+/// How often it starts: the median counts.
+const STARTS: usize = 3;
+
+/// What the two may take at most.
+const READ_LIMIT_MS: f64 = 5.0;
+const START_LIMIT_MS: f64 = 3_000.0;
 
 const MS: Quantity = Quantity {
     metric: "ms",
@@ -84,6 +90,9 @@ pub(crate) struct Arguments {
     /// A TimescaleDB in which schemas may be made: ours, and that of the rival. They are dropped at the end
     #[arg(long, value_name = "URL")]
     database: String,
+    /// Only this case, such as `start-1000/sqlite`; may be given more than once. Without it: all of them
+    #[arg(long = "case", value_name = "CASE")]
+    cases: Vec<String>,
 }
 
 /// What a store did with points.
@@ -94,35 +103,67 @@ struct Kept {
     bytes: f64,
 }
 
-/// Runs all cases.
+/// Where a case keeps its points.
+const PLACES: [&str; 2] = ["timescale", "sqlite"];
+/// What is measured at each.
+const CASES: [&str; 4] = ["segments", "rollup", "read-24h", "start-1000"];
+
+impl Arguments {
+    fn wants(&self, case: &str, place: &str) -> bool {
+        self.cases.is_empty() || self.cases.contains(&named(case, place))
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let all = PLACES.iter().flat_map(|place| CASES.map(|case| named(case, place)));
+        let known: Vec<String> = all.collect();
+        for case in &self.cases {
+            ensure!(
+                known.contains(case),
+                "there is no case {case:?}; known are {}",
+                known.join(", ")
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Runs all cases that are asked for.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
+    arguments.check()?;
     let path = arguments.telemetry.clone().map_or_else(recording::own, Ok)?;
     let recording = recording::read(&path, Levels::Bound)?;
     let fleet = Fleet::new(&recording)?;
     let psql = Psql::new(&arguments.database);
     let runtime = Tokio::new()?;
     let mut report = Report::new("store");
-    let copied = psql.copy(&recording.samples, COPY_POINTS)?;
-    for (place, database) in [("timescale", Some(&psql)), ("sqlite", None)] {
-        let segments = runtime.block_on(segments(&fleet, database))?;
-        tell(&mut report, "segments", place, segments, copied);
-        let rows = runtime.block_on(rows(database))?;
-        tell(&mut report, "rollup", place, rows, copied);
-        tell_figures(&mut report, place, rows, copied);
-        let read = runtime.block_on(read(database))?;
-        let limit = Rival {
-            name: "limit",
-            value: 5.0,
-        };
-        report.push(&named("read-24h", place), MS, read.as_secs_f64() * 1e3, limit);
-        let ready = runtime.block_on(start(&fleet, database))?;
-        let limit = Rival {
-            name: "limit",
-            value: 3_000.0,
-        };
-        report.push(&named("start-1000", place), MS, ready.as_secs_f64() * 1e3, limit);
+    let is_rivalled = |place: &&str| ["segments", "rollup"].iter().any(|case| arguments.wants(case, place));
+    let rival = PLACES.iter().any(|place| is_rivalled(&place));
+    let copied = rival.then(|| psql.copy(&recording.samples, COPY_POINTS)).transpose()?;
+    for (place, database) in PLACES.into_iter().zip([Some(&psql), None]) {
+        if let Some(copied) = copied.filter(|_| arguments.wants("segments", place)) {
+            let kept = runtime.block_on(segments(&fleet, database))?;
+            tell(&mut report, "segments", place, kept, copied);
+        }
+        if let Some(copied) = copied.filter(|_| arguments.wants("rollup", place)) {
+            let rows = runtime.block_on(rows(database))?;
+            tell(&mut report, "rollup", place, rows, copied);
+            tell_figures(&mut report, place, rows, copied);
+        }
+        if arguments.wants("read-24h", place) {
+            let took = runtime.block_on(read(database))?;
+            tell_limit(&mut report, &named("read-24h", place), took, READ_LIMIT_MS);
+        }
+        if arguments.wants("start-1000", place) {
+            let took = runtime.block_on(start(&fleet, database))?;
+            tell_limit(&mut report, &named("start-1000", place), took, START_LIMIT_MS);
+        }
     }
     Ok(report)
+}
+
+fn tell_limit(report: &mut Report, case: &str, took: Duration, value: f64) {
+    let name = "limit";
+    report.push(case, MS, took.as_secs_f64() * 1e3, Rival { name, value });
 }
 
 /// The case by itself is the server's; the file's has its name behind it.
@@ -230,8 +271,7 @@ async fn read(database: Option<&Psql>) -> anyhow::Result<Duration> {
             told.begin_ms.len()
         );
     }
-    times.sort_unstable();
-    times.get(READS / 2).copied().context("nothing was read")
+    median(times)
 }
 
 /// How long a brain takes until it is ready, with the past of a whole fleet: its rows, minutes of its workloads, a minute of frames of which the newest
@@ -259,14 +299,21 @@ async fn start(fleet: &Fleet, database: Option<&Psql>) -> anyhow::Result<Duratio
         durable.write(&mut intake).await?;
     }
     durable.close().await?;
-    let config = place.config();
-    let clock = Clock::manual(fleet.now_ms);
-    let (begun, shutdown) = (Instant::now(), Shutdown::new());
-    let brain = brain::start(config, clock, shutdown.clone()).await?;
-    let ready = begun.elapsed();
-    shutdown.trigger("measured");
-    brain.join().await?;
-    Ok(ready)
+    let mut times = Vec::new();
+    for _ in 0..STARTS {
+        let clock = Clock::manual(fleet.now_ms);
+        let (begun, shutdown) = (Instant::now(), Shutdown::new());
+        let brain = brain::start(place.config(), clock, shutdown.clone()).await?;
+        times.push(begun.elapsed());
+        shutdown.trigger("measured");
+        brain.join().await?;
+    }
+    median(times)
+}
+
+fn median(mut times: Vec<Duration>) -> anyhow::Result<Duration> {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().context("nothing was measured")
 }
 
 /// A birth of the fleet's that tells of these workloads, and of what their host has: without it they are not forecast.

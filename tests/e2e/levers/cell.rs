@@ -13,6 +13,9 @@ pub(super) struct Brain<'a> {
     pub(super) train: bool,
     /// Whether nothing is changed until somebody says so.
     pub(super) frozen: bool,
+    /// The least coverage on whose word anything is limited. What a workload does first, misses weigh for 300 rows, which are
+    /// minutes here: who tests no forecast asks for none.
+    pub(super) min_coverage: f64,
     /// The folder of its data below that of the stack.
     pub(super) data: &'a str,
 }
@@ -41,9 +44,10 @@ impl Brain<'_> {
 
     fn policy(&self) -> String {
         let [critical, batch] = self.strategies;
+        let min_coverage = self.min_coverage;
         format!(
             "[act]\n\"edge-*\" = [\"cpu\"]\n[budget]\nhost_per_minute = 600\ncell_per_minute = 600\n\
-             [safety]\nstale_after = \"10s\"\nsettle = \"5s\"\nmin_history = \"30s\"\n\
+             [safety]\nstale_after = \"10s\"\nsettle = \"5s\"\nmin_history = \"30s\"\nmin_coverage = {min_coverage}\n\
              [class.default.flap]\nmost = 1000\nwithin = \"1m\"\n\
              [class.critical]\nstrategies = {critical}\nhorizon = \"30s\"\nmargin = 0.15\nfloor = 0.05\n\
              [class.critical.lower]\ndwell = \"6s\"\nslew = 0.5\n\

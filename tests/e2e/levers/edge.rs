@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::cell::AGENT;
 use crate::{
     guest::Parts,
-    harness::{Process, get, until, write},
+    harness::{Process, get, listens, until, write},
     stack::Stack,
 };
 
@@ -77,5 +77,19 @@ impl Edge {
     pub(super) fn model(&self) -> Value {
         let fleet: Value = serde_json::from_str(&get(self.page, "/api/v1/fleet")).unwrap_or(Value::Null);
         fleet["model"].clone()
+    }
+}
+
+/// What the guest's agent and the brain knew of it when a test failed.
+impl Drop for Edge {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            return;
+        }
+        let log = fs::read_to_string(self.share.join("agent.log")).unwrap_or_default();
+        eprintln!("--- the agent in the guest\n{log}");
+        if listens(self.page) {
+            eprintln!("--- the host as the page tells it\n{}", self.host());
+        }
     }
 }

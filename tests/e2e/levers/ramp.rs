@@ -84,6 +84,7 @@ fn a_forecast_makes_room_before_a_ramp() {
         strategies: FORECASTS,
         train: true,
         frozen: true,
+        min_coverage: 0.85,
         data: "ahead",
     };
     let brain = looks_ahead.start(&stack);
@@ -100,6 +101,7 @@ fn a_forecast_makes_room_before_a_ramp() {
         strategies: REACTS,
         train: false,
         frozen: false,
+        min_coverage: 0.85,
         data: "reacts",
     };
     let brain = reacts.start(&stack);

@@ -61,6 +61,7 @@ fn what_a_real_brain_has_limited_comes_back_whoever_is_killed() {
         strategies: FORECASTS,
         train: false,
         frozen: false,
+        min_coverage: 0.0,
         data: "brain",
     };
     let brain = cell.start(&stack);

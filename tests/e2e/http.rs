@@ -122,7 +122,7 @@ fn kind(schema: &Value) -> String {
     if let Some(words) = schema["enum"].as_array() {
         return words
             .iter()
-            .map(|word| format!("`{word}`"))
+            .map(|word| format!("`{}`", word.as_str().map_or_else(|| word.to_string(), str::to_owned)))
             .collect::<Vec<_>>()
             .join(", ");
     }

@@ -125,9 +125,9 @@ pub struct Proposals {
     decided: VecDeque<Proposal>,
     /// How many were ever made.
     made: u64,
-    /// What ended since it was asked last.
+    /// Those that were made or have ended since it was asked last, in this order.
     #[serde(skip)]
-    ended: Vec<Fate>,
+    changed: Vec<Proposal>,
     /// Whether something has changed since it was asked last.
     #[serde(skip)]
     is_news: bool,
@@ -255,8 +255,8 @@ impl Proposals {
     }
 
     /// Every one that is remembered.
-    pub fn into_all(self) -> impl Iterator<Item = Proposal> {
-        self.open.into_values().chain(self.decided.into_iter().rev())
+    pub fn all(&self) -> impl Iterator<Item = &Proposal> {
+        self.open.values().chain(&self.decided)
     }
 
     /// Whether [`take_news`](Self::take_news) would say yes.
@@ -269,9 +269,9 @@ impl Proposals {
         std::mem::take(&mut self.is_news)
     }
 
-    /// What ended since this was asked last.
-    pub fn take_ended(&mut self) -> Vec<Fate> {
-        std::mem::take(&mut self.ended)
+    /// Those that were made or have ended since this was asked last, each as it was then.
+    pub fn take_changed(&mut self) -> Vec<Proposal> {
+        std::mem::take(&mut self.changed)
     }
 
     fn make(&mut self, key: &Key, mut change: Change, (now_ms, rules, issuer_epoch): (UnixMs, ProposalRules, u64)) {
@@ -295,6 +295,7 @@ impl Proposals {
             command_id: None,
             outcome: None,
         };
+        self.changed.push(proposal.clone());
         self.open.insert(key.clone(), proposal);
         self.is_news = true;
     }
@@ -322,7 +323,7 @@ impl Proposals {
             let lapsed = self.decided.iter().position(|known| known.fate == Fate::Lapsed);
             self.decided.remove(lapsed.unwrap_or(0));
         }
-        self.ended.push(proposal.fate);
+        self.changed.push(proposal.clone());
         self.is_news = true;
         proposal
     }

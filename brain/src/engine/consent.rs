@@ -6,7 +6,7 @@ use trust::audit::{Entry, What};
 
 use super::{Engine, intake::At};
 use crate::{
-    allocate::proposals::{Proposal, Refusal},
+    allocate::proposals::{Fate, Proposal, Refusal},
     dispatch::Verdict,
     store::meta,
 };
@@ -85,10 +85,13 @@ impl Engine {
         Ok(proposal)
     }
 
-    /// Counts what has become of proposals, and notes them for the next start where something has.
+    /// Counts what has become of proposals, and notes them for whoever asks, and for the next start, where something has.
     pub(super) fn note_proposals(&mut self) {
-        for fate in self.dispatch.ended_proposals() {
-            self.figures.proposals_ended.with(fate.as_str()).inc();
+        for proposal in self.dispatch.changed_proposals() {
+            if proposal.fate != Fate::Open {
+                self.figures.proposals_ended.with(proposal.fate.as_str()).inc();
+            }
+            self.batch.proposals.insert(proposal.id.clone(), proposal);
         }
         self.figures.proposals_open.set(self.dispatch.open_proposals() as f64);
         if let Some(proposals) = self.dispatch.new_proposals() {

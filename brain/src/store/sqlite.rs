@@ -61,6 +61,11 @@ const MIGRATIONS: &[migrations::Step] = &[
         include_str!("../../migrations/sqlite/0009_workload_coverage.sql"),
     ),
     (11, "books", include_str!("../../migrations/sqlite/0011_books.sql")),
+    (
+        12,
+        "proposals",
+        include_str!("../../migrations/sqlite/0012_proposals.sql"),
+    ),
 ];
 
 /// Rows that are read ahead of who takes them.

@@ -101,8 +101,11 @@ fn one_stands_as_it_was_shown_until_the_plan_wants_something_else() {
         fates(&book)["7-a-p4"],
         (Fate::Lapsed, "the plan asks for it no more".to_owned())
     );
-    assert_eq!(book.take_ended(), [Fate::Lapsed; 4]);
-    assert!(book.take_news() && !book.take_news() && book.take_ended().is_empty());
+    let changed = book.take_changed();
+    let told: Vec<(&str, Fate)> = changed.iter().map(|known| (&*known.id, known.fate)).collect();
+    let all = ["7-a-p1", "7-a-p2", "7-a-p3", "7-a-p4"];
+    assert_eq!(told, all.map(|id| [(id, Fate::Open), (id, Fate::Lapsed)]).concat());
+    assert!(book.take_news() && !book.take_news() && book.take_changed().is_empty());
 }
 
 #[test]

@@ -36,15 +36,13 @@ pub(crate) struct ExplainArgs {
 pub(crate) async fn main(arguments: &ExplainArgs) -> anyhow::Result<()> {
     let mut history = History::open(&arguments.place.database()?).await?;
     let id = &arguments.id;
-    let all = history.proposals().await?;
-    let is_asked = |proposal: &&Proposal| proposal.id == *id || proposal.command_id.as_ref() == Some(id);
-    let proposal = all.iter().find(is_asked);
-    let command = proposal.and_then(|proposal| proposal.command_id.as_ref());
+    let proposal = history.proposal(id).await?;
+    let command = proposal.as_ref().and_then(|proposal| proposal.command_id.as_ref());
     let story = history.story(command.unwrap_or(id), AFTER_MS).await?;
     history.close().await?;
-    match (proposal, &story) {
+    match (&proposal, &story) {
         (proposal, Some(story)) => {
-            let approved = proposal.map(approval).unwrap_or_default();
+            let approved = proposal.as_ref().map(approval).unwrap_or_default();
             Ok(print(&(approved + &told(story)))?)
         }
         (Some(proposal), None) => Ok(print(&proposed(proposal))?),

@@ -55,6 +55,9 @@ enum Question {
     /// Commands by when they were issued, with their newest outcome; in tables and CSV a row a change
     #[command(after_help = EXIT_STATUS)]
     Commands(RecordsArgs),
+    /// Proposals by when they were made: what became of each, who decided, when and why
+    #[command(after_help = EXIT_STATUS)]
+    Proposals(RecordsArgs),
     /// Plans by when they were made: what each round came to
     #[command(after_help = EXIT_STATUS)]
     Plans(EventsArgs),
@@ -153,6 +156,10 @@ pub(crate) async fn main(arguments: QueryArgs) -> anyhow::Result<()> {
         Question::Commands(asked) => {
             let (mut history, filter) = asked.open(now_ms).await?;
             tell(&history.commands(&filter).await?, asked.events.format)
+        }
+        Question::Proposals(asked) => {
+            let (mut history, filter) = asked.open(now_ms).await?;
+            tell(&history.proposals(&filter).await?, asked.events.format)
         }
         Question::Plans(asked) => {
             let (mut history, filter) = asked.open(None, now_ms).await?;

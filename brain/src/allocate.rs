@@ -165,6 +165,8 @@ pub struct Plan {
     pub changes: BTreeMap<String, Vec<Change>>,
     /// Those that must only be told, even where the policy acts: what is not limited is not limited in doubt.
     pub only_told: BTreeSet<Key>,
+    /// What is reserved and not in force, though the policy acts there, and why.
+    pub held_back: BTreeMap<Key, String>,
     /// What of the changes is made by somebody's word alone, where everybody is taken to agree.
     pub asking: Asking,
     /// Changes that the cell could still have made in this minute.

@@ -8,7 +8,10 @@ use runtime::{Clock, ConfigError, Shutdown, health, output::print_line};
 
 use crate::{
     Config,
-    page::login::users::{self, Role, Users},
+    page::{
+        healthy,
+        login::users::{self, Role, Users},
+    },
 };
 
 /// `brain --config FILE`, or `brain user ...`.
@@ -29,7 +32,7 @@ pub enum BrainCommand {
     /// Who logs in to the page: `page.users` names the list, and a brain that runs takes each change within a second or two
     #[command(subcommand)]
     User(UserCommand),
-    /// Tells by the exit code whether the brain of this machine answers and goes on; of a page with TLS, whether it listens
+    /// Tells by the exit code whether the brain of this machine answers and goes on
     Healthy(HealthyArgs),
 }
 
@@ -123,13 +126,10 @@ fn change(command: &UserCommand) -> anyhow::Result<()> {
             return Ok(());
         }
         UserCommand::Add { name, role, list } => {
-            let is_known = list.file.exists() && Users::read(&list.file)?.get(name).is_some();
-            anyhow::ensure!(
-                !is_known,
-                "{name:?} is there already: `user passwd` and `user role` change what is known of them"
-            );
+            // Before anybody is asked for a password, and again when it is written.
+            users::check_new(&list.file, name)?;
             let password = runtime::prompt::new_password(name)?;
-            users::set(&list.file, name, Some(*role), Some(&password))?;
+            users::add(&list.file, name, *role, &password)?;
             (name, &list.file, format!("is added, {role}"))
         }
         UserCommand::Passwd { name, list } => {
@@ -153,8 +153,7 @@ fn healthy(arguments: &HealthyArgs) -> anyhow::Result<()> {
     let page = load(arguments.config.as_deref())?.page;
     let answers = match page.tls {
         None => health::http(page.listen, "/healthz"),
-        // Whose certificate it is and whether it is good is not asked here.
-        Some(_) => health::listens(page.listen),
+        Some(_) => healthy::over_tls(page.listen),
     };
     answers.context("the brain does not do its work")?;
     Ok(print_line("answers")?)

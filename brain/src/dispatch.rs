@@ -75,6 +75,7 @@ pub(crate) struct Dispatch {
     shown: Option<Arc<Vec<CommandView>>>,
     pool: Vec<PoolView>,
     unmet: Vec<String>,
+    held_back: BTreeMap<Key, String>,
     /// The newest plan, to be shown.
     plan: Option<Arc<PlanView>>,
     held: held::Held,
@@ -126,6 +127,7 @@ impl Dispatch {
             shown: None,
             pool: Vec::new(),
             unmet: Vec::new(),
+            held_back: BTreeMap::new(),
             plan: None,
             held: held::Held::default(),
             freeze: None,
@@ -260,6 +262,7 @@ impl Dispatch {
     }
 
     fn show(&mut self, plan: &Plan) {
+        self.held_back.clone_from(&plan.held_back);
         self.held.note(plan.time_ms, &plan.pool);
         self.pool = plan.pool.iter().map(pool_view).collect();
         self.unmet = plan.unmet.iter().map(|unmet| unmet.text.clone()).collect();
@@ -386,6 +389,13 @@ impl Dispatch {
     /// What is reserved on a host over time, oldest first.
     pub(crate) fn held(&self, host: &str) -> Arc<Vec<HeldStep>> {
         self.held.of(host)
+    }
+
+    /// Why what is reserved is not in force where the policy acts; `None` where nothing holds it back.
+    pub(crate) fn held_back(&self, host: &str, workload: &str, resource: Resource) -> Option<&str> {
+        self.held_back
+            .get(&Key::new(host, workload, resource))
+            .map(String::as_str)
     }
 
     /// Needs that cannot be met, in words.

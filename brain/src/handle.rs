@@ -31,8 +31,9 @@ use crate::{
 /// Requests of a handle that may wait.
 const REQUESTS: usize = 64;
 
-/// Rows of the grid that a start reads back before it takes anything in: half a second's work. Older ones follow beside.
-const ROWS_AT_START: i64 = 120_000;
+/// Rows of the grid that a start reads back before it takes anything in: with the minutes of workloads of the same time, a
+/// second's work. Older ones follow beside.
+const ROWS_AT_START: i64 = 90_000;
 
 /// A running brain.
 #[derive(Debug)]

@@ -19,7 +19,7 @@
 //! | `/api/v1/freeze`, `/api/v1/thaw` | POST: nothing is changed any more, or again ([`freeze`]) |
 //! | `/api/v1/proposals/{id}/approve`, `decline` | POST: somebody decides on a proposal ([`proposals`]) |
 //! | `/api/v1/incidents`, `commands`, `events`, `proposals`, `plan`, `scores` | what is newest of all hosts ([`records`]) |
-//! | `/api/v1/history/hosts`, `series`, `forecasts`, `anomalies`, `incidents`, `commands`, `events`, `plans` | what the store holds |
+//! | `/api/v1/history/hosts`, `series`, `forecasts`, `anomalies`, `incidents`, `commands`, `proposals`, `events`, `plans` | what the store holds |
 //! | `/api/v1/stream` | server-sent events: when to ask again ([`stream`]) |
 //! | `/api/v1/openapi.json` | all of this for machines ([`openapi`]) |
 //! | `/login`, `/logout`, `/api/v1/me` | the form, the way out, and who asks ([`login`]) |
@@ -36,6 +36,7 @@ mod fleet;
 mod freeze;
 mod guard;
 mod health;
+pub(crate) mod healthy;
 mod history;
 mod hosts;
 mod incidents;
@@ -220,6 +221,7 @@ fn router(shared: Arc<Shared>, guard: Guard) -> Router {
         .route("/api/v1/history/anomalies", get(history::anomalies))
         .route("/api/v1/history/incidents", get(history::incidents))
         .route("/api/v1/history/commands", get(history::commands))
+        .route("/api/v1/history/proposals", get(history::proposals))
         .route("/api/v1/history/events", get(history::events))
         .route("/api/v1/history/plans", get(history::plans))
         .route("/api/v1/stream", get(stream::events))

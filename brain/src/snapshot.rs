@@ -179,6 +179,8 @@ pub struct WorkloadView {
     pub cpu_reserved: Option<f64>,
     /// What is reserved for it: bytes.
     pub memory_reserved: Option<f64>,
+    /// Why what is reserved is not in force though the policy acts on this host, by resource; empty where nothing holds it back.
+    pub held_back: String,
     /// Its own, of cpu in cores and of memory in bytes, by resource and horizon; empty while there are none.
     pub forecasts: Vec<Forecast>,
     /// The highest use within a time, likewise; empty where no network knows.

@@ -30,7 +30,7 @@ pub(crate) mod timescale;
 pub(crate) use sqlite::Sqlite;
 pub(crate) use timescale::Timescale;
 
-use crate::ingest::RangeSet;
+use crate::{allocate::proposals::Proposal, ingest::RangeSet};
 
 /// Where frames come from: one agent's view of one host.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -117,6 +117,8 @@ pub(crate) struct Batch {
     pub(crate) commands: Vec<Command>,
     /// Outcomes.
     pub(crate) outcomes: Vec<Outcome>,
+    /// Proposals by id, as they stand now.
+    pub(crate) proposals: BTreeMap<String, Proposal>,
     /// Plans.
     pub(crate) plans: Vec<PlanRow>,
     /// What was held and used, by host, begin of the day and resource.
@@ -229,6 +231,7 @@ impl Batch {
             && self.books.is_empty()
             && self.commands.is_empty()
             && self.outcomes.is_empty()
+            && self.proposals.is_empty()
             && self.plans.is_empty()
             && self.savings.is_empty()
             && self.models.is_empty()
@@ -290,6 +293,8 @@ pub(crate) struct Recovered {
     pub(crate) books: Vec<StoredBook>,
     /// The newest events, oldest first.
     pub(crate) events: Vec<(Stream, Event)>,
+    /// Whether any proposal has a row: before they had a table, single values alone held them.
+    pub(crate) has_proposals: bool,
     /// Single values.
     pub(crate) meta: BTreeMap<String, String>,
 }
@@ -322,7 +327,7 @@ pub(crate) struct Cutoffs {
     pub(crate) rollup_1h: UnixMs,
     /// Forecasts.
     pub(crate) forecasts: UnixMs,
-    /// Events, anomalies, commands, outcomes, models, births.
+    /// Events, anomalies, commands, outcomes, proposals, models, births.
     pub(crate) events: UnixMs,
 }
 

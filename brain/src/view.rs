@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, time::Duration};
 use runtime::Span;
 use shadow::{Forecast, Resource, UnixMs};
 
-use crate::snapshot::{AnomalyView, HostView, PoolView, ResourceView, Snapshot};
+use crate::{
+    allocate::proposals::{Fate, Proposal},
+    snapshot::{AnomalyView, HostView, PoolView, ResourceView, Snapshot},
+};
 
 mod flat;
 
@@ -243,11 +246,13 @@ fn pool(accounts: &[PoolView]) -> String {
     flat.number("queued", f64::from(queued)).finish()
 }
 
-/// What the plan may do, and what it could take back.
+/// What the plan may do, what waits for somebody's word, and what could be taken back.
 fn plan(snapshot: &Snapshot) -> String {
     let mut flat = Flat::new()
         .text("mode", &snapshot.mode)
         .number("unmet", snapshot.unmet.len() as f64);
+    let open = |proposal: &&Proposal| proposal.fate == Fate::Open;
+    flat = flat.number("proposals", snapshot.proposals.iter().filter(open).count() as f64);
     for (resource, reclaimable) in [
         (Resource::Cpu, "cpu_reclaimable"),
         (Resource::Memory, "memory_reclaimable"),

@@ -94,6 +94,7 @@ pub async fn main(arguments: BrokerArgs) -> anyhow::Result<()> {
 fn healthy(config: &Config) -> anyhow::Result<()> {
     match config.metrics {
         Some(listen) => health::http(listen, "/metrics"),
+        None if config.tls.is_some() => health::tls(config.listen),
         None => health::mqtt(config.listen),
     }
     .context("the broker does not answer")?;

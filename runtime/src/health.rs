@@ -2,7 +2,7 @@
 //! without a shell has nothing else that could ask.
 
 use std::{
-    io::{self, Error, ErrorKind, Read, Write},
+    io::{self, BufRead, BufReader, Error, ErrorKind, Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
     time::Duration,
 };
@@ -18,16 +18,24 @@ const LONGEST: u64 = 256;
 /// # Errors
 /// Why not: nobody there, no answer in three seconds each way, or another status, which is told.
 pub fn http(listen: SocketAddr, path: &str) -> io::Result<()> {
+    http_over(connect(listen)?, &format!("{listen}{path}"), path)
+}
+
+/// As [`http`], over a connection that is there, be it one of TLS. `whom` stands in the fault.
+///
+/// # Errors
+/// Likewise.
+pub fn http_over(mut stream: impl Read + Write, whom: &str, path: &str) -> io::Result<()> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    let mut answer = Vec::new();
-    ask(listen, request.as_bytes())?
-        .take(LONGEST)
-        .read_to_end(&mut answer)?;
-    let answer = String::from_utf8_lossy(&answer);
-    let line = answer.lines().next().unwrap_or_default();
+    stream.write_all(request.as_bytes())?;
+    stream.flush()?;
+    let mut line = Vec::new();
+    BufReader::new(stream.take(LONGEST)).read_until(b'\n', &mut line)?;
+    let line = String::from_utf8_lossy(&line);
+    let line = line.trim_end();
     match line.split(' ').nth(1) {
         Some("200") => Ok(()),
-        _ => Err(other(format!("{listen}{path} answers {line:?}"))),
+        _ => Err(other(format!("{whom} answers {line:?}"))),
     }
 }
 
@@ -39,7 +47,8 @@ pub fn mqtt(listen: SocketAddr) -> io::Result<()> {
     // CONNECT of MQTT 3.1.1: a clean session of no name, alive for ten seconds.
     const CONNECT: &[u8] = b"\x10\x0c\0\x04MQTT\x04\x02\0\x0a\0\0";
     let mut answer = [0; 4];
-    let mut stream = ask(listen, CONNECT)?;
+    let mut stream = connect(listen)?;
+    stream.write_all(CONNECT)?;
     stream.read_exact(&mut answer)?;
     if answer[0] != 0x20 {
         return Err(other(format!("{listen} answers no CONNACK, but {answer:02x?}")));
@@ -48,19 +57,32 @@ pub fn mqtt(listen: SocketAddr) -> io::Result<()> {
     stream.write_all(b"\xe0\0").or(Ok(()))
 }
 
-/// Whether anybody takes connections at `listen`: of what speaks TLS nothing else is asked.
+/// Whether what listens at `listen` speaks TLS: to what is none it answers with an alert, before anybody's certificate counts.
 ///
 /// # Errors
-/// Nobody is there, or does not answer in three seconds.
-pub fn listens(listen: SocketAddr) -> io::Result<()> {
-    TcpStream::connect_timeout(&here(listen), PATIENCE).map(drop)
+/// Why not, as [`http`].
+pub fn tls(listen: SocketAddr) -> io::Result<()> {
+    const ALERT: u8 = 0x15;
+    // As long as the head of a record, which is looked at when it is whole (RFC 8446, 5.1).
+    const NO_RECORD: &[u8] = b"foreshadow";
+    let mut answer = [0; 1];
+    let mut stream = connect(listen)?;
+    stream.write_all(NO_RECORD)?;
+    stream.read_exact(&mut answer)?;
+    match answer {
+        [ALERT] => Ok(()),
+        [other_byte] => Err(other(format!("{listen} answers no alert of TLS, but {other_byte:02x}"))),
+    }
 }
 
-fn ask(listen: SocketAddr, question: &[u8]) -> io::Result<TcpStream> {
-    let mut stream = TcpStream::connect_timeout(&here(listen), PATIENCE)?;
+/// A connection to what listens at `listen`, whose reads and writes take three seconds each at most.
+///
+/// # Errors
+/// Nobody is there, or does not answer in time.
+pub fn connect(listen: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&here(listen), PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(question)?;
     Ok(stream)
 }
 
@@ -136,12 +158,31 @@ mod tests {
     }
 
     #[test]
+    fn what_speaks_tls_answers_with_an_alert() {
+        for (answer, is_tls) in [
+            (&b"\x15\x03\x03\0\x02\x02\x0a"[..], true),
+            (&b"\x20\x02\0\0"[..], false),
+            (&b""[..], false),
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let at = listener.local_addr().unwrap();
+            let server = thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                stream.read_exact(&mut [0; 10]).unwrap();
+                stream.write_all(answer).unwrap();
+            });
+            assert_eq!(tls(at).is_ok(), is_tls, "{answer:?}");
+            server.join().unwrap();
+        }
+    }
+
+    #[test]
     fn nobody_there_is_a_fault() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
-        listens(at).unwrap();
+        connect(at).unwrap();
         drop(listener);
-        listens(at).unwrap_err();
+        connect(at).unwrap_err();
         assert_eq!(mqtt(at).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     }
 }

@@ -102,7 +102,7 @@ pub struct Explanation {
     pub margin: f64,
     /// The horizon of the forecast, in seconds.
     pub horizon_s: u32,
-    /// Which step of the ladder made it.
+    /// Which step of the ladder made it: `last`, `ewma` or `lstm`; `present` where the present use counts alone.
     pub rung: String,
     /// The bound that held the target: `capacity`, `floor`, `ceiling`, `slew`, `pool`, `hurt`; empty when none did.
     pub clamp: String,

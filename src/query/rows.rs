@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use brain::history::{
-    AnomalyView, CommandView, EventView, ForecastRow, HostRow, IncidentView, PlanView, Series, rfc3339,
+use brain::{
+    allocate::proposals::Proposal,
+    history::{AnomalyView, CommandView, EventView, ForecastRow, HostRow, IncidentView, PlanView, Series, rfc3339},
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use shadow::{Resource, UnixMs};
@@ -90,6 +91,49 @@ impl Row for ForecastRow {
         cells.push(Cell::text(forecast.rung.as_str()));
         cells.extend([forecast.skill, forecast.coverage].map(Cell::maybe));
         vec![cells]
+    }
+}
+
+impl Row for Proposal {
+    fn headers(_: &[Self]) -> Vec<String> {
+        names(&[
+            "host",
+            "made",
+            "id",
+            "workload",
+            "resource",
+            "unit",
+            "before",
+            "target",
+            "fate",
+            "decided",
+            "by",
+            "reason",
+            "command",
+            "state",
+            "explanation",
+        ])
+    }
+
+    fn cells(&self) -> Vec<Vec<Cell>> {
+        let change = &self.change;
+        vec![vec![
+            Cell::text(&self.host),
+            time(self.made_ms),
+            Cell::text(&self.id),
+            Cell::text(&change.workload),
+            Cell::text(&change.resource),
+            Cell::text(change.resource.unit()),
+            Cell::maybe(change.before),
+            Cell::number(change.target),
+            Cell::text(self.fate.as_str()),
+            self.decided_ms.map_or(Cell::Unknown, time),
+            Cell::text(&self.by),
+            Cell::text(&self.reason),
+            optional(self.command_id.as_deref()),
+            optional(self.outcome.as_ref().map(|outcome| outcome.state.as_str())),
+            Cell::text(&change.explanation.text),
+        ]]
     }
 }
 

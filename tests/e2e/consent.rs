@@ -281,6 +281,13 @@ fn a_proposal_does_nothing_until_it_is_approved_and_then_the_host_has_it() {
         lines.any(|line| line.starts_with("proposal ") && line.contains(": memory of host from "))
     });
 
+    let mut plans = 0;
+    until("whoever watches MQTT sees that one waits", PATIENCE, || {
+        let newest = stage.observer.newer("_brain/view/plan", &mut plans).pop();
+        let told: Value = serde_json::from_slice(&newest.unwrap_or_default()).unwrap_or_default();
+        told["proposals"].as_u64() >= Some(1)
+    });
+
     // A restart keeps it.
     let id = stage.cell.proposals(false)[0]["id"].as_str().unwrap().to_owned();
     until("it is durable", PATIENCE, || {
@@ -372,6 +379,31 @@ fn a_proposal_does_nothing_until_it_is_approved_and_then_the_host_has_it() {
     until("both words stand in the audit log", PATIENCE, || {
         stands("approved", "ann", yes) && stands("declined", "bob", id)
     });
+
+    // And in the history, for whoever asks later.
+    let kept = stage.cell.run(
+        &["query", "proposals", "--format", "json"],
+        &["--data-dir", &stage.cell.data],
+    );
+    let kept: Vec<Value> = String::from_utf8(kept.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let found = |id: &str| {
+        kept.iter()
+            .find(|known| known["id"] == id)
+            .unwrap_or_else(|| panic!("{id}: {kept:?}"))
+    };
+    let (of_ann, of_bob) = (found(yes), found(id));
+    assert_eq!(
+        [&of_ann["fate"], &of_ann["by"], &of_ann["outcome"]["state"]],
+        ["approved", "ann", "applied"]
+    );
+    assert_eq!(
+        [&of_bob["fate"], &of_bob["by"], &of_bob["reason"]],
+        ["declined", "bob", "not before the release"]
+    );
 
     let refused = stage.cell.ask(&["approve", id, "--by", "ann"]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();

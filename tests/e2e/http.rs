@@ -69,6 +69,9 @@ fn page(document: &Value) -> String {
             .unwrap_or_default();
         let about = if text.is_empty() { kind(schema) } else { text.to_owned() };
         writeln!(page, "\n### {name}\n\n{about}").unwrap();
+        if schema["enum"].is_array() && !text.is_empty() {
+            writeln!(page, "\nOne of {}.", kind(schema)).unwrap();
+        }
         let parts = schema["allOf"].as_array().into_iter().flatten().chain([schema]);
         let mut rows = String::new();
         for part in parts {
@@ -119,7 +122,7 @@ fn kind(schema: &Value) -> String {
     if let Some(words) = schema["enum"].as_array() {
         return words
             .iter()
-            .map(|word| format!("`{word}`"))
+            .map(|word| format!("`{}`", word.as_str().map_or_else(|| word.to_string(), str::to_owned)))
             .collect::<Vec<_>>()
             .join(", ");
     }

@@ -123,6 +123,121 @@ fn a_page_with_users_and_tls_is_set_up_by_commands_and_asked_by_them() {
     assert!(up.stop().0.success());
 }
 
+/// The block of `docs/page.md` that makes a certificate, for `localhost`.
+fn recipe() -> String {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/page.md")).unwrap();
+    let (_, block) = page
+        .split_once("browsers_take_the_certificate_that_the_page_is_told_to_have_and_none_of_pki -->\n```sh\n")
+        .unwrap();
+    let (block, _) = block.split_once("```").unwrap();
+    let recipe = block.replace("brain.example.org", "localhost");
+    assert_ne!(recipe, block);
+    recipe
+}
+
+/// What a browser makes of the page of login: its document, or an error of its own.
+fn browsed(home: &str, port: u16) -> String {
+    let output = Command::new("chromium")
+        .env("HOME", home)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
+        // Whose word on the certificate counts is not what is asked here: whether its keys are spoken is.
+        .arg("--ignore-certificate-errors")
+        .args(["--dump-dom", &format!("https://localhost:{port}/login")])
+        .output();
+    String::from_utf8_lossy(&output.unwrap().stdout).into_owned()
+}
+
+#[test]
+fn browsers_take_the_certificate_that_the_page_is_told_to_have_and_none_of_pki() {
+    let needed = ["openssl", "chromium"];
+    if let Some(missing) = needed
+        .into_iter()
+        .find(|program| Command::new(program).arg("--version").output().is_err())
+    {
+        assert!(
+            std::env::var_os("FORESHADOW_ALL").is_none(),
+            "{missing} is not installed"
+        );
+        eprintln!("SKIPPED: {missing} is not installed");
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let made = Command::new("sh")
+        .args(["-ec", &recipe()])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", complaint(&made));
+    done(&["pki", "--dir", &path("pki"), "init"], "");
+    done(&["pki", "--dir", &path("pki"), "broker", "--address", "localhost"], "");
+    let users = path("users");
+    done(
+        &["brain", "user", "add", "ann", "--role", "viewer", "--file", &users],
+        "a password of hers\n",
+    );
+
+    let port = free_port();
+    let (broker, page, config) = (
+        format!("127.0.0.1:{}", free_port()),
+        format!("127.0.0.1:{port}"),
+        path("brain.toml"),
+    );
+    let up = |certificate: &str, key: &str| {
+        let tls = format!("certificate = \"{certificate}\", key = \"{key}\"");
+        let text =
+            format!("[page]\nusers = \"{users}\"\ntls = {{ {tls} }}\nlisten = \"{page}\"\n[forecast]\ntrain = false\n");
+        fs::write(&config, text).unwrap();
+        let data = path("data");
+        let up = [
+            "up",
+            "--data-dir",
+            &data,
+            "--broker",
+            &broker,
+            "--page",
+            &page,
+            "--brain-config",
+            &config,
+        ];
+        let mut up = Process::foreshadow(&up);
+        up.expect_text("page    https://");
+        // What an engine of images asks, whatever the certificate.
+        done(&["brain", "healthy", "--config", &config], "");
+        up
+    };
+    let mut good = up(&path("page.pem"), &path("page.key"));
+    fs::write(path("password"), "a password of hers\n").unwrap();
+    let url = format!("https://localhost:{port}");
+    let asked = [
+        "status",
+        "--json",
+        "--page",
+        &url,
+        "--ca",
+        &path("web-ca.pem"),
+        "--user",
+        "ann",
+        "--password-file",
+        &path("password"),
+    ];
+    let told = foreshadow(&asked, "");
+    let told: Value = serde_json::from_slice(&told.stdout).unwrap_or_else(|_| panic!("{}", complaint(&told)));
+    assert!(told["hosts"].is_object(), "{told}");
+    let seen = browsed(&path("home"), port);
+    assert!(seen.contains("name=\"password\""), "{seen}");
+    assert!(good.stop().0.success());
+
+    let identity = path("pki/issued/_broker/identity.pem");
+    let mut of_pki = up(&identity, &identity);
+    let seen = browsed(&path("home"), port);
+    assert!(
+        !seen.contains("name=\"password\""),
+        "browsers speak Ed25519 now: docs/page.md is out of date"
+    );
+    assert!(of_pki.stop().0.success());
+}
+
 #[test]
 fn a_page_that_anybody_could_reach_does_not_start() {
     let folder = TempDir::new().unwrap();

@@ -102,6 +102,20 @@ pub fn rewrite(path: &Path, bytes: &[u8]) -> Result<(), TrustError> {
     })
 }
 
+/// Waits until no other process changes the file at `path` from what it has read of it, and keeps others waiting while the
+/// answer lives. It locks the folder: the file itself is another after each change, and a file beside it would stay there.
+///
+/// # Errors
+/// [`TrustError::File`] where the folder is not there, or cannot be locked.
+pub fn hold(path: &Path) -> Result<File, TrustError> {
+    let held = || -> io::Result<File> {
+        let folder = File::open(folder_of(path))?;
+        folder.lock()?;
+        Ok(folder)
+    };
+    held().map_err(TrustError::file(path))
+}
+
 fn put(path: &Path, bytes: &[u8], take_place: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), TrustError> {
     let beside = beside(path);
     let written = || -> io::Result<()> {
@@ -128,8 +142,12 @@ fn beside(path: &Path) -> PathBuf {
 
 /// Makes the names in the folder of `path` safe from a loss of power.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(folder_of(path))?.sync_all()
+}
+
+fn folder_of(path: &Path) -> &Path {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    folder.unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub struct Signal {
     pub kind: Kind,
     /// What it is about: a resource, `host`, a device.
     pub subject: String,
-    /// How bad it is.
+    /// How bad it is: `info`, `warning` or `critical`.
     #[serde(serialize_with = "word", deserialize_with = "from_word")]
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub severity: Severity,

@@ -54,6 +54,16 @@ CROSS JOIN LATERAL jsonb_array_elements(c.changes::jsonb) AS change
 LEFT JOIN LATERAL
     (SELECT * FROM outcomes WHERE command_id = c.id ORDER BY time DESC, state LIMIT 1) o ON true;
 
+CREATE OR REPLACE VIEW v_proposals AS
+SELECT p.id, p.host, p.workload, p.resource, p.made, p.expires,
+       (p.change::jsonb ->> 'before')::double precision AS before,
+       (p.change::jsonb ->> 'target')::double precision AS target,
+       p.change::jsonb -> 'explanation' ->> 'text' AS explanation, p.fate, p.decided, p.decided_by, p.reason,
+       extract(epoch FROM p.decided - p.made)::double precision AS waited_s, p.command_id, o.state, o.time AS answered
+FROM proposals p
+LEFT JOIN LATERAL
+    (SELECT * FROM outcomes WHERE command_id = p.command_id ORDER BY time DESC, state LIMIT 1) o ON true;
+
 CREATE OR REPLACE VIEW v_savings AS
 SELECT host, day, resource, sum(held) / sum(watched_s) AS held, sum(used) / sum(watched_s) AS used,
        sum(given_back) / sum(watched_s) AS given_back, sum(watched_s) AS watched_s, sum(over_s) AS over_s,

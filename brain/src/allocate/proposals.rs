@@ -125,9 +125,9 @@ pub struct Proposals {
     decided: VecDeque<Proposal>,
     /// How many were ever made.
     made: u64,
-    /// What ended since it was asked last.
+    /// Those that were made or have ended since it was asked last, in this order.
     #[serde(skip)]
-    ended: Vec<Fate>,
+    changed: Vec<Proposal>,
     /// Whether something has changed since it was asked last.
     #[serde(skip)]
     is_news: bool,
@@ -227,9 +227,6 @@ impl Proposals {
             return;
         };
         let Some(decided) = self.decided.remove(at) else { return };
-        if let Some(counted) = self.ended.iter().rposition(|fate| *fate == decided.fate) {
-            self.ended.remove(counted);
-        }
         let open = Proposal {
             fate: Fate::Open,
             decided_ms: None,
@@ -238,6 +235,7 @@ impl Proposals {
             command_id: None,
             ..decided
         };
+        self.changed.push(open.clone());
         self.open.insert(open.key(), open);
         self.is_news = true;
     }
@@ -276,8 +274,8 @@ impl Proposals {
     }
 
     /// Every one that is remembered.
-    pub fn into_all(self) -> impl Iterator<Item = Proposal> {
-        self.open.into_values().chain(self.decided.into_iter().rev())
+    pub fn all(&self) -> impl Iterator<Item = &Proposal> {
+        self.open.values().chain(&self.decided)
     }
 
     /// Whether [`take_news`](Self::take_news) would say yes.
@@ -290,9 +288,9 @@ impl Proposals {
         std::mem::take(&mut self.is_news)
     }
 
-    /// What ended since this was asked last.
-    pub fn take_ended(&mut self) -> Vec<Fate> {
-        std::mem::take(&mut self.ended)
+    /// Those that were made or have ended since this was asked last, each as it was then.
+    pub fn take_changed(&mut self) -> Vec<Proposal> {
+        std::mem::take(&mut self.changed)
     }
 
     fn make(&mut self, key: &Key, mut change: Change, (now_ms, rules, issuer_epoch): (UnixMs, ProposalRules, u64)) {
@@ -316,6 +314,7 @@ impl Proposals {
             command_id: None,
             outcome: None,
         };
+        self.changed.push(proposal.clone());
         self.open.insert(key.clone(), proposal);
         self.is_news = true;
     }
@@ -343,7 +342,7 @@ impl Proposals {
             let lapsed = self.decided.iter().position(|known| known.fate == Fate::Lapsed);
             self.decided.remove(lapsed.unwrap_or(0));
         }
-        self.ended.push(proposal.fate);
+        self.changed.push(proposal.clone());
         self.is_news = true;
         proposal
     }

@@ -30,6 +30,7 @@ impl Round<'_> {
             time_ms: self.inputs.now_ms,
             changes: self.changes(),
             only_told: self.only_told(),
+            held_back: self.held_back(),
             asking: self.asking(),
             changes_left: self.budget.left_in_cell(),
             wakes: self.waking.wakes.clone(),
@@ -79,6 +80,18 @@ impl Round<'_> {
         let doubted = drafts.filter(|claim| claim.held_by.is_some());
         let doubted = doubted.filter(|claim| !self.inputs.state.is_leased(&claim.key));
         doubted.map(|claim| claim.key.clone()).collect()
+    }
+
+    /// What [`Round::adopt`] does not put into force, for there is doubt.
+    fn held_back(&self) -> BTreeMap<Key, String> {
+        let (state, act) = (self.inputs.state, &self.inputs.policy.act);
+        let acts = |claim: &&Claim<'_>| act.is_on(&claim.key.host, claim.key.resource);
+        let holds = |claim: &&Claim<'_>| claim.held() > 0.0 && !state.is_leased(&claim.key);
+        let held = self.claims.values().filter(|claim| claim.held_by.is_some());
+        held.filter(acts)
+            .filter(holds)
+            .filter_map(|claim| Some((claim.key.clone(), claim.held_by.clone()?)))
+            .collect()
     }
 
     fn queue(&self) -> Vec<Request> {

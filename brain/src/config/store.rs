@@ -36,7 +36,7 @@ pub struct Store {
     pub keep_rollup_1h: Span,
     /// Forecasts, one a minute.
     pub keep_forecasts: Span,
-    /// Events, anomalies, commands, outcomes, models.
+    /// Events, anomalies, incidents, proposals, commands, outcomes, plans, models.
     pub keep_events: Span,
 }
 

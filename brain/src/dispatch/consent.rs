@@ -129,9 +129,14 @@ impl Dispatch {
         }
     }
 
-    /// What ended since this was asked last.
-    pub(crate) fn ended_proposals(&mut self) -> Vec<Fate> {
-        self.proposals.take_ended()
+    /// Those that were made or have ended since this was asked last.
+    pub(crate) fn changed_proposals(&mut self) -> Vec<Proposal> {
+        self.proposals.take_changed()
+    }
+
+    /// Every proposal that is remembered.
+    pub(crate) fn remembered_proposals(&self) -> impl Iterator<Item = &Proposal> {
+        self.proposals.all()
     }
 
     /// Whether the proposal called `id` waits for somebody's word.

@@ -185,6 +185,10 @@ fn what_nothing_limits_yet_is_not_limited_in_doubt() {
     let first = dispatch.round(HOUR_MS, &hosts()).remove(0);
     assert!(first.dry_run);
     dispatch.outcome("a", &answer(&first, OutcomeState::DryRun));
+    let held_back = |dispatch: &Dispatch, resource| dispatch.held_back("a", "web", resource).map(str::to_owned);
+    let why = held_back(&dispatch, Resource::Cpu);
+    assert_eq!(why.as_deref(), Some("the brain runs for 0 s only"));
+    assert_eq!(held_back(&dispatch, Resource::Memory), None, "nothing acts there");
     assert_eq!(dispatch.round(HOUR_MS + 60_000, &hosts()), []);
     // Ten minutes later it is, without being a change of the promise.
     let later = dispatch.round(HOUR_MS + 600_000, &hosts()).remove(0);
@@ -192,6 +196,7 @@ fn what_nothing_limits_yet_is_not_limited_in_doubt() {
     assert_eq!(later.changes[0].before, Some(later.changes[0].target));
     let text = &later.changes[0].explanation.text;
     assert!(text.contains("what was promised is put into force"), "{text}");
+    assert_eq!(held_back(&dispatch, Resource::Cpu), None);
     assert_eq!(dispatch.round(HOUR_MS + 660_000, &hosts()), [], "once");
 }
 

@@ -12,7 +12,7 @@ use trust::audit::{Entry, What};
 
 use super::{Engine, intake::At};
 use crate::{
-    allocate::proposals::{Proposal, Refusal},
+    allocate::proposals::{Fate, Proposal, Refusal},
     dispatch::Verdict,
     store::meta,
 };
@@ -28,6 +28,8 @@ pub(super) struct Decisions {
     hurry: bool,
     /// Whether one was taken back, and the store has taken nothing since.
     stuck: bool,
+    /// What has become of proposals and is not counted yet.
+    ended: Vec<Fate>,
 }
 
 /// A decision that is not durable yet.
@@ -243,6 +245,10 @@ impl Engine {
             .dispatch
             .take_back(&id, decision.command.as_ref(), (self.now_ms, &why));
         self.batch.outcomes.extend(ended);
+        let fates = &mut self.decisions.ended;
+        if let Some(counted) = fates.iter().rposition(|fate| *fate == decision.proposal.fate) {
+            fates.remove(counted);
+        }
         self.remember_decision(decision.approves());
         self.decisions.hurry = true;
         let by = &decision.proposal.by;
@@ -268,8 +274,14 @@ impl Engine {
         self.snapshot = self.picture().into();
     }
 
-    /// Notes proposals for the next start where something has become of them.
+    /// Notes proposals for whoever asks, and for the next start, where something has become of them.
     pub(super) fn note_proposals(&mut self) {
+        for proposal in self.dispatch.changed_proposals() {
+            if proposal.fate != Fate::Open {
+                self.decisions.ended.push(proposal.fate);
+            }
+            self.batch.proposals.insert(proposal.id.clone(), proposal);
+        }
         if let Some(proposals) = self.dispatch.new_proposals() {
             let json = serde_json::to_string(proposals);
             self.remember_json(meta::PROPOSALS, json);
@@ -279,7 +291,7 @@ impl Engine {
     /// Counts what has become of proposals, once that is sure.
     pub(super) fn count_proposals(&mut self) {
         if self.decisions.is_empty() {
-            for fate in self.dispatch.ended_proposals() {
+            for fate in self.decisions.ended.drain(..) {
                 self.figures.proposals_ended.with(fate.as_str()).inc();
             }
         }

@@ -165,11 +165,21 @@ impl Engine {
                 memory_bytes: memory.is_finite().then_some(f64::from(memory)),
                 cpu_reserved: reserved(Resource::Cpu),
                 memory_reserved: reserved(Resource::Memory),
+                held_back: self.held_back(name, &workload.name),
                 forecasts: expected.forecasts,
                 peaks: expected.peaks,
             }
         };
         host.workloads().iter().map(view).collect()
+    }
+
+    fn held_back(&self, host: &str, workload: &str) -> String {
+        let of = |resource: Resource| {
+            let why = self.dispatch.held_back(host, workload, resource)?;
+            Some(format!("{resource}: {why}"))
+        };
+        let all: Vec<String> = [Resource::Cpu, Resource::Memory].into_iter().filter_map(of).collect();
+        all.join("; ")
     }
 }
 

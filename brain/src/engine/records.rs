@@ -8,7 +8,10 @@ use std::sync::Arc;
 use anomaly::Incident;
 use shadow::{Command, Explanation, Forecast, Outcome};
 
-use crate::store::{Batch, PlanRow, SavingRow};
+use crate::{
+    allocate::proposals::Proposal,
+    store::{Batch, PlanRow, SavingRow},
+};
 
 /// About what a record takes besides its texts, and a part of one.
 const RECORD: usize = 256;
@@ -28,6 +31,7 @@ pub(super) fn weight(batch: &Batch) -> usize {
         + batch.incidents.values().map(|(told, _)| incident(told)).sum::<usize>()
         + batch.outcomes.iter().map(outcome).sum::<usize>()
         + batch.commands.iter().map(command).sum::<usize>()
+        + batch.proposals.values().map(proposal).sum::<usize>()
         + (PART + size_of::<SavingRow>()) * batch.savings.len()
         + PART * batch.hosts.len()
         + 2 * RECORD * batch.models.len()
@@ -48,10 +52,17 @@ fn plan(row: &PlanRow) -> usize {
 }
 
 fn command(told: &Command) -> usize {
-    let texts = |why: &Explanation| PART + why.text.len() + why.rejected.len();
     let changes = told.changes.iter().map(|change| RECORD + texts(&change.explanation));
     let actions = told.actions.iter().map(|action| PART + texts(&action.explanation));
     RECORD + changes.chain(actions).sum::<usize>()
+}
+
+fn proposal(told: &Proposal) -> usize {
+    3 * RECORD + texts(&told.change.explanation) + told.reason.len()
+}
+
+const fn texts(why: &Explanation) -> usize {
+    PART + why.text.len() + why.rejected.len()
 }
 
 fn outcome(told: &Outcome) -> usize {
@@ -77,7 +88,7 @@ mod tests {
             change(&mut less);
             weight(&full) - weight(&less)
         };
-        let kinds: [fn(&mut Batch); 12] = [
+        let kinds: [fn(&mut Batch); 13] = [
             |batch| batch.workload_forecasts.clear(),
             |batch| batch.forecasts.clear(),
             |batch| batch.detectors.clear(),
@@ -87,6 +98,7 @@ mod tests {
             |batch| batch.incidents.clear(),
             |batch| batch.outcomes.clear(),
             |batch| batch.commands.clear(),
+            |batch| batch.proposals.clear(),
             |batch| batch.savings.clear(),
             |batch| batch.models.clear(),
             |batch| batch.meta.clear(),

@@ -42,6 +42,11 @@ impl Engine {
             .restore(json(&recovered.meta, meta::QUALITY).unwrap_or_default());
         self.dispatch
             .restore_proposals(json(&recovered.meta, meta::PROPOSALS).unwrap_or_default());
+        if !recovered.has_proposals {
+            let remembered = self.dispatch.remembered_proposals();
+            let rows = remembered.map(|proposal| (proposal.id.clone(), proposal.clone()));
+            self.batch.proposals.extend(rows);
+        }
         let freeze = json::<Option<_>>(&recovered.meta, meta::FREEZE).flatten();
         self.restore_freeze(freeze);
         for (host, resource, since_ms, told) in recovered.anomalies {

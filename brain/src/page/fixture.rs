@@ -143,7 +143,7 @@ pub(super) const PASSWORDS: [(&str, Role, &str); 2] = [
 pub(super) fn list_of_people(folder: &Path) -> PathBuf {
     let path = folder.join("users");
     for (name, role, password) in PASSWORDS {
-        users::set(&path, name, Some(role), Some(password)).unwrap();
+        users::add(&path, name, role, password).unwrap();
     }
     path
 }

@@ -151,6 +151,8 @@ records! {
     incidents,
     /// Commands by when they were issued, with their newest outcome.
     commands,
+    /// Proposals by when they were made, with what became of them.
+    proposals,
     /// Events by when they happened.
     events
 }

@@ -165,9 +165,9 @@ impl Door {
 
     /// Looks at a password, when it is its turn. What is looked at takes its time whoever is asked for.
     async fn check(&self, from: IpAddr, name: &str, password: &str) -> Result<Arc<User>, Denied> {
-        let begun = self.tries.begin(from, name, self.clock.monotonic_ns());
-        begun.map_err(Denied::TooMany)?;
         let _waits = self.waiting.try_acquire().map_err(|_| Denied::Busy)?;
+        let begun = self.tries.begin(from, name, self.clock.monotonic_ns()).await;
+        let begun = begun.map_err(Denied::TooMany)?;
         let turn = Arc::clone(&self.turns)
             .acquire_owned()
             .await
@@ -181,7 +181,7 @@ impl Door {
         });
         match (checked.await, user) {
             (Ok(true), Some(user)) => {
-                self.tries.succeeded(from, name);
+                begun.succeeded();
                 Ok(user)
             }
             (Ok(_), _) => Err(Denied::Wrong),

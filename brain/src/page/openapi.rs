@@ -291,6 +291,11 @@ fn stored() -> Vec<Route> {
             "Commands by when they were issued",
             by_both(),
         ),
+        told::<Proposal>(
+            "/api/v1/history/proposals",
+            "Proposals by when they were made, and what became of them",
+            by_both(),
+        ),
         told::<EventView>("/api/v1/history/events", "Events by when they happened", by_host()),
         told::<PlanView>(
             "/api/v1/history/plans",

@@ -36,6 +36,7 @@ pub(super) struct RecentQuery {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Recent {
     host: String,
+    /// `inband` or `oob`.
     vantage: &'static str,
     /// The time that was asked for.
     since_ms: UnixMs,

@@ -73,7 +73,8 @@ fn load(tls: &Tls) -> Result<ServerConfig, TrustError> {
     let pem = files::read(&tls.certificate)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let chain = chain.map_err(|error| content(&tls.certificate, &error))?;
-    let key = PrivateKeyDer::from_pem_slice(&files::read(&tls.key)?).map_err(|error| content(&tls.key, &error))?;
+    let key =
+        PrivateKeyDer::from_pem_slice(&files::read_private(&tls.key)?).map_err(|error| content(&tls.key, &error))?;
     if chain.is_empty() {
         return Err(content(&tls.certificate, &"holds no certificate in PEM"));
     }

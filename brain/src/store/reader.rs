@@ -9,10 +9,10 @@ use std::{
 use shadow::UnixMs;
 use sqlx::{Connection as _, PgConnection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use super::{StoreError, meta, timescale::Options};
+use super::{StoreError, timescale::Options};
 use crate::{
     Config,
-    allocate::proposals::{Proposal, Proposals},
+    allocate::proposals::Proposal,
     history::{
         AnomalyView, Column, CommandStory, CommandView, EventView, Filter, ForecastRow, HostRow, IncidentView,
         MAX_ROWS, PlanView, Resolution, Rows, SavingView, Series, Told,
@@ -332,14 +332,39 @@ impl History {
         }))
     }
 
-    /// Proposals that are remembered: those that are open, then those before, the newest first.
+    /// Proposals by when they were made, each with the newest answer to its command.
+    ///
+    /// # Errors
+    /// As [`hosts`](Self::hosts), and of a database of before proposals had a table.
+    pub async fn proposals(&mut self, filter: &Filter) -> Result<Told<Proposal>, StoreError> {
+        if !self.has_proposals().await? {
+            return Err(StoreError::Schema {
+                database: self.reader.name.clone(),
+                reason: "it has no table of proposals yet; start the brain of this version on it once".to_owned(),
+            });
+        }
+        let rows = ask!(self.reader, proposals::told(filter))?;
+        Ok(Told::newest(rows, filter.limit()))
+    }
+
+    /// The proposal of this id, or of the command of this id; `None` when nothing is kept of it.
     ///
     /// # Errors
     /// As [`hosts`](Self::hosts).
-    pub async fn proposals(&mut self) -> Result<Vec<Proposal>, StoreError> {
-        let stored = ask!(self.reader, read::single(meta::PROPOSALS))?;
-        let proposals: Option<Proposals> = stored.and_then(|json| serde_json::from_str(&json).ok());
-        Ok(proposals.unwrap_or_default().into_all().collect())
+    pub async fn proposal(&mut self, id: &str) -> Result<Option<Proposal>, StoreError> {
+        if !self.has_proposals().await? {
+            return Ok(None);
+        }
+        ask!(self.reader, proposals::one(id))
+    }
+
+    async fn has_proposals(&mut self) -> Result<bool, StoreError> {
+        let first = match self.reader.session {
+            Session::Sqlite(_) => 12,
+            Session::Timescale(_) => 9,
+        };
+        let version = ask!(self.reader, read::version())?;
+        Ok(version.is_some_and(|version| version >= first))
     }
 
     /// Ends the connection.

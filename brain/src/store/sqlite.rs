@@ -61,7 +61,18 @@ const MIGRATIONS: &[migrations::Step] = &[
         include_str!("../../migrations/sqlite/0009_workload_coverage.sql"),
     ),
     (11, "books", include_str!("../../migrations/sqlite/0011_books.sql")),
+    (
+        12,
+        "proposals",
+        include_str!("../../migrations/sqlite/0012_proposals.sql"),
+    ),
 ];
+
+/// Rows that are read ahead of who takes them.
+const ROW_BUFFER: usize = 1_000;
+/// At most 64 MiB of pages while a start reads, and `SQLite`'s own 2 MB otherwise.
+const START_CACHE: &str = "PRAGMA cache_size = -65536";
+const CACHE: &str = "PRAGMA cache_size = -2000";
 
 /// A database and the lock on its folder.
 #[derive(Debug)]
@@ -88,6 +99,8 @@ impl Sqlite {
             .journal_mode(SqliteJournalMode::Wal)
             // A watermark lets agents forget frames: it must survive the power's loss as they do.
             .synchronous(SqliteSynchronous::Full)
+            // Rows come from a thread of their own: at each full buffer the two wait for one another.
+            .row_buffer_size(ROW_BUFFER)
             .pragma("temp_store", "memory");
         let opened = SqliteConnection::connect_with(&options).await;
         let mut connection = opened.map_err(|error| fault(&file, &error))?;
@@ -115,7 +128,7 @@ impl Store for Sqlite {
     }
 
     async fn recover(&mut self, since: Since) -> Result<Recovered, StoreError> {
-        let read = recover::all(&mut self.connection, since).await;
+        let read = recovered(&mut self.connection, since).await;
         read.map_err(|error| fault(&self.file, &error))
     }
 
@@ -128,6 +141,14 @@ impl Store for Sqlite {
         let closed = self.connection.close().await;
         closed.map_err(|error| fault(&self.file, &error))
     }
+}
+
+/// Minutes and frames are found by time and lie by host: each page is wanted again and again, once, at a start.
+async fn recovered(from: &mut SqliteConnection, since: Since) -> Result<Recovered, sqlx::Error> {
+    query(START_CACHE).execute(&mut *from).await?;
+    let read = recover::all(from, since).await;
+    query(CACHE).execute(from).await?;
+    read
 }
 
 /// Looks at the version without touching the file: one of a newer brain is to stay as it is.

@@ -9,7 +9,11 @@ use shadow::{
 };
 
 use super::{AnomalyRow, Batch, ModelRow, PlanRow, Rollup, SavingRow, Since, Stream, WorkloadMinute, meta};
-use crate::{ingest::RangeSet, testing};
+use crate::{
+    allocate::proposals::{Fate, Proposal},
+    ingest::RangeSet,
+    testing,
+};
 
 pub(super) const SINCE: Since = Since {
     rollups_ms: 0,
@@ -105,6 +109,7 @@ pub(super) fn full_batch_of(host: &str, by_ms: i64) -> Batch {
         incidents: [((host.clone(), by_ms + 60_000), (incident_of(by_ms), true))].into(),
         detectors: [(host.clone(), (by_ms + 60_000, vec![1, 2, 3]))].into(),
         books: [((host.to_string(), Resource::Disk), (by_ms + 60_000, vec![4, 5]))].into(),
+        proposals: [proposal(&command)].into(),
         commands: vec![command],
         outcomes: vec![outcome],
         plans: vec![plan(by_ms)],
@@ -133,6 +138,24 @@ fn outcome(id: &str, by_ms: i64) -> Outcome {
         changes: Vec::new(),
         actions: Vec::new(),
     }
+}
+
+/// That of which `command` was made.
+fn proposal(command: &Command) -> (String, Proposal) {
+    let proposal = Proposal {
+        id: format!("{}-p1", command.id),
+        host: command.host.clone(),
+        made_ms: command.issued_ms - 5_000,
+        expires_ms: command.issued_ms + 895_000,
+        change: command.changes[0].clone(),
+        fate: Fate::Approved,
+        decided_ms: Some(command.issued_ms),
+        by: "ann".to_owned(),
+        reason: String::new(),
+        command_id: Some(command.id.clone()),
+        outcome: None,
+    };
+    (proposal.id.clone(), proposal)
 }
 
 fn forecast(by_ms: i64) -> Forecast {

@@ -100,6 +100,51 @@ fn every_view_is_short_flat_json() {
     }
 }
 
+/// What waits is counted, what was decided is not, whatever else there is to say of a plan.
+#[test]
+fn the_plan_tells_how_many_proposals_wait() {
+    let proposal = |fate| Proposal {
+        id: "7-a-p1".into(),
+        host: "a".into(),
+        made_ms: 0,
+        expires_ms: 900_000,
+        change: shadow::Change {
+            workload: "web".into(),
+            resource: Resource::Cpu,
+            before: None,
+            target: 1.0,
+            ceiling: None,
+            explanation: shadow::Explanation::default(),
+        },
+        fate,
+        decided_ms: None,
+        by: String::new(),
+        reason: String::new(),
+        command_id: None,
+        outcome: None,
+    };
+    let fates = [Fate::Open, Fate::Open, Fate::Approved, Fate::Declined, Fate::Lapsed];
+    let snapshot = Snapshot {
+        mode: "recommend-only".into(),
+        proposals: fates.map(proposal).to_vec().into(),
+        freeze: Some(crate::dispatch::Freeze {
+            by: "x".repeat(64),
+            reason: "y".repeat(200),
+            since_ms: 1_764_000_000_000,
+        }),
+        ..snapshot()
+    };
+    let view = plan(&snapshot);
+    assert!(
+        view.starts_with(r#"{"mode":"recommend-only","unmet":0,"proposals":2,"cpu_reclaimable":0,"#),
+        "{view}"
+    );
+    assert!(
+        view.len() <= MAX_BYTES && view.contains("\"frozen\":1764000000"),
+        "{view}"
+    );
+}
+
 #[test]
 fn values_are_bare_numbers_and_absence_has_a_reason() {
     let snapshot = snapshot();

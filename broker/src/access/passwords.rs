@@ -70,6 +70,8 @@ pub(crate) fn set(path: &Path, name: &str, password: &str) -> Result<(), AccessE
         return Err(AccessError::Password(what));
     }
     let hash = Hash::of(password).map_err(AccessError::Password)?;
+    // Who sets another one meanwhile would write the list as it was before, or this one would.
+    let _held = trust::files::hold(path)?;
     let before = if path.exists() {
         trust::files::read(path)?
     } else {

@@ -363,6 +363,29 @@ async fn after_a_restart_frames_are_kept_with_what_they_are_read_against() {
     );
 }
 
+/// A brain of before proposals had a table kept them in one value alone.
+#[tokio::test]
+async fn proposals_of_before_their_table_get_rows_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Sqlite::open(folder.path()).await.unwrap();
+    let known = crate::store::testing::full_batch().proposals;
+    let told = serde_json::json!({"open": [], "decided": known.values().collect::<Vec<_>>(), "made": 1});
+    let before = Batch {
+        meta: [(meta::PROPOSALS, told.to_string())].into(),
+        ..Batch::default()
+    };
+    store.write(&before).await.unwrap();
+    let mut again = Bench::new();
+    again.engine.restore(store.recover(EVERYTHING).await.unwrap(), 0);
+    let batch = std::mem::take(&mut again.engine.batch);
+    assert_eq!(batch.proposals, known);
+    store.write(&batch).await.unwrap();
+    let mut later = Bench::new();
+    later.engine.restore(store.recover(EVERYTHING).await.unwrap(), 0);
+    assert!(later.engine.batch.proposals.is_empty(), "they are there");
+    assert_eq!(later.engine.dispatch.shown_proposals().len(), known.len());
+}
+
 #[tokio::test]
 async fn books_and_prices_outlive_a_restart_and_broken_ones_begin_anew() {
     let hosts = |end_ms: i64| -> BTreeMap<String, crate::allocate::HostInput> {

@@ -33,9 +33,15 @@ export function workloads({list}) {
   const sorted = [...list].sort((a, b) => b.criticality - a.criticality || a.name.localeCompare(b.name));
   return panel("Workloads", el("span.soft", {}, "in use, of what is reserved; expected in 15 min"),
     table(["workload", "CPU", "expected", "memory", "expected"], sorted.map((item) => [
-      two(item.name, `${item.class}, criticality ${item.criticality}`),
+      named(item),
       pair(item.cpu_cores, item.cpu_reserved, format.digits), expected(item, "cpu", format.digits),
       pair(item.memory_bytes, item.memory_reserved, format.bytes), expected(item, "memory", format.bytes)])));
+}
+
+// A workload by name, with what keeps its reservations from being limits.
+function named({name, class: kind, criticality, held_back: why}) {
+  return el("span.two", {}, name, el("span.soft", {}, `${kind}, criticality ${criticality}`),
+    why ? el("span.soft.why", {}, `not in force – ${why}`) : null);
 }
 
 // What a workload is expected to use at the farthest horizon, by its own forecast: median to p95.

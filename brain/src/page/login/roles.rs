@@ -60,6 +60,7 @@ const ROUTES: &[(&str, Option<Least>, Option<Least>)] = &[
     ("/api/v1/history/anomalies", Some(Viewer), None),
     ("/api/v1/history/incidents", Some(Viewer), None),
     ("/api/v1/history/commands", Some(Viewer), None),
+    ("/api/v1/history/proposals", Some(Viewer), None),
     ("/api/v1/history/events", Some(Viewer), None),
     ("/api/v1/history/plans", Some(Viewer), None),
     ("/api/v1/stream", Some(Viewer), None),

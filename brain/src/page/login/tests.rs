@@ -507,6 +507,29 @@ async fn passwords_are_not_guessed_by_trying() {
     );
 }
 
+/// A dashboard asks for all its panels at once, and each question brings name and password along.
+#[tokio::test]
+async fn many_right_passwords_at_once_are_all_taken() {
+    let house = House::new();
+    let shown = [basic("ann", "ann's password"), basic("bob", "bob's: password")];
+    let ask = |n: usize| {
+        let headers = [("authorization", shown[n % 2].as_str())];
+        let house = &house;
+        async move { house.send("GET", "/metrics", &headers, "").await.status() }
+    };
+    let codes = futures_util::future::join_all((0..WAITING).map(ask)).await;
+    assert_eq!(codes, [StatusCode::OK; WAITING]);
+    // Of as many wrong ones at once ten are looked at.
+    let guess = |n: usize| {
+        let house = &house;
+        async move { house.try_password(FROM, "ann", &format!("guess {n}")).await.status() }
+    };
+    let mut codes = futures_util::future::join_all((0..WAITING).map(guess)).await;
+    codes.sort();
+    let (wrong, held) = (StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(codes, [vec![wrong; 10], vec![held; WAITING - 10]].concat());
+}
+
 #[tokio::test]
 async fn what_is_huge_or_hostile_is_refused_and_shown_to_nobody() {
     let house = House::new();

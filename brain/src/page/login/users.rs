@@ -155,30 +155,55 @@ fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Adds `name`, or changes what is given of them; other lines stay as they are. The file is made if it is not there, for its
-/// owner alone to read; otherwise owner and mode stay.
+/// Refuses a name that can be in no list, or is in the one at `path` already.
 ///
 /// # Errors
-/// When the list, the name or the password cannot be taken, or a new user lacks role or password.
-pub(crate) fn set(path: &Path, name: &str, role: Option<Role>, password: Option<&str>) -> Result<(), UsersError> {
+/// Likewise, or when the list cannot be read.
+pub(crate) fn check_new(path: &Path, name: &str) -> Result<(), UsersError> {
     check_name(name).map_err(UsersError::Refused)?;
-    let users = if path.exists() {
-        Users::read(path)?
-    } else {
-        Users::default()
-    };
-    let known = users.get(name);
-    let role = role.or(known.map(|user| user.role));
-    let role = role.ok_or_else(|| UsersError::Refused(format!("{name:?} is not in {}: add them", path.display())))?;
-    let hash = match password {
-        Some(password) if PASSWORD.contains(&password.len()) => Hash::of(password).map_err(UsersError::Refused)?,
-        Some(_) => {
-            let (least, most) = PASSWORD.into_inner();
-            return Err(UsersError::Refused(format!("a password has {least} to {most} bytes")));
-        }
+    if path.exists() && Users::read(path)?.get(name).is_some() {
+        let what = "is there already: `user passwd` and `user role` change what is known of them";
+        return Err(UsersError::Refused(format!("{name:?} {what}")));
+    }
+    Ok(())
+}
+
+/// Adds `name`; other lines stay as they are. The file is made if it is not there, for its owner alone to read; otherwise
+/// owner and mode stay. Who changes the list meanwhile waits, as with all that follow here.
+///
+/// # Errors
+/// When the list, the name or the password cannot be taken, or the name is there already.
+pub(crate) fn add(path: &Path, name: &str, role: Role, password: &str) -> Result<(), UsersError> {
+    let hash = hash_of(password)?;
+    let _held = trust::files::hold(path)?;
+    check_new(path, name)?;
+    write(path, name, Some(&format!("{name}:{role}:{hash}")))
+}
+
+/// Changes what is given of `name`.
+///
+/// # Errors
+/// When the list or the password cannot be taken, or the name is not there.
+pub(crate) fn set(path: &Path, name: &str, role: Option<Role>, password: Option<&str>) -> Result<(), UsersError> {
+    let hash = password.map(hash_of).transpose()?;
+    let _held = trust::files::hold(path)?;
+    let users = Users::read(path)?;
+    let unknown = || UsersError::Refused(format!("{name:?} is not in {}: add them", path.display()));
+    let known = users.get(name).ok_or_else(unknown)?;
+    let role = role.unwrap_or(known.role);
+    let hash = match hash {
+        Some(hash) => hash,
         None => line_of(path, name)?.unwrap_or_default(),
     };
     write(path, name, Some(&format!("{name}:{role}:{hash}")))
+}
+
+fn hash_of(password: &str) -> Result<String, UsersError> {
+    if PASSWORD.contains(&password.len()) {
+        return Hash::of(password).map_err(UsersError::Refused);
+    }
+    let (least, most) = PASSWORD.into_inner();
+    Err(UsersError::Refused(format!("a password has {least} to {most} bytes")))
 }
 
 /// Takes `name` out.
@@ -186,6 +211,7 @@ pub(crate) fn set(path: &Path, name: &str, role: Option<Role>, password: Option<
 /// # Errors
 /// When they are not there, or the list cannot be read or written.
 pub(crate) fn remove(path: &Path, name: &str) -> Result<(), UsersError> {
+    let _held = trust::files::hold(path)?;
     if Users::read(path)?.get(name).is_none() {
         return Err(UsersError::Refused(format!("{name:?} is not in {}", path.display())));
     }
@@ -235,13 +261,17 @@ mod tests {
         };
         assert!(
             set(&path, "ann", None, Some("long enough")).is_err(),
-            "nobody knows her role"
+            "there is no list"
         );
-        set(&path, "ann", Some(Role::Operator), Some("long enough")).unwrap();
+        add(&path, "ann", Role::Operator, "long enough").unwrap();
+        let again = add(&path, "ann", Role::Viewer, "another one").unwrap_err().to_string();
+        assert!(again.contains("is there already"), "{again}");
+        let unknown = set(&path, "bob", Some(Role::Viewer), Some("long enough")).unwrap_err();
+        assert!(unknown.to_string().contains("add them"), "{unknown}");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let with_note = [b"# people\n", &*fs::read(&path).unwrap()].concat();
         fs::write(&path, with_note).unwrap();
-        set(&path, "bob", Some(Role::Viewer), Some("also:with:colons")).unwrap();
+        add(&path, "bob", Role::Viewer, "also:with:colons").unwrap();
         assert!(check("ann", "long enough") && check("bob", "also:with:colons") && !check("bob", "long enough"));
         set(&path, "ann", None, Some("another one")).unwrap();
         set(&path, "bob", Some(Role::Operator), None).unwrap();
@@ -260,9 +290,25 @@ mod tests {
             ("a\nb", "long enough"),
             ("eve", "short"),
         ] {
-            assert!(set(&path, name, Some(Role::Viewer), Some(word)).is_err(), "{name:?}");
+            assert!(add(&path, name, Role::Viewer, word).is_err(), "{name:?}");
         }
-        assert!(set(&path, &"a".repeat(65), Some(Role::Viewer), Some("long enough")).is_err());
+        assert!(add(&path, &"a".repeat(65), Role::Viewer, "long enough").is_err());
+    }
+
+    /// Everybody reads the list, changes it and writes it: at once, as scripts do.
+    #[test]
+    fn of_many_who_are_added_at_once_nobody_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users");
+        std::thread::scope(|scope| {
+            for n in 0..8 {
+                let path = &path;
+                scope.spawn(move || add(path, &format!("user-{n}"), Role::Viewer, "long enough").unwrap());
+            }
+        });
+        assert_eq!(Users::load(&path).unwrap().all().len(), 8);
+        let left = fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(left, 1, "nothing is left beside it");
     }
 
     #[test]

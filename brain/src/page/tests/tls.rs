@@ -1,6 +1,6 @@
 //! The page over TLS, with people who log in: the real server, asked by a real client.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
 
 use rcgen::{CertificateParams, KeyPair};
 use runtime::Clock;
@@ -24,7 +24,7 @@ use crate::{
     page::{
         Certificates, Door, PageState,
         fixture::{list_of_people, state},
-        serve,
+        healthy, serve,
     },
     snapshot::Snapshot,
 };
@@ -39,7 +39,7 @@ struct House {
     stop: oneshot::Sender<()>,
     server: JoinHandle<std::io::Result<()>>,
     /// A brain that is gone would not be well.
-    _engine: watch::Sender<Arc<Snapshot>>,
+    engine: watch::Sender<Arc<Snapshot>>,
 }
 
 /// Certificate and key, signed by itself; the certificate is its own authority.
@@ -49,7 +49,7 @@ fn issue(folder: &Path) {
         .unwrap()
         .self_signed(&key)
         .unwrap();
-    fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+    trust::files::replace(&folder.join("key.pem"), key.serialize_pem().as_bytes()).unwrap();
     fs::write(folder.join("certificate.pem"), certificate.pem()).unwrap();
 }
 
@@ -83,7 +83,7 @@ impl House {
             folder,
             stop,
             server,
-            _engine: engine,
+            engine,
         }
     }
 
@@ -195,11 +195,8 @@ async fn a_certificate_that_is_renewed_holds_without_a_restart_and_one_of_no_use
     let old = house.authority();
     house.connect(old.clone()).await.unwrap();
     // A key alone goes together with no certificate.
-    fs::write(
-        house.folder.path().join("key.pem"),
-        KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap().serialize_pem(),
-    )
-    .unwrap();
+    let other = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap().serialize_pem();
+    trust::files::replace(&house.folder.path().join("key.pem"), other.as_bytes()).unwrap();
     let looked_at = time::Instant::now() + 3 * crate::page::UPKEEP;
     while time::Instant::now() < looked_at {
         house.connect(old.clone()).await.unwrap();
@@ -215,6 +212,46 @@ async fn a_certificate_that_is_renewed_holds_without_a_restart_and_one_of_no_use
     time::timeout(PATIENCE, renewed).await.expect("it is never read");
     assert!(house.connect(old).await.is_err());
     house.end().await;
+}
+
+/// Whoever reads the key can be the page to everybody.
+#[tokio::test]
+async fn a_key_that_others_may_read_is_not_taken() {
+    let house = House::new().await;
+    let tls = config::Tls {
+        certificate: house.folder.path().join("certificate.pem"),
+        key: house.folder.path().join("key.pem"),
+    };
+    let load = |mode: u32| {
+        fs::set_permissions(&tls.key, fs::Permissions::from_mode(mode)).unwrap();
+        Certificates::load(tls.clone()).map_err(|fault| fault.to_string())
+    };
+    let told = load(0o644).unwrap_err();
+    assert!(
+        told.contains("key.pem") && told.contains("644") && told.contains("chmod 600"),
+        "{told}"
+    );
+    load(0o640).unwrap();
+    house.end().await;
+}
+
+/// What an engine of images asks: a brain that is stuck has its listener still.
+#[tokio::test]
+async fn health_is_asked_over_tls_too() {
+    let house = House::new().await;
+    let at = std::net::SocketAddr::from(([0, 0, 0, 0], house.port));
+    let ask = move || healthy::over_tls(at);
+    tokio::task::spawn_blocking(ask).await.unwrap().unwrap();
+    let House {
+        engine, stop, server, ..
+    } = house;
+    drop(engine);
+    let stuck = tokio::task::spawn_blocking(ask).await.unwrap().unwrap_err();
+    assert!(stuck.to_string().contains("503"), "{stuck}");
+    stop.send(()).unwrap();
+    server.await.unwrap().unwrap();
+    let gone = tokio::task::spawn_blocking(ask).await.unwrap().unwrap_err();
+    assert_eq!(gone.kind(), std::io::ErrorKind::ConnectionRefused);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ pub(in crate::store) mod books;
 pub(in crate::store) mod forecasts;
 pub(in crate::store) mod incidents;
 pub(in crate::store) mod plans;
+pub(in crate::store) mod proposals;
 pub(in crate::store) mod prune;
 pub(in crate::store) mod read;
 pub(in crate::store) mod recover;

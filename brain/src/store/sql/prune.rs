@@ -42,7 +42,7 @@ const fn whole(name: &'static str, key: &'static str, time: &'static str, kept: 
     }
 }
 
-pub(super) const TABLES: [Table; 17] = [
+pub(super) const TABLES: [Table; 18] = [
     chunked("frames", "host, vantage, epoch, sequence", "start", |c| c.frames),
     chunked("rollup_10s", "host, bucket", "bucket", |c| c.rollup_10s),
     chunked("rollup_1m", "host, bucket", "bucket", |c| c.rollup_1m),
@@ -62,6 +62,7 @@ pub(super) const TABLES: [Table; 17] = [
     whole("incidents", "host, since", "until", |c| c.events),
     whole("detectors", "host", "saved", |c| c.events),
     whole("books", "host, resource", "saved", |c| c.events),
+    whole("proposals", "id", "made", |c| c.events),
     whole("plans", "time", "time", |c| c.events),
     whole("savings", "host, day, resource, issuer_epoch", "day", |c| c.rollup_1h),
     whole("models", "version", "trained", |c| c.events),

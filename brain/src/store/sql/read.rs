@@ -61,14 +61,6 @@ const fn table(resolution: Resolution) -> &'static str {
     }
 }
 
-/// A single value of `meta`.
-pub(in crate::store) async fn single(from: &mut Connection, key: &str) -> Result<Option<String>, sqlx::Error> {
-    query_scalar("SELECT value FROM meta WHERE key = $1")
-        .bind(key)
-        .fetch_optional(from)
-        .await
-}
-
 /// When the oldest row of `host` within a time begins.
 pub(in crate::store) async fn oldest(
     from: &mut Connection,
@@ -260,7 +252,7 @@ pub(in crate::store) async fn events(from: &mut Connection, filter: &Filter) -> 
 }
 
 /// Of the hosts and the time that are asked for: what ends at or after its begin, and begins before its end.
-fn within(sql: &mut QueryBuilder<Db>, filter: &Filter, [end, begin]: [&str; 2]) {
+pub(super) fn within(sql: &mut QueryBuilder<Db>, filter: &Filter, [end, begin]: [&str; 2]) {
     sql.push(format_args!(" AND {end} >= "))
         .push_bind(at(filter.within.start));
     sql.push(format_args!(" AND {begin} < "))
@@ -276,14 +268,14 @@ fn within(sql: &mut QueryBuilder<Db>, filter: &Filter, [end, begin]: [&str; 2]) 
     sql.push(")");
 }
 
-fn of_resource(sql: &mut QueryBuilder<Db>, filter: &Filter) {
+pub(super) fn of_resource(sql: &mut QueryBuilder<Db>, filter: &Filter) {
     if let Some(resource) = filter.resource {
         sql.push(" AND resource = ").push_bind(resource.as_str());
     }
 }
 
 /// One more than are wanted, which tells that there are more.
-fn newest(sql: &mut QueryBuilder<Db>, filter: &Filter, order: &str) {
+pub(super) fn newest(sql: &mut QueryBuilder<Db>, filter: &Filter, order: &str) {
     sql.push(format_args!(" ORDER BY {order} LIMIT "))
         .push_bind(count(filter.limit() + 1));
 }

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Row as _, query};
 
 use super::{
     super::dialect::{Connection, Row, at, instant},
-    books, incidents, references,
+    books, incidents, proposals, references,
     rows::{self, decode},
     workloads,
 };
@@ -58,6 +58,7 @@ pub(in crate::store) async fn all(from: &mut Connection, since: Since) -> Result
         detectors: incidents::detectors(from).await?,
         books: books::recover(from).await?,
         events: events(from, since.events_ms).await?,
+        has_proposals: proposals::any(from).await?,
         meta,
     })
 }

@@ -55,6 +55,7 @@ async fn what_was_written_comes_back_and_twice_is_once() {
         ("books", 1),
         ("commands", 1),
         ("outcomes", 1),
+        ("proposals", 1),
         ("plans", 1),
         ("savings", 1),
         ("models", 1),
@@ -340,6 +341,12 @@ async fn views_tell_what_was_written() {
         ),
         (None, None, "")
     );
+    let proposal =
+        one("SELECT workload, target, explanation, fate, decided_by, waited_s, command_id, state FROM v_proposals")
+            .await;
+    let words = [0, 2, 3, 4, 6, 7].map(|column| proposal.get::<&str, _>(column));
+    assert_eq!(words, ["web", "because", "approved", "ann", "1-web-1-1", "dry_run"]);
+    assert_eq!([1, 5].map(|column| proposal.get::<f64, _>(column)), [1.5, 5.0]);
     let saved = one("SELECT host, held, used, given_back, over_s, acted_s, changes FROM v_savings").await;
     assert_eq!(
         [1, 2, 3].map(|column| saved.get::<f64, _>(column)),

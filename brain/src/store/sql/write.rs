@@ -8,7 +8,7 @@ use sqlx::{Connection as _, QueryBuilder, query};
 
 use super::{
     super::dialect::{Connection, Db, GREATEST, at},
-    books, forecasts, incidents, plans, rollups, workloads,
+    books, forecasts, incidents, plans, proposals, rollups, workloads,
 };
 use crate::store::{Batch, Hours, ModelRow, Stream, meta};
 
@@ -45,6 +45,7 @@ pub(in crate::store) async fn batch(
         outcome(&mut transaction, answer).await?;
     }
     plans::write(&mut transaction, batch).await?;
+    proposals::write(&mut transaction, batch).await?;
     for trained in &batch.models {
         model(&mut transaction, trained).await?;
     }

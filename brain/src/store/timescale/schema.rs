@@ -60,6 +60,11 @@ pub(super) const MIGRATIONS: &[migrations::Step] = &[
         include_str!("../../../migrations/timescale/0006_workload_coverage.sql"),
     ),
     (8, "books", include_str!("../../../migrations/timescale/0008_books.sql")),
+    (
+        9,
+        "proposals",
+        include_str!("../../../migrations/timescale/0009_proposals.sql"),
+    ),
 ];
 
 /// Proves that the extension is there, or makes it where that is allowed.

@@ -8,11 +8,12 @@ use super::super::super::{
     testing::{Place, connection},
 };
 use crate::{
+    allocate::proposals::{Fate, Proposal},
     history::{Column, Filter, History, MAX_ROWS, Resolution},
     store::{
         Batch, Rollup, Store as _,
         archive::{self, Stored},
-        testing::{full_batch, stream, uses},
+        testing::{SINCE, full_batch, stream, uses},
     },
     testing,
 };
@@ -148,6 +149,62 @@ async fn series_are_told_at_the_resolution_that_the_time_asks_for() {
     assert_eq!((rest.len(), rest.begin_ms[0]), (30, 7_000_000));
     assert_eq!(history.page("web-2", &columns, &ALL, page).await.unwrap().len(), 0);
     history.close().await.unwrap();
+}
+
+/// What was proposed, who said what to it, and what the agent answered.
+#[tokio::test]
+async fn a_proposal_is_told_as_it_stands_with_the_newest_answer() {
+    let Some(place) = Place::new() else { return };
+    let mut batch = full_batch();
+    let approved = batch.proposals.values().next().unwrap().clone();
+    let waits = Proposal {
+        id: "1-web-1-p2".to_owned(),
+        made_ms: 90_000,
+        fate: Fate::Open,
+        decided_ms: None,
+        by: String::new(),
+        command_id: None,
+        ..approved.clone()
+    };
+    batch.proposals.insert(waits.id.clone(), waits.clone());
+    let mut store = place.open().await;
+    store.write(&batch).await.unwrap();
+    let mut history = History::open(&place.database()).await.unwrap();
+    let answered = Proposal {
+        outcome: Some(batch.outcomes[0].clone()),
+        ..approved.clone()
+    };
+    let told = history.proposals(&filter()).await.unwrap();
+    assert_eq!((told.rows, told.more), (vec![answered.clone(), waits.clone()], false));
+    let of_memory = Filter {
+        resource: Some(Resource::Memory),
+        ..filter()
+    };
+    assert_eq!(history.proposals(&of_memory).await.unwrap().rows, []);
+    for id in [&approved.id, approved.command_id.as_ref().unwrap()] {
+        assert_eq!(history.proposal(id).await.unwrap().as_ref(), Some(&answered));
+    }
+    assert_eq!(history.proposal("1-web-1-p3").await.unwrap(), None);
+
+    let declined = Proposal {
+        fate: Fate::Declined,
+        decided_ms: Some(95_000),
+        by: "ben".to_owned(),
+        reason: "not\0 today".to_owned(),
+        ..waits
+    };
+    batch.proposals = [(declined.id.clone(), declined.clone())].into();
+    store.write(&batch).await.unwrap();
+    let newest = Filter { limit: 1, ..filter() };
+    let told = history.proposals(&newest).await.unwrap();
+    let kept = Proposal {
+        reason: "not\u{fffd} today".to_owned(),
+        ..declined
+    };
+    assert_eq!((told.rows, told.more), (vec![kept], true));
+    assert!(store.recover(SINCE).await.unwrap().has_proposals);
+    history.close().await.unwrap();
+    store.close().await.unwrap();
 }
 
 /// A second command and forecast, of memory, and a second outcome of the first command.

@@ -104,14 +104,12 @@ async fn answer(mut wait: oneshot::Receiver<Result<Proposal, Refusal>>) -> Resul
             "the brain ends: when it is back, `foreshadow proposals --all` tells whether this was noted",
         )
     };
-    match timeout(NOTED_WITHIN, &mut wait).await {
-        Ok(answer) => answer.map_err(|_| ended()),
-        Err(_) => {
-            // What is told at this very moment is heard; later nothing is.
-            wait.close();
-            wait.try_recv().map_err(|_| late())
-        }
+    if let Ok(answer) = timeout(NOTED_WITHIN, &mut wait).await {
+        return answer.map_err(|_| ended());
     }
+    // What is told at this very moment is heard; later nothing is.
+    wait.close();
+    wait.try_recv().map_err(|_| late())
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ fn it_is_sent_and_answered_when_it_is_durable_and_meanwhile_no_other_command_is(
         panic!("{stored:?}")
     };
     assert_eq!(approved.command_id.as_ref(), Some(&command.id));
-    assert_eq!(command.changes, [open.change.clone()]);
+    assert_eq!(command.changes, std::slice::from_ref(&open.change));
     assert!(proposals.contains(r#""fate":"approved""#), "{proposals}");
     // Once.
     let again = bench.decide(&open.id, true, "bob").try_recv();

@@ -137,7 +137,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Report> {
     let runtime = Tokio::new()?;
     let mut report = Report::new("store");
     let is_rivalled = |place: &&str| ["segments", "rollup"].iter().any(|case| arguments.wants(case, place));
-    let rival = PLACES.iter().any(|place| is_rivalled(&place));
+    let rival = PLACES.iter().any(is_rivalled);
     let copied = rival.then(|| psql.copy(&recording.samples, COPY_POINTS)).transpose()?;
     for (place, database) in PLACES.into_iter().zip([Some(&psql), None]) {
         if let Some(copied) = copied.filter(|_| arguments.wants("segments", place)) {

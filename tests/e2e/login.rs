@@ -206,7 +206,7 @@ fn browsers_take_the_certificate_that_the_page_is_told_to_have_and_none_of_pki()
         done(&["brain", "healthy", "--config", &config], "");
         up
     };
-    let mut good = up(&path("page.pem"), &path("page.key"));
+    let good = up(&path("page.pem"), &path("page.key"));
     fs::write(path("password"), "a password of hers\n").unwrap();
     let url = format!("https://localhost:{port}");
     let asked = [
@@ -229,7 +229,7 @@ fn browsers_take_the_certificate_that_the_page_is_told_to_have_and_none_of_pki()
     assert!(good.stop().0.success());
 
     let identity = path("pki/issued/_broker/identity.pem");
-    let mut of_pki = up(&identity, &identity);
+    let of_pki = up(&identity, &identity);
     let seen = browsed(&path("home"), port);
     assert!(
         !seen.contains("name=\"password\""),

@@ -19,7 +19,7 @@ const PRUNE_AFTER_NS: u64 = 3_600_000_000_000;
 /// What time it is.
 #[derive(Debug)]
 pub(crate) struct Time {
-    clock: Clock,
+    pub(super) clock: Clock,
     /// `None` where ticks tell the time: it is virtual, and right by definition.
     present: Option<Present>,
 }

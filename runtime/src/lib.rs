@@ -9,6 +9,7 @@
 //! | [`logging`] | `tracing` to standard error, and a limit for noisy sites |
 //! | [`trail`] | events of the target `audit`, for whoever keeps them |
 //! | [`output`] | standard output, whose reader may be gone |
+//! | [`private`] | files of secrets, and who could get at them |
 //! | [`prompt`] | passwords, typed without being shown |
 //! | [`process`] | arguments to an exit code |
 //! | [`metrics`] | counters and gauges in the Prometheus text form |
@@ -21,6 +22,7 @@ pub mod health;
 pub mod logging;
 pub mod metrics;
 pub mod output;
+pub mod private;
 pub mod process;
 pub mod prompt;
 pub mod shutdown;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`clock`] | time, injected: the system's, or one that a lab or a test sets |
 //! | [`shutdown`] | one signal to end, with a reason, for every task |
+//! | [`bar`] | how far long work is, for who watches it on a terminal |
 //! | [`config`] | TOML files into checked types; faults name file, line and key |
 //! | [`span`] | durations as people write them: `100ms`, `5m` |
 //! | [`logging`] | `tracing` to standard error, and a limit for noisy sites |
@@ -16,6 +17,7 @@
 //! | [`health`] | a server of this machine, asked whether it does its work |
 //! | [`usage`] | what this process takes of its machine |
 
+pub mod bar;
 pub mod clock;
 pub mod config;
 pub mod health;

@@ -18,7 +18,7 @@ use std::{
 use anyhow::{Context, ensure};
 use brain::history::{Column, History, Resolution, Rows};
 use clap::{Args, ValueEnum};
-use runtime::{Clock, output::print_line};
+use runtime::{Clock, bar::Bar, output::print_line};
 use shadow::UnixMs;
 use tempfile::TempPath;
 
@@ -120,8 +120,8 @@ pub(crate) async fn main(arguments: ExportArgs) -> anyhow::Result<()> {
     let hosts = arguments.scope.all_hosts(&mut history).await?;
     let folder = &arguments.output;
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    let mut done = Vec::new();
-    for host in &hosts {
+    let (mut done, bar) = (Vec::new(), Bar::new());
+    for (at, host) in hosts.iter().enumerate() {
         // It becomes the name of a file, and a database may come from anywhere.
         shadow::check_name(host).with_context(|| format!("host {host:?}"))?;
         let file = one(&mut history, host, &within, &arguments).await?;
@@ -129,6 +129,7 @@ pub(crate) async fn main(arguments: ExportArgs) -> anyhow::Result<()> {
             tracing::warn!(host, "too few rows are kept for a file");
         }
         done.extend(file);
+        bar.tell(at + 1, hosts.len(), "hosts");
     }
     history.close().await?;
     ensure!(!done.is_empty(), "nothing is kept of what was asked for");

@@ -27,7 +27,7 @@ mod up;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use runtime::process;
+use runtime::process::{self, Reader};
 
 /// Server shadows, forecasts and preemptive allocation
 #[derive(Debug, Parser)]
@@ -96,39 +96,17 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     match process::arguments::<Arguments>() {
-        Ok(Arguments { command }) => process::run(command.log_level(), run(command)).await,
+        Ok(Arguments { command }) => process::run(command.reader(), run(command)).await,
         Err(code) => code,
     }
 }
 
 impl Command {
-    /// What a person watches in the foreground tells what it does in its own words.
-    const fn log_level(&self) -> &'static str {
+    /// Who watches it: of the parts a service manager's journal, of all else a person.
+    const fn reader(&self) -> Reader {
         match self {
-            Self::Up(_)
-            | Self::Top(_)
-            | Self::Status(_)
-            | Self::Completions(_)
-            | Self::Man(_)
-            | Self::Lab(_)
-            | Self::Doctor(_)
-            | Self::Processes(_)
-            | Self::Inspect(_)
-            | Self::Query(_)
-            | Self::Explain(_)
-            | Self::Proposals(_)
-            | Self::Approve(_)
-            | Self::Decline(_)
-            | Self::Report(_)
-            | Self::Export(_)
-            | Self::Detect(_)
-            | Self::Backtest(_)
-            | Self::Simulate(_)
-            | Self::Policy(_)
-            | Self::Backup(_)
-            | Self::Pki(_)
-            | Self::Audit(_) => "warn",
-            Self::Agent(_) | Self::Broker(_) | Self::Brain(_) => "info",
+            Self::Agent(_) | Self::Broker(_) | Self::Brain(_) => Reader::Journal,
+            _ => Reader::Person,
         }
     }
 }

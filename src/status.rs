@@ -133,7 +133,7 @@ impl Picture {
             None => fleet.mode.clone(),
         };
         let volume = status.share_of_packed.map_or(String::new(), |share| {
-            format!(", frames are {:.1} % of packed doubles", share * 100.0)
+            format!(", frames are {:.1} % of plain values", share * 100.0)
         });
         let (rate, missing) = (status.samples_per_s, status.missing_frames);
         let incidents = status.incidents;
@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(
             told(&picture),
             "cell       main, acting\nhosts      1 online\n\
-             data       10.0 samples/s, frames are 4.6 % of packed doubles, 0 frames missing\n\
+             data       10.0 samples/s, frames are 4.6 % of plain values, 0 frames missing\n\
              model      serving 7, LSTM in 50 % of the series\nincidents  0 go on, 0 critical, 0 unnoticed\n\
              command    none yet\npool       0 requests wait\nall is well\n"
         );

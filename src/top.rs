@@ -38,9 +38,9 @@ const KEYS_EVERY: Duration = Duration::from_millis(200);
 const HELP: &[&str] = &[
     "up, down, j, k        another host         page up, page down, home, end",
     "enter, right          the host's view      esc, left   back to the fleet",
-    "s                     order by pressure, name, or a resource's share of its capacity",
+    "s                     order by pressure, name, or the share of a resource in use",
     "r                     reverse the order",
-    "/                     only hosts with what you type in name, inventory or workloads",
+    "/                     only hosts with what you type: name, inventory, workload",
     "q, ctrl-c             quit",
     "",
     "now›peak              the value now, and the highest p95 of the next 15 min",

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context;
 use flate2::{Compression, write::GzEncoder};
-use runtime::{Clock, Shutdown};
+use runtime::{Clock, Shutdown, bar::Bar};
 use shadow::{Channel, Reading};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
@@ -79,6 +79,9 @@ async fn write_rows(
     let mut rows = 0;
     write_header(trace, channels)?;
     let mut ticks = ticks(recording.every);
+    let bar = Bar::new();
+    let told = |seconds: u64| usize::try_from(seconds).unwrap_or(usize::MAX);
+    let all = told(recording.length.as_secs());
     // Rates need a reading before the first row.
     ticks.tick().await;
     probes.sample(clock.monotonic_ns());
@@ -90,6 +93,7 @@ async fn write_rows(
         let now = clock.monotonic_ns();
         write_row(trace, clock.now_ms(), channels, probes.sample(now))?;
         rows += 1;
+        bar.tell(told(now.saturating_sub(begin) / 1_000_000_000), all, "seconds");
         if now.saturating_sub(flushed) >= FLUSH_EVERY_NS {
             trace.flush()?;
             flushed = now;
@@ -98,6 +102,7 @@ async fn write_rows(
             break;
         }
     }
+    bar.tell(all, all, "seconds");
     Ok(rows)
 }
 

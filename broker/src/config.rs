@@ -68,7 +68,7 @@ impl Default for WebSocket {
 pub struct Tls {
     /// The broker's certificate, with what leads to its authority.
     pub certificate: PathBuf,
-    /// Its key.
+    /// Its key, which others must not be able to read: mode 600, or 640 where its group reads it.
     pub key: PathBuf,
     /// The authorities whose word on clients is taken. Without it, certificates of clients are not asked for.
     #[serde(default)]

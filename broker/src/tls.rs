@@ -17,6 +17,7 @@ use rustls::{
     server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 use thiserror::Error;
+use trust::TrustError;
 
 use crate::config::Tls;
 
@@ -70,7 +71,7 @@ pub(crate) fn load(tls: &Tls) -> Result<Port, TlsError> {
     let verifier = verifier(tls, crl, &provider)?;
     let chain = all::<CertificateDer<'_>>(&tls.certificate)?;
     let certificate = digest(chain.first().map(AsRef::as_ref));
-    let key = PrivateKeyDer::from_pem_slice(&read(&tls.key)?).map_err(|error| content(&tls.key, &error))?;
+    let key = PrivateKeyDer::from_pem_slice(&read_private(&tls.key)?).map_err(|error| content(&tls.key, &error))?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(together)?
@@ -142,6 +143,14 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
         ));
     }
     Ok(bytes)
+}
+
+/// As [`read`], of the key: others must not be able to read it, nor anybody but its owner to write it.
+fn read_private(path: &Path) -> Result<Vec<u8>, TlsError> {
+    trust::files::read_private(path).map_err(|fault| match fault {
+        TrustError::File { path, source } => TlsError::Read { path, source },
+        TrustError::Content { path, what } => TlsError::Content { path, what },
+    })
 }
 
 fn content(path: &Path, what: &impl ToString) -> TlsError {

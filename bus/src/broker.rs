@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read},
+    net::IpAddr,
     path::{Path, PathBuf},
 };
 
@@ -72,6 +73,15 @@ impl Broker {
         }
     }
 
+    /// Whether it is one of this machine, which nobody reaches from elsewhere.
+    pub fn is_here(&self) -> bool {
+        let address = self.host.trim_matches(['[', ']']).parse::<IpAddr>();
+        address.map_or_else(
+            |_| self.host.eq_ignore_ascii_case("localhost"),
+            |address| address.is_loopback(),
+        )
+    }
+
     /// User and password, as they stand in the file now; `None` where nobody logs in.
     ///
     /// # Errors
@@ -131,8 +141,31 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, CredentialError> {
         path: path.to_owned(),
         source,
     };
-    let mut bytes = Vec::new();
+    read_of(path, File::open(path).map_err(failed)?)
+}
+
+/// As [`read`], of a key: others must not be able to read it, nor anybody but its owner to write it.
+pub(crate) fn read_private(path: &Path) -> Result<Vec<u8>, CredentialError> {
+    let failed = |source| CredentialError::Read {
+        path: path.to_owned(),
+        source,
+    };
     let file = File::open(path).map_err(failed)?;
+    match runtime::private::fault_of_mode(&file).map_err(failed)? {
+        Some(what) => Err(CredentialError::Content {
+            path: path.to_owned(),
+            what,
+        }),
+        None => read_of(path, file),
+    }
+}
+
+fn read_of(path: &Path, file: File) -> Result<Vec<u8>, CredentialError> {
+    let failed = |source| CredentialError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let mut bytes = Vec::new();
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(CredentialError::Content {
@@ -169,6 +202,21 @@ mod tests {
             ..Broker::new("", 0)
         };
         assert_eq!(faults(&bad), 5);
+    }
+
+    #[test]
+    fn a_broker_of_this_machine_is_known_by_its_address() {
+        for (host, is_here) in [
+            ("127.0.0.1", true),
+            ("::1", true),
+            ("[::1]", true),
+            ("localhost", true),
+            ("192.0.2.1", false),
+            ("broker", false),
+            ("localhost.example.org", false),
+        ] {
+            assert_eq!(Broker::new(host, 1883).is_here(), is_here, "{host}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use rustls::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::broker::{CredentialError, read};
+use crate::broker::{CredentialError, read, read_private};
 
 /// TLS towards the broker. All files are PEM.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ pub struct Tls {
     /// The certificate of this client, with what leads to its authority.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<PathBuf>,
-    /// Its key.
+    /// Its key, which others must not be able to read: mode 600, or 640 where its group reads it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<PathBuf>,
     /// The name that the broker's certificate must have, where that is not the host that is connected to.
@@ -83,7 +83,8 @@ impl Tls {
         let mut config = match (&self.certificate, &self.key) {
             (Some(certificate), Some(key)) => {
                 let chain = all(certificate)?;
-                let key_der = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| content(key, &error))?;
+                let key_der =
+                    PrivateKeyDer::from_pem_slice(&read_private(key)?).map_err(|error| content(key, &error))?;
                 builder.with_client_auth_cert(chain, key_der).map_err(tls)?
             }
             _ => builder.with_no_client_auth(),

@@ -63,8 +63,9 @@ pub fn mqtt(listen: SocketAddr) -> io::Result<()> {
 /// Why not, as [`http`].
 pub fn tls(listen: SocketAddr) -> io::Result<()> {
     const ALERT: u8 = 0x15;
-    // As long as the head of a record, which is looked at when it is whole (RFC 8446, 5.1).
-    const NO_RECORD: &[u8] = b"foreshadow";
+    // As long as the head of a record, which is looked at when it is whole (RFC 8446, 5.1): a handshake of a version that there is
+    // not. It must begin as one, for our broker also speaks in the clear with who is on its machine and does not.
+    const NO_RECORD: &[u8] = b"\x16foreshado";
     let mut answer = [0; 1];
     let mut stream = connect(listen)?;
     stream.write_all(NO_RECORD)?;

@@ -19,6 +19,25 @@ pub const EXIT_ATTENTION: u8 = 2;
 #[error("something needs attention")]
 pub struct Attention;
 
+/// Who reads what a process says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// Somebody at a terminal, or their script: a failure is one line that begins with `error:`, as that of bad arguments.
+    Person,
+    /// A journal: every line has its time and level, that of a failure as well.
+    Journal,
+}
+
+impl Reader {
+    /// What is logged where nobody says otherwise. What a person watches tells what it does in its own words.
+    const fn level(self) -> &'static str {
+        match self {
+            Self::Person => "warn",
+            Self::Journal => "info",
+        }
+    }
+}
+
 /// The arguments of this process.
 ///
 /// # Errors
@@ -33,10 +52,10 @@ pub fn arguments<A: Parser>() -> Result<A, ExitCode> {
     })
 }
 
-/// Sets logging up at `level`, does `work`, and gives the code to exit with; a failure is logged. Work that ended because
-/// nobody reads its output any more ([`OutputError::Closed`]) has done what was wanted of it.
-pub async fn run(level: &str, work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
-    if let Err(fault) = logging::init(level) {
+/// Sets logging up for `reader`, does `work`, and gives the code to exit with; a failure is told to standard error, with what to do
+/// next. Work that ended because nobody reads its output any more ([`OutputError::Closed`]) has done what was wanted of it.
+pub async fn run(reader: Reader, work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    if let Err(fault) = logging::init(reader.level()) {
         eprintln!("{fault}");
         return ExitCode::from(EXIT_USAGE);
     }
@@ -45,7 +64,11 @@ pub async fn run(level: &str, work: impl Future<Output = anyhow::Result<()>>) ->
         Err(fault) if is_closed(&fault) => ExitCode::SUCCESS,
         Err(fault) if fault.is::<Attention>() => ExitCode::from(EXIT_ATTENTION),
         Err(fault) => {
-            tracing::error!("{fault:#}");
+            let told = told(&fault);
+            match reader {
+                Reader::Person => eprintln!("error: {told}"),
+                Reader::Journal => tracing::error!("{told}"),
+            }
             exit_code(&fault)
         }
     }
@@ -64,6 +87,46 @@ pub fn raise_file_limit() -> io::Result<u64> {
     };
     setrlimit(Resource::Nofile, raised)?;
     Ok(limit.maximum.unwrap_or(u64::MAX))
+}
+
+/// A failure in one line: its causes, each once, for many tell theirs themselves; and what to do next, where the system's answer
+/// says it and nobody has.
+fn told(fault: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in fault.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    // Who names a command or an option has said what to do.
+    if text.contains('`') || text.contains("--") {
+        return text;
+    }
+    let answer = fault.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
+    match answer.and_then(|answer| next(answer.kind())) {
+        Some(next) => format!("{text}; {next}"),
+        None => text,
+    }
+}
+
+/// What to do next after an answer of the system.
+const fn next(answer: io::ErrorKind) -> Option<&'static str> {
+    Some(match answer {
+        io::ErrorKind::NotFound => "is the path right, and seen from this folder?",
+        io::ErrorKind::PermissionDenied => "run this as a user who may, or give this one the right",
+        io::ErrorKind::AddrInUse => "something listens there already: end it, or name another address",
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address: name one of its own",
+        io::ErrorKind::ConnectionRefused => "nothing listens there: is it running, and the address right?",
+        io::ErrorKind::TimedOut => "is it running, and does a firewall stand between?",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room there, or name another folder",
+        io::ErrorKind::ReadOnlyFilesystem => "name a folder that can be written to",
+        io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
+            "name a file where one is wanted, a folder where that is"
+        }
+        _ => return None,
+    })
 }
 
 fn is_closed(fault: &anyhow::Error) -> bool {
@@ -97,6 +160,40 @@ mod tests {
             assert_eq!(format!("{:?}", exit_code(&fault)), format!("{code:?}"), "{fault:#}");
         }
     }
+
+    #[test]
+    fn a_failure_tells_each_cause_once_and_what_to_do_next() {
+        #[derive(Debug, Error)]
+        #[error("x.toml: {source}")]
+        struct Tells {
+            source: io::Error,
+        }
+        let io = |kind: io::ErrorKind| io::Error::from(kind);
+        let missing = Tells {
+            source: io(io::ErrorKind::NotFound),
+        };
+        let in_use = Err::<(), _>(io(io::ErrorKind::AddrInUse)).context("the page cannot listen at 127.0.0.1:80");
+        let said =
+            Err::<(), _>(io(io::ErrorKind::ConnectionRefused)).context("nobody is there: start one (`foreshadow up`)");
+        for (fault, expected) in [
+            (
+                missing.into(),
+                "x.toml: entity not found; is the path right, and seen from this folder?",
+            ),
+            (
+                in_use.unwrap_err(),
+                "the page cannot listen at 127.0.0.1:80: address in use; something listens there already: end it, or name another address",
+            ),
+            (
+                said.unwrap_err(),
+                "nobody is there: start one (`foreshadow up`): connection refused",
+            ),
+            (anyhow::anyhow!("no trace here"), "no trace here"),
+        ] {
+            assert_eq!(told(&fault), expected);
+        }
+    }
+
     #[test]
     fn only_the_readers_goodbye_is_no_failure() {
         let pipe = || io::Error::from(io::ErrorKind::BrokenPipe);

@@ -3,10 +3,10 @@
 use std::{ops::Range, time::Instant};
 
 use forecast::{Artifact, Config, Drift, Forecaster};
-use runtime::output::print_line;
+use runtime::{bar::Bar, output::print_line};
 
 use super::{
-    bar::Bar,
+    bar,
     data::{Data, Host},
     peaks::PeakTally,
     tally::Tally,
@@ -56,7 +56,7 @@ impl Replay<'_> {
     /// Learns from all hosts but some.
     fn learn(&self, config: &Config, without: Range<usize>) -> anyhow::Result<Artifact> {
         let (begun, bar) = (Instant::now(), Bar::new());
-        let artifact = walk::learn(self.data, config, without, &|progress| bar.train(progress))?;
+        let artifact = walk::learn(self.data, config, without, &|progress| bar::train(&bar, progress))?;
         let (steps, took) = (artifact.steps(), begun.elapsed().as_secs_f64());
         let (hosts, moments) = (artifact.data().hosts, artifact.data().samples);
         print_line(&format!(

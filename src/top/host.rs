@@ -97,7 +97,11 @@ fn resource(top: &Top, detail: &HostDetail, view: &ResourceView, width: usize) -
         let skill = nearest
             .skill
             .map_or(String::new(), |skill| format!(", skill {:.0} %", skill * 100.0));
-        spans.push(Span::from(format!("  {}{skill}", nearest.rung.as_str())).style(faint()));
+        let (used, rung) = (spans.iter().map(Span::width).sum::<usize>(), nearest.rung.as_str());
+        // Half a word tells nothing: what has no room is left out.
+        let told = [format!("  {rung}{skill}"), format!("  {rung}")];
+        let told = told.into_iter().find(|text| used + text.chars().count() <= width);
+        spans.extend(told.map(|text| Span::from(text).style(faint())));
     }
     let series = top.series.get(&(detail.host.name.clone(), view.resource));
     let mut lines = vec![Line::from(spans)];

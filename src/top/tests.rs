@@ -280,6 +280,18 @@ fn a_host_shows_its_past_its_future_and_who_uses_it() {
 }
 
 #[test]
+fn keys_are_told_whole_on_eighty_columns_and_what_has_no_room_is_left_out() {
+    for line in super::HELP {
+        assert!(line.chars().count() <= super::PLAIN.0, "{line:?}");
+    }
+    let top = looked_at();
+    let cut = |width| shown(&top, (width, 24)).join("\n");
+    let (wide, narrow) = (cut(80), cut(58));
+    assert!(wide.contains(", skill 23 %"), "{wide}");
+    assert!(narrow.contains("15 min 50‥95") && !narrow.contains("skil"), "{narrow}");
+}
+
+#[test]
 fn nothing_is_drawn_beyond_a_tiny_terminal() {
     let host_view = looked_at();
     for height in [1, 2, 5, 9] {

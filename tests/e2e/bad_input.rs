@@ -30,7 +30,16 @@ fn refused(arguments: &[&str], code: i32, expected: &[&str]) {
 fn configuration_faults_name_file_line_and_key() {
     let folder = TempDir::new().unwrap();
     let file = |name: &str, text: &str| write(folder.path(), name, text);
-    refused(&["agent", "--config", "/nowhere.toml"], USAGE, &["/nowhere.toml"]);
+    refused(
+        &["agent", "--config", "/nowhere.toml"],
+        USAGE,
+        &["/nowhere.toml", "is the path right"],
+    );
+    refused(
+        &["policy", "check", "/nowhere.toml"],
+        USAGE,
+        &["error: configuration /nowhere.toml: ", "is the path right"],
+    );
     refused(
         &["agent", "--config", &file("a.toml", "[pace]\nspeed = 1\n")],
         USAGE,
@@ -82,7 +91,7 @@ fn a_port_in_use_is_told() {
     refused(
         &["up", "--data-dir", data, "--broker", &address, "--page", "127.0.0.1:0"],
         1,
-        &[&address, "in use"],
+        &[&address, "in use", "stop that one"],
     );
     refused(
         &["up", "--data-dir", data, "--broker", "127.0.0.1:0", "--page", &address],

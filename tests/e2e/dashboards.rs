@@ -61,6 +61,27 @@ pub(crate) fn queries(host: &str) -> Vec<Query> {
     queries
 }
 
+/// What is asked of Prometheus: which panel, and in which words.
+pub(crate) fn expressions() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (file, dashboard) in dashboards() {
+        for panel in dashboard["panels"].as_array().unwrap() {
+            let asked = panel["targets"].as_array().unwrap().iter();
+            let asked = asked.filter_map(|target| target["expr"].as_str());
+            found.extend(asked.map(|text| (format!("{file}: {}", panel["title"]), text.to_owned())));
+        }
+    }
+    found
+}
+
+/// How many alert rules there are.
+pub(crate) fn rules() -> usize {
+    let text = fs::read_to_string(deploy().join("prometheus/alerts.yml")).unwrap();
+    text.lines()
+        .filter(|line| line.trim_start().starts_with("- alert:"))
+        .count()
+}
+
 /// What Grafana makes of its macros and variables.
 fn expanded(sql: &str, host: &str) -> String {
     let (from, to) = ("now() - interval '6 hours'", "now()");

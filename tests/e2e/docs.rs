@@ -1,6 +1,6 @@
 //! What documents tell people to type is run, or says why it is not; in each case its command lines are ones that the program takes.
 //!
-//! Before each block of `sh`, `console` or `toml` stands how it is tested (CONTRIBUTING.md):
+//! Before each block of `sh`, `console`, `toml`, `nginx` or `bitbake` stands how it is tested (CONTRIBUTING.md):
 //!
 //! - `<!-- test: run -->` in a folder beside a cell of this test, which stands in for the default ports;
 //! - `<!-- test: watch -->` each line is ended as soon as it has told something;
@@ -68,7 +68,7 @@ fn every_block_says_how_it_is_tested_and_configurations_are_good() {
 #[test]
 fn every_command_line_is_one_that_the_program_takes() {
     let mut lines: Vec<(String, Vec<String>)> = Vec::new();
-    for block in blocks().iter().filter(|block| block.language != "toml") {
+    for block in blocks().iter().filter(|block| block.is_of_shell()) {
         for words in commands(&block.text) {
             lines.extend(of_program(&words).map(|arguments| (block.to_string(), arguments)));
         }

@@ -132,13 +132,35 @@ fn recipe() -> String {
     recipe
 }
 
-/// What a browser makes of the page of login: its document, or an error of its own.
-fn browsed(home: &str, port: u16) -> String {
+/// Who says whether a certificate counts.
+#[derive(Clone, Copy, PartialEq)]
+enum Judge {
+    /// The browser, by the authorities that it knows.
+    Browser,
+    /// Nobody: what is asked is whether the certificate's keys are spoken.
+    Nobody,
+}
+
+/// Makes an authority known to the browser of `home`, as somebody does in its settings.
+fn make_known(home: &str, authority: &str) {
+    let (folder, base) = (format!("{home}/.pki/nssdb"), format!("sql:{home}/.pki/nssdb"));
+    fs::create_dir_all(folder).unwrap();
+    for arguments in [
+        &["-N", "--empty-password"][..],
+        &["-A", "-n", "web", "-t", "C,,", "-i", authority],
+    ] {
+        let done = Command::new("certutil").args(["-d", &base]).args(arguments).output();
+        let done = done.unwrap();
+        assert!(done.status.success(), "{}", complaint(&done));
+    }
+}
+
+/// What a browser makes of the page of login: its document, or nothing where it does not take the certificate.
+fn browsed(home: &str, port: u16, judge: Judge) -> String {
     let output = Command::new("chromium")
         .env("HOME", home)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
-        // Whose word on the certificate counts is not what is asked here: whether its keys are spoken is.
-        .arg("--ignore-certificate-errors")
+        .args((judge == Judge::Nobody).then_some("--ignore-certificate-errors"))
         .args(["--dump-dom", &format!("https://localhost:{port}/login")])
         .output();
     String::from_utf8_lossy(&output.unwrap().stdout).into_owned()
@@ -146,7 +168,7 @@ fn browsed(home: &str, port: u16) -> String {
 
 #[test]
 fn browsers_take_the_certificate_that_the_page_is_told_to_have_and_none_of_pki() {
-    if !["openssl", "chromium"].into_iter().all(have) {
+    if !["openssl", "chromium", "certutil"].into_iter().all(have) {
         return;
     }
     let folder = TempDir::new().unwrap();
@@ -199,13 +221,17 @@ fn browsers_take_the_certificate_that_the_page_is_told_to_have_and_none_of_pki()
     let told = foreshadow(&asked, "");
     let told: Value = serde_json::from_slice(&told.stdout).unwrap_or_else(|_| panic!("{}", complaint(&told)));
     assert!(told["hosts"].is_object(), "{told}");
-    let seen = browsed(&path("home"), port);
+    // Whoever has not been told of the authority is warned away; who has sees the form, without a word.
+    let seen = browsed(&path("stranger"), port, Judge::Browser);
+    assert!(!seen.contains("name=\"password\""), "{seen}");
+    make_known(&path("home"), &path("web-ca.pem"));
+    let seen = browsed(&path("home"), port, Judge::Browser);
     assert!(seen.contains("name=\"password\""), "{seen}");
     assert!(good.stop().0.success());
 
     let identity = path("pki/issued/_broker/identity.pem");
     let of_pki = with(&identity, &identity);
-    let seen = browsed(&path("home"), port);
+    let seen = browsed(&path("home"), port, Judge::Nobody);
     assert!(
         !seen.contains("name=\"password\""),
         "browsers speak Ed25519 now: docs/page.md is out of date"

@@ -115,6 +115,36 @@ fn on_a_terminal(page: &str, host: &str) {
     assert!(screen().contains("\u{1b}[?1049l"), "the screen is given back");
 }
 
+/// Of a part, whose failure is a line of its log.
+#[test]
+fn colours_are_for_terminals_alone() {
+    if !have("script") {
+        return step_aside("script (util-linux) is not installed");
+    }
+    let ask = [
+        env!("CARGO_BIN_EXE_foreshadow"),
+        "agent",
+        "healthy",
+        "--config",
+        "/nowhere.toml",
+    ];
+    let piped = foreshadow(&ask[1..]);
+    let told = String::from_utf8_lossy(&piped.stderr).into_owned();
+    assert!(told.contains("ERROR") && !told.contains('\u{1b}'), "{told:?}");
+    for (no_colour, has_colours) in [(None, true), (Some("1"), false)] {
+        let mut script = Command::new("script");
+        script.args(["-qec", &ask.join(" "), "/dev/null"]).stdin(Stdio::null());
+        script
+            .env_remove("NO_COLOR")
+            .envs(no_colour.map(|set| ("NO_COLOR", set)));
+        let told = text(&script.output().unwrap());
+        assert!(
+            told.contains("ERROR") && told.contains('\u{1b}') == has_colours,
+            "{no_colour:?}: {told:?}"
+        );
+    }
+}
+
 #[test]
 fn shells_complete_it_and_man_has_its_pages() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

@@ -1,5 +1,7 @@
 //! What a hostile broker, a stolen key or a foreign authority tries, and that nothing comes of it.
 
+use std::{fs, os::unix::fs::PermissionsExt};
+
 use proptest::prelude::*;
 use shadow::{Vantage, wire::push_certificate};
 
@@ -253,6 +255,28 @@ fn of_two_identities_the_newer_seals_once_it_is_good() {
     assert_eq!(who(now_s + 501), Err(SealError::NoIdentity));
     assert_eq!(trust.good_until_ms(NOW_MS), Some((now_s + 100) * 1_000));
     assert_eq!(trust.good_until_ms((now_s + 501) * 1_000), None);
+}
+
+/// Whoever reads the key can be that part to everybody.
+#[test]
+fn a_key_that_others_may_read_is_not_taken() {
+    let authority = Authority::new();
+    let pair = authority.pair(&["foreshadow:host/main/web-1/inband"], GOOD);
+    let load = |mode: u32| {
+        fs::set_permissions(&pair.key, fs::Permissions::from_mode(mode)).unwrap();
+        Identity::load(&pair).map(drop).map_err(|fault| fault.to_string())
+    };
+    for mode in [0o644, 0o660, 0o604] {
+        let told = load(mode).unwrap_err();
+        let (name, mode) = (pair.key.display().to_string(), format!("{mode:o}"));
+        assert!(
+            told.contains(&name) && told.contains(&mode) && told.contains("chmod 600"),
+            "{told}"
+        );
+    }
+    for mode in [0o640, 0o400, 0o600] {
+        load(mode).unwrap();
+    }
 }
 
 #[test]

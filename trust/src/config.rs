@@ -32,7 +32,7 @@ const fn yes() -> bool {
 pub struct Pair {
     /// The certificate.
     pub certificate: PathBuf,
-    /// Its key.
+    /// Its key, which others must not be able to read: mode 600, or 640 where its group reads it.
     pub key: PathBuf,
 }
 

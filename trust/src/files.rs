@@ -17,8 +17,11 @@ pub const MAX_FILE: u64 = 4 << 20;
 /// # Errors
 /// [`TrustError`] when it cannot be read or is larger.
 pub fn read(path: &Path) -> Result<Vec<u8>, TrustError> {
+    read_of(path, File::open(path).map_err(TrustError::file(path))?)
+}
+
+fn read_of(path: &Path, file: File) -> Result<Vec<u8>, TrustError> {
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(TrustError::file(path))?;
     let mut file = file.take(MAX_FILE + 1);
     file.read_to_end(&mut bytes).map_err(TrustError::file(path))?;
     if bytes.len() as u64 > MAX_FILE {
@@ -35,24 +38,21 @@ pub fn read(path: &Path) -> Result<Vec<u8>, TrustError> {
 /// # Errors
 /// [`TrustError`] as well when its mode lets them.
 pub fn read_private(path: &Path) -> Result<Vec<u8>, TrustError> {
-    let mode = fs::metadata(path).map_err(TrustError::file(path))?.permissions().mode() & 0o777;
-    if mode & 0o027 != 0 {
-        return Err(TrustError::content(
-            path,
-            format!("its mode {mode:03o} lets others read or write it: chmod 600, or 640 where a group is to read it"),
-        ));
+    let file = File::open(path).map_err(TrustError::file(path))?;
+    match runtime::private::fault_of_mode(&file).map_err(TrustError::file(path))? {
+        Some(fault) => Err(TrustError::content(path, fault)),
+        None => read_of(path, file),
     }
-    read(path)
 }
 
-/// What tells a file from the one that was there before: device, number, length, and when it was written to the nanosecond;
-/// `None` where there is none.
+/// What tells a file from the one that was there before: device, number, length, and when it was written, or its mode or owner
+/// changed, to the nanosecond; `None` where there is none.
 pub type Stamp = Option<(u64, u64, u64, i64, i64)>;
 
 /// That of the file at `path` now. Some microseconds.
 pub fn stamp(path: &Path) -> Stamp {
     let found = fs::metadata(path).ok()?;
-    Some((found.dev(), found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
+    Some((found.dev(), found.ino(), found.len(), found.ctime(), found.ctime_nsec()))
 }
 
 /// Makes a folder that its owner alone may look into, with those above it. One that is there stays as it is.
@@ -181,7 +181,9 @@ mod tests {
                 "{told}"
             );
         }
+        let before = stamp(&file);
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        assert_ne!(stamp(&file), before, "what was refused for its mode is read again");
         rewrite(&file, b"three").unwrap();
         assert_eq!((mode(&file), read(&file).unwrap()), (0o640, b"three".to_vec()));
         let error = read(&below.join("none")).unwrap_err().to_string();

@@ -22,13 +22,13 @@ impl Identity {
     /// Reads both files. Of several certificates the first counts: what leads to the authority may follow.
     ///
     /// # Errors
-    /// [`TrustError`] when a file cannot be read, the certificate is longer than a seal may carry, the key is not
+    /// [`TrustError`] when a file cannot be read, that of the key lets others read or write it, the certificate is longer than a seal may carry, the key is not
     /// Ed25519, or they do not belong together.
     pub fn load(pair: &Pair) -> Result<Self, TrustError> {
         let Pair { certificate: path, key } = pair;
         let certificate = CertificateDer::from_pem_slice(&files::read(path)?)
             .map_err(|error| TrustError::content(path, format!("no certificate in PEM: {error}")))?;
-        let key_der = PrivatePkcs8KeyDer::from_pem_slice(&files::read(key)?)
+        let key_der = PrivatePkcs8KeyDer::from_pem_slice(&files::read_private(key)?)
             .map_err(|error| TrustError::content(key, format!("no key in PEM (PKCS #8): {error}")))?;
         let key_pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(key_der.secret_pkcs8_der())
             .map_err(|error| TrustError::content(key, format!("no Ed25519 key, which seals need: {error}")))?;

@@ -63,7 +63,7 @@ impl Authority {
             key: self.file(&format!("{serial}.key")),
         };
         std::fs::write(&pair.certificate, certificate.pem()).unwrap();
-        std::fs::write(&pair.key, key.serialize_pem()).unwrap();
+        crate::files::replace(&pair.key, key.serialize_pem().as_bytes()).unwrap();
         pair
     }
 

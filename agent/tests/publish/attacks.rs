@@ -66,7 +66,7 @@ impl Authority {
         };
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         std::fs::write(&pair.certificate, certificate.pem()).unwrap();
-        std::fs::write(&pair.key, key.serialize_pem()).unwrap();
+        trust::files::replace(&pair.key, key.serialize_pem().as_bytes()).unwrap();
         let config = Config {
             ca: self.file("ca.pem"),
             crl: None,

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -25,7 +26,10 @@ pub(super) fn issue(folder: &Path) -> anyhow::Result<()> {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let key = KeyPair::generate()?;
         fs::write(file(folder, name, "pem"), params.signed_by(&key, &issuer)?.pem())?;
-        fs::write(file(folder, name, "key"), key.serialize_pem())?;
+        let key_file = file(folder, name, "key");
+        fs::write(&key_file, key.serialize_pem())?;
+        // One that others may read is not taken.
+        fs::set_permissions(&key_file, fs::Permissions::from_mode(0o600))?;
     }
     Ok(())
 }

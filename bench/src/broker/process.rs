@@ -159,7 +159,7 @@ fn ours(listen: SocketAddr) -> anyhow::Result<ExitCode> {
         ..broker::Config::default()
     };
     let work = async { Ok(broker::start(config, runtime::Shutdown::new()).await?.ended().await?) };
-    Ok(tokio::runtime::Runtime::new()?.block_on(runtime::process::run("warn", work)))
+    Ok(tokio::runtime::Runtime::new()?.block_on(runtime::process::run(runtime::process::Reader::Person, work)))
 }
 
 fn rumqttd(listen: SocketAddr) -> anyhow::Result<ExitCode> {

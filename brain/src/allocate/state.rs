@@ -143,6 +143,16 @@ impl State {
     }
 }
 
+/// The largest page that Linux has, in bytes: limits of memory are in force in whole ones.
+const PAGE: f64 = 65_536.0;
+
+/// What is booked of what a lever has in force: where it was only rounded to whole pages, what was asked for. Booked as rounded up,
+/// a full host would have promised more than it has, and be told each round to give the rest of a page back.
+fn booked(change: &Change, after: f64) -> f64 {
+    let is_rounded = change.resource == Resource::Memory && (after - change.target).abs() < PAGE;
+    if is_rounded { change.target } else { after }
+}
+
 /// What is held after an answer; `None` when nothing is.
 fn settled(state: OutcomeState, change: &Change, told: Option<&ChangeOutcome>) -> Option<f64> {
     let after = told
@@ -151,7 +161,7 @@ fn settled(state: OutcomeState, change: &Change, told: Option<&ChangeOutcome>) -
     let effect = told.map_or(Effect::None, |told| told.effect);
     match state {
         OutcomeState::Applied | OutcomeState::DryRun | OutcomeState::Raised | OutcomeState::Hurt => match effect {
-            Effect::None | Effect::Raised => after.or(Some(change.target)),
+            Effect::None | Effect::Raised => Some(after.map_or(change.target, |after| booked(change, after))),
             Effect::Hurt | Effect::NotDone => after.or(change.before),
         },
         // Of another command: it is not asked for. What has run out was done, and is promised on: its lease has ended.

@@ -32,7 +32,7 @@ pub struct Page {
 pub struct Tls {
     /// The certificate, with what leads to its authority.
     pub certificate: PathBuf,
-    /// Its key.
+    /// Its key, which others must not be able to read: mode 600, or 640 where its group reads it.
     pub key: PathBuf,
 }
 

@@ -53,7 +53,7 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         fs::write(self.file(&format!("{name}.pem")), certificate.pem()).unwrap();
-        fs::write(self.file(&format!("{name}.key")), key.serialize_pem()).unwrap();
+        trust::files::replace(&self.file(&format!("{name}.key")), key.serialize_pem().as_bytes()).unwrap();
     }
 
     /// The certificate of `name` as it was issued last, in DER.

@@ -1,6 +1,6 @@
 //! Encryption at the port: who gets in, who does not, and that nobody keeps others out.
 
-use std::time::Duration;
+use std::{os::unix::fs::PermissionsExt, time::Duration};
 
 use broker::{BrokerError, Config, Limits};
 use bus::{Backoff, Event, Qos};
@@ -278,4 +278,78 @@ async fn files_that_are_of_no_use_are_named() {
         ..authority.broker()
     };
     assert!(start(mixed_up).await.contains("broker.key"));
+    // Whoever reads the key can be the broker to everybody.
+    set_mode(&authority, "broker.key", 0o644);
+    let open = start(authority.broker()).await;
+    assert!(
+        open.contains("broker.key") && open.contains("644") && open.contains("chmod 600"),
+        "{open}"
+    );
+    set_mode(&authority, "broker.key", 0o640);
+    with(authority.broker()).await.stop().await;
+}
+
+fn set_mode(authority: &Authority, name: &str, mode: u32) {
+    std::fs::set_permissions(authority.file(name), std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[tokio::test]
+async fn a_client_shows_no_certificate_whose_key_others_may_read_and_comes_in_once_they_may_not() {
+    let authority = Authority::new();
+    authority.issue("web-1", 2, &[]);
+    let broker = secured(&authority).await;
+    set_mode(&authority, "web-1.key", 0o604);
+    let (_client, mut events) = bus::connect(config(&broker, "a", authority.client("web-1")));
+    match timeout(PATIENCE, events.recv()).await.unwrap() {
+        Some(Event::Disconnected { reason }) => {
+            assert!(reason.contains("web-1.key") && reason.contains("chmod 600"), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+    set_mode(&authority, "web-1.key", 0o600);
+    loop {
+        // Attempts that had begun meanwhile.
+        match timeout(PATIENCE, events.recv()).await.unwrap() {
+            Some(Event::Disconnected { reason }) => assert!(reason.contains("chmod 600"), "{reason}"),
+            other => break assert_eq!(other, Some(Event::Connected)),
+        }
+    }
+    broker.stop().await;
+}
+
+/// What an engine of images asks, of a broker that speaks TLS: the command, which has no certificate to show.
+async fn healthy(authority: &Authority, broker: &str, tables: &str) -> Result<(), String> {
+    let file = authority.file("broker.toml");
+    std::fs::write(&file, format!("listen = \"{broker}\"\n{tables}")).unwrap();
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_foreshadow-broker"));
+    command.args(["healthy", "--config"]).arg(file);
+    let ended = timeout(PATIENCE, command.output()).await.unwrap().unwrap();
+    match ended.status.code() {
+        Some(0) => Ok(()),
+        Some(1) => Err(String::from_utf8(ended.stderr).unwrap()),
+        _ => panic!("{ended:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_broker_with_tls_is_healthy_while_it_answers_and_one_in_the_clear_is_not_what_was_asked_for() {
+    let authority = Authority::new();
+    let broker = secured(&authority).await;
+    let tls = format!(
+        "[tls]\ncertificate = {:?}\nkey = {:?}\nclient_ca = {:?}\n",
+        authority.file("broker.pem"),
+        authority.file("broker.key"),
+        authority.file("ca.pem")
+    );
+    let at = broker.addr().to_string();
+    healthy(&authority, &at, &tls).await.unwrap();
+    assert_eq!(broker.handle.figures().clients_max, 0, "it is no client");
+    let clear = Broker::start().await;
+    let told = healthy(&authority, &clear.addr().to_string(), &tls).await.unwrap_err();
+    assert!(told.contains("the broker does not answer"), "{told}");
+    healthy(&authority, &clear.addr().to_string(), "").await.unwrap();
+    clear.stop().await;
+    broker.stop().await;
+    let told = healthy(&authority, &at, &tls).await.unwrap_err();
+    assert!(told.contains("the broker does not answer"), "{told}");
 }

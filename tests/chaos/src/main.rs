@@ -85,7 +85,7 @@ struct Run {
 #[tokio::main]
 async fn main() -> ExitCode {
     match process::arguments::<Arguments>() {
-        Ok(Arguments { command }) => process::run("warn", run(command)).await,
+        Ok(Arguments { command }) => process::run(process::Reader::Person, run(command)).await,
         Err(code) => code,
     }
 }

@@ -34,16 +34,21 @@ impl fmt::Display for Block {
 }
 
 impl Block {
+    /// Whether it is commands, not what some program reads.
+    pub(crate) fn is_of_shell(&self) -> bool {
+        ["sh", "console", "bash", "shell"].contains(&self.language.as_str())
+    }
+
     /// What stands before it, or before its page.
     pub(crate) fn how(&self) -> Result<How, String> {
         let unsaid = |what: &str| Err(format!("{self}: {what}; tests/e2e/docs.rs tells what can be said"));
         let Some(said) = &self.said else {
             return unsaid("no <!-- test: ... --> before the block");
         };
-        let is_toml = self.language == "toml";
+        let (is_toml, is_of_shell) = (self.language == "toml", self.is_of_shell());
         match (said.as_str(), said.split_once(' ')) {
-            ("run", _) if !is_toml => Ok(How::Run),
-            ("watch", _) if !is_toml => Ok(How::Watch),
+            ("run", _) if is_of_shell => Ok(How::Run),
+            ("watch", _) if is_of_shell => Ok(How::Watch),
             ("policy", _) if is_toml => Ok(How::Policy),
             ("agent.toml", _) if is_toml => Ok(How::Agent),
             ("brain.toml", _) if is_toml => Ok(How::Brain),
@@ -112,7 +117,7 @@ pub(crate) fn of_page(name: &str, text: &str) -> Vec<Block> {
             .map(|(_, line)| line)
             .take_while(|line| line.trim_start() != "```");
         let text: String = inner.map(|line| format!("{line}\n")).collect();
-        if ["sh", "console", "toml", "bash", "shell"].contains(&language) {
+        if ["sh", "console", "toml", "bash", "shell", "nginx", "bitbake"].contains(&language) {
             found.push(Block {
                 file: name.to_owned(),
                 line: number + 1,

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use shadow::{Change, ChangeOutcome, Command, Explanation, Outcome, OutcomeState, Resource};
 
-use super::{Key, Reservation, State};
+use super::{Key, Reservation, State, settled};
 
 fn key() -> Key {
     Key::new("a", "web", Resource::Cpu)
@@ -73,6 +73,37 @@ fn what_was_not_done_is_undone() {
     }
     // A later plan has moved on.
     assert_eq!(settle(3.0, Some(1.0), Refused, None), Some(3.0));
+}
+
+#[test]
+fn a_limit_that_was_rounded_to_pages_is_booked_as_it_was_asked_for() {
+    let change = |resource| Change {
+        workload: "web".to_owned(),
+        resource,
+        before: None,
+        target: 252_765_020.16,
+        explanation: Explanation::default(),
+        ceiling: None,
+    };
+    let told = |after| ChangeOutcome {
+        workload: "web".to_owned(),
+        resource: Resource::Memory,
+        before: None,
+        after: Some(after),
+        lever: "memory.high".to_owned(),
+        note: String::new(),
+        effect: shadow::Effect::None,
+    };
+    let held = |resource, after| settled(OutcomeState::DryRun, &change(resource), Some(&told(after)));
+    for rounded in [252_764_160.0, 252_768_256.0, 252_772_352.0] {
+        assert_eq!(held(Resource::Memory, rounded), Some(252_765_020.16));
+    }
+    assert_eq!(
+        held(Resource::Memory, 252_900_000.0),
+        Some(252_900_000.0),
+        "the agent's own guard"
+    );
+    assert_eq!(held(Resource::Network, 252_768_256.0), Some(252_768_256.0));
 }
 
 #[test]

@@ -94,9 +94,9 @@ export class FleetView {
       ["hosts online", `${format.count(hosts.online)} of ${format.count(hosts.all)}`, silent ? "warn" : ""],
       ["incidents now", format.count(incidents.open), incidents.critical ? "bad" : incidents.open ? "warn" : ""],
       ["waiting for the pool", format.count(fleet.queued), fleet.queued ? "warn" : ""],
-      ["forecast by the network", format.share(lstm), ""],
+      ["forecast by the LSTM", format.share(lstm), ""],
       ["samples", `${format.digits(totals.samples_per_s)}/s`, ""],
-      ["on the wire", totals.packed_bytes > 0 ? `${format.share(totals.frame_bytes / totals.packed_bytes)} of packed doubles` : "–", ""],
+      ["on the wire", totals.packed_bytes > 0 ? `${format.share(totals.frame_bytes / totals.packed_bytes)} of plain values` : "–", ""],
     ];
     keyed(this.figures, figures, ([name]) => name, ([name, text, tone]) => el("div", {}, el("dt", {}, name), el(tone ? `dd.${tone}` : "dd", {}, text)));
     this.rows.draw(fleet.time_ms);

@@ -6,8 +6,8 @@ import * as format from "./format.js";
 import {calibration, overTime} from "./plots.js";
 
 const TONES = {serving: "good", training: "fan", waiting: "", failed: "bad"};
-const EXPERTS = {served: "what was published", lstm: "network (LSTM)", ewma: "EWMA with its errors", hour: "last hour", four_hours: "last 4 hours", day: "last day"};
-const SHOWN = [["skill", "skill"], ["coverage", "≤ p95"], ["by_network", "by the network"]];
+const EXPERTS = {served: "what was published", lstm: "LSTM", ewma: "EWMA with its errors", hour: "last hour", four_hours: "last 4 hours", day: "last day"};
+const SHOWN = [["skill", "skill"], ["coverage", "≤ p95"], ["by_network", "by the LSTM"]];
 const EVERY_MS = 10_000;
 
 export class ModelsView {
@@ -35,14 +35,14 @@ export class ModelsView {
       panel("Over time", this.choice, overTime(points, figure), el("p.note", {}, NOTES[figure])));
     keyed(slots.curve, [scores.since_start], () => "curve", (rows) => panel("Calibration", el("span.soft", {}, "since the brain started, 15 min ahead"), calibration(rows)));
     keyed(slots.experts, [scores.since_start], () => "experts", (rows) => experts("Who forecasts how well", "since the brain started; skill against the last value", rows));
-    keyed(slots.held, [scores.held_out], () => "held", (rows) => experts("The network on rows that it has not seen", "at its training", rows));
+    keyed(slots.held, [scores.held_out], () => "held", (rows) => experts("The LSTM on rows that it has not seen", "at its training", rows));
   }
 }
 
 const NOTES = {
   skill: "1 − pinball loss / that of the last value, lately, at the farthest horizon: median over all hosts. Above 0 a forecast is better than the last value.",
   coverage: "Share of values at or below the published p95, lately, at the farthest horizon: median over all hosts. It should be 95 %.",
-  by_network: "Share of hosts whose forecast the network counts most in.",
+  by_network: "Share of hosts whose forecast the LSTM counts most in.",
 };
 
 function drawModel(model) {
@@ -52,7 +52,7 @@ function drawModel(model) {
   return panel("Model", el(tone ? `span.chip.${tone}` : "span.chip", {}, model.state),
     el("div.rungs", {role: "img", "aria-label": "Share of series by rung"}, part(last), part(ewma), part(lstm)),
     facts([
-      ["mostly the network", el("span.fan", {}, format.share(lstm))],
+      ["mostly the LSTM", el("span.fan", {}, format.share(lstm))],
       ["mostly their own past", el("span.value", {}, format.share(ewma))],
       ["the last value", format.share(last)],
       ["version", model.version && el("code", {}, model.version)],

@@ -8,7 +8,7 @@ export function forecasts(resources) {
   const head = rows[0]?.forecasts.map(({horizon_s: ahead}) => `in ${format.horizon(ahead)}`) ?? [];
   if (rows.length === 0) return panel("Forecasts", null, el("p.note", {}, "None yet: a forecast needs some minutes of history."));
   return panel("Forecasts", el("span.soft", {}, "p50 to p95"),
-    table(["", ...head, el("span", {title: "the highest value within 15 min, by the network alone"}, "max in 15 min"), "rung", "skill", "≤ p95"], rows.map(forecastRow), [1, 2, 3, 4, 6, 7]));
+    table(["", ...head, el("span", {title: "the highest value within 15 min, by the LSTM alone"}, "max in 15 min"), "rung", "skill", "≤ p95"], rows.map(forecastRow), [1, 2, 3, 4, 6, 7]));
 }
 
 function forecastRow(view) {
@@ -25,7 +25,7 @@ function forecastRow(view) {
 function highest({peaks, unit}) {
   const peak = peaks.findLast(({hold_s: hold}) => hold <= 900);
   const [p50, , , p95] = peak?.quantiles ?? [];
-  return peak ? two(format.value(unit, p50), `to ${format.value(unit, p95)}`, "by the network alone: p50 to p95") : "–";
+  return peak ? two(format.value(unit, p50), `to ${format.value(unit, p95)}`, "by the LSTM alone: p50 to p95") : "–";
 }
 
 export function workloads({list}) {

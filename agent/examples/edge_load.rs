@@ -51,15 +51,12 @@ fn demand(shape: &str, t: f64) -> f64 {
     let share = ((t - 20.0) / 60.0).clamp(0.0, 1.0);
     let up = match shape {
         "linear" => share,
-        // Slow, fast, slow.
-        "s-curve" => {
-            let at = |x: f64| 1.0 / (1.0 + (-10.0 * (x - 0.5)).exp());
-            (at(share) - at(0.0)) / (at(1.0) - at(0.0))
-        }
-        // Slow at first, then faster and faster.
-        "accelerating" => share * share,
-        // Six steps.
-        "stairs" => (6.0 * share).ceil() / 6.0,
+        // Fast at first, then slower and slower.
+        "decelerating" => share * (2.0 - share),
+        // Half of the way, a rest, and the other half.
+        "landing" => (1.25 * share.min(0.4)) + (1.25 * (share - 0.6).max(0.0)),
+        // Three times fast and slow.
+        "waves" => share - (18.85 * share).sin() / 18.85,
         other => panic!("there is no shape {other}"),
     };
     let down = ((115.0 - t) / 15.0).clamp(0.0, 1.0);

@@ -7,33 +7,29 @@
 use std::{sync::Arc, time::Duration};
 
 use bus::{BusError, Client};
-use runtime::{Clock, Shutdown};
+use runtime::Shutdown;
 use shadow::UnixMs;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
-    time::{Instant, Interval, MissedTickBehavior, interval, timeout, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use crate::{
     Config, Error,
-    config::Ticks,
     dispatch::{FreezeSwitch, Verdict},
     engine::{Engine, Event, Publication},
     learning::Trained,
-    present::Present,
     snapshot::Snapshot,
     store::{Cutoffs, flush::Flusher},
     watch::Notice,
 };
 
-/// How often the clock is looked at, and views are published at most.
-const SECOND: Duration = Duration::from_secs(1);
-/// How often old rows are deleted.
-const PRUNE_EVERY: Duration = Duration::from_mins(10);
-/// Nothing is deleted by a clock that has not agreed with the monotonic one for so long. A clock that is wrong from the
-/// start and for longer is not found out.
-const PRUNE_AFTER_NS: u64 = 3_600_000_000_000;
+pub(crate) use self::time::Time;
+use self::time::{Timers, due};
+
+mod time;
+
 /// At the end, what is under way is taken in until nothing has come for so long, but no longer than this.
 const QUIET: Duration = Duration::from_millis(200);
 const DRAIN: Duration = Duration::from_millis(700);
@@ -69,63 +65,6 @@ pub(crate) struct Edges {
     pub(crate) connected: watch::Sender<bool>,
     pub(crate) shutdown: Shutdown,
     pub(crate) time: Time,
-}
-
-/// What time it is.
-#[derive(Debug)]
-pub(crate) struct Time {
-    clock: Clock,
-    /// `None` where ticks tell the time: it is virtual, and right by definition.
-    present: Option<Present>,
-}
-
-impl Time {
-    pub(crate) fn new(clock: Clock, ticks: Ticks) -> Self {
-        let present = || Present::new(clock.now_ms(), clock.monotonic_ns());
-        Self {
-            present: (ticks == Ticks::EverySecond).then(present),
-            clock,
-        }
-    }
-
-    fn now(&mut self) -> (UnixMs, u64) {
-        let (wall_ms, monotonic_ns) = (self.clock.now_ms(), self.clock.monotonic_ns());
-        let present = self.present.as_mut();
-        (
-            present.map_or(wall_ms, |present| present.at(wall_ms, monotonic_ns)),
-            monotonic_ns,
-        )
-    }
-
-    /// Whether what is old by this clock may be deleted.
-    fn is_trusted(&self) -> bool {
-        let agreed = |present: &Present| present.agreed_ns(self.clock.monotonic_ns()) >= PRUNE_AFTER_NS;
-        self.present.as_ref().is_none_or(agreed)
-    }
-}
-
-/// When things are due.
-struct Timers {
-    tick: Option<Interval>,
-    flush: Interval,
-    publish: Interval,
-    prune: Interval,
-}
-
-impl Timers {
-    fn new(config: &Config) -> Self {
-        let every = |period| {
-            let mut interval = interval(period);
-            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            interval
-        };
-        Self {
-            tick: (config.ticks == Ticks::EverySecond).then(|| every(SECOND)),
-            flush: every(config.store.flush_every.duration()),
-            publish: every(SECOND),
-            prune: every(PRUNE_EVERY),
-        }
-    }
 }
 
 /// Runs the brain until it is told to end.
@@ -387,13 +326,6 @@ impl From<Request> for Event {
             },
             Request::Scores(tell) => Self::Scores(tell),
         }
-    }
-}
-
-async fn due(interval: Option<&mut Interval>) {
-    match interval {
-        Some(interval) => drop(interval.tick().await),
-        None => std::future::pending().await,
     }
 }
 

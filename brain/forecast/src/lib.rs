@@ -61,6 +61,7 @@ mod blend;
 mod calibrate;
 pub mod config;
 mod dataset;
+mod device;
 pub mod drift;
 pub mod error;
 mod features;

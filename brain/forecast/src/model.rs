@@ -90,6 +90,11 @@ pub(crate) struct Inputs {
 }
 
 impl Network {
+    /// Where its weights are.
+    pub(crate) fn device(&self) -> Device {
+        self.of_state.device()
+    }
+
     /// Fresh weights from `random`: uniform within 1 / sqrt(inputs), as `PyTorch` does, and a first output close to
     /// "no change" with narrow quantiles.
     pub(crate) fn new(sizes: Sizes, random: &mut StdRng, device: &Device) -> Self {

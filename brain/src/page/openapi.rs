@@ -10,32 +10,26 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use utoipa::{
-    ToSchema,
-    openapi::{
-        Components, ComponentsBuilder, Content, ContentBuilder, HttpMethod, InfoBuilder, License, ObjectBuilder,
-        OpenApi, OpenApiBuilder, PathsBuilder, Ref, RefOr, Required, ResponseBuilder, Schema, SchemaFormat, Type,
-        path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem},
-        request_body::RequestBodyBuilder,
-        schema::KnownFormat,
-    },
+use utoipa::openapi::{
+    Components, ComponentsBuilder, InfoBuilder, License, ObjectBuilder, OpenApi, OpenApiBuilder, PathsBuilder, RefOr,
+    Schema, SchemaFormat, Type, schema::KnownFormat,
 };
 
+use self::route::{JSON, Route, all, get, needed, newest, of_path, optional, other, post, told};
 use super::{
     api, fleet, freeze, health, history, hosts, incidents, inventory,
     login::{self, form},
-    problem::Problem,
     proposals, recent, records,
 };
 use crate::{
     allocate::proposals::Proposal,
-    history::{AnomalyView, CommandView, EventView, ForecastRow, HostRow, IncidentView, PlanView, Told},
+    history::{AnomalyView, CommandView, EventView, ForecastRow, HostRow, IncidentView, PlanView},
     snapshot::Snapshot,
 };
 
+mod route;
 mod security;
 
-const JSON: &str = "application/json";
 /// How utoipa calls the type of unix milliseconds, and how the document does.
 const MILLISECONDS: [&str; 2] = ["i64", "UnixMs"];
 
@@ -49,125 +43,6 @@ static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
 pub(super) async fn document() -> Response {
     let kind = HeaderValue::from_static(JSON);
     ([(header::CONTENT_TYPE, kind)], DOCUMENT.clone()).into_response()
-}
-
-/// One route with one method.
-struct Route {
-    path: &'static str,
-    method: HttpMethod,
-    summary: &'static str,
-    parameters: Vec<Parameter>,
-    body: Option<Shape>,
-    answer: Answer,
-}
-
-enum Answer {
-    Json(Shape),
-    /// Something else, by its content type.
-    Other(&'static str),
-}
-
-/// A type that is told as JSON: its name, and the schemas that it takes.
-#[derive(Clone)]
-struct Shape {
-    name: String,
-    schemas: fn(&mut Vec<(String, RefOr<Schema>)>),
-}
-
-fn shape<T: ToSchema>() -> Shape {
-    Shape {
-        name: T::name().into(),
-        schemas: |all| {
-            T::schemas(all);
-            all.push((T::name().into(), T::schema()));
-        },
-    }
-}
-
-/// A list of `I`: utoipa calls all lists of a kind the same, and leaves out what they are of.
-fn list_of<L: ToSchema, I: ToSchema>() -> Shape {
-    fn name<L: ToSchema, I: ToSchema>() -> String {
-        format!("{}Of{}", L::name(), I::name())
-    }
-    Shape {
-        name: name::<L, I>(),
-        schemas: |all| {
-            (shape::<I>().schemas)(all);
-            L::schemas(all);
-            all.push((name::<L, I>(), L::schema()));
-        },
-    }
-}
-
-fn get<T: ToSchema>(path: &'static str, summary: &'static str, parameters: Vec<Parameter>) -> Route {
-    Route {
-        path,
-        method: HttpMethod::Get,
-        summary,
-        parameters,
-        body: None,
-        answer: Answer::Json(shape::<T>()),
-    }
-}
-
-/// The newest records of one kind.
-fn newest<I: ToSchema>(path: &'static str, summary: &'static str, parameters: Vec<Parameter>) -> Route {
-    Route {
-        answer: Answer::Json(list_of::<records::Newest<I>, I>()),
-        ..get::<I>(path, summary, parameters)
-    }
-}
-
-/// Stored records of one kind.
-fn told<I: ToSchema>(path: &'static str, summary: &'static str, parameters: Vec<Parameter>) -> Route {
-    Route {
-        answer: Answer::Json(list_of::<Told<I>, I>()),
-        ..get::<I>(path, summary, parameters)
-    }
-}
-
-fn other(path: &'static str, summary: &'static str, kind: &'static str) -> Route {
-    Route {
-        answer: Answer::Other(kind),
-        ..get::<Problem>(path, summary, Vec::new())
-    }
-}
-
-fn post<B: ToSchema, T: ToSchema>(path: &'static str, summary: &'static str, parameters: Vec<Parameter>) -> Route {
-    Route {
-        method: HttpMethod::Post,
-        body: Some(shape::<B>()),
-        ..get::<T>(path, summary, parameters)
-    }
-}
-
-fn parameter(place: ParameterIn, name: &str, about: &str, is_required: bool) -> Parameter {
-    ParameterBuilder::new()
-        .name(name)
-        .parameter_in(place)
-        .required(if is_required { Required::True } else { Required::False })
-        .description(Some(about))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()))
-        .build()
-}
-
-fn of_path(name: &str, about: &str) -> Parameter {
-    parameter(ParameterIn::Path, name, about, true)
-}
-
-fn optional(pairs: &[(&str, &str)]) -> Vec<Parameter> {
-    let each = pairs
-        .iter()
-        .map(|(name, about)| parameter(ParameterIn::Query, name, about, false));
-    each.collect()
-}
-
-fn needed(name: &str, about: &str) -> Parameter {
-    parameter(ParameterIn::Query, name, about, true)
-}
-
-fn all<const N: usize>(parts: [Vec<Parameter>; N]) -> Vec<Parameter> {
-    parts.into_iter().flatten().collect()
 }
 
 /// All routes under `/api/v1` and the two beside it.
@@ -333,18 +208,8 @@ fn written() -> Vec<Route> {
 fn openapi() -> OpenApi {
     let mut paths = PathsBuilder::new();
     let mut schemas = Vec::new();
-    (shape::<Problem>().schemas)(&mut schemas);
     for route in routes() {
-        let shapes = [
-            route.body.clone(),
-            match &route.answer {
-                Answer::Json(shape) => Some(shape.clone()),
-                Answer::Other(_) => None,
-            },
-        ];
-        for shape in shapes.into_iter().flatten() {
-            (shape.schemas)(&mut schemas);
-        }
+        route.schemas(&mut schemas);
         let (path, item) = (route.path, route.item());
         paths = paths.path(path, item);
     }
@@ -376,42 +241,6 @@ fn components(schemas: Vec<(String, RefOr<Schema>)>) -> Components {
     let components = ComponentsBuilder::new().schemas_from_iter(known);
     let with = |components: ComponentsBuilder, (name, scheme)| components.security_scheme(name, scheme);
     security::schemes().into_iter().fold(components, with).build()
-}
-
-impl Shape {
-    fn content(self) -> Content {
-        ContentBuilder::new()
-            .schema(Some(Ref::from_schema_name(self.name)))
-            .build()
-    }
-}
-
-impl Route {
-    fn item(self) -> PathItem {
-        let answer = ResponseBuilder::new().description(self.summary);
-        let answer = match self.answer {
-            Answer::Json(shape) => answer.content(JSON, shape.content()),
-            Answer::Other(kind) => answer.content(kind, Content::default()),
-        };
-        let fault = ResponseBuilder::new()
-            .description("Why there is no answer (RFC 9457)")
-            .content("application/problem+json", shape::<Problem>().content());
-        let (securities, who) = security::needed(&self.method, self.path);
-        let mut operation = OperationBuilder::new()
-            .summary(Some(self.summary))
-            .description(who)
-            .securities(Some(securities))
-            .parameters(Some(self.parameters))
-            .response("200", answer.build())
-            .response("default", fault.build());
-        if let Some(body) = self.body {
-            let body = RequestBodyBuilder::new()
-                .content(JSON, body.content())
-                .required(Some(Required::True));
-            operation = operation.request_body(Some(body.build()));
-        }
-        PathItem::new(self.method, operation.build())
-    }
 }
 
 #[cfg(test)]

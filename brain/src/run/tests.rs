@@ -1,7 +1,9 @@
+use runtime::Clock;
 use shadow::wire;
 
 use super::*;
 use crate::{
+    config::Ticks,
     engine::Parts,
     policy::Policy,
     store::{Since, Sqlite, Store},

@@ -20,7 +20,7 @@ mod figures;
 /// Seconds of one shape, of which 60 rise.
 const LENGTH_S: u64 = 120;
 /// Shapes that the past does not hold: straight ramps are all that the network has seen, and all that this was made with.
-const SHAPES: [&str; 3] = ["s-curve", "accelerating", "stairs"];
+const SHAPES: [&str; 3] = ["decelerating", "landing", "waves"];
 /// Rows of the past that the network learns from, and what reading and training may take.
 const PAST: Duration = Duration::from_secs(1_500);
 

@@ -23,12 +23,9 @@ use super::{
 
 /// Whether the operation runs on tensors of this device.
 pub(crate) fn runs_on(device: &Device) -> bool {
-    match device.as_dispatch() {
-        DispatchDevice::Flex(_) => true,
-        DispatchDevice::Autodiff(device) => matches!(device.clone().inner(), DispatchDevice::Flex(_)),
-        #[allow(unreachable_patterns, reason = "there are more devices where features ask for them")]
-        _ => false,
-    }
+    let is_processor = |device: &DispatchDevice| matches!(device, DispatchDevice::Flex(_));
+    let device = device.as_dispatch();
+    is_processor(device) || matches!(device, DispatchDevice::Autodiff(within) if is_processor(&within.clone().inner()))
 }
 
 /// See [`super::last_state`]; for devices that this [`runs_on`].

@@ -82,23 +82,26 @@ impl Case {
 
     /// Through the library, with gradients.
     fn by_library(&self, last_state: impl Fn(Tensor<3>, &[Weights]) -> Tensor<2>) -> Outcome {
-        let device = Device::flex().autodiff();
-        let sequence = tensor(&self.sequence, self.shape, &device).require_grad();
+        self.on(&Device::flex().autodiff(), last_state)
+    }
+
+    fn on(&self, device: &Device, last_state: impl Fn(Tensor<3>, &[Weights]) -> Tensor<2>) -> Outcome {
+        let sequence = tensor(&self.sequence, self.shape, device).require_grad();
         let (mut rest, mut layers) = (self.weights.as_slice(), Vec::new());
         let mut width = self.shape[2];
         let rows = 4 * self.hidden;
         for _ in 0..self.layers {
             let mut take = |columns: usize| rest.split_off(..rows * columns).unwrap();
             layers.push(Weights {
-                w_ih: tensor(take(width), [rows, width], &device).require_grad(),
-                w_hh: tensor(take(self.hidden), [rows, self.hidden], &device).require_grad(),
-                b_ih: tensor(take(1), [rows], &device).require_grad(),
-                b_hh: tensor(take(1), [rows], &device).require_grad(),
+                w_ih: tensor(take(width), [rows, width], device).require_grad(),
+                w_hh: tensor(take(self.hidden), [rows, self.hidden], device).require_grad(),
+                b_ih: tensor(take(1), [rows], device).require_grad(),
+                b_hh: tensor(take(1), [rows], device).require_grad(),
             });
             width = self.hidden;
         }
         let last = last_state(sequence.clone(), &layers);
-        let d_last = tensor(&self.d_last, [self.shape[0], self.hidden], &device);
+        let d_last = tensor(&self.d_last, [self.shape[0], self.hidden], device);
         let gradients = (last.clone() * d_last).sum().backward();
         let mut d_weights = Vec::new();
         for layer in &layers {
@@ -166,6 +169,22 @@ fn the_plain_path_gives_what_the_operation_gives() {
         states_are(&fused[0], &last, "states");
         close(&fused[1], &weights, 1e-4, "weights");
         close(&fused[2], &sequence, 1e-4, "sequence");
+    }
+}
+
+/// Wants a graphics adapter; one in software will do.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[test]
+fn a_graphics_adapter_gives_what_pytorch_gives() {
+    let Some(device) = crate::device::adapter() else {
+        eprintln!("SKIPPED: there is no graphics adapter");
+        return;
+    };
+    for case in Case::stored() {
+        let [last, d_weights, d_sequence] = case.on(&device.clone().autodiff(), last_state);
+        states_are(&last, &case.last, "states");
+        close(&d_weights, &case.d_weights, 1e-4, "weights");
+        close(&d_sequence, &case.d_sequence, 1e-4, "sequence");
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
     artifact::sizes,
     config::{Config, Training},
     dataset::{Batch, Dataset, Shuffle},
+    device,
     error::TrainError,
     head::Masks,
     model::{Network, Sizes, extend},
@@ -33,7 +34,7 @@ pub(super) fn fit(
     random: &mut StdRng,
     watch: Watch<'_>,
 ) -> Result<Network, TrainError> {
-    let mut network = Network::new(sizes(config), random, &Device::flex().autodiff());
+    let mut network = Network::new(sizes(config), random, &device::training());
     if let Some(weights) = start {
         network = network.with_weights(&weights);
     }
@@ -76,13 +77,13 @@ impl Fit {
     /// Before the first step.
     pub(super) fn new(network: Network, sizes: Sizes, training: &Training) -> Self {
         Self {
+            device: network.device(),
             adam: Adam::new(&network.weights(), training.weight_decay),
             network: Some(network),
             gradients: Vec::new(),
             outputs: Vec::new(),
             sizes,
             dropout: training.dropout,
-            device: Device::flex().autodiff(),
         }
     }
 
@@ -134,7 +135,9 @@ impl Fit {
     /// The network with its averaged weights; `None` when one of them is not finite.
     pub(super) fn averaged(self) -> Option<Network> {
         let averages = self.adam.averages()?;
-        Some(self.network?.with_weights(&averages).valid())
+        let network = self.network?.with_weights(&averages).valid();
+        // Where it forecasts.
+        Some(network.to_device(&Device::flex()))
     }
 }
 

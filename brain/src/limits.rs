@@ -21,8 +21,8 @@ pub(crate) use stored::Waiting;
 const MINUTE_MS: i64 = 60_000;
 const INTERVAL_MS: i64 = 300_000;
 
-/// Intervals in a host's books from which on it is limited by them: a day, of which they have forgotten a little.
-const ENOUGH: f64 = 240.0;
+/// Intervals in a host's books from which on it is limited by them: a day, of which they have forgotten a part.
+const ENOUGH: f64 = 200.0;
 
 /// The criticality at which a violation costs what it costs the fleet; by so much more it costs twice as much.
 const USUAL: f64 = 50.0;
@@ -180,7 +180,7 @@ mod tests {
         let [.., network, _, _] = limits.standing("a");
         let book = network.unwrap().chosen.book;
         assert!(book.slack > 0.0 && book.violations < 0.05, "{book:?}");
-        assert!(limits.fleets[2].booked("a") > 285.0, "an interval was left out");
+        assert!(limits.fleets[2].booked("a") > 240.0, "an interval was left out");
         limits.rewind();
         assert_eq!(limits.standing("a"), [None; 5]);
         limits.row(0, &policy, &BTreeMap::from([("b".to_owned(), host(0.2, 0, None))]));

@@ -9,8 +9,8 @@ use crate::{
     sums::{Costs, Each, NOTHING, Rates, Row, Sums, add, least},
 };
 
-/// What is left of a book after another interval: the half is forgotten in two days.
-pub(crate) const KEEP: f64 = 0.998_797_343_250_181_2;
+/// What is left of a book after another interval: the half is forgotten in a day.
+pub(crate) const KEEP: f64 = 0.997_596_132_883_620_3;
 
 /// A limit that moves by no more than this has not changed.
 pub(crate) const MOVED: f64 = 0.005;
@@ -18,7 +18,7 @@ pub(crate) const MOVED: f64 = 0.005;
 /// The lowest limit.
 pub(crate) const LOWEST: f64 = 0.005;
 
-/// What an interval may count for until sums are made small again: forty half-lives, which are eighty days.
+/// What an interval may count for until sums are made small again: forty half-lives, which are forty days.
 const MOST_SCALE: f64 = (1_u64 << 40) as f64;
 
 /// What each rule's limit is, and what it has cost: 14 KB in one piece.
@@ -207,9 +207,9 @@ fn next(limits: &Row, way: &Way, largest: &Largest, (lowest, highest): (f64, f64
     let within = largest.get(way.window).unwrap_or(now);
     let mut new = *limits;
     for ((limit, now), within) in new.iter_mut().zip(now).zip(within) {
-        let need = now * way.multiple;
+        let need = now * way.multiple + way.added;
         // Not below what is needed now with its head-room: every window holds this moment.
-        let hold = within * way.multiple * way.room;
+        let hold = (within * way.multiple + way.added) * way.room;
         let stays = (need <= *limit) & (*limit - hold <= way.band);
         let limit_ = if stays { *limit } else { hold };
         let limit_ = if limit_ < lowest { lowest } else { limit_ };

@@ -20,8 +20,18 @@ const CHANGE: (f64, f64) = (1e-4, 20.0);
 /// What the violations that are allowed cost together in the beginning: 8 each at a target of 1 %, 80 at one of 0.1 %. Prices come
 /// to lie near that; from far off they would have to be learnt by violations.
 const FIRST_VIOLATIONS: f64 = 0.08;
-/// The pace of the price of a violation where books are full, which takes a week.
+/// The pace of the price of a violation where books are full, which takes half a week.
 const SLOWEST: f64 = 0.25;
+
+/// What is left of own violations' part in the price after another interval: the half is forgotten in half a day ...
+const KEEP_LATELY: f64 = KEEP * KEEP;
+
+/// ... how much more than to the price for good they add to it, up to a half for an interval that is violated (what `own` adds
+/// for good beyond a tenth is quick enough) ...
+const LATELY: (f64, f64) = (5.0, 0.5);
+
+/// ... and the most that it comes to: a price seven times as high.
+const MOST_LATELY: f64 = 2.0;
 
 /// What a change costs in the beginning.
 const FIRST_CHANGE: f64 = 0.3;
@@ -63,6 +73,11 @@ impl Prices {
     }
 }
 
+/// Whether own violations can have raised a price by that power of e.
+pub(crate) fn is_lately(power: f64) -> bool {
+    (0.0..=MOST_LATELY).contains(&power)
+}
+
 /// Whether it can be the price of a violation.
 pub(crate) fn is_of_violation(price: f64) -> bool {
     (VIOLATION.0..=VIOLATION.1).contains(&price)
@@ -71,6 +86,15 @@ pub(crate) fn is_of_violation(price: f64) -> bool {
 /// How far a share of violated samples is above what is aimed at.
 pub(crate) fn off(settings: &Settings, violated: f64) -> f64 {
     violated - AIM * settings.violations
+}
+
+/// The power of e by which own violations raise the price for some hours, after another interval with a share of `violated`.
+///
+/// A price that only adds them up rises over days, while violations come in hours: it is too low in these and too high
+/// afterwards. A part that fades answers at once.
+pub(crate) fn lately(settings: &Settings, before: f64, violated: f64) -> f64 {
+    let by = (LATELY.0 * settings.own).min(LATELY.1) * off(settings, violated);
+    (before * KEEP_LATELY + by).clamp(0.0, MOST_LATELY)
 }
 
 /// A price of a violation, higher or lower by a power of e.
@@ -84,4 +108,35 @@ pub(crate) fn moved(price: f64, by: f64) -> f64 {
 /// is quick in the beginning and slow later.
 pub(crate) fn pace(booked: f64) -> f64 {
     1.0 - (1.0 - SLOWEST) * (booked * (1.0 - KEEP)).clamp(0.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_violations_are_answered_at_once_and_by_half_half_a_day_later() {
+        let after = |own: f64| {
+            let settings = Settings {
+                own,
+                ..Settings::default()
+            };
+            let at_once = lately(&settings, 0.0, 1.0);
+            let all = (0..99).fold(0.0, |before, _| lately(&settings, before, 1.0));
+            assert!(all <= MOST_LATELY, "{all}");
+            assert_eq!(lately(&settings, 0.0, 0.0), 0.0, "calm hours make nothing cheaper");
+            let later = (0..144).fold(at_once, |before, _| {
+                lately(&settings, before, AIM * settings.violations)
+            });
+            [at_once, later]
+        };
+        assert_eq!(after(0.0), [0.0, 0.0], "one price for the fleet");
+        for own in [0.1, 1.0] {
+            let [at_once, later] = after(own);
+            assert!((at_once - 0.5 * 0.991).abs() < 1e-12, "{own}: {at_once}");
+            assert!((later - at_once / 2.0).abs() < 1e-12, "{own}: {later}");
+        }
+        let [at_once, _] = after(0.02);
+        assert!((at_once - 0.1 * 0.991).abs() < 1e-12, "{at_once}");
+    }
 }

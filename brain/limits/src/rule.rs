@@ -19,8 +19,10 @@ pub const RULES: usize = BASES * WAYS.len();
 /// A way of making a limit of a base.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Way {
-    /// What is needed is the base times this.
+    /// What is needed is the base times this ...
     pub(crate) multiple: f64,
+    /// ... and so much of the capacity.
+    pub(crate) added: f64,
     /// Which of [`WINDOWS`]: over how many intervals the largest need is taken.
     pub(crate) window: usize,
     /// How far the limit must lie above what is needed before it is lowered, as a share of the capacity.
@@ -32,11 +34,13 @@ pub(crate) struct Way {
 /// Intervals over which needs are held.
 pub(crate) const WINDOWS: [usize; 4] = [1, 6, 12, 36];
 
-const MULTIPLES: [f64; 3] = [1.0, 1.15, 1.3];
+/// Margins: a multiple, and what is added. What a forecast errs by grows with what it says, and is not nothing where that is.
+const MARGINS: [(f64, f64); 3] = [(1.0, 0.0), (1.1, 0.02), (1.2, 0.04)];
 
 const fn held(window: usize, band: f64, room: f64) -> Way {
     Way {
         multiple: 1.0,
+        added: 0.0,
         window,
         band,
         room,
@@ -52,16 +56,17 @@ const HELD: [Way; 6] = [
     held(2, 0.25, 1.1),
 ];
 
-/// All of them: each multiple, held in each way.
+/// All of them: each margin, held in each way.
 #[allow(
     clippy::indexing_slicing,
     reason = "places are below both lengths, and it is done when this is compiled"
 )]
-pub(crate) const WAYS: [Way; MULTIPLES.len() * HELD.len()] = {
-    let (mut ways, mut place) = ([held(0, 0.0, 1.0); MULTIPLES.len() * HELD.len()], 0);
+pub(crate) const WAYS: [Way; MARGINS.len() * HELD.len()] = {
+    let (mut ways, mut place) = ([held(0, 0.0, 1.0); MARGINS.len() * HELD.len()], 0);
     while place < ways.len() {
         ways[place] = Way {
-            multiple: MULTIPLES[place / HELD.len()],
+            multiple: MARGINS[place / HELD.len()].0,
+            added: MARGINS[place / HELD.len()].1,
             ..HELD[place % HELD.len()]
         };
         place += 1;
@@ -80,10 +85,15 @@ impl Rule {
         u16::try_from(place).ok().filter(|_| place < RULES).map(Self)
     }
 
-    /// What it makes of needs at one moment, with its head-room; how long it holds them is not asked.
-    pub fn amount(self, needs: &Needs) -> f64 {
+    /// What it makes of the needs of a part of what it limits to `limit`, in the part's unit, with its head-room; how long it
+    /// holds them is not asked. Of what is added to the whole, a share of the capacity, the part has what its need is of the
+    /// whole's.
+    pub fn amount(self, needs: &Needs, limit: f64) -> f64 {
         let base = needs.bases().get(self.base()).copied().unwrap_or(needs.last);
-        WAYS.get(self.way()).map_or(base, |way| base * way.multiple * way.room)
+        let Some(way) = WAYS.get(self.way()) else { return base };
+        let whole = (limit / way.room - way.added) / way.multiple;
+        let added = if whole > 0.0 { way.added / whole } else { 0.0 };
+        base * way.room * (way.multiple + added)
     }
 
     /// Its place in the table, below [`RULES`].
@@ -121,7 +131,7 @@ impl Rule {
     }
 }
 
-/// `the median peak over 60 min x 1.15, held 60 min, lowered by .12 or more, room .1`.
+/// `peak over 60 min at p50 x 1.1 + 2 %, held 60 min, lowered by 12 % or more, 10 % head-room`.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hold = HOLDS_MIN.get(self.base() / QUANTILES.len());
@@ -132,6 +142,9 @@ impl fmt::Display for Rule {
         let Some(way) = WAYS.get(self.way()) else { return Ok(()) };
         if way.multiple > 1.0 {
             write!(f, " x {}", way.multiple)?;
+        }
+        if way.added > 0.0 {
+            write!(f, " + {:.0} %", way.added * 100.0)?;
         }
         match WINDOWS.get(way.window) {
             Some(window) if *window > 1 => write!(f, ", held {} min", 5 * window)?,
@@ -157,19 +170,49 @@ mod tests {
             peaks: std::array::from_fn(|hold| std::array::from_fn(|rank| (10 * hold + rank) as f64)),
             last: 7.0,
         };
-        for (name, expected) in [
-            ("peak over 15 min at p90 x 1.15, as it comes", 12.0 * 1.15),
+        for (name, limit, expected) in [
+            ("peak over 15 min at p90 x 1.1 + 2 %, as it comes", 0.13, 12.0 * 1.3),
             (
                 "peak over 60 min at p99, held 60 min, lowered by 12 % or more, 10 % head-room",
+                0.5,
                 25.0 * 1.1,
             ),
-            ("last peak x 1.3, held 30 min, lowered by 4 % or more", 7.0 * 1.3),
+            (
+                "last peak x 1.2 + 4 %, held 30 min, lowered by 4 % or more",
+                0.01,
+                7.0 * 1.2,
+            ),
+            (
+                "last peak x 1.2 + 4 %, as it comes, lowered by 6 % or more, 10 % head-room",
+                0.176,
+                7.0 * 1.76,
+            ),
         ] {
             let rule = (0..RULES)
                 .filter_map(Rule::at)
                 .find(|rule| rule.to_string() == name)
                 .unwrap();
-            assert!((rule.amount(&needs) - expected).abs() < 1e-12, "{name}");
+            assert!((rule.amount(&needs, limit) - expected).abs() < 1e-12, "{name}");
+        }
+    }
+
+    #[test]
+    fn amounts_of_parts_add_up_to_what_the_whole_is_limited_to() {
+        let mut numbers = crate::tests::Numbers(7);
+        let needs = |of: f64| Needs {
+            peaks: std::array::from_fn(|hold| std::array::from_fn(|rank| of * (10 * hold + rank + 1) as f64)),
+            last: of * 7.0,
+        };
+        for rule in Rule::all() {
+            let (whole, part) = (1e-3 + 0.02 * numbers.next(), numbers.next());
+            let way = WAYS[rule.way()];
+            let limit = (needs(whole).bases()[rule.base()] * way.multiple + way.added) * way.room;
+            let parts = [part, 1.0 - part].map(|part| rule.amount(&needs(whole * part), limit));
+            let off = parts[0] + parts[1] - limit;
+            assert!(
+                off.abs() < 1e-12 && parts.iter().all(|part| *part >= 0.0),
+                "{rule}: {off}"
+            );
         }
     }
 
@@ -180,11 +223,11 @@ mod tests {
         assert_eq!((names.len(), RULES), (RULES, 342));
         assert_eq!(Rule::at(RULES), None);
         assert_eq!(Rule(0).to_string(), "peak over 5 min at p50, as it comes");
-        let tall = "peak over 60 min at p99 x 1.3, held 60 min, lowered by 25 % or more, 10 % head-room";
+        let tall = "peak over 60 min at p99 x 1.2 + 4 %, held 60 min, lowered by 25 % or more, 10 % head-room";
         assert_eq!(Rule(54 * 6 - 1).to_string(), tall);
         assert_eq!(
             Rule(341 - 3).to_string(),
-            "last peak x 1.3, held 30 min, lowered by 4 % or more"
+            "last peak x 1.2 + 4 %, held 30 min, lowered by 4 % or more"
         );
     }
 }

@@ -11,8 +11,9 @@ use crate::{
     sums::{Costs, Each, Rates, Sums, least},
 };
 
-/// Intervals that the fleet's costs count as beside a series' own.
-pub(crate) const PRIOR: f64 = 288.0;
+/// Intervals that the fleet's costs count as beside a series' own, of which full books hold 416: a quarter of what is known of
+/// a rule is the fleet's.
+pub(crate) const PRIOR: f64 = 144.0;
 
 /// How much cheaper another rule must be to be taken.
 const STICK: f64 = 0.03;
@@ -23,6 +24,8 @@ pub(crate) struct Series {
     pub(crate) books: Box<Books>,
     pub(crate) recent: Box<Recent>,
     pub(crate) price: f64,
+    /// By which power of e the own violations of the last hours raise the price.
+    pub(crate) lately: f64,
     /// Which is in use.
     pub(crate) rule: Option<Rule>,
     pub(crate) standing: Option<Decision>,
@@ -57,6 +60,7 @@ impl Series {
             books: Box::new(Books::NEW),
             recent: Box::default(),
             price,
+            lately: 0.0,
             rule: None,
             standing: None,
             open: false,
@@ -89,7 +93,7 @@ impl Series {
 
     /// The cheapest rule, or the one in use where none is much cheaper.
     fn choose(&self, at: i64, ground: &Ground<'_>) -> Option<Decision> {
-        let price = self.price * self.weight;
+        let price = prices::moved(self.price, self.lately) * self.weight;
         let costs = self.books.costs(ground.prior, price, ground.rates);
         let [best, second] = cheapest(&costs);
         let kept = self.rule.map(|rule| (rule.of(&costs), Some(rule)));
@@ -145,10 +149,12 @@ impl Series {
         })
     }
 
-    /// Moves the own price: by the own violations, the more the more of it is `own`, and by the fleet's.
+    /// Moves the own price: by the own violations, the more the more of it is `own`, and by the fleet's. What own violations
+    /// add for some hours is beside it.
     pub(crate) fn learn(&mut self, settings: &Settings, pace: f64, (own, fleet): (f64, f64)) {
         let by = settings.own * prices::off(settings, own) + (1.0 - settings.own) * pace * prices::off(settings, fleet);
         self.price = prices::moved(self.price, by);
+        self.lately = prices::lately(settings, self.lately, own);
     }
 }
 

@@ -13,10 +13,10 @@ use crate::{
 };
 
 /// What the bytes begin with; another layout begins with something else.
-const MARK: u64 = 0x3253_4b4f_4f42_5346;
+const MARK: u64 = 0x3353_4b4f_4f42_5346;
 
 /// Most intervals that books can hold: older ones count for nothing.
-const MOST_WEIGHT: f64 = 832.0;
+const MOST_WEIGHT: f64 = 416.0;
 
 /// What stands where no rule is in use.
 const NO_RULE: u64 = u64::MAX;
@@ -26,13 +26,14 @@ impl Series {
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(5_600);
         let rule = self.rule.map_or(NO_RULE, |rule| rule.place() as u64);
-        for number in [MARK, self.books.weight.to_bits(), self.price.to_bits(), rule] {
+        let [weight, price, lately] = [self.books.weight, self.price, self.lately].map(f64::to_bits);
+        for number in [MARK, weight, price, lately, rule] {
             out.extend_from_slice(&number.to_le_bytes());
         }
         for each in self.books.sums().all() {
             #[allow(
                 clippy::cast_possible_truncation,
-                reason = "single precision is enough for a sum of two days"
+                reason = "single precision is enough for a sum of a day"
             )]
             out.extend(Rule::all().flat_map(|rule| (rule.of(each) as f32).to_le_bytes()));
         }
@@ -50,6 +51,7 @@ impl Series {
         }
         let weight = f64::from_bits(from.whole()?);
         let price = f64::from_bits(from.whole()?);
+        let lately = f64::from_bits(from.whole()?);
         let rule = match from.whole()? {
             NO_RULE => None,
             place => Some(Rule::at(usize::try_from(place).ok()?)?),
@@ -58,10 +60,12 @@ impl Series {
         for each in sums.all_mut() {
             from.sums(each)?;
         }
-        let sound = from.0.is_empty() && (0.0..MOST_WEIGHT).contains(&weight) && prices::is_of_violation(price);
+        let priced = prices::is_of_violation(price) && prices::is_lately(lately);
+        let sound = from.0.is_empty() && (0.0..MOST_WEIGHT).contains(&weight) && priced;
         sound.then(|| Self {
             books: Box::new(Books::of(weight, sums)),
             rule,
+            lately,
             ..Self::new(price)
         })
     }

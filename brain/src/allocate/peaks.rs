@@ -30,7 +30,13 @@ pub(super) fn of_workload(question: &Question<'_>, own: &[Peak], decision: &Deci
     let peaks = fresh(own, question.resource, now_ms)?;
     let last = question.used?;
     let needs = Some(Needs { peaks, last }).filter(Needs::are_sound)?;
-    Some(decision.chosen.rule.amount(&needs).min(question.capacity))
+    Some(
+        decision
+            .chosen
+            .rule
+            .amount(&needs, decision.chosen.limit)
+            .min(question.capacity),
+    )
 }
 
 #[cfg(test)]

@@ -191,6 +191,15 @@ impl Books {
         }
     }
 
+    /// Mean of the limits of all rules that cost at most `most`, and how many they are.
+    pub(crate) fn mean_limit(&self, costs: &Each, most: f64) -> (f64, u16) {
+        let rules = costs.as_flattened().iter().zip(self.limits.as_flattened());
+        let (sum, of) = rules
+            .filter(|(cost, _)| **cost <= most)
+            .fold((0.0, 0), |(sum, of), (_, limit)| (sum + limit, of + 1));
+        (sum / f64::from(of), of)
+    }
+
     /// The limit of a rule.
     pub(crate) fn limit(&self, rule: Rule) -> f64 {
         rule.of(&self.limits)

@@ -26,7 +26,9 @@ pub struct Decision {
     pub at: i64,
     /// The limit, as a share of the capacity.
     pub limit: f64,
-    /// The rule that sets it.
+    /// How many rules' limits it is the mean of: 1 where a change has a price.
+    pub averaged: u16,
+    /// The rule that sets it, or the one in use among these.
     pub chosen: Standing,
     /// The cheapest other rule.
     pub runner_up: Standing,
@@ -64,6 +66,14 @@ impl fmt::Display for Standing {
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let saves = (self.runner_up.limit - self.limit) * 100.0;
+        if self.averaged > 1 {
+            let limit = 100.0 * self.limit;
+            write!(
+                f,
+                "{limit:.1} %, the mean of {} rules that cost nearly as little as ",
+                self.averaged
+            )?;
+        }
         write!(
             f,
             "{}; a violated interval is priced at {:.2}, a change at {:.3}; the next best, {}, would set {:.1} points {}",

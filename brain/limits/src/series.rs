@@ -18,6 +18,9 @@ pub(crate) const PRIOR: f64 = 144.0;
 /// How much cheaper another rule must be to be taken.
 const STICK: f64 = 0.03;
 
+/// Where a change costs nothing, all rules that cost at most so much more than the cheapest have a say.
+const NEAR: f64 = 0.1;
+
 /// One series, some 20 KB whatever its past.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Series {
@@ -91,7 +94,8 @@ impl Series {
         decision
     }
 
-    /// The cheapest rule, or the one in use where none is much cheaper.
+    /// The cheapest rule, or the one in use where none is much cheaper; its limit, or, where a change costs nothing, the mean of
+    /// those that nearly all good rules set. They miss at different times, and the mean moves whenever one of them does.
     fn choose(&self, at: i64, ground: &Ground<'_>) -> Option<Decision> {
         let price = prices::moved(self.price, self.lately) * self.weight;
         let costs = self.books.costs(ground.prior, price, ground.rates);
@@ -113,9 +117,15 @@ impl Series {
             })
         };
         let chosen = standing(chosen)?;
+        let (limit, averaged) = if ground.rates.change > 0.0 {
+            (chosen.limit, 1)
+        } else {
+            self.books.mean_limit(&costs, best.0 + NEAR * best.0.abs())
+        };
         Some(Decision {
             at,
-            limit: chosen.limit,
+            limit,
+            averaged,
             chosen,
             runner_up: standing(other)?,
             price_of_violation: price,

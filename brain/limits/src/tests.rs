@@ -65,7 +65,7 @@ fn near(found: f64, expected: f64) {
 }
 
 /// What the reference of the recipe makes of the same needs and samples, with our margins, half-life, weight of the fleet's
-/// books and pace of the price of a violation, and with what own violations add to it for some hours: prices of each host,
+/// books and pace of the price of a violation, with the mean of nearly all good rules where a change costs nothing, and with what own violations add to the price for some hours: prices of each host,
 /// price of a change, sums over all rules and hosts of slack, violations, excess and changes, sums of the limits by host, the
 /// rules in use at the end, and sums of all rules' limits by host.
 struct Expected {
@@ -129,31 +129,31 @@ fn books_prices_and_choices_are_those_of_the_reference() {
             prices: [1.072_256_589_724_014_2, 1.116_016_211_283_543, 1.390_641_831_838_709_7],
             change: 0.241_828_045_812_792_16,
             sums: [
-                84_943.189_820_317_48,
-                3_861.364_921_617_921,
-                110.072_634_735_543_76,
-                104_468.644_751_070_5,
+                88_482.494_359_200_33,
+                3_789.035_684_506_205,
+                108.164_092_156_573_64,
+                100_600.012_713_453_46,
             ],
             limits: [564.579_689_394_852_8, 613.339_685_460_600_4, 377.607_809_326_231_3],
             rules: [73, 21, 39],
-            ends: [311.348_581_715_332_67, 306.722_642_234_764_86, 258.330_593_175_964],
+            ends: [313.882_061_361_147_4, 310.501_071_238_693_5, 265.774_253_430_547_8],
         },
     );
     check(
         1,
         settings(0.05, None, 0.0, 0.0, false),
         &Expected {
-            prices: [0.447_365_418_025_436_5; 3],
+            prices: [0.439_077_759_290_529_56; 3],
             change: 0.0,
             sums: [
-                81_246.507_910_949_63,
-                8_072.457_990_691_329_5,
-                268.827_004_885_653_93,
-                89_778.158_311_851_88,
+                85_636.958_348_295_36,
+                7_877.331_449_976_763,
+                263.360_608_743_884_1,
+                87_204.883_666_253_15,
             ],
-            limits: [398.231_672_844_898_24, 387.450_916_650_515_35, 222.666_288_154_424_3],
+            limits: [400.050_417_315_380_9, 387.639_870_136_539_6, 217.824_339_844_380_32],
             rules: [252, 252, 252],
-            ends: [146.801_341_358_198_39, 332.153_779_907_166_27, 168.336_171_450_659_83],
+            ends: [151.597_508_331_227_37, 332.153_779_907_166_27, 174.423_627_955_096_9],
         },
     );
     check(
@@ -167,16 +167,44 @@ fn books_prices_and_choices_are_those_of_the_reference() {
             ],
             change: 0.030_427_233_013_404_196,
             sums: [
-                81_727.142_496_721_08,
-                6_737.298_621_338_919_5,
-                220.059_079_302_650_02,
-                80_970.159_445_314_58,
+                85_315.564_476_432_51,
+                6_644.101_103_151_79,
+                217.302_976_600_910_65,
+                77_491.264_935_446_12,
             ],
             limits: [525.870_188_476_025_9, 573.909_699_334_783_3, 327.487_223_815_594_3],
             rules: [73, 91, 91],
-            ends: [305.601_790_507_296_9, 300.487_050_954_808_4, 246.750_739_979_943_5],
+            ends: [308.345_057_298_594_9, 304.265_479_958_737_05, 254.345_986_965_148_23],
         },
     );
+}
+
+#[test]
+fn free_limits_are_the_mean_of_those_that_cost_nearly_as_little() {
+    let past = fleet(5);
+    let last = |changes_a_day| {
+        let settings = Settings {
+            changes_a_day,
+            ..Settings::default()
+        };
+        let mut fleet = Fleet::new(settings).unwrap();
+        run(&mut fleet, &past, 0);
+        HOSTS.map(|host| *fleet.standing(host).unwrap())
+    };
+    for decision in last(None) {
+        assert!(decision.averaged > 1);
+        let text = decision.to_string();
+        assert!(
+            text.contains(&format!(
+                "the mean of {} rules that cost nearly as little as ",
+                decision.averaged
+            )),
+            "{text}"
+        );
+    }
+    for decision in last(Some(40.0)) {
+        assert_eq!((decision.averaged, decision.limit), (1, decision.chosen.limit));
+    }
 }
 
 #[test]

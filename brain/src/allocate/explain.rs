@@ -73,8 +73,13 @@ fn next_best(decision: &Decision, resource: Resource, capacity: f64) -> String {
 /// Which rule the books have chosen, what it has cost lately, and at which prices.
 fn by_books(decision: &Decision) -> String {
     let book = decision.chosen.book;
+    let among = if decision.averaged > 1 {
+        format!("the mean of {} rules that cost nearly as little as ", decision.averaged)
+    } else {
+        String::new()
+    };
     format!(
-        "by its books ({}; lately {:.1} % of the host spare, {:.2} % of the time too little, {:.1} changes a day; a violated interval is \
+        "by its books ({among}{}; lately {:.1} % of the host spare, {:.2} % of the time too little, {:.1} changes a day; a violated interval is \
          priced at {:.2} hosts, a change at {:.3})",
         decision.chosen.rule,
         book.slack * 100.0,

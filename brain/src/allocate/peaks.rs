@@ -24,19 +24,19 @@ pub(crate) fn fresh(peaks: &[Peak], resource: Resource, now_ms: UnixMs) -> Optio
 }
 
 /// What the rule that its host's books have chosen makes of a workload's own peaks, in cores or bytes and at most what the host
-/// has; `None` where these are not known. How long the rule holds a need is left to the dwell of the plan: the workload has no
+/// has, in proportion where the host's limit is the mean of several rules; `None` where these are not known. How long the rule holds a need is left to the dwell of the plan: the workload has no
 /// books.
 pub(super) fn of_workload(question: &Question<'_>, own: &[Peak], decision: &Decision, now_ms: UnixMs) -> Option<f64> {
     let peaks = fresh(own, question.resource, now_ms)?;
     let last = question.used?;
     let needs = Some(Needs { peaks, last }).filter(Needs::are_sound)?;
-    Some(
-        decision
-            .chosen
-            .rule
-            .amount(&needs, decision.chosen.limit)
-            .min(question.capacity),
-    )
+    let chosen = &decision.chosen;
+    let of_mean = if chosen.limit > 0.0 {
+        decision.limit / chosen.limit
+    } else {
+        1.0
+    };
+    Some((of_mean * chosen.rule.amount(&needs, chosen.limit)).min(question.capacity))
 }
 
 #[cfg(test)]

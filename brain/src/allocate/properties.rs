@@ -87,6 +87,7 @@ fn decided() -> impl Strategy<Value = Option<Decision>> {
         Decision {
             at: 0,
             limit,
+            averaged: 1,
             chosen: standing,
             runner_up: standing,
             price_of_violation: 8.0,

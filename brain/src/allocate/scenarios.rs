@@ -431,6 +431,7 @@ pub(super) fn decided(limit: f64) -> limits::Decision {
     limits::Decision {
         at: 12,
         limit,
+        averaged: 1,
         chosen: standing(20, limit, 0.142),
         runner_up: standing(100, 0.75, 0.147),
         price_of_violation: 9.3,

@@ -105,6 +105,8 @@ impl Command {
     /// Who watches it: of the parts a service manager's journal, of all else a person.
     const fn reader(&self) -> Reader {
         match self {
+            Self::Broker(arguments) if arguments.command.is_some() => Reader::Person,
+            Self::Brain(arguments) if arguments.command.is_some() => Reader::Person,
             Self::Agent(_) | Self::Broker(_) | Self::Brain(_) => Reader::Journal,
             _ => Reader::Person,
         }

@@ -96,7 +96,7 @@ fn told(fault: &anyhow::Error) -> String {
     for cause in fault.chain().map(ToString::to_string) {
         if text.is_empty() {
             text = cause;
-        } else if !text.ends_with(&cause) {
+        } else if !text.contains(&cause) {
             text = format!("{text}: {cause}");
         }
     }
@@ -105,10 +105,19 @@ fn told(fault: &anyhow::Error) -> String {
         return text;
     }
     let answer = fault.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
-    match answer.and_then(|answer| next(answer.kind())) {
+    // Of libraries that hand the system's answer on in words its number is left.
+    let kind = answer.map(io::Error::kind).or_else(|| number(&text));
+    match kind.and_then(next) {
         Some(next) => format!("{text}; {next}"),
         None => text,
     }
+}
+
+/// What the system has answered, by its number in a text: `... (os error 111)`.
+fn number(text: &str) -> Option<io::ErrorKind> {
+    let (_, behind) = text.rsplit_once("(os error ")?;
+    let number = behind.split(')').next()?.parse().ok()?;
+    Some(io::Error::from_raw_os_error(number).kind())
 }
 
 /// What to do next after an answer of the system.
@@ -187,6 +196,10 @@ mod tests {
             (
                 said.unwrap_err(),
                 "nobody is there: start one (`foreshadow up`): connection refused",
+            ),
+            (
+                anyhow::anyhow!("broker x:1: I/O: Connection refused (os error 111)"),
+                "broker x:1: I/O: Connection refused (os error 111); nothing listens there: is it running, and the address right?",
             ),
             (anyhow::anyhow!("no trace here"), "no trace here"),
         ] {

@@ -89,7 +89,7 @@ impl Reader {
                 if !path.exists() {
                     return Err(StoreError::Database {
                         database: name,
-                        reason: "there is no such file".to_owned(),
+                        reason: "there is no such file: --data-dir names the folder that a brain or `foreshadow up` tells as that of its data".to_owned(),
                     });
                 }
                 let options = SqliteConnectOptions::new().filename(path).read_only(true);

@@ -20,7 +20,7 @@
     reason = "places are not negative and below MAX_ROWS, and values become the forecaster's f32 by design"
 )]
 
-mod bar;
+pub(crate) mod bar;
 pub(crate) mod data;
 mod peaks;
 pub(crate) mod plots;

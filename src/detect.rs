@@ -12,7 +12,10 @@ use std::{
 use anomaly::table::{self, Columns, Detector, How, TableError, Told, host};
 use anyhow::{Context, anyhow};
 use clap::Args;
-use runtime::output::{OutputError, print_line};
+use runtime::{
+    bar::Bar,
+    output::{OutputError, print_line},
+};
 
 use crate::trace;
 
@@ -95,7 +98,11 @@ fn hosts(folder: &Path, mut to: &mut dyn Write, output: &Path) -> anyhow::Result
     let unwritten = |source| fault(TableError::Write(source), "", output);
     host::write_header(&mut to).map_err(unwritten)?;
     let (paths, mut rows) = (trace::list(folder)?, 0);
-    for path in &paths {
+    let bar = (!files::is_stream(output)).then(Bar::new);
+    for (at, path) in paths.iter().enumerate() {
+        if let Some(bar) = &bar {
+            bar.tell(at + 1, paths.len(), "hosts");
+        }
         let place = path.display().to_string();
         // It stands in the output as it is.
         let host = trace::host_of(path).unwrap_or_default();

@@ -6,7 +6,7 @@ use forecast::Progress;
 use runtime::bar::Bar;
 
 /// Tells it; nobody watching is no reason to end the training.
-pub(super) fn train(bar: &Bar, progress: Progress) -> ControlFlow<()> {
+pub(crate) fn train(bar: &Bar, progress: Progress) -> ControlFlow<()> {
     let Progress { part, done, of, loss } = progress;
     let loss = loss.map_or(String::new(), |loss| format!(", loss {loss:.4}"));
     bar.tell(done, of, &format!("{}{loss}", part.as_str()));

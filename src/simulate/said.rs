@@ -1,20 +1,20 @@
 //! Walk-forward forecasts of the peak: the network learns from what is before the first limit, and anew as time goes on, from
 //! all that was until then. What it says of a moment it says from that moment's row and those before it.
 
-use std::{
-    ops::{ControlFlow, Range},
-    time::Instant,
-};
+use std::{ops::Range, time::Instant};
 
 use forecast::{Artifact, Config, Forecaster, History, HostForecasts, HostWindow, TrainError, train};
 use limits::{HOLDS_MIN, Needs, QUANTILES};
-use runtime::output::print_line;
+use runtime::{bar::Bar, output::print_line};
 
 use super::{
     SimulateArgs,
     past::{self, Past, running_max},
 };
-use crate::backtest::data::{Data, Host};
+use crate::backtest::{
+    bar,
+    data::{Data, Host},
+};
 
 /// Most moments that are learnt from: 300 MB of features.
 const MAX_SAMPLES: usize = 200_000;
@@ -126,12 +126,15 @@ fn learn(data: &Data, config: &Config, row: usize, previous: Option<&Artifact>) 
         weights: Vec::new(),
     };
     let histories: Vec<History> = data.hosts.iter().map(history).collect();
-    train(&histories, config, previous, &|_| ControlFlow::Continue(()))
+    let bar = Bar::new();
+    train(&histories, config, previous, &|progress| bar::train(&bar, progress))
 }
 
 /// Steps through `rows` behind each host's first part.
 fn step(data: &Data, forecaster: &mut Forecaster, rows: Range<usize>, take: &mut impl FnMut(usize, &HostForecasts)) {
+    let (begin, all, bar) = (rows.start, rows.len(), Bar::new());
     for row in rows {
+        bar.tell(row + 1 - begin, all, "rows");
         let there = |(_, host): &(usize, &Host)| (host.split..host.rows.len()).contains(&row);
         let hosts: Vec<(usize, &Host)> = data.hosts.iter().enumerate().filter(there).collect();
         let windows = hosts.iter().map(|(_, host)| HostWindow {

@@ -200,6 +200,12 @@ fn forecast(why: &Explanation, resource: Resource) -> String {
         return format!("none: {value} is what was used");
     }
     let minutes = f64::from(why.horizon_s) / 60.0;
+    if why.rung == "books" {
+        let held = why.quantile * 100.0;
+        return format!(
+            "{value} by the books of its rules for {minutes:.0} min: the rule in use held {held:.1} % of the time lately"
+        );
+    }
     format!(
         "p{:.0} for {minutes:.0} min ahead is {value}, by {}",
         why.quantile * 100.0,

@@ -1,7 +1,8 @@
 //! `foreshadow simulate`: what limits would have been over a recorded past, and what they would have cost.
 //!
 //! Each five minutes a limit is set from what is known then, by the code that serves live: walk-forward forecasts of the
-//! peak, books and prices of the rules ([`limits`]). Beside it, in the same run, go the policies of other systems. Everything
+//! peak, books and prices of the rules ([`limits`]). What a plan does with that afterwards (dwell, slew, budgets, other hosts)
+//! is left out. Beside it, in the same run, go the policies of other systems. Everything
 //! is scored on the last part of each host, which nothing has learnt from before.
 //!
 //! | file | what it does |

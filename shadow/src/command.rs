@@ -102,7 +102,8 @@ pub struct Explanation {
     pub margin: f64,
     /// The horizon of the forecast, in seconds.
     pub horizon_s: u32,
-    /// Which step of the ladder made it: `last`, `ewma` or `lstm`; `present` where the present use counts alone.
+    /// Which step of the ladder made it: `last`, `ewma` or `lstm`; `present` where the present use counts alone, `books` where
+    /// a rule's books decide.
     pub rung: String,
     /// The bound that held the target: `capacity`, `floor`, `ceiling`, `slew`, `pool`, `hurt`; empty when none did.
     pub clamp: String,

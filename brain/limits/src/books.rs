@@ -321,6 +321,26 @@ mod tests {
     }
 
     #[test]
+    fn a_mean_is_that_of_the_rules_which_cost_little_enough() {
+        let (mut books, mut numbers) = (Box::new(Books::NEW), Numbers(3));
+        let needs = crate::Needs {
+            peaks: std::array::from_fn(|_| std::array::from_fn(|_| 0.5 * numbers.next())),
+            last: 0.1,
+        };
+        books.decide(&Recent::default().push(&needs), (LOWEST, 1.0));
+        let mut costs = NOTHING;
+        costs.as_flattened_mut().fill(1.2);
+        let cheap = [0, 77, 200].map(|place| Rule::at(place).unwrap());
+        for (rule, cost) in cheap.into_iter().zip([1.0, 1.05, 1.1]) {
+            *rule.of_mut(&mut costs).unwrap() = cost;
+        }
+        let limits = cheap.map(|rule| books.limit(rule));
+        assert!(limits[0] != limits[1] && limits[1] != limits[2]);
+        assert_eq!(books.mean_limit(&costs, 1.1), (limits.iter().sum::<f64>() / 3.0, 3));
+        assert_eq!(books.mean_limit(&costs, 1.0), (limits[0], 1));
+    }
+
+    #[test]
     fn what_is_not_written_is_as_if_it_were() {
         for reacts in [false, true] {
             let (mut numbers, mut books, mut recent) = (Numbers(1), Box::new(Books::NEW), Recent::default());

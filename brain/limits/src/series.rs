@@ -94,8 +94,8 @@ impl Series {
         decision
     }
 
-    /// The cheapest rule, or the one in use where none is much cheaper; its limit, or, where a change costs nothing, the mean of
-    /// those that nearly all good rules set. They miss at different times, and the mean moves whenever one of them does.
+    /// The cheapest rule, or the one in use where none is much cheaper, and its limit; where a change costs nothing, the mean of
+    /// the limits of all rules that cost nearly as little. They miss at different times, and the mean moves whenever one does.
     fn choose(&self, at: i64, ground: &Ground<'_>) -> Option<Decision> {
         let price = prices::moved(self.price, self.lately) * self.weight;
         let costs = self.books.costs(ground.prior, price, ground.rates);

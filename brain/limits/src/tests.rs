@@ -65,8 +65,8 @@ fn near(found: f64, expected: f64) {
 }
 
 /// What the reference of the recipe makes of the same needs and samples, with our margins, half-life, weight of the fleet's
-/// books and pace of the price of a violation, with the mean of nearly all good rules where a change costs nothing, and with what own violations add to the price for some hours: prices of each host,
-/// price of a change, sums over all rules and hosts of slack, violations, excess and changes, sums of the limits by host, the
+/// books and pace of the price of a violation, with the mean of all good rules where a change costs nothing, and with what own
+/// violations add to the price for some hours: prices of each host, price of a change, sums over all rules and hosts of slack, violations, excess and changes, sums of the limits by host, the
 /// rules in use at the end, and sums of all rules' limits by host.
 struct Expected {
     prices: [f64; 3],

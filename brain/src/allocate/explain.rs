@@ -70,17 +70,18 @@ fn next_best(decision: &Decision, resource: Resource, capacity: f64) -> String {
     )
 }
 
-/// Which rule the books have chosen, what it has cost lately, and at which prices.
+/// Which rule the books have chosen, what it has cost lately, and at which prices; of a mean of several, that of the one in use.
 fn by_books(decision: &Decision) -> String {
     let book = decision.chosen.book;
-    let among = if decision.averaged > 1 {
-        format!("the mean of {} rules that cost nearly as little as ", decision.averaged)
+    let (mean, alone) = if decision.averaged > 1 {
+        let mean = format!("the mean of {} rules that cost nearly as little as ", decision.averaged);
+        (mean, ", which alone had ")
     } else {
-        String::new()
+        (String::new(), "; ")
     };
     format!(
-        "by its books ({among}{}; lately {:.1} % of the host spare, {:.2} % of the time too little, {:.1} changes a day; a violated interval is \
-         priced at {:.2} hosts, a change at {:.3})",
+        "by its books ({mean}{}{alone}lately {:.1} % of the host spare, {:.2} % of the time too little, {:.1} changes a day; a violated \
+         interval is priced at {:.2} hosts, a change at {:.3})",
         decision.chosen.rule,
         book.slack * 100.0,
         book.violations * 100.0,
@@ -107,6 +108,10 @@ pub(super) fn change(claim: &Claim<'_>, draft: &Draft) -> Explanation {
         Cause::Raised { .. } | Cause::Lowered | Cause::Adopted => ask.pick.strategy.as_str(),
         Cause::Reclaimed { .. } | Cause::Throttled { .. } | Cause::Corrected => "priority",
     };
+    let rung = match &ask.pick.booked {
+        Some(_) => "books",
+        None => ask.pick.rung.map_or("present", shadow::Rung::as_str),
+    };
     Explanation {
         strategy: strategy.to_owned(),
         text,
@@ -114,7 +119,7 @@ pub(super) fn change(claim: &Claim<'_>, draft: &Draft) -> Explanation {
         forecast: ask.pick.forecast,
         margin: ask.margin,
         horizon_s: ask.pick.horizon_s,
-        rung: ask.pick.rung.map_or("present", shadow::Rung::as_str).to_owned(),
+        rung: rung.to_owned(),
         clamp: clamp.to_owned(),
         rejected,
         coverage: ask.pick.coverage.filter(|coverage| coverage.is_finite()),

@@ -493,6 +493,20 @@ fn where_books_have_decided_they_rule_and_tell_their_prices() {
         "{:?}",
         why.rejected
     );
+    assert_eq!(why.rung, "books");
+    let mean = limits::Decision {
+        averaged: 7,
+        limit: 0.6,
+        ..decided(0.5)
+    };
+    scene.host().limits[0] = Some(mean);
+    let why = &scene.plan().changes["a"][0].explanation;
+    for part in [
+        "2.4 cores are enough by its books (the mean of 7 rules that cost nearly as little as peak over 5 min",
+        "which alone had lately 11.0 % of the host spare",
+    ] {
+        assert!(why.text.contains(part), "{part:?} is not in {:?}", why.text);
+    }
     // Never below the present use; and who does not look ahead takes no notice.
     scene.host().limits[0] = Some(decided(0.2));
     scene.host().present[0] = Some(0.9);

@@ -117,7 +117,7 @@ export function changeLine({workload, resource, before, target}) {
 export function changeFacts(change, done, several) {
   const {explanation: why, resource} = change;
   const amount = (number) => number === null || number === undefined ? "" : format.amount(resource, number);
-  const basis = why.quantile > 0 && `p${+(why.quantile * 100).toFixed(1)} in ${format.horizon(why.horizon_s)}: ${amount(why.forecast)}, and ${format.share(why.margin)} on top`;
+  const basis = why.rung === "books" ? `${amount(why.forecast)} for ${format.horizon(why.horizon_s)}` : why.quantile > 0 && `p${+(why.quantile * 100).toFixed(1)} in ${format.horizon(why.horizon_s)}: ${amount(why.forecast)}, and ${format.share(why.margin)} on top`;
   return facts([
     ["change", several && changeLine(change)],
     ["because", several && why.text],

@@ -6,7 +6,7 @@ export const NAMES = {cpu: "CPU", memory: "Memory", network: "Network", disk: "D
 export const SHORT = {cpu: "CPU", memory: "Mem", network: "Net", disk: "Disk", power: "Power"};
 
 // How high on the ladder a series stands.
-export const RUNGS = {last: "last value", ewma: "EWMA", lstm: "LSTM"};
+export const RUNGS = {last: "last value", ewma: "EWMA", lstm: "LSTM", books: "books of its rules"};
 
 // Three significant digits, without exponents or trailing noise.
 export function digits(value) {

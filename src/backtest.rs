@@ -34,7 +34,7 @@ use std::path::PathBuf;
 use anyhow::{Context, ensure};
 use clap::Args;
 use forecast::{Config, Target};
-use runtime::{Span, output::print_line};
+use runtime::{Span, output::print_line, process::Usage};
 
 use self::{
     data::{Data, Source},
@@ -98,9 +98,12 @@ pub(crate) async fn main(arguments: BacktestArgs) -> anyhow::Result<()> {
     let share = arguments.train_fraction;
     ensure!(
         (0.1..=0.95).contains(&share),
-        "--train-fraction {share}: must be 0.1 to 0.95"
+        Usage(format!("--train-fraction {share}: must be 0.1 to 0.95"))
     );
-    ensure!(arguments.origin_stride > 0, "--origin-stride 0: must be at least 1");
+    ensure!(
+        arguments.origin_stride > 0,
+        Usage("--origin-stride 0: must be at least 1".to_owned())
+    );
     let (traces, step_s) = data::load(&arguments.source).await?;
     let data = data::gather(&traces, step_s, share, arguments.source.rates)?;
     drop(traces);
@@ -108,7 +111,9 @@ pub(crate) async fn main(arguments: BacktestArgs) -> anyhow::Result<()> {
         let hosts = data.hosts.len();
         ensure!(
             left > 0 && left < hosts,
-            "--leave-hosts-out {left}: must be at least 1, and fewer than the {hosts} hosts that there are"
+            Usage(format!(
+                "--leave-hosts-out {left}: must be at least 1, and fewer than the {hosts} hosts that there are"
+            ))
         );
     }
     // It keeps cores busy for minutes; the other tasks of this process are signals.

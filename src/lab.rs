@@ -18,7 +18,11 @@ use std::{
 use anyhow::{Context, anyhow, ensure};
 use bus::Topics;
 use clap::{Args, ValueEnum};
-use runtime::{Clock, Shutdown, Span, output::print_line, process::raise_file_limit};
+use runtime::{
+    Clock, Shutdown, Span,
+    output::print_line,
+    process::{Usage, raise_file_limit},
+};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -81,8 +85,14 @@ pub(crate) enum Rates {
 /// Replays to the end, or until a signal comes, and prints the table.
 pub(crate) async fn main(arguments: LabArgs) -> anyhow::Result<()> {
     let speed = arguments.speed;
-    ensure!(speed > 0.0 && speed.is_finite(), "--speed {speed}: must be above 0");
-    ensure!(arguments.hosts != Some(0), "--hosts 0: at least one is needed");
+    ensure!(
+        speed > 0.0 && speed.is_finite(),
+        Usage(format!("--speed {speed}: must be above 0"))
+    );
+    ensure!(
+        arguments.hosts != Some(0),
+        Usage("--hosts 0: at least one is needed".to_owned())
+    );
     let shutdown = Shutdown::new();
     shutdown.on_signals().context("cannot listen to signals")?;
     let traces = match &arguments.traces {

@@ -8,7 +8,7 @@ use brain::{
     history::{History, Moment, SavingView},
 };
 use clap::{Args, Subcommand};
-use runtime::{Clock, output::print};
+use runtime::{Clock, output::print, process::Usage};
 use serde::Serialize;
 use shadow::{Resource, UnixMs};
 
@@ -89,7 +89,7 @@ pub(crate) async fn main(arguments: &ReportArgs) -> anyhow::Result<()> {
     let Report::Savings(asked) = &arguments.report;
     let now_ms = Clock::system().now_ms();
     let since_ms = week(asked.since.at(now_ms));
-    ensure!(since_ms < now_ms, "--since must be before now");
+    ensure!(since_ms < now_ms, Usage("--since must be before now".to_owned()));
     let mut history = History::open(&asked.place.database()?).await?;
     let told = history.savings(&(since_ms..now_ms.saturating_add(1))).await?;
     history.close().await?;

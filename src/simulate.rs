@@ -38,7 +38,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use forecast::Target;
 use limits::Needs;
-use runtime::output::print_line;
+use runtime::{output::print_line, process::Usage};
 
 use self::{past::Past, report::Line};
 use crate::backtest::data::{self, Source};
@@ -136,9 +136,11 @@ pub(crate) async fn main(arguments: SimulateArgs) -> anyhow::Result<()> {
     let (from, scored_from) = (arguments.from, arguments.scored_from);
     ensure!(
         from > 0.0 && from < scored_from && scored_from < 1.0,
-        "--from {from} --scored-from {scored_from}: must rise between 0 and 1"
+        Usage(format!(
+            "--from {from} --scored-from {scored_from}: must rise between 0 and 1"
+        ))
     );
-    ensure!(arguments.retrain > 0.0, "--retrain: must be above 0");
+    ensure!(arguments.retrain > 0.0, Usage("--retrain: must be above 0".to_owned()));
     let (traces, step_s) = data::load(&arguments.source).await?;
     // It keeps cores busy for minutes; the other tasks of this process are signals.
     tokio::task::spawn_blocking(move || {

@@ -17,7 +17,7 @@ use ratatui::{
     crossterm::event::{self, Event},
     text::{Line, Text},
 };
-use runtime::{Shutdown, Span, output};
+use runtime::{Shutdown, Span, output, process::Usage};
 use serde_json::{Value, json};
 use shadow::Resource;
 use tokio::sync::{mpsc, watch};
@@ -71,7 +71,10 @@ pub(crate) struct TopArgs {
 }
 
 pub(crate) async fn main(arguments: TopArgs) -> anyhow::Result<()> {
-    ensure!(!arguments.every.is_zero(), "--every: it is at least a millisecond");
+    ensure!(
+        !arguments.every.is_zero(),
+        Usage("--every: it is at least a millisecond".to_owned())
+    );
     if arguments.json {
         let told = json(&arguments).await?;
         return Ok(output::print_line(&serde_json::to_string(&told)?)?);

@@ -19,6 +19,11 @@ pub const EXIT_ATTENTION: u8 = 2;
 #[error("something needs attention")]
 pub struct Attention;
 
+/// An option that cannot be what it was said to be: [`run`] ends the command with [`EXIT_USAGE`].
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
 /// Who reads what a process says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
@@ -144,7 +149,10 @@ fn is_closed(fault: &anyhow::Error) -> bool {
 }
 
 fn exit_code(fault: &anyhow::Error) -> ExitCode {
-    if fault.chain().any(<dyn std::error::Error>::is::<ConfigError>) {
+    if fault
+        .chain()
+        .any(|cause| cause.is::<ConfigError>() || cause.is::<Usage>())
+    {
         ExitCode::from(EXIT_USAGE)
     } else {
         ExitCode::FAILURE
@@ -164,6 +172,10 @@ mod tests {
         for (fault, code) in [
             (anyhow::Error::from(fault()), ExitCode::from(EXIT_USAGE)),
             (nested, ExitCode::from(EXIT_USAGE)),
+            (
+                Usage("--speed 0: must be above 0".to_owned()).into(),
+                ExitCode::from(EXIT_USAGE),
+            ),
             (anyhow::anyhow!("the disk is full"), ExitCode::FAILURE),
         ] {
             assert_eq!(format!("{:?}", exit_code(&fault)), format!("{code:?}"), "{fault:#}");

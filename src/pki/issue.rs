@@ -7,7 +7,7 @@ use ::pki::{
 };
 use anyhow::ensure;
 use clap::Args;
-use runtime::Span;
+use runtime::{Span, process::Usage};
 
 use super::{Seat, part, say, seconds};
 
@@ -103,7 +103,7 @@ pub(super) struct RotateArgs {
 impl InitArgs {
     pub(super) fn run(&self, authority: &Authority) -> anyhow::Result<()> {
         let life_s = self.valid.map_or(lifetime::AUTHORITY_S, seconds);
-        ensure!(life_s > 0, "--valid must be longer than 0");
+        ensure!(life_s > 0, Usage("--valid must be longer than 0".to_owned()));
         authority.init(&self.cell, life_s)?;
         let index = authority.index()?;
         let folder = authority.folder();
@@ -175,7 +175,7 @@ impl RotateArgs {
             say("the older authority has ended")?;
         } else {
             let life_s = self.valid.map_or(lifetime::AUTHORITY_S, seconds);
-            ensure!(life_s > 0, "--valid must be longer than 0");
+            ensure!(life_s > 0, Usage("--valid must be longer than 0".to_owned()));
             let id = authority.rotate(life_s)?;
             say(format!("the authority {id} issues from now on, beside the one before"))?;
         }
@@ -198,7 +198,7 @@ pub(super) fn give(authority: &Authority, subject: &Subject, valid: Option<Span>
 fn life_s(valid: Option<Span>) -> anyhow::Result<Option<i64>> {
     ensure!(
         valid.is_none_or(|span| span.as_secs() > 0),
-        "--valid must be at least 1s"
+        Usage("--valid must be at least 1s".to_owned())
     );
     Ok(valid.map(seconds))
 }

@@ -9,7 +9,7 @@ use std::{
 use ::pki::{Authority, Stream, Subject, lifetime};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
-use runtime::Span;
+use runtime::{Span, process::Usage};
 use shadow::Vantage;
 use trust::files;
 
@@ -37,7 +37,10 @@ pub(super) struct TokenArgs {
 impl TokenArgs {
     pub(super) fn run(&self, authority: &Authority) -> anyhow::Result<()> {
         let life_s = seconds(self.valid);
-        ensure!((1..=lifetime::TOKEN_S).contains(&life_s), "--valid must be 1s to 7days");
+        ensure!(
+            (1..=lifetime::TOKEN_S).contains(&life_s),
+            Usage("--valid must be 1s to 7days".to_owned())
+        );
         let subjects = self.subjects()?;
         let file = |out: &Path, subject: &Subject| out.join(format!("{}.token", subject.name));
         if let Some(out) = &self.out
@@ -75,7 +78,7 @@ impl TokenArgs {
                 read(&text).with_context(|| path.display().to_string())
             }
             (None, Some(host)) => Ok(vec![self.seat.subject(host)?]),
-            (None, None) => bail!("name a host, or --hosts FILE"),
+            (None, None) => bail!(Usage("name a host, or --hosts FILE".to_owned())),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::{ops::Range, path::PathBuf};
 use anyhow::ensure;
 use brain::history::{Database, History, MAX_ROWS, Moment};
 use clap::{ArgGroup, Args};
+use runtime::process::Usage;
 use shadow::UnixMs;
 
 /// Where a brain keeps what it keeps.
@@ -97,7 +98,7 @@ impl Scope {
         );
         ensure!(
             since < until,
-            "--since must be before --until, which is now where it is not named"
+            Usage("--since must be before --until, which is now where it is not named".to_owned())
         );
         Ok(since..until)
     }

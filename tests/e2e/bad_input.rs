@@ -79,7 +79,20 @@ fn configuration_faults_name_file_line_and_key() {
     refused(&["brain", "--config", &brain], USAGE, &faults);
     assert!(!std::path::Path::new("x").exists(), "nothing is made before");
     refused(&["up", "--brokr", "x"], USAGE, &["--brokr"]);
-    refused(&["lab", "--speed", "0"], 1, &["--speed"]);
+    for (option, value) in [("--speed", "0"), ("--hosts", "0")] {
+        refused(&["lab", option, value], USAGE, &[option]);
+    }
+    let one = file("one.csv", "time,cpu\n0,0.1\n");
+    let folder = std::path::Path::new(&one).parent().unwrap().to_str().unwrap();
+    for (command, option, value) in [
+        ("backtest", "--train-fraction", "1"),
+        ("backtest", "--origin-stride", "0"),
+        ("simulate", "--retrain", "0"),
+        ("simulate", "--from", "0.9"),
+    ] {
+        refused(&[command, "--traces", folder, option, value], USAGE, &[option]);
+    }
+    refused(&["top", "--once", "--every", "0s"], USAGE, &["--every"]);
 }
 
 #[test]

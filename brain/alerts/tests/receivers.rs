@@ -27,20 +27,33 @@ use tokio::{
 
 const NOW_MS: UnixMs = 1_800_000_000_000;
 
-/// One incident, at a time that stands.
-struct One(Mutex<Incident>);
+/// Incidents, at a time that stands.
+struct Standing(Mutex<Vec<Incident>>);
 
-impl Source for One {
+impl Source for Standing {
     fn incidents(&self) -> (UnixMs, Vec<Incident>) {
-        (NOW_MS, vec![self.0.lock().unwrap().clone()])
+        (NOW_MS, self.0.lock().unwrap().clone())
     }
 }
 
-/// A cell with one incident and one receiver.
+fn incident(host: &str) -> Incident {
+    Incident {
+        host: host.to_owned(),
+        since_ms: NOW_MS - 60_000,
+        until_ms: NOW_MS,
+        goes_on: true,
+        severity: Severity::Critical,
+        cause: "memory leaks".to_owned(),
+        evidence: vec!["14 GiB, expected were 3".to_owned()],
+        is_acknowledged: false,
+    }
+}
+
+/// A cell with an incident and a receiver.
 struct Cell {
     folder: TempDir,
     config: Config,
-    one: Arc<One>,
+    incidents: Arc<Standing>,
     counts: UnboundedReceiver<Count>,
     counted: Counted,
 }
@@ -48,28 +61,18 @@ struct Cell {
 impl Cell {
     fn new(receiver: &str) -> Self {
         let text = format!("[[receivers]]\nname = 'ops'\ngroup_wait = '0s'\n{receiver}");
-        let incident = Incident {
-            host: "node-1".to_owned(),
-            since_ms: NOW_MS - 60_000,
-            until_ms: NOW_MS,
-            goes_on: true,
-            severity: Severity::Critical,
-            cause: "memory leaks".to_owned(),
-            evidence: vec!["14 GiB, expected were 3".to_owned()],
-            is_acknowledged: false,
-        };
         let (tell, counts) = unbounded_channel();
         Self {
             folder: TempDir::new().unwrap(),
             config: runtime::config::parse(&text, "brain.toml").unwrap(),
-            one: Arc::new(One(Mutex::new(incident))),
+            incidents: Arc::new(Standing(Mutex::new(vec![incident("node-1")]))),
             counts,
             counted: Arc::new(move |_, count| tell.send(count).unwrap_or_default()),
         }
     }
 
     fn start(&self, shutdown: &Shutdown) -> JoinSet<()> {
-        let source: Arc<dyn Source> = Arc::clone(&self.one) as _;
+        let source: Arc<dyn Source> = Arc::clone(&self.incidents) as _;
         let page = "http://127.0.0.1:8420";
         start(
             &self.config,
@@ -86,7 +89,9 @@ impl Cell {
     }
 
     fn ends(&self) {
-        self.one.0.lock().unwrap().goes_on = false;
+        for incident in &mut *self.incidents.0.lock().unwrap() {
+            incident.goes_on = false;
+        }
     }
 }
 
@@ -197,9 +202,9 @@ async fn an_alertmanager_gets_alerts_of_its_api() {
     assert_eq!(alert["endsAt"], "2027-01-15T08:05:00Z");
 }
 
-/// An SMTP server as small as one can be; hands on what it was told.
-fn post_office() -> (u16, UnboundedReceiver<String>) {
-    serve(|_, mut stream| {
+/// An SMTP server as small as one can be, which has no room for the first `refused` mails; hands on what it was told.
+fn post_office(refused: usize) -> (u16, UnboundedReceiver<String>) {
+    serve(move |index, mut stream| {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let (mut all, mut in_data) = (String::new(), false);
         stream.write_all(b"220 here\r\n").unwrap();
@@ -215,6 +220,7 @@ fn post_office() -> (u16, UnboundedReceiver<String>) {
                     "250 taken"
                 }
                 _ if in_data => continue,
+                from if from.starts_with("MAIL") && index < refused => "452 no room",
                 "DATA" => {
                     in_data = true;
                     "354 go on"
@@ -229,7 +235,7 @@ fn post_office() -> (u16, UnboundedReceiver<String>) {
 
 #[tokio::test(start_paused = true)]
 async fn mail_has_a_subject_a_text_and_its_readers() {
-    let (port, mut mails) = post_office();
+    let (port, mut mails) = post_office(0);
     let receiver = format!(
         "kind = 'mail'\nurl = 'smtp://127.0.0.1:{port}'\nfrom = 'foreshadow <brain@example.org>'\nto = ['ops@example.org', 'night@example.org']"
     );
@@ -262,4 +268,41 @@ async fn who_cannot_be_reached_costs_nothing_but_time() {
     while tasks.join_next().await.is_some() {}
     let kept = fs::read_to_string(cell.folder.path().join("ops.json")).unwrap();
     assert!(kept.contains("\"told\":[]"), "{kept}");
+}
+
+/// Two incidents and a silenced one are one message without the third, which is taken at the third try; so is their end.
+async fn is_tried_again_grouped_and_silenced(kind: &str, port: u16, taken: &mut UnboundedReceiver<String>) {
+    let silence = "[[silences]]\nhosts = 'lab-*'\nuntil = '2030-01-01T00:00:00Z'";
+    let mut cell = Cell::new(&format!("{}\n{silence}", kind.replace("PORT", &port.to_string())));
+    let more = ["node-2", "lab-3"].map(incident);
+    cell.incidents.0.lock().unwrap().extend(more);
+    let shutdown = Shutdown::new();
+    let mut tasks = cell.start(&shutdown);
+    let mut told = String::new();
+    for expected in [Count::Failed, Count::Failed, Count::Delivered] {
+        cell.counts(expected).await;
+        told = taken.recv().await.unwrap();
+    }
+    assert!(told.contains("node-1") && told.contains("node-2"), "{kind}: {told}");
+    assert!(!told.contains("lab-3"), "{kind}: {told}");
+    cell.ends();
+    cell.counts(Count::Delivered).await;
+    let ended = taken.recv().await.unwrap();
+    assert!(ended.contains("node-1") && ended.contains("node-2"), "{kind}: {ended}");
+    shutdown.trigger("the end");
+    while tasks.join_next().await.is_some() {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_kind_is_tried_again_grouped_and_silenced() {
+    for kind in [
+        "kind = 'webhook'\nurl = 'http://127.0.0.1:PORT/hook'",
+        "kind = 'alertmanager'\nurl = 'http://127.0.0.1:PORT/'",
+    ] {
+        let (port, mut taken) = web(&["503 Busy", "503 Busy", "200 OK"]);
+        is_tried_again_grouped_and_silenced(kind, port, &mut taken).await;
+    }
+    let kind = "kind = 'mail'\nurl = 'smtp://127.0.0.1:PORT'\nfrom = 'a@b.c'\nto = ['d@e.f']";
+    let (port, mut taken) = post_office(2);
+    is_tried_again_grouped_and_silenced(kind, port, &mut taken).await;
 }

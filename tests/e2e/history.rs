@@ -151,7 +151,7 @@ fn what_cannot_be_told_is_said() {
         ),
         (
             &["query", "series", "--data-dir", &data, "--until", "2h"],
-            1,
+            64,
             "--since must be before --until",
         ),
         (&["query", "hosts"], 64, "--data-dir"),

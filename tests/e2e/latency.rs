@@ -77,7 +77,7 @@ fn a_new_forecast_is_a_limit_in_force_and_acknowledged_within_a_second() {
         "agent.toml",
         &format!(
             "host = \"web-1\"\nstate_dir = {:?}\nruntime_dir = {:?}\n[broker]\nport = {port}\n[pace]\nmin = \"100ms\"\nmax = \"200ms\"\n\
-         [frame]\nspan = \"200ms\"\n{KEPT_BY_A_PROGRAM}get = [{tool:?}, \"get\"]\nset = [{tool:?}, \"set\", \"{{value}}\"]\nscale = 1.0\n\
+         [frame]\nspan = \"200ms\"\n[probes]\noff = [\"paging\"]\n{KEPT_BY_A_PROGRAM}get = [{tool:?}, \"get\"]\nset = [{tool:?}, \"set\", \"{{value}}\"]\nscale = 1.0\n\
          deadline = \"5s\"\noutlives_reboot = true\n",
             path.join("state"),
             path.join("run"),

@@ -22,7 +22,7 @@
 //! ```
 //!
 //! The crate is pure: no clock, no socket, no file but an artifact's. The same inputs give the same
-//! forecasts, bit by bit, whatever the number of threads.
+//! forecasts, bit by bit, whatever the number of threads; a training gives the same weights on the same device.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -37,6 +37,7 @@
 //! | [`lstm`] | the LSTM within it: a kernel of its own, with a way back |
 //! | `head` | the layers above it, likewise |
 //! | `rise` | what comes out of it becomes quantiles |
+//! | `device` | where a network is trained: the processor, or a graphics adapter |
 //! | `training` | fit, average, hold out, score |
 //! | `inference` | all hosts in one forward pass |
 //! | `baseline` | exponentially weighted averages, and which one forecasts best |

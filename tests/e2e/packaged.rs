@@ -75,6 +75,12 @@ fn static_agent(target: &str) -> Option<PathBuf> {
     static_program(target, "foreshadow-agent")
 }
 
+/// That which tests with a guest have too, or one of our own.
+fn static_agent_of_this_machine() -> Option<PathBuf> {
+    let given = env::var_os("FORESHADOW_EDGE_AGENT").map(PathBuf::from);
+    given.or_else(|| static_agent(&own()))
+}
+
 /// The library that Rust has for this machine anyway.
 fn own() -> String {
     format!("{}-unknown-linux-gnu", env::consts::ARCH)
@@ -82,9 +88,7 @@ fn own() -> String {
 
 #[test]
 fn images_run_read_only_without_rights_and_know_their_health() {
-    // That which tests with a guest have too, or one of our own.
-    let given = env::var_os("FORESHADOW_EDGE_AGENT").map(PathBuf::from);
-    if let Some(agent) = given.or_else(|| static_agent(&own())) {
+    if let Some(agent) = static_agent_of_this_machine() {
         deploy("images/test", &[agent, programs()]);
     }
 }
@@ -98,7 +102,7 @@ fn static_agents_of_other_processors_reach_the_brain() {
 
 #[test]
 fn a_static_broker_serves_a_static_agent_and_a_brain() {
-    let Some((agent, broker)) = static_agent(&own()).zip(static_program(&own(), "foreshadow-broker")) else {
+    let Some((agent, broker)) = static_agent_of_this_machine().zip(static_program(&own(), "foreshadow-broker")) else {
         return;
     };
     let programs_of_both = tempfile::tempdir().unwrap();

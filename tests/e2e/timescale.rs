@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::runtime::Runtime;
 
 use crate::{
-    dashboards,
+    dashboards, docs,
     harness::{PATIENCE, Process, get, until},
     stack::Stack,
     timescale_server::Server,
@@ -131,6 +131,16 @@ fn what_is_kept_on_a_server_is_told_and_exported_while_a_brain_writes() {
             query.panel,
             query.sql
         );
+    }
+
+    for block in docs::blocks_of("docs/schema.md", "sql") {
+        for statement in block.split_inclusive(";\n") {
+            let rows = session.rows(statement);
+            assert!(
+                rows.unwrap_or_else(|fault| panic!("{fault}: {statement}")) > 0,
+                "nothing is told by {statement}"
+            );
+        }
     }
 
     let folder = stack.path().join("exported");

@@ -70,6 +70,8 @@ async fn the_pictures_of_the_documents_are_small_and_of_this_page() {
     }
 }
 
+/// Five other fonts of letters of their own width moved the means by .006 at most and no more than .0016 of the squares far; another view
+/// is .040 and .11 away.
 const fn is_same(difference: Difference) -> bool {
     difference.mean < 0.02 && difference.far < 0.02
 }

@@ -227,6 +227,65 @@ async fn log_in(browser: &Browser, name: &str, password: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_brain_that_takes_nothing_in_is_told_whatever_somebody_clicks() {
+    let Some((browser, site)) = open(fleet(10), Eyes::Desk).await else {
+        return;
+    };
+    browser.reads("web-4").await;
+    // Its server answers all the while.
+    let banner = "!document.querySelector('#banner').hidden";
+    browser.until(banner).await;
+    browser.reads("Nothing new").await;
+    for (view, text) in [
+        ("#/plans", "Newest plan"),
+        ("#/models", "Who forecasts how well"),
+        ("#/hosts/web-1", "peak in 15 min"),
+        ("#/", "web-4"),
+    ] {
+        browser.follow(view).await;
+        browser.reads(text).await;
+        assert_eq!(browser.js(&format!("return {banner}")).await, true, "{view}");
+    }
+    let mut snapshot = fleet(10);
+    snapshot.time_ms += 1_000;
+    site.engine.send_replace(std::sync::Arc::new(snapshot));
+    browser.until(&format!("!({banner})")).await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_windows_than_a_browser_has_connections_are_alive_together() {
+    let Some((browser, site)) = open(fleet(10), Eyes::Desk).await else {
+        return;
+    };
+    browser.reads("web-4").await;
+    let first = browser.current_window().await;
+    let mut windows = Vec::new();
+    for view in ["#/", "#/hosts/web-1", "#/plans", "#/", "#/", "#/", "#/"] {
+        windows.push(browser.open_window(view).await);
+        browser.reads("web-1").await;
+    }
+    let alive = async |snapshot: crate::snapshot::Snapshot| {
+        let at = snapshot.time_ms;
+        site.engine.send_replace(std::sync::Arc::new(snapshot));
+        let clock =
+            format!("document.querySelector('#clock').innerText === new Date({at}).toLocaleTimeString('en-GB')");
+        for window in &windows {
+            browser.look_at(window).await;
+            browser.until(&clock).await;
+        }
+    };
+    let mut snapshot = fleet(10);
+    snapshot.time_ms += 60_000;
+    alive(snapshot.clone()).await;
+    // Another takes the place of the one that listens.
+    browser.look_at(&first).await;
+    browser.close_window().await;
+    snapshot.time_ms += 60_000;
+    alive(snapshot).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_login_there_is_nothing_to_press_but_what_would_help() {
     let door = crate::page::Door::open(&crate::config::Page::default(), runtime::Clock::system()).unwrap();
     let Some((browser, _site)) = open_at(fleet(10), Eyes::Desk, Some(door)).await else {

@@ -17,16 +17,19 @@ const PLAIN_EVERY: u32 = 10;
 pub(crate) async fn show(snapshot: watch::Receiver<Arc<Snapshot>>, shutdown: &Shutdown) {
     let terminal = io::stdout().is_terminal();
     let mut seconds = time::interval(Duration::from_secs(1));
+    let mut text = String::new();
     for turn in 1_u32.. {
         tokio::select! {
             () = shutdown.wait() => break,
             _ = seconds.tick() => {}
         }
-        let text = line(&snapshot.borrow());
+        text = line(&snapshot.borrow());
         // Nobody reading any more is no reason to stop.
         drop(print(&text, terminal, turn));
     }
     if terminal {
+        // Written anew: a terminal has put its ^C behind it.
+        drop(print(&text, terminal, 1));
         drop(writeln!(io::stdout()));
     }
 }

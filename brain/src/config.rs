@@ -15,7 +15,7 @@ mod page;
 mod store;
 
 pub use hot::Hot;
-pub use page::{Page, Tls};
+pub use page::{Page, ProxyLogin, Tls};
 pub use store::Store;
 
 /// The brain of one cell.

@@ -66,7 +66,7 @@ impl Cell {
             path,
             "brain.toml",
             &format!(
-                "data_dir = {data:?}\n[broker]\nport = {port}\n[page]\nlisten = {page:?}\n[grid]\nstep = \"1s\"\ngrace = \"0s\"\n\
+                "data_dir = {data:?}\n[broker]\nport = {port}\n[page]\nlisten = {page:?}\nlocal_role = \"operator\"\n[grid]\nstep = \"1s\"\ngrace = \"0s\"\n\
                  length = \"1h\"\n[store]\nflush_every = \"200ms\"\n{keys}train = false\n\
                  [allocate]\nevery = \"2s\"\npolicy = {policy:?}\n",
             ),

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::{
     database::{number, numbers},
-    harness::{PATIENCE, Process, free_port, until},
+    harness::{PATIENCE, Process, free_port, get, post, until},
     observer::Observer,
     stack::Stack,
 };
@@ -45,6 +45,14 @@ fn one_command_samples_into_the_database_and_stops_in_order() {
         used_memory()
     );
     drop(observer);
+    // Nobody has logged in: the page is for looking, though the request comes from this machine.
+    let page = page.rsplit_once(':').unwrap().1.parse().unwrap();
+    let refused = post(page, "/api/v1/freeze", r#"{"by": "ann"}"#);
+    assert_eq!(
+        (&refused["status"], get(page, "/api/v1/freeze").contains("false")),
+        (&403.into(), true),
+        "{refused}"
+    );
 
     let (status, took, printed) = up.stop_and_read();
     assert!(status.success(), "{status}");

@@ -6,6 +6,7 @@
 use std::{
     env,
     ffi::OsStr,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -64,18 +65,30 @@ fn packages_install_upgrade_and_leave_nothing() {
     deploy("packages/test", &[out]);
 }
 
-/// A static agent for `target`, or nothing where it cannot be built here.
-fn static_agent(target: &str) -> Option<PathBuf> {
-    let built = deploy("static/build", &[target, "dev"])?;
+/// A static `program` for `target`, or nothing where it cannot be built here.
+fn static_program(target: &str, program: &str) -> Option<PathBuf> {
+    let built = deploy("static/build", &[target, "dev", program])?;
     Some(PathBuf::from(built.trim()))
+}
+
+fn static_agent(target: &str) -> Option<PathBuf> {
+    static_program(target, "foreshadow-agent")
+}
+
+/// That which tests with a guest have too, or one of our own.
+fn static_agent_of_this_machine() -> Option<PathBuf> {
+    let given = env::var_os("FORESHADOW_EDGE_AGENT").map(PathBuf::from);
+    given.or_else(|| static_agent(&own()))
+}
+
+/// The library that Rust has for this machine anyway.
+fn own() -> String {
+    format!("{}-unknown-linux-gnu", env::consts::ARCH)
 }
 
 #[test]
 fn images_run_read_only_without_rights_and_know_their_health() {
-    // That which tests with a guest have too, or one of the library that Rust has for this machine anyway.
-    let given = env::var_os("FORESHADOW_EDGE_AGENT").map(PathBuf::from);
-    let own = format!("{}-unknown-linux-gnu", env::consts::ARCH);
-    if let Some(agent) = given.or_else(|| static_agent(&own)) {
+    if let Some(agent) = static_agent_of_this_machine() {
         deploy("images/test", &[agent, programs()]);
     }
 }
@@ -85,4 +98,26 @@ fn static_agents_of_other_processors_reach_the_brain() {
     for agent in OTHERS.into_iter().filter_map(static_agent) {
         deploy("static/test", &[agent, programs()]);
     }
+}
+
+#[test]
+fn a_static_broker_serves_a_static_agent_and_a_brain() {
+    let Some((agent, broker)) = static_agent_of_this_machine().zip(static_program(&own(), "foreshadow-broker")) else {
+        return;
+    };
+    let programs_of_both = tempfile::tempdir().unwrap();
+    let place = |program: &Path| {
+        symlink(program, programs_of_both.path().join(program.file_name().unwrap())).unwrap();
+    };
+    place(&broker);
+    // A static brain is made likewise, and takes a quarter of an hour.
+    place(&programs().join("foreshadow-brain"));
+    let headers = Command::new("readelf").arg("-l").arg(&broker).output();
+    if let Ok(headers) = headers {
+        assert!(
+            !String::from_utf8_lossy(&headers.stdout).contains("INTERP"),
+            "{broker:?} is linked to libraries"
+        );
+    }
+    deploy("static/test", &[&agent, programs_of_both.path()]);
 }

@@ -89,7 +89,7 @@ impl Stack {
     fn brain_of(&self, keys: &str, database: Option<&str>) -> Process {
         let database = database.map_or_else(String::new, |url| format!("database = {url:?}\n"));
         let text = format!(
-            "{keys}data_dir = {:?}\n[broker]\nport = {}\n[page]\nlisten = \"127.0.0.1:{}\"\n\
+            "{keys}data_dir = {:?}\n[broker]\nport = {}\n[page]\nlisten = \"127.0.0.1:{}\"\nlocal_role = \"operator\"\n\
              [grid]\nstep = \"1s\"\ngrace = \"0s\"\nlength = \"1h\"\n[store]\nflush_every = \"200ms\"\n{}[allocate]\nevery = \"2s\"\n",
             self.data(),
             self.port,

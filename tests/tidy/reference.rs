@@ -67,6 +67,7 @@ const LEAST: &[(&str, &str)] = &[
     ),
     ("alerts.receivers", "name = 'x'\nkind = 'webhook'\nurl = 'https://x'"),
     ("alerts.silences", "hosts = 'x'\nuntil = '2026-12-24T18:00:00Z'"),
+    ("page.proxy_login", "secret_file = 'x'"),
     ("window", "name = 'x'\nfrom = '22:00'\nuntil = '04:00'"),
     ("spare", "host = 'x'"),
 ];

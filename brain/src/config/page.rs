@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use runtime::{Faults, Validate};
 use serde::{Deserialize, Serialize};
 
+use crate::page::login::users::Role;
+
 /// Where the page listens, and who may do what there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -15,15 +17,21 @@ pub struct Page {
     /// are refused.
     pub names: Vec<String>,
     /// People and programs with their roles and passwords. With it, everybody logs in; without it the page is read by
-    /// whoever reaches it, and changed from this machine alone.
+    /// whoever reaches it, and changed by nobody but where `local_role` or `proxy_login` says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub users: Option<PathBuf>,
+    /// What somebody is who asks from this machine, where nobody logs in: `viewer`, or `operator` where everybody with an
+    /// account on it may freeze the cell and approve changes.
+    pub local_role: Role,
     /// TLS at the listener. Without it HTTP is plain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
     /// Nobody reaches the listener but through a proxy that browsers speak TLS to, and which says in `X-Forwarded-For` whom
     /// it speaks for.
     pub behind_proxy: bool,
+    /// That proxy has a login of its own and tells who has logged in. Programs may still be among `users`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_login: Option<ProxyLogin>,
 }
 
 /// The certificate of the page. Files are PEM, and read anew when they change.
@@ -36,14 +44,43 @@ pub struct Tls {
     pub key: PathBuf,
 }
 
+/// How a proxy tells who has logged in with it (OpenID Connect for one).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyLogin {
+    /// File of a word that the proxy sends as `X-Foreshadow-Proxy`, at least 16 letters and digits; others must not be able to
+    /// read it. Without it whatever reaches the listener could name anybody. Read at the start.
+    pub secret_file: PathBuf,
+    /// Header with the name, which what is done stands under. Empty or missing, nobody has logged in.
+    #[serde(default = "user_header")]
+    pub user_header: String,
+    /// Header with the groups of whoever it is, with commas between.
+    #[serde(default = "groups_header")]
+    pub groups_header: String,
+    /// Groups whose members are operators; all others are viewers.
+    #[serde(default)]
+    pub operators: Vec<String>,
+}
+
+// As oauth2-proxy has them.
+fn user_header() -> String {
+    "X-Auth-Request-Email".to_owned()
+}
+
+fn groups_header() -> String {
+    "X-Auth-Request-Groups".to_owned()
+}
+
 impl Default for Page {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8420)),
             names: Vec::new(),
             users: None,
+            local_role: Role::Viewer,
             tls: None,
             behind_proxy: false,
+            proxy_login: None,
         }
     }
 }
@@ -62,6 +99,18 @@ impl Page {
 
 impl Validate for Page {
     fn validate(&self, faults: &mut Faults) {
+        let is_local = self.listen.ip().to_canonical().is_loopback() && !self.behind_proxy;
+        faults.require(
+            self.local_role == Role::Viewer || (is_local && self.users.is_none()),
+            "local_role",
+            "counts only where nobody logs in and no proxy stands before the page: leave it out, or listen on 127.0.0.1 without \
+             users and behind_proxy",
+        );
+        faults.require(
+            self.proxy_login.is_none() || self.behind_proxy,
+            "proxy_login",
+            "needs behind_proxy = true: who reaches the page past the proxy could name anybody",
+        );
         if self.listen.ip().to_canonical().is_loopback() || self.behind_proxy {
             return;
         }
@@ -110,6 +159,14 @@ mod tests {
             assert!(told(&format!("{listen}{tls}")).contains("users: "));
             assert_eq!(told(&format!("{listen}{tls}{users}")), "");
             assert_eq!(told(&format!("{listen}behind_proxy = true")), "");
+        }
+        let local = "local_role = \"operator\"\n";
+        assert_eq!(told(local), "");
+        let login = told("proxy_login = { secret_file = \"s\" }");
+        assert!(login.contains("proxy_login: needs behind_proxy"), "{login}");
+        assert_eq!(told("behind_proxy = true\nproxy_login = { secret_file = \"s\" }"), "");
+        for elsewhere in [users, "behind_proxy = true\n"] {
+            assert!(told(&format!("{local}{elsewhere}")).contains("local_role: counts only"));
         }
         for address in ["127.0.0.1:8420", "127.9.9.9:1", "[::1]:8420", "[::ffff:127.0.0.1]:80"] {
             assert_eq!(told(&format!("listen = \"{address}\"")), "");

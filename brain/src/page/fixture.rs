@@ -259,10 +259,18 @@ pub(super) fn state() -> (watch::Sender<Arc<Snapshot>>, Arc<OneHost>, PageState)
         history: Database::file(Path::new("/nowhere/brain.db")),
         metrics: Arc::new(|| "# TYPE foreshadow_up gauge\nforeshadow_up 1\n# EOF\n".to_owned()),
         names: vec!["brain.example.org".to_owned()],
-        door: Arc::new(Door::open(&config::Page::default(), Clock::system()).unwrap()),
+        door: Arc::new(Door::open(&of_operators(), Clock::system()).unwrap()),
         certificates: None,
     };
     (engine, series, state)
+}
+
+/// Whoever asks from this machine may change something.
+fn of_operators() -> config::Page {
+    config::Page {
+        local_role: Role::Operator,
+        ..config::Page::default()
+    }
 }
 
 pub(super) fn page() -> Page {

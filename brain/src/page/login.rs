@@ -1,8 +1,9 @@
 //! Who somebody is, and what they may do.
 //!
-//! Without a list of users nobody logs in: whoever reaches the page reads it, and who comes from this machine may change
-//! something, by the name that they give. With one, everybody shows a name and a password: people in a form, whose session
-//! a cookie carries; programs with each request (Basic, RFC 7617).
+//! Without a list of users nobody logs in: whoever reaches the page reads it, and nothing is changed, unless the configuration
+//! lets who comes from this machine (`page.local_role`), by the name that they give. With one, everybody shows a name and a password: people in a form, whose session
+//! a cookie carries; programs with each request (Basic, RFC 7617). Behind a proxy that people log in with (`page.proxy_login`) they
+//! are who it says that they are.
 //!
 //! | module | what it does |
 //! |---|---|
@@ -10,12 +11,14 @@
 //! | [`roles`] | which route needs whom |
 //! | [`sessions`] | who has logged in, and until when |
 //! | [`tries`] | how often passwords may be tried |
+//! | [`proxy`] | who a proxy with a login of its own says that somebody is |
 //! | [`gate`] | holds every request against all of these |
 //! | [`form`] | the form, its answer, and the way out |
 //! | [`told`] | tells the log and the audit log of logins and refusals |
 
 pub(in crate::page) mod form;
 pub(in crate::page) mod gate;
+mod proxy;
 pub(in crate::page) mod roles;
 mod sessions;
 pub(in crate::page) mod told;
@@ -35,7 +38,6 @@ use std::{
 use runtime::Clock;
 use serde::Serialize;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 use trust::{
     files::{Stamp, stamp},
     password,
@@ -44,6 +46,7 @@ use trust::{
 use utoipa::ToSchema;
 
 use self::{
+    proxy::Proxy,
     sessions::{Live, Sessions},
     tries::Tries,
     users::{Role, User, Users, UsersError},
@@ -55,6 +58,8 @@ use crate::config;
 pub(in crate::page) const MAX_PASSWORD: usize = 1_024;
 /// The most characters of a name that somebody gives.
 const MAX_NAME: usize = 64;
+/// What goes on longer of who has logged in with the proxy ends, for it may let them in no more.
+const LET_IN: Duration = Duration::from_mins(15);
 /// Passwords that are checked at a time: each takes a core for some 20 ms, and 19 MiB.
 const CHECKED: usize = 2;
 /// Those that wait for it; further ones are sent away.
@@ -63,8 +68,10 @@ const WAITING: usize = 32;
 /// Lets people in.
 #[derive(Debug)]
 pub(crate) struct Door {
-    /// `None` where nobody logs in.
+    /// `None` where nobody shows a password.
     list: Option<List>,
+    /// `None` where no proxy says who somebody is.
+    proxy: Option<Proxy>,
     sessions: Sessions,
     tries: Tries,
     waiting: Semaphore,
@@ -76,6 +83,8 @@ pub(crate) struct Door {
     cookie: String,
     is_secure: bool,
     behind_proxy: bool,
+    /// What somebody of this machine is where nobody logs in.
+    local_role: Role,
 }
 
 /// The list of users, as it was read last.
@@ -100,8 +109,10 @@ enum Denied {
 /// Who asks.
 #[derive(Debug, Clone)]
 pub(in crate::page) struct Caller {
-    /// `None` where nobody logs in, or this one has not.
+    /// `None` where nobody logs in here, or this one has not.
     live: Option<Live>,
+    /// What the proxy that they have logged in with calls them.
+    named: Option<Arc<str>>,
     /// `None` where they would have to log in.
     role: Option<Role>,
 }
@@ -112,6 +123,8 @@ pub(in crate::page) struct Me {
     /// `null` where nobody logs in.
     name: Option<String>,
     role: Option<Role>,
+    /// Whether there is a session here that they can end.
+    has_session: bool,
 }
 
 impl Door {
@@ -125,6 +138,7 @@ impl Door {
         let host = if page.is_secure() { "__Host-" } else { "" };
         Ok(Self {
             list,
+            proxy: page.proxy_login.as_ref().map(Proxy::open).transpose()?,
             sessions: Sessions::default(),
             tries: Tries::default(),
             waiting: Semaphore::new(WAITING),
@@ -134,11 +148,17 @@ impl Door {
             cookie: format!("{host}foreshadow-{}", page.listen.port()),
             is_secure: page.is_secure(),
             behind_proxy: page.behind_proxy,
+            local_role: page.local_role,
         })
     }
 
-    /// Whether there are users, or everybody comes in.
+    /// Whether people log in, here or with the proxy, or everybody comes in.
     pub(in crate::page) const fn has_lock(&self) -> bool {
+        self.has_form() || self.proxy.is_some()
+    }
+
+    /// Whether passwords are taken here.
+    const fn has_form(&self) -> bool {
         self.list.is_some()
     }
 
@@ -253,14 +273,33 @@ impl Caller {
         self.role.is_none()
     }
 
-    /// The name that they have logged in by.
-    pub(in crate::page) fn user(&self) -> Option<&str> {
-        self.live.as_ref().map(|live| &*live.user.name)
+    /// Who shows nothing.
+    const fn nameless(role: Option<Role>) -> Self {
+        Self {
+            live: None,
+            named: None,
+            role,
+        }
     }
 
-    /// Ends when they have logged out, or are let in no more; never where nobody logs in.
-    pub(in crate::page) fn ended(&self) -> CancellationToken {
-        self.live.as_ref().map(|live| live.ended.clone()).unwrap_or_default()
+    /// The name that they have logged in by.
+    pub(in crate::page) fn user(&self) -> Option<&str> {
+        let named = self.named.as_ref();
+        self.live
+            .as_ref()
+            .map(|live| &live.user.name)
+            .or(named)
+            .map(|name| &**name)
+    }
+
+    /// Returns when they have logged out, or are let in no more: who has logged in with the proxy it is asked about again then.
+    /// Never where nobody logs in.
+    pub(in crate::page) async fn ended(self) {
+        match self {
+            Self { live: Some(live), .. } => live.ended.cancelled().await,
+            Self { named: Some(_), .. } => tokio::time::sleep(LET_IN).await,
+            _ => std::future::pending().await,
+        }
     }
 
     /// The name that something is recorded by: that of the login; where nobody logs in, the one that they give.
@@ -291,6 +330,7 @@ impl Caller {
         Me {
             name: self.user().map(str::to_owned),
             role: self.role,
+            has_session: self.live.is_some(),
         }
     }
 }

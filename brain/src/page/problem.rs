@@ -22,9 +22,9 @@ pub(super) struct Problem {
     /// The status in short, stable words.
     title: &'static str,
     /// The HTTP status again, as the RFC wants it.
-    status: u16,
+    pub(super) status: u16,
     /// What was wrong with this request, and what would be right.
-    detail: String,
+    pub(super) detail: String,
     /// After how many seconds to come again: a header, not part of the document.
     #[serde(skip)]
     retry_after_s: Option<u64>,

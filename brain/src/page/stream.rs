@@ -35,8 +35,7 @@ pub(super) async fn events(State(shared): State<Arc<Shared>>, Extension(caller):
             .into_response();
     };
     let closing = shared.closing.clone().cancelled_owned();
-    let left = caller.ended().cancelled_owned();
-    let events = ticks(shared, permit).take_until(closing).take_until(left);
+    let events = ticks(shared, permit).take_until(closing).take_until(caller.ended());
     Sse::new(events).keep_alive(KeepAlive::default()).into_response()
 }
 

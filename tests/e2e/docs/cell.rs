@@ -68,7 +68,7 @@ impl Cell {
         );
         until("the broker listens", PATIENCE, || listens(port));
         let text = format!(
-            "[broker]\nport = {port}\n[page]\nlisten = \"127.0.0.1:{page}\"\n[grid]\nstep = \"1s\"\ngrace = \"0s\"\nlength = \"1h\"\n\
+            "[broker]\nport = {port}\n[page]\nlisten = \"127.0.0.1:{page}\"\nlocal_role = \"operator\"\n[grid]\nstep = \"1s\"\ngrace = \"0s\"\nlength = \"1h\"\n\
              [store]\nflush_every = \"200ms\"\n[allocate]\nevery = \"2s\"\n"
         );
         let brain = spawn("etc/foreshadow/brain.toml", "brain", &text);

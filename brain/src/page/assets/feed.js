@@ -54,7 +54,7 @@ export const decline = (id, by, reason) => send(`/api/v1/proposals/${encodeURICo
 export const freeze = (by, reason) => send("/api/v1/freeze", {by, reason});
 export const thaw = (by, reason) => send("/api/v1/thaw", {by, reason});
 
-// Who asks, {name, role}; and the end of their session.
+// Who asks, {name, role, has_session}; and the end of their session.
 export const me = () => ask("/api/v1/me");
 export async function leave() {
   left = true; // what is told to ask from now on would only be refused

@@ -6,7 +6,7 @@ import {command, list} from "./events.js";
 import * as feed from "./feed.js";
 import * as format from "./format.js";
 import {Proposals} from "./proposals.js";
-import {mayChange} from "./who.js";
+import {mayChange, whyNot} from "./who.js";
 
 const SHOWN = [["all", "all"], ["acting", "carried out"], ["told", "recommended"], ["trouble", "not as asked"]];
 const STORED_EVERY_MS = 60_000;
@@ -66,6 +66,7 @@ export class PlansView {
     return panel(["Mode: ", mode], mayChange() && el(freeze ? "button.primary" : "button", {type: "button", onclick: turn}, freeze ? "thaw" : "freeze"),
       freeze && el("p.warn", {}, `Frozen by ${freeze.by}`, freeze.reason && `: ${freeze.reason}`, " (", ago(freeze.since_ms), ")"),
       el("p.soft", {}, MODES[mode] ?? ""),
+      !mayChange() && el("p.soft", {}, whyNot()),
       acting.length > 0 && facts(acting.map(([hosts, resources]) => [hosts, resources.join(", ")])));
   }
 }

@@ -3,7 +3,7 @@
 import * as feed from "./feed.js";
 
 const byId = (id) => document.getElementById(id);
-let me = {name: null, role: null};
+let me = {name: null, role: null, has_session: false};
 
 // Asks once: who logs in as somebody else loads the page anew.
 export async function askWho() {
@@ -11,7 +11,7 @@ export async function askWho() {
   byId("who").hidden = me.name === null;
   byId("who").textContent = me.name ?? "";
   byId("who").title = me.role ?? "";
-  byId("leave").hidden = me.name === null;
+  byId("leave").hidden = !me.has_session;
   byId("leave").onclick = async () => {
     await feed.leave();
     location.assign("/login");
@@ -21,3 +21,6 @@ export async function askWho() {
 // The name of the login; null where nobody logs in.
 export const loginName = () => me.name;
 export const mayChange = () => me.role === "operator";
+export const whyNot = () => me.name === null
+  ? "For looking only: page.users lets people log in, page.local_role whoever is on the brain's machine, to freeze, acknowledge and approve."
+  : "For looking only: an operator may freeze, acknowledge and approve.";

@@ -24,10 +24,16 @@ const PAGE: &str = include_str!("../assets/login.html");
 pub(in crate::page) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; \
      form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
+/// To whom the proxy has not named.
+pub(super) const AT_THE_PROXY: &str = "log in with the proxy before this page: it has named nobody";
+
 /// The form, for who has not logged in.
 pub(in crate::page) async fn show(State(shared): State<Arc<Shared>>, Extension(caller): Extension<Caller>) -> Response {
     if !shared.page.door.has_lock() || !caller.is_stranger() {
         return Redirect::to("/").into_response();
+    }
+    if !shared.page.door.has_form() {
+        return Problem::unauthorized(AT_THE_PROXY).into_response();
     }
     page(StatusCode::OK, "")
 }
@@ -35,7 +41,7 @@ pub(in crate::page) async fn show(State(shared): State<Arc<Shared>>, Extension(c
 /// Takes name and password, as a form sends them; begins a session that nobody had before.
 pub(in crate::page) async fn enter(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let door = &shared.page.door;
-    if !door.has_lock() {
+    if !door.has_form() {
         return Problem::not_found("nobody logs in here: page.users names no list").into_response();
     }
     let (asked, body) = request.into_parts();
@@ -89,10 +95,7 @@ pub(in crate::page) async fn leave(
         let peer = peer.map(|Extension(ConnectInfo(peer))| peer.to_string());
         told::entered(&shared, &live.user.name, &peer.unwrap_or_default(), "logged out");
     }
-    Ok(with_cookie(
-        Json(Caller { live: None, role: None }.me()),
-        &door.cookie(""),
-    ))
+    Ok(with_cookie(Json(Caller::nameless(None).me()), &door.cookie("")))
 }
 
 /// Who asks.

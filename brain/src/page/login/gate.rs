@@ -18,6 +18,7 @@ use trust::secret::{Digest, digest};
 
 use super::{
     Caller, Denied, Door, Live,
+    form::AT_THE_PROXY,
     roles::{self, Least, Rule},
     told::{self, tell_refused},
     users::Role,
@@ -73,18 +74,42 @@ async fn identify(shared: &Shared, asked: &Parts) -> Result<Caller, Problem> {
     let door = &shared.page.door;
     if !door.has_lock() {
         let local = is_of_this_machine(door, asked);
-        let role = if local { Role::Operator } else { Role::Viewer };
-        return Ok(Caller {
-            live: None,
-            role: Some(role),
-        });
+        return Ok(Caller::nameless(Some(if local {
+            door.local_role
+        } else {
+            Role::Viewer
+        })));
+    }
+    if let Some(caller) = by_proxy(shared, asked)? {
+        return Ok(caller);
+    }
+    if !door.has_form() {
+        return Ok(Caller::nameless(None));
     }
     let live = match asked.headers.get(header::AUTHORIZATION) {
         Some(shown) => Some(by_pair(shared, asked, shown).await?),
         None => token(door, &asked.headers).and_then(|token| door.find(&token)),
     };
     let role = live.as_ref().map(|live| live.user.role);
-    Ok(Caller { live, role })
+    Ok(Caller {
+        live,
+        named: None,
+        role,
+    })
+}
+
+/// Whom the proxy names.
+fn by_proxy(shared: &Shared, asked: &Parts) -> Result<Option<Caller>, Problem> {
+    let door = &shared.page.door;
+    let Some(proxy) = &door.proxy else { return Ok(None) };
+    let named = proxy.named(&asked.headers).inspect_err(|problem| {
+        tell_refused(shared, &whence(door, asked), None, &problem.detail);
+    })?;
+    Ok(named.map(|(name, role)| Caller {
+        live: None,
+        named: Some(name),
+        role: Some(role),
+    }))
 }
 
 /// Whether somebody of this machine asks: a proxy on it speaks for others, whether it was configured or shows itself.
@@ -142,13 +167,19 @@ fn refuse(shared: &Shared, asked: &Parts, caller: &Caller) -> Response {
         if is_navigation(asked) {
             return Redirect::to("/login").into_response();
         }
-        let problem = Problem::unauthorized("log in: at /login, or with name and password (Basic)");
+        let how = if door.has_form() {
+            "log in: at /login, or with name and password (Basic)"
+        } else {
+            AT_THE_PROXY
+        };
+        let problem = Problem::unauthorized(how);
         return challenged(problem, &asked.headers, door);
     }
     let why = if door.has_lock() {
         "a viewer may only read; ask for the role of an operator"
     } else {
-        "this is done from the brain's own machine only, or by users who log in (page.users)"
+        "nobody logs in here, so it is for looking only: page.users lets people log in, and page.local_role = \"operator\" \
+         whoever asks from the brain's own machine without a proxy"
     };
     tell_refused(shared, &whence(door, asked), caller.user(), why);
     Problem::forbidden(why).into_response()

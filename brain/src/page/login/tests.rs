@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{form::POLICY, *};
-use crate::page::fixture::{Page, list_of_people, page, page_with, text, value};
+use crate::page::fixture::{Page, list_of_people, page_with, text, value};
 
 const ORIGIN: (&str, &str) = ("origin", "https://127.0.0.1:8080");
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -189,7 +189,7 @@ async fn a_viewer_reads_and_an_operator_changes_in_their_own_names() {
     let (ann, bob) = (house.ann().await, house.bob().await);
     for (cookie, name, role) in [(&ann, "ann", "operator"), (&bob, "bob", "viewer")] {
         let me: Value = serde_json::from_str(&text(house.get("/api/v1/me", cookie).await).await).unwrap();
-        assert_eq!(me, json!({"name": name, "role": role}));
+        assert_eq!(me, json!({"name": name, "role": role, "has_session": true}));
         assert_eq!(house.get("/api/v1/fleet", cookie).await.status(), StatusCode::OK);
         assert_eq!(house.get("/", cookie).await.status(), StatusCode::OK);
         assert_eq!(house.get("/login", cookie).await.status(), StatusCode::SEE_OTHER);
@@ -629,26 +629,137 @@ async fn behind_a_proxy_tries_are_counted_for_whom_it_speaks_for() {
     );
 }
 
-#[tokio::test]
-async fn where_nobody_logs_in_this_machine_reads_and_changes_and_others_read() {
-    let page = page();
-    let ask = async |from: &str, method: &str, path: &str| {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, "localhost");
-        request = request.header("content-type", "application/json");
-        let mut request = request.body(Body::from(r#"{"by": "ann"}"#)).unwrap();
-        request
-            .extensions_mut()
-            .insert(ConnectInfo(from.parse::<SocketAddr>().unwrap()));
-        page.send(request).await
+/// A page behind a proxy that names people, with the list of Ann and Bob beside it or without.
+fn behind_a_login(has_list: bool) -> House {
+    let folder = tempfile::tempdir().unwrap();
+    let secret_file = folder.path().join("secret");
+    trust::files::replace(&secret_file, b"0123456789abcdef\n").unwrap();
+    let proxy_login = format!("secret_file = {secret_file:?}\noperators = [\"ops\"]");
+    let config = config::Page {
+        users: has_list.then(|| list_of_people(folder.path())),
+        behind_proxy: true,
+        proxy_login: Some(toml::from_str(&proxy_login).unwrap()),
+        ..config::Page::default()
     };
-    for (from, role, freezes) in [("127.0.0.1:5", "operator", 200), ("10.0.0.7:5", "viewer", 403)] {
-        let me: Value = serde_json::from_str(&text(ask(from, "GET", "/api/v1/me").await).await).unwrap();
-        assert_eq!(me, json!({"name": null, "role": role}));
-        assert_eq!(ask(from, "POST", "/api/v1/freeze").await.status(), freezes);
-        assert_eq!(ask(from, "GET", "/login").await.status(), StatusCode::SEE_OTHER);
-        assert_eq!(ask(from, "POST", "/login").await.status(), StatusCode::NOT_FOUND);
+    let clock = Clock::manual(0);
+    House {
+        page: page_with(&config, &clock),
+        clock,
+        folder,
+    }
+}
+
+#[tokio::test]
+async fn whom_the_proxy_names_acts_in_that_name_by_their_groups_and_nobody_names_themselves() {
+    const SECRET: (&str, &str) = ("x-foreshadow-proxy", "0123456789abcdef");
+    const DAN: (&str, &str) = ("x-auth-request-email", "dan@example.org");
+    const OPS: (&str, &str) = ("x-auth-request-groups", "staff,ops");
+    let house = behind_a_login(false);
+    let ask = async |headers: &[(&str, &str)], method: &str, path: &str| {
+        let headers = [headers, &[JSON, ("sec-fetch-site", "same-origin")]].concat();
+        house.send_from("127.0.0.1:9", method, path, &headers, "{}").await
+    };
+    let me = async |headers: &[(&str, &str)]| -> Value {
+        serde_json::from_str(&text(ask(headers, "GET", "/api/v1/me").await).await).unwrap()
+    };
+    let named = |role: &str| json!({"name": "dan@example.org", "role": role, "has_session": false});
+    assert_eq!(me(&[SECRET, DAN]).await, named("viewer"));
+    assert_eq!(me(&[SECRET, DAN, OPS]).await, named("operator"));
+    let frozen = ask(&[SECRET, DAN, OPS], "POST", "/api/v1/freeze").await;
+    let frozen: Value = serde_json::from_str(&text(frozen).await).unwrap();
+    assert_eq!(frozen["freeze"]["by"], "dan@example.org");
+    for (headers, status) in [
+        (&[SECRET, DAN][..], 403),
+        (&[DAN, OPS], 401),
+        (&[SECRET, OPS], 401),
+        (&[("x-foreshadow-proxy", "0123456789abcdeg"), DAN, OPS], 403),
+        (&[], 401),
+    ] {
+        let answer = ask(headers, "POST", "/api/v1/freeze").await;
+        assert_eq!(answer.status(), status, "{headers:?}");
+    }
+    let foreign = [SECRET, DAN, OPS, JSON, ("sec-fetch-site", "cross-site")];
+    let answer = house
+        .send_from("127.0.0.1:9", "POST", "/api/v1/thaw", &foreign, "{}")
+        .await;
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    // A stranger is told to log in with the proxy, and not led around in a circle.
+    assert_eq!(ask(&[], "GET", "/").await.headers()["location"], "/login");
+    let told = ask(&[], "GET", "/login").await;
+    assert_eq!(told.status(), StatusCode::UNAUTHORIZED);
+    assert!(text(told).await.contains("log in with the proxy"));
+    let guess = ask(&[SECRET], "POST", "/login").await;
+    assert_eq!(guess.status(), StatusCode::NOT_FOUND);
+    assert!(house.refused().await.iter().all(|from| from.starts_with("127.0.0.1")));
+}
+
+#[tokio::test]
+async fn programs_show_a_password_where_people_come_by_the_proxy() {
+    let house = behind_a_login(true);
+    let ann = format!("Basic {}", BASE64.encode("ann:ann's password"));
+    let basic = [("authorization", ann.as_str())];
+    let answer = house.send("GET", "/api/v1/fleet", &basic, "").await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    let dan = [
+        ("x-foreshadow-proxy", "0123456789abcdef"),
+        ("x-auth-request-email", "dan"),
+    ];
+    assert_eq!(
+        house.send("GET", "/api/v1/fleet", &dan, "").await.status(),
+        StatusCode::OK
+    );
+    let nobody = house.send("GET", "/api/v1/fleet", &[], "").await;
+    assert_eq!(nobody.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(house.send("GET", "/login", &[], "").await.status(), StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_whom_the_proxy_names_ends_so_that_it_is_asked_again() {
+    let house = behind_a_login(false);
+    let dan = [
+        ("x-foreshadow-proxy", "0123456789abcdef"),
+        ("x-auth-request-email", "dan"),
+    ];
+    let stream = house.send("GET", "/api/v1/stream", &dan, "").await;
+    let begun = tokio::time::Instant::now();
+    let mut body = stream.into_body().into_data_stream();
+    while body.next().await.is_some() {}
+    assert_eq!(begun.elapsed().as_secs(), 15 * 60);
+}
+
+#[tokio::test]
+async fn where_nobody_logs_in_people_read_and_this_machine_changes_if_it_is_let() {
+    let lets = |local_role| config::Page {
+        local_role,
+        ..config::Page::default()
+    };
+    for (local_role, from, role, freezes) in [
+        (Role::Viewer, "127.0.0.1:5", "viewer", 403),
+        (Role::Viewer, "[::1]:5", "viewer", 403),
+        (Role::Operator, "127.0.0.1:5", "operator", 200),
+        (Role::Operator, "[::1]:5", "operator", 200),
+        (Role::Operator, "10.0.0.7:5", "viewer", 403),
+    ] {
+        let page = page_with(&lets(local_role), &Clock::manual(0));
+        let ask = async |method: &str, path: &str| {
+            let request = Request::builder().method(method).uri(path);
+            let request = request.header(header::HOST, "localhost").header(JSON.0, JSON.1);
+            let mut request = request.body(Body::from(r#"{"by": "ann"}"#)).unwrap();
+            let from: SocketAddr = from.parse().unwrap();
+            request.extensions_mut().insert(ConnectInfo(from));
+            page.send(request).await
+        };
+        let me: Value = serde_json::from_str(&text(ask("GET", "/api/v1/me").await).await).unwrap();
+        assert_eq!(
+            me,
+            json!({"name": null, "role": role, "has_session": false}),
+            "{local_role} {from}"
+        );
+        let answer = ask("POST", "/api/v1/freeze").await;
+        assert_eq!(answer.status(), freezes, "{local_role} {from}");
+        let told = text(answer).await;
+        assert_eq!(told.contains("page.local_role"), freezes == 403, "{told}");
+        assert_eq!(ask("GET", "/login").await.status(), StatusCode::SEE_OTHER);
+        assert_eq!(ask("POST", "/login").await.status(), StatusCode::NOT_FOUND);
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn needed(method: &HttpMethod, path: &str) -> (Vec<SecurityRequiremen
         Rule::Needs(Least::Anyone) => return (Vec::new(), None),
         Rule::Needs(Least::Viewer) => "For viewers and operators, where people log in.",
         Rule::Needs(Least::Operator) => {
-            "For operators, where people log in; elsewhere for callers of the brain's own machine."
+            "For operators, where people log in; elsewhere for nobody, or with `page.local_role` for callers of the brain's own machine."
         }
         Rule::OtherMethod(_) | Rule::Unlisted => "For nobody.",
     };

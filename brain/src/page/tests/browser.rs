@@ -321,6 +321,23 @@ async fn log_in(browser: &Browser, name: &str, password: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_a_login_there_is_nothing_to_press_but_what_would_help() {
+    let door = crate::page::Door::open(&crate::config::Page::default(), runtime::Clock::system()).unwrap();
+    let Some((browser, _site)) = open_at(fleet(10), Eyes::Desk, Some(door)).await else {
+        return;
+    };
+    browser.follow("#/plans").await;
+    browser.reads("page.local_role").await;
+    browser.picture("looking").await;
+    let buttons = "[...document.querySelectorAll('main button')].map((node) => node.innerText).filter((text) => /^(freeze|approve|decline|acknowledge)/.test(text)).length";
+    assert_eq!(browser.js(&format!("return {buttons}")).await, 0);
+    assert_eq!(browser.js("return document.querySelector('#leave').hidden").await, true);
+    browser.follow("#/incidents").await;
+    browser.reads("web-1").await;
+    assert_eq!(browser.js(&format!("return {buttons}")).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn people_log_in_see_what_they_may_and_log_out() {
     let folder = tempfile::tempdir().unwrap();
     let config = crate::config::Page {

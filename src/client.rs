@@ -4,7 +4,7 @@ pub(crate) mod picture;
 pub(crate) mod words;
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -123,9 +123,15 @@ impl Page {
         }
     }
 
-    /// Who logs in there.
-    pub(crate) fn user(&self) -> Option<String> {
-        self.user.clone()
+    /// In whose name something is done: `by`, where it is said, else who logs in there, else the user of this machine.
+    ///
+    /// # Errors
+    /// When nobody is known.
+    pub(crate) fn actor(&self, by: Option<&str>) -> anyhow::Result<String> {
+        let user = || ["USER", "LOGNAME"].into_iter().find_map(|name| env::var(name).ok());
+        let by = by.or(self.user.as_deref()).map(str::to_owned);
+        by.or_else(user)
+            .context("who does it is not known: name them with --by NAME")
     }
 
     /// Host and port.

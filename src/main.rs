@@ -7,6 +7,7 @@ mod client;
 mod detect;
 mod explain;
 mod export;
+mod freeze;
 mod inspect;
 mod lab;
 mod live;
@@ -59,6 +60,10 @@ enum Command {
     Approve(proposals::ApproveArgs),
     /// Says no to a proposed change
     Decline(proposals::DeclineArgs),
+    /// Keeps the cell as it is: nothing is changed until it is thawed
+    Freeze(freeze::FreezeArgs),
+    /// Lets a frozen cell move again
+    Thaw(freeze::ThawArgs),
     /// What allocation has saved, and whom it hurt
     Report(Box<report::ReportArgs>),
     /// Series of hosts as trace CSVs or Parquet, a file a host
@@ -127,6 +132,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Proposals(arguments) => proposals::list(&arguments).await,
         Command::Approve(arguments) => proposals::approve(&arguments).await,
         Command::Decline(arguments) => proposals::decline(&arguments).await,
+        Command::Freeze(arguments) => freeze::freeze(&arguments).await,
+        Command::Thaw(arguments) => freeze::thaw(&arguments).await,
         Command::Report(arguments) => Box::pin(report::main(&arguments)).await,
         Command::Export(arguments) => Box::pin(export::main(*arguments)).await,
         Command::Detect(arguments) => detect::main(&arguments),

@@ -1,8 +1,5 @@
 //! `foreshadow proposals`, `approve` and `decline`: what a brain would change, and somebody's word on it.
 
-use std::env;
-
-use anyhow::Context;
 use brain::allocate::{
     amount,
     proposals::{Fate, Proposal},
@@ -112,10 +109,7 @@ pub(crate) async fn decline(arguments: &DeclineArgs) -> anyhow::Result<()> {
 
 impl VerdictArgs {
     async fn tell(&self, word: &str, reason: Option<&String>) -> anyhow::Result<()> {
-        let named = || ["USER", "LOGNAME"].into_iter().find_map(|name| env::var(name).ok());
-        // Who logs in acts in that name.
-        let by = self.by.clone().or_else(|| self.page.user()).or_else(named);
-        let by = by.context("who decides is not known: name them with --by NAME")?;
+        let by = self.page.actor(self.by.as_deref())?;
         let body = match reason {
             Some(reason) => json!({"by": by, "reason": reason}),
             None => json!({"by": by}),

@@ -113,7 +113,7 @@ impl Cell {
         self.program(
             "foreshadow",
             &format!(
-                "part=$1; shift\ncase $part in\ntop|status) set -- --page 127.0.0.1:{page} \"$@\" ;;\n\
+                "part=$1; shift\ncase $part in\ntop|status|freeze|thaw) set -- --page 127.0.0.1:{page} \"$@\" ;;\n\
                  up) set -- --page 127.0.0.1:0 --broker 127.0.0.1:0 \"$@\" ;;\nesac\nexec {ours} $part \"$@\""
             ),
         );
@@ -155,6 +155,7 @@ impl Cell {
             .current_dir(self.folder.path())
             .env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()))
             .env("HOME", self.folder.path().join("home"))
+            .env("USER", "ann")
             .env("XDG_STATE_HOME", self.folder.path().join("home/state"))
             .env("SHELL", "/bin/sh")
             .env_remove("STATE_DIRECTORY")

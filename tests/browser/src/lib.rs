@@ -79,9 +79,25 @@ impl Browser {
 
     /// Loads the page anew at an address after the host.
     pub async fn go(&self, at: &str) {
+        self.visit(self.page, at).await;
+    }
+
+    /// The same of another page.
+    pub async fn visit(&self, page: SocketAddr, at: &str) {
         self.client.goto("about:blank").await.unwrap();
-        let url = format!("http://{}/{at}", self.page);
+        let url = format!("http://{page}/{at}");
         self.client.goto(&url).await.unwrap();
+    }
+
+    /// From now on everything is fetched, as by a browser that was never there.
+    pub async fn keep_nothing(&self) {
+        for (method, parameters) in [
+            ("Network.enable", json!({})),
+            ("Network.setCacheDisabled", json!({"cacheDisabled": true})),
+        ] {
+            self.command("goog/cdp/execute", json!({"cmd": method, "params": parameters}))
+                .await;
+        }
     }
 
     /// Another view, as a link leads there.

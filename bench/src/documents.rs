@@ -24,7 +24,7 @@ const fn feature(bench: &Bench) -> Option<&'static str> {
     match bench {
         Bench::Agent(_) | Bench::Broker(_) | Bench::CodecPriors(_) | Bench::Codec(_) | Bench::Detect(_) => None,
         #[cfg(feature = "brain")]
-        Bench::Hot(_) | Bench::Ingest(_) | Bench::Plan(_) | Bench::Store(_) => Some("brain"),
+        Bench::Hot(_) | Bench::Ingest(_) | Bench::Page(_) | Bench::Plan(_) | Bench::Store(_) => Some("brain"),
         #[cfg(feature = "forecast")]
         Bench::Lstm(_) | Bench::Serve(_) => Some("forecast"),
     }

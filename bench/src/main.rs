@@ -15,6 +15,8 @@ mod ingest;
 #[cfg(feature = "forecast")]
 mod lstm;
 #[cfg(feature = "brain")]
+mod page;
+#[cfg(feature = "brain")]
 mod plan;
 mod priors;
 mod process;
@@ -65,6 +67,9 @@ enum Bench {
     /// How fast the LSTM of the forecaster trains and forecasts, against `PyTorch` and ONNX Runtime.
     #[cfg(feature = "forecast")]
     Lstm(lstm::Arguments),
+    /// How long people wait for the page of a large cell, in chromium, against that of one host.
+    #[cfg(feature = "brain")]
+    Page(page::Arguments),
     /// How long a plan of a large cell takes on one core.
     #[cfg(feature = "brain")]
     Plan(plan::Arguments),
@@ -98,6 +103,8 @@ fn main() -> anyhow::Result<ExitCode> {
             Some(case) => return lstm::work(case).map(|()| ExitCode::SUCCESS),
             None => lstm::run(lstm)?,
         },
+        #[cfg(feature = "brain")]
+        Bench::Page(page) => page::run(page)?,
         #[cfg(feature = "brain")]
         Bench::Plan(plan) => plan::run(plan)?,
         #[cfg(feature = "forecast")]

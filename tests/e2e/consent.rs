@@ -50,14 +50,16 @@ within = \"1s\"
 /// What stands there before anybody limits it.
 const BEFORE: &str = "64000000000";
 
-struct Cell {
+/// What a brain of such changes is configured with, and how it is asked.
+pub(crate) struct Cell {
     page: String,
     data: String,
-    brain: String,
+    /// Its configuration.
+    pub(crate) brain: String,
 }
 
 impl Cell {
-    fn new(path: &Path, port: u16) -> Self {
+    fn new(path: &Path, port: u16, keys: &str) -> Self {
         let page = format!("127.0.0.1:{}", free_port());
         let data = path.join("data").display().to_string();
         let policy = write(path, "policy.toml", POLICY);
@@ -66,14 +68,14 @@ impl Cell {
             "brain.toml",
             &format!(
                 "data_dir = {data:?}\n[broker]\nport = {port}\n[page]\nlisten = {page:?}\nlocal_role = \"operator\"\n[grid]\nstep = \"1s\"\ngrace = \"0s\"\n\
-                 length = \"1h\"\n[store]\nflush_every = \"200ms\"\n[forecast]\nhorizons = [\"3s\", \"5s\", \"10s\"]\ntrain = false\n\
+                 length = \"1h\"\n[store]\nflush_every = \"200ms\"\n{keys}train = false\n\
                  [allocate]\nevery = \"2s\"\npolicy = {policy:?}\n",
             ),
         );
         Self { page, data, brain }
     }
 
-    fn start(&self) -> Process {
+    pub(crate) fn start(&self) -> Process {
         Process::foreshadow(&["brain", "--config", &self.brain])
     }
 
@@ -108,7 +110,7 @@ impl Cell {
     }
 
     /// Decides on what is proposed at the moment; what lapses meanwhile leads to the next.
-    fn decide(&self, word: &str, more: &[&str]) -> Value {
+    pub(crate) fn decide(&self, word: &str, more: &[&str]) -> Value {
         let mut decided = Value::Null;
         until(&format!("something is proposed, to {word} it"), 3 * PATIENCE, || {
             let open = self.proposals(false);
@@ -127,8 +129,8 @@ impl Cell {
 }
 
 /// A broker that is listened to, an agent that limits the memory of its host by a program, and where the brain is to be.
-struct Stage {
-    cell: Cell,
+pub(crate) struct Stage {
+    pub(crate) cell: Cell,
     limit: PathBuf,
     observer: Observer,
     seen: usize,
@@ -137,7 +139,13 @@ struct Stage {
 }
 
 impl Stage {
+    /// With forecasts of the next seconds, and so changes that often.
     fn new() -> Self {
+        Self::with("[forecast]\nhorizons = [\"3s\", \"5s\", \"10s\"]\n")
+    }
+
+    /// With `keys` of the brain's store, and then of its forecasts.
+    pub(crate) fn with(keys: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         let port = free_port();
@@ -162,7 +170,7 @@ impl Stage {
         let config = write(path, "agent.toml", &text);
         let agent = Process::foreshadow(&["agent", "--config", &config]);
         Self {
-            cell: Cell::new(path, port),
+            cell: Cell::new(path, port, keys),
             limit,
             observer: Observer::new(port),
             seen: 0,

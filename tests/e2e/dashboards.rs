@@ -9,56 +9,18 @@ use crate::{
     stack::Stack,
 };
 
-/// A query of a panel, as Grafana would ask it of the last six hours.
-pub(crate) struct Query {
-    /// Where it stands.
-    pub(crate) panel: String,
-    pub(crate) sql: String,
-    /// Whether every host that was watched for a minute has an answer to it.
-    pub(crate) is_of_every_host: bool,
-}
-
-fn deploy() -> PathBuf {
+pub(crate) fn deploy() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("deploy")
 }
 
-fn dashboards() -> Vec<(String, Value)> {
+/// File and content of each.
+pub(crate) fn dashboards() -> Vec<(String, Value)> {
     let files = fs::read_dir(deploy().join("grafana/dashboards")).unwrap();
     let read = |path: PathBuf| {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         (name, serde_json::from_slice(&fs::read(&path).unwrap()).unwrap())
     };
     files.map(|file| read(file.unwrap().path())).collect()
-}
-
-/// All that is asked of the database, with `host` chosen.
-pub(crate) fn queries(host: &str) -> Vec<Query> {
-    let mut queries = Vec::new();
-    for (file, dashboard) in dashboards() {
-        let mut ask = |what: &str, sql: &Value| {
-            let Some(sql) = sql.as_str() else { return };
-            queries.push(Query {
-                panel: format!("{file}: {what}"),
-                sql: expanded(sql, host),
-                is_of_every_host: ["Hosts", "Host", "CPU", "CPU: used and expected", "Newest commands"].contains(&what),
-            });
-        };
-        for panel in dashboard["panels"].as_array().unwrap() {
-            for target in panel["targets"].as_array().unwrap() {
-                ask(panel["title"].as_str().unwrap(), &target["rawSql"]);
-            }
-        }
-        for variable in dashboard["templating"]["list"].as_array().unwrap() {
-            if variable["type"] == "query" {
-                ask("variable", &variable["query"]);
-            }
-        }
-        for annotation in dashboard["annotations"]["list"].as_array().unwrap() {
-            ask("annotation", &annotation["target"]["rawSql"]);
-        }
-    }
-    assert!(queries.len() > 30, "{} queries", queries.len());
-    queries
 }
 
 /// What is asked of Prometheus: which panel, and in which words.
@@ -75,31 +37,11 @@ pub(crate) fn expressions() -> Vec<(String, String)> {
 }
 
 /// How many alert rules there are.
-pub(crate) fn rules() -> usize {
+pub(crate) fn alerts() -> usize {
     let text = fs::read_to_string(deploy().join("prometheus/alerts.yml")).unwrap();
     text.lines()
         .filter(|line| line.trim_start().starts_with("- alert:"))
         .count()
-}
-
-/// What Grafana makes of its macros and variables.
-fn expanded(sql: &str, host: &str) -> String {
-    let (from, to) = ("now() - interval '6 hours'", "now()");
-    let mut text = sql.to_owned();
-    while let Some(at) = text.find("$__timeFilter(") {
-        let rest = &text[at + "$__timeFilter(".len()..];
-        let (column, behind) = rest.split_once(')').unwrap();
-        text = format!("{}{column} BETWEEN {from} AND {to}{behind}", &text[..at]);
-    }
-    let text = text
-        .replace("$__timeFrom()", from)
-        .replace("$__timeTo()", &format!("({to})"));
-    let text = text
-        .replace("$__interval", "30s")
-        .replace("$host", host)
-        .replace("$horizon", "300");
-    assert!(!text.contains('$'), "a macro that is not known here: {text}");
-    text
 }
 
 /// The metrics that a text of PromQL names.

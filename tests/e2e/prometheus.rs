@@ -1,11 +1,12 @@
-//! The lab stack's Prometheus, as it is configured: it takes the rules, watches real parts, answers every panel, and minds who is gone.
+//! The lab stack's Prometheus, as it is configured: it takes the rules, watches real parts, answers every panel, and minds who is gone;
+//! and each alert comes when it should and not otherwise, by rule tests that are tried themselves.
 
 use std::{fs, path::Path, process::Command};
 
 use serde_json::Value;
 
 use crate::{
-    dashboards::{expressions, rules},
+    dashboards::{alerts, expressions},
     harness::{PATIENCE, Process, free_port, have, until, write},
     stack::Stack,
 };
@@ -25,6 +26,62 @@ fn configuration(stack: &Stack, broker: u16) -> String {
         text = text.replace(there, &here);
     }
     write(stack.path(), "prometheus.yml", &text)
+}
+
+/// Whether the rules hold their tests, and what `promtool` says.
+fn rules_hold(rules: &str) -> (bool, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/prometheus/alerts_test.yml");
+    fs::copy(tests, folder.path().join("alerts_test.yml")).unwrap();
+    write(folder.path(), "alerts.yml", rules);
+    let mut command = Command::new("promtool");
+    let told = command
+        .args(["test", "rules", "alerts_test.yml"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let said = [told.stdout, told.stderr].concat();
+    (told.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+/// The rules with each one's line of that key replaced, or left out where `instead` is empty.
+fn changed(rules: &str, key: &str, instead: &str) -> String {
+    let is_meant = |line: &str| line.trim_start().starts_with(key);
+    let lines = rules.split_inclusive('\n');
+    lines.map(|line| if is_meant(line) { instead } else { line }).collect()
+}
+
+#[test]
+fn each_alert_comes_in_time_and_only_then_and_a_change_of_any_rule_is_noticed() {
+    if !have("promtool") {
+        return;
+    }
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/prometheus");
+    let rules = fs::read_to_string(deploy.join("alerts.yml")).unwrap();
+    let (hold, said) = rules_hold(&rules);
+    assert!(hold, "{said}");
+
+    let each: Vec<_> = rules.split("- alert: ").skip(1).collect();
+    assert_eq!(each.len(), alerts(), "{rules}");
+    // What never comes, always comes, comes at once or with other words falls through, of every alert.
+    for (key, instead) in [
+        ("expr:", "        expr: vector(0) > 1\n"),
+        ("expr:", "        expr: vector(1)\n"),
+        ("for:", ""),
+        ("labels:", "        labels: { severity: other }\n"),
+        ("summary:", "          summary: others\n"),
+        ("action:", "          action: others\n"),
+    ] {
+        let (hold, said) = rules_hold(&changed(&rules, key, instead));
+        assert!(!hold, "{key} {instead:?} is not noticed");
+        for rule in each.iter().filter(|rule| rule.contains(&format!(" {key} "))) {
+            let alert = rule.lines().next().unwrap();
+            assert!(
+                said.contains(&format!("alertname: {alert},")),
+                "no rule test minds {alert} with {key} {instead:?}: {said}"
+            );
+        }
+    }
 }
 
 /// What its API answers; nothing while it starts.
@@ -89,7 +146,7 @@ fn prometheus_takes_the_rules_and_answers_every_panel_and_minds_a_part_that_is_g
             .map(|rule| (rule["health"].clone(), rule["lastError"].clone(), rule["name"].clone()))
             .collect::<Vec<_>>()
     };
-    let named = rules();
+    let named = alerts();
     until("each rule was evaluated", PATIENCE, || {
         let told = evaluated();
         let bad = told.iter().find(|(health, ..)| health == "err");

@@ -20,7 +20,7 @@ use fantoccini::{
     Client, ClientBuilder, Locator,
     elements::Element,
     error::{CmdError, NewSessionError},
-    wd::WebDriverCompatibleCommand,
+    wd::{WebDriverCompatibleCommand, WindowHandle},
 };
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
@@ -79,9 +79,25 @@ impl Browser {
 
     /// Loads the page anew at an address after the host.
     pub async fn go(&self, at: &str) {
+        self.visit(self.page, at).await;
+    }
+
+    /// The same of another page.
+    pub async fn visit(&self, page: SocketAddr, at: &str) {
         self.client.goto("about:blank").await.unwrap();
-        let url = format!("http://{}/{at}", self.page);
+        let url = format!("http://{page}/{at}");
         self.client.goto(&url).await.unwrap();
+    }
+
+    /// From now on everything is fetched, as by a browser that was never there.
+    pub async fn keep_nothing(&self) {
+        for (method, parameters) in [
+            ("Network.enable", json!({})),
+            ("Network.setCacheDisabled", json!({"cacheDisabled": true})),
+        ] {
+            self.command("goog/cdp/execute", json!({"cmd": method, "params": parameters}))
+                .await;
+        }
     }
 
     /// Another view, as a link leads there.
@@ -189,6 +205,29 @@ impl Browser {
         };
         let picture = self.client.screenshot().await.unwrap();
         std::fs::write(Path::new(&folder).join(format!("{name}.png")), picture).unwrap();
+    }
+
+    /// Opens a further window on the page, which is seen as the others are, and is looked at from now on; its name for [`Browser::look_at`].
+    pub async fn open_window(&self, at: &str) -> WindowHandle {
+        let window = self.client.new_window(false).await.unwrap().handle;
+        self.look_at(&window).await;
+        self.go(at).await;
+        window
+    }
+
+    /// The window that is looked at.
+    pub async fn current_window(&self) -> WindowHandle {
+        self.client.window().await.unwrap()
+    }
+
+    /// Another window.
+    pub async fn look_at(&self, window: &WindowHandle) {
+        self.client.switch_to_window(window.clone()).await.unwrap();
+    }
+
+    /// Closes the window that is looked at; another has to be looked at then.
+    pub async fn close_window(&self) {
+        self.client.close_window().await.unwrap();
     }
 
     /// Ends the browser; the page must have had no fault.

@@ -25,7 +25,7 @@ const PICTURES: [(&str, Eyes, &str, &str, u32); 3] = [
         Eyes::Desk,
         "#/plans",
         "document.body.innerText.includes('taken back')",
-        700,
+        575,
     ),
 ];
 const HOST: &str =

@@ -206,7 +206,7 @@ async fn models_draw_skill_and_calibration_and_follow_a_training() {
     "serving".clone_into(&mut snapshot.model.state);
     site.engine.send_replace(std::sync::Arc::new(snapshot));
     browser
-        .until("!document.querySelector('[role=progressbar]') && document.querySelector('.chip.good')?.innerText === 'serving'")
+        .until("!document.querySelector('[role=progressbar]') && [...document.querySelectorAll('main .chip')].some((chip) => chip.innerText === 'serving')")
         .await;
     browser.close().await;
 }

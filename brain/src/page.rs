@@ -70,6 +70,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::health::STALE_AFTER;
 use self::{
     guard::Guard,
     health::Pulse,

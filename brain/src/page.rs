@@ -110,8 +110,9 @@ pub struct PageState {
     pub freeze: mpsc::Sender<FreezeSwitch>,
     /// Takes verdicts on proposals.
     pub decide: mpsc::Sender<Verdict>,
-    /// Renders the brain's own metrics, in either text format of Prometheus.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Renders the brain's own metrics, in either text format of Prometheus, by how old the newest snapshot is: an engine
+    /// that stands still cannot tell it.
+    pub metrics: Arc<dyn Fn(Duration) -> String + Send + Sync>,
     /// Names besides `localhost` and addresses that a browser or scraper may reach the page by
     /// (without port, `brain.example.org`). A request that names another host is refused: see [`guard`].
     pub names: Vec<String>,
@@ -241,7 +242,7 @@ fn router(shared: Arc<Shared>, guard: Guard) -> Router {
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    let text = (shared.page.metrics)();
+    let text = (shared.page.metrics)(shared.pulse.age());
     // The two text formats differ in their end mark, and a scraper believes the header.
     let kind = if text.ends_with("# EOF\n") {
         "application/openmetrics-text; version=1.0.0; charset=utf-8"

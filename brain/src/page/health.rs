@@ -120,6 +120,7 @@ mod tests {
             let age_ms = told["age_ms"].as_u64().unwrap();
             assert!((31_000..32_000).contains(&age_ms), "{path}: {age_ms}");
         }
+        assert!(text(page.get("/metrics").await).await.contains("foreshadow_age 31\n"));
         page.engine.send_replace(Arc::new(snapshot()));
         time::sleep(Duration::from_millis(1)).await;
         check(StatusCode::OK, "ok").await;

@@ -120,6 +120,39 @@ fn a_brain_whose_engine_stands_still_is_not_well() {
     assert!(once["fleet"]["age_ms"].as_u64() > Some(30_000), "{once}");
 }
 
+/// As the packages of the parts have them, whose only program is the part's own.
+#[test]
+fn manuals_of_a_part_tell_of_its_own_program() {
+    for (part, commands) in [
+        (
+            "agent",
+            &["", " run", " record", " doctor", " processes", " healthy"][..],
+        ),
+        ("broker", &["", " password", " healthy"]),
+        ("brain", &["", " user", " user add", " healthy"]),
+    ] {
+        let folder = TempDir::new().unwrap();
+        assert!(
+            foreshadow(&["man", "--part", part, "--out", folder.path().to_str().unwrap()])
+                .status
+                .success()
+        );
+        for command in commands {
+            let called = format!("foreshadow-{part}{command}");
+            let page = folder.path().join(called.replace(' ', "-") + ".1");
+            let page = fs::read_to_string(&page).unwrap_or_else(|fault| panic!("{}: {fault}", page.display()));
+            let page = page.replace("\\-", "-");
+            let synopsis = page.split(".SH SYNOPSIS\n").nth(1).unwrap();
+            assert!(synopsis.starts_with(&format!("\\fB{called}\\fR")), "{synopsis}");
+            assert!(!page.contains(&format!("foreshadow {part}")), "{page}");
+        }
+        let page = fs::read_to_string(folder.path().join(format!("foreshadow-{part}.1"))).unwrap();
+        assert!(page.contains(".SH \"EXIT STATUS\"\n0 when"), "{page}");
+        let script = text(&foreshadow(&["completions", "bash", "--part", part]));
+        assert!(script.contains(&format!("-F _foreshadow-{part}")), "{script}");
+    }
+}
+
 /// Draws on a terminal of `script`'s making; keys come through a pipe.
 fn on_a_terminal(page: &str, host: &str) {
     if !have("script") {

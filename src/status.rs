@@ -14,8 +14,12 @@ use crate::client::{
     words::{age, harmless, overdue},
 };
 
-/// Exits with 0 where all is well, 2 where something needs attention, 1 where no brain can be asked.
+/// How a cell stands.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Exit status: 0 when all is well; 2 when something needs attention: hosts that are silent, critical incidents that nobody has
+acknowledged, a model that cannot be trained, needs that cannot be met, or a brain whose engine stands still; 1 when no brain
+can be asked; 64 for bad usage.")]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     page: Page,

@@ -239,6 +239,29 @@ fn shells_complete_it_and_man_has_its_pages() {
     assert!(foreshadow(&["man", "--out", pages.to_str().unwrap()]).status.success());
     let page = fs::read_to_string(pages.join("foreshadow-status.1")).unwrap();
     assert!(page.contains(".TH") && page.contains("\\-\\-json"), "{page}");
+    // With all exit codes, at the root and where they say how a cell stands.
+    let help = |arguments: &[&str]| text(&foreshadow(arguments)).replace('\n', " ");
+    for (page, help, codes) in [
+        (
+            "foreshadow.1",
+            help(&["--help"]),
+            &["0 when", "1 when", "2 when", "64 for", "130 when"][..],
+        ),
+        (
+            "foreshadow-status.1",
+            help(&["status", "--help"]),
+            &["0 when", "1 when", "2 when", "64 for"],
+        ),
+    ] {
+        let page = fs::read_to_string(pages.join(page)).unwrap().replace('\n', " ");
+        let section = page.split(".SH \"EXIT STATUS\"").nth(1).unwrap();
+        for code in codes {
+            assert!(
+                section.contains(code) && help.contains(code),
+                "{code}: {section} {help}"
+            );
+        }
+    }
     let taken = folder.path().join("file");
     fs::write(&taken, "").unwrap();
     let refused = foreshadow(&["man", "--out", taken.to_str().unwrap()]);

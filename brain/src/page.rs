@@ -237,8 +237,9 @@ fn router(shared: Arc<Shared>, guard: Guard) -> Router {
         .with_state(Arc::clone(&shared))
         .layer(middleware::from_fn_with_state(shared, gate::check))
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(middleware::from_fn(guard::secure_headers))
         .layer(middleware::from_fn_with_state(Arc::new(guard), guard::check_host))
+        // Around all else: whoever is refused is held to it as well.
+        .layer(middleware::from_fn(guard::secure_headers))
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {

@@ -143,6 +143,6 @@ pub(super) fn nothing_of<T: Default>(shared: &Shared, host: &str) -> Result<T, P
 
 pub(super) fn unknown_host(host: &str) -> Problem {
     Problem::not_found(format!(
-        "no host {host:?} was ever seen; /api/v1/fleet lists those that were"
+        "no host {host:?} was ever seen; /api/v1/hosts lists those that were"
     ))
 }

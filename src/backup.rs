@@ -4,13 +4,15 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, ensure};
 use brain::{backup, history::Database};
 use clap::Args;
-use runtime::output::print_line;
+use runtime::{bar::Bar, output::print_line};
 use tempfile::TempDir;
+use tokio::time::interval;
 
 /// What to copy, and whereto.
 #[derive(Debug, Args)]
@@ -23,6 +25,24 @@ pub(crate) struct BackupArgs {
     /// The copy, a folder that is not there yet; a brain whose folder it is goes on from there
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
+}
+
+/// How often it is looked how far the database is.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How much is copied, of how much about: what the database gives back of its room is not copied.
+struct Copied<T> {
+    bytes: u64,
+    of: u64,
+    tell: T,
+}
+
+impl<T: FnMut(u64, u64)> Copied<T> {
+    /// So much more.
+    fn add(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        (self.tell)(self.bytes, self.of);
+    }
 }
 
 /// Copies the database, the models and the audit log.
@@ -38,20 +58,22 @@ pub(crate) async fn main(BackupArgs { data_dir, output }: BackupArgs) -> anyhow:
     let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
     let copy = TempDir::with_prefix_in(".foreshadow-backup-", parent).with_context(|| parent.display().to_string())?;
-    backup::copy(
-        &Database::file(&data_dir.join("brain.db")),
-        &copy.path().join("brain.db"),
-    )
-    .await?;
-    sync(&copy.path().join("brain.db"))?;
+    let bar = Bar::new();
+    let mut copied = Copied {
+        bytes: 0,
+        of: size(&data_dir),
+        tell: |done: u64, of: u64| bar.tell(mebibytes(done.min(of)), mebibytes(of).max(1), "MiB"),
+    };
+    database(&data_dir, copy.path(), &mut copied).await?;
     // Models after the database, which names one of them: older ones go, and new ones come before they are named.
     for entry in data_dir.read_dir().with_context(|| data_dir.display().to_string())? {
         let name = entry?.file_name();
         let text = name.to_string_lossy();
         if text == "models" || text.starts_with("audit") {
-            copy_all(&data_dir.join(&name), &copy.path().join(&name))?;
+            copy_all(&data_dir.join(&name), &copy.path().join(&name), &mut copied)?;
         }
     }
+    drop(bar);
     fs::rename(copy.path(), &output).with_context(|| output.display().to_string())?;
     // The folder has its name: there is nothing left to delete.
     let _gone = copy.keep();
@@ -59,13 +81,45 @@ pub(crate) async fn main(BackupArgs { data_dir, output }: BackupArgs) -> anyhow:
     Ok(print_line(&output.display().to_string())?)
 }
 
+/// The database, which tells nothing of how far it is but by its copy's size.
+async fn database(data_dir: &Path, copy: &Path, copied: &mut Copied<impl FnMut(u64, u64)>) -> anyhow::Result<()> {
+    let (from, to) = (Database::file(&data_dir.join("brain.db")), copy.join("brain.db"));
+    let mut work = Box::pin(backup::copy(&from, &to));
+    let (mut looks, mut seen) = (interval(LOOK_EVERY), 0);
+    loop {
+        let is_done = tokio::select! {
+            done = &mut work => done.map(|()| true)?,
+            _ = looks.tick() => false,
+        };
+        let length = size(&to);
+        copied.add(length.saturating_sub(seen));
+        seen = seen.max(length);
+        if is_done {
+            return sync(&to);
+        }
+    }
+}
+
+/// Bytes of a file, or of all in a folder, as far as they can be told.
+fn size(path: &Path) -> u64 {
+    match path.read_dir() {
+        Ok(entries) => entries.flatten().map(|entry| size(&entry.path())).sum(),
+        Err(_) => path.metadata().map_or(0, |file| file.len()),
+    }
+}
+
+/// In whole ones.
+fn mebibytes(bytes: u64) -> usize {
+    usize::try_from(bytes >> 20).unwrap_or(usize::MAX)
+}
+
 /// A file, or a folder with all in it; one that is gone meanwhile is left out.
-fn copy_all(from: &Path, to: &Path) -> anyhow::Result<()> {
-    let copied = || -> io::Result<()> {
+fn copy_all(from: &Path, to: &Path, told: &mut Copied<impl FnMut(u64, u64)>) -> anyhow::Result<()> {
+    let mut copied = || -> io::Result<()> {
         if from.is_dir() {
             fs::create_dir(to)
         } else {
-            fs::copy(from, to)?;
+            told.add(fs::copy(from, to)?);
             File::open(to)?.sync_all()
         }
     };
@@ -76,7 +130,7 @@ fn copy_all(from: &Path, to: &Path) -> anyhow::Result<()> {
     if to.is_dir() {
         for entry in from.read_dir().with_context(|| from.display().to_string())? {
             let name = entry?.file_name();
-            copy_all(&from.join(&name), &to.join(&name))?;
+            copy_all(&from.join(&name), &to.join(&name), told)?;
         }
     }
     Ok(())

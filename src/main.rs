@@ -30,9 +30,15 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use runtime::process::{self, Reader};
 
+/// What `docs/commands.md` has in a table.
+const EXIT_STATUS: &str = "\
+Exit status: 0 when it is done; 1 when it failed: the last line of standard error says what, where, and what to do; 2 when
+`foreshadow status` found what needs attention, and has said what; 64 for bad usage or configuration: nothing was begun; 130
+when it was told twice to stop, and ended at once.";
+
 /// Server shadows, forecasts and preemptive allocation
 #[derive(Debug, Parser)]
-#[command(name = "foreshadow", version, propagate_version = true)]
+#[command(name = "foreshadow", version, propagate_version = true, after_help = EXIT_STATUS)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -11,11 +11,15 @@ use serde::Serialize;
 use crate::client::{
     Page,
     picture::{Fleet, HostCounts, Incident, IncidentCounts, Issued, Model, Newest, Rows},
-    words::{age, harmless},
+    words::{age, harmless, overdue},
 };
 
-/// Exits with 0 where all is well, 2 where something needs attention, 1 where no brain can be asked.
+/// How a cell stands.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Exit status: 0 when all is well; 2 when something needs attention: hosts that are silent, critical incidents that nobody has
+acknowledged, a model that cannot be trained, needs that cannot be met, or a brain whose engine stands still; 1 when no brain
+can be asked; 64 for bad usage.")]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     page: Page,
@@ -26,6 +30,10 @@ pub(crate) struct StatusArgs {
 
 /// Silent hosts that are named, at most; there may be more.
 const NAMED: usize = 20;
+
+/// Why nothing is new, and what to do. A lab's end is no fault, but what is shown of it is as old.
+const STANDS_STILL: &str = "the brain answers, and its engine stands still: its log says why, or what it did last; \
+     start it anew (a lab that is over with --stay ends by Ctrl-C)";
 
 pub(crate) async fn main(arguments: &StatusArgs) -> anyhow::Result<()> {
     let page = &arguments.page;
@@ -62,6 +70,8 @@ struct Status<'a> {
     /// Bytes of frames of those of packed doubles; `None` before the first.
     share_of_packed: Option<f64>,
     missing_frames: u64,
+    /// Milliseconds since all of this was new.
+    age_ms: u64,
     /// Requests that wait for the pool.
     queued: u64,
     /// Proposals that wait for somebody's word.
@@ -94,6 +104,7 @@ impl Picture {
             samples_per_s: totals.samples_per_s,
             share_of_packed: (totals.packed_bytes > 0).then(share),
             missing_frames: totals.missing,
+            age_ms: fleet.age_ms,
             queued: fleet.queued,
             proposals: fleet.proposals,
             exit_code: if attention.is_empty() { 0 } else { EXIT_ATTENTION },
@@ -104,6 +115,7 @@ impl Picture {
     /// What a person should look at.
     fn attention(&self) -> Vec<String> {
         let now_ms = self.fleet.time_ms;
+        let overdue = overdue(self.fleet.age_ms).map(|since| format!("{since}: {STANDS_STILL}"));
         let silent = self.silent.rows.iter().map(|host| {
             let silence = age(now_ms - host.last_sample_ms);
             format!("{} is {}: its newest sample is {silence} old", host.name, host.state)
@@ -123,6 +135,7 @@ impl Picture {
         let model = &self.fleet.model;
         let failed = (model.state == "failed").then(|| format!("the model cannot be trained: {}", model.note));
         let unmet = self.fleet.unmet.iter().cloned();
+        let silent = overdue.into_iter().chain(silent);
         silent.chain(more).chain(incidents).chain(failed).chain(unmet).collect()
     }
 
@@ -234,7 +247,7 @@ mod tests {
     fn picture(changed: &Value) -> Picture {
         let mut fleet = json!({
             "time_ms": 600_000, "cell": "main", "mode": "acting", "freeze": null, "unmet": [], "queued": 0, "pool": [],
-            "hosts": {"all": 1, "online": 1, "bmc_only": 0, "stale": 0, "offline": 0},
+            "age_ms": 900, "hosts": {"all": 1, "online": 1, "bmc_only": 0, "stale": 0, "offline": 0},
             "incidents": {"open": 0, "critical": 0, "warning": 0, "unnoticed": 0},
             "model": {
                 "state": "serving", "version": "7", "rows": 9, "rows_needed": 9, "served": [0.1, 0.4, 0.5], "note": "",
@@ -242,8 +255,10 @@ mod tests {
             },
             "totals": {"samples_per_s": 10.0, "frame_bytes": 46, "packed_bytes": 1_000, "missing": 0},
         });
-        if let Some(unmet) = changed.get("unmet") {
-            fleet["unmet"] = unmet.clone();
+        for key in ["unmet", "age_ms"] {
+            if let Some(value) = changed.get(key) {
+                fleet[key] = value.clone();
+            }
         }
         let silent = json!({"time_ms": 600_000, "matching": 0, "offset": 0, "rows": []});
         let silent = changed.get("silent").unwrap_or(&silent).clone();
@@ -296,6 +311,10 @@ mod tests {
             (
                 json!({"incidents": [incident("critical", true, None)]}),
                 "ATTENTION  a, for 10 min: heat (nobody has acknowledged it)",
+            ),
+            (
+                json!({"age_ms": 240_000}),
+                "ATTENTION  nothing new for 4 min: the brain answers, and its engine stands still",
             ),
             (
                 json!({"unmet": ["cpu of web cannot be met"]}),

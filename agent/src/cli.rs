@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::{Args, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use runtime::{
     Clock, Shutdown, Span,
     output::{print, print_line},
@@ -16,6 +16,15 @@ use crate::{
     processes::{Order, busiest},
     record::{Recording, record},
 };
+
+/// Samples this machine and tells the brain of foreshadow
+#[derive(Debug, Parser)]
+#[command(name = "foreshadow-agent", version, after_help = runtime::process::EXIT_STATUS_OF_PART)]
+pub struct Program {
+    /// What `foreshadow agent` takes, too.
+    #[command(flatten)]
+    pub agent: AgentArgs,
+}
 
 /// `agent --config FILE`, or one of its subcommands.
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use clap::{Args, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use runtime::{Clock, ConfigError, Shutdown, health, output::print_line, process::Reader};
 
 use crate::{
@@ -13,6 +13,15 @@ use crate::{
         login::users::{self, Role, Users},
     },
 };
+
+/// Forecasts what the hosts of a cell will need, and recommends allocations
+#[derive(Debug, Parser)]
+#[command(name = "foreshadow-brain", version, after_help = runtime::process::EXIT_STATUS_OF_PART)]
+pub struct Program {
+    /// What `foreshadow brain` takes, too.
+    #[command(flatten)]
+    pub brain: BrainArgs,
+}
 
 /// `brain --config FILE`, or `brain user ...`.
 #[derive(Debug, Args)]

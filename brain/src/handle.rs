@@ -20,6 +20,7 @@ use crate::{
     dispatch::next_issuer_epoch,
     engine::{Engine, Parts, status},
     history::Database,
+    metrics::Metric,
     page::{self, Certificates, Door, PageState},
     policy::{self, Policy},
     run::{Edges, Request, Time, run},
@@ -118,6 +119,7 @@ async fn start_on(
     engine.tell_identity("in use");
     fill(&engine, older, &shutdown);
     let (snapshot_in, snapshot) = watch::channel(Arc::clone(engine.snapshot()));
+    let snapshot_age = metrics.gauge(Metric::SnapshotAgeSeconds);
     alerting::start(&config, &snapshot, page_addr, &metrics, &shutdown);
     scada::start(&config, &snapshot, &shutdown);
     let (ingested_in, ingested) = watch::channel(0);
@@ -132,7 +134,10 @@ async fn start_on(
         snapshot: snapshot.clone(),
         series: Arc::new(engine.past().clone()) as _,
         history: Database::of(&config),
-        metrics: Arc::new(move || metrics.render()),
+        metrics: Arc::new(move |age| {
+            snapshot_age.set(age.as_secs_f64());
+            metrics.render()
+        }),
         names: config.page.names.clone(),
         door,
         certificates,

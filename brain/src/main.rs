@@ -2,22 +2,13 @@
 
 use std::process::ExitCode;
 
-use brain::cli::{self, BrainArgs};
-use clap::Parser;
+use brain::cli::{self, Program};
 use runtime::process;
-
-/// Forecasts what the hosts of a cell will need, and recommends allocations
-#[derive(Debug, Parser)]
-#[command(name = "foreshadow-brain", version)]
-struct Arguments {
-    #[command(flatten)]
-    brain: BrainArgs,
-}
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match process::arguments::<Arguments>() {
-        Ok(arguments) => process::run(arguments.brain.reader(), cli::main(arguments.brain)).await,
+    match process::arguments::<Program>() {
+        Ok(Program { brain }) => process::run(brain.reader(), cli::main(brain)).await,
         Err(code) => code,
     }
 }

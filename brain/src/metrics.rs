@@ -50,6 +50,7 @@ pub(crate) enum Metric {
     BufferedBytes,
     TickSeconds,
     ForecastAgeSeconds,
+    SnapshotAgeSeconds,
     ModelDrift,
     CertificateSeconds,
 }
@@ -99,6 +100,7 @@ impl Name for Metric {
             Self::BufferedBytes => "brain_buffered_bytes",
             Self::TickSeconds => "brain_tick_seconds",
             Self::ForecastAgeSeconds => "brain_forecast_age_seconds",
+            Self::SnapshotAgeSeconds => "brain_snapshot_age_seconds",
             Self::ModelDrift => "brain_model_drift",
             Self::CertificateSeconds => "brain_certificate_seconds",
         }
@@ -150,6 +152,9 @@ impl Name for Metric {
             Self::BufferedBytes => "Bytes that are not durable yet: frames, events, rows, and the brain's own records",
             Self::TickSeconds => "How long the newest tick took",
             Self::ForecastAgeSeconds => "Age of the newest forecasts",
+            Self::SnapshotAgeSeconds => {
+                "How long ago the engine made its newest picture, as of this answer; the other gauges are as old"
+            }
             Self::ModelDrift => {
                 "How far the network loses more than its own record; from 1 on a retraining is asked for"
             }

@@ -70,6 +70,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::health::STALE_AFTER;
 use self::{
     guard::Guard,
     health::Pulse,
@@ -109,8 +110,9 @@ pub struct PageState {
     pub freeze: mpsc::Sender<FreezeSwitch>,
     /// Takes verdicts on proposals.
     pub decide: mpsc::Sender<Verdict>,
-    /// Renders the brain's own metrics, in either text format of Prometheus.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Renders the brain's own metrics, in either text format of Prometheus, by how old the newest snapshot is: an engine
+    /// that stands still cannot tell it.
+    pub metrics: Arc<dyn Fn(Duration) -> String + Send + Sync>,
     /// Names besides `localhost` and addresses that a browser or scraper may reach the page by
     /// (without port, `brain.example.org`). A request that names another host is refused: see [`guard`].
     pub names: Vec<String>,
@@ -235,12 +237,13 @@ fn router(shared: Arc<Shared>, guard: Guard) -> Router {
         .with_state(Arc::clone(&shared))
         .layer(middleware::from_fn_with_state(shared, gate::check))
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(middleware::from_fn(guard::secure_headers))
         .layer(middleware::from_fn_with_state(Arc::new(guard), guard::check_host))
+        // Around all else: whoever is refused is held to it as well.
+        .layer(middleware::from_fn(guard::secure_headers))
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    let text = (shared.page.metrics)();
+    let text = (shared.page.metrics)(shared.pulse.age());
     // The two text formats differ in their end mark, and a scraper believes the header.
     let kind = if text.ends_with("# EOF\n") {
         "application/openmetrics-text; version=1.0.0; charset=utf-8"

@@ -7,13 +7,22 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use clap::{Args, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use runtime::{Clock, ConfigError, Shutdown, health, output::print_line, process::Reader};
 use tokio::signal::unix::{SignalKind, signal};
 use trust::audit::{Audit, Keep, keep_trail};
 
 pub use crate::password::PasswordArgs;
 use crate::{Config, password, start};
+
+/// The MQTT broker of foreshadow
+#[derive(Debug, Parser)]
+#[command(name = "foreshadow-broker", version, after_help = runtime::process::EXIT_STATUS_OF_PART)]
+pub struct Program {
+    /// What `foreshadow broker` takes, too.
+    #[command(flatten)]
+    pub broker: BrokerArgs,
+}
 
 /// Arguments of the broker.
 #[derive(Debug, Clone, Default, Args)]

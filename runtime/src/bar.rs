@@ -44,11 +44,22 @@ impl Bar {
         if !self.watched || (!last && now_ms < self.next_ms.load(Ordering::Relaxed)) {
             return;
         }
-        self.next_ms.store(now_ms + PAUSE_MS, Ordering::Relaxed);
+        // Of an empty line nothing is left to clear.
+        self.next_ms
+            .store(if last { 0 } else { now_ms + PAUSE_MS }, Ordering::Relaxed);
         let line = if last { String::new() } else { drawn(done, of, what) };
         let mut out = std::io::stderr();
         // A terminal that is gone is no reason to stop.
         drop(write!(out, "\r\x1b[2K{line}").and_then(|()| out.flush()));
+    }
+}
+
+impl Drop for Bar {
+    /// Whatever ends the work leaves no half line behind.
+    fn drop(&mut self) {
+        if self.watched && self.next_ms.load(Ordering::Relaxed) > 0 {
+            self.tell(0, 0, "");
+        }
     }
 }
 

@@ -14,6 +14,11 @@ pub const EXIT_USAGE: u8 = 64;
 /// Exit code of a command that was asked how things stand, and found something that a person should look at.
 pub const EXIT_ATTENTION: u8 = 2;
 
+/// What the help of a part's own program says of its exit codes.
+pub const EXIT_STATUS_OF_PART: &str = "\
+Exit status: 0 when it was told to stop and has, or what it was asked for is done; 1 when it failed: the last line of its log
+says what, where, and what to do; 64 for bad usage or configuration: nothing was begun; 130 when it was told twice to stop.";
+
 /// Things do not stand well, and the output has said so: [`run`] ends the command with [`EXIT_ATTENTION`] and logs nothing.
 #[derive(Debug, Error)]
 #[error("something needs attention")]

@@ -8,6 +8,9 @@ use shadow::{Command, Forecast, Outcome, Resource, UnixMs};
 pub(crate) struct Fleet {
     /// When the picture was taken.
     pub(crate) time_ms: UnixMs,
+    /// How long ago it came, in milliseconds; 0 of a brain that does not tell.
+    #[serde(default)]
+    pub(crate) age_ms: u64,
     pub(crate) cell: String,
     /// `recommend-only`, `recommend`, `acting` or `frozen`.
     pub(crate) mode: String,
@@ -142,6 +145,9 @@ pub(crate) struct Incident {
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct HostDetail {
     pub(crate) time_ms: UnixMs,
+    /// As that of [`Fleet`].
+    #[serde(default)]
+    pub(crate) age_ms: u64,
     pub(crate) host: Host,
     pub(crate) commands: Vec<Issued>,
     pub(crate) incidents: Vec<Incident>,

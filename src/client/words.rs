@@ -1,5 +1,8 @@
 //! Times and amounts in few characters.
 
+use std::time::Duration;
+
+use brain::page::STALE_AFTER;
 use shadow::Resource;
 
 /// A time span as people say it, in its largest unit: `12 s`, `4 min`, `3 h`, `2 d`.
@@ -11,6 +14,12 @@ pub(crate) fn age(ms: i64) -> String {
         6_000..172_800 => format!("{} h", seconds / 3_600),
         _ => format!("{} d", seconds / 86_400),
     }
+}
+
+/// What is to be told of a picture that came `age_ms` ago; `None` where the next one is not overdue.
+pub(crate) fn overdue(age_ms: u64) -> Option<String> {
+    let is_overdue = Duration::from_millis(age_ms) > STALE_AFTER;
+    is_overdue.then(|| format!("nothing new for {}", age(i64::try_from(age_ms).unwrap_or(i64::MAX))))
 }
 
 /// A host's value of `resource` in at most five characters: percent of shares, bytes a second with a letter, watts.
@@ -64,6 +73,18 @@ mod tests {
             (172_800_000, "2 d"),
         ] {
             assert_eq!(age(ms), text);
+        }
+    }
+
+    #[test]
+    fn a_picture_is_overdue_after_half_a_minute() {
+        for (age_ms, told) in [
+            (0, None),
+            (30_000, None),
+            (30_001, Some("nothing new for 30 s")),
+            (u64::MAX, Some("nothing new for 106751991167 d")),
+        ] {
+            assert_eq!(overdue(age_ms).as_deref(), told);
         }
     }
 

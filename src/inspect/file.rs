@@ -1,7 +1,7 @@
 //! Captures, and databases of brains.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{BufReader, Read, Seek},
     ops::ControlFlow,
     path::{Path, PathBuf},
@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use brain::{archive, history::Database};
-use runtime::{OutputError, Shutdown};
+use runtime::{OutputError, Shutdown, bar::Bar};
 use shadow::capture;
 
 use super::{Filter, More, Teller, line::Reader};
@@ -73,8 +73,13 @@ async fn tell_one(
         );
     }
     opened.rewind()?;
+    let (bar, length, mut read) = (bar(), opened.metadata()?.len(), 0);
     for message in capture::Reader::new(BufReader::new(opened))? {
         let message = message?;
+        read += (message.topic.len() + message.payload.len()) as u64;
+        if let Some(bar) = &bar {
+            bar.tell(mebibytes(read), mebibytes(length).max(1), "MiB");
+        }
         if shutdown.is_triggered() {
             return Ok(More::Enough);
         }
@@ -85,6 +90,17 @@ async fn tell_one(
     Ok(More::Wanted)
 }
 
+/// A bar, where what is told goes into a file: on a terminal, at once or behind a filter, it would stand in between.
+fn bar() -> Option<Bar> {
+    let into_a_file = fs::metadata("/dev/stdout").is_ok_and(|out| out.is_file());
+    into_a_file.then(Bar::new)
+}
+
+/// In whole ones.
+fn mebibytes(bytes: u64) -> usize {
+    usize::try_from(bytes >> 20).unwrap_or(usize::MAX)
+}
+
 /// Tells what a database holds.
 pub(super) async fn tell_database(
     database: &Database,
@@ -93,7 +109,13 @@ pub(super) async fn tell_database(
     teller: &mut Teller,
     shutdown: &Shutdown,
 ) -> anyhow::Result<More> {
-    let told = archive::read(database, &filter.hosts, |entry| {
+    let bar = bar();
+    let tell = |done, of| {
+        if let Some(bar) = &bar {
+            bar.tell(done, of, "hosts");
+        }
+    };
+    let told = archive::read(database, &filter.hosts, tell, |entry| {
         if shutdown.is_triggered() {
             return ControlFlow::Break(Ok(More::Enough));
         }

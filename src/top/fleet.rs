@@ -13,7 +13,7 @@ use super::{
 use crate::{
     client::{
         picture::{Fleet, Gauge, Row},
-        words::{age, short},
+        words::{age, overdue, short},
     },
     status,
 };
@@ -72,7 +72,15 @@ fn cell(fleet: &Fleet, width: usize) -> Line<'static> {
         fleet.incidents.open,
         fleet.unmet.len()
     );
-    Line::from(left(&text, width)).add_modifier(Modifier::BOLD)
+    headline(&text, fleet.age_ms, width)
+}
+
+/// A view's first line, which says before all else when what is below it is old.
+pub(super) fn headline(text: &str, age_ms: u64, width: usize) -> Line<'static> {
+    match overdue(age_ms) {
+        Some(since) => Line::from(left(&format!("{since} · {text}"), width)).style(heat(Some(1.0))),
+        None => Line::from(left(text, width)).add_modifier(Modifier::BOLD),
+    }
 }
 
 /// What waits for somebody's word, where anything does, and how the model stands.

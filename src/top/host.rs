@@ -8,6 +8,7 @@ use ratatui::{
 use shadow::{Resource, UnixMs};
 
 use super::{
+    fleet::headline,
     paint::{bar, faint, heat, left, spark},
     state::Top,
 };
@@ -55,7 +56,7 @@ fn head(detail: &HostDetail, width: usize) -> Vec<Line<'static>> {
         host.name, host.state, host.interval_ms
     );
     vec![
-        Line::from(left(&text, width)).add_modifier(Modifier::BOLD),
+        headline(&text, detail.age_ms, width),
         Line::from(left(&host.inventory, width)).style(faint()),
     ]
 }

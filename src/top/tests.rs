@@ -100,6 +100,22 @@ fn the_fleet_fits_a_small_terminal() {
 }
 
 #[test]
+fn a_brain_that_stands_still_is_told_before_all_else() {
+    let mut fleet_view = top(&[host("full", "online", 0.5, 0.97)], 24);
+    let mut host_view = looked_at();
+    for (age_ms, told) in [(30_000, false), (240_000, true)] {
+        fleet_view.fleet.as_mut().unwrap().age_ms = age_ms;
+        host_view.detail.as_mut().unwrap().age_ms = age_ms;
+        for (view, name) in [(&fleet_view, "main · acting"), (&host_view, "node-1 · online")] {
+            let line = &shown(view, (80, 24))[0];
+            let begin = if told { "nothing new for 4 min · " } else { "" };
+            assert!(line.starts_with(&format!("{begin}{name}")), "{line:?}");
+            assert!(line.chars().count() <= 80, "{line:?}");
+        }
+    }
+}
+
+#[test]
 fn proposals_that_wait_are_told_with_the_command_that_lists_them() {
     let hosts = [host("full", "online", 0.5, 0.97)];
     let mut top = top(&hosts, 24);

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{
     database::{missing_frames, number},
     docs,
-    harness::{PATIENCE, Process, get, until},
+    harness::{PATIENCE, Process, get, have, step_aside, until},
     stack::Stack,
 };
 
@@ -246,6 +246,27 @@ fn restore_as_documented(stack: &Stack, brain: Process, copy: &str) -> Process {
     brains.pop().unwrap()
 }
 
+/// Who waits at a terminal sees how far it is; where the output itself is looked at, no bar stands in between.
+fn bars_are_drawn(stack: &Stack) {
+    if !have("script") {
+        return step_aside("script (util-linux) is not installed");
+    }
+    let (program, data) = (env!("CARGO_BIN_EXE_foreshadow"), stack.data().display().to_string());
+    let folder = stack.path().display();
+    let watched = |command: String| {
+        let mut script = Command::new("script");
+        let script = script.args(["-qec", &command, "/dev/null"]).stdin(Stdio::null());
+        String::from_utf8(script.output().unwrap().stdout).unwrap()
+    };
+    let backup = watched(format!("{program} backup --data-dir {data} --output {folder}/watched"));
+    assert!(backup.contains("\u{1b}[2K[") && backup.contains(" MiB"), "{backup:?}");
+    let inspect = format!("{program} inspect {data}/brain.db");
+    let told = watched(format!("{inspect} > {folder}/told.jsonl"));
+    assert!(told.contains("] 0 of 1 hosts"), "{told:?}");
+    let shown = watched(format!("{inspect} --count 3"));
+    assert!(!shown.contains(" hosts") && shown.contains("\"birth\""), "{shown:?}");
+}
+
 #[test]
 fn a_restored_copy_goes_on_with_its_watermarks() {
     let stack = Stack::new();
@@ -262,6 +283,7 @@ fn a_restored_copy_goes_on_with_its_watermarks() {
 
     assert!(brain.stop().0.success());
     backup(&copy);
+    bars_are_drawn(&stack);
     let before = number(&stack.data(), FRAMES);
     restore(&stack, &copy);
     assert_eq!(

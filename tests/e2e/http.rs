@@ -50,10 +50,18 @@ fn page(document: &Value) -> String {
             } else {
                 format!("`{media}`")
             };
+            // What another status has that is no problem.
+            let also: String = operation["responses"]
+                .as_object()
+                .unwrap()
+                .iter()
+                .filter(|(status, _)| !["200", "default"].contains(&&***status))
+                .map(|(status, also)| format!("; {status}: {}", kind(&also["content"]["application/json"]["schema"])))
+                .collect();
             let summary = operation["summary"].as_str().unwrap();
             writeln!(
                 page,
-                "| `{method} {path}` | {summary} | {} | {answer} |",
+                "| `{method} {path}` | {summary} | {} | {answer}{also} |",
                 asked.join("; ")
             )
             .unwrap();

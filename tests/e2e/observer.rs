@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -16,10 +16,14 @@ use crate::harness::{PATIENCE, until};
 
 type Messages = BTreeMap<String, Vec<Vec<u8>>>;
 
+/// Makes each a client of its own.
+static OBSERVERS: AtomicUsize = AtomicUsize::new(0);
+
 /// Subscribed from its start; reconnects by itself.
 pub(crate) struct Observer {
     client: Client,
     messages: Arc<Mutex<Messages>>,
+    retained: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     stop: Arc<AtomicBool>,
 }
 
@@ -31,10 +35,13 @@ impl Observer {
 
     /// Subscribed to `filters`.
     pub(crate) fn of(port: u16, filters: &'static [&'static str]) -> Self {
-        let mut options = MqttOptions::new(format!("observer-{port}"), "127.0.0.1", port);
+        let number = OBSERVERS.fetch_add(1, Ordering::Relaxed);
+        let mut options = MqttOptions::new(format!("observer-{port}-{number}"), "127.0.0.1", port);
         options.set_max_packet_size(8 << 20, 8 << 20);
         let (client, mut connection) = Client::new(options, 64);
         let messages = Arc::new(Mutex::new(Messages::new()));
+        let retained = Arc::new(Mutex::new(BTreeMap::new()));
+        let kept = Arc::clone(&retained);
         let stop = Arc::new(AtomicBool::new(false));
         let (seen, ended, again) = (Arc::clone(&messages), Arc::clone(&stop), client.clone());
         thread::spawn(move || {
@@ -46,6 +53,10 @@ impl Observer {
                         }
                     }
                     Ok(Event::Incoming(Packet::Publish(message))) => {
+                        if message.retain {
+                            let payload = message.payload.to_vec();
+                            kept.lock().unwrap().insert(message.topic.clone(), payload);
+                        }
                         seen.lock()
                             .unwrap()
                             .entry(message.topic)
@@ -60,7 +71,12 @@ impl Observer {
                 }
             }
         });
-        Self { client, messages, stop }
+        Self {
+            client,
+            messages,
+            retained,
+            stop,
+        }
     }
 
     /// Publishes as anybody could.
@@ -76,6 +92,11 @@ impl Observer {
             .filter(|(topic, _)| matches(topic))
             .map(|(topic, all)| (topic.clone(), all.clone()))
             .collect()
+    }
+
+    /// What stood at the broker when this one subscribed, by topic: what comes later has no such mark.
+    pub(crate) fn retained(&self) -> BTreeMap<String, Vec<u8>> {
+        self.retained.lock().unwrap().clone()
     }
 
     /// Messages on the topic that ends in `ending` beyond the first `known`, which is raised by them.

@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{PATIENCE, Process, free_port, get, have, step_aside, until};
+use crate::harness::{PATIENCE, Process, free_port, get, have, step_aside, until, write};
 
 fn foreshadow(arguments: &[&str]) -> Output {
     let program = env!("CARGO_BIN_EXE_foreshadow");
@@ -79,6 +79,78 @@ fn a_cell_is_seen_from_a_terminal() {
     let gone = foreshadow(&["status", "--page", &page]);
     assert_eq!(gone.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&gone.stderr).contains("start one (`foreshadow up`), or name its address"));
+}
+
+/// A lab that is over has a brain that answers, and whose engine makes no pictures any more.
+#[test]
+fn a_brain_whose_engine_stands_still_is_not_well() {
+    let folder = TempDir::new().unwrap();
+    let rows: String = (0..30).map(|row| format!("{},0.2,0.3\n", row * 10)).collect();
+    write(folder.path(), "web-1.csv", &format!("time,cpu,mem\n{rows}"));
+    let page = format!("127.0.0.1:{}", free_port());
+    let traces = folder.path().to_str().unwrap();
+    let mut lab = Process::foreshadow(&[
+        "lab", "--traces", traces, "--speed", "100000", "--page", &page, "--stay",
+    ]);
+    lab.expect_text("the page goes on");
+    let fresh = foreshadow(&["status", "--page", &page]);
+    assert_eq!(fresh.status.code(), Some(0), "{}", text(&fresh));
+
+    let status = || foreshadow(&["status", "--page", &page]);
+    until("it is told", PATIENCE, || status().status.code() == Some(2));
+    let told = text(&status());
+    let line = told.lines().find(|line| line.starts_with("ATTENTION")).unwrap();
+    assert!(
+        line.contains("nothing new for ") && line.contains("start it anew"),
+        "{told}"
+    );
+    assert!(!told.contains("all is well"), "{told}");
+    let told = foreshadow(&["status", "--json", "--page", &page]);
+    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert!(
+        told["exit_code"] == 2 && told["age_ms"].as_u64() > Some(30_000),
+        "{told}"
+    );
+    for view in [&["top", "--once"][..], &["top", "--once", "--host", "web-1"]] {
+        let once = foreshadow(&[view, &["--page", &page]].concat());
+        assert!(text(&once).starts_with("nothing new for "), "{}", text(&once));
+    }
+    let once = foreshadow(&["top", "--once", "--json", "--page", &page]);
+    let once: Value = serde_json::from_slice(&once.stdout).unwrap();
+    assert!(once["fleet"]["age_ms"].as_u64() > Some(30_000), "{once}");
+}
+
+/// As the packages of the parts have them, whose only program is the part's own.
+#[test]
+fn manuals_of_a_part_tell_of_its_own_program() {
+    for (part, commands) in [
+        (
+            "agent",
+            &["", " run", " record", " doctor", " processes", " healthy"][..],
+        ),
+        ("broker", &["", " password", " healthy"]),
+        ("brain", &["", " user", " user add", " healthy"]),
+    ] {
+        let folder = TempDir::new().unwrap();
+        assert!(
+            foreshadow(&["man", "--part", part, "--out", folder.path().to_str().unwrap()])
+                .status
+                .success()
+        );
+        for command in commands {
+            let called = format!("foreshadow-{part}{command}");
+            let page = folder.path().join(called.replace(' ', "-") + ".1");
+            let page = fs::read_to_string(&page).unwrap_or_else(|fault| panic!("{}: {fault}", page.display()));
+            let page = page.replace("\\-", "-");
+            let synopsis = page.split(".SH SYNOPSIS\n").nth(1).unwrap();
+            assert!(synopsis.starts_with(&format!("\\fB{called}\\fR")), "{synopsis}");
+            assert!(!page.contains(&format!("foreshadow {part}")), "{page}");
+        }
+        let page = fs::read_to_string(folder.path().join(format!("foreshadow-{part}.1"))).unwrap();
+        assert!(page.contains(".SH \"EXIT STATUS\"\n0 when"), "{page}");
+        let script = text(&foreshadow(&["completions", "bash", "--part", part]));
+        assert!(script.contains(&format!("-F _foreshadow-{part}")), "{script}");
+    }
 }
 
 /// Draws on a terminal of `script`'s making; keys come through a pipe.
@@ -167,6 +239,29 @@ fn shells_complete_it_and_man_has_its_pages() {
     assert!(foreshadow(&["man", "--out", pages.to_str().unwrap()]).status.success());
     let page = fs::read_to_string(pages.join("foreshadow-status.1")).unwrap();
     assert!(page.contains(".TH") && page.contains("\\-\\-json"), "{page}");
+    // With all exit codes, at the root and where they say how a cell stands.
+    let help = |arguments: &[&str]| text(&foreshadow(arguments)).replace('\n', " ");
+    for (page, help, codes) in [
+        (
+            "foreshadow.1",
+            help(&["--help"]),
+            &["0 when", "1 when", "2 when", "64 for", "130 when"][..],
+        ),
+        (
+            "foreshadow-status.1",
+            help(&["status", "--help"]),
+            &["0 when", "1 when", "2 when", "64 for"],
+        ),
+    ] {
+        let page = fs::read_to_string(pages.join(page)).unwrap().replace('\n', " ");
+        let section = page.split(".SH \"EXIT STATUS\"").nth(1).unwrap();
+        for code in codes {
+            assert!(
+                section.contains(code) && help.contains(code),
+                "{code}: {section} {help}"
+            );
+        }
+    }
     let taken = folder.path().join("file");
     fs::write(&taken, "").unwrap();
     let refused = foreshadow(&["man", "--out", taken.to_str().unwrap()]);

@@ -60,11 +60,11 @@ fn the_retained_tree_of_a_lab_is_the_documents_and_mqtt_explorer_shows_it() {
     for (topic, payloads) in seen() {
         let told = told.iter().find(|told| matches(&told.filter, &topic));
         let told = told.unwrap_or_else(|| panic!("{topic} is not in docs/topics.md"));
-        for payload in payloads.iter().filter(|_| !topic.contains("/bin/")) {
-            let fault = unreadable(payload, &told.keys).or_else(|| too_long(&topic, payload));
-            assert_eq!(fault, None, "{topic}: {}", String::from_utf8_lossy(payload));
+        for payload in &payloads {
+            judge(&topic, payload, told);
         }
     }
+    is_retained_as_told(port, &told, never);
     let readable = seen().into_iter().filter(|(topic, _)| topic.contains("/view/"));
     let kinds: BTreeMap<String, Value> = readable
         .map(|(topic, all)| (topic, serde_json::from_slice(all.last().unwrap()).unwrap()))
@@ -72,6 +72,42 @@ fn the_retained_tree_of_a_lab_is_the_documents_and_mqtt_explorer_shows_it() {
     // What is looked at is not an empty lab's.
     assert!(kinds["foreshadow/lab/web-1/view/forecast/cpu/15m"]["p95"].is_number());
     assert_eq!(kinds["foreshadow/lab/_brain/view/fleet"]["hosts"], 2.0);
+}
+
+/// Whoever comes after the end is given all that the document calls retained, and nothing else.
+fn is_retained_as_told(port: u16, told: &[Told], never: [&str; 1]) {
+    let late = Observer::of(port, &["#", "$SYS/#"]);
+    let missing = || {
+        let there = late.retained();
+        let is_there = |told: &&Told| there.keys().any(|topic| matches(&told.filter, topic));
+        let missing = told.iter().filter(|told| told.retained && !is_there(told));
+        missing.map(|told| told.filter.clone()).collect::<Vec<_>>()
+    };
+    until("all that is retained is given", PATIENCE, || missing() == never);
+    // A message of now stands behind all that was retained.
+    late.publish("marker", b"1");
+    late.expect("marker");
+    let there = late.retained();
+    for (topic, payload) in &there {
+        let told = told.iter().find(|told| told.retained && matches(&told.filter, topic));
+        let told = told.unwrap_or_else(|| panic!("{topic} is retained, and docs/topics.md tells of none such"));
+        judge(topic, payload, told);
+    }
+    let hosts = ["web-1", "web-2"].map(|host| format!("foreshadow/lab/{host}/view/status"));
+    assert!(
+        hosts.iter().all(|topic| there.contains_key(topic)),
+        "{:?}",
+        there.keys()
+    );
+}
+
+/// # Panics
+/// When MQTT Explorer would not show `payload`, or the document does not tell of what is in it.
+fn judge(topic: &str, payload: &[u8], told: &Told) {
+    if !topic.contains("/bin/") {
+        let fault = unreadable(payload, &told.keys).or_else(|| too_long(topic, payload));
+        assert_eq!(fault, None, "{topic}: {}", String::from_utf8_lossy(payload));
+    }
 }
 
 /// Views are a line each, so that MQTT Explorer's history of a topic holds as many as it can.

@@ -35,6 +35,21 @@ fn each_of_the_twelve_faults_names_its_test() {
 }
 
 #[test]
+fn units_wait_for_a_stop_as_long_as_is_told() {
+    let page = fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    for part in ["agent", "broker", "brain"] {
+        let unit = format!("deploy/systemd/foreshadow-{part}.service");
+        let unit = fs::read_to_string(root().join(unit)).unwrap();
+        let wait = unit
+            .lines()
+            .find_map(|line| line.strip_prefix("TimeoutStopSec="))
+            .unwrap();
+        let told = format!("the {part} after {}", wait.replace('s', " s"));
+        assert!(page.contains(&told), "docs/operations.md does not say: {told}");
+    }
+}
+
+#[test]
 fn links_lead_somewhere_and_every_page_is_in_the_book() {
     let mut files = vec![
         root().join("README.md"),

@@ -34,7 +34,7 @@ pub(super) async fn snapshot(State(shared): State<Arc<Shared>>) -> Response {
 
 /// Counts, the model and the totals.
 pub(super) async fn fleet(State(shared): State<Arc<Shared>>) -> Response {
-    Json(Fleet::of(&shared.snapshot())).into_response()
+    Json(Fleet::of(&shared.snapshot(), shared.pulse.age_ms())).into_response()
 }
 
 /// One host with all that belongs to it.
@@ -44,7 +44,7 @@ pub(super) async fn host(
 ) -> Result<Response, Problem> {
     let Path(host) = path?;
     let snapshot = shared.snapshot();
-    let detail = HostDetail::of(&snapshot, &host).ok_or_else(|| unknown_host(&host))?;
+    let detail = HostDetail::of(&snapshot, shared.pulse.age_ms(), &host).ok_or_else(|| unknown_host(&host))?;
     Ok(Json(detail).into_response())
 }
 
@@ -143,6 +143,6 @@ pub(super) fn nothing_of<T: Default>(shared: &Shared, host: &str) -> Result<T, P
 
 pub(super) fn unknown_host(host: &str) -> Problem {
     Problem::not_found(format!(
-        "no host {host:?} was ever seen; /api/v1/fleet lists those that were"
+        "no host {host:?} was ever seen; /api/v1/hosts lists those that were"
     ))
 }

@@ -197,6 +197,28 @@ mod tests {
         assert_eq!(asked, served);
     }
 
+    /// `docs/page.md` tells it, roughly.
+    #[test]
+    fn the_page_is_as_large_as_is_told() {
+        let doc = include_str!("../../../docs/page.md");
+        let told = doc.split("all of it is in the binary, some ").nth(1).unwrap();
+        let told = told.split('.').next().unwrap();
+        let told: Vec<f64> = told.split(' ').filter_map(|word| word.parse().ok()).collect();
+        let plain: usize = sources().iter().map(|(_, text)| text.len()).sum();
+        let packed: usize = sources()
+            .iter()
+            .map(|(_, text)| pack(text.as_bytes()).unwrap().len())
+            .sum();
+        assert_eq!(told.len(), 2, "{told:?}");
+        for (is, told) in [plain, packed].into_iter().zip(told) {
+            let share = is as f64 / (told * 1e3);
+            assert!(
+                (0.9..1.1).contains(&share),
+                "{is} bytes, and docs/page.md tells {told} KB"
+            );
+        }
+    }
+
     #[test]
     fn text_of_hosts_can_never_become_markup() {
         let ways = [

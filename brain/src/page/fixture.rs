@@ -257,7 +257,7 @@ pub(super) fn state() -> (watch::Sender<Arc<Snapshot>>, Arc<OneHost>, PageState)
         snapshot,
         series: Arc::clone(&series) as Arc<dyn SeriesSource>,
         history: Database::file(Path::new("/nowhere/brain.db")),
-        metrics: Arc::new(|| "# TYPE foreshadow_up gauge\nforeshadow_up 1\n# EOF\n".to_owned()),
+        metrics: Arc::new(|age| format!("# TYPE foreshadow_age gauge\nforeshadow_age {}\n# EOF\n", age.as_secs())),
         names: vec!["brain.example.org".to_owned()],
         door: Arc::new(Door::open(&of_operators(), Clock::system()).unwrap()),
         certificates: None,

@@ -18,7 +18,10 @@ const NEWEST: usize = 50;
 /// The cell at a glance.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Fleet<'a> {
+    /// When the picture was taken.
     time_ms: UnixMs,
+    /// Milliseconds since it came: more than 30,000 where the engine stands still, whose pictures come every second.
+    age_ms: u64,
     cell: &'a str,
     /// `recommend-only`, `recommend` where each change waits for approval, `acting` where commands are carried out, or `frozen`.
     mode: &'a str,
@@ -58,9 +61,10 @@ pub(super) struct IncidentCounts {
 }
 
 impl<'a> Fleet<'a> {
-    pub(super) fn of(snapshot: &'a Snapshot) -> Self {
+    pub(super) fn of(snapshot: &'a Snapshot, age_ms: u64) -> Self {
         Self {
             time_ms: snapshot.time_ms,
+            age_ms,
             cell: &snapshot.cell,
             mode: &snapshot.mode,
             freeze: snapshot.freeze.as_ref(),
@@ -114,7 +118,10 @@ impl IncidentCounts {
 /// One host with its pool, commands, events, incidents and anomalies, newest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct HostDetail<'a> {
+    /// When the picture was taken.
     time_ms: UnixMs,
+    /// Milliseconds since it came, as of the whole cell.
+    age_ms: u64,
     host: &'a HostView,
     pool: Vec<&'a PoolView>,
     /// What was reserved over time, since the brain started, oldest first.
@@ -127,11 +134,12 @@ pub(super) struct HostDetail<'a> {
 
 impl<'a> HostDetail<'a> {
     /// `None` when the host was never seen.
-    pub(super) fn of(snapshot: &'a Snapshot, name: &str) -> Option<Self> {
+    pub(super) fn of(snapshot: &'a Snapshot, age_ms: u64, name: &str) -> Option<Self> {
         let host = snapshot.hosts.iter().find(|host| host.name == name)?;
         let pool = snapshot.pool.iter();
         Some(Self {
             time_ms: snapshot.time_ms,
+            age_ms,
             host,
             pool: pool.filter(|pool| pool.host.as_deref() == Some(name)).collect(),
             held: &host.held,

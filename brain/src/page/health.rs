@@ -21,7 +21,7 @@ use super::Shared;
 use crate::snapshot::Snapshot;
 
 /// A snapshot is due every second. Half a minute without one is no hiccup of a busy machine any more.
-const STALE_AFTER: Duration = Duration::from_secs(30);
+pub const STALE_AFTER: Duration = Duration::from_secs(30);
 
 /// Remembers when the newest snapshot came, on the monotonic clock: the snapshot's own time may be virtual.
 #[derive(Debug)]
@@ -52,6 +52,11 @@ impl Pulse {
     pub(super) fn age(&self) -> Duration {
         self.came.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
+
+    /// Likewise in whole milliseconds.
+    pub(super) fn age_ms(&self) -> u64 {
+        u64::try_from(self.age().as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 /// The answer of `/healthz`.
@@ -78,7 +83,7 @@ pub(super) async fn healthz(State(shared): State<Arc<Shared>>) -> Response {
     };
     let health = Health {
         status,
-        snapshot_age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
+        snapshot_age_ms: shared.pulse.age_ms(),
         time_ms: snapshot.time_ms,
         hosts: snapshot.hosts.len(),
     };
@@ -108,6 +113,14 @@ mod tests {
         check(StatusCode::OK, "ok").await;
         time::sleep(Duration::from_secs(31)).await;
         check(StatusCode::SERVICE_UNAVAILABLE, "stale").await;
+        // Who asks how the cell stands is told as well, for the picture's own time stands still with it.
+        for path in ["/api/v1/fleet", "/api/v1/hosts/web-1"] {
+            let (status, told) = page.json(path).await;
+            assert_eq!(status, StatusCode::OK, "{path}");
+            let age_ms = told["age_ms"].as_u64().unwrap();
+            assert!((31_000..32_000).contains(&age_ms), "{path}: {age_ms}");
+        }
+        assert!(text(page.get("/metrics").await).await.contains("foreshadow_age 31\n"));
         page.engine.send_replace(Arc::new(snapshot()));
         time::sleep(Duration::from_millis(1)).await;
         check(StatusCode::OK, "ok").await;

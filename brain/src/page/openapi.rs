@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use axum::{
     body::Bytes,
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use utoipa::openapi::{
@@ -118,7 +118,8 @@ fn live() -> Vec<Route> {
         get::<records::ScoresAnswer<'_>>("/api/v1/scores", "How good forecasts are and were", Vec::new()),
         get::<freeze::Stands>("/api/v1/freeze", "How the freeze switch stands", Vec::new()),
         get::<login::Me>("/api/v1/me", "Who asks", Vec::new()),
-        get::<health::Health>("/healthz", "200 while snapshots keep coming, else 503", Vec::new()),
+        get::<health::Health>("/healthz", "200 while snapshots keep coming, else 503", Vec::new())
+            .or::<health::Health>(StatusCode::SERVICE_UNAVAILABLE, "`stale` or `stopped`"),
         other(
             "/api/v1/stream",
             "Server-sent events tick, quiet and progress",

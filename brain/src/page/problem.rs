@@ -64,6 +64,11 @@ impl Problem {
         Self::new(StatusCode::REQUEST_TIMEOUT, "request timeout", detail)
     }
 
+    /// A body that says it is something else than what is read there.
+    fn unsupported(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported media type", detail)
+    }
+
     /// A request by somebody who may only read.
     pub(super) fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
@@ -105,6 +110,9 @@ impl From<JsonRejection> for Problem {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             let detail = format!("a body has at most {MAX_BODY} bytes");
             return Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload too large", detail);
+        }
+        if let JsonRejection::MissingJsonContentType(_) = rejection {
+            return Self::unsupported("a body is JSON, and says so: Content-Type: application/json");
         }
         Self::bad_request(rejection.body_text())
     }

@@ -44,17 +44,19 @@ pub enum Stored {
     Outcome(Outcome),
 }
 
-/// Hands every row that a database holds of `hosts` (of all, where none is named) to `each`, host by host, until it breaks.
+/// Hands every row that a database holds of `hosts` (of all, where none is named) to `each`, host by host, until it breaks; before
+/// each host `tell` hears how many are done, of how many.
 ///
 /// # Errors
 /// [`StoreError`] when the database cannot be opened or read, or is none of a brain.
 pub async fn read<B>(
     database: &Database,
     hosts: &[String],
+    mut tell: impl FnMut(usize, usize),
     mut each: impl FnMut(Entry) -> ControlFlow<B>,
 ) -> Result<ControlFlow<B>, StoreError> {
     let mut reader = Reader::open(database, None).await?;
-    let told = read_hosts(&mut reader, hosts, &mut each).await;
+    let told = read_hosts(&mut reader, hosts, &mut tell, &mut each).await;
     reader.close().await?;
     told
 }
@@ -62,6 +64,7 @@ pub async fn read<B>(
 async fn read_hosts<B>(
     reader: &mut Reader,
     hosts: &[String],
+    tell: &mut impl FnMut(usize, usize),
     each: &mut impl FnMut(Entry) -> ControlFlow<B>,
 ) -> Result<ControlFlow<B>, StoreError> {
     let tables = ask!(reader, archive::tables())?.ok_or_else(|| reader.foreign())?;
@@ -69,7 +72,8 @@ async fn read_hosts<B>(
         [] => ask!(reader, archive::hosts())?,
         some => some.to_vec(),
     };
-    for host in &all {
+    for (done, host) in all.iter().enumerate() {
+        tell(done, all.len());
         let told = ask!(reader, archive::rows(&tables, host, each))?;
         if told.is_break() {
             return Ok(told);

@@ -187,10 +187,15 @@ struct Stored {
 
 async fn stored(database: &Database) -> anyhow::Result<Stored> {
     let mut all = Stored::default();
-    let read = archive::read(database, &[], |entry| match all.keep(entry) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(error) => ControlFlow::Break(error),
-    });
+    let read = archive::read(
+        database,
+        &[],
+        |_, _| {},
+        |entry| match all.keep(entry) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        },
+    );
     match read.await? {
         ControlFlow::Continue(()) => Ok(all),
         ControlFlow::Break(error) => Err(error),

@@ -1,5 +1,6 @@
 //! One route as the document tells it.
 
+use axum::http::StatusCode;
 use utoipa::{
     ToSchema,
     openapi::{
@@ -25,6 +26,8 @@ pub(super) struct Route {
     parameters: Vec<Parameter>,
     body: Option<Shape>,
     answer: Answer,
+    /// What a status beside 200 has that is no problem: its description, and its body.
+    also: Option<(StatusCode, &'static str, Shape)>,
 }
 
 enum Answer {
@@ -73,6 +76,7 @@ pub(super) fn get<T: ToSchema>(path: &'static str, summary: &'static str, parame
         parameters,
         body: None,
         answer: Answer::Json(shape::<T>()),
+        also: None,
     }
 }
 
@@ -149,6 +153,14 @@ impl Shape {
 }
 
 impl Route {
+    /// With a body of `T` for `status` too.
+    pub(super) fn or<T: ToSchema>(self, status: StatusCode, about: &'static str) -> Self {
+        Self {
+            also: Some((status, about, shape::<T>())),
+            ..self
+        }
+    }
+
     /// Adds the schemas of what is asked and answered.
     pub(super) fn schemas(&self, all: &mut Vec<(String, RefOr<Schema>)>) {
         let answer = match &self.answer {
@@ -156,7 +168,8 @@ impl Route {
             Answer::Other(_) => None,
         };
         let fault = shape::<Problem>();
-        for shape in self.body.iter().chain(answer).chain([&fault]) {
+        let also = self.also.as_ref().map(|(_, _, shape)| shape);
+        for shape in self.body.iter().chain(answer).chain(also).chain([&fault]) {
             (shape.schemas)(all);
         }
     }
@@ -179,6 +192,10 @@ impl Route {
             .parameters(Some(self.parameters))
             .response("200", answer.build())
             .response("default", fault.build());
+        if let Some((status, about, shape)) = self.also {
+            let also = ResponseBuilder::new().description(about).content(JSON, shape.content());
+            operation = operation.response(status.as_str(), also.build());
+        }
         if let Some(body) = self.body {
             let body = RequestBodyBuilder::new()
                 .content(JSON, body.content())

@@ -2,10 +2,15 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+use axum::{
+    body::Body,
+    http::{Request, StatusCode},
+};
 use serde_json::{Map, Value};
+use tower::ServiceExt;
 
 use super::*;
-use crate::page::fixture::{fleet::fleet, page_of};
+use crate::page::fixture::{self, Page, fleet::fleet, page_of, text, value};
 
 fn document_told() -> Value {
     serde_json::from_slice(&DOCUMENT).unwrap()
@@ -250,6 +255,21 @@ async fn real_answers_are_as_they_are_told() {
         assert!(schema.is_object(), "{path} has no schema");
         check(&answer, schema, &all, "").unwrap_or_else(|fault| panic!("{asked}{fault}"));
     }
+    let Page { engine, router, .. } = fixture::page();
+    drop(engine);
+    let ask = Request::get("/healthz").header(header::HOST, "localhost");
+    let gone = router.oneshot(ask.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(gone.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(value(gone.headers(), "content-type"), JSON);
+    let schema = &all["paths"]["/healthz"]["get"]["responses"]["503"]["content"][JSON]["schema"];
+    assert!(schema.is_object(), "/healthz has no schema of 503");
+    check(
+        &serde_json::from_str(&text(gone).await).unwrap(),
+        schema,
+        &all,
+        "/healthz",
+    )
+    .unwrap();
     let (_, problem) = page.json("/api/v1/hosts/nobody").await;
     let fault = &all["paths"]["/api/v1/hosts/{host}"]["get"]["responses"]["default"]["content"];
     check(&problem, &fault["application/problem+json"]["schema"], &all, "").unwrap();

@@ -421,10 +421,15 @@ async fn what_was_told_is_read_from_every_database() {
     store.write(&batch).await.unwrap();
     let mut entries = Vec::new();
     let database = place.database();
-    let told = archive::read(&database, &[], |entry| {
-        entries.push(entry);
-        ControlFlow::<()>::Continue(())
-    });
+    let told = archive::read(
+        &database,
+        &[],
+        |_, _| {},
+        |entry| {
+            entries.push(entry);
+            ControlFlow::<()>::Continue(())
+        },
+    );
     assert_eq!(told.await.unwrap(), ControlFlow::Continue(()));
     let kinds: Vec<_> = entries.iter().map(|entry| entry.kind).collect();
     let expected = [

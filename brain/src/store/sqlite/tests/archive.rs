@@ -12,10 +12,15 @@ async fn entries(file: &Path, hosts: &[&str]) -> Vec<Entry> {
     let hosts: Vec<_> = hosts.iter().map(|host| (*host).to_owned()).collect();
     let mut entries = Vec::new();
     let database = Database::file(file);
-    let told = archive::read(&database, &hosts, |entry| {
-        entries.push(entry);
-        ControlFlow::<()>::Continue(())
-    });
+    let told = archive::read(
+        &database,
+        &hosts,
+        |_, _| {},
+        |entry| {
+            entries.push(entry);
+            ControlFlow::<()>::Continue(())
+        },
+    );
     assert_eq!(told.await.unwrap(), ControlFlow::Continue(()));
     entries
 }
@@ -66,14 +71,19 @@ async fn everything_is_told_as_it_was_while_a_brain_holds_it() {
     assert_eq!(entries(&file, &["web-1"]).await.len(), expected.len());
     assert_eq!(kinds(&entries(&file, &["web-2"]).await), [""; 0]);
     let (mut seen, database) = (0, Database::file(&file));
-    let told = archive::read(&database, &[], |_| {
-        seen += 1;
-        if seen == 3 {
-            ControlFlow::Break("enough")
-        } else {
-            ControlFlow::Continue(())
-        }
-    });
+    let told = archive::read(
+        &database,
+        &[],
+        |_, _| {},
+        |_| {
+            seen += 1;
+            if seen == 3 {
+                ControlFlow::Break("enough")
+            } else {
+                ControlFlow::Continue(())
+            }
+        },
+    );
     assert_eq!(told.await.unwrap(), ControlFlow::Break("enough"));
     assert_eq!(seen, 3);
     store.write(&batch).await.unwrap();
@@ -131,7 +141,13 @@ async fn older_databases_are_read_and_stay_as_they_are() {
         .unwrap();
     foreign.close().await.unwrap();
     for file in [&other, &folder.path().join("nowhere.db")] {
-        let told = archive::read(&Database::file(file), &[], |_| ControlFlow::<()>::Continue(())).await;
+        let told = archive::read(
+            &Database::file(file),
+            &[],
+            |_, _| {},
+            |_| ControlFlow::<()>::Continue(()),
+        )
+        .await;
         assert!(told.unwrap_err().to_string().contains(file.to_str().unwrap()));
         assert_eq!(file.exists(), *file == other, "nothing is made");
     }

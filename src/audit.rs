@@ -33,7 +33,10 @@ pub(crate) fn main(arguments: &AuditArgs) -> anyhow::Result<()> {
     let report = match verify(file) {
         Ok(report) => report,
         Err(Broken::File(error)) => return Err(error.into()),
-        Err(broken) => bail!("the chain is broken at {broken}"),
+        Err(broken) => bail!(
+            "the chain is broken at {broken}; if that file is an audit log, its lines from there on prove nothing: compare them with a copy, \
+             and find out who could write there"
+        ),
     };
     let mut told = vec![format!(
         "whole: {} lines in {} files, last {}",

@@ -176,7 +176,9 @@ fn config(arguments: &BacktestArgs, data: &Data) -> anyhow::Result<Config> {
     config.training.held_out = 0.0;
     config.training.max_samples = MAX_SAMPLES;
     config.training.max_steps = arguments.steps.unwrap_or(100_000);
-    config.validate()?;
+    config
+        .validate()
+        .map_err(|faults| Usage(format!("--horizons, --step, --resources: {faults}")))?;
     Ok(config)
 }
 

@@ -30,7 +30,11 @@ pub(crate) struct BackupArgs {
 /// # Errors
 /// When the output is there already, or something cannot be read or written; no half a copy stays.
 pub(crate) async fn main(BackupArgs { data_dir, output }: BackupArgs) -> anyhow::Result<()> {
-    ensure!(!output.exists(), "{} is there already", output.display());
+    ensure!(
+        !output.exists(),
+        "{} is there already: name a folder that is not",
+        output.display()
+    );
     let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
     let copy = TempDir::with_prefix_in(".foreshadow-backup-", parent).with_context(|| parent.display().to_string())?;

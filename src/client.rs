@@ -83,11 +83,11 @@ impl Page {
     async fn answer<T: DeserializeOwned>(&self, path: &str, request: Request<Full<Bytes>>) -> anyhow::Result<T> {
         let asked = timeout(PATIENCE, self.ask(path, request)).await;
         let body = asked
-            .map_err(|_| anyhow!("the page at {} has not answered within {PATIENCE:?}", self.address))
+            .map_err(|_| anyhow!("the page at {} has not answered within {PATIENCE:?}: try again, or see in the log of its brain what keeps it", self.address))
             .and_then(|answer| answer)?;
         serde_json::from_slice(&body).with_context(|| {
             format!(
-                "{path} of {} is no answer of a brain's page, or of one of another version",
+                "{path} of {} is no answer of a brain's page, or of one of another version: is --page its address, and --version the same there?",
                 self.address
             )
         })
@@ -95,11 +95,19 @@ impl Page {
 
     async fn ask(&self, path: &str, mut request: Request<Full<Bytes>>) -> anyhow::Result<Bytes> {
         let (stream, authorization) = self.connect().await?;
-        let spoken = || format!("who listens at {} does not speak HTTP", self.address);
+        let spoken = || {
+            format!(
+                "who listens at {} does not speak HTTP: a page with TLS is --page https://HOST:PORT",
+                self.address
+            )
+        };
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.with_context(spoken)?;
         // It ends with the answer; what goes wrong with it, the answer tells.
         tokio::spawn(async move { drop(connection.await) });
-        let host = self.authority().parse().context("the page's address is no name")?;
+        let host = self
+            .authority()
+            .parse()
+            .context("the page's address is no name: --page HOST:PORT")?;
         request.headers_mut().insert(header::HOST, host);
         if let Some(authorization) = authorization {
             let authorization = HeaderValue::from_str(&authorization)?;
@@ -109,7 +117,12 @@ impl Page {
         let status = response.status();
         let read = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
         let body = read
-            .map_err(|fault| anyhow!("{path} of {}: {fault}", self.address))?
+            .map_err(|fault| {
+                anyhow!(
+                    "{path} of {}: {fault}: is a brain's page there? --page HOST:PORT names it",
+                    self.address
+                )
+            })?
             .to_bytes();
         if status.is_success() {
             return Ok(body);
@@ -119,7 +132,10 @@ impl Page {
                 bail!("{}: say --user NAME --password-file FILE", problem.detail)
             }
             Ok(problem) => bail!("{}", problem.detail),
-            Err(_) => bail!("{path} of {}: {status}", self.address),
+            Err(_) => bail!(
+                "{path} of {}: {status}: is a brain's page there? --page HOST:PORT names it",
+                self.address
+            ),
         }
     }
 
@@ -159,7 +175,8 @@ impl Page {
             .rsplit_once(':')
             .map_or(at, |(host, _)| host)
             .trim_matches(['[', ']']);
-        let name = ServerName::try_from(host.to_owned()).with_context(|| format!("--page: {host}"))?;
+        let name = ServerName::try_from(host.to_owned())
+            .with_context(|| format!("--page https://HOST:PORT, and {host} is no name of a host"))?;
         let tls = bus::Tls {
             ca: self.authorities()?,
             crl: None,
@@ -167,7 +184,10 @@ impl Page {
             key: None,
             server_name: None,
         };
-        let connector = TlsConnector::from(tls.client(host).context("--ca")?);
+        let connector = TlsConnector::from(
+            tls.client(host)
+                .context("--ca must name a file of authorities in PEM")?,
+        );
         let shaken = connector.connect(name, stream).await.with_context(|| {
             format!("no TLS with {at}: is its certificate for {host}, and by an authority of --ca?")
         })?;
@@ -186,7 +206,12 @@ impl Page {
         let (Some(user), Some(file)) = (&self.user, &self.password_file) else {
             return Ok(None);
         };
-        let text = fs::read_to_string(file).with_context(|| format!("--password-file {}", file.display()))?;
+        let text = fs::read_to_string(file).with_context(|| {
+            format!(
+                "--password-file must name a file whose first line is the password: {}",
+                file.display()
+            )
+        })?;
         let password = text.lines().next().unwrap_or_default();
         Ok(Some(format!("Basic {}", BASE64.encode(format!("{user}:{password}")))))
     }

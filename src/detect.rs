@@ -15,6 +15,7 @@ use clap::Args;
 use runtime::{
     bar::Bar,
     output::{OutputError, print_line},
+    process::Usage,
 };
 
 use crate::trace;
@@ -60,7 +61,7 @@ pub(crate) fn main(arguments: &DetectArgs) -> anyhow::Result<()> {
     let told = match (&arguments.input, &arguments.traces) {
         (_, Some(folder)) => files::write(output, |to| hosts(folder, to, output))?,
         (Some(input), None) => series(input, arguments)?,
-        (None, None) => return Err(anyhow!("an input is needed")),
+        (None, None) => return Err(Usage("an input is needed: --input CSV or --traces DIR".to_owned()).into()),
     };
     if files::is_stream(output) {
         return Ok(());

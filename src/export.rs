@@ -132,7 +132,10 @@ pub(crate) async fn main(arguments: ExportArgs) -> anyhow::Result<()> {
         bar.tell(at + 1, hosts.len(), "hosts");
     }
     history.close().await?;
-    ensure!(!done.is_empty(), "nothing is kept of what was asked for");
+    ensure!(
+        !done.is_empty(),
+        "nothing is kept of what was asked for: an earlier --since may help; `foreshadow query hosts` tells what there is"
+    );
     for Done { written, name, rows } in done {
         written.persist(&name).with_context(|| name.display().to_string())?;
         print_line(&format!("{} ({rows} rows)", name.display()))?;

@@ -221,7 +221,7 @@ impl<'a> Lab<'a> {
             arrived = arrival => match arrived {
                 Ok(Ok(_)) => Ok(()),
                 Ok(Err(_)) => Err(anyhow!("the brain has ended")),
-                Err(_) => Err(anyhow!("{} of {frames} frames reached the brain within {ARRIVAL:?}", *self.core.brain.ingested().borrow())),
+                Err(_) => Err(anyhow!("{} of {frames} frames reached the brain within {ARRIVAL:?}: is this machine busy? try fewer --hosts or a lower --speed", *self.core.brain.ingested().borrow())),
             },
             ended = self.core.broker.ended() => match ended {
                 Ok(()) => Err(anyhow!("the broker has ended")),

@@ -110,9 +110,9 @@ impl Command {
     /// Who watches it: of the parts a service manager's journal, of all else a person.
     const fn reader(&self) -> Reader {
         match self {
-            Self::Broker(arguments) if arguments.command.is_some() => Reader::Person,
-            Self::Brain(arguments) if arguments.command.is_some() => Reader::Person,
-            Self::Agent(_) | Self::Broker(_) | Self::Brain(_) => Reader::Journal,
+            Self::Broker(arguments) => arguments.reader(),
+            Self::Brain(arguments) => arguments.reader(),
+            Self::Agent(arguments) => arguments.reader(),
             _ => Reader::Person,
         }
     }

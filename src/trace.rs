@@ -21,7 +21,7 @@ const MAX_ROWS: usize = 32_000_000;
 pub(crate) enum TraceError {
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
-    #[error("{}: no trace in this folder (files called *.csv or *.csv.gz)", .0.display())]
+    #[error("{}: no trace in this folder (files called *.csv or *.csv.gz); name another, or make one with `foreshadow export`", .0.display())]
     NoTrace(PathBuf),
     #[error("{}: line {line}: {source}", path.display())]
     Csv {
@@ -29,7 +29,7 @@ pub(crate) enum TraceError {
         line: u64,
         source: csv::Error,
     },
-    #[error("{}: line 1: {fault}", path.display())]
+    #[error("{}: line 1: {fault}; a trace's first line is such as time,cpu,mem", path.display())]
     Header { path: PathBuf, fault: String },
     #[error("{}: line {line}, column {column}: {fault}", path.display())]
     Field {
@@ -38,7 +38,7 @@ pub(crate) enum TraceError {
         column: String,
         fault: String,
     },
-    #[error("{}: it has {rows} rows; at least 2 and at most {MAX_ROWS} make a trace", path.display())]
+    #[error("{}: it has {rows} rows; at least 2 and at most {MAX_ROWS} make a trace; mend the file or take it away", path.display())]
     Rows { path: PathBuf, rows: usize },
     #[error("{}: {source}; it is the host's name, so rename the file", path.display())]
     Name { path: PathBuf, source: shadow::NameError },

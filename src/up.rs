@@ -2,7 +2,9 @@
 
 use std::{env, net::SocketAddr, path::PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
+use brain::Error as BrainError;
+use broker::BrokerError;
 use clap::Args;
 use runtime::{Clock, OutputError, Shutdown, output::print_line};
 
@@ -67,7 +69,9 @@ impl Parts {
             data: Some(data_dir.join("broker")),
             ..broker::Config::default()
         };
-        let broker = broker::start(broker_config, broker_stop.clone()).await?;
+        let broker = broker::start(broker_config, broker_stop.clone())
+            .await
+            .map_err(broker_fault)?;
         let (host, port) = (broker.addr().ip().to_string(), broker.addr().port());
         let brain_config = brain::Config {
             broker: bus::Broker::new(host.clone(), port),
@@ -91,7 +95,9 @@ impl Parts {
             ..agent_config
         };
         let scheme = brain_config.page.scheme();
-        let brain = brain::start(brain_config, clock.clone(), brain_stop.clone()).await?;
+        let brain = brain::start(brain_config, clock.clone(), brain_stop.clone())
+            .await
+            .map_err(brain_fault)?;
         let agent = agent::start(agent_config, clock, agent_stop.clone()).await?;
         Ok(Self {
             core: Core {
@@ -142,8 +148,34 @@ impl Parts {
     }
 }
 
+/// Why the broker does not start, with the option of this command in place of the key of its configuration.
+fn broker_fault(fault: BrokerError) -> anyhow::Error {
+    match fault {
+        BrokerError::InUse { addr } => anyhow!(
+            "{addr} is in use, perhaps by another broker; stop that one, or name another port with --broker (0 takes a free one)"
+        ),
+        BrokerError::Data { path, source } => {
+            anyhow!(
+                "cannot use {}: {source}; --data-dir names a folder that can be written to",
+                path.display()
+            )
+        }
+        other => other.into(),
+    }
+}
+
+/// The same of the brain.
+fn brain_fault(fault: BrainError) -> anyhow::Error {
+    match fault {
+        BrainError::Listen { address, source } => {
+            anyhow!("the page cannot listen on {address}: {source}; name another port with --page (0 takes a free one)")
+        }
+        other => other.into(),
+    }
+}
+
 fn unexpected(part: &str, why: Option<anyhow::Error>) -> anyhow::Error {
-    let why = why.unwrap_or_else(|| anyhow::anyhow!("it was not told to"));
+    let why = why.unwrap_or_else(|| anyhow!("it was not told to"));
     why.context(format!("the {part} has ended"))
 }
 

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use runtime::{
     Clock, Shutdown, Span,
     output::{print, print_line},
+    process::Reader,
 };
 
 use crate::{
@@ -41,6 +42,16 @@ pub enum AgentCommand {
     Processes(ProcessesArgs),
     /// Tell by the exit code whether an agent of this user is connected to its broker
     Healthy(HealthyArgs),
+}
+
+impl AgentArgs {
+    /// Who reads what it says of itself.
+    pub const fn reader(&self) -> Reader {
+        match self.command {
+            None | Some(AgentCommand::Run(_) | AgentCommand::Record(_)) => Reader::Journal,
+            Some(AgentCommand::Doctor(_) | AgentCommand::Processes(_) | AgentCommand::Healthy(_)) => Reader::Person,
+        }
+    }
 }
 
 /// How to run.
@@ -190,7 +201,7 @@ fn healthy(arguments: &HealthyArgs) -> anyhow::Result<()> {
     let connected = crate::healthy::connected(port).context("connections cannot be looked at")?;
     anyhow::ensure!(
         connected,
-        "no connection of this user to port {port}: the agent is not connected to its broker"
+        "no connection of this user to port {port}: the agent is not connected to its broker; its log says why, and `foreshadow-agent healthy --config FILE` looks at another port"
     );
     print_line("connected")?;
     Ok(())

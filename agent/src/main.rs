@@ -17,7 +17,7 @@ struct Arguments {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match process::arguments::<Arguments>() {
-        Ok(arguments) => process::run(process::Reader::Journal, cli::main(arguments.agent)).await,
+        Ok(arguments) => process::run(arguments.agent.reader(), cli::main(arguments.agent)).await,
         Err(code) => code,
     }
 }

@@ -6,6 +6,8 @@ mod agent;
 mod broker;
 mod codec;
 mod detect;
+#[cfg(test)]
+mod documents;
 #[cfg(feature = "brain")]
 mod hot;
 #[cfg(feature = "brain")]

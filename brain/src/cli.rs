@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use runtime::{Clock, ConfigError, Shutdown, health, output::print_line};
+use runtime::{Clock, ConfigError, Shutdown, health, output::print_line, process::Reader};
 
 use crate::{
     Config,
@@ -24,6 +24,16 @@ pub struct BrainArgs {
     /// What to do instead of running
     #[command(subcommand)]
     pub command: Option<BrainCommand>,
+}
+
+impl BrainArgs {
+    /// Who reads what it says of itself: of a part that runs a journal, of all else a person.
+    pub const fn reader(&self) -> Reader {
+        match self.command {
+            None => Reader::Journal,
+            Some(_) => Reader::Person,
+        }
+    }
 }
 
 /// What else a brain's command does.
@@ -155,7 +165,9 @@ fn healthy(arguments: &HealthyArgs) -> anyhow::Result<()> {
         None => health::http(page.listen, "/healthz"),
         Some(_) => healthy::over_tls(page.listen),
     };
-    answers.context("the brain does not do its work")?;
+    answers.context(
+        "the brain does not do its work: see its log, or name the configuration it runs with (--config FILE)",
+    )?;
     Ok(print_line("answers")?)
 }
 

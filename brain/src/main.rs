@@ -17,7 +17,7 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     match process::arguments::<Arguments>() {
-        Ok(arguments) => process::run(process::Reader::Journal, cli::main(arguments.brain)).await,
+        Ok(arguments) => process::run(arguments.brain.reader(), cli::main(arguments.brain)).await,
         Err(code) => code,
     }
 }

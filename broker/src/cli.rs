@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
-use runtime::{Clock, ConfigError, Shutdown, health, output::print_line};
+use runtime::{Clock, ConfigError, Shutdown, health, output::print_line, process::Reader};
 use tokio::signal::unix::{SignalKind, signal};
 use trust::audit::{Audit, Keep, keep_trail};
 
@@ -45,6 +45,14 @@ pub struct HealthyArgs {
 }
 
 impl BrokerArgs {
+    /// Who reads what it says of itself: of a part that runs a journal, of all else a person.
+    pub const fn reader(&self) -> Reader {
+        match self.command {
+            None => Reader::Journal,
+            Some(_) => Reader::Person,
+        }
+    }
+
     /// Reads the configuration.
     ///
     /// # Errors
@@ -97,7 +105,7 @@ fn healthy(config: &Config) -> anyhow::Result<()> {
         None if config.tls.is_some() => health::tls(config.listen),
         None => health::mqtt(config.listen),
     }
-    .context("the broker does not answer")?;
+    .context("the broker does not answer: see its log, or name the configuration it runs with (--config FILE)")?;
     Ok(print_line("answers")?)
 }
 

@@ -17,7 +17,7 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     match process::arguments::<Arguments>() {
-        Ok(arguments) => process::run(process::Reader::Journal, cli::main(arguments.broker)).await,
+        Ok(arguments) => process::run(arguments.broker.reader(), cli::main(arguments.broker)).await,
         Err(code) => code,
     }
 }

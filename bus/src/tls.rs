@@ -100,7 +100,10 @@ fn all<T: PemObject>(path: &Path) -> Result<Vec<T>, CredentialError> {
     let bytes = read(path)?;
     let found: Result<Vec<T>, _> = T::pem_slice_iter(&bytes).collect();
     match found {
-        Ok(found) if found.is_empty() => Err(content(path, &"holds nothing of this kind in PEM")),
+        Ok(found) if found.is_empty() => Err(content(
+            path,
+            &"holds nothing of this kind in PEM; is it the right file?",
+        )),
         Ok(found) => Ok(found),
         Err(error) => Err(content(path, &error)),
     }

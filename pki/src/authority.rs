@@ -107,8 +107,11 @@ impl Authority {
     pub fn renew(&self, name: &str, life_s: Option<i64>) -> Result<Issued, PkiError> {
         let mut change = self.folder.change()?;
         let found = change.index.current(name, self.now_s()).cloned();
-        let found =
-            found.ok_or_else(|| PkiError::Asked(format!("{name}: it has no certificate that could be renewed")))?;
+        let found = found.ok_or_else(|| {
+            PkiError::Asked(format!(
+                "{name}: it has no certificate that could be renewed; `foreshadow pki list` tells which there are"
+            ))
+        })?;
         if found.enrolled {
             return Err(PkiError::Asked(format!(
                 "{name}: it has enrolled, and its key is on its host alone; `foreshadow pki token {name}`, and there `foreshadow pki enrol --replace`"
@@ -143,8 +146,12 @@ impl Authority {
                 .retain(|token| token.subject.name != *name || !token.is_open(now_s));
         }
         if revoked.is_empty() && change.index.tokens.len() == tokens {
+            let what = match whom {
+                Whom::Name(name) => name.clone(),
+                Whom::Serial(serial) => format!("serial {serial}"),
+            };
             return Err(PkiError::Asked(format!(
-                "{whom:?}: nothing of that is good, so that nothing is revoked"
+                "{what}: nothing of that is good, so that nothing is revoked; `foreshadow pki list` tells what is"
             )));
         }
         for issued in &revoked {

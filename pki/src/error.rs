@@ -15,7 +15,7 @@ pub enum PkiError {
     #[error("{path}: no authority is kept here; `foreshadow pki init` makes one, --dir names another folder", path = .0.display())]
     Nothing(PathBuf),
     /// There is one.
-    #[error("{path}: an authority is kept here already; it is left as it is", path = .0.display())]
+    #[error("{path}: an authority is kept here already, and is left as it is; --dir names another folder", path = .0.display())]
     Exists(PathBuf),
     /// The key of an authority is not where it should be.
     #[error("{path}: the key of the authority is not here: put its medium in, or name its folder with --keys", path = .0.display())]
@@ -27,7 +27,7 @@ pub enum PkiError {
     #[error("certificates: {0}")]
     Issue(#[from] rcgen::Error),
     /// The system has no random numbers to give.
-    #[error("the system gives no random numbers")]
+    #[error("the system gives no random numbers; is /dev/urandom there?")]
     Random,
     /// The server of enrolment, or the way to it.
     #[error("{peer}: {source}")]

@@ -92,7 +92,11 @@ impl Folder {
         };
         let found: Index = serde_json::from_slice(&bytes).map_err(|error| content(error.to_string()))?;
         if found.version != index::VERSION {
-            let what = format!("version {}, and this program knows {}", found.version, index::VERSION);
+            let what = format!(
+                "version {}, and this program knows {}; take the program that wrote it last",
+                found.version,
+                index::VERSION
+            );
             return Err(content(what).into());
         }
         Ok(found)

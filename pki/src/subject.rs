@@ -125,7 +125,9 @@ impl Subject {
             }
             let is_address = address.parse::<IpAddr>().is_ok();
             if !is_address && rustls::pki_types::DnsName::try_from(address.as_str()).is_err() {
-                return Err(PkiError::Asked(format!("{address:?} is no DNS name and no IP address")));
+                return Err(PkiError::Asked(format!(
+                    "{address:?} is no DNS name and no IP address; --address names what clients connect to"
+                )));
             }
         }
         Ok(Self {

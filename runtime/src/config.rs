@@ -166,9 +166,14 @@ fn in_key(key: &str) -> String {
 }
 
 fn list(file: &str, faults: &[Fault]) -> impl fmt::Display {
-    let lines = faults.iter().map(|fault| match fault.line {
-        Some(line) => format!("{file}:{line}: {}: {}", fault.key, fault.message),
-        None => format!("{file}: {}: {}", fault.key, fault.message),
+    let lines = faults.iter().map(|fault| {
+        let line = fault.line.map(|line| format!(":{line}")).unwrap_or_default();
+        // A fault of a whole file has no key.
+        let key = match fault.key.as_str() {
+            "" => String::new(),
+            key => format!("{key}: "),
+        };
+        format!("{file}{line}: {key}{}", fault.message)
     });
     lines.collect::<Vec<_>>().join("\n")
 }

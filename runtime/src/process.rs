@@ -61,7 +61,7 @@ pub fn arguments<A: Parser>() -> Result<A, ExitCode> {
 /// next. Work that ended because nobody reads its output any more ([`OutputError::Closed`]) has done what was wanted of it.
 pub async fn run(reader: Reader, work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     if let Err(fault) = logging::init(reader.level()) {
-        eprintln!("{fault}");
+        eprintln!("error: {fault}");
         return ExitCode::from(EXIT_USAGE);
     }
     match work.await {
@@ -94,6 +94,9 @@ pub fn raise_file_limit() -> io::Result<u64> {
     Ok(limit.maximum.unwrap_or(u64::MAX))
 }
 
+/// How the standard library tells of a name without an address: the system's answer has a number of its own there.
+const UNKNOWN_NAME: &str = "failed to lookup address information";
+
 /// A failure in one line: its causes, each once, for many tell theirs themselves; and what to do next, where the system's answer
 /// says it and nobody has.
 fn told(fault: &anyhow::Error) -> String {
@@ -112,7 +115,11 @@ fn told(fault: &anyhow::Error) -> String {
     let answer = fault.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
     // Of libraries that hand the system's answer on in words its number is left.
     let kind = answer.map(io::Error::kind).or_else(|| number(&text));
-    match kind.and_then(next) {
+    let unknown = || {
+        text.contains(UNKNOWN_NAME)
+            .then_some("is the name right, and does this machine's DNS know it?")
+    };
+    match kind.and_then(next).or_else(unknown) {
         Some(next) => format!("{text}; {next}"),
         None => text,
     }
@@ -135,6 +142,8 @@ const fn next(answer: io::ErrorKind) -> Option<&'static str> {
         io::ErrorKind::ConnectionRefused => "nothing listens there: is it running, and the address right?",
         io::ErrorKind::TimedOut => "is it running, and does a firewall stand between?",
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room there, or name another folder",
+        io::ErrorKind::AlreadyExists => "take that away, or name another",
+        io::ErrorKind::InvalidData => "is it the right file?",
         io::ErrorKind::ReadOnlyFilesystem => "name a folder that can be written to",
         io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
             "name a file where one is wanted, a folder where that is"
@@ -212,6 +221,10 @@ mod tests {
             (
                 anyhow::anyhow!("broker x:1: I/O: Connection refused (os error 111)"),
                 "broker x:1: I/O: Connection refused (os error 111); nothing listens there: is it running, and the address right?",
+            ),
+            (
+                anyhow::anyhow!("x:1: failed to lookup address information: Name or service not known"),
+                "x:1: failed to lookup address information: Name or service not known; is the name right, and does this machine's DNS know it?",
             ),
             (anyhow::anyhow!("no trace here"), "no trace here"),
         ] {

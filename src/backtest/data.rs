@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, ensure};
 use brain::history::{Column, Database, History, Moment, Resolution};
 use clap::{ArgGroup, Args};
-use runtime::{Clock, Span};
+use runtime::{Clock, Span, process::Usage};
 use shadow::{Channel, UnixMs};
 
 use crate::{
@@ -84,13 +84,16 @@ pub(crate) async fn load(source: &Source) -> anyhow::Result<(Vec<Trace>, u32)> {
     let traces = match (&source.traces, &source.from_store) {
         (Some(folder), _) => trace::read_folder(folder)?,
         (None, Some(store)) => stored(store, source).await?,
-        (None, None) => bail!("no past is named"),
+        (None, None) => bail!(Usage("no past is named: --traces DIR or --from-store PLACE".to_owned())),
     };
     let step_s = match source.step {
         Some(step) => u32::try_from(step.as_secs()).unwrap_or(0),
         None => usual_step(&traces),
     };
-    ensure!((1..=3_600).contains(&step_s), "--step: must be 1s to 1h");
+    ensure!(
+        (1..=3_600).contains(&step_s),
+        Usage("--step: must be 1s to 1h".to_owned())
+    );
     Ok((traces, step_s))
 }
 
@@ -133,7 +136,7 @@ pub(crate) fn grid(trace: &Trace, step_s: u32) -> anyhow::Result<Vec<[f64; Chann
     let count = trace.times_ms.last().map_or(0, |last_ms| place(*last_ms) + 1);
     ensure!(
         count <= MAX_ROWS,
-        "{}: {count} rows of {step_s} s are too many",
+        "{}: {count} rows of {step_s} s are too many; a wider --step has fewer",
         trace.host
     );
     let mut rows = vec![[f64::NAN; Channel::COUNT]; count];
@@ -215,7 +218,7 @@ async fn stored(store: &str, source: &Source) -> anyhow::Result<Vec<Trace>> {
     history.close().await?;
     ensure!(
         !traces.is_empty(),
-        "{}: no rows are kept of that time",
+        "{}: no rows are kept of that time; name another with --since and --until",
         Path::new(store).display()
     );
     Ok(traces)

@@ -29,13 +29,12 @@ pub(super) async fn tell(
     mut teller: Teller,
     shutdown: &Shutdown,
 ) -> anyhow::Result<()> {
-    let mut faulty = 0;
+    let mut faults = Vec::new();
     for file in files {
         let told = match tell_one(file, filter, &mut reader, &mut teller, shutdown).await {
             Err(fault) if fault.is::<OutputError>() => return Err(fault),
             Err(fault) => {
-                tracing::error!("{}: {fault:#}", file.display());
-                faulty += 1;
+                faults.push(format!("{}: {fault:#}", file.display()));
                 continue;
             }
             Ok(more) => more,
@@ -45,9 +44,11 @@ pub(super) async fn tell(
         }
     }
     ensure!(
-        faulty == 0,
-        "{faulty} of {} files were not read to their end",
-        files.len()
+        faults.is_empty(),
+        "{} of {} files were not read to their end: {}",
+        faults.len(),
+        files.len(),
+        faults.join("; ")
     );
     Ok(())
 }
@@ -67,7 +68,9 @@ async fn tell_one(
         return tell_database(&Database::file(file), filter, reader, teller, shutdown).await;
     }
     if !magic.starts_with(&capture::MAGIC) {
-        bail!("neither a capture of a version that is known here nor a database");
+        bail!(
+            "neither a capture of a version that is known here nor a database; name what `inspect --record` or a brain has written"
+        );
     }
     opened.rewind()?;
     for message in capture::Reader::new(BufReader::new(opened))? {

@@ -32,7 +32,12 @@ impl ConfigArgs {
     pub(super) fn run(self, authority: &Authority) -> anyhow::Result<()> {
         let (index, now_s) = (authority.index()?, authority.now_s());
         let name = part(&self.name);
-        let missing = || format!("{}: it has no good certificate", self.name);
+        let missing = || {
+            format!(
+                "{}: it has no good certificate; `foreshadow pki list` tells which there are",
+                self.name
+            )
+        };
         let issued = index.current(name, now_s).with_context(missing)?;
         let named = index.current(part("broker"), now_s);
         let named = named.and_then(|broker| broker.subject.addresses.iter().next_back());

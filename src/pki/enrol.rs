@@ -84,10 +84,13 @@ impl EnrolArgs {
         match (&self.token_file, env::var(TOKEN)) {
             (Some(path), _) if path != Path::new("-") => {
                 let bytes = files::read(path)?;
-                String::from_utf8(bytes).with_context(|| format!("{}: no text", path.display()))
+                String::from_utf8(bytes)
+                    .with_context(|| format!("{}: no text, so no token of `foreshadow pki token`", path.display()))
             }
             (None, Ok(token)) => Ok(token),
-            (None, Err(env::VarError::NotUnicode(_))) => bail!("{TOKEN} holds no text"),
+            (None, Err(env::VarError::NotUnicode(_))) => {
+                bail!("{TOKEN} holds no text: set it to a token of `foreshadow pki token`, or say --token-file FILE")
+            }
             _ => {
                 let mut text = String::new();
                 let read = io::stdin().take(MAX_TOKEN).read_to_string(&mut text);

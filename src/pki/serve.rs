@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use ::pki::{Authority, enrol::server::Server, lifetime};
 use anyhow::ensure;
 use clap::Args;
-use runtime::{Clock, Shutdown, Span};
+use runtime::{Clock, Shutdown, Span, process::Usage};
 
 use super::{say, seconds};
 
@@ -23,7 +23,10 @@ pub(super) struct ServeArgs {
 impl ServeArgs {
     pub(super) async fn run(self, authority: Authority, clock: Clock) -> anyhow::Result<()> {
         let life_s = seconds(self.life);
-        ensure!((1..=lifetime::SERVE_S).contains(&life_s), "--for must be 1s to 1day");
+        ensure!(
+            (1..=lifetime::SERVE_S).contains(&life_s),
+            Usage("--for must be 1s to 1day".to_owned())
+        );
         let shutdown = Shutdown::new();
         shutdown.on_signals()?;
         let life = self.life.duration();

@@ -49,7 +49,10 @@ impl TokenArgs {
                 .map(|subject| file(out, subject))
                 .find(|path| path.exists())
         {
-            bail!("{}: it is there already, and no token was made", taken.display());
+            bail!(
+                "{}: it is there already, and no token was made: take it away, or name another folder with --out",
+                taken.display()
+            );
         }
         let tokens = authority.tokens(&subjects, life_s)?;
         let Some(out) = &self.out else {
@@ -92,7 +95,10 @@ fn read(text: &str) -> anyhow::Result<Vec<Subject>> {
         let mut words = line.split_whitespace();
         let Some(name) = words.next() else { continue };
         let at = || format!("line {number}");
-        ensure!(names.insert(name), "line {number}: {name} stands here twice");
+        ensure!(
+            names.insert(name),
+            "line {number}: {name} stands here twice; take one of the lines away"
+        );
         let own = Stream {
             host: name.to_owned(),
             vantage: Vantage::Inband,
@@ -102,7 +108,7 @@ fn read(text: &str) -> anyhow::Result<Vec<Subject>> {
         streams.insert(own);
         subjects.push(Subject::agent(name, streams).with_context(at)?);
     }
-    ensure!(!subjects.is_empty(), "no host stands in it");
+    ensure!(!subjects.is_empty(), "no host stands in it; it has one a line");
     Ok(subjects)
 }
 

@@ -72,7 +72,11 @@ pub(super) fn write(file: &Path, past: &Past, said: &Said) -> anyhow::Result<()>
 pub(super) fn read(file: &Path, past: &Past) -> anyhow::Result<Said> {
     let packed = MultiGzDecoder::new(BufReader::new(File::open(file)?));
     let mut csv = csv::Reader::from_reader(packed);
-    ensure!(csv.headers()?.iter().eq(HEAD), "its columns are not {}", HEAD.join(","));
+    ensure!(
+        csv.headers()?.iter().eq(HEAD),
+        "its columns are not {}: name a file that --peaks has written",
+        HEAD.join(",")
+    );
     let hosts: BTreeMap<&str, usize> = past
         .hosts
         .iter()
@@ -102,7 +106,12 @@ pub(super) fn read(file: &Path, past: &Past) -> anyhow::Result<Said> {
         let row = ((time - seconds(past, of_host, 0)) / f64::from(past.step_s)).round() as usize;
         let hold = HOLDS_MIN.iter().position(|minutes| f64::from(60 * minutes) == hold);
         let slot = said.slot(past, *index, place, row).zip(hold);
-        let (slot, hold) = slot.with_context(|| format!("line {}: nothing is decided at that time", line + 2))?;
+        let (slot, hold) = slot.with_context(|| {
+            format!(
+                "line {}: nothing is decided at that time; the file is of another past, or of another --from",
+                line + 2
+            )
+        })?;
         let peaks: &mut Peaks = slot.get_or_insert_default();
         for (to, from) in peaks.iter_mut().skip(hold).take(1).flatten().zip(quantiles) {
             *to = from;

@@ -63,7 +63,7 @@ impl Past {
     pub(super) fn new(traces: &[Trace], step_s: u32, arguments: &SimulateArgs) -> anyhow::Result<Self> {
         ensure!(
             INTERVAL_S.is_multiple_of(step_s),
-            "rows of {step_s} s: limits hold for five minutes, which is no whole number of them; see --step"
+            "rows of {step_s} s: limits hold for five minutes, which is no whole number of them: --step 1m, or another that divides five minutes"
         );
         let mut data = data::gather(traces, step_s, arguments.from, arguments.source.rates)?;
         let targets = targets(&data, &arguments.resources)?;
@@ -98,14 +98,21 @@ fn targets(data: &Data, asked: &[Target]) -> anyhow::Result<Vec<Target>> {
     } else {
         asked.to_vec()
     };
-    ensure!(!targets.is_empty(), "no host tells a whole resource");
+    ensure!(
+        !targets.is_empty(),
+        "no host tells a whole resource: name one that is told with --resources"
+    );
     for (place, target) in targets.iter().enumerate() {
-        ensure!(there(target), "--resources: no host tells {target}");
+        ensure!(there(target), "--resources: no host tells {target}; take it out");
         let doubled = targets
             .iter()
             .skip(place + 1)
             .any(|other| other.resource == target.resource);
-        ensure!(!doubled, "--resources: {} is named twice", target.resource.as_str());
+        ensure!(
+            !doubled,
+            "--resources: {} is named twice; take one out",
+            target.resource.as_str()
+        );
     }
     Ok(targets)
 }
@@ -119,7 +126,7 @@ fn host(trace: &Trace, data: &Data, rows: usize, targets: &[Target], arguments: 
     let first = (begin + 1).div_ceil(rows) * rows - 1;
     ensure!(
         first < scored && scored + rows < len && first * data.step_s as usize >= BEHIND_S,
-        "{}: {len} rows are too few, for six hours are to be behind the first limit",
+        "{}: {len} rows are too few, for six hours are to be behind the first limit; a later --from leaves more, or take a longer trace",
         trace.host
     );
     let (mut values, mut units) = (Vec::new(), Vec::new());
@@ -131,7 +138,7 @@ fn host(trace: &Trace, data: &Data, rows: usize, targets: &[Target], arguments: 
         let told: Vec<f64> = grid.iter().map(sum).collect();
         ensure!(
             told.iter().all(|value| value.is_finite()),
-            "{}: it does not tell {target}",
+            "{}: it does not tell {target}; --resources names what is looked at",
             trace.host
         );
         let share = data.normalised || target.resource.unit() == "1";

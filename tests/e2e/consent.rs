@@ -14,7 +14,8 @@ use tempfile::TempDir;
 
 use crate::{
     database::{Held, number, texts},
-    harness::{PATIENCE, Process, free_port, listens, until, write},
+    docs,
+    harness::{PATIENCE, Process, free_port, have, listens, until, write},
     observer::Observer,
     stack::KEPT_BY_A_PROGRAM,
 };
@@ -361,6 +362,20 @@ fn a_proposal_does_nothing_until_it_is_approved_and_then_the_host_has_it() {
     assert_eq!(stage.cell.explained(&commands[0].id), told, "by either name");
     let again = stage.cell.ask(&["approve", id, "--by", "bob"]);
     assert!(String::from_utf8_lossy(&again.stdout).starts_with("approved by ann: it is the command "));
+    // As docs/allocation.md has it.
+    if have("curl") {
+        let blocks = docs::blocks_of("docs/allocation.md", "sh");
+        let mut lines = blocks.iter().flat_map(|block| block.lines());
+        let line = lines.find(|line| line.starts_with("curl") && line.contains("/proposals/ID/approve"));
+        let line = line.unwrap().replace("/ID/", &format!("/{id}/"));
+        let line = line.replace("127.0.0.1:8420", &stage.cell.page);
+        let told: Value = serde_json::from_str(&docs::run_script(Path::new("."), &line)).unwrap();
+        assert_eq!(
+            [&told["id"], &told["by"], &told["fate"]],
+            [id, "ann", "approved"],
+            "{told}"
+        );
+    }
 
     // Somebody says no to the next one.
     let declined = stage

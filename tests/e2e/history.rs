@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    path::Path,
     process::{Command, Output, Stdio},
 };
 
@@ -9,6 +10,7 @@ use serde_json::Value;
 
 use crate::{
     database::{missing_frames, number},
+    docs,
     harness::{PATIENCE, Process, get, until},
     stack::Stack,
 };
@@ -219,6 +221,31 @@ fn restore(stack: &Stack, copy: &str) {
     fs::rename(copy, stack.data()).unwrap();
 }
 
+/// Restores as docs/store.md has it; a brain of the test's stands in for the one that systemd stops and starts.
+fn restore_as_documented(stack: &Stack, brain: Process, copy: &str) -> Process {
+    let mut brains = vec![brain];
+    let blocks = docs::blocks_of("docs/store.md", "sh");
+    let script = blocks
+        .iter()
+        .find(|block| block.starts_with("systemctl stop "))
+        .unwrap();
+    for line in script.lines() {
+        match line {
+            "systemctl stop foreshadow-brain" => assert!(brains.pop().unwrap().stop().0.success()),
+            "systemctl start foreshadow-brain" => brains.push(stack.brain()),
+            line => {
+                let line = line.replace("data/brain", "data").replace("backups/2026-11-29", copy);
+                docs::run_script(stack.path(), &line);
+            }
+        }
+    }
+    assert!(
+        stack.path().join("data.broken/brain.db").exists(),
+        "what was there is kept"
+    );
+    brains.pop().unwrap()
+}
+
 #[test]
 fn a_restored_copy_goes_on_with_its_watermarks() {
     let stack = Stack::new();
@@ -250,10 +277,8 @@ fn a_restored_copy_goes_on_with_its_watermarks() {
     assert_eq!(number(&stack.data(), HOLES), 0, "nothing was lost");
 
     // An older copy lacks what agents have let go of since: that is told as holes, and nobody waits for it.
-    brain.kill();
-    restore(&stack, &older);
-    let before = number(&stack.data(), FRAMES);
-    let _brain = stack.brain();
+    let before = number(Path::new(&older), FRAMES);
+    let _brain = restore_as_documented(&stack, brain, &older);
     rows_after(&stack, "the older copy goes on", FRAMES, before + 20);
     until("what nobody has is declared", PATIENCE, || {
         let missing = missing_frames(&stack.data());

@@ -41,6 +41,7 @@ mod login;
 mod loop_alive;
 mod metrics;
 mod mosquitto_tls;
+mod next_steps;
 mod observer;
 mod older;
 mod out_of_band;

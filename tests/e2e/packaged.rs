@@ -94,6 +94,30 @@ fn images_run_read_only_without_rights_and_know_their_health() {
 }
 
 #[test]
+fn what_a_static_agent_takes_is_told() {
+    let given = env::var_os("FORESHADOW_EDGE_AGENT").map(PathBuf::from);
+    let Some(agent) = given.or_else(|| static_agent(&own())) else {
+        return;
+    };
+    // Without what only a debugger needs, which would take a minute to pack.
+    let folder = tempfile::tempdir().unwrap();
+    let stripped = folder.path().join("foreshadow-agent");
+    let strip = Command::new("strip").arg("-o").args([&stripped, &agent]).status();
+    if !strip.is_ok_and(|status| status.success()) {
+        return step_aside("strip is not installed (Debian: binutils)");
+    }
+    let length = stripped.metadata().unwrap().len();
+    let Some(told) = deploy("static/cost", &[stripped, programs(), "2".into()]) else {
+        return;
+    };
+    assert!(told.contains(&format!("flash: {length} bytes, ")), "{told}");
+    let resident = told.split_once(" Rss ").and_then(|(_, rest)| rest.split(' ').next());
+    let resident: u64 = resident.unwrap().parse().unwrap();
+    assert!((1_000..1_000_000).contains(&resident), "{told}");
+    assert!(told.contains("processor: "), "{told}");
+}
+
+#[test]
 fn static_agents_of_other_processors_reach_the_brain() {
     for agent in OTHERS.into_iter().filter_map(static_agent) {
         deploy("static/test", &[agent, programs()]);

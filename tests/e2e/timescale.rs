@@ -13,6 +13,7 @@ use sqlx::{
 use tokio::runtime::Runtime;
 
 use crate::{
+    docs,
     harness::{PATIENCE, Process, get, until},
     stack::Stack,
     timescale_server::Server,
@@ -142,6 +143,16 @@ fn what_is_kept_on_a_server_is_told_and_exported_while_a_brain_writes() {
     for kind in ["forecasts", "commands"] {
         assert!(page(kind)["rows"][0].is_object(), "{kind}");
     }
+
+    // What has come true of a forecast takes longer than this test; that it can be asked does not.
+    let mut told = 0;
+    for block in docs::blocks_of("docs/schema.md", "sql") {
+        for statement in block.split_inclusive(";\n") {
+            let answer = session.ask(statement);
+            told += answer.unwrap_or_else(|fault| panic!("{fault}: {statement}")).rows.len();
+        }
+    }
+    assert!(told > 0, "the queries of docs/schema.md tell nothing");
 
     let folder = stack.path().join("exported");
     let out = folder.display().to_string();

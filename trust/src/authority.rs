@@ -25,8 +25,12 @@ impl Authorities {
     /// [`TrustError`] when one cannot be read or holds no certificate or no list.
     pub fn load(config: &Config) -> Result<Self, TrustError> {
         let pem = files::read(&config.ca)?;
-        let bad =
-            |error: &dyn std::fmt::Display| TrustError::content(&config.ca, format!("no authority in PEM: {error}"));
+        let bad = |error: &dyn std::fmt::Display| {
+            TrustError::content(
+                &config.ca,
+                format!("no authority in PEM, is it the right file? {error}"),
+            )
+        };
         let anchors = CertificateDer::pem_slice_iter(&pem).map(|der| {
             let der = der.map_err(|error| bad(&error))?;
             let anchor = anchor_from_trusted_cert(&der).map_err(|error| bad(&error))?;
@@ -38,8 +42,9 @@ impl Authorities {
         }
         let mut revoked = Vec::new();
         if let Some(path) = &config.crl {
-            let bad =
-                |error: &dyn std::fmt::Display| TrustError::content(path, format!("no list of revoked ones: {error}"));
+            let bad = |error: &dyn std::fmt::Display| {
+                TrustError::content(path, format!("no list of revoked ones, is it the right file? {error}"))
+            };
             for der in CertificateRevocationListDer::pem_slice_iter(&files::read(path)?) {
                 let der = der.map_err(|error| bad(&error))?;
                 let list = OwnedCertRevocationList::from_der(&der).map_err(|error| bad(&error))?;

@@ -26,12 +26,18 @@ impl Identity {
     /// Ed25519, or they do not belong together.
     pub fn load(pair: &Pair) -> Result<Self, TrustError> {
         let Pair { certificate: path, key } = pair;
-        let certificate = CertificateDer::from_pem_slice(&files::read(path)?)
-            .map_err(|error| TrustError::content(path, format!("no certificate in PEM: {error}")))?;
-        let key_der = PrivatePkcs8KeyDer::from_pem_slice(&files::read_private(key)?)
-            .map_err(|error| TrustError::content(key, format!("no key in PEM (PKCS #8): {error}")))?;
-        let key_pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(key_der.secret_pkcs8_der())
-            .map_err(|error| TrustError::content(key, format!("no Ed25519 key, which seals need: {error}")))?;
+        let certificate = CertificateDer::from_pem_slice(&files::read(path)?).map_err(|error| {
+            TrustError::content(path, format!("no certificate in PEM, is it the right file? {error}"))
+        })?;
+        let key_der = PrivatePkcs8KeyDer::from_pem_slice(&files::read_private(key)?).map_err(|error| {
+            TrustError::content(key, format!("no key in PEM (PKCS #8), is it the right file? {error}"))
+        })?;
+        let key_pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(key_der.secret_pkcs8_der()).map_err(|error| {
+            TrustError::content(
+                key,
+                format!("no Ed25519 key, which seals need and `foreshadow pki` makes: {error}"),
+            )
+        })?;
         if certificate.len() > MAX_CERTIFICATE_BYTES {
             let fault = format!("longer than {MAX_CERTIFICATE_BYTES} bytes, which a seal carries at most");
             return Err(TrustError::content(path, fault));
@@ -45,7 +51,10 @@ impl Identity {
         if !identity.is_whole() {
             return Err(TrustError::content(
                 path,
-                format!("not the certificate of the key {}", key.display()),
+                format!(
+                    "not the certificate of the key {}; name a pair that was issued together",
+                    key.display()
+                ),
             ));
         }
         Ok(identity)

@@ -74,13 +74,13 @@ pub enum TableError {
     #[error("it is empty; a header with the columns timestamp and value is needed")]
     Empty,
     /// A column is missing.
-    #[error("line 1: there is no column called {0}")]
+    #[error("line 1: there is no column called {0}; the first line names the columns")]
     Column(&'static str),
     /// No column holds what could be judged.
-    #[error("line 1: there is no metric besides time and label")]
+    #[error("line 1: there is no metric besides time and label; a column is needed, such as cpu")]
     NoMetric,
     /// A value is no number.
-    #[error("line {line}, column {column}: {text:?} is not a number")]
+    #[error("line {line}, column {column}: {text:?} is not a number; leave it empty where nothing is known")]
     Number {
         /// Where.
         line: u64,
@@ -90,7 +90,7 @@ pub enum TableError {
         text: String,
     },
     /// A row has other fields than the header.
-    #[error("line {line}: it has {found} fields, and the header has {expected}")]
+    #[error("line {line}: it has {found} fields, and the header has {expected}; is a comma missing, or a quote?")]
     Fields {
         /// Where.
         line: u64,

@@ -76,6 +76,12 @@ impl Store {
             "database",
             "must not have the password in it; store.password_file names a file",
         );
+        let is_server = self.database.as_ref().is_none_or(|url| {
+            ["postgres://", "postgresql://"]
+                .iter()
+                .any(|scheme| url.starts_with(scheme))
+        });
+        faults.require(is_server, "database", "must begin with postgres:// or postgresql://");
         let flush = self.flush_every.as_millis();
         let sound = (10..=5_000).contains(&flush);
         faults.require(sound, "flush_every", "must be 10ms to 5s");

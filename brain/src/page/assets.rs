@@ -133,6 +133,7 @@ static FILES: LazyLock<Vec<(&str, Asset)>> = LazyLock::new(|| {
         "readings.js": JS,
         "row.js": JS,
         "rows.js": JS,
+        "stream.js": JS,
         "tables.js": JS,
         "timeline.js": JS,
         "top.js": JS,

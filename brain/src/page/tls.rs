@@ -76,7 +76,10 @@ fn load(tls: &Tls) -> Result<ServerConfig, TrustError> {
     let key =
         PrivateKeyDer::from_pem_slice(&files::read_private(&tls.key)?).map_err(|error| content(&tls.key, &error))?;
     if chain.is_empty() {
-        return Err(content(&tls.certificate, &"holds no certificate in PEM"));
+        return Err(content(
+            &tls.certificate,
+            &"holds no certificate in PEM; is it the right file?",
+        ));
     }
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions();
@@ -85,7 +88,7 @@ fn load(tls: &Tls) -> Result<ServerConfig, TrustError> {
         let key = tls.key.display();
         content(
             &tls.certificate,
-            &format!("does not go together with the key {key}: {error}"),
+            &format!("does not go together with the key {key}, name a pair that was issued together: {error}"),
         )
     })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

@@ -25,7 +25,7 @@ const EXCESS: Range = Range { low: 0.0, high: 1e3 };
 pub(super) fn policy(text: &str) -> Result<Policy, PolicyError> {
     let mut faults = Faults(Vec::new());
     let read = match text.len() {
-        0..=MAX_FILE => text.parse::<Table>().map_err(|fault| fault.to_string()),
+        0..=MAX_FILE => text.parse::<Table>().map_err(|fault| not_toml(text, &fault)),
         bytes => Err(format!("it has {bytes} bytes; at most {MAX_FILE} are allowed")),
     };
     let policy = match read {
@@ -40,6 +40,12 @@ pub(super) fn policy(text: &str) -> Result<Policy, PolicyError> {
     } else {
         Err(PolicyError { faults: faults.0 })
     }
+}
+
+fn not_toml(text: &str, fault: &toml::de::Error) -> String {
+    let before = fault.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    format!("line {line} is no TOML: {}", fault.message())
 }
 
 fn whole(mut root: Section, faults: &mut Faults) -> Policy {

@@ -27,10 +27,10 @@ pub struct ScoreView {
     pub target: &'static str,
     /// How far ahead, in seconds.
     pub horizon_s: u32,
-    /// How many values came.
+    /// How many values came of what the losses are over.
     pub values: u64,
-    /// Pinball losses by who forecast, in the unit of the target; what was published is `served`. The network's are over
-    /// those moments alone at which it forecast too.
+    /// Pinball losses by who forecast, in the unit of the target; what was published is `served`. All over the same moments:
+    /// where the network has forecast, over those alone at which it did.
     pub losses: Vec<LossView>,
     /// Share of values at or below the published p50, p90, p95 and p99.
     pub coverage: [f64; 4],
@@ -71,24 +71,23 @@ impl ScoreView {
     }
 
     fn row(row: &ScoreRow) -> Self {
-        let Compared { last, .. } = row.all;
+        let over = row.with_lstm.as_ref().filter(|with| with.n > 0).unwrap_or(&row.all);
+        let Compared { n, last, .. } = *over;
         let by_all = [
-            ("served", row.all.served),
-            ("last", last),
-            ("ewma", row.all.ewma),
-            ("hour", row.all.hour),
-            ("four_hours", row.all.four_hours),
-            ("day", row.all.day),
+            ("served", Some(over.served)),
+            ("last", Some(last)),
+            ("ewma", Some(over.ewma)),
+            ("hour", Some(over.hour)),
+            ("four_hours", Some(over.four_hours)),
+            ("day", Some(over.day)),
+            ("lstm", over.lstm),
         ];
-        let mut losses: Vec<LossView> = by_all.map(|(expert, loss)| LossView::of(expert, loss, last)).into();
-        if let Some(with) = &row.with_lstm {
-            losses.extend(with.lstm.map(|loss| LossView::of("lstm", loss, with.last)));
-        }
+        let lost = |(expert, loss): (_, Option<Loss>)| loss.map(|loss| LossView::of(expert, loss, last));
         Self {
             target: name(&row.target),
             horizon_s: row.horizon_s,
-            values: row.all.n,
-            losses,
+            values: n,
+            losses: by_all.into_iter().filter_map(lost).collect(),
             coverage: row.coverage,
         }
     }
@@ -110,6 +109,54 @@ impl LossView {
             expert,
             pinball: loss.pinball,
             skill: skill.is_finite().then_some(skill),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_is_judged_over_the_moments_at_which_the_network_forecast() {
+        let loss = |pinball| Loss {
+            pinball,
+            ..Loss::default()
+        };
+        let all = Compared {
+            n: 1_000,
+            last: loss(4.0),
+            served: loss(3.0),
+            ..Compared::default()
+        };
+        let with = Compared {
+            n: 100,
+            last: loss(2.0),
+            served: loss(1.0),
+            lstm: Some(loss(1.5)),
+            ..Compared::default()
+        };
+        let view = |with_lstm| {
+            ScoreView::row(&ScoreRow {
+                target: Target::whole(Resource::Cpu),
+                horizon_s: 300,
+                all,
+                with_lstm,
+                coverage: [0.5; 4],
+                served_share: [0.0; 3],
+            })
+        };
+        let skill = |view: &ScoreView, expert| view.losses.iter().find(|loss| loss.expert == expert)?.skill;
+        let compared = view(Some(with));
+        assert_eq!((compared.values, skill(&compared, "served")), (100, Some(0.5)));
+        assert_eq!(
+            (skill(&compared, "lstm"), skill(&compared, "last")),
+            (Some(0.25), Some(0.0))
+        );
+        for none in [None, Some(Compared::default())] {
+            let alone = view(none);
+            assert_eq!((alone.values, skill(&alone, "served")), (1_000, Some(0.25)));
+            assert_eq!(skill(&alone, "lstm"), None);
         }
     }
 }

@@ -204,6 +204,17 @@ pattern deny closed/%u/#
     }
 
     #[test]
+    fn the_list_of_the_documents_does_what_it_says() {
+        let page = include_str!("../../../docs/broker.md");
+        let list = page.split_once("```acl\n").unwrap().1.split_once("```").unwrap().0;
+        let nobody = permit(list, None, "c1");
+        assert!(nobody.may_read("public/x") && !nobody.may_write("public/x") && !nobody.may_read("house/door"));
+        let grafana = permit(list, Some("grafana"), "c1");
+        assert!(grafana.may_read("house/door") && !grafana.may_write("house/door") && !grafana.may_read("house/safe"));
+        assert!(grafana.may_write("home/grafana/x") && !grafana.may_read("home/ann/x"));
+    }
+
+    #[test]
     fn all_faults_are_told_with_their_lines() {
         let faults =
             Acl::parse("user\n\ntopic all a\ntopic a/#/b\nusr x\npattern\ntopic x/%u\n#topic\ntopic read").unwrap_err();

@@ -66,7 +66,7 @@ fn entry(line: &str) -> Result<(&str, Hash), String> {
 pub(crate) fn set(path: &Path, name: &str, password: &str) -> Result<(), AccessError> {
     password::check_name(name).map_err(AccessError::Password)?;
     if password.is_empty() || password.len() > MAX_PASSWORD {
-        let what = format!("must have 1 to {MAX_PASSWORD} bytes");
+        let what = format!("must have 1 to {MAX_PASSWORD} bytes; type it, or hand it in by standard input");
         return Err(AccessError::Password(what));
     }
     let hash = Hash::of(password).map_err(AccessError::Password)?;

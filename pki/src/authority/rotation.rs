@@ -47,7 +47,7 @@ impl Authority {
         let outside: Vec<&str> = outside.map(|issued| issued.subject.name.as_str()).collect();
         if !force && !outside.is_empty() {
             return Err(PkiError::Asked(format!(
-                "these would be outside, renew them first: {}",
+                "these would be outside, renew them first (`foreshadow pki renew NAME`): {}",
                 outside.join(" ")
             )));
         }

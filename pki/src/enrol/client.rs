@@ -50,7 +50,8 @@ pub async fn enrol(server: &str, token: &Token, subject: &Subject, folder: &Path
     let newest = fingerprint(&ca)?;
     if newest != token.authority {
         return Err(PkiError::Refused(
-            "the authorities that the server gives are not the token's".to_owned(),
+            "the authorities that the server gives are not the token's: is it the server of the cell that the token is of?"
+                .to_owned(),
         ));
     }
     files::folder(folder)?;

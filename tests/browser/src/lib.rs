@@ -20,7 +20,7 @@ use fantoccini::{
     Client, ClientBuilder, Locator,
     elements::Element,
     error::{CmdError, NewSessionError},
-    wd::WebDriverCompatibleCommand,
+    wd::{WebDriverCompatibleCommand, WindowHandle},
 };
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
@@ -186,6 +186,18 @@ impl Browser {
         self.client.screenshot().await.unwrap()
     }
 
+    /// How far two PNGs of one size are from each other, seen from afar: each is laid out in squares of 20 pixels, and what is compared
+    /// are their mean colours, 0 for the same to 1 for black beside white. Letters of another font have much the same mean.
+    pub async fn difference(&self, one: &[u8], other: &[u8]) -> Difference {
+        let pictures = vec![json!(one), json!(other)];
+        let told = self.client.execute_async(DIFFERENCE, pictures).await.unwrap();
+        let number = |key: &str| told[key].as_f64().unwrap_or_else(|| panic!("not compared: {told}"));
+        Difference {
+            mean: number("mean"),
+            far: number("far"),
+        }
+    }
+
     /// Keeps a picture where `FORESHADOW_PICTURES` names a folder.
     pub async fn picture(&self, name: &str) {
         let Some(folder) = std::env::var_os("FORESHADOW_PICTURES") else {
@@ -195,12 +207,68 @@ impl Browser {
         std::fs::write(Path::new(&folder).join(format!("{name}.png")), picture).unwrap();
     }
 
+    /// Opens a further window on the page, which is seen as the others are, and is looked at from now on; its name for [`Browser::look_at`].
+    pub async fn open_window(&self, at: &str) -> WindowHandle {
+        let window = self.client.new_window(false).await.unwrap().handle;
+        self.look_at(&window).await;
+        self.go(at).await;
+        window
+    }
+
+    /// The window that is looked at.
+    pub async fn current_window(&self) -> WindowHandle {
+        self.client.window().await.unwrap()
+    }
+
+    /// Another window.
+    pub async fn look_at(&self, window: &WindowHandle) {
+        self.client.switch_to_window(window.clone()).await.unwrap();
+    }
+
+    /// Closes the window that is looked at; another has to be looked at then.
+    pub async fn close_window(&self) {
+        self.client.close_window().await.unwrap();
+    }
+
     /// Ends the browser; the page must have had no fault.
     pub async fn close(self) {
         assert_eq!(self.faults().await, Vec::<String>::new());
         self.client.close().await.unwrap();
     }
 }
+
+/// How far two pictures are from each other.
+#[derive(Debug, Clone, Copy)]
+pub struct Difference {
+    /// Of all squares.
+    pub mean: f64,
+    /// The share of squares that are more than a tenth off.
+    pub far: f64,
+}
+
+/// The browser reads its own pictures; what it is given are bytes, which no policy of the page's keeps out.
+const DIFFERENCE: &str = r"
+    const SIDE = 20, FAR = 0.1, done = arguments[arguments.length - 1];
+    const squares = async (bytes) => {
+        const picture = await createImageBitmap(new Blob([Uint8Array.from(bytes)], { type: 'image/png' }));
+        const { width, height } = picture, across = Math.ceil(width / SIDE);
+        const context = new OffscreenCanvas(width, height).getContext('2d');
+        context.drawImage(picture, 0, 0);
+        const { data } = context.getImageData(0, 0, width, height);
+        const sums = new Float64Array(across * Math.ceil(height / SIDE) * 3), counts = new Float64Array(sums.length);
+        for (let y = 0; y < height; y += 1) for (let x = 0; x < width; x += 1) for (let c = 0; c < 3; c += 1) {
+            const square = 3 * (Math.floor(y / SIDE) * across + Math.floor(x / SIDE)) + c;
+            sums[square] += data[4 * (y * width + x) + c] / 255;
+            counts[square] += 1;
+        }
+        return sums.map((sum, square) => sum / counts[square]);
+    };
+    Promise.all([squares(arguments[0]), squares(arguments[1])]).then(([one, other]) => {
+        const off = one.map((value, square) => Math.abs(value - other[square]));
+        const mean = off.reduce((sum, value) => sum + value, 0) / off.length;
+        done({ mean, far: off.filter((value) => value > FAR).length / off.length });
+    }).catch((fault) => done(String(fault)));
+";
 
 fn capabilities(eyes: Eyes) -> Value {
     let mut arguments = vec![

@@ -14,6 +14,8 @@
 //! | `signal` | what the agents measure: a function of host, metric and time |
 //! | `verdict` | ledgers against the database |
 
+#[cfg(test)]
+mod documents;
 mod fleet;
 mod ledger;
 mod link;

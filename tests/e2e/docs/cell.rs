@@ -33,7 +33,14 @@ pub(crate) struct Cell {
     page: u16,
     /// A command that was answered, as `explain` takes it.
     command: String,
+    /// When an incident began that goes on.
+    incident: i64,
 }
+
+/// An incident as a brain keeps it, which one that starts goes on with.
+const INCIDENT: &str = "INSERT INTO incidents SELECT 'web-1', now - 60000, now, 1, 'warning', 3.0, 'a fan is slow', \
+     '[{\"kind\":\"event\",\"subject\":\"fan\",\"severity\":\"warning\",\"score\":3.0,\"evidence\":\"a fan is slow\"}]', NULL, NULL \
+     FROM (SELECT CAST(unixepoch() AS INTEGER) * 1000 AS now) RETURNING since";
 
 impl Cell {
     pub(crate) fn start() -> Self {
@@ -71,14 +78,20 @@ impl Cell {
             "[broker]\nport = {port}\n[page]\nlisten = \"127.0.0.1:{page}\"\nlocal_role = \"operator\"\n[grid]\nstep = \"1s\"\ngrace = \"0s\"\nlength = \"1h\"\n\
              [store]\nflush_every = \"200ms\"\n[allocate]\nevery = \"2s\"\n"
         );
-        let brain = spawn("etc/foreshadow/brain.toml", "brain", &text);
-        until("the page listens", PATIENCE, || listens(page));
+        let data = at.join("data/brain");
+        let start = || {
+            let brain = spawn("etc/foreshadow/brain.toml", "brain", &text);
+            until("the page listens", PATIENCE, || listens(page));
+            brain
+        };
+        assert!(start().stop().0.success(), "it has made its database");
+        let incident = number(&data, INCIDENT);
+        let brain = start();
         let text = format!(
             "host = \"web-1\"\nstate_dir = {:?}\n[broker]\nport = {port}\n[pace]\nmax = \"200ms\"\n",
             at.join("state")
         );
         let agent = spawn("etc/foreshadow/agent.toml", "agent", &text);
-        let data = at.join("data/brain");
         let answered = "SELECT count(*) FROM v_commands WHERE state = 'dry_run'";
         let minutes = "SELECT count(*) FROM rollup_1m";
         until("a command is answered, and a minute is kept", 3 * PATIENCE, || {
@@ -89,6 +102,7 @@ impl Cell {
             port,
             page,
             command,
+            incident,
             _parts: [broker, brain, agent],
             folder,
         };
@@ -120,6 +134,8 @@ impl Cell {
         for part in ["agent", "broker", "brain"] {
             self.program(&format!("foreshadow-{part}"), &format!("exec {ours} {part} \"$@\""));
         }
+        // By itself it ends well with whatever it is answered.
+        self.program("curl", "PATH=${PATH#*:}\nexec curl --fail-with-body \"$@\"");
         let port = self.port;
         self.program(
             "mosquitto_sub",
@@ -142,6 +158,7 @@ impl Cell {
             .replace("127.0.0.1:8420", &format!("127.0.0.1:{}", self.page))
             .replace("localhost:1883", &format!("localhost:{}", self.port))
             .replace("1796083200000000-edge-1-7", &self.command)
+            .replace("/incidents/1700000000000/", &format!("/incidents/{}/", self.incident))
             .replace("/run/foreshadow/", &format!("{folder}/run/"))
             .replace("/etc/", &format!("{folder}/etc/"))
             .replace("/usr/local/share/", &format!("{folder}/share/"))
@@ -158,6 +175,7 @@ impl Cell {
             .env("USER", "ann")
             .env("XDG_STATE_HOME", self.folder.path().join("home/state"))
             .env("SHELL", "/bin/sh")
+            .env("MPLBACKEND", "agg")
             .env_remove("STATE_DIRECTORY")
             .env_remove("RUNTIME_DIRECTORY")
             .stdin(Stdio::null())
@@ -173,8 +191,9 @@ impl Cell {
         words::commands(&block.text).iter().all(|words| {
             let name = &words[0];
             let is_of_shell = ["cd", "umask", "export"].contains(&name.as_str());
-            let real = name == "mosquitto_sub" && !found(name);
-            let here = is_of_shell || !real && (bin.join(name).is_file() || found(name));
+            // Those of others are only called here.
+            let is_called = ["curl", "mosquitto_sub"].contains(&name.as_str());
+            let here = is_of_shell || found(name) || !is_called && bin.join(name).is_file();
             if !here {
                 step_aside(&format!("{block}: {name} is not installed"));
             }
@@ -184,11 +203,17 @@ impl Cell {
 
     /// Runs a block as a whole; it must end by itself, and well.
     pub(crate) fn run(&self, block: &Block) -> Result<(), String> {
-        if !self.has_programs(block) {
-            return Ok(());
-        }
-        let mut command = self.command("sh");
-        command.args(["-ec", &self.placed(&block.text)]);
+        let mut command = if block.is_of_shell() {
+            if !self.has_programs(block) {
+                return Ok(());
+            }
+            self.command("sh")
+        } else {
+            let Some(python) = python(block) else { return Ok(()) };
+            self.command(&python)
+        };
+        let option = if block.is_of_shell() { "-ec" } else { "-c" };
+        command.args([option, &self.placed(&block.text)]);
         let mut running = Running::start(&mut command);
         let began = Instant::now();
         loop {
@@ -239,6 +264,22 @@ impl Cell {
         }
         Ok(())
     }
+}
+
+/// A Python with what a block imports, and with what pandas needs for the files and pictures of the documents.
+fn python(block: &Block) -> Option<String> {
+    let python = concat!(env!("CARGO_MANIFEST_DIR"), "/target/interop/venv/bin/python");
+    let tried = Command::new(python)
+        .args(["-c", "import pandas, pyarrow, matplotlib"])
+        .stderr(Stdio::null())
+        .status();
+    let has_all = tried.is_ok_and(|status| status.success());
+    if !has_all {
+        step_aside(&format!(
+            "{block}: {python} has no pandas, pyarrow and matplotlib: run broker/tests/interop/install"
+        ));
+    }
+    has_all.then(|| python.to_owned())
 }
 
 /// A command with its group, which ends with it.

@@ -4,6 +4,16 @@ use std::{fmt, fs, path::Path};
 
 use super::root;
 
+/// Languages of what somebody types or gives to a program: such a block says how it is tested.
+const TESTED: [&str; 10] = [
+    "sh", "console", "bash", "shell", "toml", "nginx", "bitbake", "acl", "python", "sql",
+];
+/// Languages of what is only looked at: what programs print, messages, pictures in letters.
+const LOOKED_AT: [&str; 2] = ["text", "json"];
+
+/// What a block begins and ends with.
+const FENCE: &str = "```";
+
 /// One block of commands or configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Block {
@@ -47,7 +57,7 @@ impl Block {
         };
         let (is_toml, is_of_shell) = (self.language == "toml", self.is_of_shell());
         match (said.as_str(), said.split_once(' ')) {
-            ("run", _) if is_of_shell => Ok(How::Run),
+            ("run", _) if is_of_shell || self.language == "python" => Ok(How::Run),
             ("watch", _) if is_of_shell => Ok(How::Watch),
             ("policy", _) if is_toml => Ok(How::Policy),
             ("agent.toml", _) if is_toml => Ok(How::Agent),
@@ -66,13 +76,21 @@ impl Block {
 }
 
 fn pages() -> Vec<(String, String)> {
-    let mut files = vec![
-        root().join("README.md"),
-        root().join("CONTRIBUTING.md"),
-        root().join("ARCHITECTURE.md"),
-        root().join("deploy/README.md"),
-    ];
-    markdown(&root().join("docs"), &mut files);
+    let mut files = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "brain/anomaly/testdata/README.md",
+        "deploy/README.md",
+        "fuzz/README.md",
+        "shadow/testdata/README.md",
+    ]
+    .map(|name| root().join(name))
+    .to_vec();
+    for folder in ["docs", "testdata"] {
+        markdown(&root().join(folder), &mut files);
+    }
     files.sort();
     let read = |file: &std::path::PathBuf| {
         let name = file.strip_prefix(root()).unwrap().display().to_string();
@@ -106,7 +124,7 @@ pub(crate) fn of_page(name: &str, text: &str) -> Vec<Block> {
     let (mut found, mut before) = (Vec::new(), None);
     let mut lines = text.lines().enumerate();
     while let Some((number, line)) = lines.next() {
-        let Some(language) = line.trim_start().strip_prefix("```") else {
+        let Some(language) = line.trim_start().strip_prefix(FENCE) else {
             if !line.trim().is_empty() {
                 before = said(line, "test:");
             }
@@ -115,9 +133,9 @@ pub(crate) fn of_page(name: &str, text: &str) -> Vec<Block> {
         let inner = lines
             .by_ref()
             .map(|(_, line)| line)
-            .take_while(|line| line.trim_start() != "```");
+            .take_while(|line| line.trim_start() != FENCE);
         let text: String = inner.map(|line| format!("{line}\n")).collect();
-        if ["sh", "console", "toml", "bash", "shell", "nginx", "bitbake"].contains(&language) {
+        if TESTED.contains(&language) {
             found.push(Block {
                 file: name.to_owned(),
                 line: number + 1,
@@ -131,17 +149,84 @@ pub(crate) fn of_page(name: &str, text: &str) -> Vec<Block> {
     found
 }
 
-/// Spans of code within a line that begin with a program of ours, and where they stand.
+/// All blocks of all documents that [`blocks`] would not see, or not know what to do with.
+pub(crate) fn unseen() -> Vec<String> {
+    let pages = pages();
+    pages.iter().flat_map(|(name, text)| unseen_of(name, text)).collect()
+}
+
+/// Code of a page that is set in by four spaces, in a language of neither list, or without an end.
+///
+/// As CommonMark has it: what is set in and follows a paragraph without an empty line is its next line, and of an item of a list
+/// what counts is how far it is set in beyond the item's own text.
+pub(crate) fn unseen_of(name: &str, text: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut open: Option<usize> = None;
+    // Where the text of the innermost list item begins; 0 outside of lists.
+    let (mut item, mut is_after_gap) = (0, true);
+    for (number, line) in (1..).zip(text.lines()) {
+        let inner = line.trim_start();
+        if let Some(language) = inner.strip_prefix(FENCE) {
+            if open.is_some() {
+                open = open.filter(|_| !language.trim().is_empty());
+            } else {
+                open = Some(number);
+                if !TESTED.contains(&language) && !LOOKED_AT.contains(&language) {
+                    let known = [&TESTED[..], &LOOKED_AT].concat().join(", ");
+                    faults.push(format!(
+                        "{name}:{number}: a block of {language:?}, which is none of {known}"
+                    ));
+                }
+            }
+            is_after_gap = true;
+            continue;
+        }
+        if open.is_some() {
+            continue;
+        }
+        if inner.is_empty() {
+            is_after_gap = true;
+            continue;
+        }
+        let depth = line.replace('\t', "    ").len() - inner.len();
+        if is_after_gap && depth < item {
+            item = 0;
+        }
+        let is_code = is_after_gap && depth >= item + 4;
+        if is_code {
+            faults.push(format!(
+                "{name}:{number}: a block that is set in; it wants a fence, and how it is tested: {line}"
+            ));
+        } else if let Some(wide) = marker(inner) {
+            item = depth + wide;
+        }
+        is_after_gap = is_code || inner.starts_with('#') || inner.starts_with("<!--");
+    }
+    faults.extend(open.map(|number| format!("{name}:{number}: a block that does not end")));
+    faults
+}
+
+/// How wide the mark of a list's item is, with the space after it.
+fn marker(line: &str) -> Option<usize> {
+    let (mark, rest) = line.split_once(' ')?;
+    let number = mark.trim_end_matches(['.', ')']);
+    let is_number = !number.is_empty() && number.len() < mark.len() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let is_mark = is_number || ["-", "*", "+"].contains(&mark);
+    is_mark.then(|| mark.len() + 1 + (rest.len() - rest.trim_start().len()).min(3))
+}
+
+/// Spans of code within a line that begin with a program of ours or with cargo, and where they stand.
 pub(crate) fn spans() -> Vec<(String, String)> {
     let mut found = Vec::new();
     for (name, text) in pages() {
         let mut in_block = false;
         for (number, line) in text.lines().enumerate() {
-            if line.trim_start().starts_with("```") {
+            if line.trim_start().starts_with(FENCE) {
                 in_block = !in_block;
             } else if !in_block {
                 let spans = line.split('`').skip(1).step_by(2);
-                let ours = spans.filter(|span| span.starts_with("foreshadow ") || span.starts_with("foreshadow-"));
+                let programs = ["foreshadow ", "foreshadow-", "cargo "];
+                let ours = spans.filter(|span| programs.iter().any(|program| span.starts_with(program)));
                 found.extend(ours.map(|span| (format!("{name}:{}", number + 1), span.replace("\\|", "|"))));
             }
         }

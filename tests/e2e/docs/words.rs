@@ -74,8 +74,7 @@ fn end_command(command: &mut Vec<String>, all: &mut Vec<Vec<String>>) {
 /// line but a form of it.
 pub(crate) fn of_program(words: &[String]) -> Option<Vec<String>> {
     let (program, rest) = words.split_first()?;
-    let form = |word: &String| ["COMMAND", "...", "…"].contains(&word.as_str());
-    let mut arguments: Vec<String> = match program.as_str() {
+    let arguments: Vec<String> = match program.as_str() {
         "foreshadow" => rest.to_vec(),
         "foreshadow-agent" | "foreshadow-broker" | "foreshadow-brain" => {
             let part = program.trim_start_matches("foreshadow-").to_owned();
@@ -86,7 +85,28 @@ pub(crate) fn of_program(words: &[String]) -> Option<Vec<String>> {
         }
         _ => return None,
     };
-    if arguments.is_empty() || arguments.iter().any(form) {
+    whole(arguments)
+}
+
+/// How cargo is told to build a program of the package `package`, where it is told so, and the program's arguments; `None` as for
+/// [`of_program`].
+pub(crate) fn of_package(words: &[String], package: &str) -> Option<(Vec<String>, Vec<String>)> {
+    let (program, rest) = words.split_first()?;
+    let (build, arguments) = match program.as_str() {
+        "cargo" if rest.first()? == "run" && rest.windows(2).any(|pair| pair == ["-p", package]) => {
+            let end = rest.iter().position(|word| word == "--")?;
+            (rest[..end].to_vec(), rest[end + 1..].to_vec())
+        }
+        program if program == package => (Vec::new(), rest.to_vec()),
+        _ => return None,
+    };
+    Some((build, whole(arguments)?))
+}
+
+/// Arguments as a program can read them; `None` where they are a form of a line and no line.
+fn whole(mut arguments: Vec<String>) -> Option<Vec<String>> {
+    let form = |word: &String| ["COMMAND", "...", "…"].contains(&word.as_str());
+    if arguments.first()? == "NAME" || arguments.iter().any(form) {
         return None;
     }
     // What may be left out stands in brackets; addresses and names of shells are read.
@@ -121,6 +141,27 @@ fn scripts_are_split() {
     );
     assert_eq!(args("cargo run --release --locked -- up").unwrap(), "up");
     assert_eq!(args("foreshadow detect [--combine]").unwrap(), "detect --combine");
+    let bench = |line: &str| {
+        let (build, arguments) = of_package(&commands(line)[0], "foreshadow-bench")?;
+        Some(format!("{} | {}", build.join(" "), arguments.join(" ")))
+    };
+    assert_eq!(
+        bench("cargo run --release -p foreshadow-bench --no-default-features -- detect [--reference FILE.py]").unwrap(),
+        "run --release -p foreshadow-bench --no-default-features | detect --reference FILE.py"
+    );
+    assert_eq!(
+        bench("foreshadow-bench codec --telemetry A").unwrap(),
+        " | codec --telemetry A"
+    );
+    for other in [
+        "cargo run -p foreshadow-bench -- NAME",
+        "cargo run -p foreshadow-bench",
+        "cargo run -p foreshadow-chaos -- run",
+        "cargo run -- up",
+        "foreshadow codec",
+    ] {
+        assert_eq!(bench(other), None, "{other}");
+    }
     for other in [
         "cargo run -p foreshadow-bench -- codec",
         "foreshadow COMMAND --help",

@@ -187,7 +187,12 @@ fn open(path: &Path) -> Result<File, TrustError> {
         .mode(0o600)
         .open(path);
     let file = opened.map_err(TrustError::file(path))?;
-    let held = |_| TrustError::content(path, "another process writes this audit log");
+    let held = |_| {
+        TrustError::content(
+            path,
+            "another process writes this audit log; end that one, or name another file",
+        )
+    };
     flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(held)?;
     Ok(file)
 }

@@ -26,12 +26,13 @@ function label(ms, step) {
   return date.toLocaleTimeString("en-GB", step < MINUTE ? {} : {hour: "2-digit", minute: "2-digit"});
 }
 
-// Some round numbers from 0 to `top`.
-export function numbers(top, most = 4) {
-  const rough = top / most;
+// Some round numbers from `low` to `top`.
+export function numbers(top, most = 4, low = 0) {
+  const span = top - low;
+  const rough = span / most;
   const size = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].map((by) => by * size).find((step) => step >= rough * 0.999) ?? rough;
   const ticks = [];
-  for (let at = 0; at <= top * 1.0001; at += step) ticks.push(at);
+  for (let at = Math.ceil(low / step - 0.001); at * step <= top + span * 0.0001; at++) ticks.push(at * step);
   return ticks;
 }

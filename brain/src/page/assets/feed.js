@@ -1,5 +1,7 @@
 // Talks to the brain: asks when told that there is something new, and notices when nothing comes.
 
+import {listen} from "./stream.js";
+
 const PATIENCE_MS = 12_000; // an event is due every five seconds
 let left = false; // whether somebody has logged out here
 
@@ -70,19 +72,20 @@ export function follow(onTick, onSilence) {
   let busy = false;
   let again = false;
   let failed = false;
+  let deaf = false; // no stream: what is asked for has to do, however old it is
 
   const late = (since) => Date.now() - since > PATIENCE_MS;
   const judge = () => onSilence(late(reached) || failed ? reached : late(heard) ? heard : 0, !late(reached) && !failed);
 
-  async function update(age_ms = 0) {
+  async function update() {
     again = busy;
     if (busy || left || document.hidden) return;
     busy = true;
     try {
       await onTick();
       reached = Date.now();
-      heard = reached - age_ms;
       failed = false;
+      if (deaf) heard = reached;
     } catch (error) {
       // No answer at all is told at once; a fault that the brain tells of leaves it alive.
       failed = error.unreachable === true;
@@ -92,39 +95,27 @@ export function follow(onTick, onSilence) {
     }
     busy = false;
     judge();
-    if (again) update(age_ms);
+    if (again) update();
   }
 
-  let source; // of the events
+  function hear(kind, {age_ms}) {
+    reached = Date.now();
+    heard = reached - age_ms;
+    deaf = failed = false;
+    // Quiet: the server answers, but its engine takes no pictures.
+    if (kind === "quiet") judge();
+    else update();
+  }
 
-  function listen() {
-    source = new EventSource("/api/v1/stream");
-    const age = (event) => JSON.parse(event.data).age_ms;
-    source.addEventListener("tick", (event) => update(age(event)));
-    // The server answers, but its engine takes no pictures.
-    source.addEventListener("quiet", (event) => {
-      reached = Date.now();
-      heard = reached - age(event);
-      failed = false;
-      judge();
-    });
-    source.addEventListener("error", () => {
-      update(); // whether the brain is gone, or only this stream
-      // The browser tries again by itself, except after a refusal.
-      if (source.readyState === EventSource.CLOSED) setTimeout(listen, 5_000);
-    });
+  function fail() {
+    deaf = true;
+    update(); // whether the brain is gone, or only this stream
   }
 
   document.addEventListener("visibilitychange", () => update());
-  // A page that was left may be kept for the way back: its stream would take one of the browser's six connections.
-  window.addEventListener("pagehide", () => source.close());
-  window.addEventListener("pageshow", (event) => {
-    if (!event.persisted) return;
-    listen();
-    update();
-  });
+  window.addEventListener("pageshow", (event) => { if (event.persisted) update(); });
   setInterval(() => { if (!document.hidden) judge(); }, 1_000);
-  listen();
+  listen(hear, fail);
   update();
   return () => update();
 }

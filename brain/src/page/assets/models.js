@@ -34,7 +34,7 @@ export class ModelsView {
     keyed(slots.time, [{figure: this.figure, points: scores.lately}], () => "time", ({figure, points}) =>
       panel("Over time", this.choice, overTime(points, figure), el("p.note", {}, NOTES[figure])));
     keyed(slots.curve, [scores.since_start], () => "curve", (rows) => panel("Calibration", el("span.soft", {}, "since the brain started, 15 min ahead"), calibration(rows)));
-    keyed(slots.experts, [scores.since_start], () => "experts", (rows) => experts("Who forecasts how well", "since the brain started; skill against the last value", rows));
+    keyed(slots.experts, [scores.since_start], () => "experts", (rows) => experts("Who forecasts how well", "since the brain started, all over the same moments; skill against the last value", rows));
     keyed(slots.held, [scores.held_out], () => "held", (rows) => experts("The LSTM on rows that it has not seen", "at its training", rows));
   }
 }

@@ -30,7 +30,7 @@ export class PlansView {
     this.choice.choose(this.shown);
     this.search = el("input", {type: "search", placeholder: "Search host, workload or reason  ( / )", "aria-label": "Search commands", autocomplete: "off", spellcheck: "false", oninput: redraw});
     this.proposals = new Proposals(redraw, tick);
-    this.mode = el("div");
+    this.mode = el("div.mode");
     this.newest = el("div");
     this.rounds = el("div");
     return el("div.pair.plans-view", {},

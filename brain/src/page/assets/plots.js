@@ -27,7 +27,7 @@ export function overTime(points, figure) {
   const names = Object.keys(format.NAMES).filter((name) => known.some((point) => point.resource === name));
   const write = (value) => figure === "skill" ? format.signed(value) : format.share(value);
   return el("div", {}, svg("svg.small", {viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${figure} of ${names.map((name) => `${name}: ${write(known.findLast((point) => point.resource === name)[figure])}`).join(", ")}`},
-    numbers(high - low, 4).map((step) => low + step).map((value) => [svg("line.grid", {x1: LEFT, x2: WIDTH - RIGHT, y1: y(value), y2: y(value)}), svg("text.number", {x: LEFT - 5, y: y(value) + 3.5}, write(value))]),
+    numbers(high, 4, low).map((value) => [svg("line.grid", {x1: LEFT, x2: WIDTH - RIGHT, y1: y(value), y2: y(value)}), svg("text.number", {x: LEFT - 5, y: y(value) + 3.5}, write(value))]),
     wanted !== null && svg("line.wanted", {x1: LEFT, x2: WIDTH - RIGHT, y1: y(wanted), y2: y(wanted)}),
     moments(range, 6).map(({ms, text}) => svg("text.moment", {x: x(ms), y: HEIGHT - 5}, text)),
     names.map((name) => svg(`path.of-${name}`, {d: known.filter((point) => point.resource === name).map((point, at) => `${at ? "L" : "M"}${x(point.time_ms).toFixed(1)} ${y(point[figure]).toFixed(1)}`).join("")},

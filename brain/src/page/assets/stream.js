@@ -1,0 +1,54 @@
+// The brain's events. A browser has six connections to a server: of all tabs that are seen one holds a stream, and hands on
+// what it hears.
+
+const NAME = "foreshadow";
+const KINDS = ["tick", "quiet"];
+
+// Calls `hear(kind, event's data)` for each event, and `fail()` whenever the stream breaks off.
+export function listen(hear, fail) {
+  const others = new BroadcastChannel(NAME);
+  let source; // where this tab holds the stream
+  let leave = () => {};
+
+  function open() {
+    source = new EventSource("/api/v1/stream");
+    for (const kind of KINDS) {
+      source.addEventListener(kind, ({data}) => {
+        others.postMessage({kind, data});
+        hear(kind, JSON.parse(data));
+      });
+    }
+    source.addEventListener("error", ({target}) => {
+      if (target !== source) return;
+      fail();
+      // The browser tries again by itself, except after a refusal.
+      if (target.readyState === EventSource.CLOSED) setTimeout(() => { if (target === source) open(); }, 5_000);
+    });
+  }
+
+  // Waits for its turn. Without locks, as in the clear from elsewhere, each tab that is seen has a stream.
+  function join() {
+    if (document.hidden) return;
+    leave();
+    if (!navigator.locks) {
+      open();
+      leave = close;
+      return;
+    }
+    const waiting = new AbortController();
+    const until = new Promise((end) => { leave = () => { waiting.abort(); close(); end(); }; });
+    navigator.locks.request(NAME, {signal: waiting.signal}, () => { open(); return until; }).catch(() => {});
+  }
+
+  function close() {
+    source?.close();
+    source = undefined;
+  }
+
+  others.addEventListener("message", ({data: {kind, data}}) => hear(kind, JSON.parse(data)));
+  document.addEventListener("visibilitychange", () => (document.hidden ? leave() : join()));
+  // A page that was left may be kept for the way back, and the stream is another tab's meanwhile.
+  window.addEventListener("pagehide", () => leave());
+  window.addEventListener("pageshow", (event) => { if (event.persisted) join(); });
+  join();
+}

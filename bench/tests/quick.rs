@@ -7,6 +7,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::pedantic,
     reason = "a test that meets what it does not expect is to fail there and then; of documents it needs the lines alone"
 )]
 

@@ -1,5 +1,10 @@
 //! Command lines of this program in the documents: each is taken.
 
+#![allow(
+    clippy::pedantic,
+    reason = "what is shared with the tests end to end is held as they are"
+)]
+
 use std::path::PathBuf;
 
 use clap::Parser;

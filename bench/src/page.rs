@@ -110,8 +110,10 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
 fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let rank = (share * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+    let wanted = share * sorted.len() as f64;
+    let rank = (1..=sorted.len()).find(|rank| *rank as f64 >= wanted);
+    let found = rank.and_then(|rank| sorted.get(rank - 1));
+    found.copied().unwrap_or(f64::NAN)
 }
 
 /// A broker, a brain and hosts that go on telling.

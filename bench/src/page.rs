@@ -33,10 +33,10 @@ const AT_ONCE: usize = 500;
 /// hosts were drawn.
 const ASKED: &str =
     "return ['first-contentful-paint', 'drawn'].map((name) => performance.getEntriesByName(name)[0].startTime)";
-/// Shares of loads that a figure is told of.
-const SHARES: [(f64, [&str; 2]); 2] = [
-    (0.5, ["first_content_p50", "hosts_drawn_p50"]),
-    (0.95, ["first_content_p95", "hosts_drawn_p95"]),
+/// Shares of loads that a figure is told of, in percent.
+const SHARES: [(usize, [&str; 2]); 2] = [
+    (50, ["first_content_p50", "hosts_drawn_p50"]),
+    (95, ["first_content_p95", "hosts_drawn_p95"]),
 ];
 
 /// What to measure.
@@ -107,13 +107,11 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
 }
 
 /// The least value that so large a share of all is not above; NaN of none.
-fn quantile(values: &[f64], share: f64) -> f64 {
+fn quantile(values: &[f64], percent: usize) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let wanted = share * sorted.len() as f64;
-    let rank = (1..=sorted.len()).find(|rank| *rank as f64 >= wanted);
-    let found = rank.and_then(|rank| sorted.get(rank - 1));
-    found.copied().unwrap_or(f64::NAN)
+    let rank = (percent * sorted.len()).div_ceil(100);
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
 }
 
 /// A broker, a brain and hosts that go on telling.
@@ -268,10 +266,7 @@ mod tests {
     #[test]
     fn a_quantile_is_a_value_that_came() {
         let values: Vec<f64> = (1..=31).rev().map(f64::from).collect();
-        assert_eq!(
-            [0.5, 0.95, 1.0].map(|share| quantile(&values, share)),
-            [16.0, 30.0, 31.0]
-        );
-        assert!(quantile(&[], 0.5).is_nan());
+        assert_eq!([50, 95, 100].map(|share| quantile(&values, share)), [16.0, 30.0, 31.0]);
+        assert!(quantile(&[], 50).is_nan());
     }
 }

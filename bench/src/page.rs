@@ -144,6 +144,7 @@ impl Cell {
             ..brain::Config::default()
         };
         config.broker.port = port;
+        config.ingest.max_hosts = hosts;
         config.page.listen = loopback;
         let brain = brain::start(config, Clock::system(), brain_stop).await?;
         let mut connected = brain.connected();

@@ -47,10 +47,11 @@ async function update() {
   const {view} = shown;
   const [newest] = await Promise.all([feed.fleet(), known || askWho().then(() => { known = true; })]);
   await view.load(newest, place);
-  if (shown.view !== view) return;
+  if (shown.view !== view) return newest.age_ms;
   shown.loaded = true;
   fleet = newest;
   draw();
+  return newest.age_ms;
 }
 
 function draw() {

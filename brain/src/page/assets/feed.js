@@ -63,16 +63,16 @@ export async function leave() {
   await send("/logout", {}).catch((error) => { left = false; throw error; });
 }
 
-// Calls `onTick` for each new snapshot; a tick that comes while it is at work is kept, not queued. Calls
-// `onSilence(since, reached)` whenever it is known whether the brain is silent: since when on the browser's clock,
-// or 0 while snapshots come, and whether at least its server is there. Returns a function that asks at once.
+// Calls `onTick` for each new snapshot, which tells how old that is in milliseconds; a tick that comes while it is at work
+// is kept, not queued. Calls `onSilence(since, reached)` whenever it is known whether the brain is silent: since when on
+// the browser's clock, or 0 while snapshots come, and whether at least its server is there. Returns a function that asks
+// at once.
 export function follow(onTick, onSilence) {
   let heard = Date.now(); // when the newest snapshot came
   let reached = Date.now(); // when there was any answer
   let busy = false;
   let again = false;
   let failed = false;
-  let deaf = false; // no stream: what is asked for has to do, however old it is
 
   const late = (since) => Date.now() - since > PATIENCE_MS;
   const judge = () => onSilence(late(reached) || failed ? reached : late(heard) ? heard : 0, !late(reached) && !failed);
@@ -82,10 +82,10 @@ export function follow(onTick, onSilence) {
     if (busy || left || document.hidden) return;
     busy = true;
     try {
-      await onTick();
+      const age_ms = await onTick();
       reached = Date.now();
+      heard = reached - age_ms;
       failed = false;
-      if (deaf) heard = reached;
     } catch (error) {
       // No answer at all is told at once; a fault that the brain tells of leaves it alive.
       failed = error.unreachable === true;
@@ -101,21 +101,16 @@ export function follow(onTick, onSilence) {
   function hear(kind, {age_ms}) {
     reached = Date.now();
     heard = reached - age_ms;
-    deaf = failed = false;
+    failed = false;
     // Quiet: the server answers, but its engine takes no pictures.
     if (kind === "quiet") judge();
     else update();
   }
 
-  function fail() {
-    deaf = true;
-    update(); // whether the brain is gone, or only this stream
-  }
-
   document.addEventListener("visibilitychange", () => update());
   window.addEventListener("pageshow", (event) => { if (event.persisted) update(); });
   setInterval(() => { if (!document.hidden) judge(); }, 1_000);
-  listen(hear, fail);
+  listen(hear, update); // when it breaks off: whether the brain is gone, or only this stream
   update();
   return () => update();
 }

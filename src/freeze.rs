@@ -94,7 +94,6 @@ fn said(stands: &Stands) -> String {
             let told = harmless(&format!("frozen by {by}{why}"));
             format!("{told}; nothing is changed until `foreshadow thaw`")
         }
-        _ if stands.frozen => "frozen by the brain's configuration (allocate.frozen)".to_owned(),
         _ => "not frozen: changes are made again where the policy says so".to_owned(),
     }
 }
@@ -119,7 +118,6 @@ mod tests {
             "frozen by ann [2J: release; nothing is changed until `foreshadow thaw`"
         );
         assert!(said(&stands(true, "ann", "")).starts_with("frozen by ann; "));
-        assert!(said(&stands(true, "", "")).contains("allocate.frozen"));
         assert!(said(&stands(false, "", "")).starts_with("not frozen"));
     }
 }

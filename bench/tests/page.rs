@@ -21,8 +21,9 @@ fn a_small_cell_is_looked_at() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    if !output.status.success() && said.contains("SKIPPED: ") {
-        return eprintln!("{said}");
+    let has_all = std::env::var_os("FORESHADOW_ALL").is_some();
+    if !has_all && !output.status.success() && said.contains("there is no chromium to look with") {
+        return eprintln!("SKIPPED: {said}");
     }
     assert!(output.status.success(), "{said}");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -124,7 +124,12 @@ fn told(fault: &anyhow::Error) -> String {
         text.contains(UNKNOWN_NAME)
             .then_some("is the name right, and does this machine's DNS know it?")
     };
-    match kind.and_then(next).or_else(unknown) {
+    // The libraries of TLS tell by the same kind that a peer's certificate is none of theirs, which is no file's fault.
+    let other = || {
+        let is_text = text.contains("UTF-8");
+        (kind == Some(io::ErrorKind::InvalidData) && is_text).then_some("is it the right file?")
+    };
+    match kind.and_then(next).or_else(other).or_else(unknown) {
         Some(next) => format!("{text}; {next}"),
         None => text,
     }
@@ -148,7 +153,6 @@ const fn next(answer: io::ErrorKind) -> Option<&'static str> {
         io::ErrorKind::TimedOut => "is it running, and does a firewall stand between?",
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room there, or name another folder",
         io::ErrorKind::AlreadyExists => "take that away, or name another",
-        io::ErrorKind::InvalidData => "is it the right file?",
         io::ErrorKind::ReadOnlyFilesystem => "name a folder that can be written to",
         io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
             "name a file where one is wanted, a folder where that is"

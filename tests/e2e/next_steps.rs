@@ -232,7 +232,7 @@ fn a_part_that_does_not_start_says_the_same_in_its_journal() {
             "broker --config broker.toml",
             1,
             &address,
-            "end it, or name another address",
+            "stop that one, or set `listen` to another port",
         ),
         ("brain --config words.txt", USAGE, "words.txt:1", "expected `=`"),
         ("brain --config brain.toml", 1, &address, "choose another page.listen"),

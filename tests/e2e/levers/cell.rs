@@ -25,7 +25,7 @@ impl Brain<'_> {
     pub(super) fn start(&self, stack: &Stack) -> Process {
         let policy = write(stack.path(), &format!("{}.policy.toml", self.data), &self.policy());
         let config = format!(
-            "data_dir = {:?}\n[broker]\nport = {}\n[page]\nlisten = \"127.0.0.1:{}\"\nlocal_role = \"operator\"\nlocal_role = \"operator\"\n\
+            "data_dir = {:?}\n[broker]\nport = {}\n[page]\nlisten = \"127.0.0.1:{}\"\nlocal_role = \"operator\"\n\
              [grid]\nstep = \"1s\"\ngrace = \"1s\"\nlength = \"1h\"\n[store]\nflush_every = \"500ms\"\n\
              [forecast]\nhorizons = [\"10s\", \"20s\", \"30s\"]\nwindow = \"2m\"\nwarm_up = \"0s\"\nhistory = \"1h\"\n\
              train = {}\ntraining = {{ min_rows = 1000, passes = 60, max_steps = 1000 }}\n\

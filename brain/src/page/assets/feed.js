@@ -6,12 +6,14 @@ const PATIENCE_MS = 12_000; // an event is due every five seconds
 let left = false; // whether somebody has logged out here
 
 async function ask(path, how = {}) {
-  const response = await fetch(path, {signal: AbortSignal.timeout(8_000), ...how}).catch((error) => {
+  const response = await fetch(path, {signal: AbortSignal.timeout(8_000), redirect: "manual", ...how}).catch((error) => {
     throw Object.assign(error, {unreachable: error.name !== "TimeoutError", late: error.name === "TimeoutError"});
   });
   if (response.ok) return response.json();
-  // The form leads back to the view that was looked at.
-  if (response.status === 401) location.assign(`/login${location.hash}`);
+  // The form leads back to the view that was looked at. A proxy that people log in with answers by a form of its own, or leads there.
+  const ofBrain = response.headers.get("content-type")?.includes("json") ?? false;
+  const wantsLogin = response.status === 401 || response.type === "opaqueredirect" || (response.status === 403 && !ofBrain);
+  if (wantsLogin) location.assign(`/login${location.hash}`);
   const problem = await response.json().catch(() => ({}));
   throw Object.assign(new Error(problem.detail ?? `${path}: ${response.status}`), {status: response.status});
 }
@@ -110,6 +112,8 @@ export function follow(onTick, onSilence) {
   document.addEventListener("visibilitychange", () => update());
   window.addEventListener("pageshow", (event) => { if (event.persisted) update(); });
   setInterval(() => { if (!document.hidden) judge(); }, 1_000);
+  // Whoever holds the stream may hear nothing any more.
+  setInterval(() => { if (late(reached) || late(heard)) update(); }, 5_000);
   listen(hear, update); // when it breaks off: whether the brain is gone, or only this stream
   update();
   return () => update();

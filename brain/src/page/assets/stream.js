@@ -4,7 +4,7 @@
 const NAME = "foreshadow";
 const KINDS = ["tick", "quiet"];
 
-// Calls `hear(kind, event's data)` for each event, and `fail()` whenever the stream breaks off.
+// Calls `hear(kind, event's data)` for each event, and `fail()` whenever the stream breaks off, whoever holds it.
 export function listen(hear, fail) {
   const others = new BroadcastChannel(NAME);
   let source; // where this tab holds the stream
@@ -14,12 +14,13 @@ export function listen(hear, fail) {
     source = new EventSource("/api/v1/stream");
     for (const kind of KINDS) {
       source.addEventListener(kind, ({data}) => {
-        others.postMessage({kind, data});
+        if (navigator.locks) others.postMessage({kind, data});
         hear(kind, JSON.parse(data));
       });
     }
     source.addEventListener("error", ({target}) => {
       if (target !== source) return;
+      if (navigator.locks) others.postMessage({kind: "fail"});
       fail();
       // The browser tries again by itself, except after a refusal.
       if (target.readyState === EventSource.CLOSED) setTimeout(() => { if (target === source) open(); }, 5_000);
@@ -37,7 +38,12 @@ export function listen(hear, fail) {
     }
     const waiting = new AbortController();
     const until = new Promise((end) => { leave = () => { waiting.abort(); close(); end(); }; });
-    navigator.locks.request(NAME, {signal: waiting.signal}, () => { open(); return until; }).catch(() => {});
+    navigator.locks.request(NAME, {signal: waiting.signal}, () => { open(); return until; }).catch(({name}) => {
+      // Refused, as where a site may keep nothing: as without locks.
+      if (name === "AbortError") return;
+      open();
+      leave = close;
+    });
   }
 
   function close() {
@@ -45,7 +51,7 @@ export function listen(hear, fail) {
     source = undefined;
   }
 
-  others.addEventListener("message", ({data: {kind, data}}) => hear(kind, JSON.parse(data)));
+  others.addEventListener("message", ({data: {kind, data}}) => (kind === "fail" ? fail() : hear(kind, JSON.parse(data))));
   document.addEventListener("visibilitychange", () => (document.hidden ? leave() : join()));
   // A page that was left may be kept for the way back, and the stream is another tab's meanwhile.
   window.addEventListener("pagehide", () => leave());

@@ -22,5 +22,5 @@ export async function askWho() {
 export const loginName = () => me.name;
 export const mayChange = () => me.role === "operator";
 export const whyNot = () => me.name === null
-  ? "For looking only: page.users lets people log in, page.local_role whoever is on the brain's machine, to freeze, acknowledge and approve."
+  ? "For looking only: page.users lets people log in, page.local_role whoever is on the brain's machine, page.proxy_login whom a proxy names, to freeze, acknowledge and approve."
   : "For looking only: an operator may freeze, acknowledge and approve.";

@@ -28,12 +28,16 @@ pub(in crate::page) const POLICY: &str = "default-src 'none'; script-src 'self';
 pub(super) const AT_THE_PROXY: &str = "log in with the proxy before this page: it has named nobody";
 
 /// The form, for who has not logged in.
-pub(in crate::page) async fn show(State(shared): State<Arc<Shared>>, Extension(caller): Extension<Caller>) -> Response {
+pub(in crate::page) async fn show(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+) -> Response {
     if !shared.page.door.has_lock() || !caller.is_stranger() {
         return Redirect::to("/").into_response();
     }
     if !shared.page.door.has_form() {
-        return Problem::unauthorized(AT_THE_PROXY).into_response();
+        return gate::challenged(Problem::unauthorized(AT_THE_PROXY), &headers, &shared.page.door);
     }
     page(StatusCode::OK, "")
 }

@@ -114,7 +114,7 @@ fn by_proxy(shared: &Shared, asked: &Parts) -> Result<Option<Caller>, Problem> {
 
 /// Whether somebody of this machine asks: a proxy on it speaks for others, whether it was configured or shows itself.
 fn is_of_this_machine(door: &Door, asked: &Parts) -> bool {
-    const OF_PROXIES: [&str; 3] = ["x-forwarded-for", "forwarded", "via"];
+    const OF_PROXIES: [&str; 4] = ["x-forwarded-for", "forwarded", "via", "x-real-ip"];
     let is_direct = !door.behind_proxy && OF_PROXIES.iter().all(|name| !asked.headers.contains_key(*name));
     is_direct && peer(asked).is_some_and(|from| from.ip().to_canonical().is_loopback())
 }
@@ -177,6 +177,9 @@ fn refuse(shared: &Shared, asked: &Parts, caller: &Caller) -> Response {
     }
     let why = if door.has_lock() {
         "a viewer may only read; ask for the role of an operator"
+    } else if door.behind_proxy {
+        "nobody logs in here, so it is for looking only: page.users lets people log in, and page.proxy_login those whom the \
+         proxy names"
     } else {
         "nobody logs in here, so it is for looking only: page.users lets people log in, and page.local_role = \"operator\" \
          whoever asks from the brain's own machine without a proxy"
@@ -187,11 +190,14 @@ fn refuse(shared: &Shared, asked: &Parts, caller: &Caller) -> Response {
 
 /// Says how to log in. A browser is told of a scheme that it does not know: it would ask for a password in a window of its own,
 /// and keep it.
-fn challenged(problem: Problem, headers: &HeaderMap, door: &Door) -> Response {
+pub(super) fn challenged(problem: Problem, headers: &HeaderMap, door: &Door) -> Response {
     let mut response = problem.into_response();
     if response.status() == StatusCode::UNAUTHORIZED {
         let challenge = if headers.contains_key(FETCH_SITE) {
             format!("Cookie form-action=\"/login\", cookie-name=\"{}\"", door.cookie)
+        } else if !door.has_form() {
+            // Passwords are not taken; it is the proxy that asks.
+            "Proxy-Login realm=\"foreshadow\"".to_owned()
         } else {
             "Basic realm=\"foreshadow\", charset=\"UTF-8\"".to_owned()
         };

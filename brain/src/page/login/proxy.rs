@@ -8,16 +8,15 @@ use trust::{
     secret::{Digest, digest},
 };
 
-use super::{
-    MAX_NAME,
-    users::{Role, UsersError},
-};
+use super::users::{Role, UsersError};
 use crate::{config, page::problem::Problem};
 
 /// The proxy shows by it that it is the proxy: whatever else reaches the listener could name anybody.
 pub(in crate::page) const SECRET: HeaderName = HeaderName::from_static("x-foreshadow-proxy");
 /// The shortest secret, in bytes.
 const SHORTEST: usize = 16;
+/// The most characters of a name: an address of mail has no more (RFC 5321).
+const LONGEST: usize = 254;
 
 /// What makes a proxy believed, and how it names people.
 #[derive(Debug)]
@@ -42,6 +41,13 @@ impl Proxy {
         if secret.len() < SHORTEST || !secret.iter().all(u8::is_ascii_graphic) {
             return Err(refused(format!(
                 "{path} has to be one word of at least {SHORTEST} letters and digits: openssl rand -hex 32 > {path}"
+            )));
+        }
+        // Such as an empty one, where a variable of a template has no value: no group at all would be taken for it.
+        let odd = |group: &&String| group.is_empty() || group.trim() != *group || group.contains(',');
+        if let Some(group) = config.operators.iter().find(odd) {
+            return Err(refused(format!(
+                "operators: {group:?} is no group; name each by itself, without commas and without spaces around it"
             )));
         }
         let header = |name: &str| {
@@ -75,7 +81,7 @@ impl Proxy {
         };
         let name = str::from_utf8(name).ok().filter(|name| is_name(name)).ok_or_else(|| {
             Problem::forbidden(format!(
-                "{}: the proxy names somebody by what is no name of 1 to {MAX_NAME} characters",
+                "{}: the proxy names somebody by what is no name of 1 to {LONGEST} characters",
                 self.user
             ))
         })?;
@@ -97,7 +103,7 @@ impl Proxy {
 
 /// Whether it can stand in a line of the log, and of the audit log.
 fn is_name(name: &str) -> bool {
-    name.chars().count() <= MAX_NAME && !name.chars().any(char::is_control) && name.trim() == name
+    name.chars().count() <= LONGEST && !name.chars().any(char::is_control) && name.trim() == name
 }
 
 /// The value of a header that comes once at most.
@@ -117,10 +123,14 @@ mod tests {
     use super::*;
 
     fn proxy(folder: &Path, secret: &str, mode: u32) -> Result<Proxy, String> {
+        proxy_of(folder, secret, mode, r#"["ops", "night shift"]"#)
+    }
+
+    fn proxy_of(folder: &Path, secret: &str, mode: u32, operators: &str) -> Result<Proxy, String> {
         let path = folder.join("secret");
         fs::write(&path, secret).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        let config = format!("secret_file = {path:?}\noperators = [\"ops\", \"night shift\"]");
+        let config = format!("secret_file = {path:?}\noperators = {operators}");
         let config: config::ProxyLogin = toml::from_str(&config).unwrap();
         Proxy::open(&config).map_err(|fault| fault.to_string())
     }
@@ -163,7 +173,7 @@ mod tests {
         ] {
             assert_eq!(told(&proxy, headers), expected, "{headers:?}");
         }
-        let long = "a".repeat(65);
+        let long = "a".repeat(255);
         assert_eq!(told(&proxy, &[secret, ("x-auth-request-email", &long)]), Err(403));
     }
 
@@ -179,5 +189,15 @@ mod tests {
             let told = proxy(folder.path(), secret, mode).unwrap_err();
             assert!(told.contains(why), "{told}");
         }
+    }
+
+    #[test]
+    fn what_names_no_group_makes_nobody_an_operator() {
+        let folder = tempfile::tempdir().unwrap();
+        for operators in [r#"[""]"#, r#"["ops", " "]"#, r#"["ops,staff"]"#, r#"["ops "]"#] {
+            let told = proxy_of(folder.path(), "0123456789abcdef", 0o600, operators).unwrap_err();
+            assert!(told.contains("is no group"), "{operators}: {told}");
+        }
+        assert!(proxy_of(folder.path(), "0123456789abcdef", 0o600, "[]").is_ok());
     }
 }

@@ -687,6 +687,7 @@ async fn whom_the_proxy_names_acts_in_that_name_by_their_groups_and_nobody_names
     assert_eq!(ask(&[], "GET", "/").await.headers()["location"], "/login");
     let told = ask(&[], "GET", "/login").await;
     assert_eq!(told.status(), StatusCode::UNAUTHORIZED);
+    assert!(told.headers().contains_key("www-authenticate"));
     assert!(text(told).await.contains("log in with the proxy"));
     let guess = ask(&[SECRET], "POST", "/login").await;
     assert_eq!(guess.status(), StatusCode::NOT_FOUND);

@@ -149,7 +149,11 @@ fn manuals_of_a_part_tell_of_its_own_program() {
         let page = fs::read_to_string(folder.path().join(format!("foreshadow-{part}.1"))).unwrap();
         assert!(page.contains(".SH \"EXIT STATUS\"\n0 when"), "{page}");
         let script = text(&foreshadow(&["completions", "bash", "--part", part]));
-        assert!(script.contains(&format!("-F _foreshadow-{part}")), "{script}");
+        let last = script
+            .lines()
+            .rfind(|line| line.trim_start().starts_with("complete -F "))
+            .unwrap();
+        assert!(last.ends_with(&format!(" foreshadow-{part}")), "{last}");
     }
 }
 
@@ -196,7 +200,7 @@ fn colours_are_for_terminals_alone() {
     let ask = [
         env!("CARGO_BIN_EXE_foreshadow"),
         "agent",
-        "healthy",
+        "run",
         "--config",
         "/nowhere.toml",
     ];

@@ -380,6 +380,29 @@ async fn more_windows_than_a_browser_has_connections_are_alive_together() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_form_of_a_proxy_is_led_to_when_its_session_has_ended() {
+    let Some((browser, site)) = open(fleet(10), Eyes::Desk).await else {
+        return;
+    };
+    // A refusal of the brain's own leads nowhere; a form in place of an answer does, here back to the page as it is loaded anew.
+    for (kind, leads) in [("application/problem+json", false), ("text/html", true)] {
+        browser.reads("web-4").await;
+        let refuse = format!(
+            "window.before = true; window.refused = false; window.fetch = async () => {{ window.refused = true; return new Response('{{}}', {{status: 403, headers: {{'content-type': '{kind}'}}}}); }}"
+        );
+        browser.js(&refuse).await;
+        let mut snapshot = fleet(10);
+        snapshot.time_ms += if leads { 2_000 } else { 1_000 };
+        site.engine.send_replace(std::sync::Arc::new(snapshot));
+        browser
+            .until(if leads { "!window.before" } else { "window.refused" })
+            .await;
+        assert_eq!(browser.js("return Boolean(window.before)").await, !leads, "{kind}");
+    }
+    browser.reads("web-4").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_login_there_is_nothing_to_press_but_what_would_help() {
     let door = crate::page::Door::open(&crate::config::Page::default(), runtime::Clock::system()).unwrap();
     let Some((browser, _site)) = open_at(fleet(10), Eyes::Desk, Some(door)).await else {

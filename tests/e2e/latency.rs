@@ -12,34 +12,12 @@ use shadow::{Command, Outcome, OutcomeState, wire};
 use crate::{
     harness::{PATIENCE, Process, free_port, listens, until, write},
     observer::Observer,
-    stack::KEPT_BY_A_PROGRAM,
+    stack::{AS_EACH_FORECAST_SAYS, KEPT_BY_A_PROGRAM},
 };
 
 /// The longest that it may take, and of how many the middle one is asked.
 const MOST_MS: i64 = 1_000;
 const COMMANDS: usize = 10;
-
-/// Everything is lowered and raised as each forecast says.
-const POLICY: &str = "
-[act]
-\"*\" = [\"memory\"]
-[budget]
-host_per_minute = 1000
-[safety]
-settle = \"0s\"
-min_history = \"0s\"
-min_coverage = 0
-[class.host]
-floor = 0
-[class.host.raise]
-hysteresis = 0
-[class.host.lower]
-hysteresis = 0
-dwell = \"0s\"
-[class.host.flap]
-most = 16
-within = \"1s\"
-";
 
 #[test]
 fn a_new_forecast_is_a_limit_in_force_and_acknowledged_within_a_second() {
@@ -60,7 +38,7 @@ fn a_new_forecast_is_a_limit_in_force_and_acknowledged_within_a_second() {
     let config = write(path, "broker.toml", &format!("listen = \"127.0.0.1:{port}\"\n"));
     let _broker = Process::foreshadow(&["broker", "--config", &config]);
     until("the broker listens", PATIENCE, || listens(port));
-    let policy = write(path, "policy.toml", POLICY);
+    let policy = write(path, "policy.toml", AS_EACH_FORECAST_SAYS);
     let config = write(
         path,
         "brain.toml",

@@ -6,6 +6,28 @@ use tempfile::TempDir;
 
 use crate::harness::{PATIENCE, Process, free_port, listens, until, write};
 
+/// A policy by which memory is lowered and raised as each forecast says.
+pub(crate) const AS_EACH_FORECAST_SAYS: &str = "
+[act]
+\"*\" = [\"memory\"]
+[budget]
+host_per_minute = 1000
+[safety]
+settle = \"0s\"
+min_history = \"0s\"
+min_coverage = 0
+[class.host]
+floor = 0
+[class.host.raise]
+hysteresis = 0
+[class.host.lower]
+hysteresis = 0
+dwell = \"0s\"
+[class.host.flap]
+most = 16
+within = \"1s\"
+";
+
 /// Of an agent's configuration: a limit of the host's memory that a program of the site keeps in a file, so that it moves on any machine;
 /// what the program is called with follows. No workload is looked for.
 pub(crate) const KEPT_BY_A_PROGRAM: &str = "

@@ -50,7 +50,7 @@ fn snapshot() -> Snapshot {
         cause: "edac mc0: uncorrected error ".repeat(20),
         signals: Vec::new(),
         acknowledged_ms: Some(1_763_999_500_000),
-        acknowledged_by: Some("\u{1f600}".repeat(64)),
+        acknowledged_by: Some("\u{1f600}".repeat(254)),
     };
     Snapshot {
         time_ms: 1_764_000_000_500,
@@ -128,7 +128,7 @@ fn the_plan_tells_how_many_proposals_wait() {
         mode: "recommend-only".into(),
         proposals: fates.map(proposal).to_vec().into(),
         freeze: Some(crate::dispatch::Freeze {
-            by: "x".repeat(64),
+            by: "x".repeat(254),
             reason: "y".repeat(200),
             since_ms: 1_764_000_000_000,
         }),

@@ -14,34 +14,16 @@ use tempfile::TempDir;
 use crate::{
     harness::{PATIENCE, Process, free_port, listens, until, write},
     observer::Observer,
-    stack::KEPT_BY_A_PROGRAM,
+    stack::{AS_EACH_FORECAST_SAYS, KEPT_BY_A_PROGRAM},
 };
 
-/// Each change is proposed, as each forecast says.
-const POLICY: &str = "
-[act]
-\"*\" = [\"memory\"]
-[budget]
-host_per_minute = 1000
+/// Each change is proposed.
+const BY_WORD: &str = "
 [proposals]
 open_for = \"10m\"
 declined_for = \"0s\"
-[safety]
-settle = \"0s\"
-min_history = \"0s\"
-min_coverage = 0
 [class.default]
 mode = \"recommend\"
-[class.host]
-floor = 0
-[class.host.raise]
-hysteresis = 0
-[class.host.lower]
-hysteresis = 0
-dwell = \"0s\"
-[class.host.flap]
-most = 16
-within = \"1s\"
 ";
 
 /// What stands there before anybody limits it.
@@ -59,7 +41,7 @@ impl Cell {
     pub(super) fn new(path: &Path, port: u16, keys: &str) -> Self {
         let page = format!("127.0.0.1:{}", free_port());
         let data = path.join("data").display().to_string();
-        let policy = write(path, "policy.toml", POLICY);
+        let policy = write(path, "policy.toml", &format!("{AS_EACH_FORECAST_SAYS}{BY_WORD}"));
         let brain = write(
             path,
             "brain.toml",

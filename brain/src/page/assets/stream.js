@@ -1,5 +1,5 @@
-// The brain's events. A browser has six connections to a server: of all tabs that are seen one holds a stream, and hands on
-// what it hears.
+// The brain's events. A browser has six connections to a server: of all windows that are seen one holds a stream, and hands
+// on what it hears.
 
 const NAME = "foreshadow";
 const KINDS = ["tick", "quiet"];
@@ -7,7 +7,7 @@ const KINDS = ["tick", "quiet"];
 // Calls `hear(kind, event's data)` for each event, and `fail()` whenever the stream breaks off, whoever holds it.
 export function listen(hear, fail) {
   const others = new BroadcastChannel(NAME);
-  let source; // where this tab holds the stream
+  let source; // where this window holds the stream
   let leave = () => {};
 
   function open() {
@@ -27,7 +27,7 @@ export function listen(hear, fail) {
     });
   }
 
-  // Waits for its turn. Without locks, as in the clear from elsewhere, each tab that is seen has a stream.
+  // Waits for its turn. Without locks, as in the clear from elsewhere, each window that is seen has a stream.
   function join() {
     if (document.hidden) return;
     leave();
@@ -40,7 +40,7 @@ export function listen(hear, fail) {
     const until = new Promise((end) => { leave = () => { waiting.abort(); close(); end(); }; });
     navigator.locks.request(NAME, {signal: waiting.signal}, () => { open(); return until; }).catch(({name}) => {
       // Refused, as where a site may keep nothing: as without locks.
-      if (name === "AbortError") return;
+      if (name === "AbortError" || waiting.signal.aborted) return;
       open();
       leave = close;
     });
@@ -53,7 +53,7 @@ export function listen(hear, fail) {
 
   others.addEventListener("message", ({data: {kind, data}}) => (kind === "fail" ? fail() : hear(kind, JSON.parse(data))));
   document.addEventListener("visibilitychange", () => (document.hidden ? leave() : join()));
-  // A page that was left may be kept for the way back, and the stream is another tab's meanwhile.
+  // A page that was left may be kept for the way back, and the stream is another window's meanwhile.
   window.addEventListener("pagehide", () => leave());
   window.addEventListener("pageshow", (event) => { if (event.persisted) join(); });
   join();

@@ -52,8 +52,7 @@ impl Budget {
     const BLOCKS_A_WEEK: f64 = 10_080.0 / anomaly::BLOCK as f64;
     const HOURS_A_WEEK: f64 = 168.0;
 
-    /// The score at which a state is an alarm. It has most of the budget: it sees most. With the readings' 0.2 all shares are 1.1, as
-    /// docs/brain.md says: what is unusual by two of them at a time is one alarm.
+    /// The score at which a state is an alarm. It has most of the budget (docs/brain.md has all shares): it sees most.
     fn state_bar(self) -> f64 {
         (Self::BLOCKS_A_WEEK / (0.7 * self.a_week)).log10()
     }
